@@ -1,0 +1,144 @@
+"""Every error that claude_magic raises, and what each one carries.
+
+    ClaudeError
+    ├── ConfigError                  a setting or argument that cannot be meant (also a ValueError)
+    │   ├── WorkspaceError           a workspace ID that is not a plain name
+    │   └── AttachmentError          a file that cannot go into a prompt
+    ├── CLIError                     the Claude CLI as a program
+    │   ├── CLINotFoundError         it is not there, or not executable
+    │   └── CLIDiedError             it ended in the middle of a turn, or did not start
+    ├── NotLoggedInError             the CLI has no account to work with
+    ├── SessionNotFoundError         no such conversation
+    └── TurnError                    the turn ended without an answer
+        ├── TurnInterrupted          the person stopped it
+        ├── TurnTimeoutError         it took longer than its `timeout` (also a TimeoutError)
+        ├── APIError                 the API refused, or could not be reached
+        ├── BudgetExceededError      the turn's budget is spent
+        └── TurnLimitError           more rounds with tools than `max_turns`
+
+Foreign exceptions are translated where they enter, never here.
+"""
+
+from __future__ import annotations
+
+
+class ClaudeError(Exception):
+    """The root of the tree: `except ClaudeError` catches everything of ours.
+
+    :param message: one sentence: what happened.
+    :param next_step: one sentence: what to do about it.
+    :param session_id: the session that the failed turn belongs to, when it is known.
+    :param content: the text that had arrived, empty when nothing had.
+    :param stderr: the last lines of what the CLI wrote to its standard error.
+    """
+
+    next_step = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        next_step: str | None = None,
+        session_id: str | None = None,
+        content: str = "",
+        stderr: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if next_step is not None:
+            self.next_step = next_step
+        self.session_id = session_id
+        self.content = content
+        self.stderr = stderr
+
+    def __str__(self) -> str:
+        tail = f"stderr of the CLI:\n{self.stderr}" if self.stderr else ""
+        return "\n".join(part for part in (self.message, self.next_step, tail) if part)
+
+    def _render_traceback_(self) -> list[str]:
+        """Show name, sentence and next step instead of a traceback: IPython asks the exception for this."""
+        first, *rest = str(self).splitlines()
+        return [f"\x1b[31m{type(self).__name__}\x1b[39m: {first}", *rest]
+
+
+class ConfigError(ClaudeError, ValueError):
+    """A setting or argument that cannot be meant; nothing was sent."""
+
+
+class WorkspaceError(ConfigError):
+    """A workspace ID that is empty, too long, or not a plain directory name."""
+
+    next_step = "Use 1 to 64 letters, digits, '.', '_' or '-', and not only dots."
+
+
+class AttachmentError(ConfigError):
+    """A file that cannot go into a prompt: missing, a directory, too large, or of a kind Claude does not read."""
+
+
+class CLIError(ClaudeError):
+    """The Claude CLI, as a program, did not do its part."""
+
+
+class CLINotFoundError(CLIError):
+    """The CLI is not where it was looked for, or is not executable."""
+
+    next_step = "Correct cli_path, or leave it empty to use the CLI that comes with claude-agent-sdk."
+
+
+class CLIDiedError(CLIError):
+    """The CLI ended in the middle of a turn, or before it was ready."""
+
+    next_step = "Run it again: the session is resumed from disk."
+
+
+class NotLoggedInError(ClaudeError):
+    """The CLI has no login and no API key, or the one it has is refused."""
+
+    next_step = "Run `claude` in a terminal and type /login, or set ANTHROPIC_API_KEY before the kernel starts."
+
+
+class SessionNotFoundError(ClaudeError):
+    """No conversation has this ID, prefix or name."""
+
+    next_step = "%claude_session list shows what there is; without a session a new one starts."
+
+
+class TurnError(ClaudeError):
+    """The turn ended without a complete answer; the session is as it was and can be continued."""
+
+
+class TurnInterrupted(TurnError):
+    """The person stopped the turn. `content` is what had arrived."""
+
+    next_step = "What had arrived is kept; the next prompt continues this session."
+
+
+class TurnTimeoutError(TurnError, TimeoutError):
+    """The whole turn took longer than its `timeout`, in seconds. `content` is what had arrived."""
+
+    next_step = "Give it more time (timeout=SECONDS), or ask for less at once; the session can be continued."
+
+
+class APIError(TurnError):
+    """The API refused the request, or gave up after the CLI's own retries.
+
+    :param status: the HTTP status, `None` when the connection failed.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, **context: str | None) -> None:
+        super().__init__(message, **context)  # type: ignore[arg-type]
+        self.status = status
+
+
+class BudgetExceededError(TurnError):
+    """The turn's budget in US dollars is spent."""
+
+    next_step = (
+        "Raise the budget (--budget USD, max_budget_usd=...), or ask for less at once; the session can be continued."
+    )
+
+
+class TurnLimitError(TurnError):
+    """Claude needed more rounds with tools than `max_turns` allows."""
+
+    next_step = 'Raise the limit (--max-turns N, max_turns=N), or say "go on" to continue from here.'

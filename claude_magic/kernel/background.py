@@ -1,0 +1,134 @@
+"""One thread with an event loop, and the way into it and out of it.
+
+The CLI processes live on that loop, so that they go on while a cell blocks. The main thread calls in, and iterates out of it
+in batches: a stream can be read with `for` (the cell blocks) or with `async for` (the kernel stays responsive).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+import anyio
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+BATCH_INTERVAL_S = 0.05
+"""At most 20 batches a second: browsers paint smoothly at that rate, and the server drops more than 1,000 messages a second."""
+
+TICK_S = 0.1
+"""An interrupt cancels an async cell but does not wake the kernel's loop (ipykernel 7.4): something must come due."""
+
+
+class Background:
+    """A thread whose event loop runs until `close`."""
+
+    def __init__(self) -> None:
+        self._exit = contextlib.ExitStack()
+        self._portal: BlockingPortal = self._exit.enter_context(start_blocking_portal(name="claude-magic"))
+
+    def call(self, function: Callable[..., Awaitable[R]], *args: Any) -> R:
+        """Run a coroutine function over there, block until it returns, and return what it returns."""
+        return self._portal.call(function, *args)
+
+    def start(self, function: Callable[..., Awaitable[R]], *args: Any) -> Future[R]:
+        """Run a coroutine function over there and return its future at once."""
+        return self._portal.start_task_soon(function, *args)
+
+    def stream(self, work: Callable[[Callable[[T], None]], Awaitable[R]]) -> Stream[T, R]:
+        """Run `work(put)` over there; what it puts comes out of the stream."""
+        return Stream(self._portal, work)
+
+    def close(self) -> None:
+        """End the loop and the thread; everything on it must have been closed before."""
+        self._exit.close()
+
+
+class Stream(Generic[T, R]):
+    """What a task on the background thread puts, in batches, and in the end what it returns."""
+
+    def __init__(self, portal: BlockingPortal, work: Callable[[Callable[[T], None]], Awaitable[R]]) -> None:
+        self._portal = portal
+        self._items: deque[T] = deque()
+        self._changed = threading.Event()
+        self._wake: Callable[[], object] = self._changed.set
+        self._scope: anyio.CancelScope | None = None
+        self._stopped = False
+        self._future: Future[R | None] = portal.start_task_soon(self._run, work)
+        self._future.add_done_callback(lambda _: self._wake())
+
+    def stop(self) -> None:
+        """Cancel the task; the stream ends when it has cleaned up. Callable from any thread, more than once."""
+        self._stopped = True
+        with contextlib.suppress(RuntimeError):  # the thread has ended, and the task with it
+            self._portal.start_task_soon(self._cancel)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody asked it to stop."""
+        return self._stopped
+
+    def result(self) -> R | None:
+        """Return what the task returned, once the stream has ended; `None` when it was stopped before.
+
+        :raises Exception: what the task raised.
+        """
+        return self._future.result()
+
+    def batches(self) -> Iterator[list[T]]:
+        """Yield what has come, block in between; an empty batch now and then lets the caller look at the clock."""
+        while True:
+            finished = self._future.done()
+            yield self._drain()
+            if finished:
+                return
+            began = time.monotonic()
+            self._changed.wait(TICK_S)
+            self._changed.clear()
+            if not self._future.done() and (rest := BATCH_INTERVAL_S - (time.monotonic() - began)) > 0:
+                time.sleep(rest)
+
+    async def abatches(self) -> AsyncIterator[list[T]]:
+        """Yield what has come, and let the loop of this thread go on in between."""
+        loop = asyncio.get_running_loop()
+        changed = asyncio.Event()
+        self._wake = lambda: loop.call_soon_threadsafe(changed.set)
+        while True:
+            finished = self._future.done()
+            yield self._drain()
+            if finished:
+                return
+            began = time.monotonic()
+            with anyio.move_on_after(TICK_S):
+                await changed.wait()
+            changed.clear()
+            if not self._future.done() and (rest := BATCH_INTERVAL_S - (time.monotonic() - began)) > 0:
+                await asyncio.sleep(rest)
+
+    def _drain(self) -> list[T]:
+        return [self._items.popleft() for _ in range(len(self._items))]
+
+    def _put(self, item: T) -> None:
+        first = not self._items
+        self._items.append(item)
+        if first:
+            self._wake()
+
+    async def _run(self, work: Callable[[Callable[[T], None]], Awaitable[R]]) -> R | None:
+        with anyio.CancelScope() as self._scope:
+            if self._stopped:
+                self._scope.cancel()
+            return await work(self._put)
+        return None
+
+    def _cancel(self) -> None:
+        if self._scope is not None:
+            self._scope.cancel()

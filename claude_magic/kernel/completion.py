@@ -1,0 +1,63 @@
+"""Tab behind `%%claude`, `%claude` and `%claude_session`: options, their values, models, sessions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+
+from claude_magic.errors import ClaudeError
+from claude_magic.kernel.options import MODELS, option_names
+from claude_magic.kernel.session_magic import WORDS
+from claude_magic.kernel.state import KernelState
+from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES
+
+Matcher = Callable[[CompletionContext], SimpleMatcherResult]
+
+_LINE = re.compile(r"\s*%%?(?P<magic>claude_session|claude)\s+(?P<typed>.*)$")
+
+
+def matcher_for(state: KernelState) -> Matcher:
+    """Return the matcher for a shell's `Completer.custom_matchers`."""
+
+    @context_matcher()
+    def claude_matcher(context: CompletionContext) -> SimpleMatcherResult:
+        before = context.line_with_cursor[: context.cursor_position]
+        match = _LINE.match(before)
+        if match is None:
+            return SimpleMatcherResult(completions=[])
+        *earlier, current = re.split(r"\s+", match["typed"])
+        found = _session_words(state, earlier) if match["magic"] == "claude_session" else _values(state, earlier)
+        fitting = [SimpleCompletion(text, type="magic") for text in found if text.startswith(current)]
+        return SimpleMatcherResult(completions=fitting, suppress=bool(fitting), matched_fragment=current)
+
+    claude_matcher.matcher_identifier = "claude_magic"
+    matcher: Matcher = claude_matcher
+    return matcher
+
+
+def _values(state: KernelState, earlier: list[str]) -> Iterable[str]:
+    match earlier[-1:]:
+        case ["-m" | "--model"]:
+            return MODELS
+        case ["-r" | "--resume"]:
+            return _sessions(state)
+        case ["--effort"]:
+            return EFFORTS
+        case ["--mode"]:
+            return PERMISSION_MODES
+    return option_names()
+
+
+def _session_words(state: KernelState, earlier: list[str]) -> Iterable[str]:
+    if not earlier:
+        return WORDS
+    return _sessions(state) if earlier[0] in ("resume", "delete") else ()
+
+
+def _sessions(state: KernelState) -> list[str]:
+    try:
+        return [session.session_id for session in state.on_disk()]
+    except (ClaudeError, OSError):
+        return []

@@ -1,0 +1,50 @@
+"""Put the magics into a shell and take them out again; both may be done any number of times."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from claude_magic.kernel.magics import ClaudeMagics
+
+_NAME = ClaudeMagics.__name__
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register magics, input transformer and completer; start the CLI in the background."""
+    if _NAME in shell.magics_manager.registry:
+        return
+    magics = ClaudeMagics(shell)
+    shell.register_magics(magics)
+    shell.input_transformers_cleanup.insert(0, magics.transform)
+    shell.Completer.custom_matchers.append(magics.matcher)
+    atexit.register(magics.close)
+    if magics.nest_asyncio and _loop_runs():
+        import nest_asyncio2
+
+        nest_asyncio2.apply()
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take out what `load` put in, and end every process and thread that it started."""
+    magics = shell.magics_manager.registry.pop(_NAME, None)
+    if magics is None:
+        return
+    for kind, names in magics.magics.items():
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
+    shell.input_transformers_cleanup.remove(magics.transform)
+    shell.Completer.custom_matchers.remove(magics.matcher)
+    shell.configurables.remove(magics)
+    atexit.unregister(magics.close)
+    magics.close()
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

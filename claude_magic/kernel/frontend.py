@@ -1,0 +1,69 @@
+"""What the frontend of the running cell can do: widgets, questions, async cells; and the view that fits it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+if TYPE_CHECKING:
+    from claude_magic.render.views import View
+
+
+class Frontend:
+    """The frontend as the shell's kernel tells of it; terminal IPython has no kernel."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._kernel: Any = getattr(shell, "kernel", None)
+
+    def view(self, *, quiet: bool, on_stop: Callable[[], None]) -> View:
+        """Open the view that this frontend can show; call it on the main thread, in the cell."""
+        # Imported here because ipywidgets and rich take longer than %load_ext may.
+        if quiet:
+            from claude_magic.render.views import QuietView
+
+            return QuietView()
+        if self._kernel is None:
+            from claude_magic.render.terminal import TerminalView
+
+            return TerminalView()
+        if not self.can_answer():
+            from claude_magic.render.views import StaticView
+
+            return StaticView()
+        from claude_magic.render.widget import LiveView
+
+        return LiveView(on_stop)
+
+    def can_answer(self) -> bool:
+        """Whether somebody sits there: nbclient, nbconvert and papermill say no with `allow_stdin`."""
+        return self._kernel is None or bool(self._request().get("content", {}).get("allow_stdin"))
+
+    def has_widgets(self) -> bool:
+        """Whether buttons can be shown and clicked."""
+        return self._kernel is not None and self.can_answer()
+
+    def cell_id(self) -> str | None:
+        """Return the notebook's ID of the running cell, as JupyterLab and Notebook 7 tell it."""
+        cell_id: str | None = self._request().get("metadata", {}).get("cellId")
+        return cell_id
+
+    def runs_cells_async(self) -> bool:
+        """Whether a cell may await its turn: then widgets can be clicked meanwhile (ipykernel 7)."""
+        if self._kernel is None:
+            return False
+        return int(self._kernel.implementation_version.partition(".")[0]) >= 7 if self._is_ipykernel() else False
+
+    def is_whole_cell(self, source: str) -> bool:
+        """Whether this is the code that the frontend sent, and not a part that some magic hands on."""
+        return str(self._request().get("content", {}).get("code", "")).strip() == source.strip()
+
+    def _is_ipykernel(self) -> bool:
+        return self._kernel.implementation == "ipython"
+
+    def _request(self) -> dict[str, Any]:
+        if self._kernel is None:
+            return {}
+        request: dict[str, Any] = self._kernel.get_parent("shell") or {}
+        return request

@@ -1,0 +1,84 @@
+"""`%%claude`, `%claude` and `%claude_session`: parse, then call; nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+
+from claude_magic.kernel import cell as in_cell
+from claude_magic.kernel import session_magic
+from claude_magic.kernel.completion import matcher_for
+from claude_magic.kernel.frontend import Frontend
+from claude_magic.kernel.options import Options, parse_cell, parse_line, usage
+from claude_magic.kernel.settings import Settings
+from claude_magic.kernel.state import KernelState
+from claude_magic.kernel.transform import transform_for
+from claude_magic.sdk.response import SessionAwareResponse
+
+
+@magics_class
+class ClaudeMagics(Settings, Magics):
+    """Claude in this kernel's cells. Its traits are the defaults of every cell."""
+
+    def __init__(self, shell: InteractiveShell, **kwargs: Any) -> None:
+        super().__init__(shell=shell, **kwargs)
+        self.frontend = Frontend(shell)
+        self.state = KernelState(self)
+        self.transform = transform_for(self.frontend)
+        self.matcher = matcher_for(self.state)
+
+    def close(self) -> None:
+        """End every process and thread of this kernel's Claude."""
+        self.state.close()
+
+    @line_cell_magic
+    @no_var_expand
+    def claude(self, line: str, cell: str | None = None) -> None:  # the help text is set below
+        prompt, options = self._asked(line, cell)
+        self._bind(options, in_cell.run(self.state, self.frontend, prompt, options))
+
+    async def claude_async(self, line: str, cell: str | None = None) -> None:
+        """Do what `%%claude` does in a cell that awaits it."""
+        prompt, options = self._asked(line, cell)
+        self._bind(options, await in_cell.run_async(self.state, self.frontend, prompt, options))
+
+    @line_magic
+    def claude_session(self, line: str) -> None:
+        """Show and change the sessions of this kernel.
+
+        %claude_session                show the current session and those of this directory
+        %claude_session list           list the sessions of this directory
+        %claude_session new            the next cell starts another session
+        %claude_session resume X       make X current: an ID, a unique prefix of one, or a name
+        %claude_session name TITLE     give the current session a name
+        %claude_session delete X       delete a session for good
+        """
+        session_magic.run(self.state, self.frontend, line)
+
+    def _asked(self, line: str, cell: str | None) -> tuple[str, Options]:
+        if cell is None:
+            options, prompt = parse_line(line)
+        else:
+            options, prompt = parse_cell(line), cell.strip("\n").rstrip()
+        if not prompt.strip():
+            where = "behind the options" if cell is None else "below the %%claude line"
+            raise UsageError(f"%claude: the prompt is empty; write it {where}")
+        return prompt, options
+
+    def _bind(self, options: Options, response: SessionAwareResponse) -> None:
+        if options.output is not None and self.shell is not None:
+            self.shell.push({options.output: response})
+
+
+ClaudeMagics.claude.__doc__ = f"""Send the cell to Claude and show the reply; the next cell continues the conversation.
+
+    %%claude [options]
+    What is a median?
+
+    %claude [options] What is a median?
+
+{usage()}
+"""

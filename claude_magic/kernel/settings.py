@@ -1,0 +1,43 @@
+"""What can be configured with `%config ClaudeMagics.NAME = VALUE`, also in `ipython_config.py`."""
+
+from __future__ import annotations
+
+from traitlets import Bool, CaselessStrEnum, Float, Int, List, Unicode
+from traitlets.config import Configurable
+
+from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES, ClaudeConfig, TurnOptions
+
+
+class Settings(Configurable):
+    """The defaults of every cell of this kernel; a cell's own options come first."""
+
+    model = Unicode(None, allow_none=True, help="Model of a turn; None: the CLI's own default.").tag(config=True)
+    effort = CaselessStrEnum(EFFORTS, None, allow_none=True, help="How much effort a turn takes.").tag(config=True)
+    system = Unicode(None, allow_none=True, help="Text added to Claude Code's system prompt.").tag(config=True)
+    timeout = Float(None, allow_none=True, help="Seconds that a turn may take; None: as long as it needs.").tag(config=True)
+    budget = Float(None, allow_none=True, help="US dollars that a turn may cost.").tag(config=True)
+    max_turns = Int(None, allow_none=True, help="Rounds with tools that a turn may take.").tag(config=True)
+    mode = CaselessStrEnum(
+        PERMISSION_MODES, None, allow_none=True, help="Permission mode of the CLI; None: its own default."
+    ).tag(config=True)
+    allow = List(Unicode(), help="Rules for tools that need no asking, such as 'Bash(git status:*)'.").tag(config=True)
+    cli_path = Unicode(None, allow_none=True, help="The CLI to run; None: the one in claude-agent-sdk.").tag(config=True)
+    max_warm = Int(2, min=1, help="CLI processes that stay alive between cells.").tag(config=True)
+    idle_timeout = Float(600.0, min=1.0, help="Seconds after which an idle CLI process is closed.").tag(config=True)
+    nest_asyncio = Bool(True, help="Let asyncio.run(...) work in cells (nest-asyncio2).").tag(config=True)
+
+    def client_config(self) -> ClaudeConfig:
+        """Return the settings as the client wants them."""
+        return ClaudeConfig(cli_path=self.cli_path, max_warm=self.max_warm, idle_timeout=self.idle_timeout)
+
+    def turn_options(self) -> TurnOptions:
+        """Return what holds for a turn that chooses nothing itself."""
+        return TurnOptions(
+            model=self.model,
+            effort=self.effort,
+            system=self.system,
+            max_turns=self.max_turns,
+            max_budget_usd=self.budget,
+            permission_mode=self.mode,
+            allowed_tools=tuple(self.allow) or None,
+        )

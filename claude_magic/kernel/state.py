@@ -1,0 +1,171 @@
+"""The state of one kernel: its client, its current session, its turns.
+
+There is one `KernelState` for a shell; the extension makes it and closes it. It decides which session a turn continues and
+runs the turn on the background thread; showing it is the business of `cell`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from claude_magic.errors import SessionNotFoundError
+from claude_magic.kernel.background import Background, Stream
+from claude_magic.kernel.options import Options
+from claude_magic.kernel.settings import Settings
+from claude_magic.kernel.turns import Session, Turn
+from claude_magic.sdk.events import Event
+from claude_magic.sdk.response import SessionAwareResponse
+
+if TYPE_CHECKING:
+    from claude_magic.sdk.client import ClaudeClient
+    from claude_magic.sdk.sessions import SessionInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTurn:
+    """A turn on its way; `directory` is where its session lives."""
+
+    turn: Turn
+    directory: str
+    stream: Stream[Event, SessionAwareResponse]
+
+
+class KernelState:
+    """Everything that the cells of one kernel share."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.current: Session | None = None
+        self.sessions: dict[str, Session] = {}
+        self.turns: list[Turn] = []
+        self._numbers = itertools.count(1)
+        self._background = Background()
+        self._client: Future[ClaudeClient] = self._background.start(self._open_client)
+        settings.observe(self._renew_client, ["cli_path", "max_warm", "idle_timeout"])
+        settings.observe(self._prepare_again, ["model", "effort", "system", "max_turns", "budget", "mode", "allow"])
+
+    def begin(self, prompt: str, options: Options, *, cell_id: str | None = None) -> RunningTurn:
+        """Start a turn in the session that the options name, or the current one, or a new one.
+
+        What is current changes when the turn has reached its session, not before.
+
+        :raises SessionNotFoundError: when `--resume` names no session.
+        """
+        session = None if options.new else self.find(options.resume) if options.resume else self.current
+        turn = Turn(
+            number=next(self._numbers),
+            prompt=prompt,
+            session_id=session.session_id if session else None,
+            cell_id=cell_id,
+            parent=session.last_turn if session else None,
+        )
+        directory = session.directory if session else os.getcwd()
+        timeout = options.timeout if options.timeout is not None else self.settings.timeout
+        choices = options.over(self.settings.turn_options())
+        client = self._client.result()
+
+        async def work(put: Callable[[Event], None]) -> SessionAwareResponse:
+            return await client.run_turn(
+                prompt, put, session_id=turn.session_id, options=choices, directory=directory, timeout=timeout
+            )
+
+        return RunningTurn(turn, directory, self._background.stream(work))
+
+    def end(self, running: RunningTurn, response: SessionAwareResponse) -> None:
+        """Note what a turn came to; the session that it reached is the current one from here on."""
+        self.turns.append(running.turn)
+        if response.session_id is None:
+            return
+        session = self.sessions.get(response.session_id)
+        if session is None:
+            session = Session(response.session_id, response.directory or running.directory)
+            self.sessions[session.session_id] = session
+        session.add(running.turn, response)
+        self.current = session
+
+    def forget(self, session_id: str) -> None:
+        """Continue this session no more: it is gone."""
+        self.sessions.pop(session_id, None)
+        if self.current is not None and self.current.session_id == session_id:
+            self.current = None
+
+    def find(self, wanted: str) -> Session:
+        """Return the session with this ID, unique prefix of an ID, or name.
+
+        :raises SessionNotFoundError: when there is none, or more than one.
+        """
+        store = self.store()
+        failures: list[SessionNotFoundError] = []
+        for directory in dict.fromkeys([os.getcwd(), *(session.directory for session in self.sessions.values())]):
+            try:
+                info = store.find_session(wanted, directory)
+            except SessionNotFoundError as failure:
+                failures.append(failure)
+                continue
+            found = Session(info.session_id, info.directory or directory, info.name)
+            return self.sessions.setdefault(info.session_id, found)
+        raise failures[0]
+
+    def store(self) -> ModuleType:
+        """Return `claude_magic.sdk.sessions`; the SDK that it imports is there by the time anyone asks."""
+        self._client.result()
+        from claude_magic.sdk import sessions
+
+        return sessions
+
+    def on_disk(self) -> list[SessionInfo]:
+        """Return the sessions of the current session's directory, the one used last first."""
+        found: list[SessionInfo] = self.store().list_sessions(self.directory)
+        return found
+
+    @property
+    def directory(self) -> str:
+        """Where the next turn works: the current session's directory, else the kernel's."""
+        return self.current.directory if self.current else os.getcwd()
+
+    def context_used(self, session: Session) -> float | None:
+        """Return how full the model's context is, from 0 to 1; `None` when the session's process is not alive."""
+        process = self._client.result().warm(session.session_id)
+        if process is None:
+            return None
+        usage = self._background.call(process.context_usage)
+        share: float = usage["percentage"] / 100
+        return share
+
+    def close(self) -> None:
+        """End every CLI process and the background thread."""
+        self.settings.unobserve_all()
+        client = self._client.result()
+        self._background.call(client.aclose)
+        self._background.close()
+
+    async def _open_client(self) -> ClaudeClient:
+        # The SDK takes a second to import: on this thread, while the person still types.
+        from claude_magic.sdk.client import ClaudeClient
+
+        client = ClaudeClient(self.settings.client_config())
+        client.prepare(os.getcwd(), self.settings.turn_options())
+        return client
+
+    def _renew_client(self, change: object) -> None:
+        old = self._client.result()
+
+        async def renew() -> ClaudeClient:
+            await old.aclose()
+            return await self._open_client()
+
+        self._client = self._background.start(renew)
+
+    def _prepare_again(self, change: object) -> None:
+        client, directory, options = self._client.result(), os.getcwd(), self.settings.turn_options()
+
+        async def prepare() -> None:
+            client.prepare(directory, options)
+
+        self._background.start(prepare)

@@ -1,0 +1,190 @@
+"""A settled reply: HTML, harmless Markdown and plain text, made of the blocks of a response.
+
+The chrome around blocks is written here, around pieces that `prose`, `calls` and `neutral` have made safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import assert_never
+
+from claude_magic.errors import ClaudeError, TurnInterrupted
+from claude_magic.render import neutral
+from claude_magic.render.blocks import (
+    clip,
+    duration,
+    footer,
+    shown_blocks,
+    strip_controls,
+    thinking_title,
+    tool_argument,
+    tool_name,
+    tool_outcome,
+)
+from claude_magic.render.calls import SHOWN_LENGTH, call_html
+from claude_magic.render.prose import code_html, escape, finished_length, text_html
+from claude_magic.render.style import STYLE
+from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
+
+__all__ = [
+    "block_html",
+    "failure_html",
+    "failure_lines",
+    "finished_length",
+    "line_html",
+    "mimebundle",
+    "response_html",
+    "response_markdown",
+    "response_plain",
+    "text_html",
+]
+
+
+def mimebundle(
+    response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None
+) -> dict[str, str]:
+    """Give a settled reply in the three forms that a notebook stores, all of them safe to show."""
+    return {
+        "text/html": response_html(response, turn=turn, failure=failure),
+        "text/markdown": response_markdown(response, turn=turn, failure=failure),
+        "text/plain": response_plain(response, turn=turn, failure=failure),
+    }
+
+
+def block_html(block: Block, *, ended: bool = False) -> str:
+    """Render one block; `ended` says that its turn is over, so nothing is running or being thought."""
+    match block:
+        case Text():
+            return f'<div class="claude-text">{text_html(block.text)}</div>\n'
+        case Thinking():
+            return _thinking_html(block, ended=ended)
+        case ToolCall():
+            return call_html(block, ended=ended)
+        case Remark():
+            return f'<p class="claude-remark">{escape(strip_controls(block.text))}</p>\n'
+        case _:
+            assert_never(block)
+
+
+def response_html(
+    response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None
+) -> str:
+    """Render a settled reply, with its style and footer; `failure` is why it has no, or no whole, answer."""
+    failed = " claude-failed" if failure and not isinstance(failure, TurnInterrupted) else ""
+    return "".join(
+        (
+            f'<div class="claude-magic{failed}"><style>{STYLE}</style>\n',
+            *(block_html(block, ended=True) for block in shown_blocks(response)),
+            failure_html(response, failure) if failure else "",
+            line_html(footer(response, turn), "claude-footer"),
+            "</div>",
+        )
+    )
+
+
+def response_markdown(
+    response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None
+) -> str:
+    """Write a settled reply as Markdown that is harmless also where raw HTML in Markdown is run."""
+    pieces = [_block_markdown(block) for block in shown_blocks(response)]
+    if failure:
+        title, happened, *following = failure_lines(response, failure)
+        name = f"**{neutral.escape(title)}** " if title else ""
+        pieces += [f"{name}{neutral.escape(happened)}", *map(neutral.paragraph, following)]
+    pieces.append(neutral.escape(" · ".join(footer(response, turn))))
+    return "\n\n".join(piece for piece in pieces if piece)
+
+
+def response_plain(
+    response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None
+) -> str:
+    """Write a settled reply as plain text: the answer as it was written, everything else one line each."""
+    pieces: list[str] = []
+    for prose, blocks in groupby(shown_blocks(response), lambda block: isinstance(block, Text)):
+        pieces.append(("\n\n" if prose else "\n").join(map(_block_plain, blocks)))
+    if failure:
+        title, happened, *following = failure_lines(response, failure)
+        pieces.append("\n".join((f"{title}: {happened}" if title else happened, *following)))
+    pieces.append(" · ".join(footer(response, turn)))
+    return strip_controls("\n\n".join(piece for piece in pieces if piece))
+
+
+def failure_lines(response: SessionAwareResponse, failure: ClaudeError) -> list[str]:
+    """Say why a turn failed: error's name (empty for an interrupt), what happened, and what to do next if known."""
+    arrived = bool(shown_blocks(response))
+    if isinstance(failure, TurnInterrupted):
+        after = f" after {duration(response.duration_s)}" if response.duration_s else ""
+        kept = "What had arrived is above" if arrived else "Nothing had arrived"
+        return ["", f"Interrupted{after}. {kept}; the next cell continues this session."]
+    kept = "What had arrived is above." if arrived else ""
+    following = " ".join(part for part in (failure.next_step, kept) if part)
+    return [type(failure).__name__, failure.message, *([following] if following else [])]
+
+
+def failure_html(response: SessionAwareResponse, failure: ClaudeError) -> str:
+    """Render why a turn failed; an interrupt is one quiet line, an error has the CLI's last words folded below it."""
+    title, happened, *following = failure_lines(response, failure)
+    if not title:
+        return f'<p class="claude-warn">{escape(happened)}</p>\n'
+    pieces = [f'<p class="claude-failure"><b>{title}</b> {escape(strip_controls(happened))}</p>\n']
+    pieces += (f'<p class="claude-next">{escape(strip_controls(line))}</p>\n' for line in following)
+    if failure.stderr.strip():
+        words = code_html(clip(strip_controls(failure.stderr), SHOWN_LENGTH))
+        pieces.append(_folded("claude-thinking", "stderr of the CLI", words))
+    return "".join(pieces)
+
+
+def line_html(parts: Iterable[str], css_class: str) -> str:
+    """Render the parts of a status line or footer; the spaces between them are text, so they stay without the style."""
+    spans = "\u2003".join(f"<span>{escape(part)}</span>" for part in parts)
+    return f'<div class="{css_class}">{spans}</div>\n' if spans else ""
+
+
+def _thinking_html(block: Thinking, *, ended: bool) -> str:
+    title = thinking_title(block, ended=ended)
+    if not block.text.strip():
+        return f'<p class="claude-thinking">{title}</p>\n'
+    return _folded("claude-thinking", title, text_html(block.text))
+
+
+def _folded(css_class: str, title: str, inside: str) -> str:
+    return (
+        f'<details class="{css_class}"><summary>{escape(title)}</summary>'
+        f'<div class="claude-inside">{inside}</div></details>\n'
+    )
+
+
+def _block_markdown(block: Block) -> str:
+    match block:
+        case Text():
+            return neutral.text_markdown(block.text)
+        case Thinking():
+            return f"*{neutral.escape(thinking_title(block, ended=True))}*"
+        case ToolCall():
+            argument = tool_argument(block)
+            parts = (
+                f"**{neutral.escape(tool_name(block))}**",
+                neutral.code_span(argument) if argument else "",
+                neutral.escape(tool_outcome(block, ended=True)),
+            )
+            return " ".join(part for part in parts if part)
+        case Remark():
+            return neutral.paragraph(block.text)
+        case _:
+            assert_never(block)
+
+
+def _block_plain(block: Block) -> str:
+    match block:
+        case Text():
+            return block.text.strip("\n")
+        case Remark():
+            return block.text
+        case Thinking():
+            return thinking_title(block, ended=True)
+        case ToolCall():
+            parts = tool_name(block), tool_argument(block), tool_outcome(block, ended=True)
+            return "  ".join(part for part in parts if part)
+        case _:
+            assert_never(block)

@@ -1,0 +1,178 @@
+"""What happens during a turn, in the words that every other module shares.
+
+An event is a frozen fact. `translate` makes them from the CLI's messages, `response.fold` adds them up, a cassette writes
+them down. Nothing here knows where events come from or who looks at them.
+
+`block` numbers the pieces of one reply, from 0, in the order in which they begin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    """The CLI has taken up the turn, in this session; the first event of every turn that reached the CLI."""
+
+    session_id: str
+    model: str | None = None
+    directory: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReplaced:
+    """The conversation was cleared (`/clear`): what follows belongs to this session."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text of the answer."""
+
+    block: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """More of what the model thinks before it answers."""
+
+    block: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEnded:
+    """A text or thinking block is complete; nothing will be added to it."""
+
+    block: int
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksDiscarded:
+    """The connection broke: block `first` and all after it did not survive, and the model was asked to go on."""
+
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """The model began to write a tool call; its input is not known yet."""
+
+    block: int
+    call_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The model asked for a tool. `parent_id` is the call of the sub-agent that asked, if one did."""
+
+    block: int
+    call_id: str
+    name: str
+    input: dict[str, Any]
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that a tool returned: base64 `data` of the given media type."""
+
+    media_type: str
+    data: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned:
+    """A tool call has its result. `denied` is true when it did not run because it was not allowed."""
+
+    call_id: str
+    text: str
+    is_error: bool = False
+    denied: bool = False
+    images: tuple[Image, ...] = ()
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """The API made the CLI wait: attempt `attempt` of `max_attempts` follows in `delay_s` seconds."""
+
+    attempt: int
+    max_attempts: int
+    delay_s: float
+    status: int | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokensCounted:
+    """Tokens of this turn so far, over all its requests."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEnded:
+    """An assistant message is in the session's history under this UUID: a place that one can go back to."""
+
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the reader should know that is not part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The last event of a turn: what it came to.
+
+    `usage` counts tokens as the API does; `cost_usd` and `usage` are of this turn alone, `None` and empty when the CLI does
+    not say. `raw` is the CLI's own result message, `messages` all its messages of the turn in their order.
+    """
+
+    session_id: str | None
+    is_error: bool
+    subtype: str
+    text: str
+    duration_s: float
+    num_turns: int = 0
+    stop_reason: str | None = None
+    terminal_reason: str | None = None
+    status: int | None = None
+    errors: tuple[str, ...] = ()
+    model: str | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    cost_usd: float | None = None
+    context_window: int | None = None
+    permission_denials: tuple[dict[str, Any], ...] = ()
+    structured: Any = None
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+    messages: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+
+
+Event = (
+    SessionStarted
+    | SessionReplaced
+    | TextDelta
+    | ThinkingDelta
+    | BlockEnded
+    | BlocksDiscarded
+    | ToolStarted
+    | ToolCalled
+    | ToolReturned
+    | Retrying
+    | TokensCounted
+    | MessageEnded
+    | Notice
+    | TurnEnded
+)

@@ -1,0 +1,89 @@
+"""Why a turn failed: from the CLI's result, or from the SDK's exception, to one error of our tree."""
+
+from __future__ import annotations
+
+import claude_agent_sdk as sdk
+
+from claude_magic.errors import (
+    APIError,
+    BudgetExceededError,
+    ClaudeError,
+    CLIDiedError,
+    CLINotFoundError,
+    NotLoggedInError,
+    SessionNotFoundError,
+    TurnError,
+    TurnInterrupted,
+    TurnLimitError,
+)
+from claude_magic.sdk.events import TurnEnded
+
+# The CLI's words (2.1.331); it has no code for either case.
+_NO_SESSION = "No conversation found"
+_NO_LOGIN = ("Not logged in", "Invalid API key", "Please run /login", "OAuth token")
+
+_NEXT_STEP = {
+    400: "Change the prompt or the options it names; the session can be continued.",
+    403: "Ask for access to this model or feature, or choose another with --model.",
+    404: "Check the model's name (--model); `opus`, `sonnet` and `haiku` always name a current one.",
+    413: "Send less: /compact shortens the conversation, --new starts an empty one.",
+    429: "Wait for the limit to pass, then run it again.",
+}
+_OVERLOADED = "Run it again in a while; the session can be continued."
+_DROPPED = "Check the network, then run it again; the session can be continued."
+
+
+def failure_of(ended: TurnEnded, stderr: str = "") -> ClaudeError | None:
+    """Return the error that a turn ended with, `None` when it ended well."""
+    if not ended.is_error:
+        return None
+    session_id = ended.session_id
+    said = " ".join(ended.errors) or ended.text.strip()
+    if (ended.terminal_reason or "").startswith("aborted"):
+        return TurnInterrupted(f"Interrupted after {ended.duration_s:.1f} s.", session_id=session_id)
+    match ended.subtype:
+        case "error_max_turns":
+            return TurnLimitError("Claude reached the limit of rounds with tools.", session_id=session_id)
+        case "error_max_budget_usd":
+            cost = "" if ended.cost_usd is None else f" ${ended.cost_usd:.4f} spent."
+            return BudgetExceededError(f"The turn's budget is used up.{cost}", session_id=session_id)
+    if _NO_SESSION in said:
+        return SessionNotFoundError(f"{said.rstrip('.')}.", session_id=None)
+    if ended.status == 401 or any(words in said for words in _NO_LOGIN):
+        return NotLoggedInError(f"The CLI is not logged in: {said}", session_id=session_id)
+    if ended.status is not None or ended.terminal_reason == "api_error":
+        next_step = _NEXT_STEP.get(ended.status or 0, _OVERLOADED if ended.status else _DROPPED)
+        return APIError(
+            said or "The API did not answer.", status=ended.status, next_step=next_step, session_id=session_id
+        )
+    return TurnError(
+        said or f"The turn ended with {ended.subtype}.",
+        next_step="Run it again; the session can be continued.",
+        session_id=session_id,
+        stderr=stderr,
+    )
+
+
+def translate_exception(error: Exception, *, stderr: str, session_id: str | None) -> ClaudeError:
+    """Return our error for what the SDK raised while the CLI started or worked."""
+    match error:
+        case sdk.CLINotFoundError() | FileNotFoundError() | PermissionError():
+            return CLINotFoundError(f"The Claude CLI could not be started: {error}.", stderr=stderr)
+        case sdk.ResultError():
+            said = " ".join(error.errors) or error.result or str(error)
+            if _NO_SESSION in said:
+                return SessionNotFoundError(f"{said.rstrip('.')}.")
+            return CLIDiedError(f"The CLI ended: {said}", session_id=error.session_id or session_id, stderr=stderr)
+        case sdk.ProcessError():
+            return cli_died(error.exit_code, stderr=stderr, session_id=session_id)
+        case _:
+            return CLIDiedError(f"The Claude CLI did not answer: {error}", session_id=session_id, stderr=stderr)
+
+
+def cli_died(exit_code: int | None, *, stderr: str, session_id: str | None) -> CLIDiedError:
+    """Return the error for a CLI that ended while something was asked of it."""
+    if exit_code is None:
+        how = "closed its output"
+    else:
+        how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
+    return CLIDiedError(f"The Claude CLI {how} before it had answered.", session_id=session_id, stderr=stderr)

@@ -1,0 +1,272 @@
+"""One live CLI process and the task that owns it.
+
+claude-agent-sdk wants one task to connect, use and disconnect its client, so every `LiveProcess` has an owner task that does
+just that: it starts the CLI, serves one turn at a time, and closes it. Others ask the owner and wait. The pool decides which
+process serves which turn; this module does not know that there are others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+import anyio
+import claude_agent_sdk as sdk
+
+from claude_magic.errors import ClaudeError, CLIDiedError
+from claude_magic.sdk import events
+from claude_magic.sdk.command import STREAM_FLAGS, Launch, flags
+from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.events import Event
+from claude_magic.sdk.failures import cli_died, failure_of, translate_exception
+from claude_magic.sdk.translate import Translator
+from claude_magic.sdk.transport import CLITransport
+
+INTERRUPT_REPLY_S = 0.7
+"""How long the canceller of a turn waits for the CLI to confirm, so that a person's Stop is felt within a second."""
+
+INTERRUPT_LIMIT_S = 5.0
+"""How long the CLI may take to end an interrupted turn before it is killed; the session is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent: text or content blocks. `verbatim` text expands no `@path` and no slash command."""
+
+    content: str | list[dict[str, Any]]
+    verbatim: bool = False
+
+
+class State(Enum):
+    """Where a process is in its life; it only moves down this list, but for IDLE and BUSY."""
+
+    NEW = auto()
+    STARTING = auto()
+    IDLE = auto()
+    BUSY = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+@dataclass(eq=False)
+class _Turn:
+    prompt: Prompt
+    options: TurnOptions
+    emit: Callable[[Event], None]
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class LiveProcess:
+    """A CLI process for one session.
+
+    :param cli: path of the CLI.
+    :param launch: what it is started with; `launch.resume` names the session, otherwise it begins a new one.
+    :param close_timeout_s: bound on ending it.
+    """
+
+    def __init__(self, cli: str, launch: Launch, *, env: dict[str, str], close_timeout_s: float) -> None:
+        self.launch = launch
+        self.session_id: str | None = None if launch.fork else launch.resume
+        self.state = State.NEW
+        self.turns = 0
+        self._close_timeout_s = close_timeout_s
+        self._permission_mode = launch.options.permission_mode
+        self._turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
+        self._current: _Turn | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._owner: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._transport = CLITransport(
+            # The SDK's control protocol wants a stream in both directions.
+            [cli, *STREAM_FLAGS, "--input-format", "stream-json", "--include-partial-messages", *flags(launch)],
+            directory=launch.directory,
+            env=env,
+            close_timeout_s=close_timeout_s,
+        )
+        self._client = sdk.ClaudeSDKClient(sdk.ClaudeAgentOptions(), self._transport)
+
+    def __repr__(self) -> str:
+        return f"<LiveProcess {self.session_id or 'new session'} {self.state.name} pid={self._transport.pid}>"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can serve a turn."""
+        return self.state in (State.STARTING, State.IDLE, State.BUSY) and (
+            self.state is State.STARTING or self._transport.is_ready()
+        )
+
+    async def start(self) -> None:
+        """Start the CLI, once, and return when it listens.
+
+        :raises CLINotFoundError: when the executable does not start.
+        :raises CLIDiedError: when it ends before it listens.
+        """
+        if self._ready is None:
+            self.state = State.STARTING
+            self._ready = asyncio.get_running_loop().create_future()
+            self._owner = asyncio.create_task(self._own(self._ready), name="claude-process")
+        await asyncio.shield(self._ready)
+
+    async def run_turn(self, prompt: Prompt, options: TurnOptions, emit: Callable[[Event], None]) -> None:
+        """Run one turn and hand each event to `emit`; return after the last one. Cancelling it interrupts the turn.
+
+        :raises ClaudeError: of the kind that says why the turn failed.
+        """
+        if self._owner is None or self._owner.done():
+            raise CLIDiedError("The Claude CLI has ended.", session_id=self.session_id)
+        turn = _Turn(prompt, options, emit)
+        self._turns.put_nowait(turn)
+        try:
+            await asyncio.shield(turn.done)
+        except asyncio.CancelledError:
+            # What the turn comes to is nobody's any more: the caller hears of the cancellation.
+            turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+            if not turn.done.done():
+                self._begin_interrupt(turn, INTERRUPT_LIMIT_S)
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([turn.done], timeout=INTERRUPT_REPLY_S)
+            raise
+
+    async def aclose(self) -> None:
+        """End the CLI, letting it write its transcript; bounded by the closing time. Idempotent."""
+        if self._owner is not None and not self._owner.done():
+            self._turns.put_nowait(None)
+            if self._current is not None:
+                self._begin_interrupt(self._current, self._close_timeout_s / 2)
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([self._owner, *self._ending])
+        self.state = State.CLOSED
+
+    async def context_usage(self) -> dict[str, Any]:
+        """Ask the CLI how full the model's context is: `totalTokens`, `maxTokens`, `percentage`."""
+        return dict(await self._client.get_context_usage())
+
+    async def _own(self, ready: asyncio.Future[None]) -> None:
+        try:
+            try:
+                await self._client.connect()
+            except Exception as error:  # noqa: BLE001 - the SDK also raises plain Exception, for control requests
+                ready.set_exception(self._translated(error))
+                return
+            self._transport.listening = True
+            self.state = State.IDLE
+            ready.set_result(None)
+            while (turn := await self._turns.get()) is not None:
+                self.state, self._current = State.BUSY, turn
+                failure: ClaudeError | None = None
+                try:
+                    await self._serve(turn)
+                except ClaudeError as error:
+                    failure = error
+                finally:
+                    self._current = None
+                    self.state = State.IDLE if self._transport.is_ready() else State.CLOSING
+                    _finish(turn, failure)
+                if self.state is State.CLOSING:
+                    return
+        finally:
+            self.state = State.CLOSING
+            await self._client.disconnect()
+            self.state = State.CLOSED
+            self._refuse_waiting()
+            if not ready.done():
+                ready.cancel()
+
+    async def _serve(self, turn: _Turn) -> None:
+        self.turns += 1
+        self._transport.turn_messages = []
+        translator = Translator(self._transport.turn_messages)
+        message_id = str(uuid.uuid4())
+        try:
+            await self._adopt(turn.options)
+            await self._client.query(_messages(turn.prompt, message_id))
+            async for message in self._client.receive_messages():
+                # A task in the background may end a turn of its own between ours; its result names another message.
+                if isinstance(message, sdk.ResultMessage) and not _answers(message, message_id):
+                    continue
+                for event in translator.read(message):
+                    self._note(event)
+                    turn.emit(event)
+                if translator.ended is not None:
+                    break
+        except Exception as error:  # the SDK also raises plain Exception, for messages it cannot read
+            await self._wait_for_exit()
+            raise self._translated(error) from error
+        if translator.ended is None:
+            await self._wait_for_exit()
+            raise cli_died(self._transport.exit_code, stderr=self._transport.stderr, session_id=self.session_id)
+        failure = failure_of(translator.ended, self._transport.stderr)
+        if failure is not None:
+            raise failure
+
+    async def _adopt(self, options: TurnOptions) -> None:
+        if options.permission_mode != self._permission_mode:
+            await self._client.set_permission_mode(options.permission_mode or "default")  # type: ignore[arg-type]
+            self._permission_mode = options.permission_mode
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case events.SessionStarted() | events.SessionReplaced():
+                self.session_id = event.session_id
+            case events.TurnEnded() if event.session_id:
+                self.session_id = event.session_id
+
+    def _begin_interrupt(self, turn: _Turn, limit_s: float) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._interrupt(turn, limit_s), name="claude-interrupt")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return task
+
+    async def _interrupt(self, turn: _Turn, limit_s: float) -> None:
+        """End the turn; a CLI that does not do it in time is killed, and its session is resumed from disk."""
+        with anyio.move_on_after(limit_s):
+            try:
+                await self._client.interrupt()
+            except Exception:  # noqa: BLE001 - whatever kept it from listening, killing it is the answer
+                self._transport.kill()
+            await asyncio.wait([turn.done])
+        if not turn.done.done():
+            self._transport.kill()
+            await asyncio.wait([turn.done])
+
+    async def _wait_for_exit(self) -> None:
+        """Let stderr arrive: the pipe that told us of the end is not the one it comes through."""
+        with anyio.move_on_after(1.0):
+            await self._transport.wait()
+
+    def _refuse_waiting(self) -> None:
+        while not self._turns.empty():
+            turn = self._turns.get_nowait()
+            if turn is not None:
+                _finish(turn, CLIDiedError("The Claude CLI was closed.", session_id=self.session_id))
+
+    def _translated(self, error: Exception) -> ClaudeError:
+        return translate_exception(error, stderr=self._transport.stderr, session_id=self.session_id)
+
+
+def _finish(turn: _Turn, error: ClaudeError | None) -> None:
+    if turn.done.cancelled():
+        return
+    if error is None:
+        turn.done.set_result(None)
+    else:
+        turn.done.set_exception(error)
+
+
+def _answers(result: sdk.ResultMessage, message_id: str) -> bool:
+    named = {result.user_message_uuid, *(result.user_message_uuids or ())} - {None}
+    return not named or message_id in named
+
+
+async def _messages(prompt: Prompt, message_id: str) -> AsyncIterator[dict[str, Any]]:
+    yield {
+        "type": "user",
+        "uuid": message_id,
+        "message": {"role": "user", "content": prompt.content},
+        "parent_tool_use_id": None,
+        **({"client_composed": True} if prompt.verbatim else {}),
+    }

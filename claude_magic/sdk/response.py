@@ -1,0 +1,234 @@
+"""One reply, as data: what the events of a turn add up to.
+
+Owns `SessionAwareResponse` and `fold`, the one place that turns events into state; views and callers only read it.
+Folding costs the same for every delta, however long the reply has become.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from claude_magic.sdk import events
+from claude_magic.sdk.events import Event, Image
+
+_FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.M | re.S)
+
+
+class Growing:
+    """Text that arrives in pieces; joined only when somebody reads it."""
+
+    __slots__ = ("_pieces", "length")
+
+    def __init__(self, text: str = "") -> None:
+        self._pieces = [text]
+        self.length = len(text)
+
+    def add(self, text: str) -> None:
+        self._pieces.append(text)
+        self.length += len(text)
+
+    def __str__(self) -> str:
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0]
+
+
+@dataclass(slots=True)
+class Text:
+    """A block of the answer, in Markdown."""
+
+    number: int
+    growing: Growing = field(default_factory=Growing)
+    complete: bool = False
+
+    @property
+    def text(self) -> str:
+        return str(self.growing)
+
+
+@dataclass(slots=True)
+class Thinking:
+    """A block of the model's thinking."""
+
+    number: int
+    growing: Growing = field(default_factory=Growing)
+    complete: bool = False
+    duration_s: float | None = None
+
+    @property
+    def text(self) -> str:
+        return str(self.growing)
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A call of a tool and, when `complete`, its result."""
+
+    number: int
+    call_id: str
+    name: str
+    input: dict[str, Any] = field(default_factory=dict)
+    parent_id: str | None = None
+    result: str = ""
+    images: tuple[Image, ...] = ()
+    is_error: bool = False
+    denied: bool = False
+    complete: bool = False
+    duration_s: float | None = None
+
+
+@dataclass(slots=True)
+class Remark:
+    """A line that is about the turn and not part of the answer; it is nobody's block, so its number is -1."""
+
+    text: str
+    number: int = -1
+    complete: bool = True
+
+
+Block = Text | Thinking | ToolCall | Remark
+
+
+@dataclass(eq=False)
+class SessionAwareResponse:
+    """A reply and the session it belongs to.
+
+    `content` is the answer as text: what the CLI calls the result, or all text that had arrived when the turn did not end by
+    itself. `metadata` holds `model`, `usage`, `cost_usd` (US dollars, this turn alone), `duration_s`, `num_turns`,
+    `is_error`, `stop_reason`, `permission_denials` and `command`. `raw_json` depends on the output format asked for.
+    """
+
+    content: str = ""
+    session_id: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    raw_json: dict[str, Any] | None = field(default=None, repr=False)
+    blocks: list[Block] = field(default_factory=list, repr=False)
+    structured: Any = field(default=None, repr=False)
+    model: str | None = None
+    directory: str | None = field(default=None, repr=False)
+    input_tokens: int = field(default=0, repr=False)
+    output_tokens: int = field(default=0, repr=False)
+    retrying: events.Retrying | None = field(default=None, repr=False)
+    message_id: str | None = field(default=None, repr=False)
+    ended: events.TurnEnded | None = field(default=None, repr=False)
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """Tokens of this turn, as the API counts them."""
+        return dict(self.metadata.get("usage") or {})
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What this turn cost, in US dollars; `None` when the CLI did not say."""
+        cost: float | None = self.metadata.get("cost_usd")
+        return cost
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from prompt to result, as the CLI measured them."""
+        duration: float | None = self.metadata.get("duration_s")
+        return duration
+
+    @property
+    def text(self) -> str:
+        """All text of the turn so far, also what was said between tool calls."""
+        return "\n\n".join(block.text for block in self.blocks if isinstance(block, Text) and block.growing.length)
+
+    @property
+    def code_blocks(self) -> list[str]:
+        """The code of every fenced block of the answer, in order."""
+        return [match["code"].removesuffix("\n") for match in _FENCE.finditer(self.content)]
+
+    def __str__(self) -> str:
+        return self.content
+
+
+def fold(response: SessionAwareResponse, event: Event) -> None:
+    """Add one event to the response. An event of a kind that is not known here changes nothing."""
+    match event:
+        case events.SessionStarted():
+            response.session_id = event.session_id
+            response.model = event.model or response.model
+            response.directory = event.directory or response.directory
+        case events.SessionReplaced():
+            response.session_id = event.session_id
+        case events.TextDelta() | events.ThinkingDelta():
+            _grow(response, event)
+        case events.BlockEnded():
+            block = _numbered(response, event.block)
+            if block is not None:
+                block.complete = True
+            if isinstance(block, Thinking):
+                block.duration_s = event.duration_s
+        case events.BlocksDiscarded():
+            response.blocks = [block for block in response.blocks if block.number < event.first]
+        case events.ToolStarted():
+            response.retrying = None
+            response.blocks.append(ToolCall(event.block, event.call_id, event.name))
+        case events.ToolCalled():
+            call = _called(response, event.call_id)
+            if call is None:
+                call = ToolCall(event.block, event.call_id, event.name)
+                response.blocks.append(call)
+            call.input, call.parent_id = event.input, event.parent_id
+        case events.ToolReturned():
+            call = _called(response, event.call_id)
+            if call is not None:
+                call.result, call.images, call.is_error = event.text, event.images, event.is_error
+                call.denied, call.duration_s, call.complete = event.denied, event.duration_s, True
+        case events.Retrying():
+            response.retrying = event
+        case events.TokensCounted():
+            response.retrying = None
+            response.input_tokens, response.output_tokens = event.input_tokens, event.output_tokens
+        case events.MessageEnded():
+            response.message_id = event.message_id
+        case events.Notice():
+            response.blocks.append(Remark(event.text))
+        case events.TurnEnded():
+            _end(response, event)
+        case _:
+            assert_never(event)
+
+
+def _grow(response: SessionAwareResponse, event: events.TextDelta | events.ThinkingDelta) -> None:
+    response.retrying = None
+    block = _numbered(response, event.block)
+    if not isinstance(block, Text | Thinking):
+        block = Text(event.block) if isinstance(event, events.TextDelta) else Thinking(event.block)
+        response.blocks.append(block)
+    block.growing.add(event.text)
+
+
+def _end(response: SessionAwareResponse, event: events.TurnEnded) -> None:
+    response.retrying = None
+    response.ended = event
+    response.session_id = event.session_id or response.session_id
+    response.model = event.model or response.model
+    response.structured = event.structured
+    response.content = response.text if event.is_error else event.text
+    for block in response.blocks:
+        if not isinstance(block, ToolCall):
+            block.complete = True
+    response.metadata |= {
+        "model": response.model,
+        "usage": event.usage,
+        "cost_usd": event.cost_usd,
+        "duration_s": event.duration_s,
+        "num_turns": event.num_turns,
+        "is_error": event.is_error,
+        "stop_reason": event.stop_reason,
+        "permission_denials": list(event.permission_denials),
+    }
+
+
+def _numbered(response: SessionAwareResponse, number: int) -> Block | None:
+    """Find a block by its number: it is nearly always the last one."""
+    return next((block for block in reversed(response.blocks) if block.number == number), None)
+
+
+def _called(response: SessionAwareResponse, call_id: str) -> ToolCall | None:
+    calls = (block for block in reversed(response.blocks) if isinstance(block, ToolCall))
+    return next((call for call in calls if call.call_id == call_id), None)

@@ -1,0 +1,117 @@
+"""The sessions that the CLI has kept on disk: list them, find one, name or delete one.
+
+A session belongs to the directory in which it was started. claude-agent-sdk reads and writes the files; this module gives
+them our words and our errors.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import claude_agent_sdk as sdk
+
+from claude_magic.errors import SessionNotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A session on disk. `name` is the title somebody gave it, `size_bytes` the size of its transcript."""
+
+    session_id: str
+    name: str | None
+    first_prompt: str | None
+    directory: str | None
+    last_used: datetime
+    size_bytes: int | None = None
+
+
+def list_sessions(directory: str) -> list[SessionInfo]:
+    """Return the sessions of a directory, the one used last first."""
+    found = sdk.list_sessions(directory=directory, include_worktrees=False)
+    return sorted((_info(session) for session in found), key=lambda session: session.last_used, reverse=True)
+
+
+def find_session(wanted: str, directory: str) -> SessionInfo:
+    """Return the session with this ID, unique prefix of an ID, or name; a full ID may be of any directory.
+
+    :raises SessionNotFoundError: when there is none, or when more than one fits.
+    """
+    sessions = list_sessions(directory)
+    for matches in (
+        [session for session in sessions if session.session_id == wanted.lower()],
+        [session for session in sessions if session.name == wanted],
+        [session for session in sessions if session.session_id.startswith(wanted.lower())],
+        [session for session in sessions if session.name and session.name.casefold() == wanted.casefold()],
+    ):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            which = ", ".join(session.session_id[:8] for session in matches[:5])
+            raise SessionNotFoundError(
+                f"{len(matches)} sessions in {directory} match {wanted!r}: {which}.",
+                next_step="Give more of the ID; %claude_session list shows them.",
+            )
+    if _is_id(wanted):
+        elsewhere = sdk.get_session_info(wanted)
+        if elsewhere is not None:
+            return _info(elsewhere)
+    how = "has the ID" if _is_id(wanted) else "has a name or an ID that begins with"
+    raise SessionNotFoundError(f"No session in {directory} {how} {wanted}.")
+
+
+def count_turns(session: SessionInfo) -> int:
+    """Return how many prompts a session holds; reads its whole transcript."""
+    messages = sdk.get_session_messages(session.session_id, directory=session.directory)
+    return sum(1 for message in messages if message.type == "user" and _is_prompt(message.message))
+
+
+def rename_session(session_id: str, name: str, directory: str) -> None:
+    """Give a session a name, which `--resume` and `claude -r` understand.
+
+    :raises SessionNotFoundError: when there is no such session in the directory.
+    """
+    try:
+        sdk.rename_session(session_id, name, directory=directory)
+    except FileNotFoundError as error:
+        raise SessionNotFoundError(f"No session in {directory} has the ID {session_id}.") from error
+
+
+def delete_session(session_id: str, directory: str) -> None:
+    """Delete a session's transcript for good.
+
+    :raises SessionNotFoundError: when there is no such session in the directory.
+    """
+    try:
+        sdk.delete_session(session_id, directory=directory)
+    except FileNotFoundError as error:
+        raise SessionNotFoundError(f"No session in {directory} has the ID {session_id}.") from error
+
+
+def _info(session: sdk.SDKSessionInfo) -> SessionInfo:
+    return SessionInfo(
+        session_id=session.session_id,
+        name=session.custom_title,
+        first_prompt=session.first_prompt,
+        directory=session.cwd,
+        last_used=datetime.fromtimestamp(session.last_modified / 1000, UTC),
+        size_bytes=session.file_size,
+    )
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _is_prompt(message: object) -> bool:
+    match message:
+        case {"content": str(text)}:
+            return not text.startswith("<")
+        case {"content": [*blocks]}:
+            kinds = {block.get("type") for block in blocks if isinstance(block, dict)}
+            return "tool_result" not in kinds and "text" in kinds
+    return False

@@ -1,0 +1,206 @@
+"""From claude-agent-sdk's messages to our events, and from the SDK's exceptions to our errors.
+
+The only module that knows both vocabularies. One `Translator` reads the messages of one turn; kinds of messages that it does
+not know it passes over, because the CLI adds new ones with every release.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import claude_agent_sdk as sdk
+
+from claude_magic.sdk import events
+from claude_magic.sdk.events import Event
+
+
+_CUT_OFF = "Your response above was cut off"
+"""How the CLI (2.1.331) begins what it says to the model after a broken connection."""
+
+
+class Translator:
+    """Read one turn's messages in their order. `ended` is its last event once that has come."""
+
+    def __init__(self, raw_messages: Sequence[dict[str, Any]], clock: Callable[[], float] = time.monotonic) -> None:
+        self._raw_messages = raw_messages
+        self._clock = clock
+        self._began = clock()
+        self._blocks = 0
+        self._open: dict[int, tuple[int, float]] = {}
+        self._streamed: set[str | None] = set()
+        self._calls: dict[str, float] = {}
+        self._denied: set[str] = set()
+        self._input_tokens = 0
+        self._output_tokens = 0
+        self._message_output_tokens = 0
+        self._model: str | None = None
+        self.ended: events.TurnEnded | None = None
+
+    def read(self, message: sdk.Message) -> Iterator[Event]:
+        """Yield what one message says."""
+        match message:
+            case sdk.StreamEvent(parent_tool_use_id=None):
+                yield from self._stream(message.event)
+            case sdk.AssistantMessage():
+                yield from self._assistant(message)
+            case sdk.UserMessage(content=list()):
+                yield from self._results(message)
+            case sdk.ConversationResetMessage():
+                yield events.SessionReplaced(message.new_conversation_id)
+            case sdk.ResultMessage():
+                self.ended = self._result(message)
+                yield self.ended
+            case sdk.RateLimitEvent():
+                yield from self._rate_limit(message.rate_limit_info)
+            case sdk.SystemMessage():
+                yield from self._system(message.subtype, message.data)
+
+    def _system(self, subtype: str, data: dict[str, Any]) -> Iterator[Event]:
+        match subtype:
+            case "init":
+                self._model = data.get("model")
+                yield events.SessionStarted(data["session_id"], self._model, data.get("cwd"))
+            case "api_retry":
+                yield events.Retrying(
+                    attempt=int(data.get("attempt") or 0),
+                    max_attempts=int(data.get("max_retries") or 0),
+                    delay_s=float(data.get("retry_delay_ms") or 0) / 1000,
+                    status=data.get("error_status"),
+                    error=str(data.get("error") or "connection failed"),
+                )
+            case "permission_denied":
+                self._denied.add(data.get("tool_use_id", ""))
+            case "compact_boundary":
+                yield events.Notice("The conversation was compacted to make room.")
+
+    def _rate_limit(self, info: sdk.RateLimitInfo) -> Iterator[Event]:
+        if info.status != "allowed":
+            window = (info.rate_limit_type or "usage").replace("_", " ")
+            used = f": {info.utilization:.0%} used" if info.utilization is not None else ""
+            yield events.Notice(f"Rate limit ({window}){used}.")
+
+    def _stream(self, event: dict[str, Any]) -> Iterator[Event]:
+        match event.get("type"):
+            case "message_start":
+                message = event["message"]
+                self._streamed.add(message.get("id"))
+                self._model = message.get("model") or self._model
+                yield from self._abandoned()
+                usage = message.get("usage") or {}
+                cached = (usage.get("cache_read_input_tokens") or 0) + (usage.get("cache_creation_input_tokens") or 0)
+                self._input_tokens += (usage.get("input_tokens") or 0) + cached
+                self._output_tokens += self._message_output_tokens
+                self._message_output_tokens = usage.get("output_tokens") or 0
+                yield self._counted()
+            case "content_block_start":
+                yield from self._start(event["index"], event["content_block"])
+            case "content_block_delta":
+                number, _ = self._open.get(event["index"], (self._blocks, 0))
+                match event["delta"]:
+                    case {"type": "text_delta", "text": str(text)}:
+                        yield events.TextDelta(number, text)
+                    case {"type": "thinking_delta", "thinking": str(text)}:
+                        yield events.ThinkingDelta(number, text)
+            case "content_block_stop":
+                number, started = self._open.pop(event["index"], (self._blocks, self._clock()))
+                yield events.BlockEnded(number, self._clock() - started)
+            case "message_stop":
+                yield from self._abandoned()
+            case "message_delta":
+                usage = event.get("usage") or {}
+                self._message_output_tokens = usage.get("output_tokens") or self._message_output_tokens
+                yield self._counted()
+
+    def _abandoned(self) -> Iterator[Event]:
+        """A block that was begun and never ended: the connection broke, and the CLI asks the model to go on without it."""
+        if self._open:
+            yield events.BlocksDiscarded(min(number for number, _ in self._open.values()))
+            self._open.clear()
+
+    def _counted(self) -> events.TokensCounted:
+        return events.TokensCounted(self._input_tokens, self._output_tokens + self._message_output_tokens)
+
+    def _start(self, index: int, block: dict[str, Any]) -> Iterator[Event]:
+        number = self._next_block()
+        self._open[index] = (number, self._clock())
+        if block.get("type") in ("tool_use", "server_tool_use"):
+            self._calls[block["id"]] = self._clock()
+            yield events.ToolStarted(number, block["id"], block["name"])
+
+    def _assistant(self, message: sdk.AssistantMessage) -> Iterator[Event]:
+        of_subagent = message.parent_tool_use_id is not None
+        # What the CLI says in place of the model when the API fails; the result says it again, as an error.
+        if message.error is not None:
+            return
+        for block in message.content:
+            match block:
+                case sdk.ToolUseBlock() | sdk.ServerToolUseBlock():
+                    self._calls[block.id] = self._clock()
+                    yield events.ToolCalled(
+                        self._next_block(), block.id, block.name, block.input, message.parent_tool_use_id
+                    )
+                case sdk.TextBlock() if not of_subagent and message.message_id not in self._streamed:
+                    number = self._next_block()
+                    yield events.TextDelta(number, block.text)
+                    yield events.BlockEnded(number)
+        if message.uuid and not of_subagent:
+            yield events.MessageEnded(message.uuid)
+
+    def _results(self, message: sdk.UserMessage) -> Iterator[Event]:
+        for block in message.content:
+            if isinstance(block, sdk.ToolResultBlock):
+                text, images = _result_content(block.content)
+                began = self._calls.pop(block.tool_use_id, None)
+                yield events.ToolReturned(
+                    block.tool_use_id,
+                    text,
+                    is_error=bool(block.is_error),
+                    denied=block.tool_use_id in self._denied,
+                    images=images,
+                    duration_s=None if began is None else self._clock() - began,
+                )
+            elif isinstance(block, sdk.TextBlock) and block.text.startswith(_CUT_OFF):
+                yield events.Notice("The connection broke here; Claude was asked to go on.")
+
+    def _result(self, message: sdk.ResultMessage) -> events.TurnEnded:
+        raw = next((raw for raw in reversed(self._raw_messages) if raw.get("uuid") == message.uuid), {})
+        by_model = raw.get("model_usage_since_last_result")
+        main_model = (message.model_usage or {}).get(self._model or "")
+        return events.TurnEnded(
+            session_id=message.session_id,
+            is_error=message.is_error or message.subtype != "success",
+            subtype=message.subtype,
+            text=message.result or "",
+            duration_s=self._clock() - self._began,
+            num_turns=message.num_turns,
+            stop_reason=message.stop_reason,
+            terminal_reason=message.terminal_reason,
+            status=message.api_error_status,
+            errors=tuple(message.errors or ()),
+            model=self._model,
+            usage=dict(message.usage or {}),
+            # total_cost_usd runs on over the whole session; this field alone is the turn's own (CLI 2.1.331).
+            cost_usd=None if by_model is None else sum(usage["costUSD"] for usage in by_model.values()),
+            context_window=main_model["contextWindow"] if main_model else None,
+            permission_denials=tuple(message.permission_denials or ()),
+            structured=message.structured_output,
+            raw=raw,
+            messages=tuple(self._raw_messages),
+        )
+
+    def _next_block(self) -> int:
+        self._blocks += 1
+        return self._blocks - 1
+
+
+def _result_content(content: str | list[dict[str, Any]] | None) -> tuple[str, tuple[events.Image, ...]]:
+    if content is None or isinstance(content, str):
+        return content or "", ()
+    texts = [part.get("text", "") for part in content if part.get("type") == "text"]
+    sources = [part.get("source") or {} for part in content if part.get("type") == "image"]
+    images = [
+        events.Image(source["media_type"], source["data"]) for source in sources if source.get("type") == "base64"
+    ]
+    return "\n".join(texts), tuple(images)

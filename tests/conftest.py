@@ -1,0 +1,161 @@
+"""Fixtures: an isolated test run, the scripted API, real kernels, and the proof that nothing was left behind.
+
+Scopes. A kernel takes two seconds to start and knows one API address, so `home`, `environment`, `api` and the kernel
+behind `kernel` and `loaded_kernel` live as long as a test module. Each test gets them empty: `api.requests` begins at
+zero, no widget is open, no cell runs. A test that needs a process of its own asks for `fresh_kernel`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from messages_api import MessagesAPI
+from rig.environment import NOWHERE, is_foreign, isolated_environment, own_variables
+from rig.kernel import Kernel
+from rig.lab import Lab, why_not
+from rig.leaks import Ledger, assert_no_widgets
+
+RUN_HOME = pytest.StashKey[Path]()
+INHERITED = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Isolate this process before any test module is imported; without a key, so that nobody is logged in."""
+    config.addinivalue_line("markers", "slow: takes several seconds")
+    config.stash[INHERITED] = dict(os.environ)
+    config.stash[RUN_HOME] = Path(tempfile.mkdtemp(prefix="claude-magic-tests-"))
+    for name in filter(is_foreign, list(os.environ)):
+        del os.environ[name]
+    os.environ.update(own_variables(config.stash[RUN_HOME], NOWHERE))
+    del os.environ["ANTHROPIC_API_KEY"]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    os.environ.clear()
+    os.environ.update(config.stash[INHERITED])
+    shutil.rmtree(config.stash[RUN_HOME], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ledger() -> Ledger:
+    """Where longer-lived fixtures register their processes: `with ledger.adopt(lambda: kernel.pid): ...`."""
+    return Ledger()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(ledger: Ledger) -> Iterator[None]:
+    """Fail a test after which a process or thread is there that was not there before."""
+    before = ledger.snapshot()
+    yield
+    ledger.check(before)
+
+
+@pytest.fixture(scope="module")
+def module_api() -> Iterator[MessagesAPI]:
+    """The scripted API of this module, for module-scoped fixtures; tests take `api`."""
+    with MessagesAPI() as api:
+        yield api
+
+
+@pytest.fixture
+def api(module_api: MessagesAPI) -> MessagesAPI:
+    """The scripted API with nothing asked of it yet in this test."""
+    module_api.requests.clear()
+    module_api.refusals.clear()
+    return module_api
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home directory of everything that this module starts."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def notebook_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that the module's kernel runs in."""
+    return tmp_path_factory.mktemp("notebooks")
+
+
+@pytest.fixture(scope="module")
+def environment(home: Path, module_api: MessagesAPI) -> dict[str, str]:
+    """The whole environment for a process of this module."""
+    return isolated_environment(home, module_api.url)
+
+
+@pytest.fixture
+def sdk_env(home: Path, api: MessagesAPI) -> dict[str, str]:
+    """The variables for `ClaudeConfig(env=...)`: a CLI of this process asks the scripted API."""
+    return own_variables(home, api.url)
+
+
+@pytest.fixture
+def run_async() -> Callable[..., Any]:
+    """Run a coroutine to its end in a fresh event loop: `run_async(coroutine, timeout_s=60)`."""
+
+    def run(coroutine: Coroutine[Any, Any, Any], timeout_s: float = 60) -> Any:
+        return asyncio.run(asyncio.wait_for(coroutine, timeout_s))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def module_kernel(notebook_dir: Path, environment: dict[str, str], ledger: Ledger) -> Iterator[Kernel]:
+    """The kernel of this module, for module-scoped fixtures; tests take `kernel` or `loaded_kernel`."""
+    with Kernel(notebook_dir, environment) as kernel, ledger.adopt(lambda: kernel.pid):
+        yield kernel
+
+
+@pytest.fixture
+def kernel(module_kernel: Kernel, api: MessagesAPI) -> Iterator[Kernel]:
+    """The module's kernel: names stay from test to test, running cells and widgets must not."""
+    yield module_kernel
+    settle(module_kernel)
+
+
+@pytest.fixture
+def loaded_kernel(kernel: Kernel) -> Kernel:
+    """The module's kernel with the extension loaded and a new, empty session."""
+    for line in ("%load_ext claude_magic", "%claude_session new"):
+        result = kernel.run(line)
+        assert result.ok, result
+    return kernel
+
+
+@pytest.fixture
+def fresh_kernel(tmp_path: Path, environment: dict[str, str], api: MessagesAPI) -> Iterator[Kernel]:
+    """A kernel for one test, in its `tmp_path`; its home and API are the module's."""
+    with Kernel(tmp_path, environment) as kernel:
+        yield kernel
+        settle(kernel)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], ledger: Ledger) -> Iterator[Lab]:
+    """A JupyterLab of this module in a browser. No `run_async` beside it: Playwright's loop holds this thread."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with Lab(tmp_path_factory.mktemp("lab"), environment) as lab, ExitStack() as stack:
+        for pid in lab.pids:
+            stack.enter_context(ledger.adopt(partial(int, pid)))
+        yield lab
+
+
+def settle(kernel: Kernel) -> None:
+    """Assert that a test left no running cell and no widget; put the kernel right for the next one."""
+    if running := kernel.running:
+        kernel.restart()
+        pytest.fail(f"still running: {[cell.result for cell in running]}")
+    try:
+        assert_no_widgets(kernel)
+    finally:
+        kernel.widgets.clear()
