@@ -21,6 +21,7 @@ A prompt without directives is answered by the script given to the server, else 
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
@@ -71,6 +72,7 @@ class MessagesAPI:
         self.arrived = threading.Condition()
         self.closing = threading.Event()
         self.refusals: Counter[str] = Counter()
+        self._numbers = itertools.count(1)
         self._script = script or (lambda prompt: None)
         api = self
 
@@ -154,7 +156,7 @@ class MessagesAPI:
         handler.end_headers()
         handler.close_connection = True
         try:
-            for name, payload in self.stream(segment(directives, body), body):
+            for name, payload in self.stream(segment(directives, body), body, next(self._numbers)):
                 handler.wfile.write(f"event: {name}\ndata: {json.dumps(payload)}\n\n".encode())
                 handler.wfile.flush()
         except ConnectionError:
@@ -167,10 +169,17 @@ class MessagesAPI:
                 return found
         return [Directive("say", text)]
 
-    def stream(self, directives: list[Directive], body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-        usage = {"input_tokens": 100, "output_tokens": 1, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
+    def stream(
+        self, directives: list[Directive], body: dict[str, Any], number: int
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        usage = {
+            "input_tokens": 100,
+            "output_tokens": 1,
+            "cache_read_input_tokens": 0,
+            "cache_creation_input_tokens": 0,
+        }
         message = {
-            "id": f"msg_{len(self.requests):06}",
+            "id": f"msg_{number:06}",
             "type": "message",
             "role": "assistant",
             "model": body["model"],
@@ -198,7 +207,7 @@ class MessagesAPI:
                     continue
                 case "tool":
                     stop_reason = "tool_use"
-            start, deltas = self.block(directive, body)
+            start, deltas = self.block(directive, body, f"toolu_{number:06}_{index}")
             yield (
                 "content_block_start",
                 {"type": "content_block_start", "index": index, "content_block": start},
@@ -213,15 +222,20 @@ class MessagesAPI:
         yield "message_delta", {"type": "message_delta", "delta": delta, "usage": usage}
         yield "message_stop", {"type": "message_stop"}
 
-    def block(self, directive: Directive, body: dict[str, Any]) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+    def block(
+        self, directive: Directive, body: dict[str, Any], call_id: str
+    ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
         argument = directive.argument
         match directive.verb:
             case "think":
-                deltas = [{"type": "thinking_delta", "thinking": argument}, {"type": "signature_delta", "signature": "s"}]
+                deltas = [
+                    {"type": "thinking_delta", "thinking": argument},
+                    {"type": "signature_delta", "signature": "s"},
+                ]
                 return {"type": "thinking", "thinking": "", "signature": ""}, iter(deltas)
             case "tool":
                 name, _, arguments = argument.partition(" ")
-                start = {"type": "tool_use", "id": f"toolu_{len(self.requests):06}", "name": name, "input": {}}
+                start = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
                 return start, iter([{"type": "input_json_delta", "partial_json": arguments or "{}"}])
             case "stream":
                 count, size, rate = (*argument.split(), "0")[:3]

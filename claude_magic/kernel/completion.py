@@ -21,7 +21,7 @@ _LINE = re.compile(r"\s*%%?(?P<magic>claude_session|claude)\s+(?P<typed>.*)$")
 def matcher_for(state: KernelState) -> Matcher:
     """Return the matcher for a shell's `Completer.custom_matchers`."""
 
-    @context_matcher()
+    @context_matcher()  # type: ignore[untyped-decorator]
     def claude_matcher(context: CompletionContext) -> SimpleMatcherResult:
         before = context.line_with_cursor[: context.cursor_position]
         match = _LINE.match(before)

@@ -53,14 +53,12 @@ class Frontend:
         """Whether a cell may await its turn: then widgets can be clicked meanwhile (ipykernel 7)."""
         if self._kernel is None:
             return False
-        return int(self._kernel.implementation_version.partition(".")[0]) >= 7 if self._is_ipykernel() else False
+        major = str(self._kernel.implementation_version).partition(".")[0]
+        return self._kernel.implementation == "ipython" and major.isdecimal() and int(major) >= 7
 
     def is_whole_cell(self, source: str) -> bool:
         """Whether this is the code that the frontend sent, and not a part that some magic hands on."""
         return str(self._request().get("content", {}).get("code", "")).strip() == source.strip()
-
-    def _is_ipykernel(self) -> bool:
-        return self._kernel.implementation == "ipython"
 
     def _request(self) -> dict[str, Any]:
         if self._kernel is None:

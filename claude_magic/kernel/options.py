@@ -6,10 +6,12 @@ Parsing gives an `Options` or a one-line `UsageError` that names the option and 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import math
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -95,7 +97,7 @@ def _variable(text: str) -> str:
     return text
 
 
-def _one_of(values: tuple[str, ...]) -> object:
+def _one_of(values: tuple[str, ...]) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in values:
             close = difflib.get_close_matches(text, values, 1)
@@ -189,10 +191,8 @@ def _words(line: str) -> list[str]:
     for match in _WORD.finditer(line):
         word = match[0]
         if word[:1] in "\"'" or re.search(r"""=["']""", word):
-            try:
+            with contextlib.suppress(ValueError):  # a lone quote is a part of the word
                 word = " ".join(shlex.split(word))
-            except ValueError:
-                pass
         words.append(word)
     return words
 

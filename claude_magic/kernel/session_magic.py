@@ -41,8 +41,7 @@ def run(state: KernelState, frontend: Frontend, line: str) -> None:
             state.current.name = argument
             print(f"{state.current.session_id[:8]} is now called {argument!r}.")
         case "delete":
-            session = state.find(argument)
-            state.delete(session)
+            session = state.delete(argument)
             print(f"{session.session_id} is deleted.")
         case _:
             close = difflib.get_close_matches(word, WORDS, 1)

@@ -110,7 +110,21 @@ class KernelState:
                 continue
             found = Session(info.session_id, info.directory or directory, info.name)
             return self.sessions.setdefault(info.session_id, found)
+        if self.current is not None:
+            unchanged = f"The current session ({self.current.session_id[:8]}) has not changed."
+            failures[0].next_step = f"%claude_session list shows what there is. {unchanged}"
         raise failures[0]
+
+    def delete(self, wanted: str) -> Session:
+        """Delete a session for good, and return what it was.
+
+        :raises SessionNotFoundError: when there is none, or more than one.
+        """
+        session = self.find(wanted)
+        self._background.call(self._client.result().close_session, session.session_id)
+        self.store().delete_session(session.session_id, session.directory)
+        self.forget(session.session_id)
+        return session
 
     def store(self) -> ModuleType:
         """Return `claude_magic.sdk.sessions`; the SDK that it imports is there by the time anyone asks."""

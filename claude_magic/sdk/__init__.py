@@ -1,1 +1,47 @@
-"""The async client for the Claude CLI, with sessions. Knows the CLI; has never heard of IPython."""
+"""The async client for the Claude CLI, with sessions. Knows the CLI; has never heard of IPython.
+
+Names are imported when they are first used: claude-agent-sdk underneath takes a second, which `%load_ext` must not wait for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from claude_magic.sdk.client import ClaudeClient
+    from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
+    from claude_magic.sdk.events import Event
+    from claude_magic.sdk.response import SessionAwareResponse
+    from claude_magic.sdk.session_client import ClaudeSDKWrapper, SessionAwareClient
+    from claude_magic.sdk.sessions import SessionInfo
+
+__all__ = [
+    "ClaudeClient",
+    "ClaudeConfig",
+    "ClaudeSDKWrapper",
+    "Event",
+    "OutputFormat",
+    "SessionAwareClient",
+    "SessionAwareResponse",
+    "SessionInfo",
+    "TurnOptions",
+]
+
+_HOMES = {
+    "ClaudeClient": "client",
+    "ClaudeConfig": "config",
+    "ClaudeSDKWrapper": "session_client",
+    "Event": "events",
+    "OutputFormat": "config",
+    "SessionAwareClient": "session_client",
+    "SessionAwareResponse": "response",
+    "SessionInfo": "sessions",
+    "TurnOptions": "config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

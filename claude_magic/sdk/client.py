@@ -1,46 +1,46 @@
-"""The async client: prompts in, replies or events out.
+"""The async client: prompts in, replies, text or events out.
 
-`ClaudeClient` puts together what a turn needs (session, options, process, timeout, retries) and adds its events up; every way
-of asking, also the notebook's, goes through `run_turn`. Which process serves a turn is the pool's business.
+`ClaudeClient` composes prompts (prefix, files), finds out where a turn takes place, and asks the runner; every way of asking,
+also the notebook's, goes through `run_turn`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import anyio
-
-from claude_magic.errors import APIError, ClaudeError, CLIDiedError, TurnTimeoutError
-from claude_magic.sdk import events
-from claude_magic.sdk.command import Launch, environment, find_cli
+from claude_magic.errors import ConfigError
+from claude_magic.sdk import sessions
+from claude_magic.sdk.attachments import content_blocks
+from claude_magic.sdk.command import Command, find_cli, printed
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
-from claude_magic.sdk.events import Event
-from claude_magic.sdk.pool import ProcessPool
+from claude_magic.sdk.events import Event, TextDelta
+from claude_magic.sdk.log import ClientLog
 from claude_magic.sdk.process import LiveProcess, Prompt
-from claude_magic.sdk.response import SessionAwareResponse, fold
+from claude_magic.sdk.response import SessionAwareResponse, raw_json
+from claude_magic.sdk.runner import TurnRequest, TurnRunner
+from claude_magic.sdk.sessions import SessionInfo
+from claude_magic.sdk.workspace import Workspaces
 
-logger = logging.getLogger("claude_magic")
+DEFAULT_PREFIX_FILE = "prefix-prompt.md"
 
 
 class ClaudeClient:
-    """Ask Claude through the CLI. An async context manager: leaving it ends every process it started."""
+    """Ask Claude through the CLI. An async context manager: leaving it ends every process it started.
+
+    :param config: `None` for the defaults.
+    """
 
     def __init__(self, config: ClaudeConfig | None = None) -> None:
         self.config = config or ClaudeConfig()
-        self._pool = ProcessPool(
-            self._make,
-            max_processes=self.config.max_concurrent_processes,
-            max_warm=self.config.max_warm,
-            idle_timeout_s=self.config.idle_timeout,
-        )
-        self._chosen_models: set[str] = set()
-        """Sessions that a turn has chosen a model for: on resume the CLI would go on with it unasked."""
+        self._log = ClientLog(self.config)
+        self._runner = TurnRunner(self.config, self._log.logger)
+        self._workspaces = Workspaces(self.config.workspace_dir)
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,82 +52,50 @@ class ClaudeClient:
 
     async def aclose(self) -> None:
         """End every CLI process of this client, letting transcripts be written; bounded by `process_cleanup_timeout`."""
-        await self._pool.aclose()
+        await self._runner.pool.aclose()
+        if self.config.workspace_cleanup_on_exit:
+            self._workspaces.remove_created()
+        self._log.close()
 
-    def prepare(self, directory: str | None = None, options: TurnOptions | None = None) -> None:
-        """Start a process ahead of the first turn of a new session, so that the turn need not wait for it."""
-        self._pool.prepare(self._launch(None, options, directory, fork=False))
-
-    def warm(self, session_id: str) -> LiveProcess | None:
-        """Return the live process of a session, `None` when there is none."""
-        return self._pool.warm(session_id)
-
-    async def run_turn(
+    async def query(
         self,
-        prompt: Prompt | str,
-        emit: Callable[[Event], None] = lambda event: None,
+        prompt: str,
         *,
         session_id: str | None = None,
-        fork: bool = False,
-        options: TurnOptions | None = None,
-        directory: str | None = None,
+        output_format: OutputFormat = OutputFormat.TEXT,
         timeout: float | None = None,
+        workspace_id: str | None = None,
+        files: list[str] | None = None,
     ) -> SessionAwareResponse:
-        """Run one turn, hand every event to `emit` as it comes, and return what they add up to.
+        """Ask and return the whole reply.
 
-        :param session_id: the session to continue, `None` for a new one; `fork` continues a branch of it instead.
-        :param directory: where the session lives; the current one by default.
-        :param timeout: seconds for the whole turn, `None` for the config's `default_timeout`.
-        :raises TurnTimeoutError: after `timeout`; the turn is interrupted.
-        :raises ClaudeError: of the kind that says why; it carries the session ID and the text that had arrived.
+        :param session_id: the session to continue, `None` for a new one.
+        :param output_format: what `raw_json` of the reply holds.
+        :param timeout: seconds for the whole turn; the config's `default_timeout` by default.
+        :param workspace_id: the directory under `workspace_dir` in which the turn and its session live.
+        :param files: paths of files that go into the prompt.
+        :raises ConfigError: for arguments that cannot be meant; nothing was sent.
+        :raises ClaudeError: of the kind that says why the turn failed.
         """
-        if isinstance(prompt, str):
-            prompt = Prompt(prompt)
-        launch = self._launch(session_id, options, directory, fork=fork)
-        limit = self.config.default_timeout if timeout is None else timeout
-        attempts_left = self.config.max_retries
-        while True:
-            response = SessionAwareResponse(session_id=None if fork else session_id)
-            seen: list[Event] = []
+        response = await self.run_turn(prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files)
+        response.raw_json = raw_json(response, output_format)
+        return response
 
-            def receive(event: Event, response: SessionAwareResponse = response, seen: list[Event] = seen) -> None:
-                if not seen:
-                    seen.append(event)
-                fold(response, event)
-                emit(event)
-
-            try:
-                with anyio.fail_after(limit):
-                    await self._attempt(launch, prompt, receive, seen)
-            except TimeoutError as error:
-                message = f"The turn took longer than {limit:g} s."
-                raise TurnTimeoutError(message, session_id=response.session_id, content=response.text) from error
-            except ClaudeError as error:
-                error.session_id = error.session_id or response.session_id
-                error.content = response.text
-                if attempts_left == 0 or response.blocks or not _worth_repeating(error):
-                    raise
-                attempts_left -= 1
-                logger.info("retrying in %s s: %s", self.config.retry_delay, error.message)
-                await asyncio.sleep(self.config.retry_delay)
-            else:
-                self._remember_model(response.session_id, options)
-                return response
-
-    async def _attempt(
-        self, launch: Launch, prompt: Prompt, receive: Callable[[Event], None], seen: list[Event]
-    ) -> None:
-        for _ in range(2):
-            async with self._pool.lease(launch) as process:
-                was_warm = process.turns > 0
-                try:
-                    await process.run_turn(prompt, launch.options, receive)
-                except CLIDiedError:
-                    # It had died while nobody looked, and this turn never reached it: a fresh one resumes the session.
-                    if seen or not was_warm:
-                        raise
-                else:
-                    return
+    async def stream_query(
+        self,
+        prompt: str,
+        *,
+        session_id: str | None = None,
+        timeout: float | None = None,
+        workspace_id: str | None = None,
+        files: list[str] | None = None,
+    ) -> AsyncGenerator[str, None]:
+        """Yield the answer's text as it arrives; parameters and errors as of `query`."""
+        events = self.stream_events(prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    yield event.text
 
     async def stream_events(
         self,
@@ -135,12 +103,22 @@ class ClaudeClient:
         *,
         session_id: str | None = None,
         timeout: float | None = None,
+        workspace_id: str | None = None,
+        files: list[str] | None = None,
         options: TurnOptions | None = None,
-    ) -> AsyncIterator[Event]:
-        """Yield every event of a turn as it comes; leaving the iteration early interrupts the turn."""
+    ) -> AsyncGenerator[Event, None]:
+        """Yield every event of a turn as it comes, then raise if it failed; leaving early interrupts the turn."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         turn = asyncio.create_task(
-            self.run_turn(prompt, queue.put_nowait, session_id=session_id, timeout=timeout, options=options)
+            self.run_turn(
+                prompt,
+                queue.put_nowait,
+                session_id=session_id,
+                timeout=timeout,
+                workspace_id=workspace_id,
+                files=files,
+                options=options,
+            )
         )
         turn.add_done_callback(lambda _: queue.put_nowait(None))
         try:
@@ -152,72 +130,114 @@ class ClaudeClient:
                 turn.cancel()
                 await asyncio.wait([turn])
 
-    async def stream_query(
-        self, prompt: str, *, session_id: str | None = None, timeout: float | None = None
-    ) -> AsyncIterator[str]:
-        """Yield the answer's text as it arrives."""
-        stream = self.stream_events(prompt, session_id=session_id, timeout=timeout)
-        try:
-            async for event in stream:
-                if isinstance(event, events.TextDelta):
-                    yield event.text
-        finally:
-            await stream.aclose()  # type: ignore[attr-defined]
+    async def list_sessions(self, workspace_id: str | None = None) -> list[SessionInfo]:
+        """Return the sessions of the working directory, or of a workspace, the one used last first."""
+        return sessions.list_sessions(self._directory(None, workspace_id))
 
-    async def query(
+    async def run_turn(
+        self,
+        prompt: Prompt | str,
+        emit: Callable[[Event], None] = lambda event: None,
+        *,
+        session_id: str | None = None,
+        fork: bool = False,
+        options: TurnOptions | None = None,
+        directory: str | None = None,
+        timeout: float | None = None,
+        workspace_id: str | None = None,
+        files: list[str] | None = None,
+    ) -> SessionAwareResponse:
+        """Run one turn, hand every event to `emit` as it comes, and return what they add up to.
+
+        :param prompt: text, with prefix and files put before it; or content that is sent as it is.
+        :param fork: continue a branch of the session instead of the session.
+        :param directory: where a new session begins; an old one is where it began.
+        :raises TurnTimeoutError: after `timeout` seconds; the turn is interrupted.
+        :raises ClaudeError: of the kind that says why; it carries the session ID and the text that had arrived.
+        """
+        where = directory or self._directory(session_id, workspace_id)
+        request = TurnRequest(
+            prompt=prompt if isinstance(prompt, Prompt) else self._compose(prompt, files or []),
+            session_id=session_id,
+            options=self.config.options(options),
+            directory=where,
+            timeout_s=self.config.default_timeout if timeout is None else timeout,
+            fork=fork,
+        )
+        command = self._command(request)
+        self._log.turn(command)
+        response = await self._runner.run(request, self._log.listening(emit))
+        response.metadata["command"] = command.text
+        return response
+
+    def command(
         self,
         prompt: str,
         *,
-        session_id: str | None = None,
-        output_format: OutputFormat = OutputFormat.TEXT,
-        timeout: float | None = None,
-    ) -> SessionAwareResponse:
-        """Ask and return the whole reply."""
-        response = await self.run_turn(prompt, session_id=session_id, timeout=timeout)
-        response.raw_json = raw_json(response, output_format)
-        return response
+        resume_session_id: str | None = None,
+        workspace_id: str | None = None,
+        options: TurnOptions | None = None,
+    ) -> Command:
+        """Return what a person would type in a terminal for the same turn: a list, and as `text` quoted for a shell.
 
-    def _launch(
-        self, session_id: str | None, options: TurnOptions | None, directory: str | None, *, fork: bool
-    ) -> Launch:
-        chosen = self.config.options(options)
-        if chosen.model is None and session_id in self._chosen_models:
-            chosen = replace(chosen, model="default")
-        return Launch(
-            directory=directory or os.getcwd(),
-            options=chosen,
-            safe_mode=self.config.safe_mode,
-            resume=session_id,
-            fork=fork,
+        :raises CLINotFoundError: when there is no CLI to name.
+        """
+        where = self._directory(resume_session_id, workspace_id)
+        request = TurnRequest(
+            prompt=self._compose(prompt, []),
+            session_id=resume_session_id,
+            options=self.config.options(options),
+            directory=where,
+            timeout_s=None,
         )
+        return self._command(request)
 
-    def _remember_model(self, session_id: str | None, options: TurnOptions | None) -> None:
-        model = self.config.options(options).model
-        if session_id is not None and model is not None:
-            self._chosen_models.add(session_id)
-
-    def _make(self, launch: Launch) -> LiveProcess:
-        return LiveProcess(
-            find_cli(self.config.cli_path),
-            launch,
-            env=environment(self.config.env, launch.directory),
-            close_timeout_s=self.config.process_cleanup_timeout,
+    def prepare(self, directory: str, options: TurnOptions | None = None) -> None:
+        """Start a process ahead of the first turn of a new session, so that the turn need not wait for it."""
+        request = TurnRequest(
+            prompt=Prompt(""),
+            session_id=None,
+            options=self.config.options(options),
+            directory=directory,
+            timeout_s=None,
         )
+        self._runner.pool.prepare(self._runner.launch(request))
 
+    async def close_session(self, session_id: str) -> None:
+        """End the live process of a session, if there is one."""
+        await self._runner.pool.close_session(session_id)
 
-def raw_json(response: SessionAwareResponse, output_format: OutputFormat) -> dict[str, Any] | None:
-    """Return what the CLI itself would have printed in this format."""
-    if response.ended is None or output_format is OutputFormat.TEXT:
-        return None
-    if output_format is OutputFormat.JSON:
-        return response.ended.raw
-    return {"session_id": response.session_id, "messages": list(response.ended.messages)}
+    def warm(self, session_id: str) -> LiveProcess | None:
+        """Return the live process of a session, `None` when there is none."""
+        return self._runner.pool.warm(session_id)
 
+    def _command(self, request: TurnRequest) -> Command:
+        return printed(find_cli(self.config.cli_path), request.prompt.text, self._runner.launch(request))
 
-def _worth_repeating(error: ClaudeError) -> bool:
-    match error:
-        case CLIDiedError():
-            return True
-        case APIError(status=status):
-            return status is None or status == 429 or status >= 500
-    return False
+    def _directory(self, session_id: str | None, workspace_id: str | None) -> str:
+        if workspace_id is not None:
+            return self._workspaces.directory(workspace_id)
+        if session_id is None:
+            return os.getcwd()
+        return self._runner.directories.get(session_id) or sessions.directory_of(session_id) or os.getcwd()
+
+    def _compose(self, prompt: str, files: list[str]) -> Prompt:
+        text = self._prefix() + prompt
+        blocks = content_blocks(files, os.getcwd())
+        return Prompt([*blocks, {"type": "text", "text": text}] if blocks else text)
+
+    def _prefix(self) -> str:
+        if not self.config.enable_prefix_prompt:
+            return ""
+        named = self.config.prefix_prompt_file
+        path = Path(os.getcwd(), Path(named or DEFAULT_PREFIX_FILE).expanduser())
+        try:
+            return path.read_text(encoding="utf-8").rstrip("\n") + "\n\n"
+        except FileNotFoundError as error:
+            if named is None:
+                return ""
+            raise ConfigError(
+                f"There is no prefix prompt {path}.", next_step="Correct prefix_prompt_file; nothing was sent."
+            ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"The prefix prompt {path} cannot be read: {error}.") from error

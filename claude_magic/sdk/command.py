@@ -7,6 +7,7 @@ person is shown is what was run.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -40,6 +41,30 @@ class Launch:
 
     def _fixed(self) -> Launch:
         return replace(self, resume=None, fork=False, options=replace(self.options, permission_mode=None))
+
+
+class Command(list[str]):
+    """A command line: the list of its words, and `text` quoted for a shell."""
+
+    @property
+    def text(self) -> str:
+        """The command as a person would type it."""
+        return shlex.join(self)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def printed(cli: str, prompt: str, launch: Launch) -> Command:
+    """Return what a person would type, in `launch.directory`, for a turn with this prompt."""
+    # A name is enough where the shell would find the same program by it.
+    on_path = shutil.which("claude")
+    program = "claude" if on_path and os.path.samefile(on_path, cli) else cli
+    resume = ["-r", launch.resume] if launch.resume else []
+    rest = flags(replace(launch, resume=None))
+    if prompt.startswith("-"):
+        return Command([program, "-p", *resume, *STREAM_FLAGS, *rest, "--", prompt])
+    return Command([program, "-p", prompt, *resume, *STREAM_FLAGS, *rest])
 
 
 def flags(launch: Launch) -> list[str]:

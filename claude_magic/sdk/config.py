@@ -18,8 +18,8 @@ Effort = Literal["low", "medium", "high", "xhigh", "max"]
 PERMISSION_MODES: tuple[str, ...] = get_args(PermissionMode)
 EFFORTS: tuple[str, ...] = get_args(Effort)
 
-READ_ONLY_TOOLS = ("Read", "Glob", "Grep", "LS", "NotebookRead")
-"""The CLI's tools that only look at files; names it does not know in its version it ignores."""
+READ_ONLY_TOOLS = ("Read", "Glob", "Grep")
+"""The CLI's tools that only look at files (2.1.331)."""
 
 
 class OutputFormat(Enum):

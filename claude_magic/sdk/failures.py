@@ -53,9 +53,7 @@ def failure_of(ended: TurnEnded, stderr: str = "") -> ClaudeError | None:
         return NotLoggedInError(f"The CLI is not logged in: {said}", session_id=session_id)
     if ended.status is not None or ended.terminal_reason == "api_error":
         next_step = _NEXT_STEP.get(ended.status or 0, _OVERLOADED if ended.status else _DROPPED)
-        return APIError(
-            said or "The API did not answer.", status=ended.status, next_step=next_step, session_id=session_id
-        )
+        return APIError(said or "The API did not answer.", status=ended.status, next_step=next_step, session_id=session_id)
     return TurnError(
         said or f"The turn ended with {ended.subtype}.",
         next_step="Run it again; the session can be continued.",

@@ -75,9 +75,13 @@ class ProcessPool:
 
     def warm(self, session_id: str) -> LiveProcess | None:
         """Return the live process of a session, if there is one."""
-        return next(
-            (process for process in self._processes if process.alive and process.session_id == session_id), None
-        )
+        return next((process for process in self._processes if process.alive and process.session_id == session_id), None)
+
+    async def close_session(self, session_id: str) -> None:
+        """End the live process of a session, if there is one."""
+        ending = [self._close(process) for process in self._processes if process.session_id == session_id]
+        if ending:
+            await asyncio.wait(ending)
 
     async def aclose(self) -> None:
         """End every process; bounded by the processes' own closing time."""

@@ -40,6 +40,13 @@ class Prompt:
     content: str | list[dict[str, Any]]
     verbatim: bool = False
 
+    @property
+    def text(self) -> str:
+        """The text of it, without what is not text."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n\n".join(block["text"] for block in self.content if block["type"] == "text")
+
 
 class State(Enum):
     """Where a process is in its life; it only moves down this list, but for IDLE and BUSY."""

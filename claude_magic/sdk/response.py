@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from claude_magic.sdk import events
+from claude_magic.sdk.config import OutputFormat
 from claude_magic.sdk.events import Event, Image
 
 _FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.M | re.S)
@@ -143,6 +144,15 @@ class SessionAwareResponse:
 
     def __str__(self) -> str:
         return self.content
+
+
+def raw_json(response: SessionAwareResponse, output_format: OutputFormat) -> dict[str, Any] | None:
+    """Return the CLI's own messages in this format: none, the result, or all of the turn."""
+    if response.ended is None or output_format is OutputFormat.TEXT:
+        return None
+    if output_format is OutputFormat.JSON:
+        return response.ended.raw
+    return {"session_id": response.session_id, "messages": list(response.ended.messages)}
 
 
 def fold(response: SessionAwareResponse, event: Event) -> None:

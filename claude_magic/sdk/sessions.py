@@ -61,6 +61,12 @@ def find_session(wanted: str, directory: str) -> SessionInfo:
     raise SessionNotFoundError(f"No session in {directory} {how} {wanted}.")
 
 
+def directory_of(session_id: str) -> str | None:
+    """Return where a session lives, `None` when there is no such session or it does not say."""
+    session = sdk.get_session_info(session_id)
+    return session.cwd if session is not None else None
+
+
 def count_turns(session: SessionInfo) -> int:
     """Return how many prompts a session holds; reads its whole transcript."""
     messages = sdk.get_session_messages(session.session_id, directory=session.directory)

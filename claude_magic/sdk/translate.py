@@ -15,7 +15,6 @@ import claude_agent_sdk as sdk
 from claude_magic.sdk import events
 from claude_magic.sdk.events import Event
 
-
 _CUT_OFF = "Your response above was cut off"
 """How the CLI (2.1.331) begins what it says to the model after a broken connection."""
 
@@ -138,9 +137,7 @@ class Translator:
             match block:
                 case sdk.ToolUseBlock() | sdk.ServerToolUseBlock():
                     self._calls[block.id] = self._clock()
-                    yield events.ToolCalled(
-                        self._next_block(), block.id, block.name, block.input, message.parent_tool_use_id
-                    )
+                    yield events.ToolCalled(self._next_block(), block.id, block.name, block.input, message.parent_tool_use_id)
                 case sdk.TextBlock() if not of_subagent and message.message_id not in self._streamed:
                     number = self._next_block()
                     yield events.TextDelta(number, block.text)
@@ -165,7 +162,7 @@ class Translator:
                 yield events.Notice("The connection broke here; Claude was asked to go on.")
 
     def _result(self, message: sdk.ResultMessage) -> events.TurnEnded:
-        raw = next((raw for raw in reversed(self._raw_messages) if raw.get("uuid") == message.uuid), {})
+        raw: dict[str, Any] = next((raw for raw in reversed(self._raw_messages) if raw.get("uuid") == message.uuid), {})
         by_model = raw.get("model_usage_since_last_result")
         main_model = (message.model_usage or {}).get(self._model or "")
         return events.TurnEnded(
@@ -200,7 +197,5 @@ def _result_content(content: str | list[dict[str, Any]] | None) -> tuple[str, tu
         return content or "", ()
     texts = [part.get("text", "") for part in content if part.get("type") == "text"]
     sources = [part.get("source") or {} for part in content if part.get("type") == "image"]
-    images = [
-        events.Image(source["media_type"], source["data"]) for source in sources if source.get("type") == "base64"
-    ]
+    images = [events.Image(source["media_type"], source["data"]) for source in sources if source.get("type") == "base64"]
     return "\n".join(texts), tuple(images)

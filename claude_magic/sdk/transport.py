@@ -34,9 +34,7 @@ class CLITransport(Transport):
     :param close_timeout_s: how long `close` may take before the process and its children are killed.
     """
 
-    def __init__(
-        self, command: Sequence[str], *, directory: str, env: Mapping[str, str], close_timeout_s: float
-    ) -> None:
+    def __init__(self, command: Sequence[str], *, directory: str, env: Mapping[str, str], close_timeout_s: float) -> None:
         self._command = command
         self._directory = directory
         self._env = env

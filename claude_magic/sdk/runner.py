@@ -1,0 +1,143 @@
+"""One turn, from the request to the reply: process, timeout, retries, and what the client must remember of its sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import anyio
+
+from claude_magic.errors import APIError, ClaudeError, CLIDiedError, TurnTimeoutError
+from claude_magic.sdk.command import Launch, environment, find_cli
+from claude_magic.sdk.config import ClaudeConfig, TurnOptions
+from claude_magic.sdk.events import Event
+from claude_magic.sdk.pool import ProcessPool
+from claude_magic.sdk.process import LiveProcess, Prompt
+from claude_magic.sdk.response import SessionAwareResponse, fold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRequest:
+    """What one turn needs. `session_id` is `None` for a new session, `directory` for where that session is, or here."""
+
+    prompt: Prompt
+    session_id: str | None
+    options: TurnOptions
+    directory: str
+    timeout_s: float | None
+    fork: bool = False
+
+
+class TurnRunner:
+    """Run turns on the pool's processes."""
+
+    def __init__(self, config: ClaudeConfig, logger: logging.Logger) -> None:
+        self._config = config
+        self._logger = logger
+        self.pool = ProcessPool(
+            self._make,
+            max_processes=config.max_concurrent_processes,
+            max_warm=config.max_warm,
+            idle_timeout_s=config.idle_timeout,
+        )
+        self._model_chosen: set[str] = set()
+        """Sessions that a turn has chosen a model for: on resume the CLI would go on with that unasked."""
+        self.directories: dict[str, str] = {}
+        """Where the sessions of this client live."""
+        self.last_session_id: str | None = None
+
+    async def run(self, request: TurnRequest, emit: Callable[[Event], None]) -> SessionAwareResponse:
+        """Run one turn, hand every event to `emit` as it comes, and return what they add up to.
+
+        :raises TurnTimeoutError: after the request's timeout; the turn is interrupted.
+        :raises ClaudeError: why it failed, with the session ID and the text that had arrived.
+        """
+        attempts_left = self._config.max_retries
+        while True:
+            attempt = _Attempt(SessionAwareResponse(session_id=None if request.fork else request.session_id), emit)
+            try:
+                with anyio.fail_after(request.timeout_s):
+                    await self._attempt(request, attempt)
+            except TimeoutError as error:
+                message = f"The turn took longer than {request.timeout_s:g} s."
+                raise TurnTimeoutError(
+                    message, session_id=attempt.response.session_id, content=attempt.response.text
+                ) from error
+            except ClaudeError as error:
+                error.session_id = error.session_id or attempt.response.session_id
+                error.content = attempt.response.text
+                if attempts_left == 0 or attempt.response.blocks or not _worth_repeating(error):
+                    raise
+                attempts_left -= 1
+                self._logger.info("asking again in %g s: %s", self._config.retry_delay, error.message)
+                await asyncio.sleep(self._config.retry_delay)
+            else:
+                return attempt.response
+            finally:
+                self._remember(request, attempt.response.session_id)
+
+    def launch(self, request: TurnRequest) -> Launch:
+        """Return what a process for this turn is started with."""
+        options = request.options
+        if options.model is None and request.session_id in self._model_chosen:
+            options = replace(options, model="default")
+        return Launch(
+            directory=request.directory,
+            options=options,
+            safe_mode=self._config.safe_mode,
+            resume=request.session_id,
+            fork=request.fork,
+        )
+
+    async def _attempt(self, request: TurnRequest, attempt: _Attempt) -> None:
+        launch = self.launch(request)
+        for _ in range(2):
+            async with self.pool.lease(launch) as process:
+                was_warm = process.turns > 0
+                try:
+                    await process.run_turn(request.prompt, launch.options, attempt.receive)
+                except CLIDiedError:
+                    # It had died while nobody looked, and this turn never reached it: a fresh one resumes the session.
+                    if attempt.reached_cli or not was_warm:
+                        raise
+                else:
+                    return
+
+    def _remember(self, request: TurnRequest, session_id: str | None) -> None:
+        if session_id is None:
+            return
+        self.last_session_id = session_id
+        self.directories[session_id] = request.directory
+        if request.options.model is not None:
+            self._model_chosen.add(session_id)
+
+    def _make(self, launch: Launch) -> LiveProcess:
+        return LiveProcess(
+            find_cli(self._config.cli_path),
+            launch,
+            env=environment(self._config.env, launch.directory),
+            close_timeout_s=self._config.process_cleanup_timeout,
+        )
+
+
+class _Attempt:
+    def __init__(self, response: SessionAwareResponse, emit: Callable[[Event], None]) -> None:
+        self.response = response
+        self.reached_cli = False
+        self._emit = emit
+
+    def receive(self, event: Event) -> None:
+        self.reached_cli = True
+        fold(self.response, event)
+        self._emit(event)
+
+
+def _worth_repeating(error: ClaudeError) -> bool:
+    match error:
+        case CLIDiedError():
+            return True
+        case APIError(status=status):
+            return status is None or status == 429 or status >= 500
+    return False
