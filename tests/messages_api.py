@@ -87,7 +87,7 @@ class MessagesAPI:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            do_GET = do_HEAD
+            do_GET = do_HEAD  # noqa: N815 - the name that http.server looks for
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -169,9 +169,7 @@ class MessagesAPI:
                 return found
         return [Directive("say", text)]
 
-    def stream(
-        self, directives: list[Directive], body: dict[str, Any], number: int
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+    def stream(self, directives: list[Directive], body: dict[str, Any], number: int) -> Iterator[tuple[str, dict[str, Any]]]:
         usage = {
             "input_tokens": 100,
             "output_tokens": 1,

@@ -20,6 +20,7 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     shell.input_transformers_cleanup.insert(0, magics.transform)
     shell.Completer.custom_matchers.append(magics.matcher)
+    shell.events.register("pre_run_cell", magics.before_cell)
     atexit.register(magics.close)
     if magics.nest_asyncio and _loop_runs():
         import nest_asyncio2
@@ -38,6 +39,7 @@ def unload(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.remove(magics.transform)
     shell.Completer.custom_matchers.remove(magics.matcher)
     shell.configurables.remove(magics)
+    shell.events.unregister("pre_run_cell", magics.before_cell)
     atexit.unregister(magics.close)
     magics.close()
 

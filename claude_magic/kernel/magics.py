@@ -9,10 +9,10 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
 from claude_magic.kernel import cell as in_cell
-from claude_magic.kernel import session_magic
 from claude_magic.kernel.completion import matcher_for
 from claude_magic.kernel.frontend import Frontend
 from claude_magic.kernel.options import Options, parse_cell, parse_line, usage
+from claude_magic.kernel.session_magic import SessionMagic
 from claude_magic.kernel.settings import Settings
 from claude_magic.kernel.state import KernelState
 from claude_magic.kernel.transform import transform_for
@@ -26,12 +26,18 @@ class ClaudeMagics(Settings, Magics):
     def __init__(self, shell: InteractiveShell, **kwargs: Any) -> None:
         super().__init__(shell=shell, **kwargs)
         self.frontend = Frontend(shell)
-        self.state = KernelState(self)
+        self.state = KernelState(self, self.frontend.import_views)
+        self.sessions = SessionMagic(self.state, self.frontend)
         self.transform = transform_for(self.frontend)
         self.matcher = matcher_for(self.state)
 
+    def before_cell(self, info: object) -> None:
+        """Do what must be done before any cell of the kernel runs."""
+        self.sessions.close_panel()
+
     def close(self) -> None:
         """End every process and thread of this kernel's Claude."""
+        self.sessions.close_panel()
         self.state.close()
 
     @line_cell_magic
@@ -56,7 +62,7 @@ class ClaudeMagics(Settings, Magics):
         %claude_session name TITLE     give the current session a name
         %claude_session delete X       delete a session for good
         """
-        session_magic.run(self.state, self.frontend, line)
+        self.sessions.run(line)
 
     def _asked(self, line: str, cell: str | None) -> tuple[str, Options]:
         if cell is None:

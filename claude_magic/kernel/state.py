@@ -6,6 +6,7 @@ runs the turn on the background thread; showing it is the business of `cell`.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 from collections.abc import Callable
@@ -37,13 +38,17 @@ class RunningTurn:
 
 
 class KernelState:
-    """Everything that the cells of one kernel share."""
+    """Everything that the cells of one kernel share.
 
-    def __init__(self, settings: Settings) -> None:
+    :param warm_up: imports what the first cell will need; called on the background thread.
+    """
+
+    def __init__(self, settings: Settings, warm_up: Callable[[], None]) -> None:
         self.settings = settings
         self.current: Session | None = None
         self.sessions: dict[str, Session] = {}
         self.turns: list[Turn] = []
+        self._warm_up = warm_up
         self._numbers = itertools.count(1)
         self._background = Background()
         self._client: Future[ClaudeClient] = self._background.start(self._open_client)
@@ -143,15 +148,6 @@ class KernelState:
         """Where the next turn works: the current session's directory, else the kernel's."""
         return self.current.directory if self.current else os.getcwd()
 
-    def context_used(self, session: Session) -> float | None:
-        """Return how full the model's context is, from 0 to 1; `None` when the session's process is not alive."""
-        process = self._client.result().warm(session.session_id)
-        if process is None:
-            return None
-        usage = self._background.call(process.context_usage)
-        share: float = usage["percentage"] / 100
-        return share
-
     def close(self) -> None:
         """End every CLI process and the background thread."""
         self.settings.unobserve_all()
@@ -165,6 +161,8 @@ class KernelState:
 
         client = ClaudeClient(self.settings.client_config())
         client.prepare(os.getcwd(), self.settings.turn_options())
+        # One step of the loop lets the CLI start, which takes longer than the imports that the first cell needs.
+        asyncio.get_running_loop().call_soon(self._warm_up)
         return client
 
     def _renew_client(self, change: object) -> None:

@@ -33,12 +33,22 @@ class Session:
     tokens: int = 0
     cost_usd: float | None = None
     last_turn: int | None = None
+    context_used: float | None = None
+    """How full the model's context was after the last turn, from 0 to 1."""
+
+    @property
+    def label(self) -> str:
+        """How it is spoken of: the start of its ID, and its name if it has one."""
+        return f"{self.session_id[:8]} ({self.name})" if self.name else self.session_id[:8]
 
     def add(self, turn: Turn, response: SessionAwareResponse) -> None:
         """Count a turn that has ended, however it ended."""
         self.turns += 1
         self.last_turn = turn.number
         self.model = response.model or self.model
+        ended = response.ended
+        if ended is not None and ended.context_tokens and ended.context_window:
+            self.context_used = ended.context_tokens / ended.context_window
         self.tokens += response.input_tokens + response.output_tokens
         if response.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + response.cost_usd

@@ -137,7 +137,8 @@ class TurnEnded:
     """The last event of a turn: what it came to.
 
     `usage` counts tokens as the API does; `cost_usd` and `usage` are of this turn alone, `None` and empty when the CLI does
-    not say. `raw` is the CLI's own result message, `messages` all its messages of the turn in their order.
+    not say. `context_tokens` of the model's `context_window` are in use after it. `raw` is the CLI's own result message,
+    `messages` all its messages of the turn in their order.
     """
 
     session_id: str | None
@@ -153,6 +154,7 @@ class TurnEnded:
     model: str | None = None
     usage: dict[str, Any] = field(default_factory=dict)
     cost_usd: float | None = None
+    context_tokens: int | None = None
     context_window: int | None = None
     permission_denials: tuple[dict[str, Any], ...] = ()
     structured: Any = None

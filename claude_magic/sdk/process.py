@@ -148,10 +148,6 @@ class LiveProcess:
                 await asyncio.wait([self._owner, *self._ending])
         self.state = State.CLOSED
 
-    async def context_usage(self) -> dict[str, Any]:
-        """Ask the CLI how full the model's context is: `totalTokens`, `maxTokens`, `percentage`."""
-        return dict(await self._client.get_context_usage())
-
     async def _own(self, ready: asyncio.Future[None]) -> None:
         try:
             try:

@@ -14,6 +14,9 @@ import claude_agent_sdk as sdk
 
 from claude_magic.errors import SessionNotFoundError
 
+_ADDED_BY_CLI = ("<command-", "<local-command-", "<system-reminder>", "[Request interrupted", "Your response above was cut off")
+"""How texts begin that the CLI (2.1.331) writes into a transcript as if the user had said them."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
@@ -116,8 +119,8 @@ def _is_id(text: str) -> bool:
 def _is_prompt(message: object) -> bool:
     match message:
         case {"content": str(text)}:
-            return not text.startswith("<")
+            return not text.startswith(_ADDED_BY_CLI)
         case {"content": [*blocks]}:
-            kinds = {block.get("type") for block in blocks if isinstance(block, dict)}
-            return "tool_result" not in kinds and "text" in kinds
+            texts = [block.get("text", "") for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
+            return any(not text.startswith(_ADDED_BY_CLI) for text in texts)
     return False

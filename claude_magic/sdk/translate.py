@@ -32,6 +32,7 @@ class Translator:
         self._calls: dict[str, float] = {}
         self._denied: set[str] = set()
         self._input_tokens = 0
+        self._context_tokens = 0
         self._output_tokens = 0
         self._message_output_tokens = 0
         self._model: str | None = None
@@ -89,7 +90,8 @@ class Translator:
                 yield from self._abandoned()
                 usage = message.get("usage") or {}
                 cached = (usage.get("cache_read_input_tokens") or 0) + (usage.get("cache_creation_input_tokens") or 0)
-                self._input_tokens += (usage.get("input_tokens") or 0) + cached
+                self._context_tokens = (usage.get("input_tokens") or 0) + cached
+                self._input_tokens += self._context_tokens
                 self._output_tokens += self._message_output_tokens
                 self._message_output_tokens = usage.get("output_tokens") or 0
                 yield self._counted()
@@ -180,6 +182,7 @@ class Translator:
             usage=dict(message.usage or {}),
             # total_cost_usd runs on over the whole session; this field alone is the turn's own (CLI 2.1.331).
             cost_usd=None if by_model is None else sum(usage["costUSD"] for usage in by_model.values()),
+            context_tokens=self._context_tokens + self._message_output_tokens if self._context_tokens else None,
             context_window=main_model["contextWindow"] if main_model else None,
             permission_denials=tuple(message.permission_denials or ()),
             structured=message.structured_output,
