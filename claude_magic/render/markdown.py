@@ -67,9 +67,7 @@ def block_html(block: Block, *, ended: bool = False) -> str:
             assert_never(block)
 
 
-def response_html(
-    response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None
-) -> str:
+def response_html(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
     """Render a settled reply, with its style and footer; `failure` is why it has no, or no whole, answer."""
     failed = " claude-failed" if failure and not isinstance(failure, TurnInterrupted) else ""
     return "".join(
@@ -83,9 +81,7 @@ def response_html(
     )
 
 
-def response_markdown(
-    response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None
-) -> str:
+def response_markdown(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
     """Write a settled reply as Markdown that is harmless also where raw HTML in Markdown is run."""
     pieces = [_block_markdown(block) for block in shown_blocks(response)]
     if failure:
@@ -96,9 +92,7 @@ def response_markdown(
     return "\n\n".join(piece for piece in pieces if piece)
 
 
-def response_plain(
-    response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None
-) -> str:
+def response_plain(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
     """Write a settled reply as plain text: the answer as it was written, everything else one line each."""
     pieces: list[str] = []
     for prose, blocks in groupby(shown_blocks(response), lambda block: isinstance(block, Text)):
@@ -150,8 +144,7 @@ def _thinking_html(block: Thinking, *, ended: bool) -> str:
 
 def _folded(css_class: str, title: str, inside: str) -> str:
     return (
-        f'<details class="{css_class}"><summary>{escape(title)}</summary>'
-        f'<div class="claude-inside">{inside}</div></details>\n'
+        f'<details class="{css_class}"><summary>{escape(title)}</summary><div class="claude-inside">{inside}</div></details>\n'
     )
 
 

@@ -2,8 +2,8 @@ r"""A model's Markdown -> Markdown that is harmless in a frontend that runs the 
 
 The text is parsed and written anew, so nothing rests on a guess about what some other parser takes for code. Characters
 that begin HTML, links or code become entities, which no parser takes for structure; `*`, `_`, `~`, `$`, `#` get a
-backslash, where the worst that a mistake does is emphasis. Fences stand at column 0, also those of lists and quotes:
-inside, frontends disagree on where they end.
+backslash, where the worst that a mistake does is emphasis. So there is no `<` and no foreign `](` outside of fences, and
+fences stand at column 0, also those of lists and quotes: inside, frontends disagree on where they end.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from claude_magic.render.prose import language_of, lexer, parser
 
 # An underscore inside a word is no emphasis.
 _SPECIAL: Final = re.compile(r"[&<>`\[\]{}|\\*~$#]|(?<![^\W_])_|_(?![^\W_])")
+# Frontends make links of bare addresses, also of what is not one: JupyterLab puts mathematics back into the `href`, quotes
+# and all.
+_BARE_URL: Final = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
 _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_LINE_START: Final = re.compile(r"^([-+=:])|^(\d{1,9})([.)])", re.MULTILINE)
+_LINE_START: Final = re.compile(r"^([-+=:]|~(?=~~))|^(\d{1,9})([.)])", re.MULTILINE)
 _UNSAFE_IN_URL: Final = re.compile(r"[^A-Za-z0-9/:?#@!,;=%+.~&_-]")
 _ALIGNMENTS: Final = {"text-align:left": ":--", "text-align:right": "--:", "text-align:center": ":-:"}
 
@@ -39,18 +42,19 @@ def paragraph(text: str) -> str:
 
 def escape(text: str) -> str:
     """Write plain text as inline Markdown that reads the same, on one line."""
-    return _SPECIAL.sub(_escaped, _BLANKS.sub(" ", text))
+    line = _SPECIAL.sub(_escaped, _BLANKS.sub(" ", text))
+    return _BARE_URL.sub(lambda match: f"&#{ord(match[0])};", line)
 
 
 def code_span(code: str, *, in_table: bool = False) -> str:
-    """Write a code span, or plain text where parsers differ on the span's end."""
+    """Write a code span; as plain text where it would matter that a parser ends the span elsewhere."""
     code = re.sub(r"[\n\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", code)
-    runs = {len(run) for run in re.findall("`+", code)}
-    ticks = next((count for count in (1, 2) if count not in runs), 0)
-    if not ticks or not code.strip() or (in_table and "|" in code):
+    # marked, for one, cuts spans in two for the sake of `~~` or a bare address; then HTML in them would be live.
+    if re.search(r"<|``|]\(" + (r"|\|" if in_table else ""), code) or not code.strip():
         return escape(code)
+    ticks = "``" if "`" in code else "`"
     pad = " " if code[0] in "` " or code[-1] in "` " else ""
-    return f"{'`' * ticks}{pad}{code}{pad}{'`' * ticks}"
+    return f"{ticks}{pad}{code}{pad}{ticks}"
 
 
 def fence(code: str, language: str = "") -> str:
@@ -69,14 +73,14 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def _started(text: str) -> str:
-    """Keep a line's first characters from starting a list, a heading or a rule."""
+    """Keep a line's first characters from starting a list, a rule or a fence."""
     return _LINE_START.sub(lambda match: f"\\{match[1]}" if match[1] else f"{match[2]}\\{match[3]}", text)
 
 
 def _formula(token: Token, *, in_table: bool = False) -> str | None:
     """Write mathematics for MathJax; `None` when another parser could read something else into it."""
     formula = " ".join(token.content.split())
-    if re.search(r"`|\$|(?<!\\)%" + (r"|\|" if in_table else ""), formula):
+    if re.search(r"[`$\"]|(?<!\\)%" + (r"|\|" if in_table else ""), formula) or _BARE_URL.search(formula):
         return None
     formula = formula.replace("<", r"\lt ").replace(">", r"\gt ")
     return f"{token.markup}{re.sub(r'](?=[(:[])', '] ', formula)}{token.markup}"
@@ -99,7 +103,8 @@ def _inline(tokens: Sequence[Token], *, in_table: bool = False, one_line: bool =
             case "s_open" | "s_close":
                 pieces.append("~~")
             case "code_inline":
-                pieces.append(code_span(token.content, in_table=in_table))
+                alone = not pieces or not pieces[-1].endswith("`")
+                pieces.append(code_span(token.content, in_table=in_table) if alone else escape(token.content))
             case "link_open":
                 targets.append(str(token.attrs.get("href", "")))
                 if pieces and pieces[-1].endswith("!"):  # it would make an image of the link

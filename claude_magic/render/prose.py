@@ -74,7 +74,7 @@ def parser(*, mathematics: bool = True) -> MarkdownIt:
     if mathematics:
         markdown.use(dollarmath_plugin, allow_labels=False, allow_space=False, allow_digits=False, double_inline=True)
     markdown.validateLink = is_web_link  # type: ignore[method-assign]  # the documented way to change the rule
-    markdown.core.ruler.push("images_to_links", _images_to_links)
+    markdown.core.ruler.push("settle_links", _settle_links)
     for name, rule in _RULES.items():
         markdown.add_render_rule(name, rule)
     return markdown
@@ -89,7 +89,7 @@ def is_web_link(url: str) -> bool:
 def lexer(language: str) -> Lexer | None:
     """Find Pygments' lexer for the word after a fence, `None` when it has none."""
     try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
+        return get_lexer_by_name(language, stripnl=False)
     except ClassNotFound:
         return None
 
@@ -110,32 +110,40 @@ def _cleaner() -> nh3.Cleaner:
         allowed_classes={"span": {name for name in STANDARD_TYPES.values() if name}},
         filter_style_properties={"text-align"},
         url_schemes={"http", "https", "mailto"},
-        url_relative="deny",
     )
 
 
-def _images_to_links(state: StateCore) -> None:
-    """Make every image a link to it, and its alternative text alone where a link cannot stand."""
+def _settle_links(state: StateCore) -> None:
+    """Make every image a link to it, and keep the text alone where a link leads nowhere (`[text]()`)."""
     for block in state.tokens:
-        if any(token.type == "image" for token in block.children or ()):
-            block.children = list(_without_images(block.children or []))
+        if block.children:
+            block.children = _settled_links(block.children)
 
 
-def _without_images(tokens: Sequence[Token]) -> Sequence[Token]:
+def _settled_links(tokens: Sequence[Token]) -> list[Token]:
     kept: list[Token] = []
-    depth = 0
+    inside = False  # links hold no links, so there is one at most
     for token in tokens:
-        depth += token.nesting if token.type.startswith("link_") else 0
-        if token.type != "image":
-            kept.append(token)
-            continue
-        source = str(token.attrs.get("src", ""))
-        text = Token("text", "", 0, content=token.content or source)
-        if depth:
-            kept.append(text)
-        else:
-            kept += [Token("link_open", "a", 1, attrs={"href": source}), text, Token("link_close", "a", -1)]
+        match token.type:
+            case "link_open":
+                inside = is_web_link(str(token.attrs.get("href", "")))
+                kept += [token] if inside else []
+            case "link_close":
+                kept += [token] if inside else []
+                inside = False
+            case "image":
+                source = str(token.attrs.get("src", ""))
+                kept += _image_link(token.content or source, "" if inside else source)
+            case _:
+                kept.append(token)
     return kept
+
+
+def _image_link(text: str, source: str) -> list[Token]:
+    inner = Token("text", "", 0, content=text)
+    if not is_web_link(source):
+        return [inner]
+    return [Token("link_open", "a", 1, attrs={"href": source}), inner, Token("link_close", "a", -1)]
 
 
 @lru_cache(maxsize=128)

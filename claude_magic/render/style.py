@@ -64,7 +64,9 @@ _LAYOUT: Final = """
 }
 .claude-magic.claude-failed { border-left-color: var(--claude-error); }
 
-.claude-magic :is(p, ul, ol, pre, table, blockquote, hr, details, h1, h2, h3, h4, h5, h6) { margin: 0 0 8px; }
+.claude-magic :is(p, ul, ol, blockquote, hr, details, h1, h2, h3, h4, h5, h6) { margin: 0 0 8px; }
+/* JupyterLab styles code and tables below two classes of its own; the class named twice comes before that. */
+.claude-magic.claude-magic :is(pre, table) { margin: 0 0 8px; }
 .claude-magic :is(h1, h2, h3, h4, h5, h6) {
   padding-top: 6px; border: 0; color: inherit; font-size: 1em; font-weight: 600; line-height: 1.3;
 }
@@ -78,12 +80,12 @@ _LAYOUT: Final = """
 }
 .claude-magic hr { height: 0; border: 0; border-top: 1px solid var(--claude-line); }
 .claude-magic a { color: var(--jp-content-link-color, var(--vscode-textLink-foreground, var(--claude-link))); }
-.claude-magic table {
+.claude-magic.claude-magic table {
   display: block; max-width: 100%; overflow-x: auto; border: 0; border-collapse: collapse;
   font-size: 1em; font-variant-numeric: tabular-nums;
 }
 .claude-magic :is(tr, tbody tr:nth-child(odd), tbody tr:hover) { background: none; }
-.claude-magic :is(th, td) {
+.claude-magic.claude-magic :is(th, td) {
   max-width: none; padding: 3px 16px 3px 0; border: 0; border-bottom: 1px solid var(--claude-line);
   text-align: left; vertical-align: top; white-space: normal;
 }
@@ -93,11 +95,11 @@ _LAYOUT: Final = """
   color: inherit; font-family: var(--claude-mono); font-size: var(--jp-code-font-size, 13px);
 }
 .claude-magic :not(pre) > code { padding: 1px 4px; border: 0; border-radius: 3px; background: var(--claude-shade); }
-.claude-magic pre {
+.claude-magic.claude-magic pre {
   padding: 8px 12px; border: 1px solid var(--claude-line); border-radius: 4px; background: var(--claude-shade);
   line-height: 1.4; overflow-x: auto; white-space: pre;
 }
-.claude-magic pre code { padding: 0; background: none; white-space: inherit; }
+.claude-magic.claude-magic pre code { padding: 0; background: none; white-space: inherit; }
 .claude-magic :is(.gi, .claude-ok) { color: var(--claude-ok); }
 .claude-magic :is(.gd, .claude-bad, .claude-failure b) { color: var(--claude-error); }
 .claude-magic .claude-warn { color: var(--claude-warn); }
@@ -137,6 +139,4 @@ _LAYOUT: Final = """
 }
 """
 
-STYLE: Final = "\n".join(
-    (_COLOURS, _LAYOUT, *(_code_rule(*names, classes) for names, classes in _CODE.items()))
-).strip()
+STYLE: Final = "\n".join((_COLOURS, _LAYOUT, *(_code_rule(*names, classes) for names, classes in _CODE.items()))).strip()

@@ -59,9 +59,7 @@ class TerminalView:
         pending = self._pending(response)
         self._live.update(Group(*pending, Line(status, style=_status_style(response))), refresh=True)
 
-    def settle(
-        self, response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None
-    ) -> None:
+    def settle(self, response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> None:
         """Print the rest of the reply, why it failed if it did, and the footer; the view is closed then."""
         self.close()
         self._print_finished(response, ended=True)

@@ -99,18 +99,15 @@ class Elements(HTMLParser):
 def assert_inert_markdown(markdown: str) -> None:
     """Read Markdown with two parsers that let raw HTML through: one keeps to the specification, one uses regexes."""
     tokens = HTML_ON.parse(markdown)
+    assert "<" not in re.sub(r"^(`{3,}).*?^\1$", "", markdown, flags=re.MULTILINE | re.DOTALL)
     for token in [inner for outer in tokens for inner in (outer, *(outer.children or ()))]:
         assert token.type not in ("html_block", "html_inline", "image"), token.content
         if token.type == "link_open":
             assert LINK.fullmatch(str(token.attrs["href"])), token.attrs
-        assert re.fullmatch("[a-z0-9]*", token.info) or token.type == "link_open" or token.type == "link_close", (
-            token.info
-        )
+        assert re.fullmatch("[a-z0-9]*", token.info) or token.type == "link_open" or token.type == "link_close", token.info
     rendered = HTML_ON.render(markdown), str(mistune.html(markdown))
     for html in rendered:
-        elements = Elements(
-            html.replace(' align="', ' data-align="').replace(" data-align=", " class="), PROSE | {"del"}
-        )
+        elements = Elements(html.replace(' align="', ' data-align="').replace(" data-align=", " class="), PROSE | {"del"})
         assert elements.refused == []
 
 
@@ -172,6 +169,13 @@ def test_a_fence_shows_its_text_exactly(payload: str) -> None:
         assert Elements(text_html(markdown), PROSE).code == [code]
         fences = [token for token in HTML_ON.parse(text_markdown(markdown)) if token.type == "fence"]
         assert [(token.content, token.level) for token in fences] == [(code, 0)]
+
+
+@pytest.mark.parametrize("markdown", ["<b>", "[a](javascript:x)", "![a](https://x.example)", "- ```\n<img>\n  ```"])
+def test_the_check_finds_what_is_hostile(markdown: str) -> None:
+    """The check of this module refuses Markdown that is not harmless."""
+    with pytest.raises(AssertionError):
+        assert_inert_markdown(markdown)
 
 
 def test_the_corpus_is_broad() -> None:

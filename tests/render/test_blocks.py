@@ -1,0 +1,175 @@
+"""What the views say about a reply, in words."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from replies import SESSION, call, called, ended, reply, said
+
+from claude_magic.render.blocks import (
+    clip,
+    dollars,
+    duration,
+    footer,
+    shown_blocks,
+    status_line,
+    strip_controls,
+    thinking_title,
+    tool_argument,
+    tool_name,
+    tool_outcome,
+    whole_seconds,
+)
+from claude_magic.sdk.events import (
+    Event,
+    Retrying,
+    TextDelta,
+    ThinkingDelta,
+    TokensCounted,
+    ToolCalled,
+    ToolReturned,
+    ToolStarted,
+)
+from claude_magic.sdk.response import SessionAwareResponse, Text, Thinking
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Bash", "Bash"),
+        ("mcp__kernel__run_code", "run_code"),
+        ("mcp__github__create_issue", "github: create_issue"),
+        ("mcp__my_server__a__b", "my_server: a__b"),
+    ],
+)
+def test_a_tool_has_the_name_that_readers_know(name: str, shown: str) -> None:
+    """A tool of the kernel has its own name, one of another server is named with it."""
+    assert tool_name(call(name, {})) == shown
+
+
+@pytest.mark.parametrize(
+    ("input", "argument"),
+    [
+        ({"command": "ls -la", "description": "List"}, "ls -la"),
+        ({"path": ".", "pattern": "foo.*"}, "foo.*"),
+        ({"prompt": "all of it", "description": "Look around"}, "Look around"),
+        ({"number": 3, "other": "first string"}, "first string"),
+        ({"code": "a = 1\n\nb  = 2"}, "a = 1 b = 2"),
+        ({"command": f"cat {os.path.expanduser('~')}/a.py"}, "cat ~/a.py"),
+        ({"command": f"cat {os.path.expanduser('~')}ish/a.py"}, f"cat {os.path.expanduser('~')}ish/a.py"),
+        ({"command": "a\u202eb\x1b[31m"}, "a\\u202eb"),
+        ({"todos": []}, ""),
+    ],
+)
+def test_the_argument_that_matters_is_on_one_line(input: dict[str, object], argument: str) -> None:
+    """Of a call's input the telling argument is shown, on one line, with the home directory as ~."""
+    assert tool_argument(call("Tool", input)) == argument
+
+
+def test_a_long_argument_is_cut() -> None:
+    """An argument is at most 80 characters long, also when it is a whole file."""
+    argument = tool_argument(call("Write", {"content": "word " * 100_000}))
+    assert len(argument) <= 80
+    assert argument.endswith("…")
+
+
+def test_outcomes_say_how_a_call_went() -> None:
+    """A call is running, done, failed, denied, or stopped by the end of its turn."""
+    assert tool_outcome(call("Bash", {}, None)) == "running…"
+    assert tool_outcome(call("Bash", {}, None), ended=True) == "stopped"
+    assert tool_outcome(call("Bash", {}, "", duration_s=0.1)) == "✓ 0.1 s"
+    assert tool_outcome(call("Bash", {}, "")) == "✓"
+    assert tool_outcome(call("Bash", {}, "", is_error=True, duration_s=0.2)) == "✗ failed · 0.2 s"
+    assert tool_outcome(call("Bash", {}, "", is_error=True, denied=True)) == "✗ denied"
+
+
+def test_thinking_says_how_long_it_took() -> None:
+    """Thinking is going on, took a known time, or is over."""
+    assert thinking_title(Thinking(0)) == "Thinking…"
+    assert thinking_title(Thinking(0, complete=True, duration_s=3.04)) == "Thought for 3 s"
+    assert thinking_title(Thinking(0, complete=True)) == "Thought"
+    assert thinking_title(Thinking(0), ended=True) == "Thought"
+
+
+@pytest.mark.parametrize(
+    ("events", "activity"),
+    [
+        ([], "waiting for the API"),
+        ([ThinkingDelta(0, "a")], "thinking"),
+        ([TextDelta(0, "a")], "writing"),
+        ([ToolStarted(0, "1", "Bash")], "running Bash"),
+        ([ToolStarted(0, "1", "Bash"), ToolStarted(1, "2", "Read")], "running 2 tools"),
+        ([ToolCalled(0, "1", "Bash", {}), ToolReturned("1", "")], "waiting for the API"),
+    ],
+)
+def test_the_status_says_what_goes_on(events: list[Event], activity: str) -> None:
+    """The status line says what the turn is doing, with which model, and for how long."""
+    assert status_line(reply(*events), 12.3) == [activity, "opus-5-5", "12 s"]
+
+
+def test_the_status_counts_tokens() -> None:
+    """The status line counts the tokens so far once there are any."""
+    assert status_line(reply(TokensCounted(2000, 310)), 1)[-1] == "2,310 tokens"
+
+
+def test_a_retry_is_the_status() -> None:
+    """While the API makes the CLI wait, the status says which attempt comes when, and why."""
+    assert status_line(reply(Retrying(2, 10, 4.0, 529, "overloaded_error")), 9) == [
+        "Retrying (2 of 10) in 4 s: overloaded (529)",
+        "opus-5-5",
+        "9 s",
+    ]
+    assert status_line(reply(Retrying(1, 10, 0.1, None, "")), 9)[0] == "Retrying (1 of 10) now: no answer"
+
+
+def test_the_footer_holds_what_is_known() -> None:
+    """The footer says turn, model, seconds, tokens with those of the cache, cost and session, and leaves out the unknown."""
+    assert footer(said("hello"), 3) == ["turn 3", "opus-5-5", "6.2 s", "1,840 in · 212 out", "$0.021", SESSION[:8]]
+    assert footer(SessionAwareResponse(), None) == []
+
+
+def test_the_footer_falls_back_to_tokens_counted_on_the_way() -> None:
+    """A turn that ended without usage shows the tokens that were counted while it ran."""
+    response = reply(TokensCounted(640, 21), ended("", usage={}, cost_usd=None))
+    assert footer(response, None) == ["opus-5-5", "6.2 s", "640 in · 21 out", SESSION[:8]]
+
+
+def test_times_and_costs_are_short() -> None:
+    """Times and costs have as many digits as a reader needs."""
+    assert [duration(s) for s in (0.01, 0.14, 6.2, 9.96, 61)] == ["<0.1 s", "0.1 s", "6.2 s", "10 s", "1 min 1 s"]
+    assert [whole_seconds(s) for s in (0, 0.3, 59.4, 3900)] == ["0 s", "<1 s", "59 s", "1 h 5 min"]
+    assert [dollars(c) for c in (0.0001, 0.0214, 1.2)] == ["<$0.001", "$0.021", "$1.20"]
+
+
+def test_clipped_text_says_what_is_missing() -> None:
+    """A long text loses its middle and says how many characters that were."""
+    assert clip("short", 10) == "short"
+    assert clip("a" * 20 + "b" * 1000 + "c" * 10, 30) == f"{'a' * 20}\n… 1,000 characters left out …\n{'c' * 10}"
+
+
+def test_an_answer_without_blocks_is_shown() -> None:
+    """What a command of the CLI answers comes without text blocks and is shown all the same."""
+    (block,) = shown_blocks(reply(ended("/cost says")))
+    assert isinstance(block, Text)
+    assert block.text == "/cost says"
+    assert shown_blocks(called("Bash", {}))[0] is not None
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain"),
+    [
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07a", "a"),
+        ("\x1b]52;c;cHdu\x1b\\a", "a"),
+        ("\x9b2Ja", "a"),
+        ("\x1bPq\x1b\\a", "a"),
+        ("\x1b(Ba", "a"),
+        ("\x1b\x1b[2J", ""),
+        ("a\rb\tc\nd\x00\x7f", "a\nb\tc\nd"),
+        ("\x1b]8;;javascript:x\x1b\\link\x1b]8;;\x1b\\", "link"),
+    ],
+)
+def test_control_sequences_are_removed(raw: str, plain: str) -> None:
+    """No terminal sequence is left of a text, nor its payload."""
+    assert strip_controls(raw) == plain

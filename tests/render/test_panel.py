@@ -1,0 +1,140 @@
+"""The session panel: facts and rows in, a table with buttons out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import ipywidgets
+import pytest
+from conftest import VIEW, Page
+
+from claude_magic.render.panel import SessionFacts, SessionPanel, SessionRow, panel_bundle, panel_text, time_ago
+
+CURRENT = "681fea2c-2417-42d4-b134-6c7d6a02503b"
+OTHER = "d83e13e2-0000-42d4-b134-6c7d6a02503b"
+NOW = datetime(2026, 3, 14, 15, 0).astimezone()
+FACTS = SessionFacts(CURRENT, "titanic clean-up", "/data/titanic", "claude-opus-5-5", 5, 9812, 0.094, 0.04)
+ROWS = [
+    SessionRow(CURRENT, "titanic clean-up", "Which columns of df have missing values?", 5, NOW, current=True),
+    SessionRow(OTHER, None, "Summarise the survey answers", 12, NOW - timedelta(hours=2)),
+]
+
+
+def buttons() -> list[ipywidgets.Button]:
+    return [widget for widget in ipywidgets.Widget.widgets.values() if isinstance(widget, ipywidgets.Button)]
+
+
+def test_panel_has_a_button_for_each_other_session(page: Page) -> None:
+    """The current session has none; a click on another one's Resume hands over that session's whole ID."""
+    resumed: list[str] = []
+    panel = SessionPanel(FACTS, ROWS, resumed.append)
+    panel.show()
+    assert page.button("Resume")["tooltip"] == "Resume d83e13e2 · Summarise the survey answers"
+    (button,) = buttons()
+    button.click()
+    assert resumed == [OTHER]
+    panel.close()
+
+
+def test_panel_is_painted_in_place(page: Page) -> None:
+    """After a click the same display shows the other session as current, with no widget more than before."""
+
+    def resume(session_id: str) -> None:
+        panel.update(SessionFacts(session_id), [SessionRow(OTHER, None, "Hi", 1, NOW, current=True), *ROWS[1:]])
+
+    panel = SessionPanel(FACTS, ROWS, resume)
+    panel.show()
+    before = len(page.models)
+    buttons()[0].click()
+    assert len(page.outputs) == 1
+    assert len(page.models) == before
+    assert OTHER in page.html()[0]
+    assert "titanic" not in "".join(page.html())
+    panel.close()
+
+
+def test_closed_panel_is_plain(page: Page) -> None:
+    """Closing leaves the same facts and rows as plain HTML and text in the same display, and no widget."""
+    panel = SessionPanel(FACTS, ROWS, print)
+    panel.show()
+    assert {VIEW, "text/html", "text/plain"} == set(page.outputs[0].data)
+    panel.close()
+    panel.close()
+    first, last = page.outputs
+    assert last.transient == first.transient
+    assert set(last.data) == {"text/html", "text/plain"}
+    assert f"claude -r {CURRENT}" in last.data["text/html"]
+    panel.update(FACTS, [])
+    assert not page.models
+
+
+def test_long_lists_are_cut(page: Page) -> None:
+    """The panel shows twenty sessions and says how many more there are; the text shows all."""
+    rows = [SessionRow(f"{number:08d}", None, "Hi", None, NOW) for number in range(33)]
+    panel = SessionPanel(None, rows, print)
+    panel.show()
+    assert len(buttons()) == 20
+    assert "13 more: %claude_session list" in page.html()[-1]
+    assert "No session yet" in page.html()[0]
+    panel.close()
+    assert len(panel_text(None, rows).splitlines()) == 2 + 1 + 33
+
+
+@pytest.mark.parametrize("evil", ["<img src=x onerror=alert(1)>", "</table><script>1</script>", '"><b>', "$\\href{x}{y}$"])
+def test_names_and_prompts_are_text(evil: str, page: Page) -> None:
+    """What comes from a session is shown as it is written, in the widgets and in what is saved."""
+    facts = SessionFacts(evil, evil, evil, evil)
+    rows = [SessionRow(evil, evil, evil, 1, NOW)]
+    panel = SessionPanel(facts, rows, print)
+    panel.show()
+    shown = "".join(page.html()) + panel_bundle(facts, rows)["text/html"].partition("</style>")[2]
+    panel.close()
+    assert not any(tag in shown for tag in ("<img", "<script", "<b>", "$\\"))
+
+
+def test_text() -> None:
+    """Without a notebook the panel is lines: what is known, then a table; unknown values are left out."""
+    assert panel_text(FACTS, ROWS, now=NOW).splitlines() == [
+        f"session        {CURRENT}",
+        "name           titanic clean-up",
+        "directory      /data/titanic",
+        "model          opus-5-5 · context 4 % used",
+        "so far         5 turns · 9,812 tokens · $0.094",
+        f"in a terminal  claude -r {CURRENT}",
+        "",
+        "session   name              first prompt                              turns  last used",
+        "681fea2c  titanic clean-up  Which columns of df have missing values?  5      now        current",
+        "d83e13e2                    Summarise the survey answers              12     2 h ago",
+    ]
+    assert panel_text(SessionFacts(CURRENT), []).splitlines() == [
+        f"session        {CURRENT}",
+        f"in a terminal  claude -r {CURRENT}",
+        "",
+        "No sessions in this directory yet.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("passed", "expected"),
+    [
+        (timedelta(seconds=-5), "now"),
+        (timedelta(seconds=59), "now"),
+        (timedelta(minutes=5, seconds=30), "5 min ago"),
+        (timedelta(hours=2, minutes=40), "2 h ago"),
+        (timedelta(hours=14, minutes=59), "14 h ago"),
+        (timedelta(hours=16), "yesterday"),
+        (timedelta(days=2), "2 days ago"),
+        (timedelta(days=6, hours=20), "2026-03-07"),
+        (timedelta(days=400), "2025-02-07"),
+    ],
+)
+def test_time_ago(passed: timedelta, expected: str) -> None:
+    """Times are said as one would, and as a date from a week on."""
+    assert time_ago(NOW - passed, NOW) == expected
+
+
+def test_time_ago_near_midnight() -> None:
+    """What was two hours ago is so, also when it was yesterday; the time zone of the moment makes no difference."""
+    midnight = datetime(2026, 3, 14, 1, 0).astimezone()
+    assert time_ago(midnight - timedelta(hours=2), midnight) == "2 h ago"
+    assert time_ago((midnight - timedelta(hours=2)).astimezone(timezone(timedelta(hours=9))), midnight) == "2 h ago"

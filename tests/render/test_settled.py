@@ -1,0 +1,188 @@
+"""How a settled reply reads: HTML, Markdown and plain text."""
+
+from __future__ import annotations
+
+import re
+import time
+from html import unescape
+
+import pytest
+from markdown_it import MarkdownIt
+from replies import PIXEL, called, ended, image, reply, said, thought
+
+from claude_magic.errors import SessionNotFoundError, TurnInterrupted
+from claude_magic.render.markdown import (
+    block_html,
+    finished_length,
+    response_html,
+    response_markdown,
+    response_plain,
+    text_html,
+)
+from claude_magic.render.neutral import text_markdown
+from claude_magic.sdk.events import Notice, TextDelta
+from claude_magic.sdk.response import SessionAwareResponse, fold
+
+REPLY = """\
+# Title
+
+Some *text* with **weight**, ~~struck~~, `code`, `a < b`, $5 and $10, snake_case, 2 * 3 and [a link](https://x.example/?a=1&b=2).
+
+- one
+- two
+  - nested
+
+3. three
+4. four
+
+> quoted
+> lines
+
+| name | n |
+|:-----|--:|
+| a    | 1 |
+
+```python
+print("<b>")
+```
+
+---
+
+The end\\! $e^x$
+"""
+
+
+def words(html: str) -> str:
+    return " ".join(unescape(re.sub("<style>.*?</style>|<[^>]+>", " ", html, flags=re.DOTALL)).split())
+
+
+def test_markdown_reads_the_same_after_it_was_written_anew() -> None:
+    """The neutral Markdown renders as the original does."""
+    render = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).render
+    original = REPLY.replace("`a < b`", "a &lt; b")
+    assert render(text_markdown(REPLY)).replace(' start="3"', "") == render(original).replace(' start="3"', "")
+    assert text_markdown(text_markdown(REPLY)) == text_markdown(REPLY)
+
+
+def test_html_without_its_style_is_a_readable_text() -> None:
+    """Code hosts strip styles: words stay apart, and the footer says the same."""
+    html = response_html(called("Bash", {"command": "ls"}, "a.py", duration_s=0.1), turn=3)
+    assert words(html).startswith("Bash ls ✓ 0.1 s ls a.py")
+    assert words(response_html(said("hello"), turn=3)) == ("hello turn 3 opus-5-5 6.2 s 1,840 in · 212 out $ 0.021 681fea2c")
+
+
+def test_code_is_highlighted_when_its_language_is_known() -> None:
+    """A fence of a known language has colours, another one is plain."""
+    assert '<span class="kn">import</span>' in text_html("```python\nimport a\n```")
+    assert text_html("```nonesuch\nimport a\n```") == "<pre><code>import a\n</code></pre>\n"
+
+
+def test_prices_are_not_mathematics() -> None:
+    """A formula is passed on for MathJax, and a dollar sign that begins none is kept from it."""
+    assert text_html("$e^x < 1$") == "<p>$e^x &lt; 1$</p>\n"
+    assert text_html("from $5 to $10") == "<p>from <span>$</span>5 to <span>$</span>10</p>\n"
+
+
+def test_an_image_becomes_a_link() -> None:
+    """Nothing is loaded because a reply mentions an image; one can follow the link to it."""
+    assert 'href="https://x.example/a.png"' in text_html("![a plot](https://x.example/a.png)")
+    assert ">a plot</a>" in text_html("![a plot](https://x.example/a.png)")
+    assert text_html("[![a](https://x.example/a.png)](https://y.example)").count("<a ") == 1
+
+
+def test_a_tool_call_opens_to_its_input_and_result() -> None:
+    """A call is one folded line; inside are the whole input as code, and the result with its images."""
+    response = called("Edit", {"file_path": "a.py", "old_string": "x = 1", "new_string": "x = 2"}, "done")
+    html = block_html(response.blocks[0])
+    assert html.startswith('<details class="claude-tool"><summary><b>Edit</b> <code>a.py</code>')
+    assert '<span class="gd">-x = 1</span>' in html
+    assert '<span class="gi">+x = 2</span>' in html
+    shown = block_html(called("Read", {}, "", images=(image("image/png"),)).blocks[0])
+    assert f'<img src="data:image/png;base64,{PIXEL}" alt="Image from Read">' in shown
+
+
+def test_a_long_result_is_cut_in_the_middle() -> None:
+    """A result of a megabyte is shown by its beginning and end, with a note between them."""
+    html = block_html(called("Bash", {"command": "x"}, "a" * 1_000_000).blocks[0])
+    assert len(html) < 20_000
+    assert "990,001 characters left out" in html
+
+
+def test_thinking_is_folded() -> None:
+    """Thinking is one line that opens; without text it is only the line."""
+    assert block_html(thought("Hm.").blocks[0]).startswith(
+        '<details class="claude-thinking"><summary>Thought for 3 s</summary>'
+    )
+    assert "<details" not in block_html(thought("").blocks[0])
+
+
+def test_an_interrupted_turn_says_so() -> None:
+    """An interrupt is one line below what had arrived."""
+    response = reply(TextDelta(0, "We begin"), ended("", is_error=True, duration_s=3.1, usage={}, cost_usd=None))
+    said_so = "Interrupted after 3.1 s. What had arrived is above; the next cell continues this session."
+    failure = TurnInterrupted("stopped")
+    for text in (
+        words(response_html(response, turn=6, failure=failure)),
+        response_markdown(response, turn=6, failure=failure),
+        response_plain(response, turn=6, failure=failure),
+    ):
+        assert said_so in text
+        assert "TurnInterrupted" not in text
+        assert "We begin" in text
+
+
+def test_an_error_has_a_name_a_sentence_and_a_next_step() -> None:
+    """A failed turn shows the error's name, what happened and what to do; the CLI's last words are folded."""
+    failure = SessionNotFoundError("No session starts with 99.", stderr="boom")
+    html = response_html(SessionAwareResponse(), turn=None, failure=failure)
+    assert '<div class="claude-magic claude-failed">' in html
+    assert words(html).startswith(f"SessionNotFoundError No session starts with 99. {failure.next_step}")
+    assert "boom" in html
+    assert response_plain(SessionAwareResponse(), turn=None, failure=failure) == (
+        f"SessionNotFoundError: No session starts with 99.\n{failure.next_step}"
+    )
+
+
+def test_plain_text_is_the_answer_as_it_was_written() -> None:
+    """Plain text holds the Markdown of the answer untouched, tools and remarks one line each, and the footer."""
+    response = called("Bash", {"command": "ls"}, "a.py", duration_s=0.1)
+    for event in (Notice("A remark."), TextDelta(1, "**Done** <b>"), ended("**Done** <b>")):
+        fold(response, event)
+    assert response_plain(response, turn=2) == (
+        "Bash  ls  ✓ 0.1 s\nA remark.\n\n**Done** <b>\n\nturn 2 · opus-5-5 · 6.2 s · 1,840 in · 212 out · $0.021 · 681fea2c"
+    )
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 50])
+def test_pieces_of_a_growing_text_render_as_the_whole(step: int) -> None:
+    """Cutting a growing text where it is finished, again and again, gives the HTML of the whole."""
+    pieces, done = [], 0
+    for end in [*range(0, len(REPLY), step), len(REPLY)]:
+        length = finished_length(REPLY[done:end])
+        pieces.append(REPLY[done : done + length])
+        done += length
+    pieces.append(REPLY[done:])
+    assert len([piece for piece in pieces if piece]) > 3
+    assert "".join(map(text_html, pieces)) == text_html(REPLY)
+
+
+def test_a_list_is_not_cut_before_its_next_number() -> None:
+    """A list that may go on is not finished, whatever the last line looks like so far."""
+    assert finished_length("1. one\n\n2") == 0
+    assert finished_length("1. one\n\ntext\n") == len("1. one\n\n")
+    assert finished_length("a\r\n\r\nb\r\n") == len("a\r\n\r\n")
+
+
+def test_rendering_is_linear() -> None:
+    """Ten times the text takes about ten times as long, in all three forms; deep nesting is no exception."""
+
+    def seconds(text: str) -> float:
+        began = time.process_time()
+        response_html(said(text), turn=1)
+        response_markdown(said(text), turn=1)
+        return time.process_time() - began
+
+    for unit in (REPLY, "*a ", "**a** [b](https://x.example) ", "`", "- a\n", "> a\n", "$a$ ", "![a](https://x.example) "):
+        short, long = unit * 50, unit * 500
+        seconds(short)
+        assert seconds(long) < 30 * max(seconds(short), 0.005), unit

@@ -1,0 +1,89 @@
+"""A reply in a terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+
+from replies import reply, said
+from rich.console import Console
+
+from claude_magic.errors import SessionNotFoundError, TurnInterrupted
+from claude_magic.render.terminal import TerminalView
+from claude_magic.sdk.events import BlockEnded, Event, Notice, SessionStarted, TextDelta, ToolCalled, ToolReturned
+from claude_magic.sdk.response import SessionAwareResponse, fold
+
+
+def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
+    out = io.StringIO()
+    return Console(file=out, force_terminal=terminal, width=80, height=24, color_system=None), out
+
+
+def streamed(events: list[Event], *, terminal: bool) -> str:
+    screen, out = console(terminal=terminal)
+    view, response = TerminalView(screen), SessionAwareResponse()
+    for event in events:
+        fold(response, event)
+        view.update(response, 1.0)
+    view.settle(response, turn=1)
+    view.close()
+    return out.getvalue()
+
+
+def test_finished_blocks_are_printed_once() -> None:
+    """Where output is no terminal, everything is printed once, in order, and no status."""
+    events: list[Event] = [SessionStarted("681fea2c", "claude-opus-5-5"), ToolCalled(0, "1", "Bash", {"command": "ls"})]
+    events += [ToolReturned("1", "a.py", duration_s=0.1), Notice("A remark.")]
+    events += [TextDelta(1, piece) for piece in ("One ", "para.\n\n", "Two ", "para.\n\nThr", "ee.")]
+    text = streamed([*events, BlockEnded(1)], terminal=False)
+    assert [line.strip() for line in text.splitlines() if line.strip()] == [
+        "Bash  ls  ✓ 0.1 s",
+        "A remark.",
+        "One para.",
+        "Two para.",
+        "Three.",
+        "turn 1  opus-5-5  681fea2c",
+    ]
+
+
+def test_only_the_growing_end_is_drawn_again() -> None:
+    """A terminal gets each finished paragraph once more at most, however long the reply grows."""
+    paragraphs = [f"paragraph {number}.\n\n" for number in range(200)]
+    text = streamed([SessionStarted("s"), *(TextDelta(0, paragraph) for paragraph in paragraphs)], terminal=True)
+    assert text.count("paragraph 0.") <= 3
+    assert len(text) < 200 * 1000
+
+
+def test_control_sequences_never_reach_the_terminal() -> None:
+    """What a model or a tool says cannot steer the terminal, nor by an entity; raw HTML is shown as written."""
+    hostile = "\x1b]0;pwn\x07\x1b[2J\x9b2J&#27;[2J&#155;2J <b>bold</b> [a](https://x.example) ![b](https://y.example)"
+    events: list[Event] = [SessionStarted("s"), ToolCalled(0, "1", hostile, {hostile: hostile}), ToolReturned("1", hostile)]
+    text = streamed([*events, Notice(hostile), TextDelta(1, hostile)], terminal=False)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
+    assert "pwn" not in text
+    assert "<b>bold</b> a (https://x.example) b (https://y.example)" in text
+
+
+def test_failures_are_said_below_what_had_arrived() -> None:
+    """An interrupt is a line, an error has its name, its sentence and what to do next."""
+    screen, out = console(terminal=False)
+    TerminalView(screen).settle(reply(TextDelta(0, "We begin")), failure=TurnInterrupted("stopped"))
+    TerminalView(screen).settle(SessionAwareResponse(), failure=SessionNotFoundError("No session."))
+    assert "We begin" in out.getvalue()
+    assert "Interrupted. What had arrived is above" in out.getvalue()
+    assert "SessionNotFoundError  No session." in out.getvalue()
+    assert SessionNotFoundError.next_step in out.getvalue()
+
+
+def test_closing_leaves_the_terminal_as_it_was() -> None:
+    """Closing twice, or without having drawn, shows the cursor again and leaves no thread."""
+    before = threading.active_count()
+    screen, out = console(terminal=True)
+    view = TerminalView(screen)
+    view.close()
+    view.update(said("hello"), 0.5)
+    view.close()
+    view.close()
+    assert out.getvalue().rfind("\x1b[?25h") > out.getvalue().rfind("\x1b[?25l")
+    assert threading.active_count() == before

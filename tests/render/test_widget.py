@@ -1,0 +1,296 @@
+"""The live view: widgets in, widgets out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+import ipywidgets
+import pytest
+from conftest import VIEW, Page
+from replies import SESSION, ended
+
+from claude_magic.errors import TurnInterrupted
+from claude_magic.render.growing import GrowingText
+from claude_magic.render.markdown import text_html
+from claude_magic.render.widget import LiveView
+from claude_magic.sdk.events import (
+    BlockEnded,
+    BlocksDiscarded,
+    Event,
+    Notice,
+    Retrying,
+    SessionStarted,
+    TextDelta,
+    ThinkingDelta,
+    ToolCalled,
+    ToolReturned,
+    ToolStarted,
+)
+from claude_magic.sdk.response import SessionAwareResponse, Text, fold
+
+PARAGRAPH = "Two columns have gaps: `age` (177 of 891) and `cabin` (687 of 891). Nothing else has to be done.\n\n"
+
+
+class Turn:
+    """A turn on the page: each event is folded and painted at once."""
+
+    def __init__(self, on_stop: Callable[[], None] = lambda: None) -> None:
+        self.view = LiveView(on_stop)
+        self.response = SessionAwareResponse()
+        self.take(SessionStarted(SESSION, "claude-opus-5-5"))
+
+    def take(self, *events: Event, elapsed_s: float = 1.0) -> None:
+        for event in events:
+            fold(self.response, event)
+            self.view.update(self.response, elapsed_s)
+
+
+def deltas(text: str, size: int, block: int = 0) -> Iterable[Event]:
+    return (TextDelta(block, text[start : start + size]) for start in range(0, len(text), size))
+
+
+def words(html: str) -> str:
+    """What one reads of the HTML, without spaces."""
+    return re.sub(r"<[^>]*>|\s", "", html)
+
+
+def test_displayed_at_once(page: Page) -> None:
+    """A view is on the page as soon as it is made, with a status line, a slot, and a name for those without widgets."""
+    turn = Turn()
+    (output,) = page.outputs
+    assert output.data["text/plain"] == "Claude is answering…"
+    assert output.data[VIEW]["model_id"] in page.models
+    assert page.button("Stop")["tooltip"]
+    assert page.button("Stop")["tabbable"] is None  # as the browser has it: a button is
+    status, figures = page.html()
+    assert 'role="status" aria-live="polite"' in status
+    assert words(figures) == "opus-5-51s"
+    assert turn.view.slot.children == ()
+    turn.view.close()
+
+
+def test_finished_blocks_are_left_alone(page: Page) -> None:
+    """Only the block that grows is sent again; one that is complete never is."""
+    turn = Turn()
+    turn.take(TextDelta(0, "First."), BlockEnded(0), TextDelta(1, "Sec"))
+    before = len(page.sent())
+    turn.take(TextDelta(1, "ond"), TextDelta(1, "."))
+    assert [words(value) for value in page.sent()[before:]] == ["Second", "Second."]
+    assert [words(value) for value in page.html()[:2]] == ["First.", "Second."]
+    turn.view.close()
+
+
+def test_nothing_new_sends_nothing(page: Page) -> None:
+    """An update without news sends nothing, and one second later the time alone."""
+    turn = Turn()
+    turn.take(TextDelta(0, "Text."), ToolCalled(1, "call", "Bash", {"command": "ls"}))
+    before = len(page.messages)
+    turn.view.update(turn.response, 1.4)
+    assert len(page.messages) == before
+    turn.view.update(turn.response, 2.4)
+    (message,) = page.messages[before:]
+    assert words(message[2]["state"]["value"]) == "opus-5-52s"
+    turn.view.close()
+
+
+def test_tool_line_changes_with_its_state_only(page: Page) -> None:
+    """A tool call is rendered when it starts, when its input is known and when it has a result, so an open fold stays open."""
+    turn = Turn()
+    before = len(page.sent())
+    turn.take(ToolStarted(0, "call", "Bash"))
+    turn.take(ToolCalled(0, "call", "Bash", {"command": "ls"}))
+    turn.take(*deltas("Meanwhile I write something else.", 3, block=1))
+    turn.take(ToolReturned("call", "a.py", duration_s=0.1))
+    assert sum("<summary>" in value for value in page.sent()[before:]) == 3
+    assert "✓" in page.html()[0]
+    turn.view.close()
+
+
+def test_thoughts_are_shown_when_they_are_thought(page: Page) -> None:
+    """Growing thoughts are one folded line, rendered once; complete, they can be opened and read."""
+    turn = Turn()
+    before = len(page.sent())
+    turn.take(*(ThinkingDelta(0, "a thought ") for _ in range(50)))
+    assert [words(value) for value in page.sent()[before:] if "<summary>" in value] == [
+        "Thinking…Thiscanbereadwhenitisthought."
+    ]
+    turn.take(BlockEnded(0, 3.0))
+    assert "Thought for 3 s" in page.html()[0]
+    assert "a thought a thought" in page.html()[0]
+    turn.view.close()
+
+
+def test_discarded_blocks_vanish(page: Page) -> None:
+    """Blocks that did not survive are taken off the page with their widgets, and others may take their place."""
+    turn = Turn()
+    turn.take(TextDelta(0, "Kept."), BlockEnded(0))
+    kept = len(page.models)
+    turn.take(*deltas(PARAGRAPH * 60, 200, block=1), BlockEnded(1), ToolCalled(2, "call", "Bash", {"command": "ls"}))
+    assert len(page.models) > kept + 10
+    turn.take(BlocksDiscarded(1))
+    assert words(page.html()[0]) == "Kept."
+    assert len(page.html()) == 3
+    assert len(page.models) == kept
+    turn.take(TextDelta(1, "Another."))
+    assert words(page.html()[1]) == "Another."
+    turn.view.close()
+
+
+def test_all_text_is_there_in_order(page: Page) -> None:
+    """However a text is cut into pieces, what is on the page reads as the settled reply does."""
+    text = PARAGRAPH * 20 + "- one\n- two\n\n```python\n" + "x = 1\n\nif x:\n    y = 2\n" * 300 + "```\n\n" + PARAGRAPH * 3
+    turn = Turn()
+    turn.take(TextDelta(0, "Before."), BlockEnded(0), ToolCalled(1, "call", "Bash", {"command": "ls"}))
+    turn.take(*deltas(text, 37, block=2), BlockEnded(2))
+    pieces = page.html()[2:-2]
+    assert len(pieces) > 6
+    assert words("".join(pieces)) == words(text_html(text))
+    turn.view.close()
+
+
+def test_a_notice_does_not_break_a_text(page: Page) -> None:
+    """A text that goes on growing above a notice stays above it, whole."""
+    turn = Turn()
+    turn.take(*deltas(PARAGRAPH * 9, 50), Notice("A remark."))
+    turn.take(*deltas(PARAGRAPH * 30, 50), BlockEnded(0))
+    assert words("".join(page.html()[:-2])) == words(text_html(PARAGRAPH * 39)) + "Aremark."
+    turn.view.close()
+
+
+def painted(text: str, size: int) -> tuple[int, int]:
+    """Return the characters of HTML rendered for a text that grows by `size`, and the number of its pieces."""
+    block = Text(0)
+    growing, rendered, pieces = GrowingText(block), 0, 1
+    for event in deltas(text, size):
+        assert isinstance(event, TextDelta)
+        block.growing.add(event.text)
+        if growth := growing.advance(0.0):
+            rendered += len(growth.tail) + sum(map(len, growth.finished))
+            pieces += len(growth.finished)
+    return rendered, pieces
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(PARAGRAPH * 2600, id="paragraphs"),
+        pytest.param("```python\n" + "value = transform(value, 10)\n" * 9000, id="one fence"),
+        pytest.param("- an item of a list that does not end\n" * 6500, id="one list"),
+        pytest.param("word " * 50_000, id="one line"),
+        pytest.param("```\n" + "word " * 50_000, id="a fence of one line"),
+    ],
+)
+def test_cost_grows_with_the_text(text: str) -> None:
+    """Ten times the text costs at most about ten times the rendering, whatever the text is."""
+    (small, _), (large, pieces) = painted(text[:25_000], 50), painted(text[:250_000], 50)
+    assert large < 13 * small
+    assert large < 150 * 250_000
+    assert pieces <= 260
+
+
+def test_a_pause_shows_what_is_there(page: Page) -> None:
+    """A long text that is painted seldom is painted once more when it stops growing for a moment."""
+    turn = Turn()
+    turn.take(*deltas("word " * 40_000, 100))
+    turn.take(TextDelta(0, "the end"), elapsed_s=1.1)
+    assert "the end" not in page.html()[0]
+    turn.view.update(turn.response, 1.2)
+    assert "the end" not in page.html()[0]
+    turn.view.update(turn.response, 1.7)
+    assert "the end" in page.html()[0]
+    turn.view.close()
+
+
+def test_fence_is_cut_between_its_lines(page: Page) -> None:
+    """A long fence becomes pieces that say how they join; what follows it is no code."""
+    turn = Turn()
+    turn.take(*deltas("````python\n" + "x = 1\n```\n" * 400 + "````\n\n*After.*\n", 20), BlockEnded(0))
+    first, *middle, last = page.html()[:-2]
+    assert 'class="claude-text claude-open"' in first
+    assert middle
+    assert all('class="claude-text claude-continued claude-open"' in piece for piece in middle)
+    assert "<em>After.</em>" in last
+    assert 'class="claude-text claude-continued"' in last
+    turn.view.close()
+
+
+def test_formulas_wait(page: Page) -> None:
+    """Formulas are kept from MathJax in a text that grows, and handed to it when it is complete."""
+    turn = Turn()
+    turn.take(TextDelta(0, "So $x^2$ grows"))
+    assert "mathjax_ignore" in page.html()[0]
+    turn.take(BlockEnded(0))
+    assert "mathjax_ignore" not in page.html()[0]
+    assert "$x^2$" in page.html()[0]
+    turn.view.close()
+
+
+def test_model_text_is_escaped(page: Page) -> None:
+    """HTML that a model, a tool or the API wrote is shown, not obeyed."""
+    evil = "<img src=x onerror=alert(1)>"
+    turn = Turn()
+    turn.take(TextDelta(0, evil), ToolCalled(1, "call", evil, {"command": evil}), ToolReturned("call", evil), Notice(evil))
+    turn.take(Retrying(1, 10, 2.0, 529, evil))
+    assert not any("<img" in value for value in page.sent())
+    turn.view.close()
+
+
+def test_retry_is_a_warning(page: Page) -> None:
+    """A retry is told in the status line, in the colour of a warning, until the reply goes on."""
+    turn = Turn()
+    turn.take(Retrying(2, 10, 4.0, 529, "overloaded_error"))
+    assert "claude-retrying" in page.html()[-2]
+    assert "Retrying (2 of 10) in 4 s: overloaded (529)" in page.html()[-2]
+    turn.take(TextDelta(0, "On."))
+    assert "claude-retrying" not in page.html()[-2]
+    turn.view.close()
+
+
+def test_stop(page: Page) -> None:
+    """A click on Stop calls back, and the next update shows that it was taken."""
+    stopped: list[bool] = []
+    turn = Turn(lambda: stopped.append(True))
+    (button,) = (widget for widget in ipywidgets.Widget.widgets.values() if isinstance(widget, ipywidgets.Button))
+    button.click()
+    assert stopped == [True]
+    turn.view.update(turn.response, 2.0)
+    assert page.button("Stop")["disabled"] is True
+    turn.view.close()
+
+
+def test_settling(page: Page) -> None:
+    """Settling puts the plain output in the place of the view first, and then leaves no model open."""
+    turn = Turn()
+    turn.take(*deltas(PARAGRAPH * 60, 100), BlockEnded(0), ended("Done."))
+    turn.view.slot.children = [ipywidgets.Button(description="Allow once")]
+    open_before, sent_before = len(page.models), len(page.messages)
+    turn.view.settle(turn.response, turn=3, failure=None)
+    first, last = page.outputs
+    assert last.update
+    assert last.transient == first.transient
+    assert set(last.data) == {"text/html", "text/markdown", "text/plain"}
+    assert last.metadata["claude_magic"]["turn"] == 3
+    assert [kind for kind, _, _ in page.messages[sent_before:]] == ["comm_close"] * open_before
+    turn.view.close()
+    turn.view.update(turn.response, 9.0)
+    assert len(page.outputs) == 2
+    assert not ipywidgets.Widget.widgets
+
+
+def test_settling_a_failure(page: Page) -> None:
+    """A turn that was stopped keeps what had arrived, and says so."""
+    turn = Turn()
+    turn.take(TextDelta(0, "We begin with"))
+    turn.view.settle(turn.response, turn=6, failure=TurnInterrupted("Interrupted."))
+    assert "We begin with" in page.outputs[-1].data["text/plain"]
+    assert "Interrupted" in page.outputs[-1].data["text/plain"]
+
+
+def test_closing_without_settling(page: Page) -> None:
+    """Closing leaves no model open, however often it is called."""
+    turn = Turn()
+    turn.take(TextDelta(0, "Text."), BlocksDiscarded(0), ToolStarted(0, "call", "Bash"))
+    turn.view.close()
+    turn.view.close()
+    assert not page.models
