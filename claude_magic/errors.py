@@ -52,7 +52,8 @@ class ClaudeError(Exception):
         self.stderr = stderr
 
     def __str__(self) -> str:
-        tail = f"stderr of the CLI:\n{self.stderr}" if self.stderr else ""
+        last_lines = "\n".join(self.stderr.splitlines()[-6:])
+        tail = f"stderr of the CLI:\n{last_lines}" if last_lines else ""
         return "\n".join(part for part in (self.message, self.next_step, tail) if part)
 
     def _render_traceback_(self) -> list[str]:

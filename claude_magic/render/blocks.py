@@ -6,11 +6,11 @@ layout are the views' own.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from typing import Final
 
+from claude_magic.paths import shorten_home
 from claude_magic.sdk.events import Retrying
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
@@ -89,7 +89,7 @@ def tool_argument(call: ToolCall) -> str:
     named = (call.input.get(key) for key in _ARGUMENTS)
     values = (value for value in (*named, *call.input.values()) if isinstance(value, str) and value.strip())
     value = next(values, "")
-    return one_line(_short_home(value)) if value else ""
+    return one_line(shorten_home(value)) if value else ""
 
 
 def tool_outcome(call: ToolCall, *, ended: bool = False) -> str:
@@ -166,13 +166,6 @@ def dollars(cost_usd: float) -> str:
     if cost_usd >= 1:
         return f"${cost_usd:,.2f}"
     return f"${cost_usd:.3f}" if cost_usd >= 0.0005 or not cost_usd else "<$0.001"
-
-
-def _short_home(text: str) -> str:
-    home = os.path.expanduser("~")
-    if len(home) < 2:
-        return text
-    return re.sub(rf"(?<![\w./~-]){re.escape(home)}(?![\w.-])", "~", text)
 
 
 def _model(model: str | None) -> str:

@@ -12,7 +12,6 @@ from typing import assert_never
 from claude_magic.errors import ClaudeError, TurnInterrupted
 from claude_magic.render import neutral
 from claude_magic.render.blocks import (
-    clip,
     duration,
     footer,
     shown_blocks,
@@ -22,15 +21,14 @@ from claude_magic.render.blocks import (
     tool_name,
     tool_outcome,
 )
-from claude_magic.render.calls import SHOWN_LENGTH, call_html
-from claude_magic.render.prose import code_html, escape, finished_length, text_html
+from claude_magic.render.calls import call_html
+from claude_magic.render.prose import escape, finished_length, text_html
 from claude_magic.render.style import STYLE
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
 __all__ = [
     "block_html",
-    "failure_html",
-    "failure_lines",
+    "failure_line",
     "finished_length",
     "line_html",
     "mimebundle",
@@ -70,11 +68,12 @@ def block_html(block: Block, *, ended: bool = False) -> str:
 def response_html(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
     """Render a settled reply, with its style and footer; `failure` is why it has no, or no whole, answer."""
     failed = " claude-failed" if failure and not isinstance(failure, TurnInterrupted) else ""
+    label = failure_line(response, failure) if failure else ""
     return "".join(
         (
             f'<div class="claude-magic{failed}"><style>{STYLE}</style>\n',
             *(block_html(block, ended=True) for block in shown_blocks(response)),
-            failure_html(response, failure) if failure else "",
+            f'<p class="claude-warn">{escape(label)}</p>\n' if label else "",
             line_html(footer(response, turn), "claude-footer"),
             "</div>",
         )
@@ -85,9 +84,7 @@ def response_markdown(response: SessionAwareResponse, *, turn: int | None = None
     """Write a settled reply as Markdown that is harmless also where raw HTML in Markdown is run."""
     pieces = [_block_markdown(block) for block in shown_blocks(response)]
     if failure:
-        title, happened, *following = failure_lines(response, failure)
-        name = f"**{neutral.escape(title)}** " if title else ""
-        pieces += [f"{name}{neutral.escape(happened)}", *map(neutral.paragraph, following)]
+        pieces.append(neutral.escape(failure_line(response, failure)))
     pieces.append(neutral.escape(" · ".join(footer(response, turn))))
     return "\n\n".join(piece for piece in pieces if piece)
 
@@ -98,35 +95,22 @@ def response_plain(response: SessionAwareResponse, *, turn: int | None = None, f
     for prose, blocks in groupby(shown_blocks(response), lambda block: isinstance(block, Text)):
         pieces.append(("\n\n" if prose else "\n").join(map(_block_plain, blocks)))
     if failure:
-        title, happened, *following = failure_lines(response, failure)
-        pieces.append("\n".join((f"{title}: {happened}" if title else happened, *following)))
+        pieces.append(failure_line(response, failure))
     pieces.append(" · ".join(footer(response, turn)))
     return strip_controls("\n\n".join(piece for piece in pieces if piece))
 
 
-def failure_lines(response: SessionAwareResponse, failure: ClaudeError) -> list[str]:
-    """Say why a turn failed: error's name (empty for an interrupt), what happened, and what to do next if known."""
-    arrived = bool(shown_blocks(response))
+def failure_line(response: SessionAwareResponse, failure: ClaudeError) -> str:
+    """Label what had arrived when the turn failed; empty when nothing had.
+
+    Why it failed the cell's error output says, with what to do next: the label need not say it again.
+    """
+    if not shown_blocks(response):
+        return ""
     if isinstance(failure, TurnInterrupted):
         after = f" after {duration(response.duration_s)}" if response.duration_s else ""
-        kept = "What had arrived is above" if arrived else "Nothing had arrived"
-        return ["", f"Interrupted{after}. {kept}; the next cell continues this session."]
-    kept = "What had arrived is above." if arrived else ""
-    following = " ".join(part for part in (failure.next_step, kept) if part)
-    return [type(failure).__name__, failure.message, *([following] if following else [])]
-
-
-def failure_html(response: SessionAwareResponse, failure: ClaudeError) -> str:
-    """Render why a turn failed; an interrupt is one quiet line, an error has the CLI's last words folded below it."""
-    title, happened, *following = failure_lines(response, failure)
-    if not title:
-        return f'<p class="claude-warn">{escape(happened)}</p>\n'
-    pieces = [f'<p class="claude-failure"><b>{title}</b> {escape(strip_controls(happened))}</p>\n']
-    pieces += (f'<p class="claude-next">{escape(strip_controls(line))}</p>\n' for line in following)
-    if failure.stderr.strip():
-        words = code_html(clip(strip_controls(failure.stderr), SHOWN_LENGTH))
-        pieces.append(_folded("claude-thinking", "stderr of the CLI", words))
-    return "".join(pieces)
+        return f"Interrupted{after}. What had arrived is above; the next cell continues this session."
+    return f"Not finished ({type(failure).__name__}). What had arrived is above."
 
 
 def line_html(parts: Iterable[str], css_class: str) -> str:

@@ -14,7 +14,7 @@ from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text as Line
 
-from claude_magic.errors import ClaudeError, TurnInterrupted
+from claude_magic.errors import ClaudeError
 from claude_magic.render.blocks import (
     footer,
     shown_blocks,
@@ -25,7 +25,7 @@ from claude_magic.render.blocks import (
     tool_name,
     tool_outcome,
 )
-from claude_magic.render.markdown import failure_lines
+from claude_magic.render.markdown import failure_line
 from claude_magic.render.prose import finished_length, parser
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
@@ -63,8 +63,8 @@ class TerminalView:
         """Print the rest of the reply, why it failed if it did, and the footer; the view is closed then."""
         self.close()
         self._print_finished(response, ended=True)
-        if failure:
-            self._console.print(_failure(response, failure))
+        if failure and (label := failure_line(response, failure)):
+            self._console.print(Line(label, style="yellow"))
         self._console.print(Line("  ".join(footer(response, turn)), style=_MUTED))
 
     def close(self) -> None:
@@ -141,10 +141,3 @@ def _block_line(block: Block, *, ended: bool = False) -> RenderableType:
 
 def _status_style(response: SessionAwareResponse) -> str:
     return "yellow" if response.retrying else _MUTED
-
-
-def _failure(response: SessionAwareResponse, failure: ClaudeError) -> RenderableType:
-    title, happened, *following = map(strip_controls, failure_lines(response, failure))
-    if isinstance(failure, TurnInterrupted):
-        return Line(happened, style="yellow")
-    return Line("\n").join((Line.assemble((title, "bold red"), "  ", happened), *(Line(s, _MUTED) for s in following)))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_magic.errors import AttachmentError
+from claude_magic.paths import shorten_home
 
 MAX_TEXT_BYTES = 1024 * 1024
 """Of a text file: about 250,000 tokens, more than most models read at once."""
@@ -42,29 +43,30 @@ def content_blocks(files: Iterable[str | os.PathLike[str]], directory: str) -> l
 
 
 def _block(path: Path) -> dict[str, Any]:
+    shown = shorten_home(str(path))
     try:
         if path.is_dir():
-            raise AttachmentError(f"{path} is a directory.", next_step="Name the files in it that Claude shall read.")
+            raise AttachmentError(f"{shown} is a directory.", next_step="Name the files in it that Claude shall read.")
         size = path.stat().st_size
         with path.open("rb") as file:
             data = file.read(max(MAX_TEXT_BYTES, MAX_IMAGE_BYTES, MAX_PDF_BYTES) + 1)
     except FileNotFoundError as error:
-        raise AttachmentError(f"There is no file {path}.", next_step="Check the path; nothing was sent.") from error
+        raise AttachmentError(f"There is no file {shown}.", next_step="Check the path; nothing was sent.") from error
     except OSError as error:
         reason = error.strerror or str(error)
-        raise AttachmentError(f"{path} cannot be read: {reason}.", next_step="Nothing was sent.") from error
+        raise AttachmentError(f"{shown} cannot be read: {reason}.", next_step="Nothing was sent.") from error
     media_type = _media_type(data)
     if media_type is not None:
         kind, limit = ("document", MAX_PDF_BYTES) if media_type == "application/pdf" else ("image", MAX_IMAGE_BYTES)
-        _check_size(path, size, limit)
+        _check_size(shown, size, limit)
         source = {"type": "base64", "media_type": media_type, "data": base64.b64encode(data).decode()}
         return {"type": kind, "source": source}
-    _check_size(path, size, MAX_TEXT_BYTES)
+    _check_size(shown, size, MAX_TEXT_BYTES)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         kinds = "Claude reads text in UTF-8, PNG, JPEG, GIF, WebP and PDF."
-        raise AttachmentError(f"{path} is neither text nor an image nor a PDF.", next_step=kinds) from error
+        raise AttachmentError(f"{shown} is neither text nor an image nor a PDF.", next_step=kinds) from error
     return {"type": "text", "text": fenced(path.name, text)}
 
 
@@ -84,9 +86,9 @@ def _media_type(data: bytes) -> str | None:
     return next((media_type for start, media_type in _IMAGES.items() if data.startswith(start)), None)
 
 
-def _check_size(path: Path, size_bytes: int, limit_bytes: int) -> None:
+def _check_size(shown: str, size_bytes: int, limit_bytes: int) -> None:
     if size_bytes > limit_bytes:
         raise AttachmentError(
-            f"{path} has {size_bytes / 1e6:.1f} MB; the limit is {limit_bytes / 1e6:.1f} MB.",
+            f"{shown} has {size_bytes / 1e6:.1f} MB; the limit is {limit_bytes / 1e6:.1f} MB.",
             next_step="Send a part of it, or let Claude read it with its own tools.",
         )

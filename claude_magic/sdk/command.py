@@ -16,6 +16,7 @@ from pathlib import Path
 import claude_agent_sdk
 
 from claude_magic.errors import CLINotFoundError
+from claude_magic.paths import shorten_home
 from claude_magic.sdk.config import READ_ONLY_TOOLS, TurnOptions
 
 STREAM_FLAGS = ("--output-format", "stream-json", "--verbose")
@@ -106,7 +107,7 @@ def find_cli(cli_path: str | os.PathLike[str] | None) -> str:
         if found:
             return found
         reason = "is not executable" if os.path.isfile(wanted) else "does not exist"
-        raise CLINotFoundError(f"The Claude CLI at {wanted} {reason}.")
+        raise CLINotFoundError(f"The Claude CLI at {shorten_home(wanted)} {reason}.")
     name = "claude.exe" if os.name == "nt" else "claude"
     bundled = Path(claude_agent_sdk.__file__).parent / "_bundled" / name
     if os.access(bundled, os.X_OK):

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import claude_agent_sdk as sdk
 
 from claude_magic.errors import SessionNotFoundError
+from claude_magic.paths import shorten_home
 
 _ADDED_BY_CLI = ("<command-", "<local-command-", "<system-reminder>", "[Request interrupted", "Your response above was cut off")
 """How texts begin that the CLI (2.1.331) writes into a transcript as if the user had said them."""
@@ -53,7 +54,7 @@ def find_session(wanted: str, directory: str) -> SessionInfo:
         if matches:
             which = ", ".join(session.session_id[:8] for session in matches[:5])
             raise SessionNotFoundError(
-                f"{len(matches)} sessions in {directory} match {wanted!r}: {which}.",
+                f"{len(matches)} sessions in {shorten_home(directory)} match {wanted!r}: {which}.",
                 next_step="Give more of the ID; %claude_session list shows them.",
             )
     if _is_id(wanted):
@@ -61,7 +62,7 @@ def find_session(wanted: str, directory: str) -> SessionInfo:
         if elsewhere is not None:
             return _info(elsewhere)
     how = "has the ID" if _is_id(wanted) else "has a name or an ID that begins with"
-    raise SessionNotFoundError(f"No session in {directory} {how} {wanted}.")
+    raise SessionNotFoundError(f"No session in {shorten_home(directory)} {how} {wanted}.")
 
 
 def directory_of(session_id: str) -> str | None:
@@ -84,7 +85,7 @@ def rename_session(session_id: str, name: str, directory: str) -> None:
     try:
         sdk.rename_session(session_id, name, directory=directory)
     except FileNotFoundError as error:
-        raise SessionNotFoundError(f"No session in {directory} has the ID {session_id}.") from error
+        raise SessionNotFoundError(f"No session in {shorten_home(directory)} has the ID {session_id}.") from error
 
 
 def delete_session(session_id: str, directory: str) -> None:
@@ -95,7 +96,7 @@ def delete_session(session_id: str, directory: str) -> None:
     try:
         sdk.delete_session(session_id, directory=directory)
     except FileNotFoundError as error:
-        raise SessionNotFoundError(f"No session in {directory} has the ID {session_id}.") from error
+        raise SessionNotFoundError(f"No session in {shorten_home(directory)} has the ID {session_id}.") from error
 
 
 def _info(session: sdk.SDKSessionInfo) -> SessionInfo:

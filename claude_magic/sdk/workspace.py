@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from claude_magic.errors import WorkspaceError
+from claude_magic.paths import shorten_home
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -31,13 +32,15 @@ class Workspaces:
             raise WorkspaceError(f"{workspace_id!r} is not a workspace ID.")
         path = self._base.absolute() / workspace_id
         if path.is_symlink():
-            raise WorkspaceError(f"{path} is a link to somewhere else.", next_step="Choose another workspace ID.")
+            raise WorkspaceError(
+                f"{shorten_home(str(path))} is a link to somewhere else.", next_step="Choose another workspace ID."
+            )
         missing = [parent for parent in (path, *path.parents) if not parent.exists()]
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WorkspaceError(
-                f"{path} cannot be made: {error.strerror}.", next_step="Choose another workspace_dir."
+                f"{shorten_home(str(path))} cannot be made: {error.strerror}.", next_step="Choose another workspace_dir."
             ) from error
         if path in missing:
             self._created.append(path)

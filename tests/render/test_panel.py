@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-import ipywidgets
 import pytest
-from conftest import VIEW, Page
+from page import VIEW, Page
 
 from claude_magic.render.panel import SessionFacts, SessionPanel, SessionRow, panel_bundle, panel_text, time_ago
 
@@ -20,18 +19,14 @@ ROWS = [
 ]
 
 
-def buttons() -> list[ipywidgets.Button]:
-    return [widget for widget in ipywidgets.Widget.widgets.values() if isinstance(widget, ipywidgets.Button)]
-
-
 def test_panel_has_a_button_for_each_other_session(page: Page) -> None:
     """The current session has none; a click on another one's Resume hands over that session's whole ID."""
     resumed: list[str] = []
     panel = SessionPanel(FACTS, ROWS, resumed.append)
     panel.show()
-    assert page.button("Resume")["tooltip"] == "Resume d83e13e2 · Summarise the survey answers"
-    (button,) = buttons()
-    button.click()
+    (button,) = page.buttons("Resume")
+    assert button["tooltip"] == "Resume d83e13e2 · Summarise the survey answers"
+    page.click(button)
     assert resumed == [OTHER]
     panel.close()
 
@@ -45,7 +40,7 @@ def test_panel_is_painted_in_place(page: Page) -> None:
     panel = SessionPanel(FACTS, ROWS, resume)
     panel.show()
     before = len(page.models)
-    buttons()[0].click()
+    page.click(page.buttons("Resume")[0])
     assert len(page.outputs) == 1
     assert len(page.models) == before
     assert OTHER in page.html()[0]
@@ -73,7 +68,7 @@ def test_long_lists_are_cut(page: Page) -> None:
     rows = [SessionRow(f"{number:08d}", None, "Hi", None, NOW) for number in range(33)]
     panel = SessionPanel(None, rows, print)
     panel.show()
-    assert len(buttons()) == 20
+    assert len(page.buttons("Resume")) == 20
     assert "13 more: %claude_session list" in page.html()[-1]
     assert "No session yet" in page.html()[0]
     panel.close()

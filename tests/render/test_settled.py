@@ -10,7 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 from replies import PIXEL, called, ended, image, reply, said, thought
 
-from claude_magic.errors import SessionNotFoundError, TurnInterrupted
+from claude_magic.errors import TurnInterrupted, TurnTimeoutError
 from claude_magic.render.markdown import (
     block_html,
     finished_length,
@@ -131,16 +131,15 @@ def test_an_interrupted_turn_says_so() -> None:
         assert "We begin" in text
 
 
-def test_an_error_has_a_name_a_sentence_and_a_next_step() -> None:
-    """A failed turn shows the error's name, what happened and what to do; the CLI's last words are folded."""
-    failure = SessionNotFoundError("No session starts with 99.", stderr="boom")
-    html = response_html(SessionAwareResponse(), turn=None, failure=failure)
+def test_a_failed_turn_is_labelled() -> None:
+    """What had arrived before an error is labelled; why it failed is left to the cell's error output."""
+    response = reply(TextDelta(0, "We begin"))
+    failure = TurnTimeoutError("The turn took longer than 1 s.", stderr="boom")
+    html = response_html(response, turn=None, failure=failure)
     assert '<div class="claude-magic claude-failed">' in html
-    assert words(html).startswith(f"SessionNotFoundError No session starts with 99. {failure.next_step}")
-    assert "boom" in html
-    assert response_plain(SessionAwareResponse(), turn=None, failure=failure) == (
-        f"SessionNotFoundError: No session starts with 99.\n{failure.next_step}"
-    )
+    assert "Not finished (TurnTimeoutError). What had arrived is above." in words(html)
+    assert "boom" not in html
+    assert response_plain(SessionAwareResponse(), turn=None, failure=failure) == ""
 
 
 def test_plain_text_is_the_answer_as_it_was_written() -> None:

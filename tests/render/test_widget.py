@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 
 import ipywidgets
 import pytest
-from conftest import VIEW, Page
+from page import VIEW, Page
 from replies import SESSION, ended
 
 from claude_magic.errors import TurnInterrupted
 from claude_magic.render.growing import GrowingText
 from claude_magic.render.markdown import text_html
-from claude_magic.render.widget import LiveView
+from claude_magic.render.widget import PAGE_SIZE, LiveView
 from claude_magic.sdk.events import (
     BlockEnded,
     BlocksDiscarded,
@@ -61,8 +61,8 @@ def test_displayed_at_once(page: Page) -> None:
     (output,) = page.outputs
     assert output.data["text/plain"] == "Claude is answering…"
     assert output.data[VIEW]["model_id"] in page.models
-    assert page.button("Stop")["tooltip"]
-    assert page.button("Stop")["tabbable"] is None  # as the browser has it: a button is
+    assert page.buttons("Stop")[0]["tooltip"]
+    assert page.buttons("Stop")[0]["tabbable"] is None  # as the browser has it: a button is
     status, figures = page.html()
     assert 'role="status" aria-live="polite"' in status
     assert words(figures) == "opus-5-51s"
@@ -124,16 +124,16 @@ def test_thoughts_are_shown_when_they_are_thought(page: Page) -> None:
 def test_discarded_blocks_vanish(page: Page) -> None:
     """Blocks that did not survive are taken off the page with their widgets, and others may take their place."""
     turn = Turn()
-    turn.take(TextDelta(0, "Kept."), BlockEnded(0))
+    turn.take(ToolCalled(0, "call", "Bash", {"command": "ls"}), TextDelta(1, "Kept."), BlockEnded(1))
     kept = len(page.models)
-    turn.take(*deltas(PARAGRAPH * 60, 200, block=1), BlockEnded(1), ToolCalled(2, "call", "Bash", {"command": "ls"}))
-    assert len(page.models) > kept + 10
-    turn.take(BlocksDiscarded(1))
-    assert words(page.html()[0]) == "Kept."
-    assert len(page.html()) == 3
+    turn.take(*deltas(PARAGRAPH * 200, 200, block=2), BlockEnded(2), ToolCalled(3, "other", "Bash", {"command": "ls"}))
+    assert len(page.models) > kept + PAGE_SIZE
+    turn.take(BlocksDiscarded(2))
+    assert words(page.html()[1]) == "Kept."
+    assert len(page.html()) == 4
     assert len(page.models) == kept
-    turn.take(TextDelta(1, "Another."))
-    assert words(page.html()[1]) == "Another."
+    turn.take(TextDelta(2, "Another."))
+    assert words(page.html()[2]) == "Another."
     turn.view.close()
 
 
@@ -182,11 +182,11 @@ def painted(text: str, size: int) -> tuple[int, int]:
     ],
 )
 def test_cost_grows_with_the_text(text: str) -> None:
-    """Ten times the text costs at most about ten times the rendering, whatever the text is."""
-    (small, _), (large, pieces) = painted(text[:25_000], 50), painted(text[:250_000], 50)
-    assert large < 13 * small
-    assert large < 150 * 250_000
-    assert pieces <= 260
+    """Five times the text costs at most about five times the rendering, whatever the text is."""
+    (small, _), (large, pieces) = painted(text[:12_000], 100), painted(text[:60_000], 100)
+    assert large < 6 * small
+    assert large < 100 * 60_000
+    assert pieces <= 70
 
 
 def test_a_pause_shows_what_is_there(page: Page) -> None:
@@ -251,11 +251,10 @@ def test_stop(page: Page) -> None:
     """A click on Stop calls back, and the next update shows that it was taken."""
     stopped: list[bool] = []
     turn = Turn(lambda: stopped.append(True))
-    (button,) = (widget for widget in ipywidgets.Widget.widgets.values() if isinstance(widget, ipywidgets.Button))
-    button.click()
+    page.click(page.buttons("Stop")[0])
     assert stopped == [True]
     turn.view.update(turn.response, 2.0)
-    assert page.button("Stop")["disabled"] is True
+    assert page.buttons("Stop")[0]["disabled"] is True
     turn.view.close()
 
 
@@ -275,7 +274,6 @@ def test_settling(page: Page) -> None:
     turn.view.close()
     turn.view.update(turn.response, 9.0)
     assert len(page.outputs) == 2
-    assert not ipywidgets.Widget.widgets
 
 
 def test_settling_a_failure(page: Page) -> None:

@@ -1,0 +1,14 @@
+"""Paths as people should see them: without the name of the person's home directory."""
+
+from __future__ import annotations
+
+import os
+import re
+
+
+def shorten_home(text: str) -> str:
+    """Write `~` for the home directory wherever it begins a path in the text."""
+    home = os.path.expanduser("~")
+    if len(home) < 2:
+        return text
+    return re.sub(rf"(?<![\w./~-]){re.escape(home)}(?![\w.-])", "~", text)
