@@ -7,8 +7,8 @@ from __future__ import annotations
 
 MEDIAN = """\
 <<think The reader has just started; one sentence for the idea, one for when to use it.>><<say The **median** is the middle
-value of sorted data: half of the values lie below it, half above. It is the better summary when a few extreme values, such as one
-very high income, would pull the mean away from what is typical.>>"""
+value of sorted data: half of the values lie below it, half above. It is the better summary when a few extreme values, such as
+one very high income, would pull the mean away from what is typical.>>"""
 
 MEDIAN_IN_PYTHON = """\
 <<say With the five numbers 1, 2, 3, 4 and 100 the two differ a lot:

@@ -9,7 +9,6 @@ cell runs; should a notebook be saved before, code hosts still find the HTML, as
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Final
 from IPython.display import DisplayHandle
 from ipywidgets import HTML, Box, Button, Layout, VBox
 
+from claude_magic.paths import shorten_home
 from claude_magic.render.blocks import dollars, one_line
 from claude_magic.render.prose import escape
 from claude_magic.render.style import STYLE
@@ -190,7 +190,7 @@ def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
     listed = (
         ("session", one_line(facts.session_id)),
         ("name", one_line(facts.name or "")),
-        ("directory", one_line(_short_home(facts.directory or ""), 200)),
+        ("directory", one_line(shorten_home(facts.directory or ""), 200)),
         ("model", " · ".join(filter(None, (model, context)))),
         ("so far", " · ".join(filter(None, (turns, tokens, cost)))),
         ("in a terminal", f"claude -r {shlex.quote(one_line(facts.session_id))}"),
@@ -233,9 +233,3 @@ def _rest_html(rows: Sequence[SessionRow]) -> str:
     more = len(rows) - ROWS_SHOWN
     words = (f"{more:,} more: %claude_session list" if more > 0 else "", _RESUME if len(rows) > 1 else "")
     return "".join(f'<p class="claude-remark">{escape(line)}</p>\n' for line in words if line)
-
-
-def _short_home(directory: str) -> str:
-    home = os.path.expanduser("~")
-    inside = directory == home or directory.startswith(home + os.sep)
-    return "~" + directory[len(home) :] if inside else directory

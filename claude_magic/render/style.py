@@ -64,9 +64,9 @@ _LAYOUT: Final = """
 }
 .claude-magic.claude-failed { border-left-color: var(--claude-error); }
 
-.claude-magic :is(p, ul, ol, blockquote, hr, details, h1, h2, h3, h4, h5, h6) { margin: 0 0 8px; }
-/* JupyterLab styles code and tables below two classes of its own; the class named twice comes before that. */
-.claude-magic.claude-magic :is(pre, table) { margin: 0 0 8px; }
+.claude-magic :is(p, ul, ol, blockquote, hr, details) { margin: 0 0 8px; }
+/* JupyterLab styles these below classes of its own; our class named twice comes before that. */
+.claude-magic.claude-magic :is(pre, table, h1, h2, h3, h4, h5, h6) { margin: 0 0 8px; }
 .claude-magic :is(h1, h2, h3, h4, h5, h6) {
   padding-top: 6px; border: 0; color: inherit; font-size: 1em; font-weight: 600; line-height: 1.3;
 }
@@ -120,7 +120,7 @@ _LAYOUT: Final = """
 .claude-magic details[open] > summary::before { content: "▾"; }
 .claude-magic summary:focus-visible { outline: 2px solid var(--claude-accent); outline-offset: 1px; }
 .claude-magic summary > b { flex: none; font-weight: 600; }
-.claude-magic summary > code {
+.claude-magic.claude-magic summary > code {
   min-width: 0; overflow: hidden; color: var(--claude-muted); text-overflow: ellipsis; white-space: nowrap;
 }
 .claude-magic .claude-outcome {

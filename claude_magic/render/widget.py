@@ -25,6 +25,7 @@ PAGE_SIZE: Final = 16
 
 WIDGET_STYLE: Final = """
 .claude-magic.widget-box, .claude-magic .widget-box { overflow: visible; }
+.claude-magic .widget-hbox { gap: 8px; }
 .claude-magic :is(.widget-html, .widget-htmlmath) {
   display: block; margin: 0; color: inherit; font-size: inherit; line-height: inherit;
 }
@@ -40,6 +41,7 @@ WIDGET_STYLE: Final = """
 """.strip()
 
 _LIVE_STYLE: Final = """
+.claude-magic .claude-slot > * { flex: none; margin: 0 0 8px; }
 .claude-magic .claude-status-row { flex: none; align-items: center; gap: 1em; height: calc(1.6em * .93); white-space: nowrap; }
 .claude-magic .claude-status-row .widget-html:nth-child(2) { flex: 1; min-width: 0; overflow: hidden; }
 .claude-magic .claude-activity::before { content: "●"; margin-right: 1em; color: var(--claude-accent); font-size: .8em; }
@@ -62,6 +64,7 @@ class LiveView:
         self._painters: list[_Line | _Writing] = []
         layout = Layout()
         self.slot = VBox(layout=layout)
+        self.slot.add_class("claude-slot")
         self._column = _Column(layout)
         self._activity, self._figures = HTML(layout=layout), HTML(layout=layout)
         self._stop = Button(description="Stop", tooltip="Stop this turn; what has arrived is kept", layout=layout)

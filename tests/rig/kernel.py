@@ -34,9 +34,7 @@ class Kernel:
     :param notebook: the notebook's name, told as `JPY_SESSION_NAME`; None as under nbclient.
     """
 
-    def __init__(
-        self, notebook_dir: Path, environment: Mapping[str, str], *, notebook: str | None = "notebook.ipynb"
-    ) -> None:
+    def __init__(self, notebook_dir: Path, environment: Mapping[str, str], *, notebook: str | None = "notebook.ipynb") -> None:
         require_isolated(environment)
         self.notebook_dir = notebook_dir
         self.widgets = Widgets()

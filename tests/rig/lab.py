@@ -119,9 +119,7 @@ class Lab:
         """Write a notebook of these cells under the root and return its path."""
         spec = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
         make: dict[str, Any] = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
-        notebook = nbformat.v4.new_notebook(
-            cells=[make[kind](source) for kind, source in cells], metadata={"kernelspec": spec}
-        )
+        notebook = nbformat.v4.new_notebook(cells=[make[kind](source) for kind, source in cells], metadata={"kernelspec": spec})
         nbformat.write(notebook, self.root / name)
         return self.root / name
 
