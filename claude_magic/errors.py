@@ -117,7 +117,7 @@ class TurnInterrupted(TurnError):
 class TurnTimeoutError(TurnError, TimeoutError):
     """The whole turn took longer than its `timeout`, in seconds. `content` is what had arrived."""
 
-    next_step = "Give it more time (timeout=SECONDS), or ask for less at once; the session can be continued."
+    next_step = "Give it more time (--timeout SECONDS, timeout=...), or ask for less at once; the session can be continued."
 
 
 class APIError(TurnError):

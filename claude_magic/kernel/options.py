@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import keyword
 import math
 import re
 import shlex
@@ -59,12 +60,22 @@ class Options:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        named = re.match(r"argument (\S+?)(?:/\S+)?: (.*)", message)
-        if named and "expected" in named[2]:
-            message = f"{named[1]} needs a value; see %%claude?"
-        elif named:
-            message = f"{named[1]}: {named[2]}"
+        if named := re.match(r"argument (?:\S+/)?(\S+): (.*)", message):
+            message = f"{named[1]} needs a value; see %%claude?" if "expected" in named[2] else f"{named[1]}: {named[2]}"
         raise UsageError(f"%claude: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    names: tuple[str, ...]
+    value: str
+    help: str
+    example: str
+    parse: Callable[[str], object] | None = None
+
+    @property
+    def line(self) -> str:
+        return f"{', '.join(self.names)} {self.value}".rstrip()
 
 
 def _seconds(text: str) -> float:
@@ -92,7 +103,7 @@ def _count(text: str) -> int:
 
 
 def _variable(text: str) -> str:
-    if not text.isidentifier():
+    if not text.isidentifier() or keyword.iskeyword(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a variable name, such as reply")
     return text
 
@@ -114,32 +125,35 @@ def _filled(text: str) -> str:
     return text
 
 
+_OPTIONS = (
+    _Option(("-n", "--new"), "", "begin another session; it becomes the current one", "--new"),
+    _Option(("-r", "--resume"), "ID|PREFIX|NAME", "continue this session", "--resume 681fea2c", _filled),
+    _Option(("-m", "--model"), "NAME", "the model of this turn", "--model sonnet", _filled),
+    _Option(("--effort",), "LEVEL", ", ".join(EFFORTS), "--effort high", _one_of(EFFORTS)),
+    _Option(("--system",), "TEXT", "added to the system prompt", '--system "Answer in French."', _filled),
+    _Option(("-o", "--output"), "NAME", "bind the reply to a variable", "--output reply", _variable),
+    _Option(("--quiet",), "", "show nothing; for use with --output", "--quiet"),
+    _Option(("--timeout",), "SECONDS", "give up after this long", "--timeout 120", _seconds),
+    _Option(("--budget",), "USD", "the most that this turn may cost", "--budget 0.50", _dollars),
+    _Option(("--max-turns",), "N", "rounds with tools at most", "--max-turns 5", _count),
+    _Option(("--mode",), "MODE", ", ".join(PERMISSION_MODES), "--mode plan", _one_of(PERMISSION_MODES)),
+    _Option(("--allow",), "RULE ...", "let a tool run without asking", '--allow Read "Bash(git status:*)"', _filled),
+)
+
+
 def _parser(*, one_line: bool) -> _Parser:
     parser = _Parser(prog="%claude", add_help=False, allow_abbrev=False)
-    add = parser.add_argument
-    add("-n", "--new", action="store_true", help="start another session; it becomes the current one")
-    add("-r", "--resume", type=_filled, metavar="ID|PREFIX|NAME", help="continue this session; e.g. --resume 681fea2c")
-    add("-m", "--model", type=_filled, metavar="NAME", help="the model of this turn; e.g. --model sonnet")
-    add("--effort", type=_one_of(EFFORTS), metavar="LEVEL", help=f"{', '.join(EFFORTS)}; e.g. --effort high")
-    add("--system", type=_filled, metavar="TEXT", help='added to the system prompt; e.g. --system "Answer in French."')
-    add("-o", "--output", type=_variable, metavar="NAME", help="bind the reply to a variable; e.g. --output reply")
-    add("--quiet", action="store_true", help="show nothing; for use with --output")
-    add("--timeout", type=_seconds, metavar="SECONDS", help="give up after this long; e.g. --timeout 120")
-    add("--budget", type=_dollars, metavar="USD", help="the most this turn may cost; e.g. --budget 0.50")
-    add("--max-turns", type=_count, metavar="N", help="rounds with tools at most; e.g. --max-turns 5")
-    modes = ", ".join(PERMISSION_MODES)
-    add("--mode", type=_one_of(PERMISSION_MODES), metavar="MODE", help=f"{modes}; e.g. --mode plan")
-    add(
-        "--allow",
-        type=_filled,
-        metavar="RULE",
-        action="extend",
-        nargs=1 if one_line else "+",
-        default=[],
-        help='allow a tool without asking; e.g. --allow Read "Bash(git status:*)"',
-    )
+    for option in _OPTIONS:
+        if option.parse is None:
+            parser.add_argument(*option.names, action="store_true")
+        elif option.value.endswith("..."):
+            # On one line the prompt follows, so that an option takes one value there.
+            number = 1 if one_line else "+"
+            parser.add_argument(*option.names, type=option.parse, action="extend", nargs=number, default=[])
+        else:
+            parser.add_argument(*option.names, type=option.parse)
     if one_line:
-        add("prompt", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+        parser.add_argument("prompt", nargs=argparse.REMAINDER)
     return parser
 
 
@@ -148,7 +162,10 @@ def parse_cell(line: str) -> Options:
 
     :raises UsageError: in one line.
     """
-    parsed, rest = _parser(one_line=False).parse_known_args(_words(line))
+    words = [_unquoted(match[0]) for match in _WORD.finditer(line)]
+    if open_quote := next((word for word in words if word[:1] in ('"', "'")), None):
+        raise UsageError(f"%claude: the quote that begins with {open_quote[:20]} does not end")
+    parsed, rest = _parser(one_line=False).parse_known_args(words)
     _refuse(rest)
     return _options(parsed)
 
@@ -159,42 +176,30 @@ def parse_line(line: str) -> tuple[Options, str]:
     :raises UsageError: in one line.
     """
     words = list(_WORD.finditer(line))
-    parsed, rest = _parser(one_line=True).parse_known_args(_words(line))
-    prompt_words = parsed.prompt
+    parsed, rest = _parser(one_line=True).parse_known_args([_unquoted(word[0]) for word in words])
     _refuse(rest)
-    if not prompt_words:
-        return _options(parsed), ""
-    if prompt_words[0] == "--":
-        prompt_words = prompt_words[1:]
-    start = words[len(words) - len(prompt_words)].start() if prompt_words else len(line)
+    prompt_words = parsed.prompt[1:] if parsed.prompt[:1] == ["--"] else parsed.prompt
+    start = words[-len(prompt_words)].start() if prompt_words else len(line)
     return _options(parsed), line[start:].strip()
 
 
 def option_names() -> list[str]:
     """Return every option as typed, long form first."""
-    return sorted((name for name, _ in _usage()), key=lambda name: (not name.startswith("--"), name))
+    names = [name for option in _OPTIONS for name in option.names]
+    return sorted(names, key=lambda name: (not name.startswith("--"), name))
 
 
 def usage() -> str:
-    """Return the options with what each means and an example, a line each."""
-    return "\n".join(text for _, text in _usage())
+    """Return the options, a line each: what it means, and an example."""
+    width = max(len(option.line) for option in _OPTIONS)
+    return "\n".join(f"    {option.line:<{width}}  {option.help}; e.g. {option.example}" for option in _OPTIONS)
 
 
-def _usage() -> list[tuple[str, str]]:
-    help_lines = _parser(one_line=False).format_help().splitlines()
-    names = re.compile(r"^\s+(-\S+)")
-    return [(match[1].rstrip(","), line) for line in help_lines if (match := names.match(line))]
-
-
-def _words(line: str) -> list[str]:
-    words = []
-    for match in _WORD.finditer(line):
-        word = match[0]
-        if word[:1] in "\"'" or re.search(r"""=["']""", word):
-            with contextlib.suppress(ValueError):  # a lone quote is a part of the word
-                word = " ".join(shlex.split(word))
-        words.append(word)
-    return words
+def _unquoted(word: str) -> str:
+    if word[:1] in ('"', "'") or re.search(r"""=["']""", word):
+        with contextlib.suppress(ValueError):  # a lone quote is a part of the word
+            return " ".join(shlex.split(word))
+    return word
 
 
 def _refuse(rest: list[str]) -> None:

@@ -16,7 +16,7 @@ from claude_magic.kernel.frontend import Frontend
 Transform = Callable[[list[str]], list[str]]
 
 _CELL = re.compile(r"%%claude(?:[ \t]+(?P<line>.*?))?[ \t]*\n?$")
-_LINE = re.compile(r"%claude[ \t]+(?P<line>.*?)[ \t]*\n?$")
+_LINE = re.compile(r"(?P<indent>[ \t]*)%claude[ \t]+(?P<line>.*?)[ \t]*\n?$")
 
 
 def transform_for(frontend: Frontend) -> Transform:
@@ -34,7 +34,10 @@ def transform_for(frontend: Frontend) -> Transform:
         # A line that looks like the magic may also stand inside a string that runs over several lines.
         starts = {tokens[0].start[0] - 1 for tokens in make_tokens_by_line(lines) if tokens}
         return [
-            _call("claude", awaited, match["line"]) if (match := _LINE.match(line)) and number in starts else line
+            # An indented one may stand in a function, where nothing can be awaited.
+            match["indent"] + _call("claude", awaited and not match["indent"], match["line"])
+            if (match := _LINE.match(line)) and number in starts
+            else line
             for number, line in enumerate(lines)
         ]
 

@@ -83,6 +83,8 @@ def flags(launch: Launch) -> list[str]:
         arguments += ["--effort", options.effort]
     if options.system:
         arguments += ["--append-system-prompt", options.system]
+    # Otherwise the CLI (2.1.331) keeps the system prompt of a session's first turn, whatever a later turn asks for.
+    arguments += ["--system-prompt-snapshot", "off"]
     if options.max_turns is not None:
         arguments += ["--max-turns", str(options.max_turns)]
     if options.max_budget_usd is not None:
@@ -106,7 +108,7 @@ def find_cli(cli_path: str | os.PathLike[str] | None) -> str:
         found = shutil.which(wanted)
         if found:
             return found
-        reason = "is not executable" if os.path.isfile(wanted) else "does not exist"
+        reason = "is not an executable file" if os.path.exists(wanted) else "does not exist"
         raise CLINotFoundError(f"The Claude CLI at {shorten_home(wanted)} {reason}.")
     name = "claude.exe" if os.name == "nt" else "claude"
     bundled = Path(claude_agent_sdk.__file__).parent / "_bundled" / name

@@ -65,8 +65,8 @@ def failure_of(ended: TurnEnded, stderr: str = "") -> ClaudeError | None:
 def translate_exception(error: Exception, *, stderr: str, session_id: str | None) -> ClaudeError:
     """Return our error for what the SDK raised while the CLI started or worked."""
     match error:
-        case sdk.CLINotFoundError() | FileNotFoundError() | PermissionError():
-            return CLINotFoundError(f"The Claude CLI could not be started: {error}.", stderr=stderr)
+        case FileNotFoundError() | PermissionError() | OSError():
+            return CLINotFoundError(f"The Claude CLI could not be started: {error.strerror or error}.", stderr=stderr)
         case sdk.ResultError():
             said = " ".join(error.errors) or error.result or str(error)
             if _NO_SESSION in said:

@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import claude_agent_sdk as sdk
 
-from claude_magic.errors import ClaudeError, CLIDiedError
+from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError
 from claude_magic.sdk import events
 from claude_magic.sdk.command import STREAM_FLAGS, Launch, flags
 from claude_magic.sdk.config import TurnOptions
@@ -25,6 +25,8 @@ from claude_magic.sdk.events import Event
 from claude_magic.sdk.failures import cli_died, failure_of, translate_exception
 from claude_magic.sdk.translate import Translator
 from claude_magic.sdk.transport import CLITransport
+
+_CHECK_CLI = "Check that cli_path names the Claude CLI and that it starts: `claude --version` in a terminal."
 
 INTERRUPT_REPLY_S = 0.7
 """How long the canceller of a turn waits for the CLI to confirm, so that a person's Stop is felt within a second."""
@@ -142,6 +144,10 @@ class LiveProcess:
         """End the CLI, letting it write its transcript; bounded by the closing time. Idempotent."""
         if self._owner is not None and not self._owner.done():
             self._turns.put_nowait(None)
+            if self._ready is not None and not self._ready.done():
+                # It may never listen, and has nothing to write down.
+                self._transport.kill()
+                self._owner.cancel()
             if self._current is not None:
                 self._begin_interrupt(self._current, self._close_timeout_s / 2)
             with anyio.CancelScope(shield=True):
@@ -153,9 +159,12 @@ class LiveProcess:
             try:
                 await self._client.connect()
             except Exception as error:  # noqa: BLE001 - the SDK also raises plain Exception, for control requests
-                ready.set_exception(self._translated(error))
+                await self._wait_for_exit()
+                reason = self._translated(error)
+                if isinstance(reason, CLIDiedError):
+                    reason.next_step = _CHECK_CLI
+                ready.set_exception(reason)
                 return
-            self._transport.listening = True
             self.state = State.IDLE
             ready.set_result(None)
             while (turn := await self._turns.get()) is not None:
@@ -177,7 +186,8 @@ class LiveProcess:
             self.state = State.CLOSED
             self._refuse_waiting()
             if not ready.done():
-                ready.cancel()
+                ready.set_exception(CLIDiedError("The Claude CLI was closed before it listened.", next_step=_CHECK_CLI))
+                ready.exception()  # seen: perhaps nobody waits for it
 
     async def _serve(self, turn: _Turn) -> None:
         self.turns += 1
@@ -196,6 +206,8 @@ class LiveProcess:
                     turn.emit(event)
                 if translator.ended is not None:
                     break
+        except ClaudeError:
+            raise
         except Exception as error:  # the SDK also raises plain Exception, for messages it cannot read
             await self._wait_for_exit()
             raise self._translated(error) from error
@@ -208,7 +220,15 @@ class LiveProcess:
 
     async def _adopt(self, options: TurnOptions) -> None:
         if options.permission_mode != self._permission_mode:
-            await self._client.set_permission_mode(options.permission_mode or "default")  # type: ignore[arg-type]
+            mode: Any = options.permission_mode or "default"
+            try:
+                await self._client.set_permission_mode(mode)
+            except Exception as error:  # the SDK raises plain Exception for what the CLI refuses
+                if not self._transport.is_ready():
+                    raise
+                raise ConfigError(
+                    f"The CLI refuses the permission mode {mode}: {error}", next_step="Choose another with --mode."
+                ) from error
             self._permission_mode = options.permission_mode
 
     def _note(self, event: Event) -> None:
@@ -248,6 +268,8 @@ class LiveProcess:
                 _finish(turn, CLIDiedError("The Claude CLI was closed.", session_id=self.session_id))
 
     def _translated(self, error: Exception) -> ClaudeError:
+        if self._transport.exit_code is not None and not isinstance(error, sdk.ResultError):
+            return cli_died(self._transport.exit_code, stderr=self._transport.stderr, session_id=self.session_id)
         return translate_exception(error, stderr=self._transport.stderr, session_id=self.session_id)
 
 

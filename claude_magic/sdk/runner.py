@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import anyio
 
-from claude_magic.errors import APIError, ClaudeError, CLIDiedError, TurnTimeoutError
+from claude_magic.errors import APIError, ClaudeError, CLIDiedError, SessionNotFoundError, TurnTimeoutError
+from claude_magic.paths import shorten_home
 from claude_magic.sdk.command import Launch, environment, find_cli
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 from claude_magic.sdk.events import Event
@@ -93,17 +95,16 @@ class TurnRunner:
 
     async def _attempt(self, request: TurnRequest, attempt: _Attempt) -> None:
         launch = self.launch(request)
-        for _ in range(2):
-            async with self.pool.lease(launch) as process:
-                was_warm = process.turns > 0
-                try:
-                    await process.run_turn(request.prompt, launch.options, attempt.receive)
-                except CLIDiedError:
-                    # It had died while nobody looked, and this turn never reached it: a fresh one resumes the session.
-                    if attempt.reached_cli or not was_warm:
-                        raise
-                else:
-                    return
+        async with self.pool.lease(launch) as process:
+            fresh = process.turns == 0
+            try:
+                return await process.run_turn(request.prompt, launch.options, attempt.receive)
+            except CLIDiedError:
+                if attempt.reached_cli or fresh:
+                    raise
+        # It had died while nobody looked, and this turn never reached it: a fresh one resumes the session.
+        async with self.pool.lease(launch) as process:
+            return await process.run_turn(request.prompt, launch.options, attempt.receive)
 
     def _remember(self, request: TurnRequest, session_id: str | None) -> None:
         if session_id is None:
@@ -114,6 +115,11 @@ class TurnRunner:
             self._model_chosen.add(session_id)
 
     def _make(self, launch: Launch) -> LiveProcess:
+        if not os.path.isdir(launch.directory):
+            raise SessionNotFoundError(
+                f"The directory {shorten_home(launch.directory)} is gone, and its sessions with it.",
+                next_step="Make the directory again, or begin another session (--new in a cell).",
+            )
         return LiveProcess(
             find_cli(self._config.cli_path),
             launch,

@@ -31,6 +31,7 @@ class Translator:
         self._streamed: set[str | None] = set()
         self._calls: dict[str, float] = {}
         self._denied: set[str] = set()
+        self._repeating = False
         self._input_tokens = 0
         self._context_tokens = 0
         self._output_tokens = 0
@@ -73,6 +74,8 @@ class Translator:
             case "permission_denied":
                 self._denied.add(data.get("tool_use_id", ""))
             case "compact_boundary":
+                # What follows is what was said before, once more; an answer comes as a stream.
+                self._repeating = True
                 yield events.Notice("The conversation was compacted to make room.")
 
     def _rate_limit(self, info: sdk.RateLimitInfo) -> Iterator[Event]:
@@ -84,6 +87,7 @@ class Translator:
     def _stream(self, event: dict[str, Any]) -> Iterator[Event]:
         match event.get("type"):
             case "message_start":
+                self._repeating = False
                 message = event["message"]
                 self._streamed.add(message.get("id"))
                 self._model = message.get("model") or self._model
@@ -133,7 +137,7 @@ class Translator:
     def _assistant(self, message: sdk.AssistantMessage) -> Iterator[Event]:
         of_subagent = message.parent_tool_use_id is not None
         # What the CLI says in place of the model when the API fails; the result says it again, as an error.
-        if message.error is not None:
+        if message.error is not None or self._repeating:
             return
         for block in message.content:
             match block:

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import anyio
-from claude_agent_sdk import CLIConnectionError, ProcessError, Transport
+from claude_agent_sdk import CLIConnectionError, Transport
 
 MAX_LINE_BYTES = 256 * 1024 * 1024
 """The longest message accepted. The CLI writes a message a line, and images travel in them."""
@@ -43,8 +43,8 @@ class CLITransport(Transport):
         self._stderr_task: asyncio.Task[None] | None = None
         self._stderr: deque[str] = deque(maxlen=40)
         self.turn_messages: list[dict[str, Any]] = []
-        self.listening = False
-        """Whether the CLI has answered the SDK's first request."""
+        self._unanswered: list[str] = []
+        """Control requests that the CLI has not answered yet."""
 
     @property
     def exit_code(self) -> int | None:
@@ -78,6 +78,8 @@ class CLITransport(Transport):
         process = self._process
         if process is None or process.stdin is None or process.returncode is not None:
             raise CLIConnectionError("the CLI is not running")
+        if data.startswith('{"type": "control_request"'):
+            self._unanswered.append(json.loads(data)["request_id"])
         try:
             process.stdin.write(data.encode())
             await process.stdin.drain()
@@ -96,14 +98,21 @@ class CLITransport(Transport):
                 message = json.loads(line)
             except ValueError:
                 continue  # cut off: the CLI was killed while it wrote
-            if not message.get("type", "").startswith("control_") and message.get("type") != "stream_event":
-                self.turn_messages.append(message)
+            match message:
+                case {"type": "control_response", "response": {"request_id": request_id}}:
+                    self._unanswered = [waiting for waiting in self._unanswered if waiting != request_id]
+                case {"type": "stream_event" | "control_request" | "control_cancel_request"}:
+                    pass
+                case {"type": str()}:
+                    self.turn_messages.append(message)
+                case _:
+                    continue
             yield message
-        code = await process.wait()
-        if code and not self.listening:
-            # Only an exception makes the SDK give up waiting for the answer to its first request. Later on the end of the
-            # stream says as much, without an entry in the log.
-            raise ProcessError("the CLI ended", exit_code=code)
+        await process.wait()
+        # The SDK would wait for these answers until its own time limit, a minute later.
+        for request_id in self._unanswered:
+            ended = {"subtype": "error", "request_id": request_id, "error": "the CLI ended"}
+            yield {"type": "control_response", "response": ended}
 
     async def close(self) -> None:
         process = self._process
