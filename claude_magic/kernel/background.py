@@ -59,11 +59,12 @@ class Stream(Generic[T, R]):
         self._portal = portal
         self._items: deque[T] = deque()
         self._changed = threading.Event()
+        self._ended = threading.Event()
         self._wake: Callable[[], object] = self._changed.set
         self._scope: anyio.CancelScope | None = None
         self._stopped = False
         self._future: Future[R | None] = portal.start_task_soon(self._run, work)
-        self._future.add_done_callback(lambda _: self._wake())
+        self._future.add_done_callback(lambda _: self._end())
 
     def stop(self) -> None:
         """Cancel the task; the stream ends when it has cleaned up. Callable from any thread, more than once."""
@@ -93,13 +94,13 @@ class Stream(Generic[T, R]):
             began = time.monotonic()
             self._changed.wait(TICK_S)
             self._changed.clear()
-            if not self._future.done() and (rest := BATCH_INTERVAL_S - (time.monotonic() - began)) > 0:
-                time.sleep(rest)
+            self._ended.wait(BATCH_INTERVAL_S - (time.monotonic() - began))
 
     async def abatches(self) -> AsyncIterator[list[T]]:
         """Yield what has come, and let the loop of this thread go on in between."""
         loop = asyncio.get_running_loop()
-        changed = asyncio.Event()
+        changed, ended = asyncio.Event(), asyncio.Event()
+        self._future.add_done_callback(lambda _: loop.call_soon_threadsafe(ended.set))
         self._wake = lambda: loop.call_soon_threadsafe(changed.set)
         while True:
             finished = self._future.done()
@@ -110,8 +111,12 @@ class Stream(Generic[T, R]):
             with anyio.move_on_after(TICK_S):
                 await changed.wait()
             changed.clear()
-            if not self._future.done() and (rest := BATCH_INTERVAL_S - (time.monotonic() - began)) > 0:
-                await asyncio.sleep(rest)
+            with anyio.move_on_after(BATCH_INTERVAL_S - (time.monotonic() - began)):
+                await ended.wait()
+
+    def _end(self) -> None:
+        self._ended.set()
+        self._wake()
 
     def _drain(self) -> list[T]:
         return [self._items.popleft() for _ in range(len(self._items))]

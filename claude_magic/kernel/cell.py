@@ -45,10 +45,11 @@ class TurnInCell:
         self.stream.stop()
 
     def take(self, batch: list[Event]) -> None:
-        """Add what has come and paint it."""
+        """Add what has come and paint it; what came with the end is left to the settled output."""
         for event in batch:
             fold(self._response, event)
-        self._view.update(self._response, self._elapsed_s())
+        if self._response.ended is None:
+            self._view.update(self._response, self._elapsed_s())
 
     def begin_again(self) -> bool:
         """Ask again in a new session when the current one turned out to be gone, and say so; else return False."""

@@ -14,6 +14,8 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from typing import NoReturn
 
 from IPython.core.error import UsageError
@@ -141,6 +143,7 @@ _OPTIONS = (
 )
 
 
+@cache
 def _parser(*, one_line: bool) -> _Parser:
     parser = _Parser(prog="%claude", add_help=False, allow_abbrev=False)
     for option in _OPTIONS:
@@ -163,8 +166,9 @@ def parse_cell(line: str) -> Options:
     :raises UsageError: in one line.
     """
     words = [_unquoted(match[0]) for match in _WORD.finditer(line)]
-    if open_quote := next((word for word in words if word[:1] in ('"', "'")), None):
-        raise UsageError(f"%claude: the quote that begins with {open_quote[:20]} does not end")
+    for before, word in pairwise(["%%claude", *words]):
+        if word[:1] in ('"', "'"):
+            raise UsageError(f"%claude: {before}: the quote that begins with {word[:20]} does not end")
     parsed, rest = _parser(one_line=False).parse_known_args(words)
     _refuse(rest)
     return _options(parsed)

@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 from markdown_it.token import Token
 
-from claude_magic.render.prose import language_of, lexer, parser
+from claude_magic.render.blocks import strip_controls
+from claude_magic.render.prose import MARKDOWN_LIMIT, language_of, lexer, parser
 
 # An underscore inside a word is no emphasis.
 _SPECIAL: Final = re.compile(r"[&<>`\[\]{}|\\*~$#]|(?<![^\W_])_|_(?![^\W_])")
@@ -32,6 +33,8 @@ _ALIGNMENTS: Final = {"text-align:left": ":--", "text-align:right": "--:", "text
 
 def text_markdown(markdown: str) -> str:
     """Write a model's Markdown anew, so that it is harmless to a frontend that runs raw HTML."""
+    if len(markdown) > MARKDOWN_LIMIT:
+        return fence(strip_controls(markdown))
     return _Writer().write(parser().parse(markdown))
 
 

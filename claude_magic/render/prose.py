@@ -27,8 +27,13 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
+from claude_magic.render.blocks import strip_controls
+
 # Longer code is shown plain: colouring costs about a millisecond a kilobyte.
 HIGHLIGHT_LIMIT: Final = 30_000
+
+# Longer text is shown as it was written: parsing and cleaning it would hold up the kernel for seconds.
+MARKDOWN_LIMIT: Final = 200_000
 
 _WEB: Final = re.compile(r"(?:https?://|mailto:)[^\s/]", re.IGNORECASE)
 _LINE_END: Final = re.compile(r"\r\n?|\n")
@@ -37,7 +42,9 @@ _TAGS: Final = "a blockquote br code em h1 h2 h3 h4 h5 h6 hr li ol p pre s span 
 
 
 def text_html(markdown: str) -> str:
-    """Render a model's Markdown as HTML that is safe to show."""
+    """Render a model's Markdown as HTML that is safe to show; a text over `MARKDOWN_LIMIT` as it was written."""
+    if len(markdown) > MARKDOWN_LIMIT:
+        return f'<pre class="claude-plain">{html.escape(strip_controls(markdown))}</pre>'
     rendered: str = parser().render(markdown)
     return _cleaner().clean(rendered)
 

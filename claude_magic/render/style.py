@@ -100,6 +100,7 @@ _LAYOUT: Final = """
   line-height: 1.4; overflow-x: auto; white-space: pre;
 }
 .claude-magic.claude-magic pre code { padding: 0; background: none; white-space: inherit; }
+.claude-magic .claude-plain { font-family: inherit; white-space: pre-wrap; }
 .claude-magic :is(.gi, .claude-ok) { color: var(--claude-ok); }
 .claude-magic :is(.gd, .claude-bad, .claude-failure b) { color: var(--claude-error); }
 .claude-magic .claude-warn { color: var(--claude-warn); }

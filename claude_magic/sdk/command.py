@@ -35,13 +35,14 @@ class Launch:
     def serves(self, other: Launch) -> bool:
         """Whether a process started with this can serve a turn that asks for `other`, whatever session each is about.
 
-        The permission mode does not count: the CLI changes it while it runs. It could change the model, too, but leaves a note
-        of that in the conversation, which the model then sees (CLI 2.1.331); a fresh process leaves none.
+        The permission mode does not count, as the CLI changes it while it runs, but for bypassing permissions. The CLI could
+        change the model, too, but leaves a note of that in the conversation, which the model then sees (2.1.331).
         """
         return self._fixed() == other._fixed()
 
     def _fixed(self) -> Launch:
-        return replace(self, resume=None, fork=False, options=replace(self.options, permission_mode=None))
+        mode = self.options.permission_mode if self.options.permission_mode == "bypassPermissions" else None
+        return replace(self, resume=None, fork=False, options=replace(self.options, permission_mode=mode))
 
 
 class Command(list[str]):

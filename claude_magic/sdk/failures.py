@@ -1,8 +1,9 @@
-"""Why a turn failed: from the CLI's result, or from the SDK's exception, to one error of our tree."""
+"""Why a turn failed: from the CLI's result, its end or the SDK's exception, to one error of our tree."""
 
 from __future__ import annotations
 
-import claude_agent_sdk as sdk
+from collections.abc import Sequence
+from typing import Any
 
 from claude_magic.errors import (
     APIError,
@@ -16,6 +17,7 @@ from claude_magic.errors import (
     TurnInterrupted,
     TurnLimitError,
 )
+from claude_magic.paths import shorten_home
 from claude_magic.sdk.events import TurnEnded
 
 # The CLI's words (2.1.331); it has no code for either case.
@@ -62,24 +64,22 @@ def failure_of(ended: TurnEnded, stderr: str = "") -> ClaudeError | None:
     )
 
 
-def translate_exception(error: Exception, *, stderr: str, session_id: str | None) -> ClaudeError:
-    """Return our error for what the SDK raised while the CLI started or worked."""
-    match error:
-        case FileNotFoundError() | PermissionError() | OSError():
-            return CLINotFoundError(f"The Claude CLI could not be started: {error.strerror or error}.", stderr=stderr)
-        case sdk.ResultError():
-            said = " ".join(error.errors) or error.result or str(error)
+def translate_exception(error: Exception, *, cli: str, stderr: str, session_id: str | None) -> ClaudeError:
+    """Return our error for what was raised while the CLI at `cli` started or worked."""
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        return CLINotFoundError(f"The Claude CLI at {shorten_home(cli)} could not be started: {reason}.", stderr=stderr)
+    return CLIDiedError(f"The Claude CLI did not answer: {error}", session_id=session_id, stderr=stderr)
+
+
+def cli_died(exit_code: int | None, messages: Sequence[dict[str, Any]], *, stderr: str, session_id: str | None) -> ClaudeError:
+    """Return the error for a CLI that ended while something was asked of it; its last message may say why."""
+    for message in reversed(messages):
+        if message.get("type") == "result" and message.get("errors"):
+            said = " ".join(map(str, message["errors"]))
             if _NO_SESSION in said:
                 return SessionNotFoundError(f"{said.rstrip('.')}.")
-            return CLIDiedError(f"The CLI ended: {said}", session_id=error.session_id or session_id, stderr=stderr)
-        case sdk.ProcessError():
-            return cli_died(error.exit_code, stderr=stderr, session_id=session_id)
-        case _:
-            return CLIDiedError(f"The Claude CLI did not answer: {error}", session_id=session_id, stderr=stderr)
-
-
-def cli_died(exit_code: int | None, *, stderr: str, session_id: str | None) -> CLIDiedError:
-    """Return the error for a CLI that ended while something was asked of it."""
+            return CLIDiedError(f"The Claude CLI ended: {said}", session_id=session_id, stderr=stderr)
     if exit_code is None:
         how = "closed its output"
     else:

@@ -82,6 +82,7 @@ class LiveProcess:
         self.session_id: str | None = None if launch.fork else launch.resume
         self.state = State.NEW
         self.turns = 0
+        self._cli = cli
         self._close_timeout_s = close_timeout_s
         self._permission_mode = launch.options.permission_mode
         self._turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
@@ -213,7 +214,7 @@ class LiveProcess:
             raise self._translated(error) from error
         if translator.ended is None:
             await self._wait_for_exit()
-            raise cli_died(self._transport.exit_code, stderr=self._transport.stderr, session_id=self.session_id)
+            raise self._died()
         failure = failure_of(translator.ended, self._transport.stderr)
         if failure is not None:
             raise failure
@@ -267,10 +268,14 @@ class LiveProcess:
             if turn is not None:
                 _finish(turn, CLIDiedError("The Claude CLI was closed.", session_id=self.session_id))
 
+    def _died(self) -> ClaudeError:
+        transport = self._transport
+        return cli_died(transport.exit_code, transport.turn_messages, stderr=transport.stderr, session_id=self.session_id)
+
     def _translated(self, error: Exception) -> ClaudeError:
-        if self._transport.exit_code is not None and not isinstance(error, sdk.ResultError):
-            return cli_died(self._transport.exit_code, stderr=self._transport.stderr, session_id=self.session_id)
-        return translate_exception(error, stderr=self._transport.stderr, session_id=self.session_id)
+        if self._transport.exit_code is not None:
+            return self._died()
+        return translate_exception(error, cli=self._cli, stderr=self._transport.stderr, session_id=self.session_id)
 
 
 def _finish(turn: _Turn, error: ClaudeError | None) -> None:

@@ -21,8 +21,7 @@ from typing import Any
 import anyio
 from claude_agent_sdk import CLIConnectionError, Transport
 
-MAX_LINE_BYTES = 256 * 1024 * 1024
-"""The longest message accepted. The CLI writes a message a line, and images travel in them."""
+MAX_STDERR_LINE_BYTES = 2_000
 
 _GRACEFUL, _TERMINATED = 0.6, 0.3
 """Shares of the closing time: for leaving at the end of input (transcripts flush), and after SIGTERM."""
@@ -69,7 +68,6 @@ class CLITransport(Transport):
             stderr=PIPE,
             cwd=self._directory,
             env=dict(self._env),
-            limit=MAX_LINE_BYTES,
             start_new_session=True,
         )
         self._stderr_task = asyncio.create_task(self._read_stderr(self._process), name="claude-stderr")
@@ -90,7 +88,7 @@ class CLITransport(Transport):
         process = self._process
         if process is None or process.stdout is None:
             raise CLIConnectionError("the CLI is not running")
-        while line := await process.stdout.readline():
+        async for line in _lines(process.stdout):
             # Some builds write diagnostics between the messages; a message is always an object.
             if not line.startswith(b"{"):
                 continue
@@ -156,8 +154,8 @@ class CLITransport(Transport):
 
     async def _read_stderr(self, process: Process) -> None:
         assert process.stderr is not None
-        while line := await process.stderr.readline():
-            self._stderr.append(line.decode(errors="replace").rstrip())
+        async for line in _lines(process.stderr):
+            self._stderr.append(line[:MAX_STDERR_LINE_BYTES].decode(errors="replace").rstrip())
 
     def _signal(self, process: Process, number: int) -> None:
         # It leads its own session, so its process group is it and the commands that its tools started.
@@ -168,3 +166,20 @@ class CLITransport(Transport):
                 process.send_signal(number)
             else:
                 os.killpg(process.pid, number)
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Yield lines of any length, as messages with images are long.
+
+    `StreamReader.readline` would want a limit as large as the longest; then nothing would hold back a CLI that writes faster
+    than we read, and the answer to an interrupt would come behind all of it.
+    """
+    pending: list[bytes] = []
+    while chunk := await stream.read(65536):
+        first, *others = chunk.split(b"\n")
+        pending.append(first)
+        for start in others:
+            yield b"".join(pending)
+            pending = [start]
+    if last := b"".join(pending):
+        yield last

@@ -20,6 +20,7 @@ from claude_magic.render.markdown import (
     text_html,
 )
 from claude_magic.render.neutral import text_markdown
+from claude_magic.render.prose import MARKDOWN_LIMIT
 from claude_magic.sdk.events import Notice, TextDelta
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
@@ -185,3 +186,12 @@ def test_rendering_is_linear() -> None:
         short, long = unit * 50, unit * 500
         seconds(short)
         assert seconds(long) < 30 * max(seconds(short), 0.005), unit
+
+
+def test_a_very_long_answer_is_shown_as_it_was_written() -> None:
+    """Above a limit, Markdown is not parsed: the text is there, escaped, and the cell ends at once."""
+    text = "**x** <script>\n" * (MARKDOWN_LIMIT // 10)
+    response = reply(TextDelta(0, text))
+    assert "**x** &lt;script&gt;\n" in response_html(response)
+    assert "<script>" not in response_html(response)
+    assert response_markdown(response).startswith("```\n**x** <script>\n")

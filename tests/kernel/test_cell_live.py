@@ -1,0 +1,89 @@
+"""A cell while it runs and when it is done: widgets first, in the same place settled output."""
+
+from __future__ import annotations
+
+import pytest
+from cells import SETTLED, WIDGET, about, answered, on_page, session_of, start
+from messages_api import MessagesAPI
+from rig.kernel import Kernel
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_streams_then_settles(loaded_kernel: Kernel, kind: str) -> None:
+    """Text appears while it is written; then the widget is replaced, in the same display, by settled output."""
+    answered(loaded_kernel, "warm up")
+    cell = start(loaded_kernel, "<<say The beginning.>><<sleep 0.5>><<say The end.>>", kind=kind)
+    cell.wait_for(lambda _: "The beginning." in on_page(loaded_kernel))
+    assert WIDGET in cell.result.displays[0]["data"]
+    assert "text/html" not in cell.result.displays[0]["data"]
+    result = cell.wait()
+    assert result.ok, result.outputs
+    assert len(result.displays) == 1
+    assert set(result.bundle) == SETTLED
+    for kind_of_text in SETTLED:
+        assert "The beginning." in result.bundle[kind_of_text]
+        assert "The end." in result.bundle[kind_of_text]
+    assert dict(loaded_kernel.widgets) == {}
+
+
+def test_settles_before_it_closes(loaded_kernel: Kernel) -> None:
+    """The settled output comes before the widgets close, so that the cell is never blank."""
+    result = answered(loaded_kernel, "hello")
+    kinds = [message["msg_type"] for message in result.messages]
+    assert kinds.index("update_display_data") < kinds.index("comm_close")
+
+
+@pytest.mark.parametrize("allow_stdin", [True, False], ids=["live", "static"])
+def test_metadata(loaded_kernel: Kernel, api: MessagesAPI, allow_stdin: bool) -> None:
+    """The settled output's metadata says session, turn, model, usage, cost and duration."""
+    result = answered(loaded_kernel, "hello", allow_stdin=allow_stdin)
+    found = about(result)
+    assert set(found) == {"session_id", "turn", "model", "usage", "cost_usd", "duration_s"}
+    assert found["session_id"] == session_of(answered(loaded_kernel, "again", allow_stdin=allow_stdin))
+    assert found["turn"] >= 1
+    assert found["model"] == api.requests[0]["model"]
+    assert found["usage"]["input_tokens"] == 100
+    assert 0 < found["cost_usd"] < 0.1
+    assert 0 < found["duration_s"] < 30
+
+
+def test_static_where_nobody_watches(loaded_kernel: Kernel) -> None:
+    """Under nbclient no widget is opened at all; the cell settles the same output."""
+    result = answered(loaded_kernel, "hello", allow_stdin=False)
+    assert not any(message["msg_type"].startswith("comm_") for message in result.messages)
+    assert set(result.bundle) == SETTLED
+
+
+def test_status_line(loaded_kernel: Kernel) -> None:
+    """While it waits the cell shows model, time and a Stop button."""
+    answered(loaded_kernel, "warm up")
+    cell = start(loaded_kernel, "<<think Hm.>><<say The beginning.>><<hang>>")
+    cell.wait_for(lambda _: "The beginning." in on_page(loaded_kernel))
+    cell.wait_for(lambda _: "opus" in on_page(loaded_kernel))
+    cell.wait_for(lambda _: " s" in on_page(loaded_kernel))
+    loaded_kernel.click("Stop")
+    assert cell.wait().status == "error"
+
+
+def test_tool_calls_appear_as_they_come(loaded_kernel: Kernel) -> None:
+    """A tool call shows while it runs, and its result when it has one."""
+    prompt = '<<say First.>><<tool Bash {"command": "echo resulting"}>><<say Then.>><<hang>>'
+    cell = start(loaded_kernel, prompt, "--allow Bash(echo:*)")
+    cell.wait_for(lambda _: "Then." in on_page(loaded_kernel))
+    page = on_page(loaded_kernel)
+    assert page.index("First.") < page.index("echo resulting") < page.index("Then.")
+    loaded_kernel.click("Stop")
+    result = cell.wait()
+    assert "echo resulting" in result.bundle["text/html"]
+
+
+def test_updates_are_bounded(loaded_kernel: Kernel) -> None:
+    """A fast stream is painted at most 20 times a second, and the kernel sends no more with every update."""
+    answered(loaded_kernel, "warm up")
+    result = answered(loaded_kernel, "<<stream 2000 10 1000>>")
+    updates = [message for message in result.of_type("comm_msg") if "value" in message["content"]["data"].get("state", {})]
+    took_s = updates[-1]["arrived"] - updates[0]["arrived"]
+    # A paint may change the text, the status and, when a piece is finished, one more.
+    assert len(updates) <= (took_s * 20 + 2) * 3
+    sent = sum(len(str(message["content"])) for message in result.of_type("comm_msg"))
+    assert sent < 2_000_000
