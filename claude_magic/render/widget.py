@@ -65,11 +65,13 @@ class LiveView:
         layout = Layout()
         self.slot = VBox(layout=layout)
         self.slot.add_class("claude-slot")
-        self._column = _Column(layout)
-        self._activity, self._figures = HTML(layout=layout), HTML(layout=layout)
+        # Every model is a message before the first word is shown, so the widgets share their layout and their style.
+        self._activity = HTML(layout=layout)
+        self._figures = HTML(layout=layout, style=self._activity.style)
+        self._column = _Column(layout, {HTML: self._activity.style})
         self._stop = Button(description="Stop", tooltip="Stop this turn; what has arrived is kept", layout=layout)
         self._stop.on_click(self._stop_clicked)
-        style = HTML(style_html(growing.STYLE, _LIVE_STYLE), layout=layout)
+        style = HTML(style_html(growing.STYLE, _LIVE_STYLE), layout=layout, style=self._activity.style)
         style.add_class("claude-hidden")
         status = HBox([self._activity, self._figures, self._stop], layout=layout)
         status.add_class("claude-status-row")
@@ -135,11 +137,11 @@ class LiveView:
 class _Column:
     """A stack of widgets on the page, a few to a box: a new one sends the list of its neighbours, not of all."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, styles: dict[type[Widget], Widget]) -> None:
         self._layout = layout
         self.box = VBox(layout=layout)
         self.widgets: list[HTML | HTMLMath] = []
-        self.styles: dict[type[Widget], Widget] = {}
+        self.styles = styles
 
     def push(self, kind: type[HTML | HTMLMath]) -> HTML | HTMLMath:
         shared = {"style": self.styles[kind]} if kind in self.styles else {}
