@@ -25,7 +25,13 @@ def execute(name: str, directory: Path) -> nbformat.NotebookNode:
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     with tempfile.TemporaryDirectory() as home, MessagesAPI(answer) as api:
         environment = isolated_environment(Path(home), api.url)
-        client = NotebookClient(notebook, kernel_name="python3", timeout=120, resources={"metadata": {"path": str(directory)}})
+        client = NotebookClient(
+            notebook,
+            kernel_name="python3",
+            timeout=120,
+            coalesce_streams=True,
+            resources={"metadata": {"path": str(directory)}},
+        )
         client.execute(env=environment)
     return notebook
 

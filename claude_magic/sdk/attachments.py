@@ -47,6 +47,8 @@ def _block(path: Path) -> dict[str, Any]:
     try:
         if path.is_dir():
             raise AttachmentError(f"{shown} is a directory.", next_step="Name the files in it that Claude shall read.")
+        if path.exists() and not path.is_file():
+            raise AttachmentError(f"{shown} is not a regular file.", next_step="Write what it holds into one.")
         size = path.stat().st_size
         with path.open("rb") as file:
             data = file.read(max(MAX_TEXT_BYTES, MAX_IMAGE_BYTES, MAX_PDF_BYTES) + 1)

@@ -70,7 +70,7 @@ class ClaudeClient:
         """Ask and return the whole reply.
 
         :param session_id: the session to continue, `None` for a new one.
-        :param output_format: what `raw_json` of the reply holds.
+        :param output_format: what `raw_json` of the reply holds; TEXT leaves it to the config's `default_output_format`.
         :param timeout: seconds for the whole turn; the config's `default_timeout` by default.
         :param workspace_id: the directory under `workspace_dir` in which the turn and its session live.
         :param files: paths of files that go into the prompt.
@@ -78,7 +78,8 @@ class ClaudeClient:
         :raises ClaudeError: of the kind that says why the turn failed.
         """
         response = await self.run_turn(prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files)
-        response.raw_json = raw_json(response, output_format)
+        wanted = self.config.default_output_format if output_format is OutputFormat.TEXT else output_format
+        response.raw_json = raw_json(response, wanted)
         return response
 
     async def stream_query(
@@ -132,7 +133,11 @@ class ClaudeClient:
 
     async def list_sessions(self, workspace_id: str | None = None) -> list[SessionInfo]:
         """Return the sessions of the working directory, or of a workspace, the one used last first."""
-        return sessions.list_sessions(self._directory(None, workspace_id))
+        directory = self._directory(None, workspace_id)
+        projects = sessions.projects_of(self.config.env)
+        if projects is None:
+            return sessions.list_sessions(directory)
+        return await sessions.list_sessions_elsewhere(directory, projects)
 
     async def run_turn(
         self,
@@ -155,13 +160,16 @@ class ClaudeClient:
         :raises TurnTimeoutError: after `timeout` seconds; the turn is interrupted.
         :raises ClaudeError: of the kind that says why; it carries the session ID and the text that had arrived.
         """
+        limit = self.config.default_timeout if timeout is None else timeout
+        if limit is not None and not limit > 0:
+            raise ConfigError(f"timeout is {limit}; it must be more than 0 seconds.")
         where = directory or self._directory(session_id, workspace_id)
         request = TurnRequest(
             prompt=prompt if isinstance(prompt, Prompt) else self._compose(prompt, files or []),
             session_id=session_id,
             options=self.config.options(options),
             directory=where,
-            timeout_s=self.config.default_timeout if timeout is None else timeout,
+            timeout_s=limit,
             fork=fork,
         )
         command = self._command(request)
@@ -219,7 +227,8 @@ class ClaudeClient:
             return self._workspaces.directory(workspace_id)
         if session_id is None:
             return os.getcwd()
-        return self._runner.directories.get(session_id) or sessions.directory_of(session_id) or os.getcwd()
+        known = self._runner.directories.get(session_id)
+        return known or sessions.directory_of(session_id, sessions.projects_of(self.config.env)) or os.getcwd()
 
     def _compose(self, prompt: str, files: list[str]) -> Prompt:
         text = self._prefix() + prompt

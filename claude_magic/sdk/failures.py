@@ -21,7 +21,7 @@ from claude_magic.paths import shorten_home
 from claude_magic.sdk.events import TurnEnded
 
 # The CLI's words (2.1.331); it has no code for either case.
-_NO_SESSION = "No conversation found"
+_NO_SESSION = ("No conversation found", "requires a valid session ID")
 _NO_LOGIN = ("Not logged in", "Invalid API key", "Please run /login", "OAuth token")
 
 _NEXT_STEP = {
@@ -49,9 +49,9 @@ def failure_of(ended: TurnEnded, stderr: str = "") -> ClaudeError | None:
         case "error_max_budget_usd":
             cost = "" if ended.cost_usd is None else f" ${ended.cost_usd:.4f} spent."
             return BudgetExceededError(f"The turn's budget is used up.{cost}", session_id=session_id)
-    if _NO_SESSION in said:
-        return SessionNotFoundError(f"{said.rstrip('.')}.", session_id=None)
-    if ended.status == 401 or any(words in said for words in _NO_LOGIN):
+    if _says(said, _NO_SESSION):
+        return SessionNotFoundError(f"{said.rstrip('.')}.")
+    if ended.status == 401 or _says(said, _NO_LOGIN):
         return NotLoggedInError(f"The CLI is not logged in: {said}", session_id=session_id)
     if ended.status is not None or ended.terminal_reason == "api_error":
         next_step = _NEXT_STEP.get(ended.status or 0, _OVERLOADED if ended.status else _DROPPED)
@@ -77,11 +77,17 @@ def cli_died(exit_code: int | None, messages: Sequence[dict[str, Any]], *, stder
     for message in reversed(messages):
         if message.get("type") == "result" and message.get("errors"):
             said = " ".join(map(str, message["errors"]))
-            if _NO_SESSION in said:
+            if _says(said, _NO_SESSION):
                 return SessionNotFoundError(f"{said.rstrip('.')}.")
             return CLIDiedError(f"The Claude CLI ended: {said}", session_id=session_id, stderr=stderr)
+    if _says(stderr, _NO_SESSION):
+        return SessionNotFoundError(stderr.splitlines()[-1])
     if exit_code is None:
         how = "closed its output"
     else:
         how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
     return CLIDiedError(f"The Claude CLI {how} before it had answered.", session_id=session_id, stderr=stderr)
+
+
+def _says(text: str, phrases: tuple[str, ...]) -> bool:
+    return any(phrase in text for phrase in phrases)

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from claude_magic.errors import ClaudeError
+from claude_magic.errors import ClaudeError, ConfigError
 from claude_magic.sdk.command import Launch
 from claude_magic.sdk.process import LiveProcess
 
@@ -38,6 +38,8 @@ class ProcessPool:
         """Least recently used first."""
         self._lent: set[LiveProcess] = set()
         self._expiries: dict[LiveProcess, asyncio.TimerHandle] = {}
+        self._closed = False
+        self._making_room = asyncio.Lock()
         self._closing: dict[LiveProcess, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -49,6 +51,8 @@ class ProcessPool:
         :raises CLIDiedError: when it ends before it listens.
         """
         async with self._queued(launch), self._busy:
+            if self._closed:
+                raise ConfigError("The client is closed.", next_step="Make a new one, or ask before leaving its context.")
             process = await self._take(launch)
             try:
                 yield process
@@ -84,7 +88,8 @@ class ProcessPool:
             await asyncio.wait(ending)
 
     async def aclose(self) -> None:
-        """End every process; bounded by the processes' own closing time."""
+        """End every process, for good; bounded by the processes' own closing time."""
+        self._closed = True
         for process in list(self._processes):
             self._close(process)
         while self._tasks:
@@ -107,13 +112,15 @@ class ProcessPool:
                 return await self._lend(process)
             # Two processes on one session would each write their own continuation: the old one goes first.
             await asyncio.wait([self._close(process)])
-        idle = (process for process in self._processes if process not in self._lent)
-        surplus = len(self._processes) - self._max_processes + 1
-        closing = [self._close(process) for process in list(idle)[: max(0, surplus)]]
-        if closing:
-            await asyncio.wait(closing)
-        process = self._make(launch)
-        self._processes.append(process)
+        async with self._making_room:
+            idle = [process for process in self._processes if process not in self._lent]
+            surplus = len(self._processes) - self._max_processes + 1
+            closing = [self._close(process) for process in idle[: max(0, surplus)]]
+            if closing:
+                await asyncio.wait(closing)
+            process = self._make(launch)
+            self._processes.append(process)
+            self._lent.add(process)
         return await self._lend(process)
 
     async def _lend(self, process: LiveProcess) -> LiveProcess:

@@ -31,6 +31,8 @@ _CHECK_CLI = "Check that cli_path names the Claude CLI and that it starts: `clau
 INTERRUPT_REPLY_S = 0.7
 """How long the canceller of a turn waits for the CLI to confirm, so that a person's Stop is felt within a second."""
 
+INTERRUPT_AGAIN_S = 0.3
+
 INTERRUPT_LIMIT_S = 5.0
 """How long the CLI may take to end an interrupted turn before it is killed; the session is on disk."""
 
@@ -67,6 +69,8 @@ class _Turn:
     options: TurnOptions
     emit: Callable[[Event], None]
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    sent: asyncio.Event = field(default_factory=asyncio.Event)
+    abandoned: bool = False
 
 
 class LiveProcess:
@@ -135,6 +139,7 @@ class LiveProcess:
         except asyncio.CancelledError:
             # What the turn comes to is nobody's any more: the caller hears of the cancellation.
             turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+            turn.abandoned = True
             if not turn.done.done():
                 self._begin_interrupt(turn, INTERRUPT_LIMIT_S)
                 with anyio.CancelScope(shield=True):
@@ -169,6 +174,9 @@ class LiveProcess:
             self.state = State.IDLE
             ready.set_result(None)
             while (turn := await self._turns.get()) is not None:
+                if turn.abandoned:
+                    _finish(turn, None)
+                    continue
                 self.state, self._current = State.BUSY, turn
                 failure: ClaudeError | None = None
                 try:
@@ -198,6 +206,7 @@ class LiveProcess:
         try:
             await self._adopt(turn.options)
             await self._client.query(_messages(turn.prompt, message_id))
+            turn.sent.set()
             async for message in self._client.receive_messages():
                 # A task in the background may end a turn of its own between ours; its result names another message.
                 if isinstance(message, sdk.ResultMessage) and not _answers(message, message_id):
@@ -248,11 +257,14 @@ class LiveProcess:
     async def _interrupt(self, turn: _Turn, limit_s: float) -> None:
         """End the turn; a CLI that does not do it in time is killed, and its session is resumed from disk."""
         with anyio.move_on_after(limit_s):
-            try:
-                await self._client.interrupt()
-            except Exception:  # noqa: BLE001 - whatever kept it from listening, killing it is the answer
-                self._transport.kill()
-            await asyncio.wait([turn.done])
+            await _set_or_done(turn.sent, turn.done)
+            while not turn.done.done():
+                try:
+                    await self._client.interrupt()
+                except Exception:  # noqa: BLE001 - whatever kept it from listening, killing it is the answer
+                    self._transport.kill()
+                # The CLI ignores an interrupt that comes before it has taken up the prompt.
+                await asyncio.wait([turn.done], timeout=INTERRUPT_AGAIN_S)
         if not turn.done.done():
             self._transport.kill()
             await asyncio.wait([turn.done])
@@ -276,6 +288,11 @@ class LiveProcess:
         if self._transport.exit_code is not None:
             return self._died()
         return translate_exception(error, cli=self._cli, stderr=self._transport.stderr, session_id=self.session_id)
+
+
+async def _set_or_done(event: asyncio.Event, future: asyncio.Future[None]) -> None:
+    future.add_done_callback(lambda _: event.set())
+    await event.wait()
 
 
 def _finish(turn: _Turn, error: ClaudeError | None) -> None:

@@ -56,29 +56,36 @@ class TurnRunner:
         :raises TurnTimeoutError: after the request's timeout; the turn is interrupted.
         :raises ClaudeError: why it failed, with the session ID and the text that had arrived.
         """
-        attempts_left = self._config.max_retries
-        while True:
-            attempt = _Attempt(SessionAwareResponse(session_id=None if request.fork else request.session_id), emit)
-            try:
-                with anyio.fail_after(request.timeout_s):
-                    await self._attempt(request, attempt)
-            except TimeoutError as error:
-                message = f"The turn took longer than {request.timeout_s:g} s."
-                raise TurnTimeoutError(
-                    message, session_id=attempt.response.session_id, content=attempt.response.text
-                ) from error
-            except ClaudeError as error:
-                error.session_id = error.session_id or attempt.response.session_id
-                error.content = attempt.response.text
-                if attempts_left == 0 or attempt.response.blocks or not _worth_repeating(error):
-                    raise
-                attempts_left -= 1
-                self._logger.info("asking again in %g s: %s", self._config.retry_delay, error.message)
-                await asyncio.sleep(self._config.retry_delay)
-            else:
-                return attempt.response
-            finally:
+        attempts = self._config.max_retries + 1
+        attempt = _Attempt(request, emit)
+        try:
+            with anyio.fail_after(request.timeout_s):
+                for left in reversed(range(attempts)):
+                    attempt = _Attempt(request, emit)
+                    try:
+                        await self._attempt(request, attempt)
+                    except ClaudeError as error:
+                        if left == 0 or attempt.response.blocks or not _worth_repeating(error):
+                            raise
+                        self._logger.info("asking again in %g s: %s", self._config.retry_delay, error.message)
+                        await asyncio.sleep(self._config.retry_delay)
+                    else:
+                        break
+        except TimeoutError as error:
+            response = attempt.response
+            message = f"The turn took longer than {request.timeout_s:g} s."
+            raise TurnTimeoutError(message, session_id=response.session_id, content=response.text) from error
+        except SessionNotFoundError:
+            attempt.reached_cli = False
+            raise
+        except ClaudeError as error:
+            error.session_id = error.session_id or attempt.response.session_id
+            error.content = attempt.response.text
+            raise
+        finally:
+            if attempt.reached_cli:
                 self._remember(request, attempt.response.session_id)
+        return attempt.response
 
     def launch(self, request: TurnRequest) -> Launch:
         """Return what a process for this turn is started with."""
@@ -129,8 +136,8 @@ class TurnRunner:
 
 
 class _Attempt:
-    def __init__(self, response: SessionAwareResponse, emit: Callable[[Event], None]) -> None:
-        self.response = response
+    def __init__(self, request: TurnRequest, emit: Callable[[Event], None]) -> None:
+        self.response = SessionAwareResponse(session_id=None if request.fork else request.session_id)
         self.reached_cli = False
         self._emit = emit
 

@@ -6,9 +6,15 @@ them our words and our errors.
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import claude_agent_sdk as sdk
 
@@ -33,8 +39,31 @@ class SessionInfo:
 
 def list_sessions(directory: str) -> list[SessionInfo]:
     """Return the sessions of a directory, the one used last first."""
-    found = sdk.list_sessions(directory=directory, include_worktrees=False)
-    return sorted((_info(session) for session in found), key=lambda session: session.last_used, reverse=True)
+    return _sorted(sdk.list_sessions(directory=directory, include_worktrees=False))
+
+
+async def list_sessions_elsewhere(directory: str, projects: Path) -> list[SessionInfo]:
+    """Return the sessions of a directory from transcripts that the CLI keeps below `projects`."""
+    key = sdk.project_key_for_directory(directory)
+    store, files = sdk.InMemorySessionStore(), {}
+    for path in (projects / key).glob("*.jsonl"):
+        await store.append({"project_key": key, "session_id": path.stem}, list(_entries(path)))
+        files[path.stem] = path.stat()
+    found = await sdk.list_sessions_from_store(store, directory=directory)
+    return _sorted(
+        replace(session, last_modified=int(file.st_mtime * 1000), file_size=file.st_size)
+        for session in found
+        for file in [files[session.session_id]]
+    )
+
+
+def projects_of(env: Mapping[str, str]) -> Path | None:
+    """Return where a CLI keeps its sessions that runs with `env` over our environment; `None`: where ours does."""
+    if configured := env.get("CLAUDE_CONFIG_DIR"):
+        return Path(configured) / "projects"
+    if "HOME" in env and "CLAUDE_CONFIG_DIR" not in os.environ:
+        return Path(env["HOME"]) / ".claude" / "projects"
+    return None
 
 
 def find_session(wanted: str, directory: str) -> SessionInfo:
@@ -65,10 +94,14 @@ def find_session(wanted: str, directory: str) -> SessionInfo:
     raise SessionNotFoundError(f"No session in {shorten_home(directory)} {how} {wanted}.")
 
 
-def directory_of(session_id: str) -> str | None:
+def directory_of(session_id: str, projects: Path | None) -> str | None:
     """Return where a session lives, `None` when there is no such session or it does not say."""
-    session = sdk.get_session_info(session_id)
-    return session.cwd if session is not None else None
+    if projects is None:
+        session = sdk.get_session_info(session_id)
+        return session.cwd if session is not None else None
+    paths = projects.glob(f"*/{session_id}.jsonl") if _is_id(session_id) else ()
+    directories = (entry.get("cwd") for path in paths for entry in _entries(path))
+    return next((directory for directory in directories if isinstance(directory, str)), None)
 
 
 def count_turns(session: SessionInfo) -> int:
@@ -97,6 +130,17 @@ def delete_session(session_id: str, directory: str) -> None:
         sdk.delete_session(session_id, directory=directory)
     except FileNotFoundError as error:
         raise SessionNotFoundError(f"No session in {shorten_home(directory)} has the ID {session_id}.") from error
+
+
+def _entries(path: Path) -> Iterator[Any]:
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            with contextlib.suppress(ValueError):  # the last line of a CLI that was killed
+                yield json.loads(line)
+
+
+def _sorted(sessions: Iterable[sdk.SDKSessionInfo]) -> list[SessionInfo]:
+    return sorted(map(_info, sessions), key=lambda session: session.last_used, reverse=True)
 
 
 def _info(session: sdk.SDKSessionInfo) -> SessionInfo:

@@ -20,7 +20,7 @@ class Workspaces:
     """
 
     def __init__(self, base: str | Path | None) -> None:
-        self._base = Path(base).expanduser() if base is not None else Path(tempfile.gettempdir()) / "claude_magic"
+        self._base = Path(base).expanduser().absolute() if base is not None else Path(tempfile.gettempdir()) / "claude_magic"
         self._created: list[Path] = []
 
     def directory(self, workspace_id: str) -> str:
@@ -30,7 +30,7 @@ class Workspaces:
         """
         if not isinstance(workspace_id, str) or not _NAME.fullmatch(workspace_id) or not workspace_id.strip("."):
             raise WorkspaceError(f"{workspace_id!r} is not a workspace ID.")
-        path = self._base.absolute() / workspace_id
+        path = self._base / workspace_id
         if path.is_symlink():
             raise WorkspaceError(
                 f"{shorten_home(str(path))} is a link to somewhere else.", next_step="Choose another workspace ID."

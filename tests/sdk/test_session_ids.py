@@ -1,0 +1,120 @@
+"""Every reply says which session it belongs to, whatever format was asked for and however the turn ended."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from watching import QUICK, MakeConfig, Run
+
+from claude_magic.errors import APIError, TurnLimitError, TurnTimeoutError
+from claude_magic.sdk import ClaudeClient, OutputFormat, SessionAwareClient
+
+
+def test_session_id_is_in_every_format(make_config: MakeConfig, run_async: Run) -> None:
+    """TEXT, JSON and STREAM_JSON all give the ID that the CLI gave."""
+
+    async def ask() -> None:
+        async with SessionAwareClient(make_config()) as client:
+            text = await client.query("hello", output_format=OutputFormat.TEXT)
+            as_json = await client.query("hello", session_id=text.session_id, output_format=OutputFormat.JSON)
+            stream = await client.query("hello", session_id=text.session_id, output_format=OutputFormat.STREAM_JSON)
+        assert str(uuid.UUID(text.session_id)) == text.session_id == as_json.session_id == stream.session_id
+        assert text.raw_json is None
+        assert as_json.raw_json is not None
+        assert as_json.raw_json["type"] == "result"
+        assert as_json.raw_json["session_id"] == text.session_id
+        assert as_json.raw_json["result"] == as_json.content == "You said: hello"
+        assert stream.raw_json is not None
+        kinds = [message["type"] for message in stream.raw_json["messages"]]
+        assert kinds[-1] == "result"
+        assert {"system", "assistant"} <= set(kinds)
+        assert {message["session_id"] for message in stream.raw_json["messages"]} == {text.session_id}
+
+    run_async(ask())
+
+
+def test_defaults_of_the_two_ways_to_ask(make_config: MakeConfig, run_async: Run) -> None:
+    """`query` gives text alone, `query_with_session` the result message."""
+
+    async def ask() -> None:
+        async with SessionAwareClient(make_config()) as client:
+            plain = await client.query("hello")
+            aware = await client.query_with_session("hello", resume_session_id=plain.session_id)
+        assert plain.raw_json is None
+        assert aware.raw_json is not None
+        assert str(plain) == plain.content == aware.content == "You said: hello"
+
+    run_async(ask())
+
+
+def test_stream_json_holds_only_this_turn(make_config: MakeConfig, run_async: Run) -> None:
+    """`raw_json` of a later turn holds none of an earlier one's messages, and the earlier one's is left alone."""
+
+    async def ask() -> None:
+        async with SessionAwareClient(make_config()) as client:
+            first = await client.query("<<say one>>", output_format=OutputFormat.STREAM_JSON)
+            before = [message["uuid"] for message in first.raw_json["messages"]]
+            second = await client.query("<<say two>>", session_id=first.session_id, output_format=OutputFormat.STREAM_JSON)
+        after = [message["uuid"] for message in second.raw_json["messages"]]
+        assert before == [message["uuid"] for message in first.raw_json["messages"]]
+        assert not set(before) & set(after)
+
+    run_async(ask())
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_failed_turn_has_it(status: int, make_config: MakeConfig, run_async: Run) -> None:
+    """A turn that the API refuses carries the session ID in its error, and the client remembers it."""
+
+    async def ask() -> None:
+        async with SessionAwareClient(make_config(env=QUICK)) as client:
+            with pytest.raises(APIError) as caught:
+                await client.query_with_session(f"<<status {status}>>")
+            assert caught.value.session_id
+            assert client.last_session_id == caught.value.session_id
+            again = await client.query_with_session("hello", resume_session_id=caught.value.session_id)
+            assert again.session_id == caught.value.session_id
+
+    run_async(ask())
+
+
+def test_turn_that_is_cut_off_has_it(make_config: MakeConfig, run_async: Run) -> None:
+    """A turn that runs into its timeout has said which session it is, and that session goes on."""
+
+    async def ask() -> None:
+        async with SessionAwareClient(make_config()) as client:
+            with pytest.raises(TurnTimeoutError) as caught:
+                await client.query_with_session("<<say begun>><<hang>>", timeout=2)
+            assert client.last_session_id == caught.value.session_id
+            reply = await client.query_with_session("<<history>>", auto_resume_last=True)
+            assert reply.session_id == caught.value.session_id
+            assert "- <<say begun>><<hang>>" in reply.content
+
+    run_async(ask())
+
+
+def test_turn_at_its_limit_has_it(make_config: MakeConfig, run_async: Run) -> None:
+    """A turn with too many rounds of tools carries the session ID and what had been said."""
+
+    async def ask() -> None:
+        async with ClaudeClient(make_config(max_turns=1)) as client:
+            with pytest.raises(TurnLimitError) as caught:
+                await client.query('<<say looking>><<tool Glob {"pattern": "*"}>><<say done>>')
+            assert caught.value.session_id
+            assert caught.value.content == "looking"
+
+    run_async(ask())
+
+
+def test_new_sessions_differ(make_config: MakeConfig, run_async: Run) -> None:
+    """Two turns that resume nothing are two sessions, and the second knows nothing of the first."""
+
+    async def ask() -> None:
+        async with SessionAwareClient(make_config()) as client:
+            first = await client.query_with_session("secret")
+            second = await client.query_with_session("<<history>>")
+        assert first.session_id != second.session_id
+        assert second.content == "- <<history>>"
+
+    run_async(ask())
