@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from claude_magic.sdk.attachments import content_blocks
 from claude_magic.sdk.command import Command, find_cli, printed
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
 from claude_magic.sdk.events import Event, TextDelta
+from claude_magic.sdk.host import Listener, Tool, TurnHost
 from claude_magic.sdk.log import ClientLog
 from claude_magic.sdk.process import LiveProcess, Prompt
 from claude_magic.sdk.response import SessionAwareResponse, raw_json
@@ -34,12 +35,14 @@ class ClaudeClient:
     """Ask Claude through the CLI. An async context manager: leaving it ends every process it started.
 
     :param config: `None` for the defaults.
+    :param tools: tools of the caller's own; the `host` of a turn does their work.
+    :param asks: whether the host of a turn can be asked for permission; if not, the CLI denies what no rule allows.
     """
 
-    def __init__(self, config: ClaudeConfig | None = None) -> None:
+    def __init__(self, config: ClaudeConfig | None = None, *, tools: Sequence[Tool] = (), asks: bool = False) -> None:
         self.config = config or ClaudeConfig()
         self._log = ClientLog(self.config)
-        self._runner = TurnRunner(self.config, self._log.logger)
+        self._runner = TurnRunner(self.config, self._log.logger, tools=tools, asks=asks)
         self._workspaces = Workspaces(self.config.workspace_dir)
 
     async def __aenter__(self) -> Self:
@@ -144,10 +147,13 @@ class ClaudeClient:
         prompt: Prompt | str,
         emit: Callable[[Event], None] = lambda event: None,
         *,
+        host: TurnHost | None = None,
         session_id: str | None = None,
         fork: bool = False,
         options: TurnOptions | None = None,
         directory: str | None = None,
+        trusted: bool = True,
+        use_tools: bool = True,
         timeout: float | None = None,
         workspace_id: str | None = None,
         files: list[str] | None = None,
@@ -156,7 +162,10 @@ class ClaudeClient:
 
         :param prompt: text, with prefix and files put before it; or content that is sent as it is.
         :param fork: continue a branch of the session instead of the session.
+        :param host: who takes the events, answers permission requests and does the tools' work, instead of `emit`.
         :param directory: where a new session begins; an old one is where it began.
+        :param trusted: whether settings of the directory's own (hooks, rules, servers) are loaded.
+        :param use_tools: whether Claude is given the client's tools.
         :raises TurnTimeoutError: after `timeout` seconds; the turn is interrupted.
         :raises ClaudeError: of the kind that says why; it carries the session ID and the text that had arrived.
         """
@@ -171,10 +180,12 @@ class ClaudeClient:
             directory=where,
             timeout_s=limit,
             fork=fork,
+            trusted=trusted,
+            use_tools=use_tools,
         )
         command = self._command(request)
         self._log.turn(command)
-        response = await self._runner.run(request, self._log.listening(emit))
+        response = await self._runner.run(request, host or Listener(self._log.listening(emit)))
         response.metadata["command"] = command.text
         return response
 
@@ -200,7 +211,7 @@ class ClaudeClient:
         )
         return self._command(request)
 
-    def prepare(self, directory: str, options: TurnOptions | None = None) -> None:
+    def prepare(self, directory: str, options: TurnOptions | None = None, *, trusted: bool = True) -> None:
         """Start a process ahead of the first turn of a new session, so that the turn need not wait for it."""
         request = TurnRequest(
             prompt=Prompt(""),
@@ -208,6 +219,7 @@ class ClaudeClient:
             options=self.config.options(options),
             directory=directory,
             timeout_s=None,
+            trusted=trusted,
         )
         self._runner.pool.prepare(self._runner.launch(request))
 

@@ -24,13 +24,22 @@ STREAM_FLAGS = ("--output-format", "stream-json", "--verbose")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What a CLI process is started with. `resume` names the session it continues, `fork` makes a branch of that."""
+    """What a CLI process is started with. `resume` names the session it continues, `fork` makes a branch of that.
+
+    Where the directory is not `trusted`, settings of its own (hooks, rules, servers) are not loaded. `asks` says that
+    somebody can be asked for permission, `tools` are the rules that allow our own tools, `granted` those that were added
+    for the session while an earlier process ran.
+    """
 
     directory: str
     options: TurnOptions
     safe_mode: bool = False
+    trusted: bool = True
     resume: str | None = None
     fork: bool = False
+    asks: bool = False
+    tools: tuple[str, ...] = ()
+    granted: tuple[str, ...] = ()
 
     def serves(self, other: Launch) -> bool:
         """Whether a process started with this can serve a turn that asks for `other`, whatever session each is about.
@@ -42,7 +51,7 @@ class Launch:
 
     def _fixed(self) -> Launch:
         mode = self.options.permission_mode if self.options.permission_mode == "bypassPermissions" else None
-        return replace(self, resume=None, fork=False, options=replace(self.options, permission_mode=mode))
+        return replace(self, resume=None, fork=False, granted=(), options=replace(self.options, permission_mode=mode))
 
 
 class Command(list[str]):
@@ -92,8 +101,10 @@ def flags(launch: Launch) -> list[str]:
         arguments += ["--max-budget-usd", f"{options.max_budget_usd:g}"]
     if launch.safe_mode:
         arguments += ["--tools", ",".join(READ_ONLY_TOOLS), "--strict-mcp-config"]
-    elif options.allowed_tools:
-        arguments += ["--allowedTools", ",".join(options.allowed_tools)]
+    elif allowed := (*(options.allowed_tools or ()), *launch.tools, *launch.granted):
+        arguments += ["--allowedTools", ",".join(allowed)]
+    if not launch.trusted:
+        arguments += ["--setting-sources", "user"]
     if options.permission_mode:
         arguments += ["--permission-mode", options.permission_mode]
     return arguments

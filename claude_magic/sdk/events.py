@@ -80,6 +80,19 @@ class ToolCalled:
 
 
 @dataclass(frozen=True, slots=True)
+class PermissionAnswered:
+    """Somebody was asked whether a tool may run, and said this: a phrase such as `allowed once`.
+
+    `rules` are those that a yes for the session has added; `word` is what Claude was told with a no.
+    """
+
+    call_id: str
+    answer: str
+    rules: tuple[str, ...] = ()
+    word: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """An image that a tool returned: base64 `data` of the given media type."""
 
@@ -171,6 +184,7 @@ Event = (
     | BlocksDiscarded
     | ToolStarted
     | ToolCalled
+    | PermissionAnswered
     | ToolReturned
     | Retrying
     | TokensCounted

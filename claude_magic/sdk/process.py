@@ -8,8 +8,9 @@ process serves which turn; this module does not know that there are others.
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -23,10 +24,15 @@ from claude_magic.sdk.command import STREAM_FLAGS, Launch, flags
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.events import Event
 from claude_magic.sdk.failures import cli_died, failure_of, translate_exception
+from claude_magic.sdk.host import Decision, Tool, ToolResult, TurnHost
+from claude_magic.sdk.permissions import SERVER, request_of, result_of, server_of
 from claude_magic.sdk.translate import Translator
 from claude_magic.sdk.transport import CLITransport
 
 _CHECK_CLI = "Check that cli_path names the Claude CLI and that it starts: `claude --version` in a terminal."
+
+_PROTOCOL_FLAGS = ("--input-format", "stream-json", "--include-partial-messages")
+"""The SDK's control protocol wants a stream in both directions."""
 
 INTERRUPT_REPLY_S = 0.7
 """How long the canceller of a turn waits for the CLI to confirm, so that a person's Stop is felt within a second."""
@@ -67,7 +73,7 @@ class State(Enum):
 class _Turn:
     prompt: Prompt
     options: TurnOptions
-    emit: Callable[[Event], None]
+    host: TurnHost
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     sent: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: bool = False
@@ -79,9 +85,12 @@ class LiveProcess:
     :param cli: path of the CLI.
     :param launch: what it is started with; `launch.resume` names the session, otherwise it begins a new one.
     :param close_timeout_s: bound on ending it.
+    :param tools: our own tools that Claude may call; the turn's host does their work.
     """
 
-    def __init__(self, cli: str, launch: Launch, *, env: dict[str, str], close_timeout_s: float) -> None:
+    def __init__(
+        self, cli: str, launch: Launch, *, env: dict[str, str], close_timeout_s: float, tools: Sequence[Tool] = ()
+    ) -> None:
         self.launch = launch
         self.session_id: str | None = None if launch.fork else launch.resume
         self.state = State.NEW
@@ -95,13 +104,17 @@ class LiveProcess:
         self._owner: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._transport = CLITransport(
-            # The SDK's control protocol wants a stream in both directions.
-            [cli, *STREAM_FLAGS, "--input-format", "stream-json", "--include-partial-messages", *flags(launch)],
+            [cli, *STREAM_FLAGS, *_PROTOCOL_FLAGS, *_channel_flags(launch), *flags(launch)],
             directory=launch.directory,
             env=env,
             close_timeout_s=close_timeout_s,
         )
-        self._client = sdk.ClaudeSDKClient(sdk.ClaudeAgentOptions(), self._transport)
+        options = sdk.ClaudeAgentOptions()
+        if launch.asks:
+            options.can_use_tool = self._ask
+        if launch.tools:
+            options.mcp_servers = {SERVER: server_of(tools, self._call)}
+        self._client = sdk.ClaudeSDKClient(options, self._transport)
 
     def __repr__(self) -> str:
         return f"<LiveProcess {self.session_id or 'new session'} {self.state.name} pid={self._transport.pid}>"
@@ -125,14 +138,14 @@ class LiveProcess:
             self._owner = asyncio.create_task(self._own(self._ready), name="claude-process")
         await asyncio.shield(self._ready)
 
-    async def run_turn(self, prompt: Prompt, options: TurnOptions, emit: Callable[[Event], None]) -> None:
-        """Run one turn and hand each event to `emit`; return after the last one. Cancelling it interrupts the turn.
+    async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
+        """Run one turn for `host`; return after its last event. Cancelling it interrupts the turn.
 
         :raises ClaudeError: of the kind that says why the turn failed.
         """
         if self._owner is None or self._owner.done():
             raise CLIDiedError("The Claude CLI has ended.", session_id=self.session_id)
-        turn = _Turn(prompt, options, emit)
+        turn = _Turn(prompt, options, host)
         self._turns.put_nowait(turn)
         try:
             await asyncio.shield(turn.done)
@@ -213,7 +226,7 @@ class LiveProcess:
                     continue
                 for event in translator.read(message):
                     self._note(event)
-                    turn.emit(event)
+                    turn.host.emit(event)
                 if translator.ended is not None:
                     break
         except ClaudeError:
@@ -240,6 +253,23 @@ class LiveProcess:
                     f"The CLI refuses the permission mode {mode}: {error}", next_step="Choose another with --mode."
                 ) from error
             self._permission_mode = options.permission_mode
+
+    async def _ask(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
+        turn = self._current
+        if turn is None:
+            return sdk.PermissionResultDeny(message="The turn has ended.")
+        request = request_of(tool, arguments, context, self.launch.directory)
+        answer = await turn.host.ask(request)
+        rules = request.rules if answer.decision is Decision.SESSION else ()
+        word = answer.word if answer.decision is Decision.DENY else ""
+        turn.host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, rules, word))
+        return result_of(answer, request, context)
+
+    async def _call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        turn = self._current
+        if turn is None:
+            return ToolResult("The turn has ended.", is_error=True)
+        return await turn.host.call(tool, arguments)
 
     def _note(self, event: Event) -> None:
         match event:
@@ -293,6 +323,14 @@ class LiveProcess:
 async def _set_or_done(event: asyncio.Event, future: asyncio.Future[None]) -> None:
     future.add_done_callback(lambda _: event.set())
     await event.wait()
+
+
+def _channel_flags(launch: Launch) -> list[str]:
+    """Return the flags that give the CLI a way to ask us, which nobody would type."""
+    arguments = ["--permission-prompt-tool", "stdio"] if launch.asks else []
+    if launch.tools:
+        arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: {"type": "sdk", "name": SERVER}}})]
+    return arguments
 
 
 def _finish(turn: _Turn, error: ClaudeError | None) -> None:

@@ -65,7 +65,7 @@ class Thinking:
 
 @dataclass(slots=True)
 class ToolCall:
-    """A call of a tool and, when `complete`, its result."""
+    """A call of a tool and, when `complete`, its result. `permission` says how it was allowed, if somebody was asked."""
 
     number: int
     call_id: str
@@ -76,6 +76,7 @@ class ToolCall:
     images: tuple[Image, ...] = ()
     is_error: bool = False
     denied: bool = False
+    permission: str = ""
     complete: bool = False
     duration_s: float | None = None
 
@@ -168,7 +169,7 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
             _grow(response, event)
         case events.BlockEnded():
             block = _numbered(response, event.block)
-            if block is not None:
+            if isinstance(block, Text | Thinking):  # a call's input is complete then, and the call is not
                 block.complete = True
             if isinstance(block, Thinking):
                 block.duration_s = event.duration_s
@@ -183,11 +184,17 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
                 call = ToolCall(event.block, event.call_id, event.name)
                 response.blocks.append(call)
             call.input, call.parent_id = event.input, event.parent_id
+        case events.PermissionAnswered():
+            call = _called(response, event.call_id)
+            if call is not None:
+                details = event.word or ", ".join(event.rules)
+                call.permission = f"{event.answer}: {details}" if details else event.answer
+                call.denied = event.answer == "denied"
         case events.ToolReturned():
             call = _called(response, event.call_id)
             if call is not None:
                 call.result, call.images, call.is_error = event.text, event.images, event.is_error
-                call.denied, call.duration_s, call.complete = event.denied, event.duration_s, True
+                call.denied, call.duration_s, call.complete = call.denied or event.denied, event.duration_s, True
         case events.Retrying():
             response.retrying = event
         case events.TokensCounted():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import anyio
 
@@ -15,6 +17,8 @@ from claude_magic.paths import shorten_home
 from claude_magic.sdk.command import Launch, environment, find_cli
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 from claude_magic.sdk.events import Event
+from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest, Tool, ToolResult, TurnHost, typeable
+from claude_magic.sdk.permissions import rule_of
 from claude_magic.sdk.pool import ProcessPool
 from claude_magic.sdk.process import LiveProcess, Prompt
 from claude_magic.sdk.response import SessionAwareResponse, fold
@@ -30,13 +34,21 @@ class TurnRequest:
     directory: str
     timeout_s: float | None
     fork: bool = False
+    trusted: bool = True
+    use_tools: bool = True
 
 
 class TurnRunner:
-    """Run turns on the pool's processes."""
+    """Run turns on the pool's processes.
 
-    def __init__(self, config: ClaudeConfig, logger: logging.Logger) -> None:
+    :param tools: our own tools, which the hosts of the turns do.
+    :param asks: whether those hosts can be asked for permission; otherwise the CLI denies what its rules do not allow.
+    """
+
+    def __init__(self, config: ClaudeConfig, logger: logging.Logger, *, tools: Sequence[Tool], asks: bool) -> None:
         self._config = config
+        self._tools = tools
+        self._asks = asks
         self._logger = logger
         self.pool = ProcessPool(
             self._make,
@@ -49,19 +61,21 @@ class TurnRunner:
         self.directories: dict[str, str] = {}
         """Where the sessions of this client live."""
         self.last_session_id: str | None = None
+        self._granted: dict[str, tuple[str, ...]] = {}
+        """Rules that a person has allowed for a session: its next process must be told of them."""
 
-    async def run(self, request: TurnRequest, emit: Callable[[Event], None]) -> SessionAwareResponse:
-        """Run one turn, hand every event to `emit` as it comes, and return what they add up to.
+    async def run(self, request: TurnRequest, host: TurnHost) -> SessionAwareResponse:
+        """Run one turn for `host` and return what its events add up to.
 
         :raises TurnTimeoutError: after the request's timeout; the turn is interrupted.
         :raises ClaudeError: why it failed, with the session ID and the text that had arrived.
         """
         attempts = self._config.max_retries + 1
-        attempt = _Attempt(request, emit)
+        attempt = _Attempt(request, host)
         try:
-            with anyio.fail_after(request.timeout_s):
+            with anyio.fail_after(request.timeout_s) as clock:
                 for left in reversed(range(attempts)):
-                    attempt = _Attempt(request, emit)
+                    attempt = _Attempt(request, host, clock)
                     try:
                         await self._attempt(request, attempt)
                     except ClaudeError as error:
@@ -84,7 +98,7 @@ class TurnRunner:
             raise
         finally:
             if attempt.reached_cli:
-                self._remember(request, attempt.response.session_id)
+                self._remember(request, attempt)
         return attempt.response
 
     def launch(self, request: TurnRequest) -> Launch:
@@ -98,6 +112,10 @@ class TurnRunner:
             safe_mode=self._config.safe_mode,
             resume=request.session_id,
             fork=request.fork,
+            trusted=request.trusted,
+            asks=self._asks,
+            tools=tuple(rule_of(tool) for tool in self._tools if tool.read_only) if request.use_tools else (),
+            granted=self._granted.get(request.session_id or "", ()),
         )
 
     async def _attempt(self, request: TurnRequest, attempt: _Attempt) -> None:
@@ -105,17 +123,19 @@ class TurnRunner:
         async with self.pool.lease(launch) as process:
             fresh = process.turns == 0
             try:
-                return await process.run_turn(request.prompt, launch.options, attempt.receive)
+                return await process.run_turn(request.prompt, launch.options, attempt)
             except CLIDiedError:
                 if attempt.reached_cli or fresh:
                     raise
         # It had died while nobody looked, and this turn never reached it: a fresh one resumes the session.
         async with self.pool.lease(launch) as process:
-            return await process.run_turn(request.prompt, launch.options, attempt.receive)
+            return await process.run_turn(request.prompt, launch.options, attempt)
 
-    def _remember(self, request: TurnRequest, session_id: str | None) -> None:
+    def _remember(self, request: TurnRequest, attempt: _Attempt) -> None:
+        session_id = attempt.response.session_id
         if session_id is None:
             return
+        self._granted[session_id] = (*self._granted.get(session_id, ()), *attempt.granted)
         self.last_session_id = session_id
         self.directories[session_id] = request.directory
         if request.options.model is not None:
@@ -132,19 +152,38 @@ class TurnRunner:
             launch,
             env=environment(self._config.env, launch.directory),
             close_timeout_s=self._config.process_cleanup_timeout,
+            tools=self._tools,
         )
 
 
 class _Attempt:
-    def __init__(self, request: TurnRequest, emit: Callable[[Event], None]) -> None:
+    """The host of one attempt: adds up its events, and stops the clock while a person is asked."""
+
+    def __init__(self, request: TurnRequest, host: TurnHost, clock: anyio.CancelScope | None = None) -> None:
         self.response = SessionAwareResponse(session_id=None if request.fork else request.session_id)
         self.reached_cli = False
-        self._emit = emit
+        self.granted: list[str] = []
+        self._clock = clock or anyio.CancelScope()
+        self._host = host
 
-    def receive(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         self.reached_cli = True
         fold(self.response, event)
-        self._emit(event)
+        self._host.emit(event)
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        left_s = self._clock.deadline - anyio.current_time()
+        self._clock.deadline = math.inf
+        try:
+            answer = await self._host.ask(request)
+        finally:
+            self._clock.deadline = anyio.current_time() + left_s
+        if answer.decision is Decision.SESSION:
+            self.granted += typeable(request.rules)
+        return answer
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        return await self._host.call(tool, arguments)
 
 
 def _worth_repeating(error: ClaudeError) -> bool:

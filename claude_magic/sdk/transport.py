@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections import deque
@@ -22,6 +23,9 @@ import anyio
 from claude_agent_sdk import CLIConnectionError, Transport
 
 MAX_STDERR_LINE_BYTES = 2_000
+
+MIN_SECRET_LENGTH = 6
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
 
 _GRACEFUL, _TERMINATED = 0.6, 0.3
 """Shares of the closing time: for leaving at the end of input (transcripts flush), and after SIGTERM."""
@@ -57,8 +61,8 @@ class CLITransport(Transport):
 
     @property
     def stderr(self) -> str:
-        """The last lines of the CLI's standard error."""
-        return "\n".join(self._stderr)
+        """The last lines of the CLI's standard error, without the secrets of its environment."""
+        return _without_secrets("\n".join(self._stderr), self._env)
 
     async def connect(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
@@ -183,3 +187,10 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
             pending = [start]
     if last := b"".join(pending):
         yield last
+
+
+def _without_secrets(text: str, env: Mapping[str, str]) -> str:
+    for name, value in env.items():
+        if _SECRET_NAME.search(name) and len(value) >= MIN_SECRET_LENGTH:
+            text = text.replace(value, f"[{name}]")
+    return text

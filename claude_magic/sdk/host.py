@@ -1,0 +1,100 @@
+"""What a turn needs from whoever runs it: to take its events, to answer its permission requests, to do its tools' work.
+
+The live process asks, the host answers; neither knows more of the other than this.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from claude_magic.sdk.events import Event, Image
+
+_TYPEABLE_RULE = re.compile(r"[\w-]+(\([^(),\x00-\x1f\x7f-\x9f]*\))?")
+
+
+class Decision(Enum):
+    """What a person says to a permission request."""
+
+    ONCE = "allowed once"
+    SESSION = "allowed for this session"
+    DENY = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionRequest:
+    """The CLI's own rules say that somebody must be asked. `rules` are what "for this session" would add, as typed."""
+
+    call_id: str
+    tool: str
+    input: dict[str, Any]
+    directory: str
+    reason: str | None = None
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionAnswer:
+    """The answer; `word` is what Claude is told when it is a no."""
+
+    decision: Decision
+    word: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool of ours gives back to Claude."""
+
+    text: str
+    images: tuple[Image, ...] = ()
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool of ours: its name, what it is for, its arguments as a JSON schema, and whether it only looks."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    read_only: bool = False
+
+
+class TurnHost(Protocol):
+    """Who runs a turn. All of it is called on the client's event loop."""
+
+    def emit(self, event: Event) -> None:
+        """Take an event."""
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        """Answer a permission request, however long that takes; cancelled when the turn ends first."""
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        """Do a tool's work."""
+
+
+class Listener:
+    """A host that only listens: nobody can be asked, and there are no tools."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
+
+    def emit(self, event: Event) -> None:
+        """Hand the event on."""
+        self._emit(event)
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        """Say no."""
+        return PermissionAnswer(Decision.DENY, "Nobody can be asked here.")
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        """Say that there is no such tool."""
+        return ToolResult(f"There is no tool {tool}.", is_error=True)
+
+
+def typeable(rules: Iterable[str]) -> tuple[str, ...]:
+    """Return those rules that mean the same when they are typed: on a command line commas and parentheses divide rules."""
+    return tuple(rule for rule in rules if _TYPEABLE_RULE.fullmatch(rule))
