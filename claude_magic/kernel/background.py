@@ -108,11 +108,10 @@ class Stream(Generic[T, R]):
             if finished:
                 return
             began = time.monotonic()
-            with anyio.move_on_after(TICK_S):
-                await changed.wait()
+            await _set_or_due(changed, TICK_S)
             changed.clear()
-            with anyio.move_on_after(BATCH_INTERVAL_S - (time.monotonic() - began)):
-                await ended.wait()
+            await _set_or_due(ended, BATCH_INTERVAL_S - (time.monotonic() - began))
+            ended.clear()
 
     def _end(self) -> None:
         self._ended.set()
@@ -137,3 +136,15 @@ class Stream(Generic[T, R]):
     def _cancel(self) -> None:
         if self._scope is not None:
             self._scope.cancel()
+
+
+async def _set_or_due(event: asyncio.Event, delay_s: float) -> None:
+    """Wait for the event, or set it after the delay.
+
+    Cancelling the wait instead would leave its `CancelledError` as the context of whatever the cell raises next.
+    """
+    timer = asyncio.get_running_loop().call_later(max(0.0, delay_s), event.set)
+    try:
+        await event.wait()
+    finally:
+        timer.cancel()

@@ -11,18 +11,28 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+from IPython.core.error import UsageError
+
 from claude_magic.errors import ClaudeError, SessionNotFoundError, TurnInterrupted
 from claude_magic.kernel.frontend import Frontend
+from claude_magic.kernel.host import Errand, Item, Question, deliver
 from claude_magic.kernel.options import Options
+from claude_magic.kernel.permissions import Questions
 from claude_magic.kernel.state import KernelState
+from claude_magic.kernel.tools import KernelTools
 from claude_magic.sdk.events import Event, Notice
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
 
 class TurnInCell:
-    """One prompt of one cell, until it is answered; a lost session makes it two turns."""
+    """One prompt of one cell, until it is answered; a lost session makes it two turns.
 
-    def __init__(self, state: KernelState, frontend: Frontend, prompt: str, options: Options) -> None:
+    :param buttons: whether clicks are handled while the cell runs.
+    """
+
+    def __init__(self, state: KernelState, frontend: Frontend, prompt: str, options: Options, *, buttons: bool) -> None:
+        if state.turn_running:
+            raise UsageError("%claude: a turn is running; code that Claude runs cannot start another")
         self._state = state
         self._prompt = prompt
         self._options = options
@@ -30,13 +40,17 @@ class TurnInCell:
         self._began = time.monotonic()
         self._begin(options)
         self._view = frontend.view(quiet=options.quiet, on_stop=self.stop)
+        self._questions = Questions(frontend, self._view, buttons=buttons)
+        self._tools = KernelTools(frontend.shell)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Leave nothing running and no widget open, whatever happens inside."""
+        self._state.turn_running = True
         try:
             yield
         finally:
+            self._state.turn_running = False
             self.stop()
             self._view.close()
 
@@ -44,10 +58,44 @@ class TurnInCell:
         """Interrupt the turn; called by the Stop button, too."""
         self.stream.stop()
 
-    def take(self, batch: list[Event]) -> None:
-        """Add what has come and paint it; what came with the end is left to the settled output."""
-        for event in batch:
-            fold(self._response, event)
+    async def take_async(self, batch: list[Item]) -> None:
+        """Take what has come and paint it; the kernel's loop goes on while code of Claude's awaits something."""
+        for item in batch:
+            if isinstance(item, Errand):
+                self._paint()
+                deliver(item.result, await self._tools.call_async(item.tool, item.arguments, lambda: self.stream.stopped))
+            else:
+                self._take(item)
+        self._paint()
+
+    def take(self, batch: list[Item]) -> None:
+        """Take what has come and paint it."""
+        for item in batch:
+            if isinstance(item, Errand):
+                self._paint()
+                deliver(item.result, self._tools.call(item.tool, item.arguments))
+            else:
+                self._take(item)
+        self._paint()
+
+    def take_rest(self, batch: list[Item]) -> None:
+        """Take what comes after an interrupt: nothing is asked or done any more."""
+        for item in batch:
+            if not isinstance(item, Errand | Question):
+                fold(self._response, item)
+        self._paint()
+
+    def _take(self, item: Event | Question) -> None:
+        if isinstance(item, Question):
+            self._paint()
+            if remark := self._questions.put(item):
+                fold(self._response, Notice(remark))
+        else:
+            fold(self._response, item)
+
+    def _paint(self) -> None:
+        # What came with the end is left to the settled output.
+        self._questions.tidy()
         if self._response.ended is None:
             self._view.update(self._response, self._elapsed_s())
 
@@ -78,6 +126,8 @@ class TurnInCell:
         self._running = self._state.begin(self._prompt, options, cell_id=self._cell_id)
         self.stream = self._running.stream
         self._response = SessionAwareResponse()
+        for remark in self._running.remarks:
+            fold(self._response, Notice(remark))
 
     def _failure(self) -> ClaudeError | None:
         try:
@@ -102,16 +152,16 @@ async def run_async(state: KernelState, frontend: Frontend, prompt: str, options
 
     :raises ClaudeError: why the turn failed; what had arrived stays in the cell.
     """
-    cell = TurnInCell(state, frontend, prompt, options)
+    cell = TurnInCell(state, frontend, prompt, options, buttons=True)
     with cell.open():
         while True:
             try:
                 async for batch in cell.stream.abatches():
-                    cell.take(batch)
-            except asyncio.CancelledError:
+                    await cell.take_async(batch)
+            except (asyncio.CancelledError, KeyboardInterrupt):
                 cell.stop()
                 async for batch in cell.stream.abatches():
-                    cell.take(batch)
+                    cell.take_rest(batch)
             if not cell.begin_again():
                 return cell.finish()
 
@@ -121,7 +171,7 @@ def run(state: KernelState, frontend: Frontend, prompt: str, options: Options) -
 
     :raises ClaudeError: why the turn failed; what had arrived stays in the cell.
     """
-    cell = TurnInCell(state, frontend, prompt, options)
+    cell = TurnInCell(state, frontend, prompt, options, buttons=False)
     with cell.open():
         while True:
             try:
@@ -130,6 +180,6 @@ def run(state: KernelState, frontend: Frontend, prompt: str, options: Options) -
             except KeyboardInterrupt:
                 cell.stop()
                 for batch in cell.stream.batches():
-                    cell.take(batch)
+                    cell.take_rest(batch)
             if not cell.begin_again():
                 return cell.finish()

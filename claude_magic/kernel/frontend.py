@@ -15,6 +15,7 @@ class Frontend:
     """The frontend as the shell's kernel tells of it; terminal IPython has no kernel."""
 
     def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
         self._kernel: Any = getattr(shell, "kernel", None)
 
     def view(self, *, quiet: bool, on_stop: Callable[[], None]) -> View:

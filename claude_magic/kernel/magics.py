@@ -61,6 +61,7 @@ class ClaudeMagics(Settings, Magics):
         %claude_session resume X       make X current: an ID, a unique prefix of one, or a name
         %claude_session name TITLE     give the current session a name
         %claude_session delete X       delete a session for good
+        %claude_session trust          load the settings of this directory: its hooks, rules and servers
         """
         self.sessions.run(line)
 

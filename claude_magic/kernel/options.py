@@ -45,6 +45,7 @@ class Options:
     max_turns: int | None = None
     mode: str | None = None
     allow: tuple[str, ...] = ()
+    no_kernel: bool = False
 
     def over(self, configured: TurnOptions) -> TurnOptions:
         """Return what holds for the turn: this cell's choices over the configured ones; rules add up."""
@@ -140,6 +141,7 @@ _OPTIONS = (
     _Option(("--max-turns",), "N", "rounds with tools at most", "--max-turns 5", _count),
     _Option(("--mode",), "MODE", ", ".join(PERMISSION_MODES), "--mode plan", _one_of(PERMISSION_MODES)),
     _Option(("--allow",), "RULE ...", "let a tool run without asking", '--allow Read "Bash(git status:*)"', _filled),
+    _Option(("--no-kernel",), "", "do not let Claude see or use this kernel", "--no-kernel"),
 )
 
 

@@ -12,11 +12,12 @@ from IPython.display import display
 from claude_magic.errors import SessionNotFoundError
 from claude_magic.kernel.frontend import Frontend
 from claude_magic.kernel.state import KernelState
+from claude_magic.paths import shorten_home
 
 if TYPE_CHECKING:
     from claude_magic.render.panel import SessionFacts, SessionPanel, SessionRow
 
-WORDS = ("show", "list", "new", "resume", "name", "delete")
+WORDS = ("show", "list", "new", "resume", "name", "delete", "trust")
 
 COUNTED_ROWS = 20
 """Of that many sessions the turns are counted, which reads their transcripts; the panel shows as many."""
@@ -61,6 +62,8 @@ class SessionMagic:
                 self._name(argument)
             case "delete":
                 print(f"Deleted {self._state.delete(argument).label}.")
+            case "trust":
+                self._trust()
             case _:
                 close = difflib.get_close_matches(word, WORDS, 1)
                 hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(WORDS)}"
@@ -104,6 +107,12 @@ class SessionMagic:
         self._state.store().rename_session(session.session_id, title, session.directory)
         session.name = title
         print(f"Now called {session.label}.")
+
+    def _trust(self) -> None:
+        directory = self._state.directory
+        files = self._state.trust.add(directory)
+        names = ", ".join(shorten_home(str(path)) for path in files)
+        print(f"From the next cell on these are loaded: {names}." if files else "This directory has no settings of its own.")
 
     def _contents(self) -> tuple[SessionFacts | None, list[SessionRow]]:
         from claude_magic.render.panel import SessionFacts, SessionRow

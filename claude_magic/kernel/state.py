@@ -11,16 +11,20 @@ import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from claude_magic.errors import SessionNotFoundError
 from claude_magic.kernel.background import Background, Stream
+from claude_magic.kernel.host import Item, StreamHost
 from claude_magic.kernel.options import Options
 from claude_magic.kernel.settings import Settings
+from claude_magic.kernel.tools import TOOLS
+from claude_magic.kernel.trust import Trust, allow_rules, memories, settings_files
 from claude_magic.kernel.turns import Session, Turn
-from claude_magic.sdk.events import Event
+from claude_magic.paths import shorten_home
+from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.response import SessionAwareResponse
 
 if TYPE_CHECKING:
@@ -30,11 +34,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunningTurn:
-    """A turn on its way; `directory` is where its session lives."""
+    """A turn on its way; `directory` is where its session lives, `remarks` are what the person should know beforehand."""
 
     turn: Turn
     directory: str
-    stream: Stream[Event, SessionAwareResponse]
+    remarks: tuple[str, ...]
+    stream: Stream[Item, SessionAwareResponse]
 
 
 class KernelState:
@@ -48,6 +53,9 @@ class KernelState:
         self.current: Session | None = None
         self.sessions: dict[str, Session] = {}
         self.turns: list[Turn] = []
+        self.turn_running = False
+        self.trust = Trust()
+        self._told_of: dict[str, str] = {}
         self._warm_up = warm_up
         self._numbers = itertools.count(1)
         self._background = Background()
@@ -74,13 +82,22 @@ class KernelState:
         timeout = options.timeout if options.timeout is not None else self.settings.timeout
         choices = options.over(self.settings.turn_options())
         client = self._client.result()
+        trusted = self.trust.covers(directory)
 
-        async def work(put: Callable[[Event], None]) -> SessionAwareResponse:
+        async def work(put: Callable[[Item], None]) -> SessionAwareResponse:
             return await client.run_turn(
-                prompt, put, session_id=turn.session_id, options=choices, directory=directory, timeout=timeout
+                prompt,
+                host=StreamHost(put),
+                session_id=turn.session_id,
+                options=with_settings(choices, directory) if trusted else with_memories(choices, directory),
+                directory=directory,
+                trusted=trusted,
+                use_tools=not options.no_kernel,
+                timeout=timeout,
             )
 
-        return RunningTurn(turn, directory, self._background.stream(work))
+        remarks = self._remarks(choices, directory, trusted=trusted)
+        return RunningTurn(turn, directory, remarks, self._background.stream(work))
 
     def end(self, running: RunningTurn, response: SessionAwareResponse) -> None:
         """Note what a turn came to; the session that it reached is the current one from here on."""
@@ -159,8 +176,8 @@ class KernelState:
         # The SDK takes a second to import: on this thread, while the person still types.
         from claude_magic.sdk.client import ClaudeClient
 
-        client = ClaudeClient(self.settings.client_config())
-        client.prepare(os.getcwd(), self.settings.turn_options())
+        client = ClaudeClient(self.settings.client_config(), tools=TOOLS, asks=True)
+        self._prepare(client, os.getcwd())
         # One step of the loop lets the CLI start, which takes longer than the imports that the first cell needs.
         asyncio.get_running_loop().call_soon(self._warm_up)
         return client
@@ -175,9 +192,35 @@ class KernelState:
         self._client = self._background.start(renew)
 
     def _prepare_again(self, change: object) -> None:
-        client, directory, options = self._client.result(), os.getcwd(), self.settings.turn_options()
+        client, directory = self._client.result(), os.getcwd()
 
         async def prepare() -> None:
-            client.prepare(directory, options)
+            self._prepare(client, directory)
 
         self._background.start(prepare)
+
+    def _prepare(self, client: ClaudeClient, directory: str) -> None:
+        trusted, options = self.trust.covers(directory), self.settings.turn_options()
+        chosen = with_settings(options, directory) if trusted else with_memories(options, directory)
+        client.prepare(directory, chosen, trusted=trusted)
+
+    def _remarks(self, choices: TurnOptions, directory: str, *, trusted: bool) -> tuple[str, ...]:
+        remarks = []
+        if choices.permission_mode == "bypassPermissions":
+            remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
+        if not trusted and self.trust.changed(directory, self._told_of):
+            names = ", ".join(dict.fromkeys(shorten_home(str(path)) for path in settings_files(directory)))
+            remarks.append(f"Not loaded, as they can run programs and allow tools: {names}. %claude_session trust loads them.")
+        return tuple(remarks)
+
+
+def with_memories(options: TurnOptions, directory: str) -> TurnOptions:
+    """Return the options with the directory's `CLAUDE.md` texts, which the CLI drops together with its settings."""
+    texts = [text for text in (memories(directory), options.system) if text]
+    return replace(options, system="\n\n".join(texts) or None)
+
+
+def with_settings(options: TurnOptions, directory: str) -> TurnOptions:
+    """Return the options with the rules of a trusted directory."""
+    rules = (*(options.allowed_tools or ()), *allow_rules(directory))
+    return replace(options, allowed_tools=rules or None)

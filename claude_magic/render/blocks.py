@@ -96,12 +96,13 @@ def tool_outcome(call: ToolCall, *, ended: bool = False) -> str:
     """Say how a call went; one without a result was stopped if the turn has `ended`, else it is running."""
     if not call.complete:
         return "stopped" if ended else "running…"
+    permission = one_line(call.permission)
     if call.denied:
-        return "✗ denied"
-    parts = ["✗ failed" if call.is_error else "✓"]
+        return f"✗ {permission or 'denied'}"
+    words = [word for word in ("failed" if call.is_error else "", permission) if word]
     if call.duration_s is not None:
-        parts.append(duration(call.duration_s))
-    return (" · " if call.is_error else " ").join(parts)
+        words.append(duration(call.duration_s))
+    return f"{'✗' if call.is_error else '✓'} {' · '.join(words)}".rstrip()
 
 
 def thinking_title(block: Thinking, *, ended: bool = False) -> str:

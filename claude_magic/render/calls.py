@@ -29,7 +29,7 @@ def call_html(call: ToolCall, *, ended: bool = False) -> str:
     argument = f" <code>{html.escape(tool_argument(call))}</code>" if tool_argument(call) else ""
     outcome = outcome_html(tool_outcome(call, ended=ended))
     nested = " claude-nested" if call.parent_id else ""
-    inside = _input_html(call) + _result_html(call)
+    inside = input_html(call) + _result_html(call)
     return (
         f'<details class="claude-tool{nested}"><summary><b>{escape(tool_name(call))}</b>{argument} {outcome}</summary>'
         f'<div class="claude-inside">{inside}</div></details>\n'
@@ -43,16 +43,17 @@ def outcome_html(outcome: str) -> str:
     return f'<span class="claude-outcome">{words}</span>'
 
 
-def _input_html(call: ToolCall) -> str:
+def input_html(call: ToolCall, limit: int = SHOWN_LENGTH) -> str:
+    """Render what a tool was called with; texts of more than `limit` characters are cut in the middle."""
     language, code, shown = _source(call)
     rest = {key: value for key, value in call.input.items() if key not in shown}
-    pieces = [code_html(clip(reveal(code), SHOWN_LENGTH), language)] if shown else []
+    pieces = [code_html(clip(reveal(code), limit), language)] if shown else []
     if rest and shown and all(_is_short(value) for value in rest.values()):
         words = " · ".join(f"{key}: {value}" for key, value in rest.items())
         pieces.insert(0, f'<p class="claude-rest">{escape(reveal(words))}</p>\n')
     elif rest:
         text = json.dumps(rest, indent=2, ensure_ascii=False, default=str)
-        pieces.append(code_html(clip(reveal(text), SHOWN_LENGTH), "json"))
+        pieces.append(code_html(clip(reveal(text), limit), "json"))
     return "".join(pieces)
 
 

@@ -22,7 +22,7 @@ from claude_magic.paths import shorten_home
 from claude_magic.render.blocks import dollars, one_line
 from claude_magic.render.prose import escape
 from claude_magic.render.style import STYLE
-from claude_magic.render.widget import close_tree, style_html, view_bundle
+from claude_magic.render.tree import close_tree, style_html, view_bundle
 
 ROWS_SHOWN: Final = 20
 

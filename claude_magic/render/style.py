@@ -113,6 +113,10 @@ _LAYOUT: Final = """
 .claude-magic .claude-text + :is(.claude-thinking, .claude-tool, .claude-remark) { padding-top: 2px; }
 .claude-magic .claude-nested { margin-left: 21px; }
 .claude-magic .claude-failure b { margin-right: 6px; }
+.claude-magic .claude-ask { margin: 4px 0 8px; padding: 10px 14px; border: 1px solid var(--claude-warn); border-radius: 6px; }
+.claude-magic .claude-ask .claude-title { margin: 0 0 6px; font-weight: 600; }
+.claude-magic.claude-magic .claude-ask pre { max-height: 20em; overflow: auto; white-space: pre-wrap; }
+.claude-magic .claude-ask .claude-where { margin: 0 0 8px; color: var(--claude-muted); }
 .claude-magic summary {
   display: flex; align-items: baseline; gap: 9px; margin: 0; cursor: pointer; list-style: none;
 }

@@ -6,7 +6,7 @@ title or write to the clipboard.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -27,6 +27,7 @@ from claude_magic.render.blocks import (
 )
 from claude_magic.render.markdown import failure_line
 from claude_magic.render.prose import finished_length, parser
+from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
 __all__ = ["TerminalView", "strip_controls"]
@@ -66,6 +67,14 @@ class TerminalView:
         if failure and (label := failure_line(response, failure)):
             self._console.print(Line(label, style="yellow"))
         self._console.print(Line("  ".join(footer(response, turn)), style=_MUTED))
+
+    def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
+        """Have no buttons; make room for the question that is asked in lines."""
+        self.close()
+        return False
+
+    def asked(self, request: PermissionRequest) -> None:
+        """Have nothing to take away."""
 
     def close(self) -> None:
         """Stop drawing and leave the cursor below what was printed; calling it again does nothing."""

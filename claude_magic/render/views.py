@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from IPython.display import display
 
 from claude_magic.errors import ClaudeError
 from claude_magic.render.markdown import mimebundle
+from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse
 
 
@@ -19,6 +21,12 @@ class View(Protocol):
 
     def settle(self, response: SessionAwareResponse, *, turn: int | None, failure: ClaudeError | None) -> None:
         """Leave the output that stays."""
+
+    def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
+        """Show a permission request with buttons; return False where there are none."""
+
+    def asked(self, request: PermissionRequest) -> None:
+        """Take a permission request away again."""
 
     def close(self) -> None:
         """Leave nothing behind that is alive; callable more than once, also without `settle`."""
@@ -32,6 +40,13 @@ class QuietView:
 
     def settle(self, response: SessionAwareResponse, *, turn: int | None, failure: ClaudeError | None) -> None:
         """Leave nothing."""
+
+    def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
+        """Have no buttons."""
+        return False
+
+    def asked(self, request: PermissionRequest) -> None:
+        """Have nothing to take away."""
 
     def close(self) -> None:
         """Have nothing to close."""

@@ -7,38 +7,23 @@ Owns what is in the cell between the first event and the settled output, and clo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from IPython.display import DisplayHandle
 from ipywidgets import HTML, Button, HBox, HTMLMath, Layout, VBox, Widget
 
 from claude_magic.errors import ClaudeError
-from claude_magic.render import growing
+from claude_magic.render import approval, growing
+from claude_magic.render.approval import ApprovalCard
 from claude_magic.render.blocks import shown_blocks, status_line
 from claude_magic.render.growing import PIECE_LENGTH, GrowingText
 from claude_magic.render.markdown import block_html, line_html, mimebundle
-from claude_magic.render.style import STYLE
+from claude_magic.render.tree import close_tree, style_html, view_bundle
 from claude_magic.render.views import metadata
+from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
 PAGE_SIZE: Final = 16
-
-WIDGET_STYLE: Final = """
-.claude-magic.widget-box, .claude-magic .widget-box { overflow: visible; }
-.claude-magic .widget-hbox { gap: 8px; }
-.claude-magic :is(.widget-html, .widget-htmlmath) {
-  display: block; margin: 0; color: inherit; font-size: inherit; line-height: inherit;
-}
-.claude-magic :is(.widget-html-content, .widget-htmlmath-content) { display: flow-root; line-height: inherit; }
-.claude-magic .widget-html.claude-hidden { display: none; }
-.claude-magic .jupyter-button {
-  flex: none; width: auto; min-width: 64px; height: 24px; margin: 0; padding: 0 12px;
-  border: 1px solid var(--claude-line); border-radius: 4px; background: transparent;
-  color: var(--claude-text); font-size: .93em; line-height: 22px; box-shadow: none;
-}
-.claude-magic .jupyter-button:hover:enabled { background: var(--claude-shade); box-shadow: none; }
-.claude-magic .jupyter-button:focus-visible { outline: 2px solid var(--claude-accent); outline-offset: 1px; }
-""".strip()
 
 _LIVE_STYLE: Final = """
 .claude-magic .claude-slot > * { flex: none; margin: 0 0 8px; }
@@ -62,6 +47,7 @@ class LiveView:
         self._on_stop = on_stop
         self._closed = self._stopping = False
         self._painters: list[_Line | _Writing] = []
+        self._cards: dict[str, ApprovalCard] = {}
         layout = Layout()
         self.slot = VBox(layout=layout)
         self.slot.add_class("claude-slot")
@@ -71,7 +57,7 @@ class LiveView:
         self._column = _Column(layout, {HTML: self._activity.style})
         self._stop = Button(description="Stop", tooltip="Stop this turn; what has arrived is kept", layout=layout)
         self._stop.on_click(self._stop_clicked)
-        style = HTML(style_html(growing.STYLE, _LIVE_STYLE), layout=layout, style=self._activity.style)
+        style = HTML(style_html(growing.STYLE, approval.STYLE, _LIVE_STYLE), layout=layout, style=self._activity.style)
         style.add_class("claude-hidden")
         status = HBox([self._activity, self._figures, self._stop], layout=layout)
         status.add_class("claude-status-row")
@@ -103,6 +89,18 @@ class LiveView:
         self._handle.update(bundle, raw=True, metadata=metadata(response, turn))
         self.close()
 
+    def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
+        """Show a permission request between reply and status line."""
+        self._cards[request.call_id] = card = ApprovalCard(request, on_answer)
+        self.slot.children = (*self.slot.children, card.box)
+        return True
+
+    def asked(self, request: PermissionRequest) -> None:
+        """Take a permission request away again."""
+        card = self._cards.pop(request.call_id)
+        self.slot.children = tuple(child for child in self.slot.children if child is not card.box)
+        card.close()
+
     def close(self) -> None:
         """Close every widget of the view; a second call changes nothing."""
         if not self._closed:
@@ -126,6 +124,8 @@ class LiveView:
 
     def _show_status(self, response: SessionAwareResponse, elapsed_s: float) -> None:
         activity, *figures = status_line(response, elapsed_s)
+        if self.slot.children:
+            activity = "waiting for you"
         kind = "claude-status claude-activity" + (" claude-retrying" if response.retrying else "")
         # The seconds tick outside of the live region: a screen reader is told what is going on, not the time.
         self._activity.value = f'<div role="status" aria-live="polite">{line_html([activity], kind)}</div>'
@@ -221,29 +221,6 @@ class _Writing:
         self._tail = widgets[-1]
         if is_last and self._next is None and len(growth.tail) > PIECE_LENGTH // 2 and not self.block.complete:
             self._next = self._column.push(HTMLMath)
-
-
-def style_html(*rules: str) -> str:
-    """Give the style sheet of everything that is made of widgets, with more rules after it."""
-    return "\n".join(("<style>", STYLE, WIDGET_STYLE, *rules, "</style>"))
-
-
-def view_bundle(widget: Widget) -> dict[str, Any]:
-    """Give what displays a widget, for a MIME bundle."""
-    return {"application/vnd.jupyter.widget-view+json": {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
-
-
-def close_tree(*roots: Widget, keep: Sequence[Widget] = ()) -> None:
-    """Close widgets with all their children, layouts and styles, except those to `keep`."""
-    waiting = list(roots)
-    while waiting:
-        widget = waiting.pop()
-        parts = (getattr(widget, name, None) for name in ("layout", "style"))
-        waiting += (
-            *getattr(widget, "children", ()),
-            *(part for part in parts if isinstance(part, Widget) and part not in keep),
-        )
-        widget.close()
 
 
 def _shared(painters: Sequence[_Line | _Writing], blocks: Sequence[Block]) -> int:

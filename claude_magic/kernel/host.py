@@ -1,0 +1,67 @@
+"""From the background thread to the cell: questions and errands travel with the events, each with its answer's future."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from claude_magic.sdk.events import Event
+from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A permission request that waits for the person. The future is cancelled when the turn ends first."""
+
+    request: PermissionRequest
+    answer: Future[PermissionAnswer] = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A tool call that waits to be done on the main thread."""
+
+    tool: str
+    arguments: dict[str, Any]
+    result: Future[ToolResult] = field(default_factory=Future)
+
+
+Item = Event | Question | Errand
+
+
+class StreamHost:
+    """The host of a turn in a cell.
+
+    :param put: puts an item into the cell's stream.
+    """
+
+    def __init__(self, put: Callable[[Item], None]) -> None:
+        self._put = put
+
+    def emit(self, event: Event) -> None:
+        """Send an event to the cell."""
+        self._put(event)
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        """Send a question to the cell and wait for the answer."""
+        question = Question(request)
+        self._put(question)
+        return await asyncio.wrap_future(question.answer)
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        """Send an errand to the cell and wait until it is done."""
+        errand = Errand(tool, arguments)
+        self._put(errand)
+        return await asyncio.wrap_future(errand.result)
+
+
+def deliver(future: Future[T], result: T) -> None:
+    """Give the background what it waits for, unless the turn has ended in the meantime."""
+    with contextlib.suppress(InvalidStateError):
+        future.set_result(result)
