@@ -79,7 +79,71 @@ SESSIONS = {
     "And goodbye.": "<<say Vale!>>",
 }
 
-LESSONS: dict[str, dict[str, str]] = {"quickstart.ipynb": QUICKSTART, "sessions.ipynb": SESSIONS}
+
+def _kernel(tool: str, **arguments: str) -> str:
+    return f"<<tool mcp__kernel__{tool} {json.dumps(arguments)}>>"
+
+
+_CLEAN = """\
+days["city"] = days["city"].str.strip().str.title()
+days["celsius"] = pd.to_numeric(days["celsius"], errors="coerce")
+days["day"] = pd.to_datetime(days["day"])
+days = days.drop_duplicates().reset_index(drop=True)
+days.info()
+"""
+
+_PLOT = """\
+import matplotlib.pyplot as plt
+
+for city, rows in days.groupby("city"):
+    plt.plot(rows["day"].dt.day, rows["celsius"], marker="o", label=city)
+plt.xlabel("day of July")
+plt.ylabel("°C")
+plt.legend()
+plt.show()
+"""
+
+_WARMEST = """\
+# The warmest day of each city
+days.loc[days.groupby("city")["celsius"].idxmax()]
+"""
+
+_NOTES = """\
+# What was done to `days`
+
+- city names: spaces removed, capitals made alike
+- `celsius`: numbers; `n/a` became missing
+- `day`: dates
+- one row that was there twice: kept once
+"""
+
+DATA = {
+    "Which variables are there, and what is wrong with `days`?": _kernel("list_variables")
+    + _kernel("inspect_variable", name="days")
+    + """<<say `days` holds eight measurements, and four things in it will get in your way:
+
+1. `city` is written in several ways: `Bern`, `bern`, ` Basel`.
+2. `celsius` is text, and one value is `n/a`.
+3. `day` is text, too.
+4. The last row is there twice.>>""",
+    "Correct these four things in `days`.": _kernel("run_code", code=_CLEAN)
+    + "<<say `days` has seven rows now; `celsius` holds numbers, one of them missing, and `day` dates.>>",
+    "Plot the temperature of both cities. What do you see?": _kernel("run_code", code=_PLOT)
+    + "<<say It gets warmer until 3 July, and Basel is the warmer city. Bern's line has a gap on 2 July: the missing value.>>",
+    "Propose a cell that finds the warmest day of each city.": _kernel("add_cell", source=_WARMEST)
+    + "<<say The cell below finds it with `idxmax`, which leaves missing values out. Run it if you like it.>>",
+    "Write notes.md: what was done to the data.": _write("notes.md", _NOTES) + "<<say `notes.md` lists the four corrections.>>",
+    "Save `days` with a shell command.": (
+        '<<tool Bash {"command": "python save_days.py", "description": "Save the table"}>>'
+        '<<say I was not allowed to run that. `days.to_csv("days.csv")` in a cell of yours does it without me.>>'
+    ),
+}
+
+LESSONS: dict[str, dict[str, str]] = {
+    "quickstart.ipynb": QUICKSTART,
+    "sessions.ipynb": SESSIONS,
+    "working-with-your-data.ipynb": DATA,
+}
 
 
 def answer(prompt: str) -> str | None:

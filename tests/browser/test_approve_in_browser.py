@@ -1,0 +1,118 @@
+"""A permission request as a person meets it: in the cell, in Chromium, with the mouse, with the keyboard, in both themes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, expect
+from rig.lab import Lab, LabNotebook
+
+pytestmark = pytest.mark.slow
+
+READABLE = 4.5
+"""The contrast that WCAG asks of text."""
+
+# Colours are painted to be read back: a computed one may be a `color-mix`, and a background see-through.
+CONTRAST = r"""element => {
+  const context = new OffscreenCanvas(1, 1).getContext("2d");
+  const paint = color => { context.fillStyle = color; context.fillRect(0, 0, 1, 1); };
+  const luminance = () => {
+    const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3).map(x => x / 255)
+      .map(x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const parents = [];
+  for (let parent = element; parent; parent = parent.parentElement) parents.unshift(parent);
+  parents.forEach(parent => paint(getComputedStyle(parent).backgroundColor));
+  const behind = luminance();
+  paint(getComputedStyle(element).color);
+  const [dark, bright] = [behind, luminance()].sort((a, b) => a - b);
+  return (bright + 0.05) / (dark + 0.05);
+}"""
+
+
+def writes(name: str, content: str) -> str:
+    """Return a cell in which Claude writes a file."""
+    return f"%%claude\n<<tool Write {json.dumps({'file_path': name, 'content': content})}>><<say Done with {name}.>>"
+
+
+@pytest.fixture(scope="module")
+def opened(lab: Lab) -> Iterator[LabNotebook]:
+    """A notebook whose second cell asks to write `note.py` each time it runs."""
+    lab.write("approve.ipynb", [("code", "%load_ext claude_magic"), ("code", writes("note.py", "answer = 42\n"))])
+    with lab.open("approve.ipynb") as notebook:
+        notebook.run_cell(0)
+        yield notebook
+
+
+@pytest.fixture
+def notebook(lab: Lab, opened: LabNotebook) -> LabNotebook:
+    """The notebook while its second cell runs, and no `note.py` yet."""
+    (lab.root / "note.py").unlink(missing_ok=True)
+    opened.run_cell(1, wait=False)
+    return opened
+
+
+def card_in(notebook: LabNotebook) -> Locator:
+    card = notebook.cell(1).locator(".claude-ask")
+    card.wait_for()
+    return card
+
+
+def assert_settled(notebook: LabNotebook, outcome: str) -> None:
+    """Assert that the card is gone and the settled output, on the page and on disk, says what was answered."""
+    notebook.wait_idle()
+    output_area = notebook.cell(1).locator(".jp-OutputArea")
+    expect(output_area.locator(".claude-ask, button")).to_have_count(0)
+    expect(output_area.locator(".claude-tool summary")).to_contain_text(outcome)
+    (output,) = notebook.save().cells[1].outputs
+    for form in ("text/html", "text/markdown", "text/plain"):
+        assert outcome in output.data[form]
+
+
+def test_allowed_with_the_mouse(notebook: LabNotebook, lab: Lab) -> None:
+    """A click on Allow once lets Claude write the file that the card showed in full, and the cell keeps the answer."""
+    card = card_in(notebook)
+    expect(card).to_contain_text("Claude asks to write a file")
+    expect(card).to_contain_text("note.py")
+    expect(card.locator("pre")).to_have_text("answer = 42\n")
+    expect(notebook.cell(1).get_by_role("status")).to_have_text("waiting for you")
+    assert not (lab.root / "note.py").exists()
+    card.get_by_role("button", name="Allow once").click()
+    assert_settled(notebook, "allowed once")
+    assert (lab.root / "note.py").read_text() == "answer = 42\n"
+
+
+@pytest.mark.parametrize("key", ["Space", "Enter"])
+def test_allowed_with_the_keyboard(notebook: LabNotebook, lab: Lab, key: str) -> None:
+    """A key on the focused button does what a click does."""
+    card_in(notebook).get_by_role("button", name="Allow once").focus()
+    notebook.page.keyboard.press(key)
+    assert_settled(notebook, "allowed once")
+    assert (lab.root / "note.py").read_text() == "answer = 42\n"
+
+
+def test_denied_with_a_word_by_keyboard(notebook: LabNotebook, lab: Lab) -> None:
+    """Words typed into the card reach Claude with the no, and the file is not written."""
+    card = card_in(notebook)
+    card.get_by_role("textbox").focus()
+    notebook.page.keyboard.type("call it notes.py")
+    notebook.page.keyboard.press("Tab")
+    expect(card.get_by_role("button", name="Deny and tell")).to_be_focused()
+    notebook.page.keyboard.press("Space")
+    assert_settled(notebook, "denied: call it notes.py")
+    assert not (lab.root / "note.py").exists()
+
+
+def test_readable_in_both_themes(notebook: LabNotebook) -> None:
+    """The card with all of its words can be seen and read in the light and in the dark theme."""
+    card = card_in(notebook)
+    for theme in ("light", "dark"):
+        notebook.theme(theme)
+        for words in [*card.locator("p, pre code").all(), *card.get_by_role("button").all()]:
+            expect(words).to_be_in_viewport()
+            assert words.evaluate(CONTRAST) >= READABLE, f"{words.inner_text()!r} in the {theme} theme"
+    card.get_by_role("button", name="Deny", exact=True).click()
+    assert_settled(notebook, "denied")

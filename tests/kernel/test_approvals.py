@@ -1,0 +1,553 @@
+"""Approvals: what Claude asks for stands in the running cell, and the person's answer decides."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cells import SETTLED, answered, ask, clis, ended, failure, on_page, replied_at, session_of, start
+from messages_api import Directive, MessagesAPI
+from rig import CellResult, RunningCell
+from rig.kernel import Kernel
+
+SOON_S = 1.0
+
+
+class ParallelAPI(MessagesAPI):
+    """Take `<<tool both [[NAME, INPUT], ...]>>` for several tools in one message; they are asked for at once."""
+
+    def stream(self, directives: list[Directive], body: dict[str, Any], number: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        return super().stream([single for directive in directives for single in alone(directive)], body, number)
+
+
+def alone(directive: Directive) -> list[Directive]:
+    if directive.verb != "tool" or not directive.argument.startswith("both "):
+        return [directive]
+    calls = json.loads(directive.argument.removeprefix("both "))
+    return [Directive("tool", f"{name} {json.dumps(arguments)}") for name, arguments in calls]
+
+
+@pytest.fixture(scope="module")
+def module_api() -> Iterator[MessagesAPI]:
+    with ParallelAPI() as api:
+        yield api
+
+
+@pytest.fixture
+def unchanged(notebook_dir: Path, home: Path) -> Callable[[], bool]:
+    """Say whether no settings file was written since the test began."""
+
+    def settings() -> dict[Path, bytes]:
+        own = [*(home / ".claude").glob("settings*"), home / ".claude.json"]
+        below = [path for name in (".claude", ".mcp.json") for path in notebook_dir.rglob(name)]
+        inside = [file for path in below if path.is_dir() for file in path.rglob("*")]
+        return {path: path.read_bytes() for path in (*own, *below, *inside) if path.is_file()}
+
+    before = settings()
+    return lambda: settings() == before
+
+
+def tool(name: str, /, **arguments: Any) -> str:
+    return f"<<tool {name} {json.dumps(arguments)}>>"
+
+
+def bash(command: str) -> str:
+    return tool("Bash", command=command)
+
+
+def labels(kernel: Kernel) -> list[str]:
+    """Return what the open buttons say, without Stop."""
+    texts = [state["description"] for state in kernel.widgets_named("ButtonModel").values()]
+    return [text for text in texts if text != "Stop"]
+
+
+def cards(kernel: Kernel) -> list[str]:
+    """Return what one reads on the open cards, oldest first."""
+    values = [str(state["value"]) for state in kernel.widgets_named("HTMLModel").values()]
+    return [html.unescape(re.sub(r"<[^>]*>", "", value)) for value in values if 'role="alertdialog"' in value]
+
+
+def asks(cell: RunningCell, count: int = 1) -> str:
+    """Wait until the cell asks; return what the newest card says."""
+    cell.wait_for(lambda _: complete_cards(cell.kernel) >= count, 20)
+    return cards(cell.kernel)[-1]
+
+
+def complete_cards(kernel: Kernel) -> int:
+    """Count the cards that have all their parts: their box opens last."""
+    boxes = kernel.widgets_named("VBoxModel").values()
+    return sum("claude-ask" in state["_dom_classes"] for state in boxes)
+
+
+def click(cell: RunningCell, label: str) -> None:
+    """Answer the newest card, and wait until it is gone."""
+    asks(cell)
+    button = cell.kernel.button(label)
+    cell.kernel.click(button)
+    cell.wait_for(lambda _: button not in cell.kernel.widgets, 10)
+
+
+def tell(cell: RunningCell, words: str) -> None:
+    """Deny with a word."""
+    asks(cell)
+    (text,) = cell.kernel.widgets_named("TextModel")
+    cell.kernel.set_widget(text, value=words)
+    click(cell, "Deny and tell")
+
+
+def clicked(kernel: Kernel, prompt: str, label: str, options: str = "") -> CellResult:
+    """Run a cell that asks once, answer by a button, and see it succeed."""
+    cell = start(kernel, prompt, options)
+    click(cell, label)
+    result = cell.wait()
+    assert result.ok, result.outputs
+    return result
+
+
+def unasked(kernel: Kernel, prompt: str, options: str = "") -> CellResult:
+    """Run a cell to its end: it must not ask."""
+    cell = start(kernel, prompt, options)
+    kernel.wait_for(lambda: cell.result.done or complete_cards(kernel) > 0, 20)
+    if asked := labels(kernel):
+        kernel.interrupt()
+        cell.wait()
+        pytest.fail(f"it asked: {asked}")
+    assert cell.result.ok, cell.result.outputs
+    return cell.result
+
+
+def returned(api: MessagesAPI) -> list[str]:
+    """Return the text of each tool result in the newest request, oldest first."""
+    contents = [message["content"] for message in api.requests[-1]["messages"] if message["role"] == "user"]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
+    return [
+        block["content"] if isinstance(block["content"], str) else "".join(part.get("text", "") for part in block["content"])
+        for block in blocks
+        if block["type"] == "tool_result"
+    ]
+
+
+def in_all_forms(result: CellResult, *texts: str) -> None:
+    """Assert that the settled output holds the texts in every form."""
+    for form in SETTLED:
+        shown = re.sub(r"<[^>]*>", "", result.bundle[form]) if form == "text/html" else result.bundle[form]
+        shown = shown if form == "text/plain" else html.unescape(shown)
+        for text in texts:
+            assert text in shown.replace("\\", ""), f"{form}: {result.bundle[form][-500:]}"
+
+
+def passed(kernel: Kernel, seconds: int) -> Callable[[CellResult], bool]:
+    """Say whether the status line counts this many seconds."""
+    return lambda _: re.search(rf"\b{seconds} s\b", re.sub(r"<[^>]*>", " ", on_page(kernel))) is not None
+
+
+# What is asked
+
+
+def test_card_of_a_command(loaded_kernel: Kernel, notebook_dir: Path) -> None:
+    """The card says which tool, the exact command and the directory; four answers, with the rule that would be added."""
+    cell = start(loaded_kernel, bash("touch 'with  two spaces' '<b>&amp;'"))
+    card = asks(cell)
+    assert "Claude asks to run a command" in card
+    assert "touch 'with  two spaces' '<b>&amp;'" in card
+    assert str(notebook_dir) in card
+    *others, session = labels(loaded_kernel)  # in the order of their opening
+    assert others == ["Allow once", "Deny", "Deny and tell"]
+    assert session.startswith("Allow for this session: Bash(touch")
+    click(cell, "Deny")
+    assert cell.wait().ok
+
+
+def test_card_of_a_file(loaded_kernel: Kernel, notebook_dir: Path) -> None:
+    """The card of a write holds the path and the whole content; that of an edit holds the diff."""
+    path = notebook_dir / "written.py"
+    cell = start(
+        loaded_kernel,
+        tool("Write", file_path=str(path), content="value = 1\nother = 2\n")
+        + tool("Edit", file_path=str(path), old_string="value = 1", new_string="value = 3"),
+    )
+    card = asks(cell)
+    assert "Claude asks to write a file" in card
+    assert str(path) in card
+    assert "value = 1\nother = 2" in card
+    assert not path.exists()
+    click(cell, "Allow once")
+    card = asks(cell)
+    assert "Claude asks to change a file" in card
+    assert "-value = 1\n+value = 3" in card
+    click(cell, "Allow once")
+    assert cell.wait().ok
+    assert path.read_text() == "value = 3\nother = 2\n"
+
+
+def test_card_of_code(loaded_kernel: Kernel) -> None:
+    """The card of `run_code` holds the code as it would run."""
+    cell = start(loaded_kernel, tool("mcp__kernel__run_code", code="x = 1\nfor n in range(3):\n    print(n < 2)"))
+    card = asks(cell)
+    assert "Claude asks to run code in this kernel" in card
+    assert "x = 1\nfor n in range(3):\n    print(n < 2)" in card
+    assert "Allow for this session: mcp__kernel__run_code" in labels(loaded_kernel)
+    click(cell, "Deny")
+    assert cell.wait().ok
+
+
+def test_never_cut(loaded_kernel: Kernel) -> None:
+    """A command of 50 KB is on the card to its last character."""
+    lines = [f"touch {'x' * 80}{number}" for number in range(550)]
+    cell = start(loaded_kernel, bash("\n".join(lines)))
+    card = asks(cell)
+    for line in lines:
+        assert f"{line}\n" in f"{card}\n"
+    assert "left out" not in card
+    click(cell, "Deny")
+    assert cell.wait().ok
+
+
+HOSTILE = {
+    "ANSI": ("touch a\x1b[2K\x1b[1Atouch b", "\x1b"),
+    "bidi": ("touch \u202etxt.a\u202c", "\u202e"),
+    "isolate": ("touch \u2066a\u2069", "\u2066"),
+    "HTML": ("touch '<img src=x onerror=alert(1)>'", "\x00"),
+}
+
+
+HIDING = {
+    "OSC": "touch shown #\x1b]\ntouch hidden\n\x07",
+    "open OSC": "touch shown #\x1b]0;\ntouch hidden\n",
+    "DCS": "touch shown #\x1bP\ntouch hidden\n\x1b\\",
+    "C1": "touch shown #\x9d\ntouch hidden\n",
+}
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+@pytest.mark.parametrize("code", HIDING.values(), ids=HIDING)
+def test_nothing_hides(loaded_kernel: Kernel, code: str, kind: str) -> None:
+    """What would run is on the card, and in the lines, also where a terminal would swallow it as part of a sequence."""
+    prompt = tool("mcp__kernel__run_code", code=code.replace("touch ", "!touch "))
+    if kind == "sync":
+        result = start(loaded_kernel, prompt, kind=kind, answer="n").wait()
+        assert "touch hidden" in result.stdout
+        return
+    cell = start(loaded_kernel, prompt)
+    card = asks(cell)
+    click(cell, "Deny")
+    assert cell.wait().ok
+    assert "touch hidden" in card
+
+
+# Answers
+
+
+def test_allow_once(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
+    """Allowed once, the command runs, once: the same again is asked again; what was answered stays."""
+    result = clicked(loaded_kernel, bash("touch once") + "<<say done>>", "Allow once")
+    assert (notebook_dir / "once").exists()
+    in_all_forms(result, "touch once", "allowed once", "done")
+    cell = start(loaded_kernel, bash("touch once"))
+    click(cell, "Deny")
+    assert cell.wait().ok
+    assert unchanged()
+
+
+def test_allow_for_the_session(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
+    """Allowed for the session, the same is not asked again, also after the CLI died; anything else, and another session, is."""
+    result = clicked(loaded_kernel, bash("touch often"), "Allow for this session")
+    in_all_forms(result, "touch often", "allowed for this session: Bash(touch")
+    (notebook_dir / "often").unlink()
+    unasked(loaded_kernel, bash("touch often"))
+    assert (notebook_dir / "often").exists()
+    clicked(loaded_kernel, bash("mkdir other"), "Deny")
+    processes = clis(loaded_kernel)
+    for process in processes:
+        process.kill()
+    assert ended(processes, 5)
+    (notebook_dir / "often").unlink()
+    assert session_of(unasked(loaded_kernel, bash("touch often"))) == session_of(result)
+    assert (notebook_dir / "often").exists()
+    clicked(loaded_kernel, bash("mkdir other"), "Deny")
+    clicked(loaded_kernel, bash("touch often"), "Deny", "--new")
+    assert unchanged()
+
+
+def test_a_rule_allows_no_more_than_it_says(loaded_kernel: Kernel) -> None:
+    """A command written like a list of rules is allowed as that command alone, also by the process that comes next."""
+    clicked(loaded_kernel, bash('touch "), Bash(mkdir:*), Read("'), "Allow for this session")
+    processes = clis(loaded_kernel)
+    for process in processes:
+        process.kill()
+    assert ended(processes, 5)
+    result = ask(loaded_kernel, bash("mkdir injected"), allow_stdin=False)
+    assert "denied" in result.text.lower()
+    assert not (loaded_kernel.notebook_dir / "injected").exists()
+
+
+def test_deny(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+    """Denied, nothing runs, Claude is told so and goes on; the cell succeeds."""
+    result = clicked(loaded_kernel, bash("touch denied") + "<<say Then not.>>", "Deny")
+    assert not (notebook_dir / "denied").exists()
+    assert "The person said no." in returned(api)[-1]
+    in_all_forms(result, "touch denied", "denied", "Then not.")
+
+
+def test_deny_with_a_word(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+    """Words given with a denial are what Claude reads as the tool's result, and stay in the output."""
+    cell = start(loaded_kernel, bash("touch denied") + "<<say Then so.>>")
+    tell(cell, "Use pathlib & a <tmp> directory.")
+    result = cell.wait()
+    assert result.ok, result.outputs
+    assert not (notebook_dir / "denied").exists()
+    assert "Use pathlib & a <tmp> directory." in returned(api)[-1]
+    in_all_forms(result, "touch denied", "Use pathlib & a <tmp> directory.", "Then so.")
+
+
+def test_two_at_once(loaded_kernel: Kernel, api: MessagesAPI, tmp_path: Path) -> None:
+    """Of two calls that are asked at once each gets its own answer."""
+    files = [tmp_path / "one.txt", tmp_path / "two.txt"]
+    for file in files:
+        file.write_text(f"content of {file.stem}")
+    calls = json.dumps([["Read", {"file_path": str(file)}] for file in files])
+    cell = start(loaded_kernel, f"<<tool both {calls}>><<say done>>")
+    asks(cell, 2)
+    assert [file.name in card for file, card in zip(files, cards(loaded_kernel), strict=True)] == [True, True]
+    first, second = [id_ for id_, state in loaded_kernel.widgets_named("ButtonModel").items() if state["description"] == "Deny"]
+    allow = loaded_kernel.button("Allow once")  # the newest: of the second card
+    loaded_kernel.click(first)
+    cell.wait_for(lambda _: first not in loaded_kernel.widgets)
+    assert second in loaded_kernel.widgets
+    loaded_kernel.click(allow)
+    result = cell.wait()
+    assert result.ok, result.outputs
+    one, two = returned(api)[-2:]
+    assert "The person said no." in one
+    assert "content of two" in two
+    in_all_forms(result, "denied", "allowed once")
+
+
+# Time and interrupts
+
+
+def test_waiting_is_not_counted(loaded_kernel: Kernel, notebook_dir: Path) -> None:
+    """A person may take longer than `--timeout`; the turn goes on with the time that was left."""
+    answered(loaded_kernel, "warm up")
+    cell = start(loaded_kernel, bash("touch patient") + "<<say done>>", "--timeout 2")
+    asks(cell)
+    cell.wait_for(passed(loaded_kernel, 3))
+    click(cell, "Allow once")
+    assert cell.wait().ok
+    assert (notebook_dir / "patient").exists()
+
+
+def test_timeout_counts_again_after_the_answer(loaded_kernel: Kernel) -> None:
+    """After an answer the timeout holds as before."""
+    answered(loaded_kernel, "warm up")
+    cell = start(loaded_kernel, bash("touch patient") + "<<hang>>", "--timeout 1.5")
+    asks(cell)
+    cell.wait_for(passed(loaded_kernel, 2))
+    click(cell, "Allow once")
+    failure(cell.wait(10), "TurnTimeoutError")
+
+
+@pytest.mark.parametrize("then", ["<<say done>>", "<<hang>>"])
+def test_waiting_for_two_is_not_counted(loaded_kernel: Kernel, tmp_path: Path, then: str) -> None:
+    """While one of two questions is still open the clock stands; it goes on when both are answered."""
+    answered(loaded_kernel, "warm up")
+    calls = json.dumps([["Read", {"file_path": str(tmp_path / name)}] for name in ("a", "b")])
+    cell = start(loaded_kernel, f"<<tool both {calls}>>{then}", "--timeout 1.5")
+    asks(cell, 2)
+    click(cell, "Deny")
+    cell.wait_for(passed(loaded_kernel, 3))
+    click(cell, "Deny")
+    if then == "<<hang>>":
+        try:
+            failure(cell.wait(6), "TurnTimeoutError")
+        except TimeoutError:
+            loaded_kernel.interrupt()
+            cell.wait()
+            raise
+    else:
+        assert cell.wait().ok
+
+
+@pytest.mark.parametrize("way", ["interrupt", "Stop"])
+def test_stopped_while_asking(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path, way: str) -> None:
+    """An interrupt, or Stop, means no: the turn ends within a second, nothing runs, the card goes, the next cell works."""
+    session = session_of(answered(loaded_kernel, "one"))
+    cell = start(loaded_kernel, "<<say Before.>>" + bash("touch stopped"))
+    asks(cell)
+    count = len(api.requests)
+    asked_at = cell.result.messages[-1]["arrived"]
+    if way == "Stop":
+        loaded_kernel.click("Stop")
+    else:
+        loaded_kernel.interrupt()
+    result = cell.wait(20)
+    failure(result, "TurnInterrupted")
+    assert replied_at(result) - asked_at < SOON_S + 0.5
+    assert not (notebook_dir / "stopped").exists()
+    assert dict(loaded_kernel.widgets) == {}
+    assert len(api.requests) == count
+    in_all_forms(result, "Before.", "touch stopped")
+    assert session_of(answered(loaded_kernel, "two")) == session
+    clicked(loaded_kernel, bash("touch allowed"), "Allow once")
+    assert (notebook_dir / "allowed").exists()
+
+
+# By input()
+
+
+@pytest.mark.parametrize(
+    ("reply", "made", "said"),
+    [
+        ("y", True, "allowed once"),
+        ("s", True, "allowed for this session: Bash("),
+        ("n", False, "denied"),
+        ("", False, "denied"),
+        ("Ask me later.", False, "Ask me later."),
+    ],
+)
+def test_by_input(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path, reply: str, made: bool, said: str) -> None:
+    """In a blocking cell the same question comes as lines with an `input()`; a word denies and is told to Claude."""
+    (notebook_dir / "typed").unlink(missing_ok=True)
+    cell = start(loaded_kernel, bash("touch typed") + "<<say done>>", kind="sync", answer=reply)
+    result = cell.wait()
+    assert result.ok, result.outputs
+    assert (notebook_dir / "typed").exists() is made
+    assert "Claude asks to run a command" in result.stdout
+    assert "command: touch typed" in result.stdout
+    assert str(notebook_dir) in result.stdout
+    (prompt,) = result.prompts
+    assert "[y] allow once" in prompt
+    assert "[s] allow for this session: Bash(touch" in prompt
+    assert "[n] deny" in prompt
+    in_all_forms(result, "touch typed", said)
+    if not made:
+        assert (reply if len(reply) > 1 else "The person said no.") in returned(api)[-1]
+    if reply == "s":
+        assert start(loaded_kernel, bash("touch typed"), kind="sync").wait().ok
+
+
+@pytest.mark.parametrize(("kind", "options"), [("sync", ""), ("async", "--quiet")], ids=["blocking", "quiet"])
+def test_interrupted_at_input(loaded_kernel: Kernel, notebook_dir: Path, kind: str, options: str) -> None:
+    """An interrupt at the `input()` denies and stops the turn; the next cell works."""
+    session = session_of(answered(loaded_kernel, "one"))
+    cell = start(loaded_kernel, bash("touch interrupted"), options, kind=kind)
+    cell.wait_for(lambda result: bool(result.prompts), 20)
+    cell.unanswered.clear()
+    asked_at = cell.result.messages[-1]["arrived"]
+    loaded_kernel.interrupt()
+    result = cell.wait(20)
+    assert [error["ename"] for error in result.errors] == ["TurnInterrupted"], result.errors
+    assert replied_at(result) - asked_at < SOON_S + 0.5
+    assert not (notebook_dir / "interrupted").exists()
+    assert session_of(answered(loaded_kernel, "two")) == session
+
+
+def test_quiet(loaded_kernel: Kernel, notebook_dir: Path) -> None:
+    """A `--quiet` cell asks through `input()`, and shows nothing else."""
+    cell = start(loaded_kernel, bash("touch quiet"), "--quiet --output reply", answer="y")
+    result = cell.wait()
+    assert result.ok, result.outputs
+    assert (notebook_dir / "quiet").exists()
+    assert "command: touch quiet" in result.stdout
+    assert not result.displays
+
+
+# Where nobody can answer
+
+
+def test_nobody_there(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+    """Under nbclient it is denied at once; the output says what, and the `--allow` that would permit it, which does."""
+    result = answered(loaded_kernel, bash("touch headless") + "<<say done>>", allow_stdin=False)
+    assert not (notebook_dir / "headless").exists()
+    assert not result.prompts
+    in_all_forms(result, "touch headless", "--allow", "would permit it")
+    assert "Nobody is there" in returned(api)[-1]
+    found = re.search(r"(--allow .*?) would permit it", result.text)
+    assert found, result.text
+    answered(loaded_kernel, bash("touch headless"), found[1], allow_stdin=False)
+    assert (notebook_dir / "headless").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    ['touch "with space"', "touch 'one quote'", "touch a; mkdir -p b"],
+)
+def test_the_rule_can_be_copied(loaded_kernel: Kernel, command: str) -> None:
+    """The `--allow` that is offered, copied as it stands, permits the command, whatever quotes are in it."""
+    result = answered(loaded_kernel, bash(command), allow_stdin=False)
+    found = re.search(r"\. (--allow .*) would permit it", result.text)
+    assert found, result.text
+    again = ask(loaded_kernel, bash(command), found[1], allow_stdin=False)
+    assert again.ok, again.outputs
+    assert "denied" not in again.text.lower(), again.text
+
+
+def test_nobody_there_for_a_write(loaded_kernel: Kernel, notebook_dir: Path) -> None:
+    """For a write the output names what would permit it, too."""
+    write = tool("Write", file_path=str(notebook_dir / "unwritten"), content="text")
+    result = answered(loaded_kernel, write, allow_stdin=False)
+    found = re.search(r"(--(?:allow|mode) [^.]*?) would permit it", result.text)
+    assert found, result.text
+    answered(loaded_kernel, write, found[1], allow_stdin=False)
+    assert (notebook_dir / "unwritten").exists()
+
+
+# Modes
+
+
+def test_plan(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
+    """In plan mode leaving it is asked like anything else, and can be refused with a word."""
+    cell = start(loaded_kernel, tool("ExitPlanMode", plan="1. Touch **planned**.") + "<<say done>>", "--mode plan")
+    assert "ExitPlanMode" in asks(cell)
+    tell(cell, "Not yet.")
+    result = cell.wait()
+    assert result.ok, result.outputs
+    assert unchanged()
+
+
+def test_accept_edits(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
+    """`acceptEdits` writes files of this directory without asking, and still asks for commands."""
+    path = notebook_dir / "accepted.txt"
+    calls = tool("Write", file_path=str(path), content="text") + bash("curl http://127.0.0.1:9")
+    cell = start(loaded_kernel, calls, "--mode acceptEdits")
+    assert "curl" in asks(cell)
+    assert path.exists()
+    click(cell, "Deny")
+    assert cell.wait().ok
+    clicked(loaded_kernel, tool("Write", file_path=str(notebook_dir / "later.txt"), content="text"), "Deny")
+    assert unchanged()
+
+
+def test_dont_ask(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
+    """`dontAsk` denies what would be asked, and shows that it was denied; what `--allow` names runs."""
+    result = unasked(loaded_kernel, bash("touch silent") + "<<say done>>", "--mode dontAsk")
+    assert not (notebook_dir / "silent").exists()
+    in_all_forms(result, "touch silent", "denied")
+    unasked(loaded_kernel, bash("touch silent"), "--mode dontAsk --allow Bash(touch:*)")
+    assert (notebook_dir / "silent").exists()
+    assert unchanged()
+
+
+def test_allow_trait(
+    loaded_kernel: Kernel, notebook_dir: Path, configure: Callable[[str, object], None], unchanged: Callable[[], bool]
+) -> None:
+    """`%config ClaudeMagics.allow` and `.mode` hold for every cell."""
+    configure("allow", ["Bash(touch:*)"])
+    unasked(loaded_kernel, bash("touch configured"))
+    assert (notebook_dir / "configured").exists()
+    configure("mode", "dontAsk")
+    unasked(loaded_kernel, bash("mkdir configured-not"))
+    assert not (notebook_dir / "configured-not").exists()
+    assert unchanged()
+
+
+def test_bypassing_is_marked(loaded_kernel: Kernel) -> None:
+    """Every cell that bypasses permissions says so, also when the CLI refuses to."""
+    for _ in range(2):
+        result = ask(loaded_kernel, "hello", "--mode bypassPermissions")
+        in_all_forms(result, "Permissions are bypassed in this cell")

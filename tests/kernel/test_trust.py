@@ -1,0 +1,182 @@
+"""Trust: what a directory's own settings may do before the person has said yes for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cells import answered, session_of
+from messages_api import MessagesAPI
+from rig import CellResult
+from rig.kernel import Kernel
+
+NOTICE = "%claude_session trust"
+TOUCH = '<<tool Bash {"command": "touch by-rule"}>><<say done>>'
+
+
+class Place:
+    """A directory with settings that leave traces, and the kernel in it."""
+
+    def __init__(self, kernel: Kernel, directory: Path, traces: Path) -> None:
+        self.kernel, self.directory = kernel, directory
+        self.hooked, self.started = traces / "hooked", traces / "started"
+        hook = {"hooks": [{"type": "command", "command": f"touch {self.hooked}"}]}
+        settings = {"hooks": {"UserPromptSubmit": [hook]}, "permissions": {"allow": ["Bash(touch:*)"]}}
+        self.write(".claude/settings.json", settings | {"enableAllProjectMcpServers": True})
+        self.write(".mcp.json", {"mcpServers": {"trace": {"command": "touch", "args": [str(self.started)]}}})
+        (directory / "CLAUDE.md").write_text("The word of the house is *aubergine*.\n")
+
+    def write(self, name: str, content: dict[str, Any]) -> None:
+        path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+
+    def ask(self, prompt: str = "hello", options: str = "") -> CellResult:
+        return answered(self.kernel, prompt, options, allow_stdin=False)
+
+    def runs_by_rule(self) -> bool:
+        self.ask(TOUCH)
+        return (self.directory / "by-rule").exists()
+
+    def trust(self) -> CellResult:
+        result = self.kernel.run("%claude_session trust")
+        assert result.ok, result.outputs
+        return result
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    path = tmp_path / "project"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def place(loaded_kernel: Kernel, directory: Path, tmp_path: Path) -> Iterator[Place]:
+    before = loaded_kernel.value("__import__('os').getcwd()")
+    assert loaded_kernel.run(f"import os; os.chdir({str(directory)!r})").ok
+    yield Place(loaded_kernel, directory, tmp_path)
+    assert loaded_kernel.run(f"import os; os.chdir({before!r})").ok
+
+
+def store(home: Path) -> Path:
+    return home / ".config" / "claude_magic" / "trust.json"
+
+
+def test_untrusted(place: Place, api: MessagesAPI) -> None:
+    """Hook, server and rule of a directory are not loaded; its CLAUDE.md is read; the first cell alone says so in one line."""
+    first = place.ask()
+    assert "aubergine" in json.dumps(api.requests[-1])
+    (line,) = [line for line in first.text.splitlines() if NOTICE in line]
+    assert "settings.json" in line
+    assert ".mcp.json" in line
+    assert NOTICE not in place.ask().text
+    assert not place.runs_by_rule()
+    assert not place.hooked.exists()
+    assert not place.started.exists()
+
+
+def test_trusted(place: Place, api: MessagesAPI, home: Path) -> None:
+    """After `%claude_session trust` the next cell of the same session has hook, server and rule, and CLAUDE.md once."""
+    session = session_of(place.ask())
+    said = place.trust().stdout
+    assert "settings.json" in said
+    assert ".mcp.json" in said
+    assert session_of(place.ask()) == session
+    assert place.hooked.exists()
+    assert json.dumps(api.requests[-1]).count("aubergine") == 1
+    place.kernel.wait_for(place.started.exists, 5, "the server")
+    assert place.runs_by_rule()
+
+
+def test_changed(place: Place) -> None:
+    """When a file changes, or a new one comes, the directory is untrusted again, and the next cell says so."""
+    place.ask()
+    place.trust()
+    place.ask()
+    assert place.hooked.exists()
+    place.hooked.unlink()
+    place.write(".claude/settings.local.json", {"permissions": {"allow": ["Bash(mkdir:*)"]}})
+    result = place.ask()
+    assert not place.hooked.exists()
+    assert NOTICE in result.text
+
+
+def test_settings_that_come_later(loaded_kernel: Kernel, directory: Path, tmp_path: Path) -> None:
+    """A directory without settings is as good as trusted; settings that come while its CLI is warm are not loaded unasked."""
+    before = loaded_kernel.value("__import__('os').getcwd()")
+    loaded_kernel.run(f"import os; os.chdir({str(directory)!r})")
+    try:
+        assert NOTICE not in answered(loaded_kernel, "hello").text
+        place = Place(loaded_kernel, directory, tmp_path)
+        ended = tmp_path / "ended"
+        hook = {"hooks": [{"type": "command", "command": f"touch {ended}"}]}
+        place.write(".claude/settings.json", {"hooks": {"SessionEnd": [hook], "UserPromptSubmit": [hook]}})
+        assert NOTICE in place.ask().text
+        assert loaded_kernel.run("%claude_session new").ok
+        assert not ended.exists()
+    finally:
+        loaded_kernel.run(f"import os; os.chdir({before!r})")
+
+
+def test_remembered(place: Place, home: Path) -> None:
+    """The yes is kept in our own file below XDG_CONFIG_HOME: path and hash, nothing of the files; no settings are written."""
+    own = home / ".claude" / "settings.json"
+    place.write(".claude/settings.local.json", {"env": {"API_TOKEN": "sk-very-secret"}})
+    before = {path: path.read_bytes() for path in place.directory.rglob("*") if path.is_file()}
+    place.trust()
+    place.ask()
+    known = json.loads(store(home).read_text())
+    assert len(known[str(place.directory)]) == 64
+    assert "secret" not in store(home).read_text()
+    assert {path: path.read_bytes() for path in place.directory.rglob("*") if path.is_file()} == before
+    assert not own.exists()
+
+
+def test_the_cli_was_told(place: Place, home: Path) -> None:
+    """Where the CLI itself was told to trust the directory the settings are loaded, without a word."""
+    known = home / ".claude" / ".claude.json"
+    before = json.loads(known.read_text()) if known.exists() else {}
+    projects = before.get("projects", {}) | {str(place.directory): {"hasTrustDialogAccepted": True}}
+    known.write_text(json.dumps(before | {"projects": projects}))
+    assert NOTICE not in place.ask().text
+    assert place.hooked.exists()
+    assert place.runs_by_rule()
+
+
+def test_parents_servers(loaded_kernel: Kernel, place: Place) -> None:
+    """A `.mcp.json` of a parent directory counts, as the CLI would load it."""
+    below = place.directory / "below"
+    below.mkdir()
+    loaded_kernel.run(f"import os; os.chdir({str(below)!r})")
+    result = place.ask()
+    assert NOTICE in result.text
+    assert ".mcp.json" in result.text
+    assert not place.started.exists()
+
+
+def test_own_settings(loaded_kernel: Kernel, home: Path) -> None:
+    """The person's own `~/.claude/settings.json` is no setting of a directory, also when the notebook is below the home."""
+    (home / "notebooks").mkdir(exist_ok=True)
+    own = home / ".claude" / "settings.json"
+    own.write_text(json.dumps({"permissions": {"allow": ["Bash(touch:*)"]}}))
+    before = loaded_kernel.value("__import__('os').getcwd()")
+    loaded_kernel.run(f"import os; os.chdir({str(home / 'notebooks')!r})")
+    try:
+        result = answered(loaded_kernel, TOUCH, allow_stdin=False)
+        assert NOTICE not in result.text
+        assert (home / "notebooks" / "by-rule").exists()
+    finally:
+        own.unlink()
+        loaded_kernel.run(f"import os; os.chdir({before!r})")
+
+
+def test_long_memories(place: Place, api: MessagesAPI) -> None:
+    """Memories that are long, in any script, do not break the cell."""
+    for name in ("CLAUDE.md", "CLAUDE.local.md"):
+        (place.directory / name).write_text("茄" * 39_000)
+    place.ask()
+    assert "茄茄茄" in str(api.requests[-1])

@@ -1,0 +1,241 @@
+"""A permission request as it is seen: the card with its buttons, and the lines where there are none."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from page import Page
+
+from claude_magic.render.approval import ask_in_lines
+from claude_magic.render.widget import LiveView
+from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
+
+RULE = "Bash(git status:*)"
+
+
+def request(
+    tool: str = "Bash", rules: tuple[str, ...] = (RULE,), reason: str | None = None, **arguments: Any
+) -> PermissionRequest:
+    return PermissionRequest("call", tool, arguments or {"command": "git status -s"}, "/data/titanic", reason, rules)
+
+
+class Card:
+    """A card on the page, and the answers that it gave."""
+
+    def __init__(self, page: Page, asked: PermissionRequest) -> None:
+        self.page, self.asked = page, asked
+        self.answers: list[PermissionAnswer] = []
+        self.view = LiveView(lambda: None)
+        assert self.view.ask(asked, self.answers.append)
+        self.html = next(value for value in page.html() if 'role="alertdialog"' in value)
+        self.text = html.unescape(re.sub(r"<[^>]*>", "", self.html))
+
+    @property
+    def buttons(self) -> list[dict[str, Any]]:
+        return [
+            model for model in self.page.shown() if model["_model_name"] == "ButtonModel" and model["description"] != "Stop"
+        ]
+
+    def click(self, start: str) -> None:
+        self.page.click(next(button for button in self.buttons if button["description"].startswith(start)))
+
+
+def closed(card: Card) -> Card:
+    card.view.close()
+    return card
+
+
+ASKED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "command": ("Bash", {"command": "ls -l\ndu -sh", "description": "Look"}, ["run a command", "ls -l\ndu -sh", "Look"]),
+    "write": ("Write", {"file_path": "/d/a.py", "content": "x = 1\ny = 2"}, ["write a file", "/d/a.py", "x = 1\ny = 2"]),
+    "edit": (
+        "Edit",
+        {"file_path": "/d/a.py", "old_string": "x = 1", "new_string": "x = 2", "replace_all": True},
+        ["change a file", "/d/a.py", "-x = 1\n+x = 2", "replace_all: True"],
+    ),
+    "edits": (
+        "MultiEdit",
+        {"file_path": "/d/a.py", "edits": [{"old_string": "a", "new_string": "b"}, {"old_string": "c", "new_string": "d"}]},
+        ["change a file", "/d/a.py", "-a\n+b\n-c\n+d"],
+    ),
+    "deletion": ("Edit", {"file_path": "/d/a.py", "old_string": "gone\n", "new_string": ""}, ["-gone"]),
+    "code": (
+        "mcp__kernel__run_code",
+        {"code": "if a < b:\n    print('x')"},
+        ["run code in this kernel", "if a < b:\n    print('x')"],
+    ),
+    "page": (
+        "WebFetch",
+        {"url": "https://example.org/?q=a&b", "prompt": "Sum"},
+        ["fetch a web page", "https://example.org/?q=a&b"],
+    ),
+    "foreign": ("mcp__db__drop", {"table": "users", "sure": True}, ["use db: drop", "users", "sure"]),
+    "foreign with more": (
+        "mcp__db__run",
+        {"command": "shown", "extra": {"hidden": "x" * 300}},
+        ["use db: run", "shown", "x" * 300],
+    ),
+    "no input": ("mcp__db__flush", {}, ["use db: flush"]),
+}
+
+
+@pytest.mark.parametrize(("tool", "arguments", "shown"), ASKED.values(), ids=ASKED)
+def test_card(page: Page, tool: str, arguments: dict[str, Any], shown: list[str]) -> None:
+    """The card says what is asked, with all that the tool would be given, and where."""
+    card = closed(Card(page, PermissionRequest("call", tool, arguments, "/data/titanic", "the rule of the house", ())))
+    for text in (*shown, "in /data/titanic", "the rule of the house"):
+        assert text in card.text
+
+
+@pytest.mark.parametrize("key", ["command", "code", "content", "anything"])
+def test_never_cut(page: Page, key: str) -> None:
+    """However long it is, all of it is there."""
+    text = "\n".join(f"line {number} {'x' * 60}" for number in range(1000))
+    card = closed(Card(page, request("Tool", **({"file_path": "/a"} if key == "content" else {}), **{key: text})))
+    assert "left out" not in card.text
+    assert all(f"line {number} " in card.text for number in range(1000))
+
+
+def test_answers(page: Page) -> None:
+    """Each button gives its answer; the one for the session names the rule before it is taken."""
+    card = Card(page, request())
+    assert [button["description"] for button in card.buttons] == [
+        "Allow once",
+        f"Allow for this session: {RULE}",
+        "Deny",
+        "Deny and tell",
+    ]
+    for start in ("Allow once", "Allow for", "Deny"):
+        card.click(start)
+    assert [answer.decision for answer in card.answers] == [Decision.ONCE, Decision.SESSION, Decision.DENY]
+    (text,) = [model for model in page.shown() if model["_model_name"] == "TextModel"]
+    data = {"method": "update", "state": {"value": " Use polars. "}, "buffer_paths": []}
+    page.comms[text["model_id"]].handle_msg({"content": {"data": data}, "buffers": []})
+    card.click("Deny and tell")
+    assert card.answers[-1] == PermissionAnswer(Decision.DENY, "Use polars.")
+    card.view.close()
+
+
+def test_no_rule(page: Page) -> None:
+    """Where no rule can be added there is no answer for the session."""
+    card = closed(Card(page, request(rules=())))
+    assert not any(
+        model.get("description", "").startswith("Allow for")
+        for _, _, data in page.messages
+        for model in [data.get("state", {})]
+    )
+    assert card.answers == []
+
+
+def test_every_rule_can_be_read(page: Page) -> None:
+    """A rule too long for its button, and every one of several, can be read on the card before it is taken."""
+    rules = ("Bash(git status:*)", f"Bash({'x' * 100}:*)", "Bash(rm:*)")
+    card = Card(page, request(rules=rules))
+    shown = card.text + "".join(f"{button['description']} {button['tooltip']}" for button in card.buttons)
+    card.view.close()
+    for rule in rules:
+        assert rule in shown
+
+
+def test_taken_away(page: Page) -> None:
+    """An answered card goes with all its widgets, the others stay."""
+    card = Card(page, request())
+    before = len(page.models)
+    other = PermissionRequest("other", "Bash", {"command": "ls"}, "/data", None, ())
+    assert card.view.ask(other, card.answers.append)
+    card.view.asked(other)
+    assert len(page.models) == before
+    assert len(card.buttons) == 4
+    card.view.close()
+
+
+class Names(HTMLParser):
+    """The names of all tags and attributes, as a browser would read them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+
+
+HOSTILE = ["<img src=x onerror=alert(1)>", "</pre><script>alert(1)</script>", '" onmouseover="alert(1)', "<b>&lt;b&gt;"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_html(page: Page, text: str) -> None:
+    """HTML in anything that is asked is shown as text."""
+    asked = PermissionRequest(text, text, {"command": text, text: text, "x": {text: [text]}}, text, text, (text,))
+    card = closed(Card(page, asked))
+    assert card.text.count(text) >= 4
+    names = Names()
+    names.feed(card.html)
+    assert names.tags <= {"div", "p", "pre", "code", "span"}
+    assert names.attributes <= {"role", "aria-label", "class"}
+
+
+HIDING = {
+    "OSC": "shown #\x1b]\nhidden\n\x07",
+    "open OSC": "shown #\x1b]0;\nhidden",
+    "DCS": "shown #\x1bP\nhidden\n\x1b\\",
+    "C1": "shown #\x9d\nhidden",
+    "CSI": "shown\x1b[2Khidden",
+    "CR": "hidden\rshown",
+    "bidi": "hidden\u202eshown",
+    "zero width": "hid\u200bden shown",
+    "backspace": "hidden\b\b\bshown",
+}
+
+
+@pytest.mark.parametrize("lines", [False, True], ids=["card", "lines"])
+@pytest.mark.parametrize("command", HIDING.values(), ids=HIDING)
+def test_nothing_hides(
+    page: Page, command: str, lines: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever would run is shown: a control character is spelled out and swallows nothing."""
+    if lines:
+        monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+        ask_in_lines(request(command=command))
+        shown = capsys.readouterr().out
+    else:
+        shown = closed(Card(page, request(command=command))).text
+    assert "hidden" in shown.replace("\\u200b", "").replace("\u200b", "")
+    assert "shown" in shown
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069]", shown)
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("y", PermissionAnswer(Decision.ONCE)),
+        ("YES", PermissionAnswer(Decision.ONCE)),
+        ("s", PermissionAnswer(Decision.SESSION)),
+        ("n", PermissionAnswer(Decision.DENY)),
+        ("", PermissionAnswer(Decision.DENY)),
+        ("use polars", PermissionAnswer(Decision.DENY, "use polars")),
+    ],
+)
+def test_lines(
+    typed: str, answer: PermissionAnswer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lines say what, where and the answers; what is typed is the answer, or a word to Claude."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
+    assert ask_in_lines(request(command="git status\n-s")) == answer
+    shown = capsys.readouterr().out
+    assert "Claude asks to run a command in /data/titanic:" in shown
+    assert "git status\n" in shown
+    assert f"[s] allow for this session: {RULE}" in shown
+
+
+def test_lines_without_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no rule can be added an `s` is no yes."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("s\n"))
+    assert ask_in_lines(request(rules=())).decision is Decision.DENY
