@@ -5,6 +5,7 @@ python tests/make_notebooks.py [NAME ...]
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -15,6 +16,9 @@ from lessons import LESSONS, answer
 from messages_api import MessagesAPI
 from nbclient import NotebookClient
 from rig.environment import isolated_environment
+
+TEMPORARY = re.compile(re.escape(tempfile.gettempdir()) + r"/tmp\w+")
+"""The directories that a lesson is executed in, which mean nothing to a reader."""
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
@@ -51,7 +55,7 @@ def main(names: list[str]) -> None:
         with tempfile.TemporaryDirectory() as directory:
             notebook = execute(name, Path(directory))
         tidy(notebook)
-        nbformat.write(notebook, NOTEBOOKS / name)
+        (NOTEBOOKS / name).write_text(TEMPORARY.sub("~/lesson", nbformat.writes(notebook)) + "\n", encoding="utf-8")
         print(f"wrote {name}")
 
 

@@ -35,7 +35,7 @@ class TurnOptions:
     """Choices for one turn; what is `None` falls back to the client's config, then to the CLI's own settings.
 
     `max_budget_usd` is in US dollars, `max_turns` counts rounds with tools, `system` is added to Claude Code's own system
-    prompt. `schema` is a JSON schema that the reply must satisfy.
+    prompt.
     """
 
     model: str | None = None
