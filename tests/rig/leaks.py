@@ -58,8 +58,9 @@ class Ledger:
     def check(self, before: Snapshot, patience_s: float = PATIENCE_S) -> None:
         """Raise `LeakError` for what is new since the snapshot and does not end by itself; kill such processes."""
         deadline = time.monotonic() + patience_s
-        allowed = {process for pid in self._adopted for process in tree(pid())}
-        extra = own_processes() - before.processes - allowed
+        extra = own_processes() - before.processes
+        # Only then what belongs to the adopted: a process that starts in between must not count as left behind.
+        extra -= {process for pid in self._adopted for process in tree(pid())}
         leaks = [f"process {line}" for line in end_of(extra, patience_s)]
         for thread in set(threading.enumerate()) - before.threads:
             if not is_exempt(thread):
