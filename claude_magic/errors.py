@@ -21,6 +21,8 @@ Foreign exceptions are translated where they enter, never here.
 
 from __future__ import annotations
 
+from claude_magic.redaction import redact
+
 
 class ClaudeError(Exception):
     """The root of the tree: `except ClaudeError` catches everything of ours.
@@ -43,13 +45,14 @@ class ClaudeError(Exception):
         content: str = "",
         stderr: str = "",
     ) -> None:
+        message = redact(message)
         super().__init__(message)
         self.message = message
         if next_step is not None:
             self.next_step = next_step
         self.session_id = session_id
         self.content = content
-        self.stderr = stderr
+        self.stderr = redact(stderr)
 
     def __str__(self) -> str:
         last_lines = "\n".join(self.stderr.splitlines()[-6:])

@@ -59,6 +59,8 @@ class _Tee(io.TextIOBase):
 class _Capture:
     texts: list[str] = field(default_factory=list)
     images: list[Image] = field(default_factory=list)
+    has_value: bool = False
+    """Whether the value of the last line is among the texts."""
 
     def add_bundle(self, data: dict[str, Any]) -> None:
         """Keep an output as Claude can read it: the image if it has one, and its text."""
@@ -126,7 +128,8 @@ def _finished(shell: InteractiveShell, capture: _Capture, done: ExecutionResult)
     error = done.error_before_exec or done.error_in_exec
     if isinstance(error, KeyboardInterrupt):
         raise error
-    if done.result is not None:
+    if done.result is not None and not capture.has_value:
+        # It could not be shown, or this ipykernel does not tell what it shows (7.3 and before).
         try:
             text, png = shown(shell, done.result)
         except Exception as failure:  # noqa: BLE001 - a `__repr__` may raise anything; the cell has shown it already
@@ -142,22 +145,25 @@ def _finished(shell: InteractiveShell, capture: _Capture, done: ExecutionResult)
 @contextlib.contextmanager
 def _captured(shell: InteractiveShell, capture: _Capture) -> Iterator[None]:
     def hook(message: dict[str, Any]) -> dict[str, Any]:
-        if message["header"]["msg_type"] in ("display_data", "update_display_data"):
+        kind = message["header"]["msg_type"]
+        if kind in ("display_data", "update_display_data", "execute_result"):
             capture.add_bundle(message["content"]["data"])
+            capture.has_value |= kind == "execute_result"
         return message
 
-    publisher: Any = shell.display_pub
-    hooked = hasattr(publisher, "register_hook")  # a terminal's publisher prints, which the streams keep
+    publishers: tuple[Any, ...] = (shell.display_pub, shell.displayhook)
+    hooked = [publisher for publisher in publishers if hasattr(publisher, "register_hook")]
+    capture.has_value = not hasattr(shell, "kernel")  # a terminal prints it, which the streams keep
     with (
         contextlib.redirect_stdout(_Tee(sys.stdout, capture.texts)),
         contextlib.redirect_stderr(_Tee(sys.stderr, capture.texts)),
     ):
-        if hooked:
+        for publisher in hooked:
             publisher.register_hook(hook)
         try:
             yield
         finally:
-            if hooked:
+            for publisher in hooked:
                 publisher.unregister_hook(hook)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Iterator
 
 from IPython.core.error import UsageError
@@ -37,6 +38,7 @@ class TurnInCell:
         self._prompt = prompt
         self._options = options
         self._cell_id = frontend.cell_id()
+        self._waiting: deque[Item] = deque()
         self._began = time.monotonic()
         self._begin(options)
         self._view = frontend.view(quiet=options.quiet, on_stop=self.stop)
@@ -60,7 +62,9 @@ class TurnInCell:
 
     async def take_async(self, batch: list[Item]) -> None:
         """Take what has come and paint it; the kernel's loop goes on while code of Claude's awaits something."""
-        for item in batch:
+        self._waiting.extend(batch)
+        while self._waiting:
+            item = self._waiting.popleft()
             if isinstance(item, Errand):
                 self._paint()
                 deliver(item.result, await self._tools.call_async(item.tool, item.arguments, lambda: self.stream.stopped))
@@ -70,7 +74,9 @@ class TurnInCell:
 
     def take(self, batch: list[Item]) -> None:
         """Take what has come and paint it."""
-        for item in batch:
+        self._waiting.extend(batch)
+        while self._waiting:
+            item = self._waiting.popleft()
             if isinstance(item, Errand):
                 self._paint()
                 deliver(item.result, self._tools.call(item.tool, item.arguments))
@@ -79,8 +85,10 @@ class TurnInCell:
         self._paint()
 
     def take_rest(self, batch: list[Item]) -> None:
-        """Take what comes after an interrupt: nothing is asked or done any more."""
-        for item in batch:
+        """Take what comes after an interrupt, and what was left by it: nothing is asked or done any more."""
+        self._waiting.extend(batch)
+        while self._waiting:
+            item = self._waiting.popleft()
             if not isinstance(item, Errand | Question):
                 fold(self._response, item)
         self._paint()

@@ -11,7 +11,7 @@ from claude_magic.kernel.frontend import Frontend
 from claude_magic.kernel.host import Question, deliver
 from claude_magic.render.blocks import tool_argument, tool_name
 from claude_magic.render.views import View
-from claude_magic.sdk.host import Decision, PermissionAnswer, typeable
+from claude_magic.sdk.host import Decision, PermissionAnswer, granted_mode, typeable
 from claude_magic.sdk.response import ToolCall
 
 _NOBODY = "Nobody is there to be asked."
@@ -39,7 +39,8 @@ class Questions:
             deliver(question.answer, PermissionAnswer(Decision.DENY, _NOBODY))
             call = ToolCall(0, request.call_id, request.tool, request.input)
             permit = " ".join(f"--allow {_quoted(rule)}" for rule in typeable(request.rules))
-            hint = permit or next((f"--mode {rule.split()[1]}" for rule in request.rules if rule.startswith("mode ")), "")
+            mode = granted_mode(request.rules)
+            hint = permit or (f"--mode {mode}" if mode else "")
             denied = f"Denied, as nobody was there to be asked: {tool_name(call)} {tool_argument(call)}".rstrip()
             return f"{denied}. {hint} would permit it." if hint else f"{denied}."
         if self._buttons and self._view.ask(request, partial(deliver, question.answer)):

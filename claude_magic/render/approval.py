@@ -31,6 +31,7 @@ _TITLES: Final = {
     "WebSearch": "search the web",
     "run_code": "run code in this kernel",
     "add_cell": "add a cell below",
+    "ExitPlanMode": "leave plan mode and carry out its plan",
 }
 
 # Control characters but newline and tab, and what has no width or changes the order of reading.
@@ -137,7 +138,8 @@ def _title(call: ToolCall) -> str:
 
 def _request_html(request: PermissionRequest) -> str:
     call = _call(request)
-    about = [f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
+    plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and not call.input else []
+    about = [*plan, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
     return (
         f'<div role="alertdialog" aria-label="{escape(_title(call))}"><p class="claude-title">{escape(_title(call))}</p>'
         f'{input_html(call, sys.maxsize)}<p class="claude-where">{escape(reveal(" · ".join(about)))}</p></div>'

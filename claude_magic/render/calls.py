@@ -14,7 +14,7 @@ from pygments.lexers import get_lexer_for_filename
 from pygments.util import ClassNotFound
 
 from claude_magic.render.blocks import clip, reveal, strip_controls, tool_argument, tool_name, tool_outcome
-from claude_magic.render.prose import code_html, escape
+from claude_magic.render.prose import code_html, escape, text_html
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.response import ToolCall
 
@@ -45,6 +45,9 @@ def outcome_html(outcome: str) -> str:
 
 def input_html(call: ToolCall, limit: int = SHOWN_LENGTH) -> str:
     """Render what a tool was called with; texts of more than `limit` characters are cut in the middle."""
+    if isinstance(plan := call.input.get("plan"), str) and call.name == "ExitPlanMode":
+        # The CLI puts it there from the file that Claude wrote it into (2.1.331).
+        return text_html(clip(reveal(plan), limit))
     language, code, shown = _source(call)
     rest = {key: value for key, value in call.input.items() if key not in shown}
     pieces = [code_html(clip(reveal(code), limit), language)] if shown else []

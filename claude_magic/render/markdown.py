@@ -22,6 +22,7 @@ from claude_magic.render.blocks import (
     tool_outcome,
 )
 from claude_magic.render.calls import call_html
+from claude_magic.render.private import cleaned
 from claude_magic.render.prose import escape, finished_length, text_html
 from claude_magic.render.style import STYLE
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
@@ -42,7 +43,8 @@ __all__ = [
 def mimebundle(
     response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None
 ) -> dict[str, str]:
-    """Give a settled reply in the three forms that a notebook stores, all of them safe to show."""
+    """Give a settled reply in the three forms that a notebook stores, all of them safe to show and to hand on."""
+    response = cleaned(response)
     return {
         "text/html": response_html(response, turn=turn, failure=failure),
         "text/markdown": response_markdown(response, turn=turn, failure=failure),

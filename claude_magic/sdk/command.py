@@ -18,6 +18,7 @@ import claude_agent_sdk
 from claude_magic.errors import CLINotFoundError
 from claude_magic.paths import shorten_home
 from claude_magic.sdk.config import READ_ONLY_TOOLS, TurnOptions
+from claude_magic.sdk.host import granted_directories, typeable
 
 STREAM_FLAGS = ("--output-format", "stream-json", "--verbose")
 
@@ -27,8 +28,8 @@ class Launch:
     """What a CLI process is started with. `resume` names the session it continues, `fork` makes a branch of that.
 
     Where the directory is not `trusted`, settings of its own (hooks, rules, servers) are not loaded. `asks` says that
-    somebody can be asked for permission, `tools` are the rules that allow our own tools, `granted` those that were added
-    for the session while an earlier process ran.
+    somebody can be asked for permission, `tools` are the rules that allow our own tools, `granted` is what was allowed for
+    the session while an earlier process ran: rules and directories.
     """
 
     directory: str
@@ -101,8 +102,13 @@ def flags(launch: Launch) -> list[str]:
         arguments += ["--max-budget-usd", f"{options.max_budget_usd:g}"]
     if launch.safe_mode:
         arguments += ["--tools", ",".join(READ_ONLY_TOOLS), "--strict-mcp-config"]
-    elif allowed := (*(options.allowed_tools or ()), *launch.tools, *launch.granted):
+    elif allowed := (*(options.allowed_tools or ()), *launch.tools, *typeable(launch.granted)):
         arguments += ["--allowedTools", ",".join(allowed)]
+    for directory in granted_directories(launch.granted):
+        arguments += ["--add-dir", directory]
+    if launch.asks:
+        # Its questions want choices that our hosts cannot give back; without it Claude asks in its reply.
+        arguments += ["--disallowedTools", "AskUserQuestion"]
     if not launch.trusted:
         arguments += ["--setting-sources", "user"]
     if options.permission_mode:

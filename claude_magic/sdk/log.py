@@ -1,6 +1,6 @@
 """What a client writes down of its work: the command line of each turn, and each event, when its config says so.
 
-Commands and events hold no environment, so no key is ever in a log.
+Credentials that a prompt, a reply or a tool's result holds are left out.
 """
 
 from __future__ import annotations
@@ -8,9 +8,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from claude_magic.redaction import redact
 from claude_magic.sdk.command import Command
 from claude_magic.sdk.config import ClaudeConfig
 from claude_magic.sdk.events import Event
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 class ClientLog:
@@ -31,7 +37,7 @@ class ClientLog:
         elif (config.debug_mode or config.verbose_logging) and not self.logger.hasHandlers():
             self._handler = logging.StreamHandler()
         if self._handler is not None:
-            self._handler.setFormatter(logging.Formatter("%(asctime)s claude_magic %(levelname)s %(message)s"))
+            self._handler.setFormatter(_Formatter("%(asctime)s claude_magic %(levelname)s %(message)s"))
             self.logger.addHandler(self._handler)
 
     def turn(self, command: Command) -> None:

@@ -8,7 +8,15 @@ from typing import Any
 
 import claude_agent_sdk as sdk
 
-from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest, Tool, ToolResult
+from claude_magic.sdk.host import (
+    Decision,
+    PermissionAnswer,
+    PermissionRequest,
+    Tool,
+    ToolResult,
+    directory_words,
+    mode_words,
+)
 
 SERVER = "kernel"
 """The name of our MCP server; the CLI calls its tools `mcp__kernel__NAME`."""
@@ -75,7 +83,7 @@ def _in_words(update: sdk.PermissionUpdate) -> list[str]:
                 f"{rule.tool_name}({rule.rule_content})" if rule.rule_content else rule.tool_name for rule in update.rules or []
             ]
         case "setMode":
-            return [f"mode {update.mode}"]
+            return [mode_words(update.mode)]
         case "addDirectories":
-            return [f"directory {directory}" for directory in update.directories or []]
+            return [directory_words(directory) for directory in update.directories or []]
     return []

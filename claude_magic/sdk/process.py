@@ -97,7 +97,10 @@ class LiveProcess:
         self.turns = 0
         self._cli = cli
         self._close_timeout_s = close_timeout_s
-        self._permission_mode = launch.options.permission_mode
+        self._mode = launch.options.permission_mode
+        """The permission mode that the CLI is in, as far as it has said."""
+        self._mode_unchosen: str | None = None if self._mode is None else "default"
+        """The mode of a turn that chooses none: the one that the CLI was in when it started by itself."""
         self._turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
         self._current: _Turn | None = None
         self._ready: asyncio.Future[None] | None = None
@@ -224,6 +227,10 @@ class LiveProcess:
                 # A task in the background may end a turn of its own between ours; its result names another message.
                 if isinstance(message, sdk.ResultMessage) and not _answers(message, message_id):
                     continue
+                if isinstance(message, sdk.SystemMessage):
+                    # The mode also changes in the middle of a turn: when a plan is accepted, or edits for the session.
+                    self._mode = message.data.get("permissionMode") or self._mode
+                    self._mode_unchosen = self._mode_unchosen or self._mode
                 for event in translator.read(message):
                     self._note(event)
                     turn.host.emit(event)
@@ -242,8 +249,10 @@ class LiveProcess:
             raise failure
 
     async def _adopt(self, options: TurnOptions) -> None:
-        if options.permission_mode != self._permission_mode:
-            mode: Any = options.permission_mode or "default"
+        mode: Any = options.permission_mode or self._mode_unchosen
+        if mode != self._mode:
+            # What the CLI's settings would have chosen it has not said yet.
+            self._mode_unchosen = self._mode_unchosen or "default"
             try:
                 await self._client.set_permission_mode(mode)
             except Exception as error:  # the SDK raises plain Exception for what the CLI refuses
@@ -252,14 +261,18 @@ class LiveProcess:
                 raise ConfigError(
                     f"The CLI refuses the permission mode {mode}: {error}", next_step="Choose another with --mode."
                 ) from error
-            self._permission_mode = options.permission_mode
+            self._mode = mode
 
     async def _ask(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
         turn = self._current
         if turn is None:
             return sdk.PermissionResultDeny(message="The turn has ended.")
         request = request_of(tool, arguments, context, self.launch.directory)
-        answer = await turn.host.ask(request)
+        try:
+            answer = await turn.host.ask(request)
+        except asyncio.CancelledError:
+            turn.host.emit(events.PermissionAnswered(request.call_id, Decision.DENY.value, word="the turn was stopped"))
+            raise
         rules = request.rules if answer.decision is Decision.SESSION else ()
         word = answer.word if answer.decision is Decision.DENY else ""
         turn.host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, rules, word))
@@ -329,7 +342,8 @@ def _channel_flags(launch: Launch) -> list[str]:
     """Return the flags that give the CLI a way to ask us, which nobody would type."""
     arguments = ["--permission-prompt-tool", "stdio"] if launch.asks else []
     if launch.tools:
-        arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: {"type": "sdk", "name": SERVER}}})]
+        # Otherwise Claude has to look for our tools before it can use them (CLI 2.1.331).
+        arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: {"type": "sdk", "name": SERVER, "alwaysLoad": True}}})]
     return arguments
 
 

@@ -17,7 +17,7 @@ from claude_magic.paths import shorten_home
 from claude_magic.sdk.command import Launch, environment, find_cli
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 from claude_magic.sdk.events import Event
-from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest, Tool, ToolResult, TurnHost, typeable
+from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest, Tool, ToolResult, TurnHost, granted_mode
 from claude_magic.sdk.permissions import rule_of
 from claude_magic.sdk.pool import ProcessPool
 from claude_magic.sdk.process import LiveProcess, Prompt
@@ -62,7 +62,7 @@ class TurnRunner:
         """Where the sessions of this client live."""
         self.last_session_id: str | None = None
         self._granted: dict[str, tuple[str, ...]] = {}
-        """Rules that a person has allowed for a session: its next process must be told of them."""
+        """What a person has allowed for a session: its next process must be told of it."""
 
     async def run(self, request: TurnRequest, host: TurnHost) -> SessionAwareResponse:
         """Run one turn for `host` and return what its events add up to.
@@ -104,8 +104,11 @@ class TurnRunner:
     def launch(self, request: TurnRequest) -> Launch:
         """Return what a process for this turn is started with."""
         options = request.options
+        granted = self._granted.get(request.session_id or "", ())
         if options.model is None and request.session_id in self._model_chosen:
             options = replace(options, model="default")
+        if options.permission_mode is None:
+            options = replace(options, permission_mode=granted_mode(granted))
         return Launch(
             directory=request.directory,
             options=options,
@@ -115,7 +118,7 @@ class TurnRunner:
             trusted=request.trusted,
             asks=self._asks,
             tools=tuple(rule_of(tool) for tool in self._tools if tool.read_only) if request.use_tools else (),
-            granted=self._granted.get(request.session_id or "", ()),
+            granted=granted,
         )
 
     async def _attempt(self, request: TurnRequest, attempt: _Attempt) -> None:
@@ -179,7 +182,7 @@ class _Attempt:
         finally:
             self._clock.deadline = anyio.current_time() + left_s
         if answer.decision is Decision.SESSION:
-            self.granted += typeable(request.rules)
+            self.granted += request.rules
         return answer
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections import deque
@@ -22,10 +21,9 @@ from typing import Any
 import anyio
 from claude_agent_sdk import CLIConnectionError, Transport
 
-MAX_STDERR_LINE_BYTES = 2_000
+from claude_magic.redaction import redact
 
-MIN_SECRET_LENGTH = 6
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
+MAX_STDERR_LINE_BYTES = 2_000
 
 _GRACEFUL, _TERMINATED = 0.6, 0.3
 """Shares of the closing time: for leaving at the end of input (transcripts flush), and after SIGTERM."""
@@ -62,7 +60,7 @@ class CLITransport(Transport):
     @property
     def stderr(self) -> str:
         """The last lines of the CLI's standard error, without the secrets of its environment."""
-        return _without_secrets("\n".join(self._stderr), self._env)
+        return redact("\n".join(self._stderr), self._env)
 
     async def connect(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
@@ -187,10 +185,3 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
             pending = [start]
     if last := b"".join(pending):
         yield last
-
-
-def _without_secrets(text: str, env: Mapping[str, str]) -> str:
-    for name, value in env.items():
-        if _SECRET_NAME.search(name) and len(value) >= MIN_SECRET_LENGTH:
-            text = text.replace(value, f"[{name}]")
-    return text

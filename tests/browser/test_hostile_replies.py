@@ -18,9 +18,7 @@ from render.payloads import PAYLOADS
 from rig.lab import Lab, LabNotebook
 
 PART_SIZE = 20
-# Unquoted, `onerror=window.pwn=1` is no HTML for a Markdown parser, as it holds an equals sign; a call is.
-TEXTS = [payload.replace("window.pwn=1", "window.pwn()") for payload in PAYLOADS]
-PARTS = [TEXTS[start : start + PART_SIZE] for start in range(0, len(TEXTS), PART_SIZE)]
+PARTS = [PAYLOADS[start : start + PART_SIZE] for start in range(0, len(PAYLOADS), PART_SIZE)]
 PAUSE_S = 0.06
 """In the middle of each text: longer than the live view waits until it paints."""
 
@@ -182,7 +180,7 @@ def shown_fences(notebook: LabNotebook, index: int) -> list[str]:
 @pytest.mark.timeout(300)
 def test_no_payload_does_anything(lab: Lab) -> None:
     """Whatever the model and its tools say, nothing in a cell runs, loads or links where it must not; fences show it all."""
-    assert not any(">>" in payload.replace(">>>", "") for payload in TEXTS), "a directive would end early"
+    assert not any(">>" in payload.replace(">>>", "") for payload in PAYLOADS), "a directive would end early"
     cells = [f"%%claude --allow mcp__kernel__run_code\nPart {number}" for number in range(len(PARTS))]
     lab.write("hostile.ipynb", [("code", "%load_ext claude_magic"), *(("code", cell) for cell in cells)])
     with lab.open("hostile.ipynb") as notebook:

@@ -500,10 +500,16 @@ def test_nobody_there_for_a_write(loaded_kernel: Kernel, notebook_dir: Path) -> 
 # Modes
 
 
-def test_plan(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
-    """In plan mode leaving it is asked like anything else, and can be refused with a word."""
-    cell = start(loaded_kernel, tool("ExitPlanMode", plan="1. Touch **planned**.") + "<<say done>>", "--mode plan")
-    assert "ExitPlanMode" in asks(cell)
+def test_plan(loaded_kernel: Kernel, api: MessagesAPI, unchanged: Callable[[], bool]) -> None:
+    """In plan mode leaving it is asked, with the plan to read, and can be refused with a word."""
+    assert loaded_kernel.run("%%claude --mode plan\nhello").ok
+    # The CLI tells the model which file the plan belongs in, and puts what that holds into the request.
+    plan_file = re.search(r"/\S+?/plans/\S+?\.md", json.dumps(api.requests[-1]))
+    assert plan_file, api.requests[-1]
+    calls = tool("Write", file_path=plan_file[0], content="1. Touch **planned**.") + tool("ExitPlanMode")
+    cell = start(loaded_kernel, calls + "<<say done>>", "--mode plan")
+    assert "carry out its plan" in asks(cell)
+    assert "Touch planned." in asks(cell)
     tell(cell, "Not yet.")
     result = cell.wait()
     assert result.ok, result.outputs

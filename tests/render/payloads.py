@@ -6,7 +6,7 @@ or to restyle the page; what could act says `pwn`.
 
 from __future__ import annotations
 
-RUN = "window.pwn=1"
+RUN = "window.pwn()"
 
 _HTML = [
     f"<script>{RUN}</script>",
@@ -25,7 +25,7 @@ _HTML = [
     f"<img src=x onerror\n=\n{RUN}>",
     f'<img src="`" onerror={RUN}>',
     f'<img """><script>{RUN}</script>">',
-    f"<img src=x:x onerror=eval(atob('d2luZG93LnB3bj0x'))>{RUN}",
+    f"<img src=x:x onerror=eval(atob('d2luZG93LnB3bigp'))>{RUN}",
     '<img src="https://pwn.example/opened.png">',
     '<img srcset="https://pwn.example/opened.png 1x">',
     f"<svg onload={RUN}>",
