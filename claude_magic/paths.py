@@ -11,4 +11,5 @@ def shorten_home(text: str) -> str:
     home = os.path.expanduser("~")
     if len(home) < 2:
         return text
-    return re.sub(rf"(?<![\w./~-]){re.escape(home)}(?![\w.-])", "~", text)
+    # A path also begins behind an option's letter (`-I/home/...`) and in a `file:` address; a full stop may end it.
+    return re.sub(rf"(?:(?<![\w./~-])|(?<=-[A-Za-z])|(?<=://)){re.escape(home)}(?![\w-]|\.\w)", "~", text)

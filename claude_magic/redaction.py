@@ -5,6 +5,7 @@ A credential is a value that the environment holds under a telling name, or a te
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -15,7 +16,8 @@ MIN_LENGTH: Final = 6
 """A shorter value is no credential, and would be found in ordinary text."""
 
 _TELLING: Final = re.compile(
-    r"(?:^|_)(?:API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH)S?(?:_|\d*$)",
+    r"(?:^|_)(?:API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|KEY|TOKEN|SECRET|(?:PG)?PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH)"
+    r"S?(?:_|\d*$)",
     re.IGNORECASE,
 )
 
@@ -37,12 +39,18 @@ def redact(text: str, env: Mapping[str, str] | None = None) -> str:
 
     :param env: whose values to look for; by default this process's environment.
     """
-    known = {value: name for name, value in (os.environ if env is None else env).items() if _is_telling(name, value)}
+    telling = [(name, value) for name, value in (os.environ if env is None else env).items() if _is_telling(name, value)]
+    known = {form: name for name, value in telling for form in _forms(value)}
     return _pattern(frozenset(known)).sub(lambda match: f"[{known.get(match[0], 'credential')}]", text)
 
 
 def _is_telling(name: str, value: str) -> bool:
     return len(value) >= MIN_LENGTH and not value.isdecimal() and _TELLING.search(name) is not None
+
+
+def _forms(value: str) -> tuple[str, ...]:
+    """Return a value as it is, and as Python and JSON write it: a private key is lines, and a `repr` shows them as one."""
+    return (value, repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
 
 
 @lru_cache(maxsize=8)

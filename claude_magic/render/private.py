@@ -32,7 +32,9 @@ def _cleaned(block: Block) -> Block:
         case Text() | Thinking():
             return replace(block, growing=Growing(_prose(block.text)))
         case ToolCall():
-            return replace(block, input=_everywhere(block.input), result=clean_line(block.result))
+            # A rule that was allowed, or the words of a denial, may name them as well.
+            said, permission = clean_line(block.result), clean_line(block.permission)
+            return replace(block, input=_everywhere(block.input), result=said, permission=permission)
         case Remark():
             return replace(block, text=clean_line(block.text))
         case _:

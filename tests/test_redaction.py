@@ -1,0 +1,129 @@
+"""Credentials in texts: known by the environment's names for them, or by the shapes that services give their keys."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from claude_magic.errors import APIError
+from claude_magic.redaction import redact
+
+VALUE = "correct-horse-battery"
+FILLER = "aB3dE5gH7jK9mN1p"
+
+TELLING = [
+    "API_KEY",
+    "OPENAI_API_KEY",
+    "MY_APIKEY",
+    "AWS_SECRET_ACCESS_KEY",
+    "GITHUB_TOKEN",
+    "GH_TOKEN_2",
+    "TOKENS",
+    "DB_PASSWORD",
+    "PASSWORD_OF_DB",
+    "PGPASSWORD",
+    "KEY_PASSPHRASE",
+    "SMTP_CREDENTIALS",
+    "PROXY_AUTH",
+    "Client_Secret",
+]
+
+ORDINARY = ["EDITOR", "KEYBOARD", "MONKEY", "TOKENIZER", "AUTHOR", "SECRETARY", "PASSWORDLESS", "TURKEYS"]
+
+SHAPES = {
+    "Anthropic": f"sk-ant-api03-{FILLER}{FILLER}",
+    "GitHub": f"ghp_{FILLER}{FILLER}",
+    "GitHub, fine-grained": f"github_pat_{FILLER}_{FILLER}",
+    "GitLab": f"glpat-{FILLER}{FILLER}",
+    "Slack": f"xoxb-1234567890-{FILLER}",
+    "AWS": "AKIA" + "Q7X2" * 4,
+    "AWS, temporary": "ASIA" + "Q7X2" * 4,
+    "Google": f"AIza{FILLER}{FILLER}abc",
+    "JSON Web Token": f"eyJ{FILLER}.{FILLER}.{FILLER}",
+}
+
+UNTOUCHED = [
+    "sk-learn, sk-dummy and task-runner-with-a-long-descriptive-name",
+    "risk-assessment-of-the-northern-region-2024",
+    "The Bearer of the ring; Authorization: Bearer TOKEN",
+    "ghp_short, glpat-short, AKIA, eyJ.a.b",
+    "681fea2c-2417-42d4-b134-6c7d6a02503b",
+    "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "print(os.environ['MY_API_KEY'])",
+    "https://example.org/?q=key&token=none",
+    "",
+]
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_a_telling_name(name: str) -> None:
+    """The value of a variable whose name says that it is a credential is replaced by the name, wherever it stands."""
+    text = f"key={VALUE};\n'{VALUE}'{VALUE}"
+    assert redact(text, {name: VALUE}) == f"key=[{name}];\n'[{name}]'[{name}]"
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_any_other_name(name: str) -> None:
+    """A name that only holds such a word inside another one tells nothing."""
+    assert redact(f"say {VALUE}", {name: VALUE}) == f"say {VALUE}"
+
+
+@pytest.mark.parametrize("value", ["", "12345", "short", "31999", "1234567890"])
+def test_a_value_that_is_no_credential(value: str) -> None:
+    """Short or numeric values stay: they would be found in ordinary text."""
+    text = f"1234567890 short 12345 {value}"
+    assert redact(text, {"MAX_TOKENS": value, "MY_KEY": value}) == text
+
+
+def test_the_longest_first() -> None:
+    """Of two credentials one of which begins with the other, no rest of the longer one stays, whatever their order."""
+    env = {"A_TOKEN": VALUE, "B_TOKEN": f"{VALUE}-and-more"}
+    for known in (env, dict(reversed(env.items()))):
+        assert redact(f"{VALUE}-and-more {VALUE}", known) == "[B_TOKEN] [A_TOKEN]"
+
+
+def test_a_value_is_no_pattern() -> None:
+    """A value is taken as it is written, also when it reads like a regular expression."""
+    env = {"MY_PASSWORD": r"a.c+(d|\1"}
+    assert redact(r"a.c+(d|\1 abcc(d", env) == "[MY_PASSWORD] abcc(d"
+
+
+@pytest.mark.parametrize(
+    "value", ["-----BEGIN KEY-----\nabc\ndef\n-----END KEY-----", "with \\ and ' and \"", "schl\u00fcssel"]
+)
+def test_a_value_in_code(value: str) -> None:
+    """A value is found as it is, and as Python and JSON write it: on one line, with its signs escaped."""
+    env = {"MY_PRIVATE_KEY": value}
+    assert redact(f"{value}!", env) == "[MY_PRIVATE_KEY]!"
+    assert redact(repr(value), env) in ("'[MY_PRIVATE_KEY]'", '"[MY_PRIVATE_KEY]"')
+    assert redact(json.dumps({"key": value}), env) == '{"key": "[MY_PRIVATE_KEY]"}'
+    assert redact(json.dumps({"key": value}, ensure_ascii=False), env) == '{"key": "[MY_PRIVATE_KEY]"}'
+
+
+@pytest.mark.parametrize("key", SHAPES.values(), ids=SHAPES)
+def test_a_shape(key: str) -> None:
+    """A key is known by its shape where no variable holds it, between any signs."""
+    assert redact(f"'{key}' ({key})\n{key}", {}) == "'[credential]' ([credential])\n[credential]"
+
+
+def test_a_header() -> None:
+    """What follows `Bearer` is left out, the word stays."""
+    assert redact(f"Authorization: Bearer {FILLER}{FILLER}==", {}) == "Authorization: Bearer [credential]"
+
+
+@pytest.mark.parametrize("text", UNTOUCHED)
+def test_ordinary_text(text: str) -> None:
+    """Ordinary text stays as it is, hashes and session IDs too."""
+    assert redact(text, {}) == text
+
+
+def test_the_environment_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default it is this process's environment as it is now, also for the text of an error."""
+    assert redact(VALUE) == VALUE
+    monkeypatch.setenv("MY_API_KEY", VALUE)
+    assert redact(f"is {VALUE}") == "is [MY_API_KEY]"
+    error = APIError(f"bad key {VALUE}", stderr=f"used {VALUE}")
+    for text in (str(error), repr(error), "\n".join(error._render_traceback_())):
+        assert VALUE not in text
+        assert "bad key [MY_API_KEY]" in text
