@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from ipywidgets import HTML, Button, HBox, Layout, Text, VBox
@@ -58,6 +59,7 @@ class ApprovalCard:
 
     def __init__(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         self._on_answer = on_answer
+        request = _readable(request)
         layout = Layout()
         about = HTML(_request_html(request), layout=layout)
         allow = Button(description="Allow once", tooltip="Allow this call only", layout=layout)
@@ -97,6 +99,7 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
 
     :raises KeyboardInterrupt: when the person interrupts instead of answering.
     """
+    request = _readable(request)
     call = _call(request)
     lines = [f"{_title(call)} in {shorten_home(request.directory)}:", *_input_lines(call)]
     if request.reason:
@@ -115,9 +118,20 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     return PermissionAnswer(Decision.DENY, reply)
 
 
+def _readable(request: PermissionRequest) -> PermissionRequest:
+    """Spell out what cannot be seen: what would run, or be allowed, must be read; elsewhere control sequences are left out."""
+    return replace(
+        request,
+        tool=_spelled(request.tool),
+        input=_spelled(request.input),
+        directory=_spelled(request.directory),
+        reason=_spelled(request.reason),
+        rules=tuple(map(_spelled, request.rules)),
+    )
+
+
 def _call(request: PermissionRequest) -> ToolCall:
-    # What would run must be seen: elsewhere control sequences are left out, with all that they hide.
-    return ToolCall(0, request.call_id, request.tool, {key: _spelled(value) for key, value in request.input.items()})
+    return ToolCall(0, request.call_id, request.tool, request.input)
 
 
 def _spelled(value: Any) -> Any:

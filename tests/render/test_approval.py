@@ -212,6 +212,27 @@ def test_nothing_hides(
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069]", shown)
 
 
+@pytest.mark.parametrize("lines", [False, True], ids=["card", "lines"])
+@pytest.mark.parametrize("text", HIDING.values(), ids=HIDING)
+def test_nothing_hides_around_it(
+    page: Page, text: str, lines: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does anything hide in the tool's name, an argument's, the directory, the reason or the rule that would be added."""
+    asked = PermissionRequest("call", f"mcp__db__{text}", {text: "value"}, f"/data/{text}", text, (f"Bash({text})",))
+    if lines:
+        monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+        ask_in_lines(asked)
+        seen = [capsys.readouterr().out]
+    else:
+        card = Card(page, asked)
+        rule = next(button for button in card.buttons if button["description"].startswith("Allow for"))
+        card.view.close()
+        seen = [card.text, rule["description"], rule["tooltip"]]
+    assert [len(re.findall(r"hid(?:\\+u200b)?den", part)) for part in seen] == ([5] if lines else [4, 1, 1])
+    for part in seen:
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069]", part)
+
+
 @pytest.mark.parametrize(
     ("typed", "answer"),
     [
