@@ -21,6 +21,8 @@ Foreign exceptions are translated where they enter, never here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from claude_magic.redaction import redact
 
 
@@ -53,6 +55,11 @@ class ClaudeError(Exception):
         self.session_id = session_id
         self.content = content
         self.stderr = redact(stderr)
+
+    def leave_out(self, env: Mapping[str, str]) -> None:
+        """Leave out the credentials that this environment holds; those of the process's own are out from the beginning."""
+        self.message, self.stderr = redact(self.message, env), redact(self.stderr, env)
+        self.args = (self.message,)
 
     def __str__(self) -> str:
         last_lines = "\n".join(self.stderr.splitlines()[-6:])

@@ -6,7 +6,8 @@ Credentials that a prompt, a reply or a tool's result holds are left out.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 
 from claude_magic.redaction import redact
 from claude_magic.sdk.command import Command
@@ -15,8 +16,12 @@ from claude_magic.sdk.events import Event
 
 
 class _Formatter(logging.Formatter):
+    def __init__(self, env: Mapping[str, str]) -> None:
+        super().__init__("%(asctime)s claude_magic %(levelname)s %(message)s")
+        self._env = env
+
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return redact(super().format(record), {**os.environ, **self._env})
 
 
 class ClientLog:
@@ -37,7 +42,7 @@ class ClientLog:
         elif (config.debug_mode or config.verbose_logging) and not self.logger.hasHandlers():
             self._handler = logging.StreamHandler()
         if self._handler is not None:
-            self._handler.setFormatter(_Formatter("%(asctime)s claude_magic %(levelname)s %(message)s"))
+            self._handler.setFormatter(_Formatter(config.env))
             self.logger.addHandler(self._handler)
 
     def turn(self, command: Command) -> None:

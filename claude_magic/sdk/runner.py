@@ -95,6 +95,7 @@ class TurnRunner:
         except ClaudeError as error:
             error.session_id = error.session_id or attempt.response.session_id
             error.content = attempt.response.text
+            error.leave_out(self._config.env)
             raise
         finally:
             if attempt.reached_cli:

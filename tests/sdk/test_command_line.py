@@ -185,6 +185,27 @@ def test_log_file_gets_commands_and_with_verbose_logging_events(
     assert "sk-dummy" not in quiet.read_text() + verbose.read_text()
 
 
+def test_log_file_holds_no_credential(
+    make_config: MakeConfig, run_async: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key of this process's environment, or of the config's `env`, is not in the log of what a tool and Claude said."""
+    monkeypatch.setenv("MY_API_KEY", "correct-horse-battery")
+    log, env = tmp_path / "verbose.log", {"OTHER_TOKEN": "staple-of-paper"}
+    print_them = f"<<tool Bash {json.dumps({'command': 'printenv MY_API_KEY OTHER_TOKEN'})}>>"
+
+    async def ask() -> str:
+        config = make_config(verbose_logging=True, log_file=log, env=env, allowed_tools=["Bash(printenv:*)"])
+        async with ClaudeClient(config) as client:
+            return (await client.query(f"{print_them}<<say correct-horse-battery staple-of-paper>>")).content
+
+    assert run_async(ask()) == "correct-horse-battery staple-of-paper"
+    text = log.read_text()
+    assert "ToolReturned(call_id=" in text
+    assert "[MY_API_KEY] [OTHER_TOKEN]" in text
+    assert "correct-horse-battery" not in text
+    assert "staple-of-paper" not in text
+
+
 def test_debug_mode_speaks_where_no_logging_is_set_up(environment: dict[str, str], workdir: Path) -> None:
     """In a script without logging of its own the command of a turn is on standard error."""
     code = (

@@ -59,6 +59,14 @@ def test_status_of_the_api(make_config: MakeConfig, run_async: Run) -> None:
     run_async(ask())
 
 
+def test_no_credential_in_the_text(make_config: MakeConfig, run_async: Run) -> None:
+    """What the CLI says of a failure is in the error's text without the credentials of the config's `env`."""
+    config = make_config(model="staple-of-paper", env={**QUICK, "OTHER_TOKEN": "staple-of-paper"})
+    error = failure(run_async, config, "<<status 404>>")
+    assert "[OTHER_TOKEN]" in str(error)
+    assert "staple-of-paper" not in f"{error} {error!r}"
+
+
 def test_refused_key_and_no_key(make_config: MakeConfig, run_async: Run) -> None:
     """401 is NotLoggedInError, and so is a CLI without login and key."""
     assert type(failure(run_async, make_config(env=QUICK), "<<status 401>>")) is NotLoggedInError
