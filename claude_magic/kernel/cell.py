@@ -37,6 +37,7 @@ class TurnInCell:
         self._state = state
         self._prompt = prompt
         self._options = options
+        self._frontend = frontend
         self._cell_id = frontend.cell_id()
         self._waiting: deque[Item] = deque()
         self._began = time.monotonic()
@@ -55,6 +56,7 @@ class TurnInCell:
             self._state.turn_running = False
             self.stop()
             self._view.close()
+            self._frontend.forget_failed_display()
 
     def stop(self) -> None:
         """Interrupt the turn; called by the Stop button, too."""

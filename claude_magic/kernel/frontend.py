@@ -72,6 +72,12 @@ class Frontend:
         """Whether this is the code that the frontend sent, and not a part that some magic hands on."""
         return str(self._request().get("content", {}).get("code", "")).strip() == source.strip()
 
+    def forget_failed_display(self) -> None:
+        """Let the cell end well although something in it, or in the one before, could not be shown."""
+        # ipykernel 7.4 fails the cell for that, an async one also for the cell before it; only running code makes it forget.
+        if getattr(self.shell, "_last_traceback_during_displayhook", False):
+            self.shell.run_cell("", store_history=False, silent=True)
+
     def _request(self) -> dict[str, Any]:
         if self._kernel is None:
             return {}

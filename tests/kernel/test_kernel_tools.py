@@ -41,6 +41,12 @@ class Printing:
     def __repr__(self):
         print("printed by repr")
         return "Printing()"
+class Counted:
+    shown = 0
+    def __repr__(self):
+        Counted.shown += 1
+        print("printed by repr")
+        return "Counted()"
 class Masked:
     @property
     def __class__(self): raise RuntimeError("no class here")
@@ -294,6 +300,32 @@ def test_run_code_raises(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert "\x1b" not in last(api)
 
 
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_run_code_value_that_cannot_be_shown(kernel_with_names: Kernel, api: MessagesAPI, kind: str) -> None:
+    """Of a last value whose `__repr__` raises Claude is told that it cannot be shown, and why; code and turn went well."""
+    result = start(kernel_with_names, code("odd = Raising()\nodd") + "<<say done>>", RUN, kind=kind).wait()
+    assert result.ok, result.outputs
+    assert "The value cannot be shown: ValueError: no repr here" in last(api)
+    assert not results(api)[-1].get("is_error")
+    assert "done" in result.text
+    assert kernel_with_names.value("type(odd).__name__") == "Raising"
+
+
+def test_a_value_of_the_cell_before(kernel_with_names: Kernel) -> None:
+    """A cell whose value cannot be shown fails, as always; asking Claude in the next one does not."""
+    assert not kernel_with_names.run("Raising()").ok
+    answered(kernel_with_names, "why?")
+    assert not kernel_with_names.run("%claude why?\nRaising()").ok
+
+
+def test_run_code_value_is_shown_once(kernel_with_names: Kernel, api: MessagesAPI) -> None:
+    """A last value is formatted once, for the cell and for Claude: what its `__repr__` prints comes once."""
+    result = ran(kernel_with_names, "Counted()")
+    assert kernel_with_names.value("Counted.shown") == 1
+    assert result.stdout.count("printed by repr") == 1
+    assert last(api) == "printed by repr\nCounted()"
+
+
 @pytest.mark.parametrize("text", ["1 +", "raise SystemExit(2)", "%nosuchmagic", "import asyncio\nawait asyncio.sleep(0)\n1/0"])
 def test_run_code_fails_otherwise(loaded_kernel: Kernel, api: MessagesAPI, text: str) -> None:
     """Code that does not parse, exits, or names no magic is an error for Claude; the turn goes on."""
@@ -419,6 +451,21 @@ def test_add_cell_in_a_blocking_cell(loaded_kernel: Kernel) -> None:
 
 
 # Without
+
+
+def test_offered_at_once(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """The tools are in the first request as they are, not to be searched for; the schema says what each takes."""
+    answered(loaded_kernel, "one", "--new")
+    offered = {tool["name"]: tool for tool in api.requests[-1]["tools"]}
+    for name, required in {
+        "list_variables": [],
+        "inspect_variable": ["name"],
+        "run_code": ["code"],
+        "add_cell": ["source"],
+    }.items():
+        tool = offered[f"mcp__kernel__{name}"]
+        assert not tool.get("defer_loading")
+        assert tool["input_schema"].get("required", []) == required
 
 
 def test_no_kernel(loaded_kernel: Kernel, api: MessagesAPI) -> None:
