@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from cells import SETTLED, answered, ask, clis, ended, failure, on_page, replied_at, session_of, start
-from messages_api import Directive, MessagesAPI
+from messages_api import Directive, MessagesAPI, prompts_in
 from rig import CellResult, RunningCell
 from rig.kernel import Kernel
 
 SOON_S = 1.0
+PLANNING = "Plan mode is active"
+"""The CLI's word to the model (2.1.331)."""
 
 
 class ParallelAPI(MessagesAPI):
@@ -132,6 +134,13 @@ def returned(api: MessagesAPI) -> list[str]:
     ]
 
 
+def newest(api: MessagesAPI) -> str:
+    """Return the newest prompt as the model gets it, with what the CLI adds to it."""
+    messages = api.requests[-1]["messages"]
+    prompted = [number for number, message in enumerate(messages) if message["role"] == "user" and prompts_in(message)]
+    return json.dumps(messages[prompted[-1] :])
+
+
 def in_all_forms(result: CellResult, *texts: str) -> None:
     """Assert that the settled output holds the texts in every form."""
     for form in SETTLED:
@@ -206,14 +215,6 @@ def test_never_cut(loaded_kernel: Kernel) -> None:
     assert "left out" not in card
     click(cell, "Deny")
     assert cell.wait().ok
-
-
-HOSTILE = {
-    "ANSI": ("touch a\x1b[2K\x1b[1Atouch b", "\x1b"),
-    "bidi": ("touch \u202etxt.a\u202c", "\u202e"),
-    "isolate": ("touch \u2066a\u2069", "\u2066"),
-    "HTML": ("touch '<img src=x onerror=alert(1)>'", "\x00"),
-}
 
 
 HIDING = {
@@ -375,7 +376,10 @@ def test_waiting_for_two_is_not_counted(loaded_kernel: Kernel, tmp_path: Path, t
 
 @pytest.mark.parametrize("way", ["interrupt", "Stop"])
 def test_stopped_while_asking(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path, way: str) -> None:
-    """An interrupt, or Stop, means no: the turn ends within a second, nothing runs, the card goes, the next cell works."""
+    """An interrupt, or Stop, means no, and the call's line says so: the turn ends within a second, nothing runs, the card goes.
+
+    The next cell works.
+    """
     session = session_of(answered(loaded_kernel, "one"))
     cell = start(loaded_kernel, "<<say Before.>>" + bash("touch stopped"))
     asks(cell)
@@ -391,7 +395,8 @@ def test_stopped_while_asking(loaded_kernel: Kernel, api: MessagesAPI, notebook_
     assert not (notebook_dir / "stopped").exists()
     assert dict(loaded_kernel.widgets) == {}
     assert len(api.requests) == count
-    in_all_forms(result, "Before.", "touch stopped")
+    in_all_forms(result, "Before.", "touch stopped", "✗ denied")
+    assert "failed" not in result.text
     assert session_of(answered(loaded_kernel, "two")) == session
     clicked(loaded_kernel, bash("touch allowed"), "Allow once")
     assert (notebook_dir / "allowed").exists()
@@ -444,6 +449,7 @@ def test_interrupted_at_input(loaded_kernel: Kernel, notebook_dir: Path, kind: s
     assert [error["ename"] for error in result.errors] == ["TurnInterrupted"], result.errors
     assert replied_at(result) - asked_at < SOON_S + 0.5
     assert not (notebook_dir / "interrupted").exists()
+    assert "✗ denied" in result.text or options == "--quiet"
     assert session_of(answered(loaded_kernel, "two")) == session
 
 
@@ -513,6 +519,47 @@ def test_plan(loaded_kernel: Kernel, api: MessagesAPI, unchanged: Callable[[], b
     tell(cell, "Not yet.")
     result = cell.wait()
     assert result.ok, result.outputs
+    assert unchanged()
+
+
+def test_plan_after_a_plan(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+    """Leaving plan mode ends it for that turn; chosen again, it is plan mode again: Claude is told, and may not just write."""
+    write = tool("Write", file_path=str(notebook_dir / "planned.txt"), content="text")
+    clicked(loaded_kernel, tool("ExitPlanMode"), "Allow once", "--mode plan")
+    api.requests.clear()
+    clicked(loaded_kernel, write, "Deny")
+    assert PLANNING not in newest(api)
+    cell = start(loaded_kernel, write + tool("ExitPlanMode"), "--mode plan")
+    assert "write a file" in asks(cell)
+    assert not [label for label in labels(loaded_kernel) if label.startswith("Allow for")]
+    assert PLANNING in newest(api)
+    click(cell, "Deny")
+    assert "carry out its plan" in asks(cell)
+    click(cell, "Deny")
+    assert cell.wait().ok
+    assert not (notebook_dir / "planned.txt").exists()
+
+
+def test_a_mode_for_the_session(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
+    """`acceptEdits` allowed for the session holds for its next processes too; a cell's own mode, or a new session, is asked."""
+
+    def write(name: str) -> str:
+        return tool("Write", file_path=str(notebook_dir / name), content="text")
+
+    result = clicked(loaded_kernel, write("granted.txt"), "Allow for this session: mode acceptEdits")
+    in_all_forms(result, "allowed for this session: mode acceptEdits")
+    processes = clis(loaded_kernel)
+    for process in processes:
+        process.kill()
+    assert ended(processes, 5)
+    assert session_of(unasked(loaded_kernel, write("after-death.txt"))) == session_of(result)
+    unasked(loaded_kernel, write("another-model.txt"), "--model haiku")
+    clicked(loaded_kernel, write("in-plan-mode.txt"), "Deny", "--mode plan")
+    unasked(loaded_kernel, write("after-plan-mode.txt"))
+    clicked(loaded_kernel, write("elsewhere.txt"), "Deny", "--new")
+    written = {path.name for path in notebook_dir.glob("*.txt")}
+    assert written >= {"after-death.txt", "another-model.txt", "after-plan-mode.txt"}
+    assert not written & {"in-plan-mode.txt", "elsewhere.txt"}
     assert unchanged()
 
 
