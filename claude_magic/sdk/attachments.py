@@ -1,6 +1,6 @@
-"""Files as parts of a prompt: text as named, fenced blocks; images and PDFs as what they are.
+"""What is sent: a prompt, and files as parts of it: text as named, fenced blocks; images and PDFs as what they are.
 
-They go before the prompt's own text: the CLI (2.1.331) looks for `@paths` and slash commands in the last block of a message
+Files go before the prompt's own text: the CLI (2.1.331) looks for `@paths` and slash commands in the last block of a message
 only, so what a file holds expands nothing, and what a person typed still does.
 """
 
@@ -10,11 +10,28 @@ import base64
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from claude_magic.errors import AttachmentError
 from claude_magic.paths import shorten_home
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent: text or content blocks. `verbatim` text expands no `@path` and no slash command."""
+
+    content: str | list[dict[str, Any]]
+    verbatim: bool = False
+
+    @property
+    def text(self) -> str:
+        """The text of it, without what is not text."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n\n".join(block["text"] for block in self.content if block["type"] == "text")
+
 
 MAX_TEXT_BYTES = 1024 * 1024
 """Of a text file: about 250,000 tokens, more than most models read at once."""

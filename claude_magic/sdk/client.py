@@ -16,13 +16,13 @@ from typing import Self
 
 from claude_magic.errors import ConfigError
 from claude_magic.sdk import sessions
-from claude_magic.sdk.attachments import content_blocks
+from claude_magic.sdk.attachments import Prompt, content_blocks
 from claude_magic.sdk.command import Command, find_cli, printed
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
 from claude_magic.sdk.events import Event, TextDelta
 from claude_magic.sdk.host import Listener, Tool, TurnHost
 from claude_magic.sdk.log import ClientLog
-from claude_magic.sdk.process import LiveProcess, Prompt
+from claude_magic.sdk.process import LiveProcess
 from claude_magic.sdk.response import SessionAwareResponse, raw_json
 from claude_magic.sdk.runner import TurnRequest, TurnRunner
 from claude_magic.sdk.sessions import SessionInfo
@@ -150,6 +150,7 @@ class ClaudeClient:
         host: TurnHost | None = None,
         session_id: str | None = None,
         fork: bool = False,
+        at: str | None = None,
         options: TurnOptions | None = None,
         directory: str | None = None,
         trusted: bool = True,
@@ -162,6 +163,7 @@ class ClaudeClient:
 
         :param prompt: text, with prefix and files put before it; or content that is sent as it is.
         :param fork: continue a branch of the session instead of the session.
+        :param at: where the branch begins: behind this message (`MessageEnded.message_id`) instead of at the session's end.
         :param host: who takes the events, answers permission requests and does the tools' work, instead of `emit`.
         :param directory: where a new session begins; an old one is where it began.
         :param trusted: whether settings of the directory's own (hooks, rules, servers) are loaded.
@@ -180,6 +182,7 @@ class ClaudeClient:
             directory=where,
             timeout_s=limit,
             fork=fork,
+            at=at,
             trusted=trusted,
             use_tools=use_tools,
         )
@@ -211,14 +214,27 @@ class ClaudeClient:
         )
         return self._command(request)
 
-    def prepare(self, directory: str, options: TurnOptions | None = None, *, trusted: bool = True) -> None:
-        """Start a process ahead of the first turn of a new session, so that the turn need not wait for it."""
+    def prepare(
+        self,
+        directory: str,
+        options: TurnOptions | None = None,
+        *,
+        trusted: bool = True,
+        session_id: str | None = None,
+        at: str | None = None,
+    ) -> None:
+        """Start a process ahead of a turn that is likely to come, so that the turn need not wait for it.
+
+        :param session_id: the session that the turn will branch from, behind the message `at`; `None`: it begins a new one.
+        """
         request = TurnRequest(
             prompt=Prompt(""),
-            session_id=None,
+            session_id=session_id,
             options=self.config.options(options),
             directory=directory,
             timeout_s=None,
+            fork=session_id is not None,
+            at=at,
             trusted=trusted,
         )
         self._runner.pool.prepare(self._runner.launch(request))

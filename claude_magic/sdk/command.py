@@ -25,7 +25,8 @@ STREAM_FLAGS = ("--output-format", "stream-json", "--verbose")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What a CLI process is started with. `resume` names the session it continues, `fork` makes a branch of that.
+    """What a CLI process is started with. `resume` names the session it continues, `fork` makes a branch of that, which
+    begins behind the message `at` instead of at its end.
 
     Where the directory is not `trusted`, settings of its own (hooks, rules, servers) are not loaded. `asks` says that
     somebody can be asked for permission, `tools` are the rules that allow our own tools, `granted` is what was allowed for
@@ -38,6 +39,7 @@ class Launch:
     trusted: bool = True
     resume: str | None = None
     fork: bool = False
+    at: str | None = None
     asks: bool = False
     tools: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
@@ -52,7 +54,7 @@ class Launch:
 
     def _fixed(self) -> Launch:
         mode = self.options.permission_mode if self.options.permission_mode == "bypassPermissions" else None
-        return replace(self, resume=None, fork=False, granted=(), options=replace(self.options, permission_mode=mode))
+        return replace(self, resume=None, fork=False, at=None, granted=(), options=replace(self.options, permission_mode=mode))
 
 
 class Command(list[str]):
@@ -88,6 +90,8 @@ def flags(launch: Launch) -> list[str]:
         arguments.append(f"--resume={launch.resume}")
     if launch.fork:
         arguments.append("--fork-session")
+    if launch.at:
+        arguments.append(f"--resume-session-at={launch.at}")
     if options.model:
         arguments += ["--model", options.model]
     if options.effort:

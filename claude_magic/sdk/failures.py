@@ -22,6 +22,7 @@ from claude_magic.sdk.events import TurnEnded
 
 # The CLI's words (2.1.331); it has no code for either case.
 _NO_SESSION = ("No conversation found", "requires a valid session ID")
+_NO_MESSAGE = ("No message found",)
 _NO_LOGIN = ("Not logged in", "Invalid API key", "Please run /login", "OAuth token")
 
 _NEXT_STEP = {
@@ -31,6 +32,7 @@ _NEXT_STEP = {
     413: "Send less: /compact shortens the conversation, --new starts an empty one.",
     429: "Wait for the limit to pass, then run it again.",
 }
+_GO_LATER = "Go back to a later turn: what came before /compact is out of reach."
 _OVERLOADED = "Run it again in a while; the session can be continued."
 _DROPPED = "Check the network, then run it again; the session can be continued."
 
@@ -77,6 +79,8 @@ def cli_died(exit_code: int | None, messages: Sequence[dict[str, Any]], *, stder
     for message in reversed(messages):
         if message.get("type") == "result" and message.get("errors"):
             said = " ".join(map(str, message["errors"]))
+            if _says(said, _NO_MESSAGE):
+                return SessionNotFoundError("The session no longer holds the message to go on from.", next_step=_GO_LATER)
             if _says(said, _NO_SESSION):
                 return SessionNotFoundError(f"{said.rstrip('.')}.")
             return CLIDiedError(f"The Claude CLI ended: {said}", session_id=session_id, stderr=stderr)

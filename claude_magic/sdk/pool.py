@@ -69,13 +69,12 @@ class ProcessPool:
                 if process.launch.serves(launch):
                     return
                 self._close(process)
+        # The turn that comes makes its own and hears why it fails.
         with contextlib.suppress(ClaudeError):
-            self._prepare(launch)
-
-    def _prepare(self, launch: Launch) -> None:
-        process = self._make(launch)
-        self._processes.append(process)
-        self._spawn(self._start_ahead(process))
+            process = self._make(launch)
+            self._processes.append(process)
+            self._spawn(self._start_ahead(process))
+            self._close_surplus()
 
     def warm(self, session_id: str) -> LiveProcess | None:
         """Return the live process of a session, if there is one."""
@@ -143,6 +142,9 @@ class ProcessPool:
             return
         loop = asyncio.get_running_loop()
         self._expiries[process] = loop.call_later(self._idle_timeout_s, self._close, process)
+        self._close_surplus()
+
+    def _close_surplus(self) -> None:
         idle = [process for process in self._processes if process not in self._lent and process not in self._closing]
         for surplus in idle[: max(0, len(idle) - self._max_warm)]:
             self._close(surplus)
@@ -160,7 +162,6 @@ class ProcessPool:
         del self._closing[process]
 
     async def _start_ahead(self, process: LiveProcess) -> None:
-        # The turn that comes starts its own and hears why it fails.
         with contextlib.suppress(ClaudeError):
             await process.start()
 
@@ -179,8 +180,9 @@ def _serves(process: LiveProcess, launch: Launch) -> bool:
 
 def _continues(process: LiveProcess, launch: Launch) -> bool:
     """Whether the process is about the session that the launch asks for: that one, or none yet."""
-    if launch.fork:
-        return False
-    if launch.resume is None:
-        return process.session_id is None and process.turns == 0
+    if launch.resume is None or launch.fork:
+        begun = process.launch
+        same_place = (begun.resume, begun.at) == (launch.resume, launch.at)
+        # Where a session ends may be another place by now; behind a message stays behind it.
+        return process.turns == 0 and begun.fork == launch.fork and same_place and (launch.at is not None or not launch.fork)
     return process.session_id == launch.resume

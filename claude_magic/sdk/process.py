@@ -20,6 +20,7 @@ import claude_agent_sdk as sdk
 
 from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError
 from claude_magic.sdk import events
+from claude_magic.sdk.attachments import Prompt
 from claude_magic.sdk.command import STREAM_FLAGS, Launch, flags
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.events import Event
@@ -41,21 +42,6 @@ INTERRUPT_AGAIN_S = 0.3
 
 INTERRUPT_LIMIT_S = 5.0
 """How long the CLI may take to end an interrupted turn before it is killed; the session is on disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What is sent: text or content blocks. `verbatim` text expands no `@path` and no slash command."""
-
-    content: str | list[dict[str, Any]]
-    verbatim: bool = False
-
-    @property
-    def text(self) -> str:
-        """The text of it, without what is not text."""
-        if isinstance(self.content, str):
-            return self.content
-        return "\n\n".join(block["text"] for block in self.content if block["type"] == "text")
 
 
 class State(Enum):

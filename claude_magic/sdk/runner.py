@@ -14,19 +14,23 @@ import anyio
 
 from claude_magic.errors import APIError, ClaudeError, CLIDiedError, SessionNotFoundError, TurnTimeoutError
 from claude_magic.paths import shorten_home
+from claude_magic.sdk.attachments import Prompt
 from claude_magic.sdk.command import Launch, environment, find_cli
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest, Tool, ToolResult, TurnHost, granted_mode
 from claude_magic.sdk.permissions import rule_of
 from claude_magic.sdk.pool import ProcessPool
-from claude_magic.sdk.process import LiveProcess, Prompt
+from claude_magic.sdk.process import LiveProcess
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRequest:
-    """What one turn needs. `session_id` is `None` for a new session, `directory` for where that session is, or here."""
+    """What one turn needs. `session_id` is `None` for a new session, `directory` for where that session is, or here.
+
+    With `fork` the turn begins a branch of the session, behind the message `at` if that is given.
+    """
 
     prompt: Prompt
     session_id: str | None
@@ -34,6 +38,7 @@ class TurnRequest:
     directory: str
     timeout_s: float | None
     fork: bool = False
+    at: str | None = None
     trusted: bool = True
     use_tools: bool = True
 
@@ -116,6 +121,7 @@ class TurnRunner:
             safe_mode=self._config.safe_mode,
             resume=request.session_id,
             fork=request.fork,
+            at=request.at,
             trusted=request.trusted,
             asks=self._asks,
             tools=tuple(rule_of(tool) for tool in self._tools if tool.read_only) if request.use_tools else (),
@@ -139,10 +145,12 @@ class TurnRunner:
         session_id = attempt.response.session_id
         if session_id is None:
             return
-        self._granted[session_id] = (*self._granted.get(session_id, ()), *attempt.granted)
+        # A branch begins with what was allowed and chosen in the session that it comes from.
+        before = request.session_id or session_id
+        self._granted[session_id] = (*self._granted.get(before, ()), *attempt.granted)
         self.last_session_id = session_id
         self.directories[session_id] = request.directory
-        if request.options.model is not None:
+        if request.options.model is not None or before in self._model_chosen:
             self._model_chosen.add(session_id)
 
     def _make(self, launch: Launch) -> LiveProcess:
