@@ -9,6 +9,7 @@
     │   └── CLIDiedError             it ended in the middle of a turn, or did not start
     ├── NotLoggedInError             the CLI has no account to work with
     ├── SessionNotFoundError         no such conversation
+    ├── TurnNotFoundError            no such turn, or none that one could go on from
     └── TurnError                    the turn ended without an answer
         ├── TurnInterrupted          the person stopped it
         ├── TurnTimeoutError         it took longer than its `timeout` (also a TimeoutError)
@@ -112,6 +113,12 @@ class SessionNotFoundError(ClaudeError):
     """No conversation has this ID, prefix or name."""
 
     next_step = "%claude_session list shows what there is; without a session a new one starts."
+
+
+class TurnNotFoundError(ClaudeError):
+    """No turn of this kernel has this number, or it has no answer that one could go on from."""
+
+    next_step = "%claude_session turns shows those there are."
 
 
 class TurnError(ClaudeError):

@@ -1,7 +1,7 @@
-"""A turn in a cell: take its events as they come, paint them, and leave settled output.
+"""The turns of one cell: take their events as they come, paint them, and leave settled output.
 
-Runs on the main thread, in an async cell (`run_async`) or a blocking one (`run`). What can be seen is the view's business,
-which session is continued the state's.
+Mostly it is one turn; a comparison has several, side by side. Runs on the main thread, in an async cell (`run_async`) or a
+blocking one (`run`). What can be seen is the view's business, where a turn begins and what is current after it the state's.
 """
 
 from __future__ import annotations
@@ -10,159 +10,228 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
+import anyio
 from IPython.core.error import UsageError
 
 from claude_magic.errors import ClaudeError, SessionNotFoundError, TurnInterrupted
+from claude_magic.kernel.background import Stream
 from claude_magic.kernel.frontend import Frontend
 from claude_magic.kernel.host import Errand, Item, Question, deliver
-from claude_magic.kernel.options import Options
 from claude_magic.kernel.permissions import Questions
-from claude_magic.kernel.state import KernelState
+from claude_magic.kernel.request import Request
+from claude_magic.kernel.state import Comparison, KernelState, RunningTurn
 from claude_magic.kernel.tools import KernelTools
+from claude_magic.kernel.turns import Start
 from claude_magic.sdk.events import Event, Notice
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
+Numbered = tuple[int, Item]
+Outcome = SessionAwareResponse | ClaudeError | None
 
-class TurnInCell:
-    """One prompt of one cell, until it is answered; a lost session makes it two turns.
+
+class TurnsInCell:
+    """What one cell asks, until it is answered; a lost session makes it ask again.
 
     :param buttons: whether clicks are handled while the cell runs.
+    :param listen: hears every event.
     """
 
-    def __init__(self, state: KernelState, frontend: Frontend, prompt: str, options: Options, *, buttons: bool) -> None:
-        if state.turn_running:
+    def __init__(
+        self,
+        state: KernelState,
+        frontend: Frontend,
+        request: Request,
+        *,
+        buttons: bool,
+        listen: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        if state.turn_running and frontend.on_main_thread():
             raise UsageError("%claude: a turn is running; code that Claude runs cannot start another")
         self._state = state
-        self._prompt = prompt
-        self._options = options
+        self._request = request
+        self._listen = listen
         self._frontend = frontend
+        self._buttons = buttons
         self._cell_id = frontend.cell_id()
-        self._waiting: deque[Item] = deque()
+        self._waiting: deque[Numbered] = deque()
+        self._alternatives = request.options.alternatives()
         self._began = time.monotonic()
-        self._begin(options)
-        self._view = frontend.view(quiet=options.quiet, on_stop=self.stop)
-        self._questions = Questions(frontend, self._view, buttons=buttons)
+        self._begin(state.start(request.options, self._cell_id))
+        labels = [choice.label for choice in self._alternatives]
+        self._view = frontend.view(labels, quiet=request.options.quiet, on_stop=self.stop)
+        self._questions = [Questions(frontend, self._view, number, buttons=buttons) for number in range(1, len(labels) + 1)]
         self._tools = KernelTools(frontend.shell)
+        self._main = frontend.on_main_thread()
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Leave nothing running and no widget open, whatever happens inside."""
-        self._state.turn_running = True
+        before = self._state.turn_running
+        self._state.turn_running = before or self._main
         try:
             yield
-        finally:
-            self._state.turn_running = False
-            self.stop()
+        except BaseException:
             self._view.close()
-            self._frontend.forget_failed_display()
+            raise
+        finally:
+            self._state.turn_running = before
+            self.stop()
+            if self._main:
+                self._frontend.forget_failed_display()
 
     def stop(self) -> None:
-        """Interrupt the turn; called by the Stop button, too."""
+        """Interrupt every turn; called by the Stop button, too."""
         self.stream.stop()
 
-    async def take_async(self, batch: list[Item]) -> None:
+    async def take_async(self, batch: list[Numbered]) -> None:
         """Take what has come and paint it; the kernel's loop goes on while code of Claude's awaits something."""
         self._waiting.extend(batch)
         while self._waiting:
-            item = self._waiting.popleft()
+            number, item = self._waiting.popleft()
             if isinstance(item, Errand):
                 self._paint()
                 deliver(item.result, await self._tools.call_async(item.tool, item.arguments, lambda: self.stream.stopped))
             else:
-                self._take(item)
+                self._take(number, item)
         self._paint()
 
-    def take(self, batch: list[Item]) -> None:
+    def take(self, batch: list[Numbered]) -> None:
         """Take what has come and paint it."""
         self._waiting.extend(batch)
         while self._waiting:
-            item = self._waiting.popleft()
+            number, item = self._waiting.popleft()
             if isinstance(item, Errand):
                 self._paint()
                 deliver(item.result, self._tools.call(item.tool, item.arguments))
             else:
-                self._take(item)
+                self._take(number, item)
         self._paint()
 
-    def take_rest(self, batch: list[Item]) -> None:
+    def take_rest(self, batch: list[Numbered]) -> None:
         """Take what comes after an interrupt, and what was left by it: nothing is asked or done any more."""
         self._waiting.extend(batch)
         while self._waiting:
-            item = self._waiting.popleft()
+            number, item = self._waiting.popleft()
             if not isinstance(item, Errand | Question):
-                fold(self._response, item)
+                self._take(number, item)
         self._paint()
-
-    def _take(self, item: Event | Question) -> None:
-        if isinstance(item, Question):
-            self._paint()
-            if remark := self._questions.put(item):
-                fold(self._response, Notice(remark))
-        else:
-            fold(self._response, item)
-
-    def _paint(self) -> None:
-        # What came with the end is left to the settled output.
-        self._questions.tidy()
-        if self._response.ended is None:
-            self._view.update(self._response, self._elapsed_s())
 
     def begin_again(self) -> bool:
         """Ask again in a new session when the current one turned out to be gone, and say so; else return False."""
-        lost = self._running.turn.session_id
-        named = self._options.resume is not None
-        if lost is None or named or not isinstance(self._failure(), SessionNotFoundError):
+        origin, how = self._start.origin, self._start.how
+        if origin is None or how or not all(isinstance(outcome, SessionNotFoundError) for outcome in self._outcomes):
             return False
-        self._state.forget(lost)
-        self._begin(self._options)
-        fold(self._response, Notice(f"The session {lost[:8]} is gone; this is a new one."))
+        self._state.forget(origin.session_id)
+        self._begin(Start())
+        for response in self._responses:
+            fold(response, Notice(f"The session {origin.session_id[:8]} is gone; this is a new one."))
         return True
 
-    def finish(self) -> SessionAwareResponse:
-        """Settle the output and return the reply.
+    def finish(self) -> list[SessionAwareResponse]:
+        """Settle the output and return the replies.
 
-        :raises ClaudeError: why the turn failed.
+        :raises ClaudeError: why the turn failed; of a comparison, when no turn of it succeeded.
         """
-        failure = self._failure()
-        self._state.end(self._running, self._response)
-        self._view.settle(self._response, turn=self._running.turn.number, failure=failure)
+        from claude_magic.render.views import Alternative
+
+        self.stream.result()
+        failures = [self._failure(number) for number in range(len(self._running))]
+        with self._state.lock:
+            ended = [*map(self._state.end, self._running, self._responses, failures)]
+            chosen = next((number for number, failure in enumerate(failures) if failure is None), 0)
+            self._state.adopt(ended[chosen], self._responses[chosen], failures[chosen])
+        labels = (choice.label for choice in self._alternatives)
+        alternatives = [
+            Alternative(label, turn.number, response, failure)
+            for label, turn, response, failure in zip(labels, ended, self._responses, failures, strict=True)
+        ]
+        if len(alternatives) > 1:
+            self._state.comparison = Comparison(alternatives, chosen + 1, self._view)
+        if self._request.options.code:
+            self._tools.add_code(self._responses[chosen])
+        self._view.settle(alternatives, current=chosen + 1, on_pick=self._state.pick if self._buttons else None)
+        failure = failures[chosen]
         if failure is not None:
             raise failure
-        return self._response
+        self._state.prepare_again(self._running[0], self._request.options)
+        return self._responses
 
-    def _begin(self, options: Options) -> None:
-        self._running = self._state.begin(self._prompt, options, cell_id=self._cell_id)
-        self.stream = self._running.stream
-        self._response = SessionAwareResponse()
-        for remark in self._running.remarks:
-            fold(self._response, Notice(remark))
+    def _begin(self, start: Start) -> None:
+        request = self._request
+        self._start = start
+        self._running: list[RunningTurn] = []
+        self._responses: list[SessionAwareResponse] = []
+        self._outcomes: list[Outcome] = [None] * len(self._alternatives)
+        for choice in self._alternatives:
+            options = replace(request.options, model=choice.model or request.options.model)
+            own = replace(start, how=" ".join(filter(None, (start.how, choice.typed))))
+            if len(self._alternatives) > 1 and start.origin is not None:
+                own = replace(own, fork=True)
+            with self._state.lock:
+                running = self._state.begin(request, options, own, cell_id=self._cell_id)
+            response = SessionAwareResponse(note=start.note)
+            for remark in (*running.remarks, *request.remarks):
+                fold(response, Notice(remark))
+            self._running.append(running)
+            self._responses.append(response)
+        self.stream: Stream[Numbered, bool] = self._state.client.stream(self._work)
 
-    def _failure(self) -> ClaudeError | None:
-        try:
-            answered = self.stream.result() is not None
-        except ClaudeError as failure:
-            failure.content = self._response.text
-            return failure
-        if answered:
-            return None
-        return TurnInterrupted(
-            f"Interrupted after {self._elapsed_s():.1f} s.",
-            session_id=self._response.session_id,
-            content=self._response.text,
-        )
+    async def _work(self, put: Callable[[Numbered], None]) -> bool:
+        async def work(number: int, running: RunningTurn) -> None:
+            try:
+                self._outcomes[number] = await running.work(lambda item: put((number, item)))
+            except ClaudeError as failure:
+                self._outcomes[number] = failure
+
+        async with anyio.create_task_group() as group:
+            for number, running in enumerate(self._running):
+                group.start_soon(work, number, running)
+        return True
+
+    def _take(self, number: int, item: Event | Question) -> None:
+        if isinstance(item, Question):
+            self._paint()
+            if remark := self._questions[number].put(item):
+                fold(self._responses[number], Notice(remark))
+        else:
+            fold(self._responses[number], item)
+            self._listen(item)
+
+    def _paint(self) -> None:
+        for questions in self._questions:
+            questions.tidy()
+        for number, outcome in enumerate(self._outcomes, 1):
+            if isinstance(outcome, ClaudeError):
+                self._view.fail(number, outcome)
+        # What came with the end is left to the settled output.
+        if any(response.ended is None for response in self._responses):
+            self._view.update(self._responses, self._elapsed_s())
+
+    def _failure(self, number: int) -> ClaudeError | None:
+        response, outcome = self._responses[number], self._outcomes[number]
+        if isinstance(outcome, ClaudeError):
+            outcome.content = response.text
+            return outcome
+        if outcome is None:
+            message = f"Interrupted after {self._elapsed_s():.1f} s."
+            return TurnInterrupted(message, session_id=response.session_id, content=response.text)
+        response.metadata["command"] = outcome.metadata.get("command")
+        return self._request.load(response)
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._began
 
 
-async def run_async(state: KernelState, frontend: Frontend, prompt: str, options: Options) -> SessionAwareResponse:
-    """Run a turn and show it; other callbacks of the kernel's loop run meanwhile.
+async def run_async(state: KernelState, frontend: Frontend, request: Request) -> list[SessionAwareResponse]:
+    """Run what a cell asks and show it; other callbacks of the kernel's loop run meanwhile.
 
     :raises ClaudeError: why the turn failed; what had arrived stays in the cell.
     """
-    cell = TurnInCell(state, frontend, prompt, options, buttons=True)
+    cell = TurnsInCell(state, frontend, request, buttons=True)
     with cell.open():
         while True:
             try:
@@ -176,20 +245,28 @@ async def run_async(state: KernelState, frontend: Frontend, prompt: str, options
                 return cell.finish()
 
 
-def run(state: KernelState, frontend: Frontend, prompt: str, options: Options) -> SessionAwareResponse:
-    """Run a turn and show it, blocking the main thread.
+def run(state: KernelState, frontend: Frontend, request: Request, **how: Any) -> list[SessionAwareResponse]:
+    """Run what a cell asks and show it, blocking the thread.
 
     :raises ClaudeError: why the turn failed; what had arrived stays in the cell.
     """
-    cell = TurnInCell(state, frontend, prompt, options, buttons=False)
+    cell = TurnsInCell(state, frontend, request, buttons=False, **how)
     with cell.open():
-        while True:
-            try:
-                for batch in cell.stream.batches():
-                    cell.take(batch)
-            except KeyboardInterrupt:
-                cell.stop()
-                for batch in cell.stream.batches():
-                    cell.take_rest(batch)
-            if not cell.begin_again():
-                return cell.finish()
+        for _ in steps(cell):
+            pass
+        return cell.finish()
+
+
+def steps(cell: TurnsInCell) -> Iterator[None]:
+    """Take what a cell's turns bring, batch by batch, blocking the thread, until they have ended."""
+    while True:
+        try:
+            for batch in cell.stream.batches():
+                cell.take(batch)
+                yield
+        except KeyboardInterrupt:
+            cell.stop()
+            for batch in cell.stream.batches():
+                cell.take_rest(batch)
+        if not cell.begin_again():
+            return

@@ -21,6 +21,7 @@ def load(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.insert(0, magics.transform)
     shell.Completer.custom_matchers.append(magics.matcher)
     shell.events.register("pre_run_cell", magics.before_cell)
+    shell.events.register("post_run_cell", magics.after_cell)
     atexit.register(magics.close)
     if magics.nest_asyncio and _loop_runs():
         import nest_asyncio2
@@ -40,6 +41,7 @@ def unload(shell: InteractiveShell) -> None:
     shell.Completer.custom_matchers.remove(magics.matcher)
     shell.configurables.remove(magics)
     shell.events.unregister("pre_run_cell", magics.before_cell)
+    shell.events.unregister("post_run_cell", magics.after_cell)
     atexit.unregister(magics.close)
     magics.close()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 if TYPE_CHECKING:
-    from claude_magic.render.views import View
+    from claude_magic.render.views import ColumnsView
 
 
 class Frontend:
@@ -18,23 +19,25 @@ class Frontend:
         self.shell = shell
         self._kernel: Any = getattr(shell, "kernel", None)
 
-    def view(self, *, quiet: bool, on_stop: Callable[[], None]) -> View:
-        """Open the view that this frontend can show; call it on the main thread, in the cell."""
+    def view(self, labels: Sequence[str], *, quiet: bool, on_stop: Callable[[], None]) -> ColumnsView:
+        """Open the view that this frontend can show; call it on the main thread, in the cell.
+
+        :param labels: of the alternatives; a single one has a view without columns.
+        """
+        from claude_magic.render import views
+
+        alone = len(labels) == 1
         if quiet:
-            from claude_magic.render.views import QuietView
-
-            return QuietView()
+            return views.QuietColumns()
         if self._kernel is None:
-            from claude_magic.render.terminal import TerminalView
+            from claude_magic.render import terminal
 
-            return TerminalView()
+            return views.Single(terminal.TerminalView()) if alone else terminal.TerminalColumns(labels)
         if not self.can_answer():
-            from claude_magic.render.views import StaticView
+            return views.Single(views.StaticView()) if alone else views.StaticColumns()
+        from claude_magic.render import columns, widget
 
-            return StaticView()
-        from claude_magic.render.widget import LiveView
-
-        return LiveView(on_stop)
+        return views.Single(widget.LiveView(on_stop)) if alone else columns.LiveColumns(labels, on_stop)
 
     @property
     def is_terminal(self) -> bool:
@@ -49,8 +52,14 @@ class Frontend:
             pass
 
     def can_answer(self) -> bool:
-        """Whether somebody sits there: nbclient, nbconvert and papermill say no with `allow_stdin`."""
+        """Whether somebody sits there: nbclient, nbconvert and papermill say no with `allow_stdin`; a thread cannot ask."""
+        if not self.on_main_thread():
+            return False
         return self._kernel is None or bool(self._request().get("content", {}).get("allow_stdin"))
+
+    def on_main_thread(self) -> bool:
+        """Whether this is the thread that cells run in."""
+        return threading.current_thread() is threading.main_thread()
 
     def has_widgets(self) -> bool:
         """Whether buttons can be shown and clicked."""

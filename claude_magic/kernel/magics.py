@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from IPython.core.error import UsageError
-from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
+from claude_magic.errors import ClaudeError
 from claude_magic.kernel import cell as in_cell
 from claude_magic.kernel.completion import matcher_for
 from claude_magic.kernel.frontend import Frontend
 from claude_magic.kernel.options import Options, parse_cell, parse_line, usage
+from claude_magic.kernel.request import Request, schema_named
 from claude_magic.kernel.session_magic import SessionMagic
 from claude_magic.kernel.settings import Settings
 from claude_magic.kernel.state import KernelState
@@ -34,22 +36,29 @@ class ClaudeMagics(Settings, Magics):
     def before_cell(self, info: object) -> None:
         """Do what must be done before any cell of the kernel runs."""
         self.sessions.close_panel()
+        self.state.settle_comparison()
+
+    def after_cell(self, result: ExecutionResult) -> None:
+        """Remember why the cell failed, for `--error`; a failure of Claude's is not meant."""
+        error = result.error_before_exec or result.error_in_exec
+        if isinstance(error, Exception) and not isinstance(error, ClaudeError | UsageError):
+            self.state.last_error = error
 
     def close(self) -> None:
         """End every process and thread of this kernel's Claude."""
-        self.sessions.close_panel()
+        self.before_cell(None)
         self.state.close()
 
     @line_cell_magic
     @no_var_expand
     def claude(self, line: str, cell: str | None = None) -> None:  # the help text is set below
-        prompt, options = self._asked(line, cell)
-        self._bind(options, in_cell.run(self.state, self.frontend, prompt, options))
+        request = self._request(line, cell)
+        self._bind(request.options, in_cell.run(self.state, self.frontend, request))
 
     async def claude_async(self, line: str, cell: str | None = None) -> None:
         """Do what `%%claude` does in a cell that awaits it."""
-        prompt, options = self._asked(line, cell)
-        self._bind(options, await in_cell.run_async(self.state, self.frontend, prompt, options))
+        request = self._request(line, cell)
+        self._bind(request.options, await in_cell.run_async(self.state, self.frontend, request))
 
     @line_magic
     def claude_session(self, line: str) -> None:
@@ -65,19 +74,26 @@ class ClaudeMagics(Settings, Magics):
         """
         self.sessions.run(line)
 
-    def _asked(self, line: str, cell: str | None) -> tuple[str, Options]:
+    def _request(self, line: str, cell: str | None) -> Request:
+        from claude_magic.kernel.prompt import EXPLAIN, compose  # Jinja2 is no part of `%load_ext`
+
         if cell is None:
             options, prompt = parse_line(line)
         else:
             options, prompt = parse_cell(line), cell.strip("\n").rstrip()
+        if not prompt.strip() and options.error:
+            prompt = EXPLAIN
         if not prompt.strip():
             where = "behind the options" if cell is None else "below the %%claude line"
             raise UsageError(f"%claude: the prompt is empty; write it {where}")
-        return prompt, options
+        shell = self.frontend.shell
+        schema = schema_named(shell, options.schema) if options.schema else None
+        composed = compose(shell, prompt, options, limit=self.value_limit, last_error=self.state.last_error)
+        return Request(prompt, composed.prompt, options, composed.remarks, schema)
 
-    def _bind(self, options: Options, response: SessionAwareResponse) -> None:
-        if options.output is not None and self.shell is not None:
-            self.shell.push({options.output: response})
+    def _bind(self, options: Options, replies: list[SessionAwareResponse]) -> None:
+        if options.output is not None:
+            self.frontend.shell.push({options.output: replies if len(replies) > 1 else replies[0]})
 
 
 ClaudeMagics.claude.__doc__ = f"""Send the cell to Claude and show the reply; the next cell continues the conversation.

@@ -8,18 +8,27 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
-import keyword
-import math
 import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
 
+from claude_magic.kernel.option_values import (
+    MAX_ALTERNATIVES,
+    count,
+    dollars,
+    filled,
+    models,
+    one_of,
+    samples,
+    seconds,
+    variable,
+)
 from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES, TurnOptions
 
 MODELS = ("default", "opus", "sonnet", "haiku", "opusplan")
@@ -29,23 +38,59 @@ MODELS = ("default", "opus", "sonnet", "haiku", "opusplan")
 _WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\([^()"']*\)|[^\s"'(]|["'(])+""")
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of several ways to ask the same: another model, or once more."""
+
+    model: str | None = None
+    sample: int | None = None
+
+    @property
+    def label(self) -> str:
+        """How it is named to a reader."""
+        model = (self.model or "").removeprefix("claude-")
+        return ", ".join(filter(None, (model, f"sample {self.sample}" if self.sample else "")))
+
+    @property
+    def typed(self) -> str:
+        """The options that ask for it."""
+        model = f"--compare {self.model}" if self.model else ""
+        return " ".join(filter(None, (model, f"--samples {self.sample}" if self.sample else "")))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What one cell asks for. `None` means: as configured."""
 
     new: bool = False
     resume: str | None = None
+    fork: bool = False
+    at: int | None = None
+    redo: bool = False
     model: str | None = None
     effort: str | None = None
     system: str | None = None
+    raw: bool = False
+    input: tuple[str, ...] = ()
+    file: tuple[str, ...] = ()
+    error: bool = False
     output: str | None = None
+    schema: str | None = None
+    code: bool = False
     quiet: bool = False
+    compare: tuple[str, ...] = ()
+    samples: int | None = None
     timeout: float | None = None
     budget: float | None = None
     max_turns: int | None = None
     mode: str | None = None
     allow: tuple[str, ...] = ()
     no_kernel: bool = False
+
+    def alternatives(self) -> list[Choice]:
+        """Return what is different about each alternative that is asked for; without a comparison there is one."""
+        numbers = range(1, self.samples + 1) if self.samples else (None,)
+        return [Choice(model, number) for model in self.compare or (None,) for number in numbers]
 
     def over(self, configured: TurnOptions) -> TurnOptions:
         """Return what holds for the turn: this cell's choices over the configured ones; rules add up."""
@@ -81,66 +126,30 @@ class _Option:
         return f"{', '.join(self.names)} {self.value}".rstrip()
 
 
-def _seconds(text: str) -> float:
-    return _number(text, "a number of seconds, such as 60")
-
-
-def _dollars(text: str) -> float:
-    return _number(text, "an amount in US dollars, such as 0.50")
-
-
-def _number(text: str, meant: str) -> float:
-    try:
-        number = float(text.removeprefix("$"))
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {meant}")
-    return number
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on, such as 5")
-    return int(text)
-
-
-def _variable(text: str) -> str:
-    if not text.isidentifier() or keyword.iskeyword(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a variable name, such as reply")
-    return text
-
-
-def _one_of(values: tuple[str, ...]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in values:
-            close = difflib.get_close_matches(text, values, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(values)}{hint}")
-        return text
-
-    return parse
-
-
-def _filled(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("the value is empty")
-    return text
-
-
 _OPTIONS = (
     _Option(("-n", "--new"), "", "begin another session; it becomes the current one", "--new"),
-    _Option(("-r", "--resume"), "ID|PREFIX|NAME", "continue this session", "--resume 681fea2c", _filled),
-    _Option(("-m", "--model"), "NAME", "the model of this turn", "--model sonnet", _filled),
-    _Option(("--effort",), "LEVEL", ", ".join(EFFORTS), "--effort high", _one_of(EFFORTS)),
-    _Option(("--system",), "TEXT", "added to the system prompt", '--system "Answer in French."', _filled),
-    _Option(("-o", "--output"), "NAME", "bind the reply to a variable", "--output reply", _variable),
+    _Option(("-r", "--resume"), "ID|PREFIX|NAME", "continue this session", "--resume 681fea2c", filled),
+    _Option(("--fork",), "", "continue a branch of the session; the session stays as it is", "--fork"),
+    _Option(("--at",), "TURN", "continue a branch from the end of this turn", "--at 3", count),
+    _Option(("--redo",), "", "ask again from just before this cell's own last turn", "--redo"),
+    _Option(("-m", "--model"), "NAME", "the model of this turn", "--model sonnet", filled),
+    _Option(("--effort",), "LEVEL", ", ".join(EFFORTS), "--effort high", one_of(EFFORTS)),
+    _Option(("--system",), "TEXT", "added to the system prompt", '--system "Answer in French."', filled),
+    _Option(("--raw",), "", "leave {{ braces }} in the prompt alone", "--raw"),
+    _Option(("-i", "--input"), "NAME ...", "send variables along with the prompt", "--input df fig", variable),
+    _Option(("-f", "--file"), "PATH ...", "send files along: text, images, PDFs", '--file report.pdf "data/*.csv"', filled),
+    _Option(("--error",), "", "send the last traceback along", "--error"),
+    _Option(("-o", "--output"), "NAME", "bind the reply to a variable", "--output reply", variable),
+    _Option(("--schema",), "NAME", "ask for a reply of this type, in the reply's .structured", "--schema City", filled),
+    _Option(("--code",), "", "put the reply's Python code into the next cell", "--code"),
     _Option(("--quiet",), "", "show nothing; for use with --output", "--quiet"),
-    _Option(("--timeout",), "SECONDS", "give up after this long", "--timeout 120", _seconds),
-    _Option(("--budget",), "USD", "the most that this turn may cost", "--budget 0.50", _dollars),
-    _Option(("--max-turns",), "N", "rounds with tools at most", "--max-turns 5", _count),
-    _Option(("--mode",), "MODE", ", ".join(PERMISSION_MODES), "--mode plan", _one_of(PERMISSION_MODES)),
-    _Option(("--allow",), "RULE ...", "let a tool run without asking", '--allow Read "Bash(git status:*)"', _filled),
+    _Option(("--compare",), "MODEL,MODEL", "ask several models, side by side", "--compare sonnet,opus", models),
+    _Option(("--samples",), "N", "ask several times, side by side", "--samples 3", samples),
+    _Option(("--timeout",), "SECONDS", "give up after this long", "--timeout 120", seconds),
+    _Option(("--budget",), "USD", "the most that this turn may cost", "--budget 0.50", dollars),
+    _Option(("--max-turns",), "N", "rounds with tools at most", "--max-turns 5", count),
+    _Option(("--mode",), "MODE", ", ".join(PERMISSION_MODES), "--mode plan", one_of(PERMISSION_MODES)),
+    _Option(("--allow",), "RULE ...", "let a tool run without asking", '--allow Read "Bash(git status:*)"', filled),
     _Option(("--no-kernel",), "", "do not let Claude see or use this kernel", "--no-kernel"),
 )
 
@@ -156,7 +165,7 @@ def _parser(*, one_line: bool) -> _Parser:
             number = 1 if one_line else "+"
             parser.add_argument(*option.names, type=option.parse, action="extend", nargs=number, default=[])
         else:
-            parser.add_argument(*option.names, type=option.parse)
+            parser.add_argument(*option.names, type=option.parse, default=() if option.parse is models else None)
     if one_line:
         parser.add_argument("prompt", nargs=argparse.REMAINDER)
     return parser
@@ -221,6 +230,15 @@ def _refuse(rest: list[str]) -> None:
 
 def _options(parsed: argparse.Namespace) -> Options:
     chosen = {name: value for name, value in vars(parsed).items() if name != "prompt"}
-    if parsed.new and parsed.resume:
-        raise UsageError("%claude: --new and --resume exclude each other; leave one out")
-    return Options(**{**chosen, "allow": tuple(parsed.allow)})
+    places = [name for name in ("new", "resume", "at", "redo") if getattr(parsed, name)]
+    if parsed.new and parsed.fork:
+        places.append("fork")
+    if len(places) > 1:
+        raise UsageError(f"%claude: --{places[0]} and --{places[1]} exclude each other; leave one out")
+    if parsed.compare and parsed.model:
+        raise UsageError("%claude: --model and --compare exclude each other; name all models behind --compare")
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    options = Options(**given)
+    if len(options.alternatives()) > MAX_ALTERNATIVES:
+        raise UsageError(f"%claude: --samples: more than {MAX_ALTERNATIVES} alternatives; ask for fewer models or samples")
+    return options

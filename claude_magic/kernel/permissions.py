@@ -10,7 +10,7 @@ from claude_magic.kernel.capture import interruptible
 from claude_magic.kernel.frontend import Frontend
 from claude_magic.kernel.host import Question, deliver
 from claude_magic.render.blocks import tool_argument, tool_name
-from claude_magic.render.views import View
+from claude_magic.render.views import ColumnsView
 from claude_magic.sdk.host import Decision, PermissionAnswer, granted_mode, typeable
 from claude_magic.sdk.response import ToolCall
 
@@ -18,14 +18,16 @@ _NOBODY = "Nobody is there to be asked."
 
 
 class Questions:
-    """The permission requests of one cell.
+    """The permission requests of one turn.
 
+    :param number: of the turn among those of its cell.
     :param buttons: whether clicks are handled while the cell runs.
     """
 
-    def __init__(self, frontend: Frontend, view: View, *, buttons: bool) -> None:
+    def __init__(self, frontend: Frontend, view: ColumnsView, number: int, *, buttons: bool) -> None:
         self._frontend = frontend
         self._view = view
+        self._number = number
         self._buttons = buttons
         self._open: list[Question] = []
 
@@ -43,7 +45,7 @@ class Questions:
             hint = permit or (f"--mode {mode}" if mode else "")
             denied = f"Denied, as nobody was there to be asked: {tool_name(call)} {tool_argument(call)}".rstrip()
             return f"{denied}. {hint} would permit it." if hint else f"{denied}."
-        if self._buttons and self._view.ask(request, partial(deliver, question.answer)):
+        if self._buttons and self._view.ask(self._number, request, partial(deliver, question.answer)):
             self._open.append(question)
             return None
         from claude_magic.render.approval import ask_in_lines
@@ -56,7 +58,7 @@ class Questions:
         """Take away the cards of requests that are answered, or that the end of the turn has answered."""
         for question in [question for question in self._open if question.answer.done()]:
             self._open.remove(question)
-            self._view.asked(question.request)
+            self._view.asked(self._number, question.request)
 
 
 def _quoted(rule: str) -> str:

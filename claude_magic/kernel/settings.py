@@ -24,6 +24,12 @@ class Settings(Configurable):
     cli_path = Unicode(None, allow_none=True, help="The CLI to run; None: the one in claude-agent-sdk.").tag(config=True)
     max_warm = Int(2, min=1, help="CLI processes that stay alive between cells.").tag(config=True)
     idle_timeout = Float(600.0, min=1.0, help="Seconds after which an idle CLI process is closed.").tag(config=True)
+    rerun = CaselessStrEnum(
+        ("continue", "redo"), "continue", help="What a cell does that is run again: continue the session, or replace its turn."
+    ).tag(config=True)
+    value_limit = Int(10_000, min=100, help="Characters of one value in a prompt; longer ones are cut.").tag(
+        config=True
+    )
     nest_asyncio = Bool(True, help="Let asyncio.run(...) work in cells (nest-asyncio2).").tag(config=True)
 
     def client_config(self) -> ClaudeConfig:

@@ -1,45 +1,56 @@
 """The state of one kernel: its client, its current session, its turns.
 
-There is one `KernelState` for a shell; the extension makes it and closes it. It decides which session a turn continues and
-runs the turn on the background thread; showing it is the business of `cell`.
+There is one `KernelState` for a shell; the extension makes it and closes it. It decides where a turn begins and what is
+current after it; showing a turn is the business of `cell`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import os
-from collections.abc import Callable
-from concurrent.futures import Future
+import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from claude_magic.errors import SessionNotFoundError
-from claude_magic.kernel.background import Background, Stream
+from claude_magic.errors import ClaudeError, SessionNotFoundError, TurnInterrupted, TurnNotFoundError, TurnTimeoutError
+from claude_magic.kernel.client import KernelClient
 from claude_magic.kernel.host import Item, StreamHost
 from claude_magic.kernel.options import Options
+from claude_magic.kernel.request import Request
 from claude_magic.kernel.settings import Settings
-from claude_magic.kernel.tools import TOOLS
-from claude_magic.kernel.trust import Trust, allow_rules, memories, settings_files
-from claude_magic.kernel.turns import Session, Turn
+from claude_magic.kernel.trust import Trust, settings_files
+from claude_magic.kernel.turns import Session, Start, Turn, Turns
 from claude_magic.paths import shorten_home
+from claude_magic.sdk.attachments import Prompt
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.response import SessionAwareResponse
 
 if TYPE_CHECKING:
-    from claude_magic.sdk.client import ClaudeClient
+    from claude_magic.render.views import Alternative, ColumnsView
     from claude_magic.sdk.sessions import SessionInfo
 
 
 @dataclass(frozen=True, slots=True)
 class RunningTurn:
-    """A turn on its way; `directory` is where its session lives, `remarks` are what the person should know beforehand."""
+    """A turn on its way; `directory` is where its session lives, `remarks` are what the person should know beforehand.
+
+    `work(put)` runs it on the background thread and puts what happens.
+    """
 
     turn: Turn
     directory: str
     remarks: tuple[str, ...]
-    stream: Stream[Item, SessionAwareResponse]
+    work: Callable[[Callable[[Item], None]], Awaitable[SessionAwareResponse]]
+
+
+@dataclass(slots=True)
+class Comparison:
+    """The last comparison: what there is to choose from, which one is current (counted from 1), and the view of it."""
+
+    alternatives: list[Alternative]
+    current: int
+    view: ColumnsView
 
 
 class KernelState:
@@ -50,66 +61,158 @@ class KernelState:
 
     def __init__(self, settings: Settings, warm_up: Callable[[], None]) -> None:
         self.settings = settings
-        self.current: Session | None = None
         self.sessions: dict[str, Session] = {}
-        self.turns: list[Turn] = []
+        self.turns = Turns()
         self.turn_running = False
+        self.last_prompt: Prompt | None = None
+        self.last_error: BaseException | None = None
+        self.comparison: Comparison | None = None
         self.trust = Trust()
+        self.client = KernelClient(settings, self.trust, warm_up)
+        self.lock = threading.RLock()
+        """For turns that are asked outside of the main thread."""
+        self._current: Session | None = None
+        self._place: int | None = None
+        self.fork_next = False
         self._told_of: dict[str, str] = {}
-        self._warm_up = warm_up
-        self._numbers = itertools.count(1)
-        self._background = Background()
-        self._client: Future[ClaudeClient] = self._background.start(self._open_client)
-        settings.observe(self._renew_client, ["cli_path", "max_warm", "idle_timeout"])
-        settings.observe(self._prepare_again, ["model", "effort", "system", "max_turns", "budget", "mode", "allow"])
 
-    def begin(self, prompt: str, options: Options, *, cell_id: str | None = None) -> RunningTurn:
-        """Start a turn in the session that the options name, or the current one, or a new one.
+    @property
+    def current(self) -> Session | None:
+        """The session that the next cell continues."""
+        return self._current
 
-        What is current changes when the turn has reached its session, not before.
+    @current.setter
+    def current(self, session: Session | None) -> None:
+        self._current, self._place, self.fork_next = session, None, False
+
+    @property
+    def current_turn(self) -> int | None:
+        """The turn that the next cell goes on from; `None` where that is none of this kernel's."""
+        return self._place or (self._current.last_turn if self._current else None)
+
+    def go_on_from(self, number: int) -> Turn:
+        """Let the next cell go on from the end of a turn: in its session, or in a branch if that has gone on.
+
+        :raises TurnNotFoundError: when there is no such turn, or it has no answer.
+        """
+        point = self.turns.reached(number)
+        session = self.sessions[point.session_id]
+        self.current = session
+        self._place = None if session.last_turn == number else number
+        return self.turns.find(number)
+
+    def start(self, options: Options, cell_id: str | None) -> Start:
+        """Return where a turn with these options begins.
 
         :raises SessionNotFoundError: when `--resume` names no session.
+        :raises TurnNotFoundError: when `--at` names no turn that one could go on from.
         """
-        session = None if options.new else self.find(options.resume) if options.resume else self.current
-        turn = Turn(
-            number=next(self._numbers),
-            prompt=prompt,
-            session_id=session.session_id if session else None,
-            cell_id=cell_id,
-            parent=session.last_turn if session else None,
-        )
+        own = self.turns.last_of(cell_id)
+        if options.new:
+            return Start(how="--new")
+        if options.at is not None:
+            return Start(self.turns.reached(options.at), options.at, True, f"--at {options.at}", f"from turn {options.at}")
+        if options.resume:
+            session = self.find(options.resume)
+            return _branch_of(session) if options.fork else Start(session.end, session.last_turn, how="--resume")
+        fork = options.fork or self.fork_next
+        if not fork and (options.redo or self.settings.rerun == "redo"):
+            # Where the frontend gives cells no IDs, the last turn is all that can be meant.
+            again = own if cell_id is not None or not options.redo else self.turns.last()
+            if again is not None:
+                return again.start.once_more(f"instead of turn {again.number}")
+        if self._place is not None:
+            return Start(self.turns.reached(self._place), self._place, True, f"from {self._place}", f"from turn {self._place}")
+        if self.current is None:
+            return Start()
+        if fork:
+            return _branch_of(self.current)
+        note = f"continues; turn {own.number} was this cell's, too" if own else ""
+        return Start(self.current.end, self.current.last_turn, note=note)
+
+    def begin(self, request: Request, options: Options, start: Start, *, cell_id: str | None) -> RunningTurn:
+        """Make a turn ready to run. What is current changes when it has ended, not before.
+
+        :param options: the request's own, or those of one alternative.
+        """
+        origin = start.origin
+        session = self.sessions.get(origin.session_id) if origin else None
         directory = session.directory if session else os.getcwd()
+        turn = self.turns.begin(request.typed, start, cell_id)
         timeout = options.timeout if options.timeout is not None else self.settings.timeout
-        choices = options.over(self.settings.turn_options())
-        client = self._client.result()
-        trusted = self.trust.covers(directory)
+        schema = request.schema.text if request.schema else None
+        choices = replace(options.over(self.settings.turn_options()), schema=schema)
+        chosen, trusted = self.client.options_in(directory, choices)
+        client = self.client.get()
 
         async def work(put: Callable[[Item], None]) -> SessionAwareResponse:
             return await client.run_turn(
-                prompt,
+                request.prompt,
                 host=StreamHost(put),
-                session_id=turn.session_id,
-                options=with_settings(choices, directory) if trusted else with_memories(choices, directory),
+                session_id=origin.session_id if origin else None,
+                fork=start.fork,
+                at=origin.message_id if origin and start.fork else None,
+                options=chosen,
                 directory=directory,
                 trusted=trusted,
                 use_tools=not options.no_kernel,
                 timeout=timeout,
             )
 
-        remarks = self._remarks(choices, directory, trusted=trusted)
-        return RunningTurn(turn, directory, remarks, self._background.stream(work))
+        self.last_prompt = request.prompt
+        return RunningTurn(turn, directory, self._remarks(choices, directory, trusted=trusted), work)
 
-    def end(self, running: RunningTurn, response: SessionAwareResponse) -> None:
-        """Note what a turn came to; the session that it reached is the current one from here on."""
-        self.turns.append(running.turn)
+    def end(self, running: RunningTurn, response: SessionAwareResponse, failure: ClaudeError | None) -> Turn:
+        """Note what a turn came to, and return it as it is now; `adopt` makes its session the current one."""
+        turn = running.turn.ended(response, failed=failure is not None)
+        self.turns.put(turn)
+        if response.session_id is not None:
+            session = self.sessions.get(response.session_id)
+            if session is None:
+                session = Session(response.session_id, response.directory or running.directory)
+                self.sessions[session.session_id] = session
+            session.add(turn, response)
+        return turn
+
+    def adopt(self, turn: Turn, response: SessionAwareResponse, failure: ClaudeError | None) -> None:
+        """Let the next cell go on from a turn that has ended, if it led anywhere.
+
+        One that was refused before anything was said leaves what was current before, where that was another session.
+        """
         if response.session_id is None:
             return
-        session = self.sessions.get(response.session_id)
-        if session is None:
-            session = Session(response.session_id, response.directory or running.directory)
-            self.sessions[session.session_id] = session
-        session.add(running.turn, response)
-        self.current = session
+        refused = failure is not None and not isinstance(failure, TurnInterrupted | TurnTimeoutError) and not response.blocks
+        if self.current is None or not refused:
+            self.current = self.sessions[response.session_id]
+
+    def pick(self, number: int) -> Alternative:
+        """Let the next cell go on from another alternative of the last comparison, counted from 1.
+
+        :raises TurnNotFoundError: when there is no such alternative, or it has no answer.
+        """
+        comparison = self.comparison
+        if comparison is None or number not in range(1, len(comparison.alternatives) + 1):
+            known = f"there are {len(comparison.alternatives)}" if comparison else "nothing has been compared yet"
+            raise TurnNotFoundError(
+                f"There is no alternative {number}; {known}.", next_step="--compare MODEL,MODEL or --samples N makes some."
+            )
+        picked = comparison.alternatives[number - 1]
+        self.go_on_from(picked.turn or 0)
+        comparison.current = number
+        comparison.view.show_current(number)
+        return picked
+
+    def settle_comparison(self) -> None:
+        """Leave the last comparison as plain output, without buttons."""
+        if self.comparison is not None:
+            self.comparison.view.close()
+
+    def prepare_again(self, running: RunningTurn, options: Options) -> None:
+        """Start a process for asking this turn once more, since who has done that once often goes on doing so."""
+        start = running.turn.start
+        if start.how.startswith(("--redo", "--at")) or self.settings.rerun == "redo":
+            options_now = options.over(self.settings.turn_options())
+            self.client.prepare(running.directory, options_now, start.once_more("").origin)
 
     def forget(self, session_id: str) -> None:
         """Continue this session no more: it is gone."""
@@ -130,8 +233,11 @@ class KernelState:
             except SessionNotFoundError as failure:
                 failures.append(failure)
                 continue
-            found = Session(info.session_id, info.directory or directory, info.name)
-            return self.sessions.setdefault(info.session_id, found)
+            if info.session_id not in self.sessions:
+                where = info.directory or directory
+                end = store.last_message_id(info.session_id, where)
+                self.sessions[info.session_id] = Session(info.session_id, where, info.name, message_id=end)
+            return self.sessions[info.session_id]
         if self.current is not None:
             unchanged = f"The current session ({self.current.session_id[:8]}) has not changed."
             failures[0].next_step = f"%claude_session list shows what there is. {unchanged}"
@@ -143,14 +249,14 @@ class KernelState:
         :raises SessionNotFoundError: when there is none, or more than one.
         """
         session = self.find(wanted)
-        self._background.call(self._client.result().close_session, session.session_id)
+        self.client.close_session(session.session_id)
         self.store().delete_session(session.session_id, session.directory)
         self.forget(session.session_id)
         return session
 
     def store(self) -> ModuleType:
         """Return `claude_magic.sdk.sessions`; the SDK that it imports is there by the time anyone asks."""
-        self._client.result()
+        self.client.get()
         from claude_magic.sdk import sessions
 
         return sessions
@@ -167,42 +273,7 @@ class KernelState:
 
     def close(self) -> None:
         """End every CLI process and the background thread."""
-        self.settings.unobserve_all()
-        client = self._client.result()
-        self._background.call(client.aclose)
-        self._background.close()
-
-    async def _open_client(self) -> ClaudeClient:
-        # The SDK takes a second to import: on this thread, while the person still types.
-        from claude_magic.sdk.client import ClaudeClient
-
-        client = ClaudeClient(self.settings.client_config(), tools=TOOLS, asks=True)
-        self._prepare(client, os.getcwd())
-        # One step of the loop lets the CLI start, which takes longer than the imports that the first cell needs.
-        asyncio.get_running_loop().call_soon(self._warm_up)
-        return client
-
-    def _renew_client(self, change: object) -> None:
-        old = self._client.result()
-
-        async def renew() -> ClaudeClient:
-            await old.aclose()
-            return await self._open_client()
-
-        self._client = self._background.start(renew)
-
-    def _prepare_again(self, change: object) -> None:
-        client, directory = self._client.result(), os.getcwd()
-
-        async def prepare() -> None:
-            self._prepare(client, directory)
-
-        self._background.start(prepare)
-
-    def _prepare(self, client: ClaudeClient, directory: str) -> None:
-        trusted, options = self.trust.covers(directory), self.settings.turn_options()
-        chosen = with_settings(options, directory) if trusted else with_memories(options, directory)
-        client.prepare(directory, chosen, trusted=trusted)
+        self.client.close()
 
     def _remarks(self, choices: TurnOptions, directory: str, *, trusted: bool) -> tuple[str, ...]:
         remarks = []
@@ -214,13 +285,5 @@ class KernelState:
         return tuple(remarks)
 
 
-def with_memories(options: TurnOptions, directory: str) -> TurnOptions:
-    """Return the options with the directory's `CLAUDE.md` texts, which the CLI drops together with its settings."""
-    texts = [text for text in (memories(directory), options.system) if text]
-    return replace(options, system="\n\n".join(texts) or None)
-
-
-def with_settings(options: TurnOptions, directory: str) -> TurnOptions:
-    """Return the options with the rules of a trusted directory."""
-    rules = (*(options.allowed_tools or ()), *allow_rules(directory))
-    return replace(options, allowed_tools=rules or None)
+def _branch_of(session: Session) -> Start:
+    return Start(session.end, session.last_turn, True, "--fork", f"a branch of {session.session_id[:8]}")

@@ -18,6 +18,7 @@ from claude_magic.kernel import capture
 from claude_magic.render.blocks import clip, strip_controls
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.host import Tool, ToolResult
+from claude_magic.sdk.response import SessionAwareResponse
 
 INSPECT_TIMEOUT_S = 3.0
 """How long one object may take to show itself: its `__repr__` is anybody's code."""
@@ -118,6 +119,11 @@ class KernelTools:
             return ToolResult(f"{name} ({_type_name(value)}) cannot be shown: {type(error).__name__}: {error}", is_error=True)
         images = (Image("image/png", capture.base64_of(png)),) if png else ()
         return ToolResult(clip(strip_controls(text), limit), images)
+
+    def add_code(self, reply: SessionAwareResponse) -> None:
+        """Put the Python code of a reply into a cell below."""
+        if code := "\n\n".join(block.rstrip() for block in reply.python_blocks):
+            self._add_cell(code)
 
     def _add_cell(self, source: str) -> ToolResult:
         # A frontend makes one cell a run, of the last call: several become one, with separators.

@@ -1,28 +1,134 @@
-"""The turns of this kernel and the sessions they belong to: pure data."""
+"""The turns of this kernel, the sessions they belong to, and where the next one begins: pure data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
+from claude_magic.errors import TurnNotFoundError
 from claude_magic.sdk.response import SessionAwareResponse
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """A place in a session that a turn can go on from: behind this message; `None`: at its end, wherever that is."""
+
+    session_id: str
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a turn begins. `origin` is `None` for a new session; with `fork` the turn begins a branch there.
+
+    `parent` is the turn that it continues, `how` the option that says so, `note` what the footer says of it.
+    """
+
+    origin: Point | None = None
+    parent: int | None = None
+    fork: bool = False
+    how: str = ""
+    note: str = ""
+
+    def once_more(self, note: str) -> Start:
+        """Return the start of a turn that takes the place of the one that began here."""
+        # Where the session held no message, nothing is lost by a new one; at its end it would hold the turn itself.
+        origin = self.origin if self.origin and self.origin.message_id else None
+        return replace(self, origin=origin, fork=origin is not None, how="--redo", note=note)
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of this kernel. `cell_id` is the notebook cell that it was asked in, `parent` the turn that it continues."""
+    """One turn of this kernel. `cell_id` is the notebook cell that it was asked in, `end` the place that it led to."""
 
     number: int
     prompt: str
-    session_id: str | None
+    start: Start = field(default_factory=Start)
     cell_id: str | None = None
-    parent: int | None = None
+    end: Point | None = None
+    failed: bool = False
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that the turn is in; that of its origin while it runs and does not branch."""
+        if self.end is not None:
+            return self.end.session_id
+        return self.start.origin.session_id if self.start.origin and not self.start.fork else None
+
+    def ended(self, response: SessionAwareResponse, *, failed: bool) -> Turn:
+        """Return the turn as it is now that it is over."""
+        end = Point(response.session_id, response.message_id) if response.session_id else None
+        return replace(self, end=end, failed=failed)
+
+
+class Turns:
+    """All turns of this kernel, by number."""
+
+    def __init__(self) -> None:
+        self._turns: dict[int, Turn] = {}
+        self._numbers = itertools.count(1)
+
+    def __iter__(self) -> Iterator[Turn]:
+        return iter(self._turns.values())
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def begin(self, prompt: str, start: Start, cell_id: str | None) -> Turn:
+        """Return a new turn; it is one of these when it has been put here."""
+        return Turn(next(self._numbers), prompt, start, cell_id)
+
+    def put(self, turn: Turn) -> None:
+        """Keep a turn that has ended."""
+        self._turns[turn.number] = turn
+
+    def find(self, number: int) -> Turn:
+        """Return the turn with this number.
+
+        :raises TurnNotFoundError: when there is none, or it did not get as far as an answer that one could go on from.
+        """
+        turn = self._turns.get(number)
+        if turn is None:
+            known = f"the last one is {max(self._turns)}" if self._turns else "there are none yet"
+            raise TurnNotFoundError(f"There is no turn {number} in this kernel; {known}.")
+        return turn
+
+    def reached(self, number: int) -> Point:
+        """Return the end of a turn, to go on from there.
+
+        :raises TurnNotFoundError: when there is no such turn, or it has no end that one could go on from.
+        """
+        turn = self.find(number)
+        if turn.end is None or turn.end.message_id is None:
+            before = f"--at {turn.start.parent} goes back to before it" if turn.start.parent else "--redo asks it again"
+            raise TurnNotFoundError(f"Turn {number} has no answer to go on from.", next_step=f"{before}.")
+        return turn.end
+
+    def path(self, number: int | None) -> tuple[Turn, ...]:
+        """Return the turns that led to this one, oldest first, and itself."""
+        path: list[Turn] = []
+        while number is not None and number in self._turns:
+            path.append(self._turns[number])
+            number = path[-1].start.parent
+        return tuple(reversed(path))
+
+    def last_of(self, cell_id: str | None) -> Turn | None:
+        """Return the last turn that was asked in this cell."""
+        own = (turn for turn in reversed(self._turns.values()) if turn.cell_id == cell_id)
+        return next(own, None) if cell_id is not None else None
+
+    def last(self) -> Turn | None:
+        """Return the turn that ended last."""
+        return next(reversed(self._turns.values()), None)
 
 
 @dataclass(slots=True)
 class Session:
     """A conversation that this kernel has taken part in. `directory` is where it started: the CLI keeps it there.
 
-    `turns`, `tokens` and `cost_usd` (US dollars) are what this kernel's turns came to.
+    `turns`, `tokens` and `cost_usd` (US dollars) are what this kernel's turns came to. `last_turn` is this kernel's last
+    turn in it, `message_id` the last message that is known of it.
     """
 
     session_id: str
@@ -33,6 +139,7 @@ class Session:
     tokens: int = 0
     cost_usd: float | None = None
     last_turn: int | None = None
+    message_id: str | None = None
     context_used: float | None = None
     """How full the model's context was after the last turn, from 0 to 1."""
 
@@ -41,10 +148,16 @@ class Session:
         """How it is spoken of: the start of its ID, and its name if it has one."""
         return f"{self.session_id[:8]} ({self.name})" if self.name else self.session_id[:8]
 
+    @property
+    def end(self) -> Point:
+        """Where it has come to."""
+        return Point(self.session_id, self.message_id)
+
     def add(self, turn: Turn, response: SessionAwareResponse) -> None:
         """Count a turn that has ended, however it ended."""
         self.turns += 1
         self.last_turn = turn.number
+        self.message_id = response.message_id or self.message_id
         self.model = response.model or self.model
         ended = response.ended
         if ended is not None and ended.context_tokens and ended.context_window:

@@ -124,11 +124,12 @@ def status_line(response: SessionAwareResponse, elapsed_s: float) -> list[str]:
 
 
 def footer(response: SessionAwareResponse, turn: int | None) -> list[str]:
-    """Say what a turn came to: turn, model, seconds, tokens, cost, session; unknown parts are left out."""
+    """Say what a turn came to: turn, where it began, model, seconds, tokens, cost, session; unknown parts are left out."""
     tokens_in, tokens_out = tokens(response)
     cost = response.cost_usd
     parts = (
         f"turn {turn}" if turn is not None else "",
+        one_line(response.note),
         _model(response.model),
         duration(response.duration_s) if response.duration_s else "",
         f"{tokens_in:,} in · {tokens_out:,} out" if tokens_in or tokens_out else "",

@@ -99,7 +99,8 @@ class SessionAwareResponse:
 
     `content` is the answer as text: what the CLI calls the result, or all text that had arrived when the turn did not end by
     itself. `metadata` holds `model`, `usage`, `cost_usd` (US dollars, this turn alone), `duration_s`, `num_turns`,
-    `is_error`, `stop_reason`, `permission_denials` and `command`. `raw_json` depends on the output format asked for.
+    `is_error`, `stop_reason`, `permission_denials` and `command`. `raw_json` depends on the output format asked for. `note`
+    says in a few words where in a conversation the turn began, if that needs saying.
     """
 
     content: str = ""
@@ -114,6 +115,7 @@ class SessionAwareResponse:
     output_tokens: int = field(default=0, repr=False)
     retrying: events.Retrying | None = field(default=None, repr=False)
     message_id: str | None = field(default=None, repr=False)
+    note: str = field(default="", repr=False)
     ended: events.TurnEnded | None = field(default=None, repr=False)
 
     @property
@@ -142,6 +144,13 @@ class SessionAwareResponse:
     def code_blocks(self) -> list[str]:
         """The code of every fenced block of the answer, in order."""
         return [match["code"].removesuffix("\n") for match in _FENCE.finditer(self.content)]
+
+    @property
+    def python_blocks(self) -> list[str]:
+        """Those code blocks that are Python, or do not say what they are."""
+        python = ("", "python", "python3", "py", "ipython")
+        found = ((match["info"].split(maxsplit=1), match["code"]) for match in _FENCE.finditer(self.content))
+        return [code.removesuffix("\n") for info, code in found if (info[0].lower() if info else "") in python]
 
     def __str__(self) -> str:
         return self.content

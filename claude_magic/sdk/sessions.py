@@ -110,6 +110,12 @@ def count_turns(session: SessionInfo) -> int:
     return sum(1 for message in messages if message.type == "user" and _is_prompt(message.message))
 
 
+def last_message_id(session_id: str, directory: str) -> str | None:
+    """Return the ID of the last message that Claude wrote in a session, a place that one can go back to."""
+    messages = sdk.get_session_messages(session_id, directory=directory)
+    return next((message.uuid for message in reversed(messages) if message.type == "assistant"), None)
+
+
 def rename_session(session_id: str, name: str, directory: str) -> None:
     """Give a session a name, which `--resume` and `claude -r` understand.
 

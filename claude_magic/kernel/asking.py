@@ -1,0 +1,124 @@
+"""`ask()` and `current_session()`: a turn as a function, for loops and functions in the cells of a notebook.
+
+A prompt given here is sent as it is: its text may come from anywhere, so nothing in it is expanded.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from IPython.core.getipython import get_ipython
+
+from claude_magic.errors import ConfigError
+from claude_magic.kernel import cell as in_cell
+from claude_magic.kernel.cell import TurnsInCell
+from claude_magic.kernel.options import Options
+from claude_magic.kernel.request import Request, schema_of
+from claude_magic.kernel.turns import Turn
+from claude_magic.sdk.attachments import Prompt, content_blocks
+from claude_magic.sdk.events import Event, TextDelta
+from claude_magic.sdk.response import SessionAwareResponse
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentSession:
+    """The session that the next cell continues. `turns` are those of this kernel that led to where it is, oldest first."""
+
+    session_id: str
+    name: str | None
+    directory: str
+    turns: tuple[Turn, ...]
+
+
+class Ask:
+    """Ask Claude and return the reply; `ask.stream` yields its text. Both continue the kernel's current session.
+
+    Nothing is shown but permission requests, which are asked in the cell. In a thread of one's own nobody can be asked, and
+    Claude cannot use the kernel.
+    """
+
+    def __call__(self, prompt: str, **choices: Any) -> SessionAwareResponse:
+        """Ask, and return the whole reply.
+
+        :param prompt: sent as it is: no template, no `@path`, no slash command.
+        :param choices: `new`, `fork` (bool), `resume` (ID, prefix or name), `at` (a turn's number), `model`, `effort`,
+            `system`, `schema` (a type or a JSON schema), `files` (paths), `timeout` (seconds), `budget` (US dollars),
+            `max_turns`, `mode`, `allow` (rules), `no_kernel` (bool): as the options of a cell.
+        :raises ConfigError: for choices that cannot be meant; nothing was sent.
+        :raises ClaudeError: why the turn failed.
+        """
+        magics = _magics()
+        return in_cell.run(magics.state, magics.frontend, _request(magics, prompt, **choices))[0]
+
+    def stream(self, prompt: str, **choices: Any) -> Iterator[str]:
+        """Ask, and yield the answer's text as it arrives; leaving early stops the turn.
+
+        :raises ClaudeError: why the turn failed.
+        """
+        magics = _magics()
+        texts: deque[str] = deque()
+
+        def listen(event: Event) -> None:
+            if isinstance(event, TextDelta):
+                texts.append(event.text)
+
+        request = _request(magics, prompt, **choices)
+        turn = TurnsInCell(magics.state, magics.frontend, request, buttons=False, listen=listen)
+        with turn.open():
+            for _ in in_cell.steps(turn):
+                while texts:
+                    yield texts.popleft()
+            turn.finish()
+
+
+ask = Ask()
+
+
+def current_session() -> CurrentSession | None:
+    """Return the session that the next cell continues, `None` when that begins a new one."""
+    state = _magics().state
+    session = state.current
+    if session is None:
+        return None
+    path = state.turns.path(state.current_turn)
+    return CurrentSession(session.session_id, session.name, session.directory, path)
+
+
+def _request(
+    magics: Any,
+    prompt: str,
+    *,
+    schema: object = None,
+    files: Sequence[str] = (),
+    allow: Sequence[str] = (),
+    **choices: Any,
+) -> Request:
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ConfigError("The prompt is empty, or no text.", next_step="Give ask() a text.")
+    named = {"new", "fork", "resume", "at", "model", "effort", "system", "timeout", "budget", "max_turns", "mode", "no_kernel"}
+    if unknown := set(choices) - named:
+        known = ", ".join(sorted(named | {"schema", "files", "allow"}))
+        raise ConfigError(f"ask() has no parameter {min(unknown)}.", next_step=f"It takes {known}.")
+    options = Options(**choices, allow=tuple(allow), quiet=True)
+    if sum(map(bool, (options.new, options.resume, options.at))) > 1:
+        raise ConfigError("new, resume and at exclude each other.", next_step="Leave all but one out.")
+    if not magics.frontend.on_main_thread():
+        options = replace(options, no_kernel=True)
+    blocks = content_blocks(files, ".")
+    content: Any = [*blocks, {"type": "text", "text": prompt}] if blocks else prompt
+    wanted = schema_of(schema) if schema is not None else None
+    return Request(prompt, Prompt(content, verbatim=True), options, schema=wanted)
+
+
+def _magics() -> Any:
+    shell = get_ipython()
+    magics = shell.magics_manager.registry.get("ClaudeMagics") if shell is not None else None
+    if magics is None:
+        raise ConfigError(
+            "claude_magic is not loaded here.",
+            next_step="Run %load_ext claude_magic first; in a script use claude_magic.sdk.",
+        )
+    return magics

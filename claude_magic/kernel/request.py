@@ -1,0 +1,64 @@
+"""What one cell asks, checked and ready to be sent: the prompt, its options, and the type that the reply shall have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from claude_magic.errors import ClaudeError, ConfigError
+from claude_magic.kernel.options import Options
+from claude_magic.sdk.attachments import Prompt
+from claude_magic.sdk.response import SessionAwareResponse
+
+if TYPE_CHECKING:
+    from claude_magic.sdk.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`typed` is what the person wrote, `prompt` what is sent; `remarks` are what they should know of the difference."""
+
+    typed: str
+    prompt: Prompt
+    options: Options
+    remarks: tuple[str, ...] = ()
+    schema: Schema | None = None
+
+    def load(self, response: SessionAwareResponse) -> ClaudeError | None:
+        """Make the reply's data an instance of the type that was asked for; return why that fails."""
+        if self.schema is None:
+            return None
+        try:
+            response.structured = self.schema.load(response.structured)
+        except ClaudeError as failure:
+            failure.session_id, failure.content = response.session_id, response.content
+            return failure
+        return None
+
+
+def schema_named(shell: InteractiveShell, name: str) -> Schema:
+    """Return the schema of a type in the person's namespace: its name, or an expression such as `list[City]`.
+
+    :raises UsageError: in one line, when there is no such type, or it is none that a reply can have.
+    """
+    try:
+        kind = shell.ev(name)
+    except Exception as error:  # the expression is the person's own code, which may raise anything
+        raise UsageError(f"%claude: --schema: {name!r} cannot be used: {type(error).__name__}: {error}") from error
+    try:
+        return schema_of(kind)
+    except ConfigError as error:
+        raise UsageError(f"%claude: --schema: {name}: {error.message}") from error
+
+
+def schema_of(kind: object) -> Schema:
+    """Return the schema of a type.
+
+    :raises ConfigError: for what is no type that a reply can have.
+    """
+    from claude_magic.sdk.schema import Schema  # pydantic takes a while to import
+
+    return Schema.of(kind)
