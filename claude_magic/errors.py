@@ -15,7 +15,8 @@
         ├── TurnTimeoutError         it took longer than its `timeout` (also a TimeoutError)
         ├── APIError                 the API refused, or could not be reached
         ├── BudgetExceededError      the turn's budget is spent
-        └── TurnLimitError           more rounds with tools than `max_turns`
+        ├── TurnLimitError           more rounds with tools than `max_turns`
+        └── StructuredOutputError    the reply does not fit the schema it was asked for
 
 Foreign exceptions are translated where they enter, never here.
 """
@@ -158,3 +159,9 @@ class TurnLimitError(TurnError):
     """Claude needed more rounds with tools than `max_turns` allows."""
 
     next_step = 'Raise the limit (--max-turns N, max_turns=N), or say "go on" to continue from here.'
+
+
+class StructuredOutputError(TurnError):
+    """The reply does not fit the schema that it was asked for. `content` is what it said instead."""
+
+    next_step = "What it said is kept; ask again, say in the prompt what shall be filled in, or make the schema simpler."

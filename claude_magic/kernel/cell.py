@@ -214,11 +214,11 @@ class TurnsInCell:
     def _failure(self, number: int) -> ClaudeError | None:
         response, outcome = self._responses[number], self._outcomes[number]
         if isinstance(outcome, ClaudeError):
-            outcome.content = response.text
+            outcome.content = response.arrived
             return outcome
         if outcome is None:
             message = f"Interrupted after {self._elapsed_s():.1f} s."
-            return TurnInterrupted(message, session_id=response.session_id, content=response.text)
+            return TurnInterrupted(message, session_id=response.session_id, content=response.arrived)
         response.metadata["command"] = outcome.metadata.get("command")
         return self._request.load(response)
 

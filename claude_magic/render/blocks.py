@@ -12,7 +12,17 @@ from typing import Final
 
 from claude_magic.paths import shorten_home
 from claude_magic.sdk.events import Retrying
-from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
+from claude_magic.sdk.response import (
+    STRUCTURED_OUTPUT,
+    Block,
+    Growing,
+    Remark,
+    SessionAwareResponse,
+    Text,
+    Thinking,
+    ToolCall,
+    as_json,
+)
 
 ARGUMENT_LENGTH: Final = 80
 
@@ -67,12 +77,12 @@ def clip(text: str, limit: int) -> str:
 
 
 def shown_blocks(response: SessionAwareResponse) -> list[Block]:
-    """List the blocks with something to show; an answer that came without text blocks becomes one."""
-    blocks = [block for block in response.blocks if not (isinstance(block, Text) and block.growing.length == 0)]
-    if response.content and not any(isinstance(block, Text) for block in blocks):
-        text = Text(len(blocks), complete=True)
-        text.growing.add(response.content)
-        blocks.append(text)
+    """List the blocks with something to show; an answer that came without text blocks, or as data, becomes one."""
+    blocks = [block for block in response.blocks if _is_shown(block)]
+    if response.structured is not None:
+        blocks.append(Text(len(blocks), Growing(f"```json\n{as_json(response.structured)}\n```"), complete=True))
+    elif response.content and not any(isinstance(block, Text) for block in blocks):
+        blocks.append(Text(len(blocks), Growing(response.content), complete=True))
     return blocks
 
 
@@ -175,6 +185,16 @@ def _model(model: str | None) -> str:
     return "" if model is None or model.startswith("<") else one_line(model.removeprefix("claude-"))
 
 
+def _is_shown(block: Block) -> bool:
+    match block:
+        case Text():
+            return block.growing.length > 0
+        case ToolCall(name=name) if name == STRUCTURED_OUTPUT:
+            # It is the form in which the answer comes, and the answer is shown; only a misfit tells a reader something.
+            return block.is_error
+    return True
+
+
 def _retry(retrying: Retrying) -> str:
     reason = one_line(retrying.error.removesuffix("_error").replace("_", " ")) or "no answer"
     status = f" ({retrying.status})" if retrying.status is not None else ""
@@ -183,13 +203,14 @@ def _retry(retrying: Retrying) -> str:
 
 
 def _activity(blocks: Sequence[Block]) -> str:
-    running = [block for block in blocks if isinstance(block, ToolCall) and not block.complete]
+    calls = [block for block in blocks if isinstance(block, ToolCall) and block.name != STRUCTURED_OUTPUT]
+    running = [call for call in calls if not call.complete]
     if len(running) > 1:
         return f"running {len(running)} tools"
     if running:
         return f"running {tool_name(running[0])}"
     match next((block for block in reversed(blocks) if not isinstance(block, Remark)), None):
-        case Text(complete=False):
+        case Text(complete=False) | ToolCall(complete=False):  # the call is the answer
             return "writing"
         case Thinking(complete=False):
             return "thinking"

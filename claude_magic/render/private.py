@@ -19,7 +19,12 @@ _FENCED: Final = re.compile(r"(^ {0,3}(?P<fence>`{3,}|~{3,})[^\n]*$.*?(?:^ {0,3}
 
 def cleaned(response: SessionAwareResponse) -> SessionAwareResponse:
     """Return a copy to be shown: credentials are left out, and the home directory is `~` but in fenced code."""
-    return replace(response, blocks=[_cleaned(block) for block in response.blocks], content=_prose(response.content))
+    return replace(
+        response,
+        blocks=[_cleaned(block) for block in response.blocks],
+        content=_prose(response.content),
+        structured=_everywhere(response.structured),
+    )
 
 
 def clean_line(text: str) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
     from claude_magic.sdk.events import Event
     from claude_magic.sdk.response import SessionAwareResponse
+    from claude_magic.sdk.schema import Rows, Schema
     from claude_magic.sdk.session_client import ClaudeSDKWrapper, SessionAwareClient
     from claude_magic.sdk.sessions import SessionInfo
 
@@ -22,6 +23,8 @@ __all__ = [
     "ClaudeSDKWrapper",
     "Event",
     "OutputFormat",
+    "Rows",
+    "Schema",
     "SessionAwareClient",
     "SessionAwareResponse",
     "SessionInfo",
@@ -34,6 +37,8 @@ _HOMES = {
     "ClaudeSDKWrapper": "session_client",
     "Event": "events",
     "OutputFormat": "config",
+    "Rows": "schema",
+    "Schema": "schema",
     "SessionAwareClient": "session_client",
     "SessionAwareResponse": "response",
     "SessionInfo": "sessions",

@@ -104,6 +104,8 @@ def flags(launch: Launch) -> list[str]:
         arguments += ["--max-turns", str(options.max_turns)]
     if options.max_budget_usd is not None:
         arguments += ["--max-budget-usd", f"{options.max_budget_usd:g}"]
+    if options.schema is not None:
+        arguments += ["--json-schema", options.schema]
     if launch.safe_mode:
         arguments += ["--tools", ",".join(READ_ONLY_TOOLS), "--strict-mcp-config"]
     elif allowed := (*(options.allowed_tools or ()), *launch.tools, *typeable(launch.granted)):

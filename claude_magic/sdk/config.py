@@ -5,6 +5,7 @@ Only data and its validation. How choices become flags of the CLI is `command`'s
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -35,7 +36,7 @@ class TurnOptions:
     """Choices for one turn; what is `None` falls back to the client's config, then to the CLI's own settings.
 
     `max_budget_usd` is in US dollars, `max_turns` counts rounds with tools, `system` is added to Claude Code's own system
-    prompt.
+    prompt. `schema` is the JSON schema that the reply must fit, as text: `Schema.of(...).text`.
     """
 
     model: str | None = None
@@ -45,6 +46,7 @@ class TurnOptions:
     max_budget_usd: float | None = None
     permission_mode: str | None = None
     allowed_tools: tuple[str, ...] | None = None
+    schema: str | None = None
 
     def __post_init__(self) -> None:
         if self.effort is not None and self.effort not in EFFORTS:
@@ -55,6 +57,8 @@ class TurnOptions:
             raise ConfigError(f"max_turns is {self.max_turns}; it must be at least 1.")
         if self.max_budget_usd is not None and not self.max_budget_usd > 0:
             raise ConfigError(f"max_budget_usd is {self.max_budget_usd}; it must be more than 0.")
+        if self.schema is not None and not _is_json_object(self.schema):
+            raise ConfigError("schema is not a JSON object as text.", next_step="Use Schema.of(...).text.")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,4 +121,12 @@ class ClaudeConfig:
             max_budget_usd=turn.max_budget_usd if turn.max_budget_usd is not None else self.max_budget_usd,
             permission_mode=turn.permission_mode or self.permission_mode,
             allowed_tools=turn.allowed_tools if turn.allowed_tools is not None else allowed,
+            schema=turn.schema,
         )
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (TypeError, ValueError):
+        return False

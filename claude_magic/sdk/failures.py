@@ -11,8 +11,10 @@ from claude_magic.errors import (
     ClaudeError,
     CLIDiedError,
     CLINotFoundError,
+    ConfigError,
     NotLoggedInError,
     SessionNotFoundError,
+    StructuredOutputError,
     TurnError,
     TurnInterrupted,
     TurnLimitError,
@@ -20,9 +22,10 @@ from claude_magic.errors import (
 from claude_magic.paths import shorten_home
 from claude_magic.sdk.events import TurnEnded
 
-# The CLI's words (2.1.331); it has no code for either case.
+# The CLI's words (2.1.331); it has no code for these cases.
 _NO_SESSION = ("No conversation found", "requires a valid session ID")
 _NO_MESSAGE = ("No message found",)
+_BAD_SCHEMA = "Error: --json-schema "
 _NO_LOGIN = ("Not logged in", "Invalid API key", "Please run /login", "OAuth token")
 
 _NEXT_STEP = {
@@ -33,14 +36,21 @@ _NEXT_STEP = {
     429: "Wait for the limit to pass, then run it again.",
 }
 _GO_LATER = "Go back to a later turn: what came before /compact is out of reach."
+_CHANGE_SCHEMA = "Change the schema; nothing was sent."
 _OVERLOADED = "Run it again in a while; the session can be continued."
 _DROPPED = "Check the network, then run it again; the session can be continued."
 
 
-def failure_of(ended: TurnEnded, stderr: str = "") -> ClaudeError | None:
-    """Return the error that a turn ended with, `None` when it ended well."""
+def failure_of(ended: TurnEnded, stderr: str = "", *, structured: bool = False) -> ClaudeError | None:
+    """Return the error that a turn ended with, `None` when it ended well.
+
+    :param structured: whether a structured reply was asked for.
+    """
     if not ended.is_error:
-        return None
+        if not structured or ended.structured is not None:
+            return None
+        # The CLI reminds the model once and then lets it be (2.1.331).
+        return StructuredOutputError("Claude answered in text, not in the form of the schema.", session_id=ended.session_id)
     session_id = ended.session_id
     said = " ".join(ended.errors) or ended.text.strip()
     if (ended.terminal_reason or "").startswith("aborted"):
@@ -51,6 +61,8 @@ def failure_of(ended: TurnEnded, stderr: str = "") -> ClaudeError | None:
         case "error_max_budget_usd":
             cost = "" if ended.cost_usd is None else f" ${ended.cost_usd:.4f} spent."
             return BudgetExceededError(f"The turn's budget is used up.{cost}", session_id=session_id)
+        case "error_max_structured_output_retries":
+            return StructuredOutputError(f"Claude's reply does not fit the schema: {said}", session_id=session_id)
     if _says(said, _NO_SESSION):
         return SessionNotFoundError(f"{said.rstrip('.')}.")
     if ended.status == 401 or _says(said, _NO_LOGIN):
@@ -86,6 +98,9 @@ def cli_died(exit_code: int | None, messages: Sequence[dict[str, Any]], *, stder
             return CLIDiedError(f"The Claude CLI ended: {said}", session_id=session_id, stderr=stderr)
     if _says(stderr, _NO_SESSION):
         return SessionNotFoundError(stderr.splitlines()[-1])
+    if _says(stderr, (_BAD_SCHEMA,)):
+        reason = stderr.partition(_BAD_SCHEMA)[2].partition("\n")[0].strip()
+        return ConfigError(f"The CLI does not take the schema: it {reason}.", next_step=_CHANGE_SCHEMA, session_id=session_id)
     if exit_code is None:
         how = "closed its output"
     else:

@@ -230,7 +230,7 @@ class LiveProcess:
         if translator.ended is None:
             await self._wait_for_exit()
             raise self._died()
-        failure = failure_of(translator.ended, self._transport.stderr)
+        failure = failure_of(translator.ended, self._transport.stderr, structured=turn.options.schema is not None)
         if failure is not None:
             raise failure
 

@@ -6,6 +6,7 @@ Folding costs the same for every delta, however long the reply has become.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, assert_never
@@ -15,6 +16,10 @@ from claude_magic.sdk.config import OutputFormat
 from claude_magic.sdk.events import Event, Image
 
 _FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.M | re.S)
+
+
+STRUCTURED_OUTPUT = "StructuredOutput"
+"""The CLI's tool that a model answers with when a schema was asked for (2.1.331)."""
 
 
 class Growing:
@@ -98,9 +103,9 @@ class SessionAwareResponse:
     """A reply and the session it belongs to.
 
     `content` is the answer as text: what the CLI calls the result, or all text that had arrived when the turn did not end by
-    itself. `metadata` holds `model`, `usage`, `cost_usd` (US dollars, this turn alone), `duration_s`, `num_turns`,
-    `is_error`, `stop_reason`, `permission_denials` and `command`. `raw_json` depends on the output format asked for. `note`
-    says in a few words where in a conversation the turn began, if that needs saying.
+    itself. `structured` is the data of a reply to a schema. `metadata` holds `model`, `usage`, `cost_usd` (US dollars, this
+    turn alone), `duration_s`, `num_turns`, `is_error`, `stop_reason`, `permission_denials` and `command`. `raw_json` depends
+    on the output format asked for. `note` says in a few words where in a conversation the turn began, if that needs saying.
     """
 
     content: str = ""
@@ -141,6 +146,13 @@ class SessionAwareResponse:
         return "\n\n".join(block.text for block in self.blocks if isinstance(block, Text) and block.growing.length)
 
     @property
+    def arrived(self) -> str:
+        """What there is of a turn without an answer: all text, and the last data that did not fit its schema."""
+        calls = [block for block in self.blocks if isinstance(block, ToolCall) and block.name == STRUCTURED_OUTPUT]
+        misfits = [as_json(call.input) for call in calls if call.is_error]
+        return "\n\n".join(filter(None, (self.text, *misfits[-1:])))
+
+    @property
     def code_blocks(self) -> list[str]:
         """The code of every fenced block of the answer, in order."""
         return [match["code"].removesuffix("\n") for match in _FENCE.finditer(self.content)]
@@ -154,6 +166,11 @@ class SessionAwareResponse:
 
     def __str__(self) -> str:
         return self.content
+
+
+def as_json(data: object) -> str:
+    """Write data of a structured reply for a person to read."""
+    return json.dumps(data, indent=2, ensure_ascii=False, default=str)
 
 
 def raw_json(response: SessionAwareResponse, output_format: OutputFormat) -> dict[str, Any] | None:
@@ -234,7 +251,9 @@ def _end(response: SessionAwareResponse, event: events.TurnEnded) -> None:
     response.session_id = event.session_id or response.session_id
     response.model = event.model or response.model
     response.structured = event.structured
-    response.content = response.text if event.is_error else event.text
+    response.content = response.arrived if event.is_error else event.text
+    if event.structured is not None and not response.content:
+        response.content = as_json(event.structured)
     for block in response.blocks:
         if not isinstance(block, ToolCall):
             block.complete = True

@@ -93,13 +93,13 @@ class TurnRunner:
         except TimeoutError as error:
             response = attempt.response
             message = f"The turn took longer than {request.timeout_s:g} s."
-            raise TurnTimeoutError(message, session_id=response.session_id, content=response.text) from error
+            raise TurnTimeoutError(message, session_id=response.session_id, content=response.arrived) from error
         except SessionNotFoundError:
             attempt.reached_cli = False
             raise
         except ClaudeError as error:
             error.session_id = error.session_id or attempt.response.session_id
-            error.content = attempt.response.text
+            error.content = attempt.response.arrived
             error.leave_out(self._config.env)
             raise
         finally:

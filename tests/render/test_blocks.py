@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -21,6 +22,7 @@ from claude_magic.render.blocks import (
     tool_outcome,
     whole_seconds,
 )
+from claude_magic.render.private import cleaned
 from claude_magic.sdk.events import (
     Event,
     Retrying,
@@ -31,7 +33,7 @@ from claude_magic.sdk.events import (
     ToolReturned,
     ToolStarted,
 )
-from claude_magic.sdk.response import SessionAwareResponse, Text, Thinking
+from claude_magic.sdk.response import STRUCTURED_OUTPUT, SessionAwareResponse, Text, Thinking, ToolCall, fold
 
 
 @pytest.mark.parametrize(
@@ -157,6 +159,23 @@ def test_an_answer_without_blocks_is_shown() -> None:
     assert isinstance(block, Text)
     assert block.text == "/cost says"
     assert shown_blocks(called("Bash", {}))[0] is not None
+
+
+def test_data_is_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A structured reply is shown as its data, without credentials; the call that it came by is shown when it did not fit."""
+    monkeypatch.setenv("SOME_API_KEY", "letmein-42")
+    data = {"name": "Ada", "key": "letmein-42"}
+    running = reply(ToolStarted(0, "1", STRUCTURED_OUTPUT))
+    assert shown_blocks(running) == []
+    assert status_line(running, 1)[0] == "writing"
+    misfit = called(STRUCTURED_OUTPUT, data, "no", is_error=True)
+    assert [type(block) for block in shown_blocks(misfit)] == [ToolCall]
+    response = called(STRUCTURED_OUTPUT, data, "ok")
+    fold(response, ended("", structured=data))
+    (block,) = shown_blocks(cleaned(response))
+    assert isinstance(block, Text)
+    assert block.text == '```json\n{\n  "name": "Ada",\n  "key": "[SOME_API_KEY]"\n}\n```'
+    assert json.loads(response.content) == response.structured == data
 
 
 @pytest.mark.parametrize(

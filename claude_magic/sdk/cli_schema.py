@@ -1,0 +1,132 @@
+"""A JSON schema in the words that the CLI takes for `--json-schema`.
+
+The CLI (2.1.331) reads draft 7 and refuses a schema with any keyword that it does not know; the API wants an object at the
+root of what a tool takes, and draft 2020-12 elsewhere. What both take is kept, the rest is left out: the whole schema is
+checked by `Schema.load` when the reply is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+from claude_magic.errors import ConfigError
+
+VALUE: Final = "value"
+"""The property that holds a reply whose schema is no object."""
+
+MAX_LENGTH: Final = 100_000
+"""Linux takes 128 KiB for one word of a command line."""
+
+_ONE: Final = frozenset({"additionalProperties", "contains", "propertyNames", "not", "if", "then", "else"})
+_SEVERAL: Final = frozenset({"allOf", "anyOf", "oneOf"})
+_NAMED: Final = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+_PLAIN: Final = frozenset(
+    {
+        *("type", "enum", "const", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"),
+        *("format", "pattern", "minLength", "maxLength", "required", "minProperties", "maxProperties"),
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems"),
+    }
+)
+# The API takes none of these at the root of what a tool takes, whatever else stands there.
+_NOT_AT_ROOT: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "not", "if", "enum", "const"})
+
+
+def for_cli(schema: Mapping[str, Any]) -> tuple[str, bool]:
+    """Return the schema as the CLI takes it, and whether the reply is wrapped in an object with one property.
+
+    :raises ConfigError: when it refers to what is not in it, or is too long for a command line.
+    """
+    if "properties" in schema and "type" not in schema:
+        schema = {"type": "object", **schema}
+    wrapped = schema.get("type") != "object" or not _NOT_AT_ROOT.isdisjoint(schema)
+    root: dict[str, Any]
+    if wrapped:
+        value = _reduced(schema, f"/properties/{VALUE}")
+        root = {"type": "object", "properties": {VALUE: value}, "required": [VALUE], "additionalProperties": False}
+    else:
+        root = _reduced(schema, "")
+    for reference in _references(root):
+        if not _resolves(root, reference):
+            raise ConfigError(
+                f"The schema refers to {reference.replace(f'/properties/{VALUE}', '', 1)}, which the CLI would not find in it.",
+                next_step='Put it under "$defs" of the schema itself and refer to it as "#/$defs/NAME".',
+            )
+    text = json.dumps(root)
+    if len(text) > MAX_LENGTH:
+        raise ConfigError(
+            f"The schema is {len(text):,} characters of JSON; the CLI can be given {MAX_LENGTH:,}.",
+            next_step="Leave out descriptions, examples or fields.",
+        )
+    return text, wrapped
+
+
+def _reduced(schema: Any, root: str) -> Any:
+    """Leave out what the CLI does not take; `root` is where in the result the schema's own root will be."""
+    if not isinstance(schema, dict):
+        return schema
+    kept: dict[str, Any] = {}
+    for keyword, value in schema.items():
+        if keyword in _PLAIN:
+            kept[keyword] = value
+        elif keyword in _ONE:
+            kept[keyword] = _reduced(value, root)
+        elif keyword in _SEVERAL:
+            kept[keyword] = [_reduced(part, root) for part in value]
+        elif keyword in _NAMED:
+            kept[keyword] = {name: _reduced(part, root) for name, part in value.items()}
+        elif keyword == "$ref":
+            kept[keyword] = f"#{root}{value[1:]}" if value.startswith("#") else value
+    if (items := _items(schema)) is not None:
+        kept["items"] = _reduced(items, root)
+    return kept
+
+
+def _items(schema: dict[str, Any]) -> Any:
+    """Say what the items of an array are; those of a tuple are each of any of its kinds, as drafts write tuples differently."""
+    items = schema.get("items")
+    listed = schema.get("prefixItems", items)
+    if not isinstance(listed, list):
+        return items
+    others = items if "prefixItems" in schema else schema.get("additionalItems")
+    if not isinstance(others, dict) and others is not False and schema.get("maxItems", len(listed) + 1) > len(listed):
+        return None
+    kinds: list[Any] = []
+    for part in (*listed, others):
+        if part not in (None, False) and part not in kinds:
+            kinds.append(part)
+    return {"anyOf": kinds}
+
+
+def _references(schema: Any) -> Iterator[str]:
+    match schema:
+        case dict():
+            for keyword, part in schema.items():
+                if keyword in _NAMED:
+                    for named in part.values():
+                        yield from _references(named)
+                elif keyword == "$ref":
+                    yield part
+                elif keyword in _ONE | _SEVERAL or keyword == "items":
+                    yield from _references(part)
+        case list():
+            for part in schema:
+                yield from _references(part)
+
+
+def _resolves(root: dict[str, Any], reference: str) -> bool:
+    start, *steps = unquote(reference).split("/")
+    if start != "#":
+        return False
+    place: Any = root
+    for step in steps:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(place, list) and name.isdecimal() and int(name) < len(place):
+            place = place[int(name)]
+        elif isinstance(place, dict) and name in place:
+            place = place[name]
+        else:
+            return False
+    return True

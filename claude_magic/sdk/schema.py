@@ -1,0 +1,218 @@
+"""What a structured reply must be, and the instance that is made of it.
+
+Owns the ways to say it (JSON schema, pydantic model, dataclass, TypedDict and other types) and what a list of rows can do.
+How the CLI is told is `cli_schema`'s, what it answers `process`'s. pydantic, jsonschema and pandas are imported when needed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import reprlib
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import typing_extensions
+
+from claude_magic.errors import ConfigError, StructuredOutputError
+from claude_magic.sdk.cli_schema import VALUE, for_cli
+from claude_magic.sdk.response import as_json
+
+if TYPE_CHECKING:
+    import pandas
+
+T = TypeVar("T")
+
+_WHAT_IS_ONE = (
+    "Give a JSON schema (a dict), a pydantic model, a dataclass, a TypedDict, or a list[...] of them; nothing was sent."
+)
+
+
+class Rows(list[T]):
+    """A list of what a schema describes, which can become a table."""
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Make a DataFrame with a column for each field and a row for each item; nested values stay what they are.
+
+        :raises ConfigError: when pandas is not there.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ConfigError(
+                "A DataFrame needs pandas, which is not installed here.", next_step="Install it: %pip install pandas"
+            ) from error
+        return pandas.DataFrame([_fields(row) for row in self])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Schema:
+    """What a reply must be.
+
+    `text` is a JSON schema for `TurnOptions.schema`, always the same for the same kind. Its root is an object; fields stand
+    in the order in which they were written, because a model fills them in that order.
+    """
+
+    name: str
+    text: str
+    _wrapped: bool = dataclasses.field(repr=False)
+    _read: Callable[[Any], Any] = dataclasses.field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, kind: object) -> Self:
+        """Take a JSON schema, a pydantic model, a dataclass, a TypedDict or another type that JSON can hold.
+
+        :raises ConfigError: when it is none of these, or describes nothing.
+        """
+        if isinstance(kind, Mapping):
+            name = "the JSON schema"
+            schema, read = _of_mapping(kind)
+        elif _is_type(kind):
+            name = _name(kind)
+            schema, read = _of_type(kind, name)
+        else:
+            raise _no_schema(f"{reprlib.repr(kind)} is no schema: its type is {type(kind).__name__}.")
+        text, wrapped = for_cli(schema)
+        return cls(name, text, wrapped, read)
+
+    def load(self, data: object) -> Any:
+        """Make an instance of a reply's `structured`: of the type, or the plain data for a JSON schema; a list is `Rows`.
+
+        :raises StructuredOutputError: when it does not fit; `content` holds the data as text.
+        """
+        try:
+            value = self._read(_unwrapped(data) if self._wrapped else data)
+        except _MisfitError as error:
+            raise StructuredOutputError(f"The reply does not fit {self.name}: {error}.", content=as_json(data)) from error
+        return Rows(value) if type(value) is list else value
+
+
+class _MisfitError(ValueError):
+    """Says where the data does not fit, and why."""
+
+
+def _unwrapped(data: object) -> Any:
+    if not isinstance(data, Mapping) or VALUE not in data:
+        raise _MisfitError(f"it has no {VALUE!r}")
+    return data[VALUE]
+
+
+def _of_mapping(kind: Mapping[Any, Any]) -> tuple[dict[str, Any], Callable[[Any], Any]]:
+    from jsonschema import Draft202012Validator, SchemaError
+    from jsonschema.exceptions import best_match
+    from jsonschema.validators import validator_for
+
+    try:
+        schema = json.loads(json.dumps(dict(kind), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _no_schema(f"{reprlib.repr(kind)} is no JSON schema: {error}.") from error
+    if not isinstance(schema.get("$schema", ""), str):
+        raise _no_schema(f"{reprlib.repr(kind)} is no JSON schema: $.$schema cannot be {schema['$schema']!r}.")
+    checker = validator_for(schema, default=Draft202012Validator)
+    try:
+        checker.check_schema(schema)
+    except SchemaError as error:
+        reason = f"{error.json_path} cannot be {reprlib.repr(error.instance)}"
+        raise _no_schema(f"{reprlib.repr(kind)} is no JSON schema: {reason}.") from error
+    if schema.keys().isdisjoint(checker.VALIDATORS):
+        raise _no_schema(f"{reprlib.repr(kind)} is no JSON schema: it does not say what a reply must be.")
+    validator = checker(schema)
+
+    def read(data: Any) -> Any:
+        error = best_match(validator.iter_errors(data))
+        if error is not None:
+            raise _MisfitError(f"{error.json_path}: {_line(error.message)}")
+        return data
+
+    return schema, read
+
+
+def _of_type(kind: Any, name: str) -> tuple[dict[str, Any], Callable[[Any], Any]]:
+    from pydantic import TypeAdapter, ValidationError
+    from pydantic.errors import PydanticUserError
+    from pydantic_core import SchemaError
+
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(_with_typed_dicts(kind))
+        adapter.rebuild(raise_errors=True)  # otherwise a name that is not known yet is left for later
+        schema = adapter.json_schema()
+    except (PydanticUserError, SchemaError, NameError, TypeError) as error:
+        # What pydantic adds to its first sentence is about its own settings.
+        reason = _line(getattr(error, "message", str(error))).split(". ")[0].rstrip(".")
+        reason = reason.replace("Unable to generate pydantic-core schema for", "JSON has no place for")
+        raise _no_schema(f"{name} is no schema: {reason}.") from error
+    if not schema.keys() - {"title", "description"}:
+        raise _no_schema(f"{name} does not say what a reply must be.")
+
+    def read(data: Any) -> Any:
+        try:
+            # As JSON, because strict models take a string for a date or an enum's value only there.
+            return adapter.validate_json(json.dumps(data))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise _MisfitError(": ".join(filter(None, (where, _line(first["msg"]))))) from error
+
+    return schema, read
+
+
+def _with_typed_dicts(kind: Any) -> Any:
+    """Put TypedDicts that pydantic takes in the place of `typing`'s, which it takes from Python 3.12 on."""
+    return kind if sys.version_info >= (3, 12) else _rebuilt(kind, {})
+
+
+def _rebuilt(kind: Any, known: dict[Any, Any]) -> Any:
+    if not typing.is_typeddict(kind):
+        arguments = typing.get_args(kind)
+        if not arguments or typing.get_origin(kind) is typing.Literal:
+            return kind
+        rebuilt = tuple(_rebuilt(argument, known) for argument in arguments)
+        if all(new is old for new, old in zip(rebuilt, arguments, strict=True)):
+            return kind
+        origin: Any = typing.get_origin(kind)
+        if origin is types.UnionType:
+            origin = typing.Union
+        return origin[rebuilt if len(rebuilt) > 1 else rebuilt[0]]
+    if kind not in known:
+        qualifiers = {
+            key: typing.Required if key in kind.__required_keys__ else typing.NotRequired for key in kind.__annotations__
+        }
+        placeholders = {key: qualifier[Any] for key, qualifier in qualifiers.items()}
+        twin: Any = typing_extensions.TypedDict(kind.__name__, placeholders)  # type: ignore[misc] # not known before
+        for attribute in {"__module__", "__qualname__", "__doc__", "__pydantic_config__"} & vars(kind).keys():
+            setattr(twin, attribute, getattr(kind, attribute))
+        known[kind] = twin  # before its fields, which may be of the same kind
+        for key, hint in typing.get_type_hints(kind, include_extras=True).items():
+            qualified = typing.get_origin(hint) in (typing.Required, typing.NotRequired)
+            twin.__annotations__[key] = _rebuilt(hint if qualified else qualifiers[key][hint], known)
+    return known[kind]
+
+
+def _is_type(kind: object) -> bool:
+    return isinstance(kind, type | typing.NewType | typing_extensions.TypeAliasType) or typing.get_origin(kind) is not None
+
+
+def _name(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) and typing.get_origin(kind) is None else str(kind).replace("typing.", "")
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    if isinstance(row, Mapping):
+        return dict(row)
+    if dataclasses.is_dataclass(row):
+        return {field.name: getattr(row, field.name) for field in dataclasses.fields(row)}
+    if hasattr(type(row), "model_fields"):
+        return dict(row)
+    return row._asdict() if hasattr(row, "_asdict") else {VALUE: row}
+
+
+def _line(text: str) -> str:
+    return textwrap.shorten(text, 300, placeholder="…")
+
+
+def _no_schema(message: str) -> ConfigError:
+    return ConfigError(message, next_step=_WHAT_IS_ONE)
