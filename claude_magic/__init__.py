@@ -6,12 +6,30 @@ imports nothing heavy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from claude_magic.kernel.asking import ask, current_session
+    from claude_magic.kernel.values import for_type
+
+__all__ = ["ask", "current_session", "for_type", "load_ipython_extension", "unload_ipython_extension"]
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "ask": "kernel.asking",
+    "current_session": "kernel.asking",
+    "for_type": "kernel.values",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = ("errors", "sdk", "render", "kernel")
 FOREIGN = {
     "claude_agent_sdk": ("sdk/",),
-    "IPython": ("kernel/", "__init__.py", "render/widget.py", "render/panel.py", "render/views.py"),
+    "IPython": ("kernel/", "__init__.py", *(f"render/{name}.py" for name in ("columns", "panel", "turns", "views", "widget"))),
     "ipykernel": ("kernel/",),
 }
 

@@ -8,29 +8,21 @@ import io
 import signal
 import sys
 import threading
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
-from IPython.lib.pretty import pretty
 
+from claude_magic.errors import ConfigError
 from claude_magic.kernel.background import TICK_S
+from claude_magic.kernel.values import Shown, image_in, show_value
 from claude_magic.render.blocks import clip, strip_controls
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.host import ToolResult
 
 MAX_OUTPUT_CHARACTERS = 20_000
 """Of the text that goes back to Claude; what is longer is cut in the middle."""
-
-
-def base64_of(image: object) -> str:
-    """Return an image of a display bundle as base64 without line breaks."""
-    return b64encode(image).decode() if isinstance(image, bytes) else "".join(str(image).split())
-
-
-_IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
 class _Tee(io.TextIOBase):
@@ -64,10 +56,8 @@ class _Capture:
 
     def add_bundle(self, data: dict[str, Any]) -> None:
         """Keep an output as Claude can read it: the image if it has one, and its text."""
-        for media_type in _IMAGES:
-            if media_type in data:
-                self.images.append(Image(media_type, base64_of(data[media_type])))
-                break
+        if image := image_in(data):
+            self.images.append(image)
         text = data.get("text/markdown") or data.get("text/plain")
         if text:
             self.texts.append(f"{text}\n")
@@ -131,10 +121,11 @@ def _finished(shell: InteractiveShell, capture: _Capture, done: ExecutionResult)
     if done.result is not None and not capture.has_value:
         # It could not be shown, or this ipykernel does not tell what it shows (7.3 and before).
         try:
-            text, png = shown(shell, done.result)
-        except Exception as failure:  # noqa: BLE001 - a `__repr__` may raise anything; the cell has shown it already
-            text, png = f"The value cannot be shown: {type(failure).__name__}: {failure}", None
-        capture.add_bundle({"text/plain": text, **({"image/png": png} if png else {})})
+            shown = show_value(shell, done.result, MAX_OUTPUT_CHARACTERS, quoted=True)
+        except ConfigError as failure:
+            shown = Shown(failure.message)
+        capture.texts.append(f"{shown.text}\n")
+        capture.images += shown.images
     if error is not None:
         kind = type(error)
         lines = shell.InteractiveTB.structured_traceback(kind, error, error.__traceback__)
@@ -165,32 +156,6 @@ def _captured(shell: InteractiveShell, capture: _Capture) -> Iterator[None]:
         finally:
             for publisher in hooked:
                 publisher.unregister_hook(hook)
-
-
-def shown(shell: InteractiveShell, value: object) -> tuple[str, object]:
-    """Return an object's text, as Markdown where it has that, and its PNG; raise what the object raises.
-
-    The notebook's own formatters would print that into the cell.
-    """
-    give_bundle = getattr(value, "_repr_mimebundle_", None)
-    if callable(give_bundle) and not issubclass(type(value), type):
-        given = give_bundle(include=None, exclude=None)
-        bundle = given[0] if isinstance(given, tuple) else given
-        if text := bundle.get("text/markdown") or bundle.get("text/plain"):
-            return str(text), bundle.get("image/png")
-    return str(_formatted(shell, "text/markdown", value) or pretty(value)), _formatted(shell, "image/png", value)
-
-
-def _formatted(shell: InteractiveShell, media_type: str, value: object) -> object:
-    display_formatter = shell.display_formatter
-    assert display_formatter is not None  # a shell has one from its start
-    formatter = display_formatter.formatters[media_type]
-    try:
-        return formatter.lookup(value)(value)
-    except KeyError:
-        method = getattr(value, formatter.print_method, None)
-        found = method() if callable(method) and not issubclass(type(value), type) else None
-        return found[0] if isinstance(found, tuple) else found
 
 
 @contextlib.contextmanager

@@ -136,7 +136,7 @@ class TurnsInCell:
 
         :raises ClaudeError: why the turn failed; of a comparison, when no turn of it succeeded.
         """
-        from claude_magic.render.views import Alternative
+        from claude_magic.render.alternatives import Alternative
 
         self.stream.result()
         failures = [self._failure(number) for number in range(len(self._running))]
@@ -153,7 +153,9 @@ class TurnsInCell:
             self._state.comparison = Comparison(alternatives, chosen + 1, self._view)
         if self._request.options.code:
             self._tools.add_code(self._responses[chosen])
-        self._view.settle(alternatives, current=chosen + 1, on_pick=self._state.pick if self._buttons else None)
+        self._view.settle(alternatives, current=chosen + 1, on_pick=self._pick if self._buttons else None)
+        for response, data in zip(self._responses, self._data, strict=True):
+            response.structured = data  # now that the data itself has been shown
         failure = failures[chosen]
         if failure is not None:
             raise failure
@@ -166,6 +168,7 @@ class TurnsInCell:
         self._running: list[RunningTurn] = []
         self._responses: list[SessionAwareResponse] = []
         self._outcomes: list[Outcome] = [None] * len(self._alternatives)
+        self._data: list[Any] = [None] * len(self._alternatives)
         for choice in self._alternatives:
             options = replace(request.options, model=choice.model or request.options.model)
             own = replace(start, how=" ".join(filter(None, (start.how, choice.typed))))
@@ -220,7 +223,14 @@ class TurnsInCell:
             message = f"Interrupted after {self._elapsed_s():.1f} s."
             return TurnInterrupted(message, session_id=response.session_id, content=response.arrived)
         response.metadata["command"] = outcome.metadata.get("command")
-        return self._request.load(response)
+        try:
+            self._data[number] = self._request.load(response)
+        except ClaudeError as failure:
+            return failure
+        return None
+
+    def _pick(self, number: int) -> None:
+        self._state.pick(number)
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._began

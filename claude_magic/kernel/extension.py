@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+from collections.abc import Mapping
+from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic.kernel.magics import ClaudeMagics
+from claude_magic.sdk.response import SessionAwareResponse
 
 _NAME = ClaudeMagics.__name__
 
@@ -20,6 +23,9 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     shell.input_transformers_cleanup.insert(0, magics.transform)
     shell.Completer.custom_matchers.append(magics.matcher)
+    formatters = _formatters(shell)
+    formatters["text/html"].for_type(SessionAwareResponse, _html)
+    formatters["text/markdown"].for_type(SessionAwareResponse, _markdown)
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     atexit.register(magics.close)
@@ -40,10 +46,30 @@ def unload(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.remove(magics.transform)
     shell.Completer.custom_matchers.remove(magics.matcher)
     shell.configurables.remove(magics)
+    for media_type in ("text/html", "text/markdown"):
+        _formatters(shell)[media_type].pop(SessionAwareResponse, None)
     shell.events.unregister("pre_run_cell", magics.before_cell)
     shell.events.unregister("post_run_cell", magics.after_cell)
     atexit.unregister(magics.close)
     magics.close()
+
+
+def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:
+    assert shell.display_formatter is not None  # a shell has one from its start
+    formatters: Mapping[str, Any] = shell.display_formatter.formatters
+    return formatters
+
+
+def _html(reply: SessionAwareResponse) -> str:
+    from claude_magic.render.markdown import mimebundle  # no part of `%load_ext`
+
+    return mimebundle(reply)["text/html"]
+
+
+def _markdown(reply: SessionAwareResponse) -> str:
+    from claude_magic.render.markdown import mimebundle
+
+    return mimebundle(reply)["text/markdown"]
 
 
 def _loop_runs() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -45,11 +46,9 @@ class Frontend:
         return self._kernel is None
 
     def import_views(self) -> None:
-        """Import what `view` will need; ipywidgets and its like take longer than a cell should wait."""
-        if self._kernel is None:
-            pass
-        else:
-            pass
+        """Import what a cell will need; ipywidgets, Jinja2 and their like take longer than a cell should wait."""
+        for name in ("kernel.prompt", "render.terminal" if self._kernel is None else "render.widget"):
+            import_module(f"claude_magic.{name}")
 
     def can_answer(self) -> bool:
         """Whether somebody sits there: nbclient, nbconvert and papermill say no with `allow_stdin`; a thread cannot ask."""

@@ -65,10 +65,16 @@ class ClaudeMagics(Settings, Magics):
         """Show and change the sessions of this kernel.
 
         %claude_session                show the current session and those of this directory
-        %claude_session list           list the sessions of this directory
+        %claude_session list [TEXT]    list the sessions of this directory; those whose name, ID or first prompt has TEXT
+        %claude_session show --prompt  print what the last turn sent
+        %claude_session turns          draw the tree of this kernel's turns
         %claude_session new            the next cell starts another session
-        %claude_session resume X       make X current: an ID, a unique prefix of one, or a name
+        %claude_session resume X       make X current and show its last turns: an ID, a unique prefix of one, or a name
+        %claude_session fork           the next cell continues a branch of the current session
+        %claude_session pick N         go on from another alternative of the last comparison
+        %claude_session diff N M       show how two alternatives differ
         %claude_session name TITLE     give the current session a name
+        %claude_session export PATH    write the current session as Markdown (.md) or as a notebook (.ipynb)
         %claude_session delete X       delete a session for good
         %claude_session trust          load the settings of this directory: its hooks, rules and servers
         """

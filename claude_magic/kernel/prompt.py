@@ -21,7 +21,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic.errors import AttachmentError, ClaudeError
 from claude_magic.kernel.options import Options
-from claude_magic.kernel.values import Shown, error_text, show_value
+from claude_magic.kernel.values import Shown, show_value
 from claude_magic.paths import shorten_home
 from claude_magic.sdk.attachments import Prompt, content_blocks, fenced
 
@@ -78,7 +78,7 @@ def compose(
     cut: list[str] = []
 
     def show(value: object, name: str = "A value") -> Shown:
-        shown = Shown(error_text(value.error)) if isinstance(value, _LastError) else show_value(shell, value, limit)
+        shown = show_value(shell, value.error if isinstance(value, _LastError) else value, limit)
         if shown.left_out:
             cut.append(f"{name} was cut: {shown.left_out:,} characters left out (ClaudeMagics.value_limit is {limit:,}).")
         return shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
@@ -27,16 +27,16 @@ class Request:
     remarks: tuple[str, ...] = ()
     schema: Schema | None = None
 
-    def load(self, response: SessionAwareResponse) -> ClaudeError | None:
-        """Make the reply's data an instance of the type that was asked for; return why that fails."""
-        if self.schema is None:
-            return None
+    def load(self, response: SessionAwareResponse) -> Any:
+        """Return the reply's data as an instance of the type that was asked for.
+
+        :raises StructuredOutputError: when it does not fit.
+        """
         try:
-            response.structured = self.schema.load(response.structured)
+            return self.schema.load(response.structured) if self.schema else response.structured
         except ClaudeError as failure:
             failure.session_id, failure.content = response.session_id, response.content
-            return failure
-        return None
+            raise
 
 
 def schema_named(shell: InteractiveShell, name: str) -> Schema:
@@ -51,7 +51,7 @@ def schema_named(shell: InteractiveShell, name: str) -> Schema:
     try:
         return schema_of(kind)
     except ConfigError as error:
-        raise UsageError(f"%claude: --schema: {name}: {error.message}") from error
+        raise UsageError(f"%claude: --schema: {name}: {error.message} {error.next_step}".rstrip()) from error
 
 
 def schema_of(kind: object) -> Schema:

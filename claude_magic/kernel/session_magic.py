@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 from IPython.display import display
 
 from claude_magic.errors import SessionNotFoundError
+from claude_magic.kernel.export_file import export_file
 from claude_magic.kernel.frontend import Frontend
 from claude_magic.kernel.state import KernelState
+from claude_magic.kernel.turn_words import TurnWords
 from claude_magic.paths import shorten_home
 
 if TYPE_CHECKING:
-    from claude_magic.render.panel import SessionFacts, SessionPanel, SessionRow
+    from claude_magic.render.listing import SessionRow
+    from claude_magic.render.panel import SessionFacts, SessionPanel
+    from claude_magic.sdk.sessions import SessionInfo
 
-WORDS = ("show", "list", "new", "resume", "name", "delete", "trust")
+WORDS = ("show", "list", "turns", "new", "resume", "fork", "pick", "diff", "name", "export", "delete", "trust")
 
 COUNTED_ROWS = 20
 """Of that many sessions the turns are counted, which reads their transcripts; the panel shows as many."""
 
 _NEEDS = {
     "resume": "a session: its ID, a unique prefix of that, or its name",
+    "pick": "the number of an alternative, such as: pick 2",
     "name": "a title, such as: titanic clean-up",
+    "export": "a path that ends in .md or .ipynb",
     "delete": "a session: its ID, a unique prefix of that, or its name",
 }
 
@@ -36,6 +43,7 @@ class SessionMagic:
         self._state = state
         self._frontend = frontend
         self._panel: SessionPanel | None = None
+        self._turns = TurnWords(state, frontend)
 
     def run(self, line: str) -> None:
         """Do what the line says.
@@ -43,23 +51,34 @@ class SessionMagic:
         :raises UsageError: for a word that is not one, or an argument that lacks.
         :raises SessionNotFoundError: for a session that is not there.
         """
-        word, _, argument = line.strip().partition(" ")
-        argument = argument.strip().strip("\"'")
+        word, _, typed = line.strip().partition(" ")
+        argument = typed.strip().strip("\"'")
         if word in _NEEDS and not argument:
             raise UsageError(f"%claude_session: {word} needs {_NEEDS[word]}")
         match word:
+            case "" | "show" if argument not in ("", "--prompt"):
+                raise UsageError(f"%claude_session: show takes --prompt or nothing, not {argument!r}")
             case "" | "show":
-                self._show()
+                self._turns.show_prompt() if argument else self._show()
             case "list":
-                self._show_static()
+                self._list(argument)
             case "new":
                 self._state.current = None
                 print("The next %%claude cell starts a new session.")
             case "resume":
-                self._state.current = session = self._state.find(argument)
-                print(f"The next %%claude cell continues {session.label}.")
+                self._resume(argument)
+            case "turns":
+                self._turns.show_tree()
+            case "fork":
+                self._turns.fork()
+            case "pick":
+                self._turns.pick(argument)
+            case "diff":
+                self._turns.diff(argument)
             case "name":
                 self._name(argument)
+            case "export":
+                self._export(typed)
             case "delete":
                 print(f"Deleted {self._state.delete(argument).label}.")
             case "trust":
@@ -74,6 +93,7 @@ class SessionMagic:
         if self._panel is not None:
             self._panel.close()
             self._panel = None
+        self._turns.close_tree()
 
     def _show(self) -> None:
         if not self._frontend.has_widgets():
@@ -88,10 +108,48 @@ class SessionMagic:
         from claude_magic.render.panel import panel_bundle, panel_text
 
         facts, rows = self._contents()
+        self._put(panel_bundle(facts, rows), panel_text(facts, rows))
+
+    def _list(self, wanted: str) -> None:
+        from claude_magic.render.listing import listing_bundle, listing_text
+
+        found = [info for info in self._state.on_disk() if _fits(info, wanted.casefold())]
+        if wanted and not found:
+            print(f"No session in {shorten_home(self._state.directory)} has {wanted!r} in its name, ID or first prompt.")
+            return
+        rows = self._rows(found)
+        self._put(listing_bundle(rows), listing_text(rows))
+
+    def _resume(self, wanted: str) -> None:
+        self._state.current = session = self._state.find(wanted)
+        print(f"The next %%claude cell continues {session.label}.")
+        from claude_magic.render.recap import recap_bundle, recap_text
+        from claude_magic.sdk.transcript import exchanges
+
+        if found := exchanges(session.session_id, session.directory):
+            self._put(recap_bundle(found), recap_text(found))
+
+    def _export(self, typed: str) -> None:
+        session = self._state.current
+        if session is None:
+            raise UsageError("%claude_session: there is no current session to export; resume one, or run a %%claude cell first")
+        file = export_file(typed)
+        from claude_magic.render.export import Conversation, to_markdown, to_notebook
+        from claude_magic.sdk.transcript import exchanges
+
+        info = next((info for info in self._state.on_disk() if info.session_id == session.session_id), None)
+        found = exchanges(session.session_id, session.directory)
+        if info is None or not found:
+            raise UsageError(f"%claude_session: there are no turns in the transcript of {session.label}; nothing was written")
+        conversation = Conversation(session.session_id, session.directory, info.last_used, found, info.name)
+        file.write((to_notebook if file.path.suffix.lower() == ".ipynb" else to_markdown)(conversation))
+        print(f"Wrote {len(found)} {'turn' if len(found) == 1 else 'turns'} of {session.label} to {file.shown}.")
+
+    def _put(self, bundle: dict[str, str], text: str) -> None:
         if self._frontend.is_terminal:
-            print(panel_text(facts, rows))
+            print(text)
         else:
-            display(panel_bundle(facts, rows), raw=True)
+            display(bundle, raw=True)
 
     def _resume_by_click(self, session_id: str) -> None:
         # Deleted meanwhile: the repainted panel shows that it is gone.
@@ -115,20 +173,9 @@ class SessionMagic:
         print(f"From the next cell on these are loaded: {names}." if files else "This directory has no settings of its own.")
 
     def _contents(self) -> tuple[SessionFacts | None, list[SessionRow]]:
-        from claude_magic.render.panel import SessionFacts, SessionRow
+        from claude_magic.render.panel import SessionFacts
 
-        current, store = self._state.current, self._state.store()
-        rows = [
-            SessionRow(
-                session_id=info.session_id,
-                name=info.name,
-                first_prompt=info.first_prompt,
-                turns=store.count_turns(info) if number < COUNTED_ROWS else None,
-                last_used=info.last_used,
-                current=current is not None and info.session_id == current.session_id,
-            )
-            for number, info in enumerate(self._state.on_disk())
-        ]
+        current, rows = self._state.current, self._rows(self._state.on_disk())
         if current is None:
             return None, rows
         row = next((row for row in rows if row.current), None)
@@ -143,3 +190,25 @@ class SessionMagic:
             context_used=current.context_used,
         )
         return facts, rows
+
+    def _rows(self, found: Sequence[SessionInfo]) -> list[SessionRow]:
+        from claude_magic.render.listing import SessionRow
+
+        current, store = self._state.current, self._state.store()
+        return [
+            SessionRow(
+                session_id=info.session_id,
+                name=info.name,
+                first_prompt=info.first_prompt,
+                turns=store.count_turns(info) if number < COUNTED_ROWS else None,
+                last_used=info.last_used,
+                current=current is not None and info.session_id == current.session_id,
+                size_bytes=info.size_bytes,
+            )
+            for number, info in enumerate(found)
+        ]
+
+
+def _fits(session: SessionInfo, wanted: str) -> bool:
+    texts = (session.name or "", session.first_prompt or "")
+    return session.session_id.startswith(wanted) or any(wanted in text.casefold() for text in texts)

@@ -27,7 +27,8 @@ from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.response import SessionAwareResponse
 
 if TYPE_CHECKING:
-    from claude_magic.render.views import Alternative, ColumnsView
+    from claude_magic.render.alternatives import Alternative
+    from claude_magic.render.views import ColumnsView
     from claude_magic.sdk.sessions import SessionInfo
 
 
@@ -226,6 +227,8 @@ class KernelState:
         :raises SessionNotFoundError: when there is none, or more than one.
         """
         store = self.store()
+        from claude_magic.sdk.transcript import last_message_id
+
         failures: list[SessionNotFoundError] = []
         for directory in dict.fromkeys([os.getcwd(), *(session.directory for session in self.sessions.values())]):
             try:
@@ -235,7 +238,7 @@ class KernelState:
                 continue
             if info.session_id not in self.sessions:
                 where = info.directory or directory
-                end = store.last_message_id(info.session_id, where)
+                end = last_message_id(info.session_id, where)
                 self.sessions[info.session_id] = Session(info.session_id, where, info.name, message_id=end)
             return self.sessions[info.session_id]
         if self.current is not None:

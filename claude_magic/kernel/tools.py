@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import reprlib
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from types import FrameType, FunctionType, ModuleType
+from collections.abc import Callable
+from types import FunctionType, ModuleType
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from claude_magic.errors import ConfigError
 from claude_magic.kernel import capture
-from claude_magic.render.blocks import clip, strip_controls
-from claude_magic.sdk.events import Image
+from claude_magic.kernel.bounded import FAILURES, bounded
+from claude_magic.kernel.values import show_value, type_name
 from claude_magic.sdk.host import Tool, ToolResult
 from claude_magic.sdk.response import SessionAwareResponse
-
-INSPECT_TIMEOUT_S = 3.0
-"""How long one object may take to show itself: its `__repr__` is anybody's code."""
 
 DEFAULT_MAX_CHARACTERS = 4_000
 
@@ -57,10 +52,6 @@ TOOLS = (
         {"type": "object", "properties": {"source": {"type": "string"}}, "required": ["source"]},
     ),
 )
-
-
-class TookTooLong(BaseException):
-    """An object did not show itself in time; no `Exception`, so that its code does not take it for one of its own."""
 
 
 class KernelTools:
@@ -111,14 +102,11 @@ class KernelTools:
         if name not in self._shell.user_ns or name in self._shell.user_ns_hidden:
             return ToolResult(f"There is no variable {name!r}; list_variables shows those there are.", is_error=True)
         limit = max_chars if isinstance(max_chars, int) and max_chars > 0 else DEFAULT_MAX_CHARACTERS
-        value = self._shell.user_ns[name]
         try:
-            with _bounded(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                text, png = capture.shown(self._shell, value)
-        except (Exception, SystemExit, TookTooLong) as error:  # noqa: BLE001 - a `__repr__` may raise anything, and the turn goes on
-            return ToolResult(f"{name} ({_type_name(value)}) cannot be shown: {type(error).__name__}: {error}", is_error=True)
-        images = (Image("image/png", capture.base64_of(png)),) if png else ()
-        return ToolResult(clip(strip_controls(text), limit), images)
+            shown = show_value(self._shell, self._shell.user_ns[name], limit, quoted=True)
+        except ConfigError as error:
+            return ToolResult(f"{name}: {error.message}", is_error=True)
+        return ToolResult(shown.text, shown.images)
 
     def add_code(self, reply: SessionAwareResponse) -> None:
         """Put the Python code of a reply into a cell below."""
@@ -133,39 +121,15 @@ class KernelTools:
 
 
 def _described(name: str, value: object) -> str:
-    kind = _type_name(value)
+    kind = type_name(value)
     about = [kind]
-    with contextlib.suppress(Exception, SystemExit, TookTooLong), _bounded():
+    with contextlib.suppress(*FAILURES), bounded():
         shape = getattr(value, "shape", None)
         if isinstance(shape, tuple):
             about.append(f"shape {reprlib.repr(shape)}")
         elif not issubclass(type(value), FunctionType | type):
             about.append(f"length {len(value)}")  # type: ignore[arg-type]
-    with contextlib.suppress(Exception, SystemExit, TookTooLong), _bounded():
+    with contextlib.suppress(*FAILURES), bounded():
         size = getattr(value, "nbytes", None)
         about.append(f"{size if isinstance(size, int) else sys.getsizeof(value)} bytes")
     return f"{name}: {', '.join(about)}"
-
-
-def _type_name(value: object) -> str:
-    kind = type(value)
-    return kind.__name__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__name__}"
-
-
-@contextlib.contextmanager
-def _bounded() -> Iterator[None]:
-    """Break off what takes longer than `INSPECT_TIMEOUT_S`; only where there are alarms, and on the main thread."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise TookTooLong(f"it took longer than {INSPECT_TIMEOUT_S:g} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, INSPECT_TIMEOUT_S, 0.2)  # again and again: some code catches everything
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

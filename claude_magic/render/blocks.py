@@ -70,10 +70,16 @@ def one_line(text: str, limit: int = ARGUMENT_LENGTH) -> str:
 
 def clip(text: str, limit: int) -> str:
     """Cut the middle out of a text of more than `limit` characters, saying how much is missing."""
+    return clipped(text, limit)[0]
+
+
+def clipped(text: str, limit: int) -> tuple[str, int]:
+    """Do as `clip` does, and return how many characters are missing, too."""
     if len(text) <= limit:
-        return text
+        return text, 0
     head, tail = text[: limit * 2 // 3], text[len(text) - limit // 3 :]
-    return f"{head}\n… {len(text) - len(head) - len(tail):,} characters left out …\n{tail}"
+    missing = len(text) - len(head) - len(tail)
+    return f"{head}\n… {missing:,} characters left out …\n{tail}", missing
 
 
 def shown_blocks(response: SessionAwareResponse) -> list[Block]:

@@ -29,6 +29,9 @@ from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text,
 
 __all__ = [
     "block_html",
+    "blocks_html",
+    "blocks_markdown",
+    "blocks_plain",
     "failure_line",
     "finished_length",
     "line_html",
@@ -67,6 +70,11 @@ def block_html(block: Block, *, ended: bool = False) -> str:
             assert_never(block)
 
 
+def blocks_html(response: SessionAwareResponse) -> str:
+    """Render the blocks of a reply that has ended, without anything around them."""
+    return "".join(block_html(block, ended=True) for block in shown_blocks(response))
+
+
 def response_html(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
     """Render a settled reply, with its style and footer; `failure` is why it has no, or no whole, answer."""
     failed = " claude-failed" if failure and not isinstance(failure, TurnInterrupted) else ""
@@ -74,7 +82,7 @@ def response_html(response: SessionAwareResponse, *, turn: int | None = None, fa
     return "".join(
         (
             f'<div class="claude-magic{failed}"><style>{STYLE}</style>\n',
-            *(block_html(block, ended=True) for block in shown_blocks(response)),
+            blocks_html(response),
             f'<p class="claude-warn">{escape(label)}</p>\n' if label else "",
             line_html(footer(response, turn), "claude-footer"),
             "</div>",
@@ -84,22 +92,32 @@ def response_html(response: SessionAwareResponse, *, turn: int | None = None, fa
 
 def response_markdown(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
     """Write a settled reply as Markdown that is harmless also where raw HTML in Markdown is run."""
-    pieces = [_block_markdown(block) for block in shown_blocks(response)]
+    pieces = [blocks_markdown(response)]
     if failure:
         pieces.append(neutral.escape(failure_line(response, failure)))
     pieces.append(neutral.escape(" · ".join(footer(response, turn))))
     return "\n\n".join(piece for piece in pieces if piece)
 
 
+def blocks_markdown(response: SessionAwareResponse) -> str:
+    """Write the blocks of a reply as harmless Markdown."""
+    return "\n\n".join(filter(None, map(_block_markdown, shown_blocks(response))))
+
+
 def response_plain(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
     """Write a settled reply as plain text: the answer as it was written, everything else one line each."""
-    pieces: list[str] = []
-    for prose, blocks in groupby(shown_blocks(response), lambda block: isinstance(block, Text)):
-        pieces.append(("\n\n" if prose else "\n").join(map(_block_plain, blocks)))
+    pieces = [blocks_plain(response)]
     if failure:
         pieces.append(failure_line(response, failure))
     pieces.append(" · ".join(footer(response, turn)))
     return strip_controls("\n\n".join(piece for piece in pieces if piece))
+
+
+def blocks_plain(response: SessionAwareResponse) -> str:
+    """Write the blocks of a reply as plain text, control sequences included."""
+    groups = groupby(shown_blocks(response), lambda block: isinstance(block, Text))
+    pieces = (("\n\n" if prose else "\n").join(map(_block_plain, blocks)) for prose, blocks in groups)
+    return "\n\n".join(filter(None, pieces))
 
 
 def failure_line(response: SessionAwareResponse, failure: ClaudeError) -> str:

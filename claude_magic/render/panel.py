@@ -12,7 +12,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from IPython.display import DisplayHandle
@@ -20,6 +20,7 @@ from ipywidgets import HTML, Box, Button, Layout, VBox
 
 from claude_magic.paths import shorten_home
 from claude_magic.render.blocks import dollars, one_line
+from claude_magic.render.listing import NO_ROWS, SessionRow, cells, text_table
 from claude_magic.render.prose import escape
 from claude_magic.render.style import STYLE
 from claude_magic.render.tree import close_tree, style_html, view_bundle
@@ -29,7 +30,6 @@ ROWS_SHOWN: Final = 20
 _HEADINGS: Final = ("session", "name", "first prompt", "turns", "last used", "")
 _COPYABLE: Final = ("session", "in a terminal")
 _NO_SESSION: Final = "No session yet: the next %%claude cell starts one."
-_NO_ROWS: Final = "No sessions in this directory yet."
 _RESUME: Final = "%claude_session resume ID continues one of them."
 
 _STYLE: Final = """
@@ -68,18 +68,6 @@ class SessionFacts:
     tokens: int | None = None
     cost_usd: float | None = None
     context_used: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """One session on disk, as a line of the table."""
-
-    session_id: str
-    name: str | None
-    first_prompt: str | None
-    turns: int | None
-    last_used: datetime
-    current: bool = False
 
 
 class SessionPanel:
@@ -152,32 +140,8 @@ def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict
 def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow], *, now: datetime | None = None) -> str:
     """Write facts and all rows as plain text."""
     lines = [f"{name:<15}{value}" for name, value in _facts(facts)] if facts else [_NO_SESSION]
-    cells = [_HEADINGS, *(_cells(row, now) for row in rows)]
-    limits = (8, 24, 40, 5, 12, 8)
-    widths = [min(limit, max(len(line[i]) for line in cells)) for i, limit in enumerate(limits)]
-    table = (
-        "  ".join(
-            f"{one_line(cell, limit) if cell else '':<{width}}" for cell, limit, width in zip(line, limits, widths, strict=True)
-        )
-        for line in cells
-    )
-    return "\n".join((*lines, "", *((line.rstrip() for line in table) if rows else (_NO_ROWS,))))
-
-
-def time_ago(when: datetime, now: datetime | None = None) -> str:
-    """Say when something was: `now`, `5 min ago`, `2 h ago`, `yesterday`, `3 days ago`, then the date."""
-    when, now = when.astimezone(), (now or datetime.now().astimezone()).astimezone()
-    passed = now - when
-    days = (now.date() - when.date()).days
-    if passed < timedelta(minutes=1):
-        return "now"
-    if passed < timedelta(hours=1):
-        return f"{passed.seconds // 60} min ago"
-    if days <= 0 or passed < timedelta(hours=6):
-        return f"{passed.seconds // 3600} h ago"
-    if days == 1:
-        return "yesterday"
-    return f"{days} days ago" if days < 7 else f"{when:%Y-%m-%d}"
+    table = text_table((_HEADINGS, *(cells(row, now) for row in rows)), (8, 24, 40, 5, 12, 8)) if rows else [NO_ROWS]
+    return "\n".join((*lines, "", *table))
 
 
 def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
@@ -198,17 +162,6 @@ def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
     return [(name, value) for name, value in listed if value]
 
 
-def _cells(row: SessionRow, now: datetime | None = None) -> tuple[str, ...]:
-    turns = "" if row.turns is None else f"{row.turns:,}"
-    current = "current" if row.current else ""
-    name, prompt = one_line(row.name or ""), one_line(row.first_prompt or "", 120)
-    return one_line(row.session_id)[:8], name, prompt, turns, time_ago(row.last_used, now), current
-
-
-def _label(row: SessionRow) -> str:
-    return " · ".join(filter(None, _cells(row)[:3]))
-
-
 def _facts_html(facts: SessionFacts | None) -> str:
     if facts is None:
         return f'<p class="claude-remark">{escape(_NO_SESSION)}</p>\n'
@@ -221,11 +174,15 @@ def _copyable(value: str) -> str:
     return f'<code class="claude-copy" title="A click selects all of it">{escape(value)}</code>'
 
 
+def _label(row: SessionRow) -> str:
+    return " · ".join(filter(None, cells(row)[:3]))
+
+
 def _table_html(rows: Sequence[SessionRow]) -> str:
     if not rows:
-        return f'<p class="claude-remark">{escape(_NO_ROWS)}</p>\n'
+        return f'<p class="claude-remark">{escape(NO_ROWS)}</p>\n'
     head = "".join(f'<th scope="col">{heading}</th>' for heading in _HEADINGS)
-    lines = (f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(row))}</tr>\n" for row in rows[:ROWS_SHOWN])
+    lines = (f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells(row))}</tr>\n" for row in rows[:ROWS_SHOWN])
     return f'<table class="claude-sessions"><thead><tr>{head}</tr></thead>\n<tbody>\n{"".join(lines)}</tbody></table>\n'
 
 

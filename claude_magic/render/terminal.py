@@ -6,7 +6,7 @@ title or write to the clipboard.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,6 +15,7 @@ from rich.padding import Padding
 from rich.text import Text as Line
 
 from claude_magic.errors import ClaudeError
+from claude_magic.render.alternatives import Alternative, failure_words, title
 from claude_magic.render.blocks import (
     footer,
     shown_blocks,
@@ -24,13 +25,14 @@ from claude_magic.render.blocks import (
     tool_argument,
     tool_name,
     tool_outcome,
+    whole_seconds,
 )
 from claude_magic.render.markdown import failure_line
 from claude_magic.render.prose import finished_length, parser
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
-__all__ = ["TerminalView", "strip_controls"]
+__all__ = ["TerminalColumns", "TerminalView", "strip_controls"]
 
 _MUTED = "dim"
 
@@ -112,6 +114,70 @@ class TerminalView:
                 yield _prose(rest) if rest.count("\n") < room else _last_lines(rest, room)
             else:
                 yield _block_line(block)
+
+
+class TerminalColumns:
+    """Says how far several replies are, on one line, and prints them one after the other when all have ended.
+
+    :param labels: what is different about each, in the order of the responses.
+    :param console: where to print; by default rich's own, on standard output.
+    """
+
+    def __init__(self, labels: Sequence[str], console: Console | None = None) -> None:
+        self._count = len(labels)
+        self._console = console or Console()
+        self._live: Live | None = None
+        self._failed: set[int] = set()
+
+    def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
+        """Draw the status line again, where output is a terminal."""
+        if not self._console.is_terminal:
+            return
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        ended = sum(number in self._failed or response.ended is not None for number, response in enumerate(responses, 1))
+        tokens = sum(response.input_tokens + response.output_tokens for response in responses)
+        parts = (f"{ended} of {self._count} ended", whole_seconds(elapsed_s), f"{tokens:,} tokens" if tokens else "")
+        self._live.update(Line("  ".join(filter(None, parts)), style=_MUTED), refresh=True)
+
+    def fail(self, number: int, failure: ClaudeError) -> None:
+        """Count it as ended."""
+        self._failed.add(number)
+
+    def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
+        """Have no buttons; make room for the question that is asked in lines."""
+        self.close()
+        return False
+
+    def asked(self, number: int, request: PermissionRequest) -> None:
+        """Have nothing to take away."""
+
+    def settle(self, alternatives: Sequence[Alternative], *, current: int, on_pick: Callable[[int], None] | None) -> None:
+        """Print each reply below its name, and why it failed if it did."""
+        self.close()
+        for number, alternative in enumerate(alternatives, 1):
+            mark = " (current)" if number == current else ""
+            self._console.print(Line(f"{title(number, alternative.label)}{mark}", style="bold"))
+            name, message, next_step = failure_words(alternative)
+            if message:
+                colour = "red" if name else "yellow"
+                self._console.print(Line(f"{name}: {message}" if name else message, style=colour))
+            if next_step:
+                self._console.print(Line(next_step, style=_MUTED))
+            TerminalView(self._console).settle(alternative.response, turn=alternative.turn)
+            self._console.print()
+        if on_pick:
+            self._console.print(Line("%claude_session pick NUMBER continues from another one.", style=_MUTED))
+
+    def show_current(self, current: int) -> None:
+        """Leave what is printed as it is."""
+
+    def close(self) -> None:
+        """Stop drawing; calling it again does nothing."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
 
 def _prose(markdown: str) -> RenderableType:

@@ -1,11 +1,11 @@
-"""Trees of widgets: the style they share, how one is displayed, and how all of it is closed."""
+"""Trees of widgets: the frame and style they share, how one is displayed, and how all of it is closed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from ipywidgets import Widget
+from ipywidgets import HTML, VBox, Widget
 
 from claude_magic.render.style import STYLE
 
@@ -30,6 +30,21 @@ WIDGET_STYLE: Final = """
 def style_html(*rules: str) -> str:
     """Give the style sheet of everything that is made of widgets, with more rules after it."""
     return "\n".join(("<style>", STYLE, WIDGET_STYLE, *rules, "</style>"))
+
+
+def framed(make: Callable[..., Any], parts: Sequence[Widget], *rules: str) -> Any:
+    """Stack widgets in a box that can be displayed, with the style sheet of all widgets and more rules after it.
+
+    :param make: makes a widget of a kind, as `live.Shared` does.
+    """
+    style = make(HTML, style_html(*rules))
+    style.add_class("claude-hidden")
+    inner = make(VBox, [style, *parts])
+    inner.add_class("claude-magic")
+    # JupyterLab has rules for HTML outputs, which the settled output will be: with their class they hold from the start.
+    outer = make(VBox, [inner])
+    outer.add_class("jp-RenderedHTMLCommon")
+    return outer
 
 
 def view_bundle(widget: Widget) -> dict[str, Any]:

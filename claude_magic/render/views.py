@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from IPython.display import display
+from IPython.display import DisplayHandle, display
 
 from claude_magic.errors import ClaudeError
+from claude_magic.render.alternatives import Alternative, columns_bundle
 from claude_magic.render.markdown import mimebundle
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse
@@ -60,6 +61,80 @@ class StaticView(QuietView):
         display(mimebundle(response, turn=turn, failure=failure), raw=True, metadata=metadata(response, turn))
 
 
+class ColumnsView(Protocol):
+    """What paints several replies to one prompt, from their first events to the output that stays.
+
+    Numbers of alternatives count from 1.
+    """
+
+    def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
+        """Paint what has changed; called at most 20 times a second."""
+
+    def fail(self, number: int, failure: ClaudeError) -> None:
+        """Know that one of them comes to nothing while others go on."""
+
+    def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
+        """Show a permission request with buttons; return False where there are none."""
+
+    def asked(self, number: int, request: PermissionRequest) -> None:
+        """Take a permission request away again."""
+
+    def settle(self, alternatives: Sequence[Alternative], *, current: int, on_pick: Callable[[int], None] | None) -> None:
+        """Leave the output that stays; let a person pick another one until `close`, where there are buttons."""
+
+    def show_current(self, current: int) -> None:
+        """Mark another settled reply as the current one."""
+
+    def close(self) -> None:
+        """Leave nothing behind that is alive; callable more than once, also without `settle`."""
+
+
+class QuietColumns:
+    """Show nothing of several replies."""
+
+    def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
+        """Paint nothing."""
+
+    def fail(self, number: int, failure: ClaudeError) -> None:
+        """Say nothing."""
+
+    def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
+        """Have no buttons."""
+        return False
+
+    def asked(self, number: int, request: PermissionRequest) -> None:
+        """Have nothing to take away."""
+
+    def settle(self, alternatives: Sequence[Alternative], *, current: int, on_pick: Callable[[int], None] | None) -> None:
+        """Leave nothing."""
+
+    def show_current(self, current: int) -> None:
+        """Have nothing to mark."""
+
+    def close(self) -> None:
+        """Have nothing to close."""
+
+
+class StaticColumns(QuietColumns):
+    """Show the settled replies only, without buttons."""
+
+    def __init__(self) -> None:
+        self._handle = DisplayHandle()
+        self._settled: tuple[Alternative, ...] = ()
+
+    def settle(self, alternatives: Sequence[Alternative], *, current: int, on_pick: Callable[[int], None] | None) -> None:
+        """Display the settled replies."""
+        self._settled = tuple(alternatives)
+        bundle, about = columns_bundle(self._settled, current), columns_metadata(self._settled, current)
+        self._handle.display(bundle, raw=True, metadata=about)
+
+    def show_current(self, current: int) -> None:
+        """Mark another reply as the current one, in the same display."""
+        if self._settled:
+            bundle, about = columns_bundle(self._settled, current), columns_metadata(self._settled, current)
+            self._handle.update(bundle, raw=True, metadata=about)
+
+
 def metadata(response: SessionAwareResponse, turn: int | None) -> dict[str, Any]:
     """Return what the settled output's metadata says of the turn; a notebook keeps it with the output."""
     about = {
@@ -71,3 +146,46 @@ def metadata(response: SessionAwareResponse, turn: int | None) -> dict[str, Any]
         "duration_s": response.duration_s,
     }
     return {"claude_magic": about}
+
+
+def columns_metadata(alternatives: Sequence[Alternative], current: int) -> dict[str, Any]:
+    """Return what the output's metadata says of several turns: of the current one, and of each as `alternatives`."""
+    each = [metadata(alternative.response, alternative.turn)["claude_magic"] for alternative in alternatives]
+    return {"claude_magic": each[current - 1] | {"alternatives": each}}
+
+
+class Single:
+    """One reply, where there could be several.
+
+    :param view: what paints it.
+    """
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
+        """Paint what has changed."""
+        self._view.update(responses[0], elapsed_s)
+
+    def fail(self, number: int, failure: ClaudeError) -> None:
+        """Have nothing that goes on."""
+
+    def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
+        """Show a permission request with buttons, if there are any."""
+        return self._view.ask(request, on_answer)
+
+    def asked(self, number: int, request: PermissionRequest) -> None:
+        """Take a permission request away again."""
+        self._view.asked(request)
+
+    def settle(self, alternatives: Sequence[Alternative], *, current: int, on_pick: Callable[[int], None] | None) -> None:
+        """Leave the output that stays."""
+        (alternative,) = alternatives
+        self._view.settle(alternative.response, turn=alternative.turn, failure=alternative.failure)
+
+    def show_current(self, current: int) -> None:
+        """Have nothing to choose from."""
+
+    def close(self) -> None:
+        """Leave nothing behind that is alive."""
+        self._view.close()

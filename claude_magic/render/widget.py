@@ -1,37 +1,22 @@
 """The live view of a turn, made of plain ipywidgets.
 
-Owns what is in the cell between the first event and the settled output, and closes all of it. What a block looks like is
-`markdown`'s, where a growing text is cut `growing`'s; folding the events is the caller's.
+Owns what is in the cell between the first event and the settled output, and closes all of it. How a reply grows is
+`live`'s, what a block looks like `markdown`'s; folding the events is the caller's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable
 
 from IPython.display import DisplayHandle
-from ipywidgets import HTML, Button, HBox, HTMLMath, Layout, VBox, Widget
 
 from claude_magic.errors import ClaudeError
-from claude_magic.render import approval, growing
-from claude_magic.render.approval import ApprovalCard
-from claude_magic.render.blocks import shown_blocks, status_line
-from claude_magic.render.growing import PIECE_LENGTH, GrowingText
-from claude_magic.render.markdown import block_html, line_html, mimebundle
-from claude_magic.render.tree import close_tree, style_html, view_bundle
+from claude_magic.render.live import LIVE_STYLE, LiveReply, Shared, StopButton
+from claude_magic.render.markdown import mimebundle
+from claude_magic.render.tree import close_tree, framed, view_bundle
 from claude_magic.render.views import metadata
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
-from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall
-
-PAGE_SIZE: Final = 16
-
-_LIVE_STYLE: Final = """
-.claude-magic .claude-slot > * { flex: none; margin: 0 0 8px; }
-.claude-magic .claude-status-row { flex: none; align-items: center; gap: 1em; height: calc(1.6em * .93); white-space: nowrap; }
-.claude-magic .claude-status-row .widget-html:nth-child(2) { flex: 1; min-width: 0; overflow: hidden; }
-.claude-magic .claude-activity::before { content: "●"; margin-right: 1em; color: var(--claude-accent); font-size: .8em; }
-.claude-magic .claude-retrying { color: var(--claude-warn); }
-""".strip()
+from claude_magic.sdk.response import SessionAwareResponse
 
 
 class LiveView:
@@ -44,42 +29,20 @@ class LiveView:
     """
 
     def __init__(self, on_stop: Callable[[], None]) -> None:
-        self._on_stop = on_stop
-        self._closed = self._stopping = False
-        self._painters: list[_Line | _Writing] = []
-        self._cards: dict[str, ApprovalCard] = {}
-        layout = Layout()
-        self.slot = VBox(layout=layout)
-        self.slot.add_class("claude-slot")
-        # Every model is a message before the first word is shown, so the widgets share their layout and their style.
-        self._activity = HTML(layout=layout)
-        self._figures = HTML(layout=layout, style=self._activity.style)
-        self._column = _Column(layout, {HTML: self._activity.style})
-        self._stop = Button(description="Stop", tooltip="Stop this turn; what has arrived is kept", layout=layout)
-        self._stop.on_click(self._stop_clicked)
-        style = HTML(style_html(growing.STYLE, approval.STYLE, _LIVE_STYLE), layout=layout, style=self._activity.style)
-        style.add_class("claude-hidden")
-        status = HBox([self._activity, self._figures, self._stop], layout=layout)
-        status.add_class("claude-status-row")
-        reply = VBox([style, self._column.box, self.slot, status], layout=layout)
-        reply.add_class("claude-magic")
-        # JupyterLab has rules for HTML outputs, which the settled reply will be: with their class they hold from the start.
-        self._box = VBox([reply], layout=layout)
-        self._box.add_class("jp-RenderedHTMLCommon")
+        self._closed = False
+        self._shared = shared = Shared()
+        self._stop = StopButton(shared, on_stop, description="Stop", tooltip="Stop this turn; what has arrived is kept")
+        self._reply = LiveReply(shared, beside=[self._stop.widget])
+        self.slot = self._reply.slot
+        self._box = framed(shared.make, self._reply.parts, LIVE_STYLE)
         self._handle = DisplayHandle()
         self._handle.display({"text/plain": "Claude is answering…"} | view_bundle(self._box), raw=True)
 
     def update(self, response: SessionAwareResponse, elapsed_s: float) -> None:
         """Show the reply so far; only what changed is rendered and sent."""
-        if self._closed:
-            return
-        blocks = shown_blocks(response)
-        self._drop(_shared(self._painters, blocks))
-        for block in blocks[len(self._painters) :]:
-            self._painters.append(self._begin(block))
-        for painter in self._painters:
-            painter.paint(elapsed_s)
-        self._show_status(response, elapsed_s)
+        if not self._closed:
+            self._reply.update(response, elapsed_s)
+            self._stop.refresh()
 
     def settle(self, response: SessionAwareResponse, *, turn: int | None, failure: ClaudeError | None) -> None:
         """Put the settled output in the place of the view, then close its widgets: in this order nothing flickers."""
@@ -91,162 +54,15 @@ class LiveView:
 
     def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
         """Show a permission request between reply and status line."""
-        self._cards[request.call_id] = card = ApprovalCard(request, on_answer)
-        self.slot.children = (*self.slot.children, card.box)
+        self._reply.ask(request, on_answer)
         return True
 
     def asked(self, request: PermissionRequest) -> None:
         """Take a permission request away again."""
-        card = self._cards.pop(request.call_id)
-        self.slot.children = tuple(child for child in self.slot.children if child is not card.box)
-        card.close()
+        self._reply.asked(request)
 
     def close(self) -> None:
         """Close every widget of the view; a second call changes nothing."""
         if not self._closed:
             self._closed = True
-            close_tree(self._box, *self._column.styles.values())
-
-    def _begin(self, block: Block) -> _Line | _Writing:
-        before = self._painters[-1].block if self._painters else None
-        if isinstance(block, Text):
-            return _Writing(self._column, block, _stand_in(before))
-        return _Line(self._column, block, _stand_in(before))
-
-    def _drop(self, kept: int) -> None:
-        if gone := self._painters[kept:]:
-            self._column.cut(gone[0].start)
-            del self._painters[kept:]
-
-    def _stop_clicked(self, _: Button) -> None:
-        self._stopping = True
-        self._on_stop()
-
-    def _show_status(self, response: SessionAwareResponse, elapsed_s: float) -> None:
-        activity, *figures = status_line(response, elapsed_s)
-        if self.slot.children:
-            activity = "waiting for you"
-        kind = "claude-status claude-activity" + (" claude-retrying" if response.retrying else "")
-        # The seconds tick outside of the live region: a screen reader is told what is going on, not the time.
-        self._activity.value = f'<div role="status" aria-live="polite">{line_html([activity], kind)}</div>'
-        self._figures.value = line_html(figures, "claude-status")
-        if self._stopping:
-            self._stop.disabled = True
-
-
-class _Column:
-    """A stack of widgets on the page, a few to a box: a new one sends the list of its neighbours, not of all."""
-
-    def __init__(self, layout: Layout, styles: dict[type[Widget], Widget]) -> None:
-        self._layout = layout
-        self.box = VBox(layout=layout)
-        self.widgets: list[HTML | HTMLMath] = []
-        self.styles = styles
-
-    def push(self, kind: type[HTML | HTMLMath]) -> HTML | HTMLMath:
-        shared = {"style": self.styles[kind]} if kind in self.styles else {}
-        widget = kind(layout=self._layout, **shared)
-        self.styles.setdefault(kind, widget.style)
-        if len(self.widgets) % PAGE_SIZE == 0:
-            self.box.children = (*self.box.children, VBox(layout=self._layout))
-        page = self.box.children[-1]
-        page.children = (*page.children, widget)
-        self.widgets.append(widget)
-        return widget
-
-    def cut(self, length: int) -> None:
-        """Take away all widgets but the first `length`."""
-        gone = self.widgets[length:]
-        del self.widgets[length:]
-        page, rest = divmod(length, PAGE_SIZE)
-        kept = page + (rest > 0)
-        gone += self.box.children[kept:]
-        self.box.children = self.box.children[:kept]
-        if rest:
-            self.box.children[page].children = self.box.children[page].children[:rest]
-        for widget in gone:
-            widget.close()
-
-
-class _Line:
-    """A tool call, thinking or a remark: rendered when its state changes, so that a fold that somebody opened stays open."""
-
-    def __init__(self, column: _Column, block: Block, stand_in: str) -> None:
-        self.block = block
-        self.start = len(column.widgets)
-        self._stand_in = stand_in
-        self._state: tuple[object, ...] = ()
-        self._widget = column.push(HTML)
-
-    def paint(self, elapsed_s: float) -> None:
-        block = self.block
-        match block:
-            case ToolCall():
-                state: tuple[object, ...] = (id(block.input), block.parent_id, block.complete)
-            case Thinking():
-                state = (block.complete, block.growing.length > 0)
-            case _:
-                state = (True,)
-        if state != self._state:
-            self._state = state
-            self._widget.value = self._stand_in + block_html(_readable(block))
-
-
-class _Writing:
-    """A text: one widget for each finished piece and one for the tail, and the next one there before it is needed."""
-
-    def __init__(self, column: _Column, block: Text, stand_in: str) -> None:
-        self.block: Block = block
-        self.start = len(column.widgets)
-        self._column = column
-        self._stand_in = stand_in
-        self._text = GrowingText(block)
-        self._tail = column.push(HTMLMath)
-        self._next: HTMLMath | None = None
-
-    def paint(self, elapsed_s: float) -> None:
-        is_last = self._column.widgets[-1] in (self._tail, self._next)
-        growth = self._text.advance(elapsed_s, cut=is_last)
-        if growth is None:
-            return
-        widgets = [self._tail]
-        for _ in growth.finished:
-            widgets.append(self._next or self._column.push(HTMLMath))
-            self._next = None
-        values = [*growth.finished, growth.tail]
-        values[0], self._stand_in = self._stand_in + values[0], "" if growth.finished else self._stand_in
-        # The end goes first: for a moment its first line is there twice, where else it would be missing and the page shrink.
-        for widget, value in zip(reversed(widgets), reversed(values), strict=True):
-            widget.value = value
-        self._tail = widgets[-1]
-        if is_last and self._next is None and len(growth.tail) > PIECE_LENGTH // 2 and not self.block.complete:
-            self._next = self._column.push(HTMLMath)
-
-
-def _shared(painters: Sequence[_Line | _Writing], blocks: Sequence[Block]) -> int:
-    """Count the blocks at the beginning that have their painter already."""
-    pairs = enumerate(zip(painters, blocks, strict=False))
-    return next((index for index, (painter, block) in pairs if painter.block is not block), min(len(painters), len(blocks)))
-
-
-def _readable(block: Block) -> Block:
-    """Put a word in the place of growing thoughts: to render those again and again would close the fold each time."""
-    if isinstance(block, Thinking) and not block.complete and block.growing.length:
-        return Thinking(block.number, Growing("This can be read when it is thought."))
-    return block
-
-
-def _stand_in(before: Block | None) -> str:
-    """Give an invisible element of the class that the block before has: the space between two blocks depends on it."""
-    match before:
-        case None:
-            return ""
-        case Text():
-            kind = "text"
-        case Thinking():
-            kind = "thinking"
-        case ToolCall():
-            kind = "tool"
-        case Remark():
-            kind = "remark"
-    return f'<i class="claude-{kind}" hidden></i>'
+            close_tree(self._box, *self._shared.styles.values())

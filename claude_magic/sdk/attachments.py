@@ -74,13 +74,13 @@ def _block(path: Path) -> dict[str, Any]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise AttachmentError(f"{shown} cannot be read: {reason}.", next_step="Nothing was sent.") from error
-    media_type = _media_type(data)
+    media_type = media_type_of(data)
     if media_type is not None:
         kind, limit = ("document", MAX_PDF_BYTES) if media_type == "application/pdf" else ("image", MAX_IMAGE_BYTES)
-        _check_size(shown, size, limit)
+        check_size(shown, size, limit)
         source = {"type": "base64", "media_type": media_type, "data": base64.b64encode(data).decode()}
         return {"type": kind, "source": source}
-    _check_size(shown, size, MAX_TEXT_BYTES)
+    check_size(shown, size, MAX_TEXT_BYTES)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -97,7 +97,8 @@ def fenced(name: str, text: str) -> str:
     return f"{name}:\n{fence}\n{text}{end}{fence}"
 
 
-def _media_type(data: bytes) -> str | None:
+def media_type_of(data: bytes) -> str | None:
+    """Recognise a PDF, or an image that Claude reads, by its first bytes."""
     if data.startswith(b"%PDF-"):
         return "application/pdf"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -105,7 +106,11 @@ def _media_type(data: bytes) -> str | None:
     return next((media_type for start, media_type in _IMAGES.items() if data.startswith(start)), None)
 
 
-def _check_size(shown: str, size_bytes: int, limit_bytes: int) -> None:
+def check_size(shown: str, size_bytes: int, limit_bytes: int) -> None:
+    """Refuse what is larger than the API takes.
+
+    :raises AttachmentError: then.
+    """
     if size_bytes > limit_bytes:
         raise AttachmentError(
             f"{shown} has {size_bytes / 1e6:.1f} MB; the limit is {limit_bytes / 1e6:.1f} MB.",

@@ -110,7 +110,7 @@ class SessionAwareResponse:
 
     content: str = ""
     session_id: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict, repr=False)
     raw_json: dict[str, Any] | None = field(default=None, repr=False)
     blocks: list[Block] = field(default_factory=list, repr=False)
     structured: Any = field(default=None, repr=False)

@@ -6,23 +6,18 @@ them our words and our errors.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import claude_agent_sdk as sdk
 
 from claude_magic.errors import SessionNotFoundError
 from claude_magic.paths import shorten_home
-
-_ADDED_BY_CLI = ("<command-", "<local-command-", "<system-reminder>", "[Request interrupted", "Your response above was cut off")
-"""How texts begin that the CLI (2.1.331) writes into a transcript as if the user had said them."""
+from claude_magic.sdk.transcript import exchanges, read_entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ async def list_sessions_elsewhere(directory: str, projects: Path) -> list[Sessio
     key = sdk.project_key_for_directory(directory)
     store, files = sdk.InMemorySessionStore(), {}
     for path in (projects / key).glob("*.jsonl"):
-        await store.append({"project_key": key, "session_id": path.stem}, list(_entries(path)))
+        await store.append({"project_key": key, "session_id": path.stem}, list(read_entries(path)))
         files[path.stem] = path.stat()
     found = await sdk.list_sessions_from_store(store, directory=directory)
     return _sorted(
@@ -100,20 +95,13 @@ def directory_of(session_id: str, projects: Path | None) -> str | None:
         session = sdk.get_session_info(session_id)
         return session.cwd if session is not None else None
     paths = projects.glob(f"*/{session_id}.jsonl") if _is_id(session_id) else ()
-    directories = (entry.get("cwd") for path in paths for entry in _entries(path))
+    directories = (entry.get("cwd") for path in paths for entry in read_entries(path))
     return next((directory for directory in directories if isinstance(directory, str)), None)
 
 
 def count_turns(session: SessionInfo) -> int:
     """Return how many prompts a session holds; reads its whole transcript."""
-    messages = sdk.get_session_messages(session.session_id, directory=session.directory)
-    return sum(1 for message in messages if message.type == "user" and _is_prompt(message.message))
-
-
-def last_message_id(session_id: str, directory: str) -> str | None:
-    """Return the ID of the last message that Claude wrote in a session, a place that one can go back to."""
-    messages = sdk.get_session_messages(session_id, directory=directory)
-    return next((message.uuid for message in reversed(messages) if message.type == "assistant"), None)
+    return len(exchanges(session.session_id, session.directory))
 
 
 def rename_session(session_id: str, name: str, directory: str) -> None:
@@ -138,13 +126,6 @@ def delete_session(session_id: str, directory: str) -> None:
         raise SessionNotFoundError(f"No session in {shorten_home(directory)} has the ID {session_id}.") from error
 
 
-def _entries(path: Path) -> Iterator[Any]:
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            with contextlib.suppress(ValueError):  # the last line of a CLI that was killed
-                yield json.loads(line)
-
-
 def _sorted(sessions: Iterable[sdk.SDKSessionInfo]) -> list[SessionInfo]:
     return sorted(map(_info, sessions), key=lambda session: session.last_used, reverse=True)
 
@@ -165,13 +146,3 @@ def _is_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
         return False
-
-
-def _is_prompt(message: object) -> bool:
-    match message:
-        case {"content": str(text)}:
-            return not text.startswith(_ADDED_BY_CLI)
-        case {"content": [*blocks]}:
-            texts = [block.get("text", "") for block in blocks if isinstance(block, dict) and block.get("type") == "text"]
-            return any(not text.startswith(_ADDED_BY_CLI) for text in texts)
-    return False

@@ -185,6 +185,18 @@ def test_inspect_a_table(kernel_with_names: Kernel, api: MessagesAPI) -> None:
     assert "500 rows" in text
 
 
+def test_inspect_what_cells_made(kernel_with_names: Kernel, api: MessagesAPI) -> None:
+    """A class is shown as its source, an error with its cell and traceback, under the numbers that the person sees."""
+    kernel_with_names.run("class Methodless:\n    size = 1")
+    assert inspected(kernel_with_names, api, "Methodless") == "class Methodless:\n    size = 1"
+    kernel_with_names.run("number = 0\n1 / number")
+    kernel_with_names.run("import sys; error = sys.last_value")
+    text = inspected(kernel_with_names, api, "error")
+    assert re.match(r"Cell In\[\d+\]:\n```\nnumber = 0\n1 / number\n```\n\nTraceback", text), text
+    assert "interactiveshell" not in text
+    assert text.endswith("ZeroDivisionError: division by zero")
+
+
 def test_max_chars(kernel_with_names: Kernel, api: MessagesAPI) -> None:
     """Long text is cut in the middle, saying how much is missing; `max_chars` says where."""
     kernel_with_names.run("long = 'a' * 10_000 + 'z'")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
-from cells import answered, failure, history, session_of, usage_error
+from cells import SETTLED, answered, ask, failure, history, session_of, usage_error
 from messages_api import MessagesAPI
 from rig import CellResult
 from rig.kernel import Kernel
@@ -55,6 +60,32 @@ def test_list(loaded_kernel: Kernel) -> None:
     assert "Alpha" in text
 
 
+def test_list_shows_what_one_looks_for(loaded_kernel: Kernel) -> None:
+    """`list` shows name, first prompt, turns, age and size of each session; `list TEXT` those that TEXT fits."""
+    one = session_of(answered(loaded_kernel, "Wie viele Überlebende?"))
+    answered(loaded_kernel, "more")
+    assert say(loaded_kernel, "name Titanic clean-up").ok
+    two = session_of(answered(loaded_kernel, "What is a median?", "--new"))
+    lines = shown(say(loaded_kernel, "list")).splitlines()
+    assert lines[0].split() == ["session", "name", "first", "prompt", "turns", "last", "used", "size"]
+    (line,) = [line for line in lines if line.startswith(one[:8])]
+    assert line.split()[1:9] == ["Titanic", "clean-up", "Wie", "viele", "Überlebende?", "2", "now", line.split()[8]]
+    assert line.endswith(" KB")
+    (line,) = [line for line in lines if line.startswith(two[:8])]
+    assert line.endswith("current")
+    for words, found in {
+        "titanic": one,
+        "'CLEAN-up'": one,
+        "überleb": one,
+        one[:6]: one,
+        one.upper(): one,
+        "MEDIAN": two,
+    }.items():
+        text = shown(say(loaded_kernel, f"list {words}"))
+        assert [other[:8] in text for other in (one, two)] == [found == one, found == two]
+    assert "'zeppelin'" in shown(say(loaded_kernel, "list zeppelin"))
+
+
 def test_new(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """`new` makes the next cell start another session; the old one is kept."""
     one = session_of(answered(loaded_kernel, "one"))
@@ -75,6 +106,21 @@ def test_resume(loaded_kernel: Kernel, api: MessagesAPI) -> None:
         assert one[:8] in shown(say(loaded_kernel, f"resume {words}"))
         assert session_of(answered(loaded_kernel, f"on {number}")) == one
     assert history(api) == ["one", "on 0", "on 1", "on 2", "on 3"]
+
+
+def test_resume_shows_where_it_stands(loaded_kernel: Kernel) -> None:
+    """`resume X` shows the last turns: the prompt on a line, and how the reply begins."""
+    one = session_of(answered(loaded_kernel, "<<say the oldest>>"))
+    for prompt in ("two\n<<say second>>", "<<say # <b>third</b>>>", "<<stream 50 20 0>>"):
+        answered(loaded_kernel, prompt)
+    say(loaded_kernel, "new")
+    result = say(loaded_kernel, f"resume {one[:8]}")
+    text = shown(result)
+    assert text.index(f"continues {one[:8]}") < text.index("> two <<say second>>") < text.index("# <b>third</b>\n")
+    assert text.rstrip().endswith("…")
+    assert "oldest" not in text
+    assert set(result.bundle) == SETTLED
+    assert "<b>third" not in result.bundle["text/html"] + result.bundle["text/markdown"]
 
 
 def test_name(loaded_kernel: Kernel) -> None:
@@ -106,6 +152,126 @@ def test_delete_the_current_one(loaded_kernel: Kernel, api: MessagesAPI, home: P
     assert list(home.glob(f".claude/projects/*/{gone}.jsonl")) == []
 
 
+@pytest.fixture
+def told(loaded_kernel: Kernel, tmp_path: Path) -> Iterator[Kernel]:
+    """The kernel in a directory of the test's own, with a session of two turns and a failed one."""
+    before = loaded_kernel.run(f"import os; before = os.getcwd(); os.chdir({str(tmp_path)!r})")
+    assert before.ok
+    answered(loaded_kernel, "What is *a*?\n<<say A **letter** <b>>>")
+    answered(loaded_kernel, '<<tool Bash {"command": "echo hi"}>><<say 42>>', "--allow Bash")
+    assert ask(loaded_kernel, "<<status 400>>").status == "error"
+    yield loaded_kernel
+    assert loaded_kernel.run("os.chdir(before)").ok
+
+
+def exported(kernel: Kernel, words: str, path: Path) -> str:
+    """Export, and return what was written; nothing else may be in the directory then."""
+    before = set(path.parent.iterdir())
+    text = shown(say(kernel, f"export {words}"))
+    assert "3 turns" in text
+    assert path.name in text
+    assert set(path.parent.iterdir()) == before | {path}
+    return path.read_text()
+
+
+def test_export_markdown(told: Kernel, tmp_path: Path) -> None:
+    """`export` to .md writes prompts and replies; a second time it wants --force, and the file stays as it was."""
+    say(told, "name letters & numbers")
+    written = exported(told, "notes.md", tmp_path / "notes.md")
+    assert written.startswith("# letters &amp; numbers\n")
+    order = ["> What is *a*?", "A **letter** &lt;b&gt;", "## Turn 2", "**Bash** `echo hi` ✓", "\n42\n", "scripted 400"]
+    assert sorted(order, key=written.index) == order
+    (tmp_path / "notes.md").write_text("mine")
+    assert "--force" in usage_error(say(told, "export notes.md"))
+    assert (tmp_path / "notes.md").read_text() == "mine"
+    assert exported(told, "--force notes.md", tmp_path / "notes.md") == written
+
+
+def test_export_notebook(told: Kernel, tmp_path: Path, api: MessagesAPI) -> None:
+    """`export` to .ipynb writes a valid notebook whose outputs are the replies and whose cells run again."""
+    written = nbformat.reads(exported(told, "talk.ipynb", tmp_path / "talk.ipynb"), as_version=4)
+    nbformat.validate(written)
+    load, first, second, failed = written.cells
+    about: Any = first.outputs[0].metadata["claude_magic"]
+    assert about == {"session_id": about["session_id"], "turn": 1}
+    assert "<strong>letter</strong>" in first.outputs[0].data["text/html"]
+    assert "scripted 400" in failed.outputs[0].data["text/plain"]
+    say(told, "new")
+    for cell in (load, first, second):
+        assert told.run(cell.source).ok
+    assert history(api) == ["What is *a*?\n<<say A **letter** <b>>>", second.source.removeprefix("%%claude\n")]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    {
+        "my notes.md": "my notes.md",
+        '"my notes.md"': "my notes.md",
+        "'my notes.md' --force": "my notes.md",
+        "it's.md": "it's.md",
+        "NOTES.MD": "NOTES.MD",
+        "../{}/über –.md": "über –.md",
+        "~/in home.md": "in home.md",
+    }.items(),
+)
+def test_export_paths(told: Kernel, tmp_path: Path, home: Path, typed: str, name: str) -> None:
+    """A path is taken as it is meant: with spaces, quotes, `..` and `~`."""
+    written = exported(told, typed.replace("{}", tmp_path.name), (home if typed.startswith("~") else tmp_path) / name)
+    assert written.startswith("# What is")
+
+
+def test_export_keeps_a_link(told: Kernel, tmp_path: Path) -> None:
+    """What a link leads to is replaced, not the link."""
+    (tmp_path / "real.md").write_text("old")
+    (tmp_path / "link.md").symlink_to(tmp_path / "real.md")
+    assert "3 turns" in shown(say(told, "export link.md --force"))
+    assert (tmp_path / "link.md").is_symlink()
+    assert (tmp_path / "real.md").read_text().startswith("# What is")
+
+
+@pytest.mark.parametrize(
+    ("typed", "parts"),
+    {
+        "notes": (".md", ".ipynb", "no ending"),
+        "notes.txt": (".md", ".ipynb", ".txt"),
+        ".": ("is a directory", "file name"),
+        "sub.md --force": ("is a directory",),
+        "nowhere/notes.md": ("no directory", "nowhere"),
+        "plain.md/notes.md": ("no directory", "plain.md"),
+        "pipe.md --force": ("cannot be replaced",),
+        f"{'x' * 300}.md": ("cannot be written", "too long"),
+        "/proc/notes.md": ("/proc/notes.md", "cannot be written"),
+        "--force": (".md",),
+        "''": (".md",),
+    }.items(),
+)
+def test_export_mistakes(told: Kernel, tmp_path: Path, typed: str, parts: tuple[str, ...]) -> None:
+    """A path that cannot be written to: one line that says why and what to write, and nothing is left behind."""
+    (tmp_path / "sub.md").mkdir()
+    (tmp_path / "plain.md").write_text("")
+    os.mkfifo(tmp_path / "pipe.md")
+    before = set(tmp_path.rglob("*"))
+    line = usage_error(say(told, f"export {typed}"))
+    for part in parts:
+        assert part in line
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_export_of_what_is_gone(told: Kernel, tmp_path: Path, home: Path) -> None:
+    """Without a transcript there is nothing to export, and no file."""
+    for path in home.glob(".claude/projects/*/*.jsonl"):
+        path.unlink()
+    assert "no turns" in usage_error(say(told, "export notes.md"))
+    assert not (tmp_path / "notes.md").exists()
+
+
+def test_export_after_compaction(told: Kernel, tmp_path: Path) -> None:
+    """What was said before the conversation was compacted is exported too."""
+    answered(told, "/compact")
+    written = json.loads(exported(told, "talk.ipynb", tmp_path / "talk.ipynb"))
+    assert len(written["cells"]) == 4
+
+
 @pytest.mark.parametrize("words", ["resume ffffffff", "delete ffffffff", "resume no such name"])
 def test_unknown_session(loaded_kernel: Kernel, words: str) -> None:
     """A session that is not there is SessionNotFoundError with a next step."""
@@ -123,6 +289,8 @@ def test_unknown_session(loaded_kernel: Kernel, words: str) -> None:
         "name ''": ("name", "title"),
         "delete": ("delete", "session"),
         "name x": ("no current session", "%%claude"),
+        "export": ("export", ".md", ".ipynb"),
+        "export x.md": ("no current session", "%%claude"),
     }.items(),
 )
 def test_mistakes(loaded_kernel: Kernel, words: str, parts: tuple[str, ...]) -> None:
@@ -135,5 +303,5 @@ def test_mistakes(loaded_kernel: Kernel, words: str, parts: tuple[str, ...]) -> 
 def test_help(loaded_kernel: Kernel) -> None:
     """`%claude_session?` lists its words."""
     text = loaded_kernel.run("%claude_session?").payload[0]["data"]["text/plain"]
-    for word in ("new", "list", "resume", "name", "delete"):
+    for word in ("new", "list", "resume", "name", "export", "delete"):
         assert f"%claude_session {word}" in text

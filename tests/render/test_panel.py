@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 import pytest
 from page import VIEW, Page
 
-from claude_magic.render.panel import SessionFacts, SessionPanel, SessionRow, panel_bundle, panel_text, time_ago
+from claude_magic.render.listing import SessionRow
+from claude_magic.render.panel import SessionFacts, SessionPanel, panel_bundle, panel_text
 
 CURRENT = "681fea2c-2417-42d4-b134-6c7d6a02503b"
 OTHER = "d83e13e2-0000-42d4-b134-6c7d6a02503b"
@@ -107,29 +108,3 @@ def test_text() -> None:
         "",
         "No sessions in this directory yet.",
     ]
-
-
-@pytest.mark.parametrize(
-    ("passed", "expected"),
-    [
-        (timedelta(seconds=-5), "now"),
-        (timedelta(seconds=59), "now"),
-        (timedelta(minutes=5, seconds=30), "5 min ago"),
-        (timedelta(hours=2, minutes=40), "2 h ago"),
-        (timedelta(hours=14, minutes=59), "14 h ago"),
-        (timedelta(hours=16), "yesterday"),
-        (timedelta(days=2), "2 days ago"),
-        (timedelta(days=6, hours=20), "2026-03-07"),
-        (timedelta(days=400), "2025-02-07"),
-    ],
-)
-def test_time_ago(passed: timedelta, expected: str) -> None:
-    """Times are said as one would, and as a date from a week on."""
-    assert time_ago(NOW - passed, NOW) == expected
-
-
-def test_time_ago_near_midnight() -> None:
-    """What was two hours ago is so, also when it was yesterday; the time zone of the moment makes no difference."""
-    midnight = datetime(2026, 3, 14, 1, 0).astimezone()
-    assert time_ago(midnight - timedelta(hours=2), midnight) == "2 h ago"
-    assert time_ago((midnight - timedelta(hours=2)).astimezone(timezone(timedelta(hours=9))), midnight) == "2 h ago"

@@ -12,8 +12,9 @@ from replies import SESSION, ended
 
 from claude_magic.errors import TurnInterrupted
 from claude_magic.render.growing import GrowingText
+from claude_magic.render.live import PAGE_SIZE
 from claude_magic.render.markdown import text_html
-from claude_magic.render.widget import PAGE_SIZE, LiveView
+from claude_magic.render.widget import LiveView
 from claude_magic.sdk.events import (
     BlockEnded,
     BlocksDiscarded,

@@ -1,0 +1,47 @@
+"""The last exchanges of a session, cut short: a reminder of where it stands, as HTML, Markdown and text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from claude_magic.render import neutral
+from claude_magic.render.blocks import one_line
+from claude_magic.render.private import clean_line
+from claude_magic.render.prose import escape
+from claude_magic.render.style import STYLE
+from claude_magic.sdk.transcript import Exchange
+
+SHOWN: Final = 3
+"""How many exchanges are recalled."""
+
+_PROMPT_LENGTH: Final = 120
+_REPLY_LENGTH: Final = 280
+
+
+def recap_bundle(exchanges: Sequence[Exchange]) -> dict[str, str]:
+    """Give the last exchanges in the three forms that a notebook stores."""
+    lines = _lines(exchanges)
+    html = (f"<p><b>{escape(prompt)}</b><br>{escape(reply)}</p>\n" for prompt, reply in lines)
+    return {
+        "text/html": f'<div class="claude-magic"><style>{STYLE}</style>\n{"".join(html)}</div>',
+        "text/markdown": "\n\n".join(f"**{neutral.escape(prompt)}**\n\n{neutral.paragraph(reply)}" for prompt, reply in lines),
+        "text/plain": recap_text(exchanges),
+    }
+
+
+def recap_text(exchanges: Sequence[Exchange]) -> str:
+    """Write the last exchanges as plain text."""
+    return "\n\n".join(f"> {prompt}\n{reply}" for prompt, reply in _lines(exchanges))
+
+
+def _lines(exchanges: Sequence[Exchange]) -> list[tuple[str, str]]:
+    return [
+        (_cut(exchange.prompt, _PROMPT_LENGTH), _cut(exchange.reply or exchange.trouble or "No reply.", _REPLY_LENGTH))
+        for exchange in exchanges[-SHOWN:]
+    ]
+
+
+def _cut(text: str, limit: int) -> str:
+    # Cleaned before it is cut: half a credential is not found any more.
+    return one_line(clean_line(text), limit)

@@ -1,0 +1,205 @@
+"""What a session's transcript says: its prompts, each with all that answered it.
+
+Owns the reading of the CLI's entries: which of them are prompts, and what belongs to which. Where sessions are, and what
+they are called, is the business of `sessions`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import claude_agent_sdk as sdk
+
+from claude_magic.sdk.response import Block, Growing, Text, ToolCall
+
+_SUMMARY = "This session is being continued from a previous conversation"
+"""How the CLI (2.1.331) begins what it puts in the place of a conversation that it has compacted."""
+
+_ADDED_BY_CLI = (
+    _SUMMARY,
+    "<bash-input>",
+    "<bash-stdout>",
+    "<command-",
+    "<ide_",
+    "<local-command-",
+    "<system-reminder>",
+    "<task-notification>",
+    "[Request interrupted",
+    "Your response above was cut off",
+)
+"""How texts begin that the CLI (2.1.331) writes into a transcript as if the user had said them."""
+
+_NO_MODEL = "<synthetic>"
+_NO_ANSWER = "No response requested."
+"""What the CLI (2.1.331) lets `_NO_MODEL` say where a turn was resumed that had no answer."""
+
+_COMMAND = re.compile(r"<command-name>(?P<name>.*?)</command-name>", re.DOTALL)
+_ARGUMENTS = re.compile(r"<command-args>(?P<arguments>.*?)</command-args>", re.DOTALL)
+_FILE = re.compile(r"(?P<name>[^\n]+):\n`{3,}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A prompt and what answered it.
+
+    `blocks` are the answer's texts and tool calls in their order, without the tools' results. `attachments` name the files
+    and images that went with the prompt. `trouble` says why there is no, or not the whole, answer. `message_id` is where
+    one can branch off behind this exchange.
+    """
+
+    prompt: str
+    blocks: tuple[Block, ...] = ()
+    attachments: tuple[str, ...] = ()
+    trouble: str = ""
+    message_id: str | None = None
+    is_command: bool = False
+
+    @property
+    def reply(self) -> str:
+        """All text of the answer, in Markdown."""
+        return "\n\n".join(block.text for block in self.blocks if isinstance(block, Text))
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names of the tools that were called."""
+        return tuple(block.name for block in self.blocks if isinstance(block, ToolCall))
+
+
+def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
+    """Return a session's exchanges, the first one first, also those before it was compacted; empty when it is not there."""
+    messages = sdk.get_session_messages(session_id, directory=directory)
+    if any(text.startswith(_SUMMARY) for message in messages for text in _texts(_parts(message))):
+        messages = _with_compacted(session_id, directory) or messages
+    found: list[Exchange] = []
+    for message in messages:
+        parts = _parts(message)
+        if message.type == "user" and (asked := _asked(parts)):
+            found.append(asked)
+        elif found:
+            found[-1] = _answered(found[-1], message, parts) if message.type == "assistant" else _noted(found[-1], parts)
+    # What the CLI does by itself, such as /clear, is no turn; a command of somebody's own is.
+    return [exchange for exchange in found if exchange.blocks or exchange.trouble or not exchange.is_command]
+
+
+def last_message_id(session_id: str, directory: str | None) -> str | None:
+    """Return the UUID of the last message of Claude's that the session goes on from, `None` when there is none."""
+    messages = sdk.get_session_messages(session_id, directory=directory)
+    ids = (message.uuid for message in reversed(messages) if message.type == "assistant" and not _is_synthetic(message))
+    return next(ids, None)
+
+
+def read_entries(path: Path) -> Iterator[Any]:
+    """Yield the entries of a transcript as they stand in its file."""
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            with contextlib.suppress(ValueError):  # the last line of a CLI that was killed
+                yield json.loads(line)
+
+
+def _with_compacted(session_id: str, directory: str | None) -> list[sdk.SessionMessage]:
+    """Read a session with what it was before the CLI compacted it: the file keeps that, unlinked."""
+    projects = Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "projects"
+    path = next(projects.glob(f"*/{session_id}.jsonl"), None)
+    if path is None:
+        return []
+    entries = [entry for entry in read_entries(path) if isinstance(entry, dict)]
+    for entry in entries:
+        entry["parentUuid"] = entry.get("parentUuid") or entry.get("logicalParentUuid")
+
+    async def read() -> list[sdk.SessionMessage]:
+        store = sdk.InMemorySessionStore()
+        key = sdk.project_key_for_directory(directory)
+        await store.append({"project_key": key, "session_id": session_id}, entries)  # type: ignore[arg-type]
+        return await sdk.get_session_messages_from_store(store, session_id, directory=directory)
+
+    # The SDK links entries of a store only in a coroutine, and this thread may be running a loop already: a cell's.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, read()).result()
+
+
+def _asked(parts: list[dict[str, Any]]) -> Exchange | None:
+    """Read a message of the user's as a prompt; `None` when it is none."""
+    said = _texts(parts)
+    texts = [text for text in said if not text.startswith(_ADDED_BY_CLI)]
+    if command := next((match for text in said if text.startswith("<command-") and (match := _COMMAND.search(text))), None):
+        arguments = _ARGUMENTS.search(command.string)
+        words = (command["name"], arguments["arguments"] if arguments else "")
+        return Exchange(" ".join(word.strip() for word in words if word.strip()), is_command=True)
+    attachments = [note for part in parts if (note := _attachment(part))]
+    if not texts:
+        return Exchange("", attachments=tuple(attachments)) if attachments else None
+    # Files go before the prompt's own text, which is the last block.
+    *before, prompt = texts
+    written: list[str] = []
+    for text in before:
+        if match := _FILE.match(text):
+            attachments.append(match["name"])
+        else:
+            written.append(text)
+    return Exchange("\n\n".join((*written, prompt)), attachments=tuple(attachments))
+
+
+def _attachment(part: dict[str, Any]) -> str:
+    match part:
+        case {"type": "image"}:
+            return "an image"
+        case {"type": "document"}:
+            return "a document"
+    return ""
+
+
+def _answered(exchange: Exchange, message: sdk.SessionMessage, parts: list[dict[str, Any]]) -> Exchange:
+    """Add a message of Claude's."""
+    blocks: list[Block] = []
+    for part in parts:
+        number = len(exchange.blocks) + len(blocks)
+        match part:
+            case {"type": "text"} if text := "".join(_texts([part])).strip("\n"):
+                blocks.append(Text(number, Growing(text), complete=True))
+            case {"type": "tool_use" | "server_tool_use", "id": str(call_id), "name": str(name), "input": dict(given)}:
+                blocks.append(ToolCall(number, call_id, name, given))
+    if _is_synthetic(message):
+        said = "\n".join(block.text for block in blocks if isinstance(block, Text))
+        return exchange if said == _NO_ANSWER else replace(exchange, trouble=said)
+    return replace(exchange, blocks=(*exchange.blocks, *blocks), message_id=message.uuid)
+
+
+def _noted(exchange: Exchange, parts: list[dict[str, Any]]) -> Exchange:
+    """Add what came back from tools, or that the person stopped the turn."""
+    failed = {part.get("tool_use_id"): bool(part.get("is_error")) for part in parts if part.get("type") == "tool_result"}
+    if failed:
+        blocks = (
+            replace(block, complete=True, is_error=failed[block.call_id])
+            if isinstance(block, ToolCall) and block.call_id in failed
+            else block
+            for block in exchange.blocks
+        )
+        exchange = replace(exchange, blocks=tuple(blocks))
+    interrupted = any(text.startswith("[Request interrupted") for text in _texts(parts))
+    return replace(exchange, trouble="Interrupted.") if interrupted else exchange
+
+
+def _is_synthetic(message: sdk.SessionMessage) -> bool:
+    return isinstance(message.message, dict) and message.message.get("model") == _NO_MODEL
+
+
+def _parts(message: sdk.SessionMessage) -> list[dict[str, Any]]:
+    content = message.message.get("content") if isinstance(message.message, dict) else None
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+
+
+def _texts(parts: list[dict[str, Any]]) -> list[str]:
+    texts = (part.get("text") for part in parts if part.get("type") == "text")
+    # Half of a surrogate pair, which JSON can hold, could neither be shown nor written.
+    return [text.encode(errors="replace").decode() for text in texts if isinstance(text, str)]
