@@ -143,6 +143,8 @@ class TurnsInCell:
         with self._state.lock:
             ended = [*map(self._state.end, self._running, self._responses, failures)]
             chosen = next((number for number, failure in enumerate(failures) if failure is None), 0)
+            for turn, response in zip(ended, self._responses, strict=True):
+                response.about = turn.about()
             self._state.adopt(ended[chosen], self._responses[chosen], failures[chosen])
         labels = (choice.label for choice in self._alternatives)
         alternatives = [

@@ -69,6 +69,8 @@ class ClaudeMagics(Settings, Magics):
         %claude_session show --prompt  print what the last turn sent
         %claude_session turns          draw the tree of this kernel's turns
         %claude_session new            the next cell starts another session
+        %claude_session resume         continue the session of this notebook, after a restart of the kernel
+        %claude_session restore        take over the turns that this notebook's saved replies tell of
         %claude_session resume X       make X current and show its last turns: an ID, a unique prefix of one, or a name
         %claude_session fork           the next cell continues a branch of the current session
         %claude_session pick N         go on from another alternative of the last comparison

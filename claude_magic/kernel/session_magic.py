@@ -13,6 +13,7 @@ from IPython.display import display
 from claude_magic.errors import SessionNotFoundError
 from claude_magic.kernel.export_file import export_file
 from claude_magic.kernel.frontend import Frontend
+from claude_magic.kernel.notebook_words import NotebookWords
 from claude_magic.kernel.state import KernelState
 from claude_magic.kernel.turn_words import TurnWords
 from claude_magic.paths import shorten_home
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
     from claude_magic.render.panel import SessionFacts, SessionPanel
     from claude_magic.sdk.sessions import SessionInfo
 
-WORDS = ("show", "list", "turns", "new", "resume", "fork", "pick", "diff", "name", "export", "delete", "trust")
+WORDS = ("show", "list", "turns", "new", "resume", "restore", "fork", "pick", "diff", "name", "export", "delete", "trust")
 
 COUNTED_ROWS = 20
 """Of that many sessions the turns are counted, which reads their transcripts; the panel shows as many."""
 
 _NEEDS = {
-    "resume": "a session: its ID, a unique prefix of that, or its name",
     "pick": "the number of an alternative, such as: pick 2",
     "name": "a title, such as: titanic clean-up",
     "export": "a path that ends in .md or .ipynb",
@@ -44,6 +44,7 @@ class SessionMagic:
         self._frontend = frontend
         self._panel: SessionPanel | None = None
         self._turns = TurnWords(state, frontend)
+        self._notebook = NotebookWords(state, frontend)
 
     def run(self, line: str) -> None:
         """Do what the line says.
@@ -67,6 +68,8 @@ class SessionMagic:
                 print("The next %%claude cell starts a new session.")
             case "resume":
                 self._resume(argument)
+            case "restore":
+                self._notebook.restore(argument)
             case "turns":
                 self._turns.show_tree()
             case "fork":
@@ -121,7 +124,7 @@ class SessionMagic:
         self._put(listing_bundle(rows), listing_text(rows))
 
     def _resume(self, wanted: str) -> None:
-        self._state.current = session = self._state.find(wanted)
+        self._state.current = session = self._state.find(wanted) if wanted else self._notebook.own_session()
         print(f"The next %%claude cell continues {session.label}.")
         from claude_magic.render.recap import recap_bundle, recap_text
         from claude_magic.sdk.transcript import exchanges

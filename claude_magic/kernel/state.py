@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from claude_magic.errors import ClaudeError, SessionNotFoundError, TurnInterrupted, TurnNotFoundError, TurnTimeoutError
 from claude_magic.kernel.client import KernelClient
@@ -214,6 +214,15 @@ class KernelState:
         if start.how.startswith(("--redo", "--at")) or self.settings.rerun == "redo":
             options_now = options.over(self.settings.turn_options())
             self.client.prepare(running.directory, options_now, start.once_more("").origin)
+
+    def restore(self, turn: Turn, about: Mapping[str, Any]) -> None:
+        """Take a turn of an earlier kernel for one of this kernel's; its session is known, and is the current one then."""
+        assert turn.end is not None  # saved turns have reached their session
+        self.turns.put(turn)
+        session = self.sessions[turn.end.session_id]
+        session.last_turn, session.turns = turn.number, session.turns + 1
+        session.model = about.get("model") or session.model
+        self.current = session
 
     def forget(self, session_id: str) -> None:
         """Continue this session no more: it is gone."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import dropwhile
 
 from IPython.core.inputtransformer2 import make_tokens_by_line
 
@@ -23,12 +24,14 @@ def transform_for(frontend: Frontend) -> Transform:
     """Return the transformer for a shell's `input_transformers_cleanup`."""
 
     def transform(lines: list[str]) -> list[str]:
-        first = next((number for number, line in enumerate(lines) if line.strip()), None)
+        # Quarto's cell options are comments that may stand above the magic or below it.
+        first = next((number for number, line in enumerate(lines) if line.strip() and not line.startswith("#|")), None)
         if first is None:
             return lines
         awaited = frontend.runs_cells_async() and frontend.is_whole_cell("".join(lines))
         if match := _CELL.match(lines[first]):
-            return [_call("claude", awaited, match["line"] or "", "".join(lines[first + 1 :]))]
+            body = dropwhile(lambda line: line.startswith("#|"), lines[first + 1 :])
+            return [_call("claude", awaited, match["line"] or "", "".join(body))]
         if not any(_LINE.match(line) for line in lines):
             return lines
         # A line that looks like the magic may also stand inside a string that runs over several lines.

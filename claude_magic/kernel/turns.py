@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from claude_magic.errors import TurnNotFoundError
 from claude_magic.sdk.response import SessionAwareResponse
@@ -56,6 +56,18 @@ class Turn:
             return self.end.session_id
         return self.start.origin.session_id if self.start.origin and not self.start.fork else None
 
+    def about(self) -> dict[str, Any]:
+        """Return what a notebook keeps of the turn with its reply, so that the tree of turns can be rebuilt from there."""
+        origin, end = self.start.origin, self.end
+        return {
+            "parent": self.start.parent,
+            "how": self.start.how,
+            "fork": self.start.fork,
+            "origin": {"session_id": origin.session_id, "message_id": origin.message_id} if origin else None,
+            "message_id": end.message_id if end else None,
+            "failed": self.failed,
+        }
+
     def ended(self, response: SessionAwareResponse, *, failed: bool) -> Turn:
         """Return the turn as it is now that it is over."""
         end = Point(response.session_id, response.message_id) if response.session_id else None
@@ -67,7 +79,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._turns: dict[int, Turn] = {}
-        self._numbers = itertools.count(1)
+        self._next = 1
 
     def __iter__(self) -> Iterator[Turn]:
         return iter(self._turns.values())
@@ -77,11 +89,13 @@ class Turns:
 
     def begin(self, prompt: str, start: Start, cell_id: str | None) -> Turn:
         """Return a new turn; it is one of these when it has been put here."""
-        return Turn(next(self._numbers), prompt, start, cell_id)
+        self._next += 1
+        return Turn(self._next - 1, prompt, start, cell_id)
 
     def put(self, turn: Turn) -> None:
-        """Keep a turn that has ended."""
+        """Keep a turn that has ended, or was restored; the next one's number is higher."""
         self._turns[turn.number] = turn
+        self._next = max(self._next, turn.number + 1)
 
     def find(self, number: int) -> Turn:
         """Return the turn with this number.

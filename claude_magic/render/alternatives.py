@@ -24,18 +24,17 @@ LABEL_LENGTH: Final = 60
 
 COLUMNS_STYLE: Final = """
 .claude-magic .claude-columns {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17em), 1fr)); gap: 12px 20px; align-items: start;
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20em), 1fr)); gap: 12px 20px; align-items: start;
 }
 /* Four are two rows of two, not three and one. */
 .claude-magic .claude-columns:has(> :nth-child(4):last-child) {
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, max(17em, 34%)), 1fr));
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, max(20em, 34%)), 1fr));
 }
 .claude-magic .claude-column { min-width: 0; border-top: 2px solid var(--claude-line); padding-top: 4px; }
 .claude-magic .claude-column.claude-current { border-top-color: var(--claude-accent); }
 .claude-magic .claude-head { display: flex; align-items: center; gap: 12px; min-height: 26px; margin: 0 0 4px; }
 .claude-magic.claude-magic .claude-head h4 {
-  flex: 1; min-width: 0; overflow: hidden; margin: 0; padding: 0; font-size: 1em; line-height: 26px;
-  text-overflow: ellipsis; white-space: nowrap;
+  flex: 1; min-width: 0; margin: 0; padding: 0; font-size: 1em; line-height: 1.3;
 }
 .claude-magic .claude-mark { flex: none; color: var(--claude-muted); font-size: .93em; }
 .claude-magic .claude-column .claude-failure { margin: 0 0 4px; }

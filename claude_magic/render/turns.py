@@ -33,7 +33,7 @@ _HOW_WIDTH: Final = 16
 _NO_TURNS: Final = "No turns yet: the next %%claude cell makes the first."
 
 _STYLE: Final = """
-.claude-magic.claude-magic pre.claude-turns {
+.claude-magic.claude-magic .claude-turns pre {
   margin: 0 0 4px; padding: 0; border: 0; background: none; line-height: 24px;
 }
 .claude-magic .claude-turns b { color: var(--claude-accent); font-weight: 600; }
@@ -208,7 +208,7 @@ def _tree_html(lines: Sequence[_Line], earlier: int) -> str:
         text = next(texts)
         branches = _narrow(line.branches)
         marked.append(escape(branches) + _emphasised(line.row, escape(text.removeprefix(branches))))
-    return f'<pre class="claude-turns">{chr(10).join(marked)}</pre>\n'
+    return f'<div class="claude-turns"><pre>{chr(10).join(marked)}</pre></div>\n'
 
 
 def _emphasised(row: TurnRow, html: str) -> str:
@@ -229,7 +229,8 @@ def _mark(row: TurnRow) -> str:
 
 
 def _prompt(row: TurnRow) -> str:
-    return one_line(clean_line(row.prompt[:2000]))
+    # Redacting costs a millisecond for each 2,000 characters; what is cut off here is too far behind to be shown.
+    return one_line(clean_line(" ".join(row.prompt[:4000].split())[:640]))
 
 
 def _narrow(branches: str) -> str:

@@ -105,7 +105,8 @@ class SessionAwareResponse:
     `content` is the answer as text: what the CLI calls the result, or all text that had arrived when the turn did not end by
     itself. `structured` is the data of a reply to a schema. `metadata` holds `model`, `usage`, `cost_usd` (US dollars, this
     turn alone), `duration_s`, `num_turns`, `is_error`, `stop_reason`, `permission_denials` and `command`. `raw_json` depends
-    on the output format asked for. `note` says in a few words where in a conversation the turn began, if that needs saying.
+    on the output format asked for. `note` says in a few words where in a conversation the turn began, if that needs saying;
+    `about` is what a notebook keeps with the reply besides.
     """
 
     content: str = ""
@@ -121,6 +122,7 @@ class SessionAwareResponse:
     retrying: events.Retrying | None = field(default=None, repr=False)
     message_id: str | None = field(default=None, repr=False)
     note: str = field(default="", repr=False)
+    about: dict[str, Any] = field(default_factory=dict, repr=False)
     ended: events.TurnEnded | None = field(default=None, repr=False)
 
     @property

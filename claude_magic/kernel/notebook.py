@@ -1,0 +1,94 @@
+"""The notebook file that this kernel belongs to: where it is, and the turns that its saved replies tell of.
+
+Only reads. The frontend saves the file, so it may be behind what the page shows; what is not there is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from claude_magic.errors import ConfigError
+from claude_magic.kernel.turns import Point, Start, Turn
+from claude_magic.paths import shorten_home
+
+_NO_PATH = "Name it: %claude_session restore PATH."
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTurn:
+    """A turn as a saved reply tells of it. `number` counts within the kernel that it was asked in."""
+
+    number: int
+    session_id: str
+    prompt: str
+    cell_id: str | None
+    about: Mapping[str, Any]
+
+    def turn(self) -> Turn:
+        """Return it as a turn of this kernel."""
+        about = self.about
+        origin = about.get("origin")
+        start = Start(
+            origin=Point(origin["session_id"], origin.get("message_id")) if isinstance(origin, dict) else None,
+            parent=about.get("parent"),
+            fork=bool(about.get("fork")),
+            how=str(about.get("how") or ""),
+        )
+        end = Point(self.session_id, about.get("message_id"))
+        return Turn(self.number, self.prompt, start, self.cell_id, end, failed=bool(about.get("failed")))
+
+
+def notebook_path(namespace: Mapping[str, Any]) -> Path | None:
+    """Return the path of this kernel's notebook, `None` where nobody tells it or it is not there (any more).
+
+    Jupyter's server tells it as `JPY_SESSION_NAME`, which is stale after a rename; VS Code as a variable.
+    """
+    told = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    if not isinstance(told, str) or not told.endswith(".ipynb"):
+        return None
+    # The server's path may begin at its root: the kernel runs in the notebook's directory.
+    candidates = (Path(told), Path(os.getcwd(), told), Path(os.getcwd(), Path(told).name))
+    return next((path for path in candidates if path.is_absolute() and path.is_file()), None)
+
+
+def saved_turns(path: Path) -> list[SavedTurn]:
+    """Return the turns whose replies a notebook holds, in the order of its cells.
+
+    :raises ConfigError: when the file is no notebook that can be read.
+    """
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        cells = notebook["cells"]
+        return [turn for cell in cells if cell.get("cell_type") == "code" for turn in _turns_of(cell)]
+    except OSError as error:
+        raise ConfigError(
+            f"{shorten_home(str(path))} cannot be read: {error.strerror or error}.", next_step=_NO_PATH
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{shorten_home(str(path))} is not a notebook.", next_step=_NO_PATH) from error
+
+
+def _turns_of(cell: Mapping[str, Any]) -> Iterator[SavedTurn]:
+    source = cell.get("source", "")
+    source = source if isinstance(source, str) else "".join(source)
+    for output in cell.get("outputs", ()):
+        told = output.get("metadata", {}).get("claude_magic")
+        if isinstance(told, dict):
+            for about in told.get("alternatives") or [told]:
+                number, session_id = about.get("turn"), about.get("session_id")
+                if isinstance(number, int) and isinstance(session_id, str):
+                    yield SavedTurn(number, session_id, _prompt_of(source), cell.get("id"), about)
+
+
+def _prompt_of(source: str) -> str:
+    """Return the prompt of a cell: what stands below its `%%claude` line, or behind `%claude`."""
+    lines = source.strip("\n").split("\n")
+    first = next((number for number, line in enumerate(lines) if line.startswith("%%claude")), None)
+    if first is not None:
+        return "\n".join(lines[first + 1 :]).strip()
+    return source.partition("%claude")[2].strip() or source.strip()

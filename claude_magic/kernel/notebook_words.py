@@ -1,0 +1,108 @@
+"""The words of `%claude_session` that lead a restarted kernel back to the conversation of its notebook."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from claude_magic.errors import ConfigError, SessionNotFoundError
+from claude_magic.kernel.frontend import Frontend
+from claude_magic.kernel.notebook import SavedTurn, notebook_path, saved_turns
+from claude_magic.kernel.state import KernelState
+from claude_magic.kernel.turns import Session
+from claude_magic.paths import shorten_home
+from claude_magic.render.blocks import one_line
+
+MOST_ASKED = 9
+"""So many sessions a person can choose from."""
+
+
+class NotebookWords:
+    """What `%claude_session` does with the notebook that this kernel belongs to."""
+
+    def __init__(self, state: KernelState, frontend: Frontend) -> None:
+        self._state = state
+        self._frontend = frontend
+
+    def own_session(self) -> Session:
+        """Return the session of this notebook: the one that its saved replies tell of, else one of its directory.
+
+        :raises SessionNotFoundError: when there is none, or several and nobody to ask.
+        """
+        path = notebook_path(self._frontend.shell.user_ns)
+        saved = {turn.session_id for turn in saved_turns(path)} if path else set()
+        on_disk = [info.session_id for info in self._state.on_disk()]
+        own = [session_id for session_id in on_disk if session_id in saved]
+        if own:  # the one used last comes first
+            return self._state.find(own[0])
+        if len(on_disk) > 1:
+            return self._state.find(self._asked(on_disk))
+        if not on_disk:
+            where = shorten_home(self._state.directory)
+            raise SessionNotFoundError(
+                f"There is no session in {where} to continue.", next_step="The next %%claude cell starts one."
+            )
+        return self._state.find(on_disk[0])
+
+    def restore(self, typed: str) -> None:
+        """Take the turns that the notebook's saved replies tell of for turns of this kernel, and continue the last one.
+
+        :raises ConfigError: when there is no such notebook, it holds no replies, or this kernel has turns already.
+        """
+        told = Path(os.getcwd(), os.path.expanduser(typed)) if typed else notebook_path(self._frontend.shell.user_ns)
+        if told is None:
+            raise ConfigError(
+                "Nobody tells this kernel which notebook it belongs to.", next_step="Name it: %claude_session restore PATH."
+            )
+        turns = saved_turns(told)
+        if not turns:
+            raise ConfigError(
+                f"No saved reply in {shorten_home(str(told))} tells of its turn.",
+                next_step="Save the notebook after a %%claude cell has run; %claude_session resume finds sessions, too.",
+            )
+        if len(self._state.turns):
+            raise ConfigError(
+                "This kernel has turns of its own already, with the same numbers.",
+                next_step="Restore right after %load_ext, or continue one session with %claude_session resume.",
+            )
+        restored = self._known(turns)
+        lost = len(turns) - len(restored)
+        for saved in sorted(restored, key=lambda saved: saved.number):
+            self._state.restore(saved.turn(), saved.about)
+        if not restored:
+            raise SessionNotFoundError(
+                f"The sessions of {shorten_home(str(told))} are not on this machine.",
+                next_step="The next %%claude cell starts a new one.",
+            )
+        missing = f"; {lost} more are of sessions that are not on this machine" if lost else ""
+        count = f"{len(restored)} {'turn' if len(restored) == 1 else 'turns'}"
+        print(f"Restored {count}{missing}. The next %%claude cell goes on from turn {self._state.current_turn}.")
+
+    def _known(self, turns: list[SavedTurn]) -> list[SavedTurn]:
+        """Return those whose session is there, the last one where several cells were saved with the same number."""
+        found: dict[str, bool] = {}
+        for saved in turns:
+            if saved.session_id not in found:
+                try:
+                    self._state.find(saved.session_id)
+                except SessionNotFoundError:
+                    found[saved.session_id] = False
+                else:
+                    found[saved.session_id] = True
+        return [*{saved.number: saved for saved in turns if found[saved.session_id]}.values()]
+
+    def _asked(self, session_ids: list[str]) -> str:
+        infos = [info for info in self._state.on_disk() if info.session_id in session_ids][:MOST_ASKED]
+        if not self._frontend.can_answer():
+            raise SessionNotFoundError(
+                f"None of {len(session_ids)} sessions in {shorten_home(self._state.directory)} is known as this notebook's.",
+                next_step="%claude_session list shows them; %claude_session resume ID continues one.",
+            )
+        for number, info in enumerate(infos, 1):
+            print(f"{number}  {info.session_id[:8]}  {one_line(info.name or info.first_prompt or '', 60)}")
+        reply = input("Which session is this notebook's? A number, or the beginning of an ID: ").strip()
+        if reply.isdecimal() and 1 <= int(reply) <= len(infos):
+            return str(infos[int(reply) - 1].session_id)
+        if not reply:
+            raise SessionNotFoundError("No session was chosen.", next_step="%claude_session resume ID continues one.")
+        return reply
