@@ -62,7 +62,8 @@ class TurnsInCell:
         self._began = time.monotonic()
         self._begin(state.start(request.options, self._cell_id))
         labels = [choice.label for choice in self._alternatives]
-        self._view = frontend.view(labels, quiet=request.options.quiet, on_stop=self.stop)
+        audience = state.settings.presentation
+        self._view = frontend.view(labels, quiet=request.options.quiet, for_audience=audience, on_stop=self.stop)
         self._questions = [Questions(frontend, self._view, number, buttons=buttons) for number in range(1, len(labels) + 1)]
         self._tools = KernelTools(frontend.shell)
         self._main = frontend.on_main_thread()
@@ -178,7 +179,7 @@ class TurnsInCell:
                 own = replace(own, fork=True)
             with self._state.lock:
                 running = self._state.begin(request, options, own, cell_id=self._cell_id)
-            response = SessionAwareResponse(note=start.note)
+            response = SessionAwareResponse(note=start.note, for_audience=self._state.settings.presentation)
             for remark in (*running.remarks, *request.remarks):
                 fold(response, Notice(remark))
             self._running.append(running)

@@ -20,10 +20,11 @@ class Frontend:
         self.shell = shell
         self._kernel: Any = getattr(shell, "kernel", None)
 
-    def view(self, labels: Sequence[str], *, quiet: bool, on_stop: Callable[[], None]) -> ColumnsView:
+    def view(self, labels: Sequence[str], *, quiet: bool, for_audience: bool, on_stop: Callable[[], None]) -> ColumnsView:
         """Open the view that this frontend can show; call it on the main thread, in the cell.
 
         :param labels: of the alternatives; a single one has a view without columns.
+        :param for_audience: whether it is shown to a room.
         """
         from claude_magic.render import views
 
@@ -38,7 +39,9 @@ class Frontend:
             return views.Single(views.StaticView()) if alone else views.StaticColumns()
         from claude_magic.render import columns, widget
 
-        return views.Single(widget.LiveView(on_stop)) if alone else columns.LiveColumns(labels, on_stop)
+        if alone:
+            return views.Single(widget.LiveView(on_stop, for_audience=for_audience))
+        return columns.LiveColumns(labels, on_stop, for_audience=for_audience)
 
     @property
     def is_terminal(self) -> bool:

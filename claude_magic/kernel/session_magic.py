@@ -189,7 +189,7 @@ class SessionMagic:
             model=current.model,
             turns=row.turns if row and row.turns is not None else current.turns,
             tokens=current.tokens or None,
-            cost_usd=current.cost_usd,
+            cost_usd=None if self._state.settings.presentation else current.cost_usd,
             context_used=current.context_used,
         )
         return facts, rows

@@ -28,6 +28,7 @@ class Settings(Configurable):
         ("continue", "redo"), "continue", help="What a cell does that is run again: continue the session, or replace its turn."
     ).tag(config=True)
     value_limit = Int(10_000, min=100, help="Characters of one value in a prompt; longer ones are cut.").tag(config=True)
+    presentation = Bool(False, help="Show replies to a room: larger, and without what they cost.").tag(config=True)
     nest_asyncio = Bool(True, help="Let asyncio.run(...) work in cells (nest-asyncio2).").tag(config=True)
 
     def client_config(self) -> ClaudeConfig:

@@ -17,7 +17,7 @@ from claude_magic.render.blocks import duration, footer, one_line, shown_blocks,
 from claude_magic.render.markdown import blocks_html, blocks_markdown, blocks_plain, line_html
 from claude_magic.render.private import clean_line, cleaned
 from claude_magic.render.prose import code_html, escape
-from claude_magic.render.style import STYLE
+from claude_magic.render.style import AUDIENCE_CLASS, STYLE
 from claude_magic.sdk.response import SessionAwareResponse
 
 LABEL_LENGTH: Final = 60
@@ -67,9 +67,10 @@ def columns_bundle(alternatives: Sequence[Alternative], current: int) -> dict[st
     shown = [replace(alternative, response=cleaned(alternative.response)) for alternative in alternatives]
     numbered = list(enumerate(shown, 1))
     columns = "".join(_column_html(number, one, number == current) for number, one in numbered)
+    audience = f" {AUDIENCE_CLASS}" if any(one.response.for_audience for one in shown) else ""
     style = f"<style>{STYLE}\n{COLUMNS_STYLE}</style>"
     return {
-        "text/html": f'<div class="claude-magic">{style}\n<div class="claude-columns">\n{columns}</div></div>',
+        "text/html": f'<div class="claude-magic{audience}">{style}\n<div class="claude-columns">\n{columns}</div></div>',
         "text/markdown": "\n\n".join(_section_markdown(number, one, number == current) for number, one in numbered),
         "text/plain": "\n\n\n".join(_section_plain(number, one, number == current) for number, one in numbered),
     }

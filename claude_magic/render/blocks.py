@@ -142,7 +142,7 @@ def status_line(response: SessionAwareResponse, elapsed_s: float) -> list[str]:
 def footer(response: SessionAwareResponse, turn: int | None) -> list[str]:
     """Say what a turn came to: turn, where it began, model, seconds, tokens, cost, session; unknown parts are left out."""
     tokens_in, tokens_out = tokens(response)
-    cost = response.cost_usd
+    cost = None if response.for_audience else response.cost_usd
     parts = (
         f"turn {turn}" if turn is not None else "",
         one_line(response.note),

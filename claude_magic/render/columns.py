@@ -50,9 +50,10 @@ class LiveColumns:
 
     :param labels: what is different about each, in the order of the responses.
     :param on_stop: called when the one Stop button is clicked.
+    :param for_audience: whether they are shown to a room.
     """
 
-    def __init__(self, labels: Sequence[str], on_stop: Callable[[], None]) -> None:
+    def __init__(self, labels: Sequence[str], on_stop: Callable[[], None], *, for_audience: bool = False) -> None:
         self._labels = tuple(labels)
         self._shared = shared = Shared()
         self._replies = [LiveReply(shared) for _ in labels]
@@ -65,7 +66,7 @@ class LiveColumns:
         ]
         live = shared.make(VBox, [self._stop.widget, _grid(shared, columns)])
         live.add_class("claude-live")
-        self._box: Widget | None = framed(shared.make, [live], LIVE_STYLE, COLUMNS_STYLE, _STYLE)
+        self._box: Widget | None = framed(shared.make, [live], LIVE_STYLE, COLUMNS_STYLE, _STYLE, for_audience=for_audience)
         self._settled: tuple[Alternative, ...] = ()
         self._current = 1
         self._choice: _Choice | None = None
@@ -156,7 +157,8 @@ class _Choice:
             body = shared.make(HTMLMath, body_html(replace(alternative, response=cleaned(alternative.response))))
             self._columns.append(_column(shared, [self._heads[-1]], [body]))
         self.mark(current)
-        self.box = framed(shared.make, [_grid(shared, self._columns)], COLUMNS_STYLE, _STYLE)
+        audience = any(alternative.response.for_audience for alternative in alternatives)
+        self.box = framed(shared.make, [_grid(shared, self._columns)], COLUMNS_STYLE, _STYLE, for_audience=audience)
 
     def mark(self, current: int) -> None:
         """Show which one is current."""

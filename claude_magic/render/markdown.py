@@ -24,7 +24,7 @@ from claude_magic.render.blocks import (
 from claude_magic.render.calls import call_html
 from claude_magic.render.private import cleaned
 from claude_magic.render.prose import escape, finished_length, text_html
-from claude_magic.render.style import STYLE
+from claude_magic.render.style import AUDIENCE_CLASS, STYLE
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
 __all__ = [
@@ -77,11 +77,12 @@ def blocks_html(response: SessionAwareResponse) -> str:
 
 def response_html(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
     """Render a settled reply, with its style and footer; `failure` is why it has no, or no whole, answer."""
+    audience = f" {AUDIENCE_CLASS}" if response.for_audience else ""
     failed = " claude-failed" if failure and not isinstance(failure, TurnInterrupted) else ""
     label = failure_line(response, failure) if failure else ""
     return "".join(
         (
-            f'<div class="claude-magic{failed}"><style>{STYLE}</style>\n',
+            f'<div class="claude-magic{failed}{audience}"><style>{STYLE}</style>\n',
             blocks_html(response),
             f'<p class="claude-warn">{escape(label)}</p>\n' if label else "",
             line_html(footer(response, turn), "claude-footer"),

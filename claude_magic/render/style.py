@@ -36,6 +36,10 @@ _CODE: Final = {
 }
 
 
+AUDIENCE_CLASS: Final = "claude-audience"
+"""Of a reply that is shown to a room: larger, and what is not the answer smaller than that."""
+
+
 def _code_rule(editor: str, own: str, classes: str) -> str:
     # Mixed with the text's colour, as some editor colours (JupyterLab's comments) fall short of a contrast of 4.5.
     selector = ", ".join(f".{name}" for name in classes.split())
@@ -61,6 +65,13 @@ _LAYOUT: Final = """
   color: var(--claude-text); line-height: 1.6; overflow-wrap: break-word;
   font-family: var(--jp-content-font-family, var(--vscode-font-family, system-ui, sans-serif));
   font-size: var(--jp-content-font-size1, var(--vscode-font-size, 14px));
+}
+.claude-magic.claude-audience {
+  font-size: calc(1.5 * var(--jp-content-font-size1, var(--vscode-font-size, 14px)));
+}
+.claude-magic.claude-audience :is(code, pre) { font-size: .93em; }
+.claude-magic.claude-audience :is(.claude-thinking, .claude-tool, .claude-remark, .claude-footer, .claude-status) {
+  font-size: .68em;
 }
 .claude-magic.claude-failed { border-left-color: var(--claude-error); }
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ipywidgets import HTML, VBox, Widget
 
-from claude_magic.render.style import STYLE
+from claude_magic.render.style import AUDIENCE_CLASS, STYLE
 
 WIDGET_STYLE: Final = """
 .claude-magic.widget-box, .claude-magic .widget-box { overflow: visible; }
@@ -32,15 +32,18 @@ def style_html(*rules: str) -> str:
     return "\n".join(("<style>", STYLE, WIDGET_STYLE, *rules, "</style>"))
 
 
-def framed(make: Callable[..., Any], parts: Sequence[Widget], *rules: str) -> Any:
+def framed(make: Callable[..., Any], parts: Sequence[Widget], *rules: str, for_audience: bool = False) -> Any:
     """Stack widgets in a box that can be displayed, with the style sheet of all widgets and more rules after it.
 
     :param make: makes a widget of a kind, as `live.Shared` does.
+    :param for_audience: whether it is shown to a room.
     """
     style = make(HTML, style_html(*rules))
     style.add_class("claude-hidden")
     inner = make(VBox, [style, *parts])
     inner.add_class("claude-magic")
+    if for_audience:
+        inner.add_class(AUDIENCE_CLASS)
     # JupyterLab has rules for HTML outputs, which the settled output will be: with their class they hold from the start.
     outer = make(VBox, [inner])
     outer.add_class("jp-RenderedHTMLCommon")

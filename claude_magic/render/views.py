@@ -144,6 +144,7 @@ def metadata(response: SessionAwareResponse, turn: int | None) -> dict[str, Any]
         "usage": response.usage,
         "cost_usd": response.cost_usd,
         "duration_s": response.duration_s,
+        **response.about,
     }
     return {"claude_magic": about}
 

@@ -26,15 +26,16 @@ class LiveView:
     there are closed with the view.
 
     :param on_stop: called when the Stop button is clicked.
+    :param for_audience: whether it is shown to a room.
     """
 
-    def __init__(self, on_stop: Callable[[], None]) -> None:
+    def __init__(self, on_stop: Callable[[], None], *, for_audience: bool = False) -> None:
         self._closed = False
         self._shared = shared = Shared()
         self._stop = StopButton(shared, on_stop, description="Stop", tooltip="Stop this turn; what has arrived is kept")
         self._reply = LiveReply(shared, beside=[self._stop.widget])
         self.slot = self._reply.slot
-        self._box = framed(shared.make, self._reply.parts, LIVE_STYLE)
+        self._box = framed(shared.make, self._reply.parts, LIVE_STYLE, for_audience=for_audience)
         self._handle = DisplayHandle()
         self._handle.display({"text/plain": "Claude is answering…"} | view_bundle(self._box), raw=True)
 

@@ -106,7 +106,7 @@ class SessionAwareResponse:
     itself. `structured` is the data of a reply to a schema. `metadata` holds `model`, `usage`, `cost_usd` (US dollars, this
     turn alone), `duration_s`, `num_turns`, `is_error`, `stop_reason`, `permission_denials` and `command`. `raw_json` depends
     on the output format asked for. `note` says in a few words where in a conversation the turn began, if that needs saying;
-    `about` is what a notebook keeps with the reply besides.
+    `about` is what a notebook keeps with the reply besides, `for_audience` whether it is shown larger and without its cost.
     """
 
     content: str = ""
@@ -123,6 +123,7 @@ class SessionAwareResponse:
     message_id: str | None = field(default=None, repr=False)
     note: str = field(default="", repr=False)
     about: dict[str, Any] = field(default_factory=dict, repr=False)
+    for_audience: bool = field(default=False, repr=False)
     ended: events.TurnEnded | None = field(default=None, repr=False)
 
     @property
