@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
     from claude_magic.kernel.asking import ask, current_session
     from claude_magic.kernel.values import for_type
+    from claude_magic.sdk.cassettes import cassette
 
-__all__ = ["ask", "current_session", "for_type", "load_ipython_extension", "unload_ipython_extension"]
+__all__ = ["ask", "cassette", "current_session", "for_type", "load_ipython_extension", "unload_ipython_extension"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ask": "kernel.asking",
+    "cassette": "sdk.cassettes",
     "current_session": "kernel.asking",
     "for_type": "kernel.values",
 }

@@ -10,6 +10,8 @@
     ├── NotLoggedInError             the CLI has no account to work with
     ├── SessionNotFoundError         no such conversation
     ├── TurnNotFoundError            no such turn, or none that one could go on from
+    ├── CassetteError                a cassette that cannot be read or written
+    │   └── CassetteMismatchError    a prompt that is not recorded in it
     └── TurnError                    the turn ended without an answer
         ├── TurnInterrupted          the person stopped it
         ├── TurnTimeoutError         it took longer than its `timeout` (also a TimeoutError)
@@ -120,6 +122,28 @@ class TurnNotFoundError(ClaudeError):
     """No turn of this kernel has this number, or it has no answer that one could go on from."""
 
     next_step = "%claude_session turns shows those there are."
+
+
+class CassetteError(ClaudeError):
+    """A cassette that cannot be read or written; nothing in it was changed."""
+
+
+class CassetteMismatchError(CassetteError):
+    """The cassette holds no turn with this prompt; nothing was sent.
+
+    :param diff: from the closest recorded prompt to the one asked, empty when nothing is recorded.
+    :param line: where that recorded one stands in the file.
+    """
+
+    next_step = "Ask what is recorded, or record this, too: mode `auto` goes live for what the cassette does not hold."
+
+    def __init__(self, message: str, *, next_step: str | None = None, diff: str = "", line: int | None = None) -> None:
+        super().__init__(message, next_step=next_step)
+        self.diff = diff
+        self.line = line
+
+    def __str__(self) -> str:
+        return "\n".join(part for part in (self.message, self.diff, self.next_step) if part)
 
 
 class TurnError(ClaudeError):

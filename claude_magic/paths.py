@@ -6,10 +6,16 @@ import os
 import re
 
 
-def shorten_home(text: str) -> str:
-    """Write `~` for the home directory wherever it begins a path in the text."""
-    home = os.path.expanduser("~")
+def shorten_home(text: str, home: str | None = None) -> str:
+    """Write `~` for the home directory, by default this person's, wherever it begins a path in the text."""
+    home = home or os.path.expanduser("~")
     if len(home) < 2:
         return text
     # A path also begins behind an option's letter (`-I/home/...`) and in a `file:` address; a full stop may end it.
     return re.sub(rf"(?:(?<![\w./~-])|(?<=-[A-Za-z])|(?<=://)){re.escape(home)}(?![\w-]|\.\w)", "~", text)
+
+
+def expand_home(text: str) -> str:
+    """Write the home directory for `~` wherever that begins a path in the text."""
+    home = os.path.expanduser("~")
+    return re.sub(r"(?<![\w./~-])~(?=[/\\])", lambda _: home, text)

@@ -140,7 +140,10 @@ def status_line(response: SessionAwareResponse, elapsed_s: float) -> list[str]:
 
 
 def footer(response: SessionAwareResponse, turn: int | None) -> list[str]:
-    """Say what a turn came to: turn, where it began, model, seconds, tokens, cost, session; unknown parts are left out."""
+    """Say what a turn came to: turn, where it began, model, seconds, tokens, cost, session; unknown parts are left out.
+
+    A cost that was paid when the turn was recorded is marked as that.
+    """
     tokens_in, tokens_out = tokens(response)
     cost = None if response.for_audience else response.cost_usd
     parts = (
@@ -149,7 +152,7 @@ def footer(response: SessionAwareResponse, turn: int | None) -> list[str]:
         _model(response.model),
         duration(response.duration_s) if response.duration_s else "",
         f"{tokens_in:,} in · {tokens_out:,} out" if tokens_in or tokens_out else "",
-        dollars(cost) if cost is not None else "",
+        _cost(cost, response) if cost is not None else "",
         one_line((response.session_id or "")[:8]),
     )
     return [part for part in parts if part]
@@ -184,6 +187,11 @@ def dollars(cost_usd: float) -> str:
     if cost_usd >= 1:
         return f"${cost_usd:,.2f}"
     return f"${cost_usd:.3f}" if cost_usd >= 0.0005 or not cost_usd else "<$0.001"
+
+
+def _cost(cost_usd: float, response: SessionAwareResponse) -> str:
+    # A recorded turn costs nothing when it is played.
+    return f"{dollars(cost_usd)} recorded" if response.metadata.get("recorded") else dollars(cost_usd)
 
 
 def _model(model: str | None) -> str:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from claude_magic.sdk.cassettes import Cassette, cassette
     from claude_magic.sdk.client import ClaudeClient
     from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
     from claude_magic.sdk.events import Event
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from claude_magic.sdk.sessions import SessionInfo
 
 __all__ = [
+    "Cassette",
     "ClaudeClient",
     "ClaudeConfig",
     "ClaudeSDKWrapper",
@@ -29,9 +31,11 @@ __all__ = [
     "SessionAwareResponse",
     "SessionInfo",
     "TurnOptions",
+    "cassette",
 ]
 
 _HOMES = {
+    "Cassette": "cassettes",
     "ClaudeClient": "client",
     "ClaudeConfig": "config",
     "ClaudeSDKWrapper": "session_client",
@@ -43,6 +47,7 @@ _HOMES = {
     "SessionAwareResponse": "response",
     "SessionInfo": "sessions",
     "TurnOptions": "config",
+    "cassette": "cassettes",
 }
 
 

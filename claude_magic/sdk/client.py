@@ -17,7 +17,8 @@ from typing import Self
 from claude_magic.errors import ConfigError
 from claude_magic.sdk import sessions
 from claude_magic.sdk.attachments import Prompt, content_blocks
-from claude_magic.sdk.command import Command, find_cli, printed
+from claude_magic.sdk.cassettes import Cassette, active_cassette
+from claude_magic.sdk.command import Command
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
 from claude_magic.sdk.events import Event, TextDelta
 from claude_magic.sdk.host import Listener, Tool, TurnHost
@@ -42,7 +43,7 @@ class ClaudeClient:
     def __init__(self, config: ClaudeConfig | None = None, *, tools: Sequence[Tool] = (), asks: bool = False) -> None:
         self.config = config or ClaudeConfig()
         self._log = ClientLog(self.config)
-        self._runner = TurnRunner(self.config, self._log.logger, tools=tools, asks=asks)
+        self._runner = TurnRunner(self.config, self._log, tools=tools, asks=asks)
         self._workspaces = Workspaces(self.config.workspace_dir)
 
     async def __aenter__(self) -> Self:
@@ -158,6 +159,7 @@ class ClaudeClient:
         timeout: float | None = None,
         workspace_id: str | None = None,
         files: list[str] | None = None,
+        cassette: Cassette | None = None,
     ) -> SessionAwareResponse:
         """Run one turn, hand every event to `emit` as it comes, and return what they add up to.
 
@@ -168,6 +170,7 @@ class ClaudeClient:
         :param directory: where a new session begins; an old one is where it began.
         :param trusted: whether settings of the directory's own (hooks, rules, servers) are loaded.
         :param use_tools: whether Claude is given the client's tools.
+        :param cassette: where the turn is played from, or recorded to; by default that of `with cassette(...)` around it.
         :raises TurnTimeoutError: after `timeout` seconds; the turn is interrupted.
         :raises ClaudeError: of the kind that says why; it carries the session ID and the text that had arrived.
         """
@@ -186,11 +189,8 @@ class ClaudeClient:
             trusted=trusted,
             use_tools=use_tools,
         )
-        command = self._command(request)
-        self._log.turn(command)
-        response = await self._runner.run(request, host or Listener(self._log.listening(emit)))
-        response.metadata["command"] = command.text
-        return response
+        tape = cassette if cassette is not None else active_cassette()
+        return await self._runner.run(request, host or Listener(self._log.listening(emit)), tape)
 
     def command(
         self,
@@ -212,7 +212,7 @@ class ClaudeClient:
             directory=where,
             timeout_s=None,
         )
-        return self._command(request)
+        return self._runner.command(request)
 
     def prepare(
         self,
@@ -222,11 +222,17 @@ class ClaudeClient:
         trusted: bool = True,
         session_id: str | None = None,
         at: str | None = None,
+        cassette: Cassette | None = None,
     ) -> None:
         """Start a process ahead of a turn that is likely to come, so that the turn need not wait for it.
 
+        A cassette that only plays needs none.
+
         :param session_id: the session that the turn will branch from, behind the message `at`; `None`: it begins a new one.
         """
+        tape = cassette if cassette is not None else active_cassette()
+        if tape is not None and tape.plays_only:
+            return
         request = TurnRequest(
             prompt=Prompt(""),
             session_id=session_id,
@@ -246,9 +252,6 @@ class ClaudeClient:
     def warm(self, session_id: str) -> LiveProcess | None:
         """Return the live process of a session, `None` when there is none."""
         return self._runner.pool.warm(session_id)
-
-    def _command(self, request: TurnRequest) -> Command:
-        return printed(find_cli(self.config.cli_path), request.prompt.text, self._runner.launch(request))
 
     def _directory(self, session_id: str | None, workspace_id: str | None) -> str:
         if workspace_id is not None:

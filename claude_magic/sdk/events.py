@@ -151,7 +151,8 @@ class TurnEnded:
 
     `usage` counts tokens as the API does; `cost_usd` and `usage` are of this turn alone, `None` and empty when the CLI does
     not say. `context_tokens` of the model's `context_window` are in use after it. `raw` is the CLI's own result message,
-    `messages` all its messages of the turn in their order.
+    `messages` all its messages of the turn in their order. `recorded` says that the turn was played from a recording: usage
+    and cost are what it came to then.
     """
 
     session_id: str | None
@@ -173,6 +174,7 @@ class TurnEnded:
     structured: Any = None
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
     messages: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    recorded: bool = False
 
 
 Event = (

@@ -1,6 +1,6 @@
 """What a turn needs from whoever runs it: to take its events, to answer its permission requests, to do its tools' work.
 
-The live process asks, the host answers; neither knows more of the other than this.
+The source of a turn, a live process or a recording, asks; the host answers; neither knows more of the other than this.
 """
 
 from __future__ import annotations
@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
+from claude_magic.sdk.attachments import Prompt
+from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.events import Event, Image
+
+SERVER = "kernel"
+"""The name of our MCP server; the CLI calls its tools `mcp__kernel__NAME`."""
+
+DENIED = "The person said no."
+"""What Claude is told with a no that nobody put into words."""
 
 _MODE, _DIRECTORY = "mode ", "directory "
 _TYPEABLE_RULE = re.compile(r"[\w-]+(\([^(),\x00-\x1f\x7f-\x9f]*\))?")
@@ -75,6 +83,16 @@ class TurnHost(Protocol):
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         """Do a tool's work."""
+
+
+class TurnSource(Protocol):
+    """What a turn comes out of: a live process, or a recording that is played."""
+
+    async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
+        """Run one turn for `host`; return after its last event. Cancelling it stops the turn.
+
+        :raises ClaudeError: of the kind that says why the turn failed.
+        """
 
 
 class Listener:

@@ -9,6 +9,8 @@ from typing import Any
 import claude_agent_sdk as sdk
 
 from claude_magic.sdk.host import (
+    DENIED,
+    SERVER,
     Decision,
     PermissionAnswer,
     PermissionRequest,
@@ -17,11 +19,6 @@ from claude_magic.sdk.host import (
     directory_words,
     mode_words,
 )
-
-SERVER = "kernel"
-"""The name of our MCP server; the CLI calls its tools `mcp__kernel__NAME`."""
-
-_DENIED = "The person said no."
 
 
 def request_of(tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext, directory: str) -> PermissionRequest:
@@ -46,7 +43,7 @@ def result_of(answer: PermissionAnswer, request: PermissionRequest, context: sdk
             updates = [replace(update, destination="session") for update in _for_session(context.suggestions)]
             return sdk.PermissionResultAllow(updated_input=request.input, updated_permissions=updates)
         case Decision.DENY:
-            return sdk.PermissionResultDeny(message=answer.word or _DENIED)
+            return sdk.PermissionResultDeny(message=answer.word or DENIED)
 
 
 def server_of(tools: Sequence[Tool], call: Callable[[str, dict[str, Any]], Awaitable[ToolResult]]) -> sdk.McpSdkServerConfig:

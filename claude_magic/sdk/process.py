@@ -25,8 +25,8 @@ from claude_magic.sdk.command import STREAM_FLAGS, Launch, flags
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.events import Event
 from claude_magic.sdk.failures import cli_died, failure_of, translate_exception
-from claude_magic.sdk.host import Decision, Tool, ToolResult, TurnHost
-from claude_magic.sdk.permissions import SERVER, request_of, result_of, server_of
+from claude_magic.sdk.host import SERVER, Decision, Tool, ToolResult, TurnHost
+from claude_magic.sdk.permissions import request_of, result_of, server_of
 from claude_magic.sdk.translate import Translator
 from claude_magic.sdk.transport import CLITransport
 

@@ -104,9 +104,10 @@ class SessionAwareResponse:
 
     `content` is the answer as text: what the CLI calls the result, or all text that had arrived when the turn did not end by
     itself. `structured` is the data of a reply to a schema. `metadata` holds `model`, `usage`, `cost_usd` (US dollars, this
-    turn alone), `duration_s`, `num_turns`, `is_error`, `stop_reason`, `permission_denials` and `command`. `raw_json` depends
-    on the output format asked for. `note` says in a few words where in a conversation the turn began, if that needs saying;
-    `about` is what a notebook keeps with the reply besides, `for_audience` whether it is shown larger and without its cost.
+    turn alone), `duration_s`, `num_turns`, `is_error`, `stop_reason`, `permission_denials` and `command`; `recorded` is true
+    when all of that is of a turn that was recorded before, and `command` is `None` then. `raw_json` depends on the output
+    format asked for. `note` says in a few words where in a conversation the turn began, if that needs saying; `about` is
+    what a notebook keeps with the reply besides, `for_audience` whether it is shown larger and without its cost.
     """
 
     content: str = ""
@@ -269,6 +270,7 @@ def _end(response: SessionAwareResponse, event: events.TurnEnded) -> None:
         "is_error": event.is_error,
         "stop_reason": event.stop_reason,
         "permission_denials": list(event.permission_denials),
+        "recorded": event.recorded,
     }
 
 

@@ -1,28 +1,42 @@
-"""One turn, from the request to the reply: process, timeout, retries, and what the client must remember of its sessions."""
+"""One turn, from the request to the reply: where it comes from, timeout, retries, and what to remember of its session."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from claude_magic.errors import APIError, ClaudeError, CLIDiedError, SessionNotFoundError, TurnTimeoutError
+from claude_magic.errors import APIError, CassetteError, ClaudeError, CLIDiedError, SessionNotFoundError, TurnTimeoutError
 from claude_magic.paths import shorten_home
 from claude_magic.sdk.attachments import Prompt
-from claude_magic.sdk.command import Launch, environment, find_cli
+from claude_magic.sdk.command import Command, Launch, environment, find_cli, printed
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 from claude_magic.sdk.events import Event
-from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest, Tool, ToolResult, TurnHost, granted_mode
+from claude_magic.sdk.host import (
+    Decision,
+    PermissionAnswer,
+    PermissionRequest,
+    Tool,
+    ToolResult,
+    TurnHost,
+    TurnSource,
+    granted_mode,
+)
+from claude_magic.sdk.log import ClientLog
 from claude_magic.sdk.permissions import rule_of
 from claude_magic.sdk.pool import ProcessPool
 from claude_magic.sdk.process import LiveProcess
+from claude_magic.sdk.recording import Recording
 from claude_magic.sdk.response import SessionAwareResponse, fold
+from claude_magic.sdk.scrubbing import Scrubber
+
+if TYPE_CHECKING:
+    from claude_magic.sdk.cassettes import Cassette
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,17 +58,17 @@ class TurnRequest:
 
 
 class TurnRunner:
-    """Run turns on the pool's processes.
+    """Run turns on the pool's processes, or play them from a cassette.
 
     :param tools: our own tools, which the hosts of the turns do.
     :param asks: whether those hosts can be asked for permission; otherwise the CLI denies what its rules do not allow.
     """
 
-    def __init__(self, config: ClaudeConfig, logger: logging.Logger, *, tools: Sequence[Tool], asks: bool) -> None:
+    def __init__(self, config: ClaudeConfig, log: ClientLog, *, tools: Sequence[Tool], asks: bool) -> None:
         self._config = config
         self._tools = tools
         self._asks = asks
-        self._logger = logger
+        self._log = log
         self.pool = ProcessPool(
             self._make,
             max_processes=config.max_concurrent_processes,
@@ -69,31 +83,77 @@ class TurnRunner:
         self._granted: dict[str, tuple[str, ...]] = {}
         """What a person has allowed for a session: its next process must be told of it."""
 
-    async def run(self, request: TurnRequest, host: TurnHost) -> SessionAwareResponse:
+    async def run(self, request: TurnRequest, host: TurnHost, cassette: Cassette | None = None) -> SessionAwareResponse:
         """Run one turn for `host` and return what its events add up to.
 
+        :param cassette: where the turn is played from, or recorded to.
         :raises TurnTimeoutError: after the request's timeout; the turn is interrupted.
+        :raises CassetteMismatchError: when it can only be played, and is not recorded.
         :raises ClaudeError: why it failed, with the session ID and the text that had arrived.
         """
-        attempts = self._config.max_retries + 1
+        if cassette is None or cassette.mode == "off":
+            return await self._run_live(request, host)
+        scrubber = Scrubber(self._config.env)
+        effects = [rule_of(tool) for tool in self._tools if not tool.read_only and request.use_tools]
+        granted = self._granted.get(request.session_id or "", ())
+        playing = cassette.play(request, scrubber, effects=effects, granted=granted)
+        if playing is not None:
+            response = await self._run(request, host, playing)
+            response.metadata["command"] = None
+            return response
+        known = cassette.live(request)
+        recording = Recording(host)
+        try:
+            response = await self._run_live(known, recording)
+        except (ClaudeError, asyncio.CancelledError) as failure:
+            try:
+                cassette.record(request, recording, scrubber, failure)
+            except CassetteError as error:
+                failure.add_note(str(error))
+            raise
+        try:
+            cassette.record(request, recording, scrubber)
+        except CassetteError as error:
+            error.session_id, error.content = response.session_id, response.text
+            raise
+        return response
+
+    def command(self, request: TurnRequest) -> Command:
+        """Return what a person would type in a terminal for this turn.
+
+        :raises CLINotFoundError: when there is no CLI to name.
+        """
+        return printed(find_cli(self._config.cli_path), request.prompt.text, self.launch(request))
+
+    async def _run_live(self, request: TurnRequest, host: TurnHost) -> SessionAwareResponse:
+        command = self.command(request)
+        self._log.turn(command)
+        response = await self._run(request, host)
+        response.metadata["command"] = command.text
+        return response
+
+    async def _run(self, request: TurnRequest, host: TurnHost, playing: TurnSource | None = None) -> SessionAwareResponse:
+        # What is played again would only fail again.
+        attempts = 1 if playing is not None else self._config.max_retries + 1
         attempt = _Attempt(request, host)
         try:
             with anyio.fail_after(request.timeout_s) as clock:
                 for left in reversed(range(attempts)):
                     attempt = _Attempt(request, host, clock)
+                    if isinstance(host, Recording):
+                        host.begin()
                     try:
-                        await self._attempt(request, attempt)
+                        if playing is not None:
+                            await playing.run_turn(request.prompt, request.options, attempt)
+                        else:
+                            await self._attempt(request, attempt)
                     except ClaudeError as error:
                         if left == 0 or attempt.response.blocks or not _worth_repeating(error):
                             raise
-                        self._logger.info("asking again in %g s: %s", self._config.retry_delay, error.message)
+                        self._log.logger.info("asking again in %g s: %s", self._config.retry_delay, error.message)
                         await asyncio.sleep(self._config.retry_delay)
                     else:
                         break
-        except TimeoutError as error:
-            response = attempt.response
-            message = f"The turn took longer than {request.timeout_s:g} s."
-            raise TurnTimeoutError(message, session_id=response.session_id, content=response.arrived) from error
         except SessionNotFoundError:
             attempt.reached_cli = False
             raise
@@ -102,6 +162,10 @@ class TurnRunner:
             error.content = attempt.response.arrived
             error.leave_out(self._config.env)
             raise
+        except TimeoutError as error:
+            response = attempt.response
+            message = f"The turn took longer than {request.timeout_s:g} s."
+            raise TurnTimeoutError(message, session_id=response.session_id, content=response.arrived) from error
         finally:
             if attempt.reached_cli:
                 self._remember(request, attempt)

@@ -1,0 +1,48 @@
+"""A pytest fixture that records what a test asks Claude, and replays it: `def test_summary(claude_cassette): ...`.
+
+The cassettes stand beside the tests, as `cassettes/<test module>/<test name>.jsonl`. Without an option they are only played.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from claude_magic.sdk.cassettes import Cassette
+
+_MODES = ("replay", "record", "auto", "off")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--claude-cassette`."""
+    group = parser.getgroup("claude_magic")
+    help = "what the claude_cassette fixture does: replay (default), record anew, auto (record what is missing), or off"
+    group.addoption("--claude-cassette", choices=_MODES, default="replay", help=help)
+
+
+@pytest.fixture
+def claude_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
+    """The cassette of this test: every turn of any client in it is played from there, or recorded to it."""
+    from claude_magic.sdk.cassettes import cassette
+
+    mode = request.config.getoption("--claude-cassette")
+    name = re.sub(r"[^\w.-]+", "-", request.node.name).strip("-")
+    path = request.path.parent / "cassettes" / request.path.stem / f"{name}.jsonl"
+    if mode == "replay" and not path.exists():
+        command = f"pytest --claude-cassette=record '{request.node.nodeid}'"
+        pytest.fail(f"Nothing is recorded for this test.\nRecord it, with an account and a network: {command}", pytrace=False)
+    if mode != "record":
+        with cassette(path, mode, speed=0) as tape:
+            yield tape
+        return
+    # What there is stays until the test has asked something anew.
+    fresh = path.with_suffix(".jsonl.new")
+    fresh.unlink(missing_ok=True)
+    with cassette(fresh, mode) as tape:
+        yield tape
+    if fresh.exists():
+        fresh.replace(path)

@@ -1,0 +1,270 @@
+"""Cassettes: files that turns are recorded in and played from, and which recorded turn answers a prompt.
+
+A turn is found by what was asked (text, model, schema) and, where that was asked more than once, by where in which
+conversation. A place in a conversation is called by a chain of hashes, its lineage; a cassette remembers, of what it has
+recorded and played, at which place each session and each message stands. Sessions and messages keep their recorded IDs when
+they are played; a session that is begun a second time gets an ID of its own, made from the recorded one, so that two
+conversations which begin alike stay two.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import uuid
+from collections import Counter
+from collections.abc import Collection
+from contextvars import ContextVar, Token
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self, get_args
+
+from claude_magic.errors import CassetteError, CassetteMismatchError, ConfigError
+from claude_magic.paths import shorten_home
+from claude_magic.sdk.playing import PlayingTurn
+from claude_magic.sdk.recorded import UNKNOWN, Identity, RecordedTurn, identity_of
+from claude_magic.sdk.recording import Recording
+from claude_magic.sdk.scrubbing import Scrubber, same_text
+from claude_magic.sdk.tape import Tape
+
+if TYPE_CHECKING:
+    from claude_magic.sdk.runner import TurnRequest
+
+Mode = Literal["off", "record", "replay", "auto"]
+MODES: tuple[str, ...] = get_args(Mode)
+
+_active: ContextVar[Cassette | None] = ContextVar("claude_magic_cassette", default=None)
+
+
+class Cassette:
+    """Recorded turns in a file. As a context, sync or async, it is used for every turn of any client inside.
+
+    :param path: a file of JSON lines.
+    :param mode: `record` (go live and add what happens), `replay` (play, and never go live), `auto` (play what is recorded,
+        go live for the rest and record it) or `off`.
+    :param speed: how many times faster than recorded it is played; 0: at once.
+    :raises CassetteError: when the file cannot be read, or in `replay` is not there.
+    :raises ConfigError: for a mode or a speed that there is not.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> None:
+        if mode not in MODES:
+            raise ConfigError(f"The mode of a cassette is one of {', '.join(MODES)}, not {mode!r}.")
+        if not (math.isfinite(speed) and speed >= 0):
+            raise ConfigError(f"The speed of a cassette is {speed}; it must be 0 (at once) or more.")
+        self.path = Path(path).expanduser().absolute()
+        self.mode = mode
+        self.speed = speed
+        self._tape = Tape(self.path)
+        self._places: dict[str, str] = {}
+        """Sessions, and where their conversations have come to."""
+        self._messages: dict[tuple[str, str], str] = {}
+        """Sessions and their messages, and the places behind these."""
+        self._last: dict[str, RecordedTurn] = {}
+        """Sessions whose last turn was played, and that turn."""
+        self._plays: Counter[str] = Counter()
+        self._known = 0
+        if mode != "off":
+            self._read()
+            if mode == "replay" and not self._tape.turns:
+                self._refuse_empty()
+
+    def __repr__(self) -> str:
+        return f"<Cassette {shorten_home(str(self.path))} {self.mode}: {len(self._tape.turns)} turns>"
+
+    def __enter__(self) -> Self:
+        self._token: Token[Cassette | None] = _active.set(self)
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _active.reset(self._token)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(exc_type, exc, traceback)
+
+    @property
+    def plays_only(self) -> bool:
+        """Whether nothing goes live, so that no CLI is needed."""
+        return self.mode == "replay"
+
+    def play(
+        self, request: TurnRequest, scrubber: Scrubber, *, effects: Collection[str], granted: Collection[str]
+    ) -> PlayingTurn | None:
+        """Return the recorded turn that answers a request, ready to be played; `None` when the turn goes live.
+
+        Turns that were recorded several times are played in their order, then the last one again.
+
+        :raises CassetteMismatchError: in `replay`, when no turn is recorded for the prompt.
+        """
+        if self.mode not in ("replay", "auto"):
+            return None
+        self._read()
+        turn = self._find(request, scrubber)
+        if turn is None:
+            return None
+        session_ids = self._session_ids(request, turn)
+        self._note(turn, session_ids)
+        return PlayingTurn(
+            turn,
+            session_ids=session_ids,
+            directory=request.directory,
+            speed=self.speed,
+            effects=effects,
+            granted=granted,
+        )
+
+    def live(self, request: TurnRequest) -> TurnRequest:
+        """Return the request in words of the CLI, which knows nothing of what was played, and check that it can be recorded.
+
+        What follows a played turn becomes a branch of the recorded session behind that turn, unless it is its end.
+
+        :raises CassetteError: when nothing can be written to the file.
+        """
+        self._tape.check_writable()
+        session_id = request.session_id
+        if session_id is None or session_id not in self._last:
+            return request
+        played = self._last[session_id]
+        if request.at is not None:
+            holders = (turn.last_session for turn in self._tape.turns if request.at in turn.places)
+            return replace(request, session_id=next(holders, played.last_session))
+        newest = [turn for turn in self._tape.turns if turn.last_session == played.last_session][-1]
+        if newest is played and session_id == played.last_session:
+            return request
+        behind = next(reversed(played.places), None)
+        return replace(request, session_id=played.last_session, fork=True, at=behind)
+
+    def record(
+        self, request: TurnRequest, recording: Recording, scrubber: Scrubber, failure: BaseException | None = None
+    ) -> None:
+        """Write down a turn that went live, if it reached its session.
+
+        :param request: as it was asked, before `live`.
+        :raises CassetteError: when it cannot be written.
+        """
+        identity = identity_of(request.prompt, request.options, scrubber)
+        turn = recording.turn(identity, self._place(request), scrubber, failure)
+        if turn is not None:
+            self._tape.append(turn, scrubber)
+            self._read()
+
+    def _read(self) -> None:
+        self._tape.read()
+        self._known = min(self._known, len(self._tape.turns))
+        for turn in self._tape.turns[self._known :]:
+            self._note(turn, {})
+            self._last.pop(turn.last_session, None)
+        self._known = len(self._tape.turns)
+
+    def _note(self, turn: RecordedTurn, session_ids: dict[str, str]) -> None:
+        """Remember where the session of a turn has come to with it."""
+        session_id = session_ids.get(turn.last_session, turn.last_session)
+        self._places[session_id] = turn.lineage
+        self._messages |= {(session_id, message_id): place for message_id, place in turn.places.items()}
+        self._last[session_id] = turn
+
+    def _place(self, request: TurnRequest) -> str | None:
+        """Return the place that a turn goes on from, `None` when it begins a conversation."""
+        if request.session_id is None:
+            return None
+        if request.at is None:
+            return self._places.get(request.session_id, UNKNOWN)
+        exact = self._messages.get((request.session_id, request.at))
+        others = (place for (_, message_id), place in self._messages.items() if message_id == request.at)
+        return exact or next(others, UNKNOWN)
+
+    def _find(self, request: TurnRequest, scrubber: Scrubber) -> RecordedTurn | None:
+        asked = identity_of(request.prompt, request.options, scrubber)
+        found = [turn for turn in self._tape.turns if _answers(turn.begun.identity, asked, request.prompt.text)]
+        if not found:
+            if self.mode == "replay":
+                raise self._mismatch(asked)
+            return None
+        place = self._place(request)
+
+        def nearness(turn: RecordedTurn) -> tuple[bool, ...]:
+            own = turn.begun.identity
+            same = own.attachments == asked.attachments, own.system == asked.system, own.effort == asked.effort
+            return (turn.begun.parent == place, *same)
+
+        nearest = max(found, key=nearness)
+        samples = [turn for turn in found if turn.lineage == nearest.lineage]
+        self._plays[nearest.lineage] += 1
+        return samples[min(self._plays[nearest.lineage], len(samples)) - 1]
+
+    def _session_ids(self, request: TurnRequest, turn: RecordedTurn) -> dict[str, str]:
+        """Return which session IDs a play has in the place of the recorded ones."""
+        recorded = turn.begun.session
+        if request.session_id is not None and not request.fork:
+            # A session may have been named by its title; its ID is what the recording says.
+            session_ids = {recorded: request.session_id if _is_uuid(request.session_id) else recorded}
+        else:
+            session_ids = {recorded: self._fresh(recorded)}
+        if turn.last_session != recorded:
+            session_ids[turn.last_session] = self._fresh(turn.last_session)
+        return session_ids
+
+    def _fresh(self, recorded: str) -> str:
+        self._plays[f"session {recorded}"] += 1
+        number = self._plays[f"session {recorded}"]
+        return recorded if number == 1 else str(uuid.uuid5(_SESSIONS, f"{recorded} {number}"))
+
+    def _mismatch(self, asked: Identity) -> CassetteMismatchError:
+        shown = shorten_home(str(self.path))
+        closest = max(self._tape.turns, key=lambda turn: _likeness(turn.begun.identity.prompt, asked.prompt))
+        recorded = closest.begun.identity
+        if recorded.prompt == asked.prompt:
+            reason = f"{shown} holds this prompt with other options."
+            before, now = f"model: {recorded.model}\nschema: {recorded.schema}", f"model: {asked.model}\nschema: {asked.schema}"
+        else:
+            reason = f"{shown} holds no turn with this prompt."
+            before, now = recorded.prompt, asked.prompt
+        names = f"recorded (line {closest.line})", "asked"
+        diff = "\n".join(difflib.unified_diff(before.splitlines(), now.splitlines(), *names, n=1, lineterm=""))
+        return CassetteMismatchError(reason, diff=diff, line=closest.line)
+
+    def _refuse_empty(self) -> None:
+        shown = shorten_home(str(self.path))
+        what = f"{shown} holds no turn that could be played." if self.path.exists() else f"There is no cassette {shown}."
+        raise CassetteError(what, next_step="Check the path, or record it: mode `auto` goes live and records.")
+
+
+def cassette(path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> Cassette:
+    """Return a cassette to record and replay with: `with cassette("lesson.jsonl"): ...`; parameters as of `Cassette`."""
+    return Cassette(path, mode, speed)
+
+
+def active_cassette() -> Cassette | None:
+    """Return the cassette of the innermost `with cassette(...)` around the caller."""
+    return _active.get()
+
+
+_SESSIONS = uuid.UUID("5b1f0a52-8f0c-4b53-9c0b-6f6a7c0f2f11")
+"""The name space of IDs for sessions that are played more than once."""
+
+
+def _answers(recorded: Identity, asked: Identity, text: str) -> bool:
+    same = recorded.model == asked.model and recorded.schema == asked.schema
+    return same and same_text(recorded.prompt, text, asked.prompt)
+
+
+def _likeness(recorded: str, asked: str) -> float:
+    words = difflib.SequenceMatcher(None, recorded.split()[:500], asked.split()[:500]).ratio()
+    return words + difflib.SequenceMatcher(None, recorded[:5000], asked[:5000]).quick_ratio()
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
