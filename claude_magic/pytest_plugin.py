@@ -20,8 +20,8 @@ _MODES = ("replay", "record", "auto", "off")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--claude-cassette`."""
     group = parser.getgroup("claude_magic")
-    help = "what the claude_cassette fixture does: replay (default), record anew, auto (record what is missing), or off"
-    group.addoption("--claude-cassette", choices=_MODES, default="replay", help=help)
+    about = "what the claude_cassette fixture does: replay (default), record anew, auto (record what is missing), or off"
+    group.addoption("--claude-cassette", choices=_MODES, default="replay", help=about)
 
 
 @pytest.fixture

@@ -162,12 +162,7 @@ def line_of(at: float | None, fact: Fact | Begun | Ended, scrubber: Scrubber) ->
 
 def json_line(data: dict[str, Any]) -> str:
     """Return an object as one line, readable where it can be."""
-    line = json.dumps(data, ensure_ascii=False)
-    try:
-        line.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, of a character that was divided among deltas
-        return json.dumps(data)
-    return line
+    return json.dumps(data, ensure_ascii=False)
 
 
 def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:

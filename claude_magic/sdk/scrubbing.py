@@ -11,7 +11,7 @@ import getpass
 import os
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -48,7 +48,7 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """Return the text with a placeholder for each thing that is private."""
-        text = redact(text, self._env)
+        text = redact(_whole(text), self._env)
         for home in self._homes:
             text = shorten_home(text, home)
         for pattern, placeholder in self._names:
@@ -72,10 +72,11 @@ class Scrubber:
 
         A line that holds something private comes whole, with the piece that began it.
         """
+        pieces = list(_undivided(pieces))
         whole = "".join(pieces)
         before, after = whole.split("\n"), self.text(whole).split("\n")
         if before == after:
-            return list(pieces)
+            return pieces
         if len(before) != len(after):
             return ["\n".join(after), *("" for _ in pieces[1:])]
         changed = [old != new for old, new in zip(before, after, strict=True)]
@@ -109,6 +110,21 @@ def same_text(recorded: str, asked: str, scrubbed: str) -> bool:
         return True
     pattern = _PLACEHOLDER.sub(r"[^\\n]+?", re.escape(recorded).replace(r"\~", _ANY_HOME))
     return any(re.fullmatch(pattern, text) is not None for text in (asked, scrubbed))
+
+
+def _undivided(pieces: Iterable[str]) -> Iterator[str]:
+    """Put characters together that were divided between two pieces."""
+    begun = ""
+    for piece in pieces:
+        text, begun = begun + piece, ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, begun = text[:-1], text[-1]
+        yield _whole(text)
+
+
+def _whole(text: str) -> str:
+    """Make pairs of surrogates the characters they mean; half of one is none, and no UTF-8 can hold it."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _patterns(names: set[str], placeholder: str) -> list[tuple[re.Pattern[str], str]]:

@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,10 +83,8 @@ class Tape:
                 self._path.open("ab").close()
                 return
             there = next(parent for parent in self._path.parents if parent.exists())
-            if not there.is_dir():
-                raise NotADirectoryError(0, f"{shorten_home(str(there))} is not a directory")
-            if not os.access(there, os.W_OK):
-                raise PermissionError(0, f"nothing can be made in {shorten_home(str(there))}")
+            # What the permissions say is not all: a disk may be full or read-only.
+            tempfile.TemporaryFile(dir=there).close()
 
     def _catch_up(self, size: int, file: int) -> None:
         if size == self._size:
