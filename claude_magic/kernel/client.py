@@ -69,6 +69,13 @@ class KernelClient:
 
         self._background.start(prepare)
 
+    def logged_in(self) -> bool:
+        """Ask the CLI whether it has an account to work with."""
+        self.get()
+        from claude_magic.sdk.login import logged_in
+
+        return self._background.call(logged_in, self._settings.cli_path)
+
     def close_session(self, session_id: str) -> None:
         """End the live process of a session, if there is one."""
         self._background.call(self.get().close_session, session_id)

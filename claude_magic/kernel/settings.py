@@ -7,6 +7,8 @@ from traitlets.config import Configurable
 
 from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES, ClaudeConfig, TurnOptions
 
+CASSETTE_MODES = ("record", "replay", "auto", "off", "without-login")
+
 
 class Settings(Configurable):
     """The defaults of every cell of this kernel; a cell's own options come first."""
@@ -28,6 +30,11 @@ class Settings(Configurable):
         ("continue", "redo"), "continue", help="What a cell does that is run again: continue the session, or replace its turn."
     ).tag(config=True)
     value_limit = Int(10_000, min=100, help="Characters of one value in a prompt; longer ones are cut.").tag(config=True)
+    cassette = Unicode(None, allow_none=True, help="File that turns are recorded to and played from.").tag(config=True)
+    cassette_mode = CaselessStrEnum(
+        CASSETTE_MODES, "auto", help="record; replay; auto: replay what is recorded, go live for the rest; off; without-login."
+    ).tag(config=True)
+    cassette_speed = Float(1.0, min=0.0, help="How many times faster than recorded; 0: at once.").tag(config=True)
     presentation = Bool(False, help="Show replies to a room: larger, and without what they cost.").tag(config=True)
     nest_asyncio = Bool(True, help="Let asyncio.run(...) work in cells (nest-asyncio2).").tag(config=True)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from claude_magic.errors import ClaudeError, SessionNotFoundError, TurnInterrupted, TurnNotFoundError, TurnTimeoutError
 from claude_magic.kernel.client import KernelClient
 from claude_magic.kernel.host import Item, StreamHost
+from claude_magic.kernel.lesson import Lesson
 from claude_magic.kernel.options import Options
 from claude_magic.kernel.request import Request
 from claude_magic.kernel.settings import Settings
@@ -70,6 +71,7 @@ class KernelState:
         self.comparison: Comparison | None = None
         self.trust = Trust()
         self.client = KernelClient(settings, self.trust, warm_up)
+        self.lesson = Lesson(settings, self.client.logged_in)
         self.lock = threading.RLock()
         """For turns that are asked outside of the main thread."""
         self._current: Session | None = None
@@ -136,6 +138,7 @@ class KernelState:
 
         :param options: the request's own, or those of one alternative.
         """
+        cassette = self.lesson.cassette()
         origin = start.origin
         session = self.sessions.get(origin.session_id) if origin else None
         directory = session.directory if session else os.getcwd()
@@ -158,6 +161,7 @@ class KernelState:
                 trusted=trusted,
                 use_tools=not options.no_kernel,
                 timeout=timeout,
+                cassette=cassette,
             )
 
         self.last_prompt = request.prompt
@@ -166,8 +170,8 @@ class KernelState:
     def end(self, running: RunningTurn, response: SessionAwareResponse, failure: ClaudeError | None) -> Turn:
         """Note what a turn came to, and return it as it is now; `adopt` makes its session the current one."""
         turn = running.turn.ended(response, failed=failure is not None)
-        self.turns.put(turn)
         if response.session_id is not None:
+            self.turns.put(turn)
             session = self.sessions.get(response.session_id)
             if session is None:
                 session = Session(response.session_id, response.directory or running.directory)
@@ -211,6 +215,8 @@ class KernelState:
     def prepare_again(self, running: RunningTurn, options: Options) -> None:
         """Start a process for asking this turn once more, since who has done that once often goes on doing so."""
         start = running.turn.start
+        if self.lesson.plays_only:
+            return
         if start.how.startswith(("--redo", "--at")) or self.settings.rerun == "redo":
             options_now = options.over(self.settings.turn_options())
             self.client.prepare(running.directory, options_now, start.once_more("").origin)
@@ -288,7 +294,7 @@ class KernelState:
         self.client.close()
 
     def _remarks(self, choices: TurnOptions, directory: str, *, trusted: bool) -> tuple[str, ...]:
-        remarks = []
+        remarks = [remark] if (remark := self.lesson.remark()) else []
         if choices.permission_mode == "bypassPermissions":
             remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
         if not trusted and self.trust.changed(directory, self._told_of):

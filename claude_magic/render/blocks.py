@@ -124,7 +124,7 @@ def tool_outcome(call: ToolCall, *, ended: bool = False) -> str:
 def thinking_title(block: Thinking, *, ended: bool = False) -> str:
     """Say that the model is thinking, or for how long it did."""
     if block.duration_s is not None:
-        return f"Thought for {whole_seconds(block.duration_s)}"
+        return f"Thought for {whole_seconds(max(block.duration_s, 0.001))}"
     return "Thought" if block.complete or ended else "Thinking…"
 
 
@@ -145,14 +145,13 @@ def footer(response: SessionAwareResponse, turn: int | None) -> list[str]:
     A cost that was paid when the turn was recorded is marked as that.
     """
     tokens_in, tokens_out = tokens(response)
-    cost = None if response.for_audience else response.cost_usd
     parts = (
         f"turn {turn}" if turn is not None else "",
         one_line(response.note),
         _model(response.model),
         duration(response.duration_s) if response.duration_s else "",
         f"{tokens_in:,} in · {tokens_out:,} out" if tokens_in or tokens_out else "",
-        _cost(cost, response) if cost is not None else "",
+        _cost(response),
         one_line((response.session_id or "")[:8]),
     )
     return [part for part in parts if part]
@@ -189,9 +188,11 @@ def dollars(cost_usd: float) -> str:
     return f"${cost_usd:.3f}" if cost_usd >= 0.0005 or not cost_usd else "<$0.001"
 
 
-def _cost(cost_usd: float, response: SessionAwareResponse) -> str:
+def _cost(response: SessionAwareResponse) -> str:
+    shown = response.cost_usd is not None and not response.for_audience
+    cost = dollars(response.cost_usd or 0.0) if shown else ""
     # A recorded turn costs nothing when it is played.
-    return f"{dollars(cost_usd)} recorded" if response.metadata.get("recorded") else dollars(cost_usd)
+    return f"{cost} recorded".lstrip() if response.metadata.get("recorded") else cost
 
 
 def _model(model: str | None) -> str:

@@ -1,0 +1,70 @@
+"""The cassette that this kernel's turns are recorded to or played from, as its settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from claude_magic.kernel.settings import Settings
+from claude_magic.paths import shorten_home
+
+if TYPE_CHECKING:
+    from claude_magic.sdk.cassettes import Cassette
+
+WITHOUT_LOGIN = "without-login"
+"""The mode that plays where nobody is logged in, and is live elsewhere."""
+
+
+class Lesson:
+    """The cassette of one kernel, opened when a turn first needs it: by then all of its settings are made.
+
+    :param logged_in: tells whether the CLI has an account; asked once, and only in the mode `without-login`.
+    """
+
+    def __init__(self, settings: Settings, logged_in: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._logged_in = logged_in
+        self._is_logged_in: bool | None = None
+        self._cassette: Cassette | None = None
+        self._told = False
+        settings.observe(self._forget, ["cassette", "cassette_mode", "cassette_speed"])
+
+    @property
+    def plays_only(self) -> bool:
+        """Whether no turn goes live, so that no CLI is needed."""
+        return bool(self._settings.cassette) and self._mode() == "replay"
+
+    def cassette(self) -> Cassette | None:
+        """Return the cassette for the next turn, `None` for none.
+
+        :raises CassetteError: when it cannot be read, or there is nothing in it to play.
+        """
+        if not self._settings.cassette or self._mode() == "off":
+            return None
+        if self._cassette is None:
+            from claude_magic.sdk.cassettes import Cassette
+
+            self._cassette = Cassette(self._settings.cassette, self._mode(), self._settings.cassette_speed)
+        return self._cassette
+
+    def remark(self) -> str | None:
+        """Return what the first cell should say of where its answers come from."""
+        if self._told or self._settings.cassette_mode != WITHOUT_LOGIN or not self.plays_only:
+            return None
+        self._told = True
+        name = shorten_home(str(self._settings.cassette))
+        return (
+            f"Nobody is logged in, so the answers are played from {name}, whose text was written for it and is no model's. "
+            "To go live, run `claude` in a terminal, type /login, and restart the kernel."
+        )
+
+    def _mode(self) -> str:
+        mode: str = self._settings.cassette_mode
+        if mode != WITHOUT_LOGIN:
+            return mode
+        if self._is_logged_in is None:
+            self._is_logged_in = self._logged_in()
+        return "off" if self._is_logged_in else "replay"
+
+    def _forget(self, change: object) -> None:
+        self._cassette, self._told = None, False
