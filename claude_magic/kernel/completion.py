@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from itertools import permutations
+from types import GenericAlias, ModuleType
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
@@ -18,8 +20,11 @@ Matcher = Callable[[CompletionContext], SimpleMatcherResult]
 _LINE = re.compile(r"\s*%%?(?P<magic>claude_session|claude)\s+(?P<typed>.*)$")
 
 
-def matcher_for(state: KernelState) -> Matcher:
-    """Return the matcher for a shell's `Completer.custom_matchers`."""
+def matcher_for(state: KernelState, namespace: Mapping[str, object]) -> Matcher:
+    """Return the matcher for a shell's `Completer.custom_matchers`.
+
+    :param namespace: the person's variables.
+    """
 
     @context_matcher()  # type: ignore[untyped-decorator]
     def claude_matcher(context: CompletionContext) -> SimpleMatcherResult:
@@ -28,7 +33,7 @@ def matcher_for(state: KernelState) -> Matcher:
         if match is None:
             return SimpleMatcherResult(completions=[])
         *earlier, current = re.split(r"\s+", match["typed"])
-        found = _session_words(state, earlier) if match["magic"] == "claude_session" else _values(state, earlier)
+        found = _session_words(state, earlier) if match["magic"] == "claude_session" else _values(state, namespace, earlier)
         fitting = [SimpleCompletion(text, type="magic") for text in found if text.startswith(current)]
         return SimpleMatcherResult(completions=fitting, suppress=bool(fitting), matched_fragment=current)
 
@@ -37,10 +42,23 @@ def matcher_for(state: KernelState) -> Matcher:
     return matcher
 
 
-def _values(state: KernelState, earlier: list[str]) -> Iterable[str]:
+def _values(state: KernelState, namespace: Mapping[str, object], earlier: list[str]) -> Iterable[str]:
+    options = [word for word in earlier if word.startswith("-")]
+    if options[-1:] in (["-i"], ["--input"]):  # takes several
+        return [*_variables(namespace), *option_names()]
     match earlier[-1:]:
         case ["-m" | "--model"]:
             return MODELS
+        case ["--compare"]:
+            return [f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)]
+        case ["--at"]:
+            return [str(turn.number) for turn in state.turns]
+        case ["--schema"]:
+            return [name for name in _variables(namespace) if _may_be_schema(namespace[name])]
+        case ["-o" | "--output"]:
+            return _variables(namespace)
+        case ["-f" | "--file"]:
+            return ()  # IPython completes paths
         case ["-r" | "--resume"]:
             return _sessions(state)
         case ["--effort"]:
@@ -48,6 +66,16 @@ def _values(state: KernelState, earlier: list[str]) -> Iterable[str]:
         case ["--mode"]:
             return PERMISSION_MODES
     return option_names()
+
+
+def _variables(namespace: Mapping[str, object]) -> list[str]:
+    return sorted(
+        name for name, value in namespace.items() if not name.startswith("_") and not issubclass(type(value), ModuleType)
+    )
+
+
+def _may_be_schema(value: object) -> bool:
+    return issubclass(type(value), type | dict | GenericAlias)
 
 
 def _session_words(state: KernelState, earlier: list[str]) -> Iterable[str]:

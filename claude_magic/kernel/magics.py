@@ -31,7 +31,7 @@ class ClaudeMagics(Settings, Magics):
         self.state = KernelState(self, self.frontend.import_views)
         self.sessions = SessionMagic(self.state, self.frontend)
         self.transform = transform_for(self.frontend)
-        self.matcher = matcher_for(self.state)
+        self.matcher = matcher_for(self.state, shell.user_ns)
 
     def before_cell(self, info: object) -> None:
         """Do what must be done before any cell of the kernel runs."""

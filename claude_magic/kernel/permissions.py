@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import shlex
 from functools import partial
+from typing import TYPE_CHECKING
 
 from claude_magic.kernel.capture import interruptible
 from claude_magic.kernel.frontend import Frontend
 from claude_magic.kernel.host import Question, deliver
 from claude_magic.render.blocks import tool_argument, tool_name
-from claude_magic.render.views import ColumnsView
 from claude_magic.sdk.host import Decision, PermissionAnswer, granted_mode, typeable
 from claude_magic.sdk.response import ToolCall
+
+if TYPE_CHECKING:
+    from claude_magic.render.views import ColumnsView
 
 _NOBODY = "Nobody is there to be asked."
 
