@@ -145,7 +145,10 @@ def identity_of(prompt: Prompt, options: TurnOptions, scrubber: Scrubber) -> Ide
 
 
 def line_of(at: float | None, fact: Fact | Begun | Ended, scrubber: Scrubber) -> str:
-    """Return the line of JSON that says this, without what is private; what has its default value is left out."""
+    """Return the line of JSON that says this; what has its default value is left out.
+
+    What is private is, too, but for deltas: `Scrubber.pieces` is for those.
+    """
     match fact:
         case Begun():
             data = {**_plain(fact, "identity"), **_plain(fact.identity)}
@@ -157,7 +160,9 @@ def line_of(at: float | None, fact: Fact | Begun | Ended, scrubber: Scrubber) ->
             data = {"end": fact.outcome} | _plain(fact, "outcome")
         case _:
             data = {"event": type(fact).__name__} | _plain(fact)
-    return json_line(({} if at is None else {"at": round(at, 3)}) | scrubber.value(data))
+    # Deltas are the many, and have been scrubbed together.
+    public = data if isinstance(fact, events.TextDelta | events.ThinkingDelta) else scrubber.value(data)
+    return json_line(({} if at is None else {"at": round(at, 3)}) | public)
 
 
 def json_line(data: dict[str, Any]) -> str:

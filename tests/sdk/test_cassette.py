@@ -15,13 +15,15 @@ from watching import Run
 
 from claude_magic.errors import CassetteError, CassetteMismatchError, ConfigError
 from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, cassette, events
+from claude_magic.sdk.attachments import Prompt
 from claude_magic.sdk.config import TurnOptions
-from claude_magic.sdk.recorded import Asked, Begun, Called, Ended, Identity, RecordedTurn, line_of, read_line
+from claude_magic.sdk.recorded import Asked, Begun, Called, Ended, Identity, RecordedTurn, identity_of, line_of, read_line
 from claude_magic.sdk.scrubbing import Scrubber, same_text
 from claude_magic.sdk.tape import Tape
 
 HEADER = {"cassette": 1, "claude_magic": "0.1.0"}
 TURN = {"turn": "a1", "session": "00000000-0000-4000-8000-00000000000a", "prompt": "Sum up the table."}
+TEXT = {"type": "text", "text": TURN["prompt"]}
 STARTED = {"at": 0.1, "event": "SessionStarted", "session_id": TURN["session"]}
 DELTA = {"at": 0.2, "event": "TextDelta", "block": 0, "text": "It is long."}
 END = {"at": 0.3, "end": "answered"}
@@ -201,6 +203,27 @@ def test_prompt_that_is_not_recorded(tmp_path: Path, run_async: Run) -> None:
     assert "+model: opus" in caught.value.diff
 
 
+def test_images_choose_among_recordings(tmp_path: Path, run_async: Run) -> None:
+    """Images are recorded as what they are and a hash; of two recordings the one with the same image answers."""
+    prompts = [
+        Prompt([{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}, TEXT])
+        for data in ("aaaa", "bbbb")
+    ]
+    lines: list[Any] = [HEADER]
+    for number, prompt in enumerate(prompts):
+        known = list(identity_of(prompt, TurnOptions(), Scrubber({})).attachments)
+        assert [fingerprint.partition(":")[0] for fingerprint in known] == ["image/png sha256"]
+        turn = TURN | {"turn": f"a{number}", "attachments": known}
+        lines += [turn, STARTED, DELTA | {"text": f"image {number}"}, END]
+    tape = Cassette(written(tmp_path / "lesson.jsonl", *lines), "replay", 0)
+
+    async def ask() -> list[str]:
+        async with ClaudeClient(NO_CLI) as client:
+            return [(await client.run_turn(prompt, cassette=tape)).text for prompt in reversed(prompts)]
+
+    assert run_async(ask()) == ["image 1", "image 0"]
+
+
 def test_innermost_cassette_holds(tmp_path: Path, run_async: Run) -> None:
     """`with cassette(...)` holds for what is asked inside, also when it is nested, async, or named for one turn."""
     paths = [
@@ -250,10 +273,10 @@ def test_texts_of_other_machines(recorded: str, asked: str, same: bool) -> None:
 
 
 PLUGIN_TEST = """
-import asyncio
-from claude_magic.sdk import ClaudeClient, ClaudeConfig
-
 def test_summary(claude_cassette):
+    import asyncio
+    from claude_magic.sdk import ClaudeClient, ClaudeConfig
+
     async def ask():
         async with ClaudeClient(ClaudeConfig(cli_path="/nowhere/claude")) as client:
             return await client.query("Sum up the table.")

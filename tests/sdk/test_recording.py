@@ -15,6 +15,7 @@ from messages_api import MessagesAPI
 from watching import QUICK, MakeConfig, Run, cli_pids
 
 from claude_magic.errors import APIError, TurnInterrupted, TurnTimeoutError
+from claude_magic.render.blocks import footer
 from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, Event, SessionAwareClient, SessionAwareResponse, cassette
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.events import PermissionAnswered, TextDelta, ToolReturned
@@ -77,6 +78,8 @@ def test_replay_is_what_was_live(make_config: MakeConfig, run_async: Run, tmp_pa
     assert [reply.metadata["recorded"] for reply in (*live, *played)] == [False] * 3 + [True] * 3
     assert [reply.metadata["command"] for reply in played] == [None] * 3
     assert played[0].cost_usd == live[0].cost_usd is not None
+    assert [part.endswith(" recorded") for part in footer(played[0], 1) if "$" in part] == [True]
+    assert [part for part in footer(live[0], 1) if "recorded" in part] == []
 
 
 def test_order_and_repetition(make_config: MakeConfig, run_async: Run, tmp_path: Path) -> None:
