@@ -37,6 +37,8 @@ ADDED_BY_CLI = re.compile(
     re.DOTALL,
 )
 
+IMAGE_SOURCE = re.compile(r"\[Image: source: .*\]")
+
 
 @dataclass(frozen=True, slots=True)
 class Directive:
@@ -53,7 +55,7 @@ def prompts_in(message: dict[str, Any]) -> list[str]:
     content = message["content"]
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     texts = [ADDED_BY_CLI.sub("", block["text"]).strip() for block in blocks if block["type"] == "text"]
-    return [text for text in texts if text and text != "[Request interrupted by user]"]
+    return [text for text in texts if text and text != "[Request interrupted by user]" and not IMAGE_SOURCE.fullmatch(text)]
 
 
 def prompts_of(body: dict[str, Any]) -> list[str]:

@@ -50,7 +50,10 @@ class TurnsInCell:
         listen: Callable[[Event], None] = lambda event: None,
     ) -> None:
         if state.turn_running and frontend.on_main_thread():
-            raise UsageError("%claude: a turn is running; code that Claude runs cannot start another")
+            raise UsageError(
+                "%claude: a turn is running: code that Claude runs cannot start another, "
+                "nor can anything before an open ask.stream() is read to its end or closed"
+            )
         self._state = state
         self._request = request
         self._listen = listen
@@ -154,8 +157,8 @@ class TurnsInCell:
         ]
         if len(alternatives) > 1:
             self._state.comparison = Comparison(alternatives, chosen + 1, self._view)
-        if self._request.options.code:
-            self._tools.add_code(self._responses[chosen])
+        if self._request.options.code and failures[chosen] is None and not self._tools.add_code(self._responses[chosen]):
+            fold(self._responses[chosen], Notice("--code: there is no Python in the reply."))
         self._view.settle(alternatives, current=chosen + 1, on_pick=self._pick if self._buttons else None)
         for response, data in zip(self._responses, self._data, strict=True):
             response.structured = data  # now that the data itself has been shown
@@ -278,8 +281,13 @@ def steps(cell: TurnsInCell) -> Iterator[None]:
                 cell.take(batch)
                 yield
         except KeyboardInterrupt:
-            cell.stop()
-            for batch in cell.stream.batches():
-                cell.take_rest(batch)
+            stop(cell)
         if not cell.begin_again():
             return
+
+
+def stop(cell: TurnsInCell) -> None:
+    """Interrupt a cell's turns and take what still comes, blocking the thread."""
+    cell.stop()
+    for batch in cell.stream.batches():
+        cell.take_rest(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic.errors import ClaudeError, ConfigError
 from claude_magic.kernel.options import Options
+from claude_magic.render.blocks import one_line
 from claude_magic.sdk.attachments import Prompt
 from claude_magic.sdk.response import SessionAwareResponse
 
@@ -47,7 +49,8 @@ def schema_named(shell: InteractiveShell, name: str) -> Schema:
     try:
         kind = shell.ev(name)
     except Exception as error:  # the expression is the person's own code, which may raise anything
-        raise UsageError(f"%claude: --schema: {name!r} cannot be used: {type(error).__name__}: {error}") from error
+        reason = one_line("".join(traceback.format_exception_only(error)[-1:]), 300)
+        raise UsageError(f"%claude: --schema: {name!r} cannot be used: {reason}; nothing was sent") from error
     try:
         return schema_of(kind)
     except ConfigError as error:

@@ -108,10 +108,12 @@ class KernelTools:
             return ToolResult(f"{name}: {error.message}", is_error=True)
         return ToolResult(shown.text, shown.images)
 
-    def add_code(self, reply: SessionAwareResponse) -> None:
-        """Put the Python code of a reply into a cell below."""
-        if code := "\n\n".join(block.rstrip() for block in reply.python_blocks):
+    def add_code(self, reply: SessionAwareResponse) -> bool:
+        """Put the Python code of a reply into a cell below; return whether there is any."""
+        code = "\n\n".join(block.rstrip() for block in reply.python_blocks)
+        if code.strip():
             self._add_cell(code)
+        return bool(code.strip())
 
     def _add_cell(self, source: str) -> ToolResult:
         # A frontend makes one cell a run, of the last call: several become one, with separators.

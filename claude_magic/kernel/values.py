@@ -34,6 +34,7 @@ from claude_magic.kernel.tracebacks import error_text
 from claude_magic.render.blocks import clipped, one_line, strip_controls
 from claude_magic.sdk.attachments import MAX_IMAGE_BYTES, check_size, media_type_of
 from claude_magic.sdk.events import Image
+from claude_magic.sdk.response import SessionAwareResponse
 
 T = TypeVar("T")
 
@@ -247,6 +248,7 @@ _LIBRARY_TYPES: Final[dict[tuple[str, str], Callable[[Any], str | Shown]]] = {
 }
 
 for_type(str, str)
+for_type(SessionAwareResponse, lambda reply: reply.content)  # its footer is for people
 for_type(numbers.Number, str)  # type: ignore[type-abstract]
 for_type(BaseException, error_text)
 for_type(type, source_of)
