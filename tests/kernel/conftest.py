@@ -1,12 +1,15 @@
-"""Fixtures for the tests of the magics: settings that last for one test, a directory for it."""
+"""Fixtures for the tests of the magics: settings that last for one test, a shell without a kernel."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
 from cells import Configure
+from IPython.core.interactiveshell import InteractiveShell
 from rig.kernel import Kernel
+from traitlets.config import Config
 
 
 @pytest.fixture
@@ -23,3 +26,17 @@ def configure(loaded_kernel: Kernel) -> Iterator[Configure]:
     yield configure
     for name, value in before.items():
         loaded_kernel.run(f"%config ClaudeMagics.{name} = {value!r}")
+
+
+@pytest.fixture(scope="module")
+def shell() -> Iterator[InteractiveShell]:
+    """A shell in this process, without a history file; `__main__`, paths and hooks are as before afterwards."""
+    before = sys.modules["__main__"], list(sys.path), sys.excepthook, sys.displayhook
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell(config=config)
+    # The errors of cells are looked at, not printed.
+    shell.showtraceback = shell.showsyntaxerror = lambda *_, **__: None
+    yield shell
+    shell.restore_sys_module_state()
+    sys.modules["__main__"], sys.path[:], sys.excepthook, sys.displayhook = before

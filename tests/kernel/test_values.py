@@ -26,7 +26,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 from PIL import Image as Pictures
-from traitlets.config import Config
 
 import claude_magic
 from claude_magic.errors import AttachmentError, ConfigError
@@ -38,20 +37,6 @@ from claude_magic.sdk.events import Image
 
 LIMIT = 20_000
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==")
-
-
-@pytest.fixture(scope="module")
-def shell() -> Iterator[InteractiveShell]:
-    """A shell in this process, without a history file; `__main__`, paths and hooks are as before afterwards."""
-    before = sys.modules["__main__"], list(sys.path), sys.excepthook, sys.displayhook
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = InteractiveShell(config=config)
-    # The errors of cells are looked at, not printed.
-    shell.showtraceback = shell.showsyntaxerror = lambda *_, **__: None
-    yield shell
-    shell.restore_sys_module_state()
-    sys.modules["__main__"], sys.path[:], sys.excepthook, sys.displayhook = before
 
 
 @pytest.fixture
