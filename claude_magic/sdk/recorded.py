@@ -140,7 +140,7 @@ def identity_of(prompt: Prompt, options: TurnOptions, scrubber: Scrubber) -> Ide
         effort=options.effort,
         system=None if system is None else scrubber.text(system),
         # As it comes back from a line of JSON.
-        schema=json.loads(json.dumps(scrubber.value(getattr(options, "schema", None)))),
+        schema=scrubber.value(json.loads(options.schema)) if options.schema else None,
     )
 
 

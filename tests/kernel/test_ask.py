@@ -1,0 +1,208 @@
+"""`ask()`: a turn as a function, in cells, loops, functions and threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cells import answered, failure, history, sent_text, session_of
+from messages_api import MessagesAPI
+from rig import CellResult
+from rig.kernel import Kernel
+
+SECRET = "the secret 4711"
+TOUCH = '<<tool Bash {"command": "touch made"}>><<say tried>>'
+
+
+@pytest.fixture
+def asking(loaded_kernel: Kernel) -> Kernel:
+    """A kernel with `ask` and `current_session`, and a new session."""
+    assert loaded_kernel.run("from claude_magic import ask, current_session").ok
+    return loaded_kernel
+
+
+def run(kernel: Kernel, code: str) -> CellResult:
+    result = kernel.run(code)
+    assert result.ok, result.outputs
+    return result
+
+
+def last_prompts(api: MessagesAPI) -> list[str]:
+    return [prompts[-1] for prompts in api.prompts()]
+
+
+def test_ask(asking: Kernel, api: MessagesAPI) -> None:
+    """It returns the reply, shows nothing, and goes on with the session of the cells."""
+    session = session_of(answered(asking, "in a cell"))
+    result = run(asking, "reply = ask('in code')\nprint(reply)")
+    assert result.stdout == "You said: in code\n"
+    assert result.displays == []
+    assert asking.value("reply.session_id") == session
+    answered(asking, "and a cell")
+    assert history(api) == ["in a cell", "in code", "and a cell"]
+    assert asking.value("current_session().session_id") == session
+    assert asking.value("[turn.prompt for turn in current_session().turns]") == history(api)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "replies = [ask(f'number {n}').content for n in range(2)]",
+        "def f(n):\n    return ask(f'number {n}').content\nreplies = [*map(f, range(2))]",
+        "import asyncio\nawait asyncio.sleep(0)\nreplies = [ask('number 0').content, ask('number 1').content]",
+        "async def f(n):\n    return ask(f'number {n}').content\nreplies = [await f(0), await f(1)]",
+        "replies = [await asyncio.to_thread(lambda: ask(f'number {n}').content) for n in range(2)]",
+    ],
+    ids=["loop", "function", "async cell", "coroutine", "thread"],
+)
+def test_places(asking: Kernel, api: MessagesAPI, code: str) -> None:
+    """It works in loops, functions, async cells, coroutines and threads."""
+    run(asking, code)
+    assert asking.value("replies") == ["You said: number 0", "You said: number 1"]
+    assert history(api) == ["number 0", "number 1"]
+
+
+def test_nothing_is_expanded(asking: Kernel, api: MessagesAPI) -> None:
+    """Its prompt may come from anywhere: no template, no path, no command in it means anything."""
+    (asking.notebook_dir / "secret.txt").write_text(SECRET)
+    for prompt in ("{{ nowhere }} {% x %}", "@secret.txt", "/context"):
+        run(asking, f"ask({prompt!r})")
+        assert sent_text(api) == prompt
+    assert SECRET not in str(api.requests)
+
+
+def test_choices(asking: Kernel, api: MessagesAPI) -> None:
+    """New sessions, branches, models, files and schemas are chosen as in a cell."""
+    run(asking, "first = ask('first'); ask('second'); here = current_session().turns[0].number")
+    run(asking, "ask('instead', at=here, model='haiku')")
+    assert history(api) == ["first", "instead"]
+    assert "haiku" in api.requests[-1]["model"]
+    run(asking, "ask('back', resume=first.session_id)")
+    assert history(api) == ["first", "second", "back"]
+    (asking.notebook_dir / "a.txt").write_text("A of @secret.txt")
+    (asking.notebook_dir / "b.txt").write_text("B")
+    run(asking, "import pathlib\nask('of files', new=True, files=['[ab].txt', pathlib.Path('b.txt')])")
+    assert history(api) == ["a.txt:\n```\nA of @secret.txt\n```", "b.txt:\n```\nB\n```", "b.txt:\n```\nB\n```", "of files"]
+    assert SECRET not in str(api.requests)
+    run(asking, "ask('of one', new=True, files='a.txt')")
+    assert len(history(api)) == 2
+    code = """reply = ask('<<tool StructuredOutput {"value": [1, 2]}>>', schema=list[int])"""
+    run(asking, code)
+    assert asking.value("list(reply.structured)") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "''",
+        "3",
+        "'x', wrong=1",
+        "'x', new='no'",
+        "'x', new=True, resume='abc'",
+        "'x', new=True, fork=True",
+        "'x', at='3'",
+        "'x', at=True",
+        "'x', model=3",
+        "'x', timeout='soon'",
+        "'x', timeout=float('nan')",
+        "'x', budget=0",
+        "'x', max_turns=0",
+        "'x', effort='much'",
+        "'x', mode='free'",
+        "'x', allow=3",
+        "'x', files=[3]",
+        "'x', schema=3",
+    ],
+)
+def test_what_cannot_be_meant(asking: Kernel, api: MessagesAPI, arguments: str) -> None:
+    """What cannot be meant is an error before anything is sent."""
+    for call in (f"ask({arguments})", f"list(ask.stream({arguments}))"):
+        result = asking.run(call)
+        assert result.reply["ename"] == "ConfigError", result.outputs
+    assert api.requests == []
+
+
+def test_other_errors(asking: Kernel, api: MessagesAPI) -> None:
+    """A turn, session or file that is not there, and a refused turn, fail as in a cell."""
+    session = session_of(answered(asking, "hello"))
+    failure(asking.run("ask('x', at=999)"), "TurnNotFoundError")
+    failure(asking.run("ask('x', resume='nowhere')"), "SessionNotFoundError")
+    failure(asking.run("ask('x', files='nowhere')"), "AttachmentError")
+    failure(asking.run("ask('<<status 400>>')"), "APIError")
+    assert asking.value("current_session().session_id") == session
+
+
+def test_permission_is_asked_in_the_cell(asking: Kernel, tmp_path: Path) -> None:
+    """A permission is asked where the cell is, and the answer holds."""
+    result = asking.run(f"print(ask({TOUCH!r}))", answer="n")
+    assert result.stdout.endswith("tried\n")
+    assert len(result.prompts) == 1
+    assert not (asking.notebook_dir / "made").exists()
+
+
+def test_in_a_thread(asking: Kernel, api: MessagesAPI) -> None:
+    """In a thread a permission is denied at once, and Claude has no tools of the kernel."""
+    code = f"import asyncio\nreply = await asyncio.to_thread(ask, {TOUCH!r}, new=True)\nprint(reply)"
+    result = run(asking, code)
+    assert result.stdout == "tried\n"
+    assert result.prompts == []
+    assert not (asking.notebook_dir / "made").exists()
+    assert "mcp__kernel" not in str(api.requests[0])
+    run(asking, "ask('on the main thread', new=True)")
+    assert "mcp__kernel" in str(api.requests[-1])
+
+
+def test_threads_at_once(asking: Kernel, api: MessagesAPI) -> None:
+    """Several threads may ask at the same time."""
+    code = """from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(3) as threads:
+    replies = [*threads.map(lambda n: ask(f'number {n}', new=True).content, range(3))]"""
+    run(asking, code)
+    assert asking.value("replies") == [f"You said: number {n}" for n in range(3)]
+    assert sorted(last_prompts(api)) == [f"number {n}" for n in range(3)]
+    assert {len(prompts) for prompts in api.prompts()} == {1}
+
+
+def test_code_of_claude_s_cannot_ask(asking: Kernel, api: MessagesAPI) -> None:
+    """Code that Claude runs cannot start another turn, and is told so."""
+    inner = '<<tool mcp__kernel__run_code {"code": "ask(\'inner\')"}>><<say done>>'
+    for code in (f"ask({inner!r}, allow='mcp__kernel__run_code')", f"%%claude --allow mcp__kernel__run_code\n{inner}"):
+        assert asking.run(code).ok
+        assert "code that Claude runs cannot start another" in str(api.requests[-1]["messages"])
+    assert "inner" not in last_prompts(api)
+
+
+def test_stream(asking: Kernel) -> None:
+    """Its text arrives piece by piece, and all of it."""
+    run(asking, "pieces = [*ask.stream('<<stream 10 6 50>>')]")
+    assert asking.value("len(pieces)") == 10
+    assert asking.value("''.join(pieces)") == "lorem " * 10
+
+
+def test_stream_left_early(asking: Kernel, api: MessagesAPI) -> None:
+    """Who leaves it early stops the turn; it is one of the session's, which goes on."""
+    run(asking, "for text in ask.stream('<<say begun>><<hang>>'):\n    break")
+    session = asking.value("current_session().session_id")
+    result = answered(asking, "after it")
+    assert session_of(result) == session
+    assert history(api) == ["<<say begun>><<hang>>", "after it"]
+    assert asking.value("[turn.failed for turn in current_session().turns]") == [True, False]
+
+
+def test_open_stream(asking: Kernel, api: MessagesAPI) -> None:
+    """While a stream is open no other turn begins; the error says how to end it."""
+    run(asking, "stream = ask.stream('<<say begun>><<hang>>')\ntext = next(stream)")
+    for code in ("%%claude\nmeanwhile", "ask('meanwhile')"):
+        result = asking.run(code)
+        assert result.reply["ename"] == "UsageError"
+        assert "ask.stream() is read to its end or closed" in result.reply["evalue"]
+    run(asking, "stream.close()")
+    answered(asking, "after it")
+    assert "meanwhile" not in last_prompts(api)
+
+
+def test_not_loaded(fresh_kernel: Kernel, api: MessagesAPI) -> None:
+    """Before the extension is loaded the error says how to load it."""
+    for code in ("from claude_magic import ask, current_session; ask('x')", "[*ask.stream('x')]", "current_session()"):
+        assert "%load_ext claude_magic" in failure(fresh_kernel.run(code), "ConfigError")
+    assert api.requests == []

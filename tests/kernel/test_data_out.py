@@ -1,0 +1,164 @@
+"""What comes out of a reply: the bound response, typed data, code for the next cell."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from cells import answered, ask, failure, sent_text, usage_error
+from messages_api import MessagesAPI
+from rig import CellResult
+from rig.kernel import Kernel
+
+TYPES = """
+import dataclasses, enum, typing
+import pydantic
+@dataclasses.dataclass
+class City:
+    name: str
+    people: int
+class Row(typing.TypedDict):
+    name: str
+class Model(pydantic.BaseModel):
+    name: str
+class Kind(enum.Enum):
+    big = "big"
+plain = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+wrong, number, city = {"type": "objct"}, 3, City("Oslo", 1)
+class Unprintable(Exception):
+    def __str__(self): raise RuntimeError("no words")
+class Failing:
+    def __getattr__(self, name): raise Unprintable
+failing = Failing()
+"""
+
+PYTHON = "```python\na = 1\n```"
+
+
+def data(value: object) -> str:
+    """Let Claude give this as its structured reply."""
+    return f"<<tool StructuredOutput {json.dumps(value)}>>"
+
+
+def next_cell(result: CellResult) -> str | None:
+    """Return what a cell puts into the next one."""
+    payload: list[dict[str, Any]] = result.reply["payload"]
+    return next((str(item["text"]) for item in payload if item["source"] == "set_next_input"), None)
+
+
+@pytest.fixture
+def kernel_with_types(loaded_kernel: Kernel) -> Kernel:
+    """A kernel whose user has made some types."""
+    assert loaded_kernel.run(TYPES).ok
+    return loaded_kernel
+
+
+def test_output(loaded_kernel: Kernel) -> None:
+    """`-o` binds the reply, with its text, code, usage, cost and session; as a cell's value it is Markdown."""
+    result = answered(loaded_kernel, f"<<say **so**\n\n{PYTHON}>>", "--output reply")
+    assert loaded_kernel.value("reply.content") == f"**so**\n\n{PYTHON}"
+    assert loaded_kernel.value("reply.code_blocks") == ["a = 1"]
+    assert loaded_kernel.value("reply.structured") is None
+    assert loaded_kernel.value("reply.usage")["input_tokens"] == 100
+    assert loaded_kernel.value("reply.cost_usd") > 0
+    assert loaded_kernel.value("reply.session_id") == result.metadata["claude_magic"]["session_id"]
+    assert "**so**" in loaded_kernel.run("reply").bundle["text/markdown"]
+
+
+def test_quiet_output_of_several(loaded_kernel: Kernel) -> None:
+    """`--quiet` shows nothing; of several alternatives `-o` binds a list."""
+    assert answered(loaded_kernel, "<<say so>>", "--output replies --samples 2 --quiet").displays == []
+    assert loaded_kernel.value("[reply.content for reply in replies]") == ["so", "so"]
+
+
+def test_a_failed_turn_binds_nothing(loaded_kernel: Kernel) -> None:
+    """Of a turn that failed nothing is bound, and the name keeps what it had."""
+    loaded_kernel.run("kept = 'as before'")
+    failure(ask(loaded_kernel, "<<status 400>>", "--output kept"), "APIError")
+    assert loaded_kernel.value("kept") == "as before"
+
+
+@pytest.mark.parametrize(
+    ("schema", "given", "made"),
+    [
+        ("City", {"name": "Oslo", "people": 7}, "City(name='Oslo', people=7)"),
+        ("Row", {"name": "Oslo"}, "{'name': 'Oslo'}"),
+        ("Model", {"name": "Oslo"}, "Model(name='Oslo')"),
+        ("plain", {"name": "Oslo"}, "{'name': 'Oslo'}"),
+        ("Kind", {"value": "big"}, "<Kind.big: 'big'>"),
+        ('"dict[str, int]"', {"Oslo": 7}, "{'Oslo': 7}"),
+    ],
+)
+def test_schema(kernel_with_types: Kernel, schema: str, given: object, made: str) -> None:
+    """The reply to a schema is an instance of the type that it came from."""
+    answered(kernel_with_types, data(given), f"--schema {schema} --output reply")
+    assert kernel_with_types.value("repr(reply.structured)") == made
+
+
+def test_schema_of_a_table(kernel_with_types: Kernel) -> None:
+    """A list of them becomes a DataFrame."""
+    rows = {"value": [{"name": "Oslo", "people": 7}, {"name": "Bonn", "people": 3}]}
+    answered(kernel_with_types, data(rows), "--schema list[City] --output reply")
+    assert kernel_with_types.value("[type(row).__name__ for row in reply.structured]") == ["City", "City"]
+    frame = kernel_with_types.value("reply.structured.to_frame().to_dict('list')")
+    assert frame == {"name": ["Oslo", "Bonn"], "people": [7, 3]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ("wrong", "no JSON schema: $.type cannot be 'objct'"),
+        ("number", "its type is int"),
+        ("city", "its type is City"),
+        ("city.name", "its type is str"),
+        ("dataclasses", "its type is module"),
+        ("len", "its type is builtin_function_or_method"),
+        ("nowhere", "name 'nowhere' is not defined"),
+        ("City(", "SyntaxError"),
+        ("failing.x", "Unprintable"),
+    ],
+)
+def test_what_is_no_schema(kernel_with_types: Kernel, api: MessagesAPI, schema: str, said: str) -> None:
+    """What is no schema is an error of one line, and nothing is sent."""
+    line = usage_error(ask(kernel_with_types, "x", f"--schema {schema}"))
+    assert said in line
+    assert "nothing was sent" in line
+    assert api.requests == []
+
+
+def test_a_reply_that_does_not_fit(kernel_with_types: Kernel) -> None:
+    """A reply that does not fit its schema is an error that keeps what was said; nothing is bound, the session goes on."""
+    kernel_with_types.run("import sys; reply = None")
+    failure(ask(kernel_with_types, "<<say in words>>", "--schema City --output reply"), "StructuredOutputError")
+    assert "in words" in kernel_with_types.value("sys.last_value.content")
+    assert kernel_with_types.value("reply") is None
+    answered(kernel_with_types, "and on")
+
+
+def test_code(loaded_kernel: Kernel) -> None:
+    """`--code` puts the Python of the reply into the next cell, and no other code."""
+    reply = f"{PYTHON}\n```js\nx\n```\n```py\nb = 2\n```"
+    assert next_cell(answered(loaded_kernel, f"<<say {reply}>>", "--code")) == "a = 1\n\nb = 2"
+    assert next_cell(answered(loaded_kernel, f"<<say {reply}>>")) is None
+
+
+def test_code_without_python(loaded_kernel: Kernel) -> None:
+    """A reply without Python makes no cell, and the cell says why."""
+    result = answered(loaded_kernel, "<<say ```js\nx\n```>>", "--code")
+    assert next_cell(result) is None
+    assert "there is no Python in the reply" in result.bundle["text/markdown"]
+
+
+def test_code_beside_a_cell_of_claude_s(loaded_kernel: Kernel) -> None:
+    """A cell that Claude adds and the reply's code become one, as a frontend makes only one."""
+    added = '<<tool mcp__kernel__add_cell {"source": "c = 3"}>>'
+    result = answered(loaded_kernel, f"{added}<<say {PYTHON}>>", "--code --allow mcp__kernel__add_cell")
+    assert next_cell(result) == "c = 3\n\n# ---\n\na = 1"
+
+
+def test_reply_into_a_prompt(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """A reply in a prompt is what was said, without its footer."""
+    answered(loaded_kernel, "<<say it is 42>>", "--output reply")
+    answered(loaded_kernel, "Why {{ reply }}?")
+    assert sent_text(api) == "Why it is 42?"
