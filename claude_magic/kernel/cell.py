@@ -165,7 +165,7 @@ class TurnsInCell:
         failure = failures[chosen]
         if failure is not None:
             raise failure
-        self._state.prepare_again(self._running[0], self._request.options)
+        self._state.prepare_again(self._running[0])
         return self._responses
 
     def _begin(self, start: Start) -> None:
@@ -236,7 +236,9 @@ class TurnsInCell:
         return None
 
     def _pick(self, number: int) -> None:
-        self._state.pick(number)
+        # Its session was deleted: another one stays current.
+        with contextlib.suppress(SessionNotFoundError):
+            self._state.pick(number)
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._began

@@ -60,12 +60,12 @@ class KernelClient:
         texts = [text for text in (memories(directory), options.system) if text]
         return replace(options, system="\n\n".join(texts) or None), False
 
-    def prepare(self, directory: str, options: TurnOptions, origin: Point | None = None) -> None:
+    def prepare(self, directory: str, options: TurnOptions, origin: Point | None = None, *, use_tools: bool = True) -> None:
         """Start a process ahead of a turn that will begin a session, or a branch at `origin`."""
         client = self.get()
 
         async def prepare() -> None:
-            self._prepare(client, directory, options, origin)
+            self._prepare(client, directory, options, origin, use_tools=use_tools)
 
         self._background.start(prepare)
 
@@ -75,6 +75,10 @@ class KernelClient:
         from claude_magic.sdk.login import logged_in
 
         return self._background.call(logged_in, self._settings.cli_path)
+
+    def is_warm(self, session_id: str) -> bool:
+        """Whether a live process holds this session."""
+        return self.get().warm(session_id) is not None
 
     def close_session(self, session_id: str) -> None:
         """End the live process of a session, if there is one."""
@@ -91,7 +95,7 @@ class KernelClient:
         from claude_magic.sdk.client import ClaudeClient
 
         client = ClaudeClient(self._settings.client_config(), tools=TOOLS, asks=True)
-        self._prepare(client, os.getcwd(), self._settings.turn_options(), None)
+        self._prepare(client, os.getcwd(), self._settings.turn_options())
         # One step of the loop lets the CLI start, which takes longer than the imports that the first cell needs.
         asyncio.get_running_loop().call_soon(self._warm_up)
         return client
@@ -108,7 +112,15 @@ class KernelClient:
     def _prepare_again(self, change: object) -> None:
         self.prepare(os.getcwd(), self._settings.turn_options())
 
-    def _prepare(self, client: ClaudeClient, directory: str, options: TurnOptions, origin: Point | None) -> None:
+    def _prepare(
+        self,
+        client: ClaudeClient,
+        directory: str,
+        options: TurnOptions,
+        origin: Point | None = None,
+        *,
+        use_tools: bool = True,
+    ) -> None:
         chosen, trusted = self.options_in(directory, options)
         where = (origin.session_id, origin.message_id) if origin else (None, None)
-        client.prepare(directory, chosen, trusted=trusted, session_id=where[0], at=where[1])
+        client.prepare(directory, chosen, trusted=trusted, session_id=where[0], at=where[1], use_tools=use_tools)

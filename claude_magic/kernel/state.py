@@ -37,11 +37,14 @@ if TYPE_CHECKING:
 class RunningTurn:
     """A turn on its way; `directory` is where its session lives, `remarks` are what the person should know beforehand.
 
-    `work(put)` runs it on the background thread and puts what happens.
+    `choices` are its options before the directory has its say. `work(put)` runs it on the background thread and puts what
+    happens.
     """
 
     turn: Turn
     directory: str
+    choices: TurnOptions
+    use_tools: bool
     remarks: tuple[str, ...]
     work: Callable[[Callable[[Item], None]], Awaitable[SessionAwareResponse]]
 
@@ -97,9 +100,12 @@ class KernelState:
         """Let the next cell go on from the end of a turn: in its session, or in a branch if that has gone on.
 
         :raises TurnNotFoundError: when there is no such turn, or it has no answer.
+        :raises SessionNotFoundError: when its session has been deleted.
         """
         point = self.turns.reached(number)
-        session = self.sessions[point.session_id]
+        session = self.sessions.get(point.session_id)
+        if session is None:
+            raise SessionNotFoundError(f"The session {point.session_id[:8]} of turn {number} is gone.")
         self.current = session
         self._place = None if session.last_turn == number else number
         return self.turns.find(number)
@@ -165,7 +171,9 @@ class KernelState:
             )
 
         self.last_prompt = request.prompt
-        return RunningTurn(turn, directory, self._remarks(choices, directory, trusted=trusted), work)
+        return RunningTurn(
+            turn, directory, choices, not options.no_kernel, self._remarks(choices, directory, trusted=trusted), work
+        )
 
     def end(self, running: RunningTurn, response: SessionAwareResponse, failure: ClaudeError | None) -> Turn:
         """Note what a turn came to, and return it as it is now; `adopt` makes its session the current one."""
@@ -212,14 +220,14 @@ class KernelState:
         if self.comparison is not None:
             self.comparison.view.close()
 
-    def prepare_again(self, running: RunningTurn, options: Options) -> None:
+    def prepare_again(self, running: RunningTurn) -> None:
         """Start a process for asking this turn once more, since who has done that once often goes on doing so."""
         start = running.turn.start
         if self.lesson.plays_only:
             return
         if start.how.startswith(("--redo", "--at")) or self.settings.rerun == "redo":
-            options_now = options.over(self.settings.turn_options())
-            self.client.prepare(running.directory, options_now, start.once_more("").origin)
+            origin = start.once_more("").origin
+            self.client.prepare(running.directory, running.choices, origin, use_tools=running.use_tools)
 
     def restore(self, turn: Turn, about: Mapping[str, Any]) -> None:
         """Take a turn of an earlier kernel for one of this kernel's; its session is known, and is the current one then."""
@@ -251,11 +259,12 @@ class KernelState:
             except SessionNotFoundError as failure:
                 failures.append(failure)
                 continue
-            if info.session_id not in self.sessions:
-                where = info.directory or directory
-                end = last_message_id(info.session_id, where)
-                self.sessions[info.session_id] = Session(info.session_id, where, info.name, message_id=end)
-            return self.sessions[info.session_id]
+            where = info.directory or directory
+            session = self.sessions.setdefault(info.session_id, Session(info.session_id, where, info.name))
+            # Another kernel may have gone on with it; a live process of ours would not know.
+            if not self.client.is_warm(info.session_id):
+                session.message_id = last_message_id(info.session_id, where)
+            return session
         if self.current is not None:
             unchanged = f"The current session ({self.current.session_id[:8]}) has not changed."
             failures[0].next_step = f"%claude_session list shows what there is. {unchanged}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.display import display
 
-from claude_magic.errors import TurnNotFoundError
+from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.kernel.frontend import Frontend
 from claude_magic.kernel.state import KernelState
 from claude_magic.sdk.attachments import Prompt
@@ -112,7 +113,9 @@ class TurnWords:
         ]
 
     def _continue_by_click(self, number: int) -> None:
-        self._state.go_on_from(number)
+        # It has no answer, or its session was deleted: the tree stays as it is.
+        with contextlib.suppress(TurnNotFoundError, SessionNotFoundError):
+            self._state.go_on_from(number)
         if self._tree is not None:
             self._tree.update(self._rows())
 

@@ -222,6 +222,7 @@ class ClaudeClient:
         trusted: bool = True,
         session_id: str | None = None,
         at: str | None = None,
+        use_tools: bool = True,
         cassette: Cassette | None = None,
     ) -> None:
         """Start a process ahead of a turn that is likely to come, so that the turn need not wait for it.
@@ -242,8 +243,10 @@ class ClaudeClient:
             fork=session_id is not None,
             at=at,
             trusted=trusted,
+            use_tools=use_tools,
         )
-        self._runner.pool.prepare(self._runner.launch(request))
+        if not self._runner.needs_copy(request):
+            self._runner.pool.prepare(self._runner.launch(request))
 
     async def close_session(self, session_id: str) -> None:
         """End the live process of a session, if there is one."""

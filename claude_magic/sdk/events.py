@@ -133,7 +133,10 @@ class TokensCounted:
 
 @dataclass(frozen=True, slots=True)
 class MessageEnded:
-    """An assistant message is in the session's history under this UUID: a place that one can go back to."""
+    """A message is in the session's history under this UUID: a place that one can go back to.
+
+    Mostly it is one of Claude's; it is the CLI's own behind an interrupted turn and behind a compaction.
+    """
 
     message_id: str
 

@@ -140,8 +140,7 @@ class ProcessPool:
         if not process.alive:
             self._close(process)
             return
-        loop = asyncio.get_running_loop()
-        self._expiries[process] = loop.call_later(self._idle_timeout_s, self._close, process)
+        self._expire(process)
         self._close_surplus()
 
     def _close_surplus(self) -> None:
@@ -164,6 +163,13 @@ class ProcessPool:
     async def _start_ahead(self, process: LiveProcess) -> None:
         with contextlib.suppress(ClaudeError):
             await process.start()
+        # One for a new session stays: who loads this long before the first turn shall not wait for it then.
+        if process.launch.fork and process not in self._lent and process not in self._closing:
+            self._expire(process)
+
+    def _expire(self, process: LiveProcess) -> None:
+        loop = asyncio.get_running_loop()
+        self._expiries[process] = loop.call_later(self._idle_timeout_s, self._close, process)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import claude_agent_sdk as sdk
 
 from claude_magic.errors import APIError, CassetteError, ClaudeError, CLIDiedError, SessionNotFoundError, TurnTimeoutError
 from claude_magic.paths import shorten_home
@@ -34,6 +35,8 @@ from claude_magic.sdk.process import LiveProcess
 from claude_magic.sdk.recording import Recording
 from claude_magic.sdk.response import SessionAwareResponse, fold
 from claude_magic.sdk.scrubbing import Scrubber
+from claude_magic.sdk.sessions import projects_of
+from claude_magic.sdk.transcript import is_before_compaction
 
 if TYPE_CHECKING:
     from claude_magic.sdk.cassettes import Cassette
@@ -194,6 +197,12 @@ class TurnRunner:
 
     async def _attempt(self, request: TurnRequest, attempt: _Attempt) -> None:
         launch = self.launch(request)
+        if self.needs_copy(request):
+            # The CLI (2.1.331) would refuse, or hand on the summary instead of what it was made of.
+            copy = await asyncio.to_thread(
+                sdk.fork_session, str(request.session_id), request.directory, up_to_message_id=request.at
+            )
+            launch = replace(launch, resume=copy.session_id, fork=False, at=None)
         async with self.pool.lease(launch) as process:
             fresh = process.turns == 0
             try:
@@ -204,6 +213,12 @@ class TurnRunner:
         # It had died while nobody looked, and this turn never reached it: a fresh one resumes the session.
         async with self.pool.lease(launch) as process:
             return await process.run_turn(request.prompt, launch.options, attempt)
+
+    def needs_copy(self, request: TurnRequest) -> bool:
+        """Whether a branch must be made on disk: it begins before the session was compacted."""
+        if not request.fork or request.session_id is None or request.at is None or projects_of(self._config.env):
+            return False
+        return is_before_compaction(request.session_id, request.at)
 
     def _remember(self, request: TurnRequest, attempt: _Attempt) -> None:
         session_id = attempt.response.session_id

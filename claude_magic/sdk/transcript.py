@@ -91,10 +91,20 @@ def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
 
 
 def last_message_id(session_id: str, directory: str | None) -> str | None:
-    """Return the UUID of the last message of Claude's that the session goes on from, `None` when there is none."""
+    """Return the UUID of the last message that the session goes on from, `None` when there is none."""
     messages = sdk.get_session_messages(session_id, directory=directory)
-    ids = (message.uuid for message in reversed(messages) if message.type == "assistant" and not _is_synthetic(message))
+    ids = (message.uuid for message in reversed(messages) if message.type == "user" or not _is_synthetic(message))
     return next(ids, None)
+
+
+def is_before_compaction(session_id: str, message_id: str) -> bool:
+    """Whether the CLI has compacted the session after this message, so that it cannot go back there by itself."""
+    path = _path(session_id)
+    if path is None:
+        return False
+    # By bytes: a transcript can be large, and each turn that goes back asks.
+    entries = path.read_bytes()
+    return entries.rfind(b'"subtype":"compact_boundary"') > entries.find(f'"uuid":"{message_id}"'.encode()) >= 0
 
 
 def read_entries(path: Path) -> Iterator[Any]:
@@ -107,8 +117,7 @@ def read_entries(path: Path) -> Iterator[Any]:
 
 def _with_compacted(session_id: str, directory: str | None) -> list[sdk.SessionMessage]:
     """Read a session with what it was before the CLI compacted it: the file keeps that, unlinked."""
-    projects = Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "projects"
-    path = next(projects.glob(f"*/{session_id}.jsonl"), None)
+    path = _path(session_id)
     if path is None:
         return []
     entries = [entry for entry in read_entries(path) if isinstance(entry, dict)]
@@ -124,6 +133,11 @@ def _with_compacted(session_id: str, directory: str | None) -> list[sdk.SessionM
     # The SDK links entries of a store only in a coroutine, and this thread may be running a loop already: a cell's.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, read()).result()
+
+
+def _path(session_id: str) -> Path | None:
+    projects = Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "projects"
+    return next(projects.glob(f"*/{session_id}.jsonl"), None)
 
 
 def _asked(parts: list[dict[str, Any]]) -> Exchange | None:

@@ -15,6 +15,9 @@ import claude_agent_sdk as sdk
 from claude_magic.sdk import events
 from claude_magic.sdk.events import Event
 
+_INTERRUPTED = "[Request interrupted by user"
+"""How the CLI (2.1.331) begins what it puts behind an interrupted turn, as if the user had said it."""
+
 _CUT_OFF = "Your response above was cut off"
 """How the CLI (2.1.331) begins what it says to the model after a broken connection."""
 
@@ -46,6 +49,9 @@ class Translator:
                 yield from self._stream(message.event)
             case sdk.AssistantMessage():
                 yield from self._assistant(message)
+            case sdk.UserMessage(uuid=str(message_id)) if self._repeating:
+                # The summary, in the place of all that came before it.
+                yield events.MessageEnded(message_id)
             case sdk.UserMessage(content=list()):
                 yield from self._results(message)
             case sdk.ConversationResetMessage():
@@ -164,6 +170,8 @@ class Translator:
                     images=images,
                     duration_s=None if began is None else self._clock() - began,
                 )
+            elif isinstance(block, sdk.TextBlock) and block.text.startswith(_INTERRUPTED) and message.uuid:
+                yield events.MessageEnded(message.uuid)
             elif isinstance(block, sdk.TextBlock) and block.text.startswith(_CUT_OFF):
                 yield events.Notice("The connection broke here; Claude was asked to go on.")
 
