@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from cells import answered, failure, history, sent_text, session_of
 from messages_api import MessagesAPI
@@ -44,22 +42,21 @@ def test_ask(asking: Kernel, api: MessagesAPI) -> None:
     assert asking.value("[turn.prompt for turn in current_session().turns]") == history(api)
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "replies = [ask(f'number {n}').content for n in range(2)]",
-        "def f(n):\n    return ask(f'number {n}').content\nreplies = [*map(f, range(2))]",
-        "import asyncio\nawait asyncio.sleep(0)\nreplies = [ask('number 0').content, ask('number 1').content]",
-        "async def f(n):\n    return ask(f'number {n}').content\nreplies = [await f(0), await f(1)]",
-        "replies = [await asyncio.to_thread(lambda: ask(f'number {n}').content) for n in range(2)]",
-    ],
-    ids=["loop", "function", "async cell", "coroutine", "thread"],
-)
-def test_places(asking: Kernel, api: MessagesAPI, code: str) -> None:
-    """It works in loops, functions, async cells, coroutines and threads."""
-    run(asking, code)
-    assert asking.value("replies") == ["You said: number 0", "You said: number 1"]
-    assert history(api) == ["number 0", "number 1"]
+PLACES = [
+    "replies = [ask(f'number {n}').content for n in range(2)]",
+    "def f(n):\n    return ask(f'number {n}').content\nreplies = [*map(f, range(2))]",
+    "import asyncio\nawait asyncio.sleep(0)\nreplies = [ask('number 0').content, ask('number 1').content]",
+    "async def f(n):\n    return ask(f'number {n}').content\nreplies = [await f(0), await f(1)]",
+    "replies = [await asyncio.to_thread(lambda: ask(f'number {n}').content) for n in range(2)]",
+]
+
+
+def test_places(asking: Kernel, api: MessagesAPI) -> None:
+    """It works in loops, functions, async cells, coroutines and threads, and every turn continues the one before."""
+    for count, code in enumerate(PLACES, 1):
+        run(asking, code)
+        assert asking.value("replies") == ["You said: number 0", "You said: number 1"]
+        assert history(api) == ["number 0", "number 1"] * count
 
 
 def test_nothing_is_expanded(asking: Kernel, api: MessagesAPI) -> None:
@@ -73,19 +70,15 @@ def test_nothing_is_expanded(asking: Kernel, api: MessagesAPI) -> None:
 
 def test_choices(asking: Kernel, api: MessagesAPI) -> None:
     """New sessions, branches, models, files and schemas are chosen as in a cell."""
-    run(asking, "first = ask('first'); ask('second'); here = current_session().turns[0].number")
+    run(asking, "ask('first'); ask('second'); here = current_session().turns[0].number")
     run(asking, "ask('instead', at=here, model='haiku')")
     assert history(api) == ["first", "instead"]
     assert "haiku" in api.requests[-1]["model"]
-    run(asking, "ask('back', resume=first.session_id)")
-    assert history(api) == ["first", "second", "back"]
     (asking.notebook_dir / "a.txt").write_text("A of @secret.txt")
     (asking.notebook_dir / "b.txt").write_text("B")
     run(asking, "import pathlib\nask('of files', new=True, files=['[ab].txt', pathlib.Path('b.txt')])")
     assert history(api) == ["a.txt:\n```\nA of @secret.txt\n```", "b.txt:\n```\nB\n```", "b.txt:\n```\nB\n```", "of files"]
     assert SECRET not in str(api.requests)
-    run(asking, "ask('of one', new=True, files='a.txt')")
-    assert len(history(api)) == 2
     code = """reply = ask('<<tool StructuredOutput {"value": [1, 2]}>>', schema=list[int])"""
     run(asking, code)
     assert asking.value("list(reply.structured)") == [1, 2]
@@ -132,7 +125,7 @@ def test_other_errors(asking: Kernel, api: MessagesAPI) -> None:
     assert asking.value("current_session().session_id") == session
 
 
-def test_permission_is_asked_in_the_cell(asking: Kernel, tmp_path: Path) -> None:
+def test_permission_is_asked_in_the_cell(asking: Kernel) -> None:
     """A permission is asked where the cell is, and the answer holds."""
     result = asking.run(f"print(ask({TOUCH!r}))", answer="n")
     assert result.stdout.endswith("tried\n")
