@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -76,8 +77,9 @@ class Frontend:
         """Whether a cell may await its turn: then widgets can be clicked meanwhile (ipykernel 7)."""
         if self._kernel is None:
             return False
-        major = str(self._kernel.implementation_version).partition(".")[0]
-        return self._kernel.implementation == "ipython" and major.isdecimal() and int(major) >= 7
+        # The kernel's own `implementation_version` is that of IPython.
+        version = getattr(sys.modules.get("ipykernel"), "version_info", (0,))
+        return self._kernel.implementation == "ipython" and version[0] >= 7
 
     def is_whole_cell(self, source: str) -> bool:
         """Whether this is the code that the frontend sent, and not a part that some magic hands on."""
