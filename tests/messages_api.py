@@ -15,6 +15,7 @@ Directives stand between `<<` and `>>`; text outside them is ignored when there 
     <<drop>>                    close the connection in the middle
     <<status CODE TIMES>>       answer with this HTTP status, TIMES times for this prompt (default: always)
     <<stop REASON>>             end the message with this stop reason
+    <<only MODEL>>              answer 404 to any model whose name does not contain this
 
 A prompt without directives is answered by the script given to the server, else with `You said: PROMPT`.
 """
@@ -31,7 +32,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-DIRECTIVE = re.compile(r"<<(say|stream|think|tool|history|sleep|hang|drop|status|stop)\b ?(.*?)>>(?!>)", re.DOTALL)
+DIRECTIVE = re.compile(r"<<(say|stream|think|tool|history|sleep|hang|drop|status|stop|only)\b ?(.*?)>>(?!>)", re.DOTALL)
 ADDED_BY_CLI = re.compile(
     r"<(system-reminder|local-command-caveat|local-command-stdout|command-name|command-message|command-args)>.*?</\1>\s*",
     re.DOTALL,
@@ -145,6 +146,10 @@ class MessagesAPI:
         prompt = next(reversed(prompts_of(body)), "")
         directives = self.parse(prompt)
         for directive in directives:
+            if directive.verb == "only" and directive.argument not in body["model"]:
+                error = {"type": error_type(404), "message": f"model: {body['model']}"}
+                handler.reply(404, {"type": "error", "error": error})
+                return
             if directive.verb == "status":
                 status, _, times = directive.argument.partition(" ")
                 self.refusals[prompt] += 1
@@ -200,7 +205,7 @@ class MessagesAPI:
                     return
                 case "drop":
                     return
-                case "status":
+                case "status" | "only":
                     continue
                 case "stop":
                     stop_reason = directive.argument

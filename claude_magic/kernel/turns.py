@@ -115,7 +115,7 @@ class Turns:
         """
         turn = self.find(number)
         if turn.end is None or turn.end.message_id is None:
-            before = f"--at {turn.start.parent} goes back to before it" if turn.start.parent else "--redo asks it again"
+            before = f"--at {turn.start.parent} continues from before it" if turn.start.parent else "Ask it again with --redo"
             raise TurnNotFoundError(f"Turn {number} has no answer to go on from.", next_step=f"{before}.")
         return turn.end
 
