@@ -149,17 +149,18 @@ class TurnsInCell:
             chosen = next((number for number, failure in enumerate(failures) if failure is None), 0)
             for turn, response in zip(ended, self._responses, strict=True):
                 response.about = turn.about()
-            self._state.adopt(ended[chosen], self._responses[chosen], failures[chosen])
+            adopted = self._state.adopt(ended[chosen], self._responses[chosen], failures[chosen])
+        current = chosen + 1 if adopted else 0
         labels = (choice.label for choice in self._alternatives)
         alternatives = [
             Alternative(label, turn.number, response, failure)
             for label, turn, response, failure in zip(labels, ended, self._responses, failures, strict=True)
         ]
         if len(alternatives) > 1:
-            self._state.comparison = Comparison(alternatives, chosen + 1, self._view)
+            self._state.comparison = Comparison(alternatives, current, self._view)
         if self._request.options.code and failures[chosen] is None and not self._tools.add_code(self._responses[chosen]):
             fold(self._responses[chosen], Notice("--code: there is no Python in the reply."))
-        self._view.settle(alternatives, current=chosen + 1, on_pick=self._pick if self._buttons else None)
+        self._view.settle(alternatives, current=current, on_pick=self._pick if self._buttons else None)
         for response, data in zip(self._responses, self._data, strict=True):
             response.structured = data  # now that the data itself has been shown
         failure = failures[chosen]

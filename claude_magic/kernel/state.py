@@ -51,7 +51,7 @@ class RunningTurn:
 
 @dataclass(slots=True)
 class Comparison:
-    """The last comparison: what there is to choose from, which one is current (counted from 1), and the view of it."""
+    """The last comparison: what there is to choose from, which one is current (from 1; 0: none), and the view of it."""
 
     alternatives: list[Alternative]
     current: int
@@ -187,16 +187,18 @@ class KernelState:
             session.add(turn, response)
         return turn
 
-    def adopt(self, turn: Turn, response: SessionAwareResponse, failure: ClaudeError | None) -> None:
-        """Let the next cell go on from a turn that has ended, if it led anywhere.
+    def adopt(self, turn: Turn, response: SessionAwareResponse, failure: ClaudeError | None) -> bool:
+        """Let the next cell go on from a turn that has ended, if it led anywhere; return whether it does.
 
         One that was refused before anything was said leaves what was current before, where that was another session.
         """
         if response.session_id is None:
-            return
+            return False
         refused = failure is not None and not isinstance(failure, TurnInterrupted | TurnTimeoutError) and not response.blocks
-        if self.current is None or not refused:
-            self.current = self.sessions[response.session_id]
+        if self.current is not None and refused:
+            return self.current.session_id == response.session_id
+        self.current = self.sessions[response.session_id]
+        return True
 
     def pick(self, number: int) -> Alternative:
         """Let the next cell go on from another alternative of the last comparison, counted from 1.
@@ -207,7 +209,8 @@ class KernelState:
         if comparison is None or number not in range(1, len(comparison.alternatives) + 1):
             known = f"there are {len(comparison.alternatives)}" if comparison else "nothing has been compared yet"
             raise TurnNotFoundError(
-                f"There is no alternative {number}; {known}.", next_step="--compare MODEL,MODEL or --samples N makes some."
+                f"There is no alternative {number}; {known}.",
+                next_step="Choose one of those, or make some with --compare MODEL,MODEL or --samples N.",
             )
         picked = comparison.alternatives[number - 1]
         self.go_on_from(picked.turn or 0)

@@ -57,6 +57,8 @@ def test_samples_are_typed(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert all(prompts == [prompt] for prompts in api.prompts())
     assert loaded_kernel.value("[city.structured.name for city in cities]") == ["Rome", "Rome"]
     assert loaded_kernel.value("len({city.session_id for city in cities})") == 2
+    assert loaded_kernel.run("1").ok
+    assert not loaded_kernel.widgets
 
 
 def test_pick_by_button(loaded_kernel: Kernel, api: MessagesAPI) -> None:
@@ -69,7 +71,7 @@ def test_pick_by_button(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert not loaded_kernel.widgets
     assert set(result.bundle) == SETTLED
     assert "2 · sample 2 (current)" in result.text
-    assert [line.endswith("current") for line in turns if "--samples 2" in line] == [True]
+    assert [line.endswith("current") for line in turns if "one of them" in line][-2:] == [False, True]
     answered(loaded_kernel, "on")
     assert history(api) == ["<<say one of them>>", "on"]
 
@@ -80,7 +82,9 @@ def test_one_is_refused(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     result = answered(loaded_kernel, "<<only haiku>>", "--compare sonnet,haiku")
     assert "APIError" in result.text
     assert "2 · haiku (current)" in result.text
-    failure(ask(loaded_kernel, "<<only opus>>", "--compare sonnet,haiku"), "APIError")
+    refused = ask(loaded_kernel, "<<only opus>>", "--compare sonnet,haiku")
+    failure(refused, "APIError")
+    assert "(current)" not in refused.text
     assert say(loaded_kernel, "pick 2").status == "error"
     answered(loaded_kernel, "two")
     assert history(api) == ["one", "<<only haiku>>", "two"]
@@ -113,7 +117,7 @@ def test_permission_in_both_columns(loaded_kernel: Kernel, notebook_dir: Any) ->
     assert result.text.count("denied") == 1
     assert result.text.count("allowed once") == 1
     assert (notebook_dir / "in-both").exists()
-    loaded_kernel.run("")
+    assert loaded_kernel.run("1").ok
     assert not loaded_kernel.widgets
 
 
