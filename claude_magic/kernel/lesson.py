@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,9 @@ class Lesson:
         self._is_logged_in: bool | None = None
         self._cassette: Cassette | None = None
         self._told = False
+        self._place = os.getcwd()
         settings.observe(self._forget, ["cassette", "cassette_mode", "cassette_speed"])
+        settings.observe(self._set_place, ["cassette"])
 
     @property
     def plays_only(self) -> bool:
@@ -44,7 +47,8 @@ class Lesson:
         if self._cassette is None:
             from claude_magic.sdk.cassettes import Cassette
 
-            self._cassette = Cassette(self._settings.cassette, self._mode(), self._settings.cassette_speed)
+            path = os.path.join(self._place, os.path.expanduser(self._settings.cassette))
+            self._cassette = Cassette(path, self._mode(), self._settings.cassette_speed)
         return self._cassette
 
     def remark(self) -> str | None:
@@ -65,6 +69,10 @@ class Lesson:
         if self._is_logged_in is None:
             self._is_logged_in = self._logged_in()
         return "off" if self._is_logged_in else "replay"
+
+    def _set_place(self, change: object) -> None:
+        # Cells may change the directory before the first turn.
+        self._place = os.getcwd()
 
     def _forget(self, change: object) -> None:
         self._cassette, self._told = None, False

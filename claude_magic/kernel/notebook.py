@@ -48,12 +48,18 @@ def notebook_path(namespace: Mapping[str, Any]) -> Path | None:
 
     Jupyter's server tells it as `JPY_SESSION_NAME`, which is stale after a rename; VS Code as a variable.
     """
-    told = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
-    if not isinstance(told, str) or not told.endswith(".ipynb"):
+    told = _told(namespace)
+    if told is None:
         return None
     # The server's path may begin at its root: the kernel runs in the notebook's directory.
     candidates = (Path(told), Path(os.getcwd(), told), Path(os.getcwd(), Path(told).name))
     return next((path for path in candidates if path.is_absolute() and path.is_file()), None)
+
+
+def told_name(namespace: Mapping[str, Any]) -> str | None:
+    """Return the name that this kernel's notebook has, or had before it was renamed; `None` where nobody tells it."""
+    told = _told(namespace)
+    return told and Path(told).name
 
 
 def saved_turns(path: Path) -> list[SavedTurn]:
@@ -71,6 +77,11 @@ def saved_turns(path: Path) -> list[SavedTurn]:
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{shorten_home(str(path))} is not a notebook.", next_step=_NO_PATH) from error
+
+
+def _told(namespace: Mapping[str, Any]) -> str | None:
+    told = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    return told if isinstance(told, str) and told.endswith(".ipynb") else None
 
 
 def _turns_of(cell: Mapping[str, Any]) -> Iterator[SavedTurn]:

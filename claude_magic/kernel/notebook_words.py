@@ -7,7 +7,7 @@ from pathlib import Path
 
 from claude_magic.errors import ConfigError, SessionNotFoundError
 from claude_magic.kernel.frontend import Frontend
-from claude_magic.kernel.notebook import SavedTurn, notebook_path, saved_turns
+from claude_magic.kernel.notebook import SavedTurn, notebook_path, saved_turns, told_name
 from claude_magic.kernel.state import KernelState
 from claude_magic.kernel.turns import Session
 from claude_magic.paths import shorten_home
@@ -51,9 +51,9 @@ class NotebookWords:
         """
         told = Path(os.getcwd(), os.path.expanduser(typed)) if typed else notebook_path(self._frontend.shell.user_ns)
         if told is None:
-            raise ConfigError(
-                "Nobody tells this kernel which notebook it belongs to.", next_step="Name it: %claude_session restore PATH."
-            )
+            name = told_name(self._frontend.shell.user_ns)
+            missing = f"There is no notebook {name} here (any more)." if name else "Nobody tells this kernel its notebook."
+            raise ConfigError(missing, next_step="Save it and name it: %claude_session restore PATH.")
         turns = saved_turns(told)
         if not turns:
             raise ConfigError(
@@ -98,8 +98,11 @@ class NotebookWords:
                 f"None of {len(session_ids)} sessions in {shorten_home(self._state.directory)} is known as this notebook's.",
                 next_step="%claude_session list shows them; %claude_session resume ID continues one.",
             )
+        from claude_magic.render.listing import time_ago
+
         for number, info in enumerate(infos, 1):
-            print(f"{number}  {info.session_id[:8]}  {one_line(info.name or info.first_prompt or '', 60)}")
+            what = one_line(info.name or info.first_prompt or "", 60)
+            print(f"{number}  {info.session_id[:8]}  {time_ago(info.last_used):<10}  {what}")
         reply = input("Which session is this notebook's? A number, or the beginning of an ID: ").strip()
         if reply.isdecimal() and 1 <= int(reply) <= len(infos):
             return str(infos[int(reply) - 1].session_id)

@@ -116,7 +116,7 @@ class SessionMagic:
     def _list(self, wanted: str) -> None:
         from claude_magic.render.listing import listing_bundle, listing_text
 
-        found = [info for info in self._state.on_disk() if _fits(info, wanted.casefold())]
+        found = [(info, played) for info, played in self._state.listed() if _fits(info, wanted.casefold())]
         if wanted and not found:
             print(f"No session in {shorten_home(self._state.directory)} has {wanted!r} in its name, ID or first prompt.")
             return
@@ -142,6 +142,10 @@ class SessionMagic:
 
         info = next((info for info in self._state.on_disk() if info.session_id == session.session_id), None)
         found = exchanges(session.session_id, session.directory)
+        if session.played and info is None:
+            raise UsageError(
+                f"%claude_session: {session.label} was played from a cassette, so there is no transcript to export"
+            )
         if info is None or not found:
             raise UsageError(f"%claude_session: there are no turns in the transcript of {session.label}; nothing was written")
         conversation = Conversation(session.session_id, session.directory, info.last_used, found, info.name)
@@ -165,8 +169,7 @@ class SessionMagic:
         session = self._state.current
         if session is None:
             raise UsageError("%claude_session: there is no current session to name; run a %%claude cell first")
-        self._state.store().rename_session(session.session_id, title, session.directory)
-        session.name = title
+        self._state.rename(session, title)
         print(f"Now called {session.label}.")
 
     def _trust(self) -> None:
@@ -178,7 +181,8 @@ class SessionMagic:
     def _contents(self) -> tuple[SessionFacts | None, list[SessionRow]]:
         from claude_magic.render.panel import SessionFacts
 
-        current, rows = self._state.current, self._rows(self._state.on_disk())
+        current, listed = self._state.current, self._state.listed()
+        rows = self._rows(listed)
         if current is None:
             return None, rows
         row = next((row for row in rows if row.current), None)
@@ -191,24 +195,32 @@ class SessionMagic:
             tokens=current.tokens or None,
             cost_usd=None if self._state.settings.presentation else current.cost_usd,
             context_used=current.context_used,
+            on_disk=not any(played and info.session_id == current.session_id for info, played in listed),
         )
         return facts, rows
 
-    def _rows(self, found: Sequence[SessionInfo]) -> list[SessionRow]:
+    def _rows(self, found: Sequence[tuple[SessionInfo, bool]]) -> list[SessionRow]:
         from claude_magic.render.listing import SessionRow
 
-        current, store = self._state.current, self._state.store()
+        current, store, known = self._state.current, self._state.store(), self._state.sessions
+
+        def turns(number: int, info: SessionInfo, played: bool) -> int | None:
+            if played:
+                return known[info.session_id].turns
+            counted: int | None = store.count_turns(info) if number < COUNTED_ROWS else None
+            return counted
+
         return [
             SessionRow(
                 session_id=info.session_id,
                 name=info.name,
                 first_prompt=info.first_prompt,
-                turns=store.count_turns(info) if number < COUNTED_ROWS else None,
+                turns=turns(number, info, played),
                 last_used=info.last_used,
                 current=current is not None and info.session_id == current.session_id,
                 size_bytes=info.size_bytes,
             )
-            for number, info in enumerate(found)
+            for number, (info, played) in enumerate(found)
         ]
 
 

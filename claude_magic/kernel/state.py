@@ -6,6 +6,7 @@ current after it; showing a turn is the business of `cell`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -184,6 +185,7 @@ class KernelState:
             if session is None:
                 session = Session(response.session_id, response.directory or running.directory)
                 self.sessions[session.session_id] = session
+            session.played = bool(response.metadata.get("recorded")) or self.lesson.plays_only
             session.add(turn, response)
         return turn
 
@@ -268,6 +270,9 @@ class KernelState:
             if not self.client.is_warm(info.session_id):
                 session.message_id = last_message_id(info.session_id, where)
             return session
+        played = [session for session in self.sessions.values() if session.played and session.fits(wanted)]
+        if len(played) == 1:
+            return played[0]
         if self.current is not None:
             unchanged = f"The current session ({self.current.session_id[:8]}) has not changed."
             failures[0].next_step = f"%claude_session list shows what there is. {unchanged}"
@@ -280,9 +285,19 @@ class KernelState:
         """
         session = self.find(wanted)
         self.client.close_session(session.session_id)
-        self.store().delete_session(session.session_id, session.directory)
+        with _allowed_to_be_played(session):
+            self.store().delete_session(session.session_id, session.directory)
         self.forget(session.session_id)
         return session
+
+    def rename(self, session: Session, name: str) -> None:
+        """Give a session a name.
+
+        :raises SessionNotFoundError: when it is gone.
+        """
+        with _allowed_to_be_played(session):
+            self.store().rename_session(session.session_id, name, session.directory)
+        session.name = name
 
     def store(self) -> ModuleType:
         """Return `claude_magic.sdk.sessions`; the SDK that it imports is there by the time anyone asks."""
@@ -296,6 +311,14 @@ class KernelState:
         found: list[SessionInfo] = self.store().list_sessions(self.directory)
         return found
 
+    def listed(self) -> list[tuple[SessionInfo, bool]]:
+        """Return the sessions on disk and those that were played here, and which ones were: these have no transcript."""
+        on_disk = self.on_disk()
+        known = {info.session_id for info in on_disk}
+        played = [session for session in self.sessions.values() if session.played and session.session_id not in known]
+        played.sort(key=lambda session: session.last_used, reverse=True)
+        return [*((self._info_of(session), True) for session in played), *((info, False) for info in on_disk)]
+
     @property
     def directory(self) -> str:
         """Where the next turn works: the current session's directory, else the kernel's."""
@@ -305,6 +328,14 @@ class KernelState:
         """End every CLI process and the background thread."""
         self.client.close()
 
+    def _info_of(self, session: Session) -> SessionInfo:
+        first = next(iter(self.turns.path(session.last_turn)), None)
+        prompt = first.prompt if first else None
+        info: SessionInfo = self.store().SessionInfo(
+            session.session_id, session.name, prompt, session.directory, session.last_used
+        )
+        return info
+
     def _remarks(self, choices: TurnOptions, directory: str, *, trusted: bool) -> tuple[str, ...]:
         remarks = [remark] if (remark := self.lesson.remark()) else []
         if choices.permission_mode == "bypassPermissions":
@@ -313,6 +344,11 @@ class KernelState:
             names = ", ".join(dict.fromkeys(shorten_home(str(path)) for path in settings_files(directory)))
             remarks.append(f"Not loaded, as they can run programs and allow tools: {names}. %claude_session trust loads them.")
         return tuple(remarks)
+
+
+def _allowed_to_be_played(session: Session) -> contextlib.AbstractContextManager[None]:
+    """Let a session be missing on disk that a cassette answers for."""
+    return contextlib.suppress(SessionNotFoundError) if session.played else contextlib.nullcontext()
 
 
 def _branch_of(session: Session) -> Start:

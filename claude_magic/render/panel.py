@@ -58,7 +58,7 @@ _STYLE: Final = """
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What is known of the current session; `context_used` is a fraction, 0 to 1."""
+    """What is known of the current session; `context_used` is a fraction, 0 to 1. A terminal knows only those on disk."""
 
     session_id: str
     name: str | None = None
@@ -68,6 +68,7 @@ class SessionFacts:
     tokens: int | None = None
     cost_usd: float | None = None
     context_used: float | None = None
+    on_disk: bool = True
 
 
 class SessionPanel:
@@ -157,7 +158,7 @@ def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
         ("directory", one_line(shorten_home(facts.directory or ""), 200)),
         ("model", " · ".join(filter(None, (model, context)))),
         ("so far", " · ".join(filter(None, (turns, tokens, cost)))),
-        ("in a terminal", f"claude -r {shlex.quote(one_line(facts.session_id))}"),
+        ("in a terminal", f"claude -r {shlex.quote(one_line(facts.session_id))}" if facts.on_disk else ""),
     )
     return [(name, value) for name, value in listed if value]
 

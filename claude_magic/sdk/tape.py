@@ -95,6 +95,8 @@ class Tape:
             reading.seek(self._size)
             data = reading.read(size - self._size)
         *lines, rest = data.split(b"\n")
+        if rest and not self._lines + len(lines):
+            raise self._error(1, "is not the header of a cassette")
         if rest:
             raise self._error(self._lines + len(lines) + 1, "is cut off", "what comes before it can be used")
         for line in lines:
