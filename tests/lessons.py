@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 
 MEDIAN = """\
-<<think The reader has just started; one sentence for the idea, one for when to use it.>><<say The **median** is the middle
-value of sorted data: half of the values lie below it, half above. It is the better summary when a few extreme values, such as
+<<think The reader has just started; one sentence for the idea, one for when to use it.>><<say The **median** is the middle \
+value of sorted data: half of the values lie below it, half above. It is the better summary when a few extreme values, such as \
 one very high income, would pull the mean away from what is typical.>>"""
 
 MEDIAN_IN_PYTHON = """\
@@ -139,13 +139,46 @@ DATA = {
     ),
 }
 
+_VERDICTS = [
+    {"day": "Mon", "km_per_hour": 21.0, "verdict": "normal"},
+    {"day": "Tue", "km_per_hour": 26.0, "verdict": "fast"},
+    {"day": "Wed", "km_per_hour": 12.0, "verdict": "slow"},
+    {"day": "Thu", "km_per_hour": 20.0, "verdict": "normal"},
+]
+
+EXPLORING = {
+    "What should I know before I work with this table? One sentence.": (
+        '<<say `hours` holds text, not numbers: convert it, for example with `rides["hours"].astype(float)`, '
+        "before you calculate with it.>>"
+    ),
+    "How do I mend this? One sentence.": (
+        "<<say `hours` is text here, so divide by `float(hours)`, or convert the column once with "
+        '`rides["hours"] = rides["hours"].astype(float)`.>>'
+    ),
+    "Rate each ride as slow, normal or fast.": f"<<tool StructuredOutput {json.dumps({'value': _VERDICTS})}>>",
+    "A title for my week on the bicycle, in three words.": "<<say Four Good Rides>>",
+    "What have we talked about so far? One sentence.": (
+        "<<say About one thing: the column `hours` of your table `rides` is text and must be converted.>>"
+    ),
+    "A name for a column with kilometres per hour. The name, and why.": (
+        "<<model sonnet>><<say `speed`: it is short, and everybody knows what it means.>>"
+        "<<model opus>><<say `km_per_hour`: it is short, and it says the unit.>>"
+    ),
+    "One word for 42 km on a bicycle.": "<<say Solid>>",
+    "One word for 65 km on a bicycle.": "<<say Long>>",
+    "One word for 18 km on a bicycle.": "<<say Easy>>",
+    "One word for 80 km on a bicycle.": "<<say Epic>>",
+}
+
 LESSONS: dict[str, dict[str, str]] = {
     "quickstart.ipynb": QUICKSTART,
+    "exploring.ipynb": EXPLORING,
     "sessions.ipynb": SESSIONS,
     "working-with-your-data.ipynb": DATA,
 }
 
 
 def answer(prompt: str) -> str | None:
-    """Return the directives for a prompt of any lesson."""
-    return next((script[prompt] for script in LESSONS.values() if prompt in script), None)
+    """Return the directives for a prompt of any lesson; one that holds values is known by its first line."""
+    known = (prompt, prompt.partition("\n")[0])
+    return next((script[text] for script in LESSONS.values() for text in known if text in script), None)

@@ -32,6 +32,8 @@ def execute(name: str, directory: Path) -> nbformat.NotebookNode:
         client = NotebookClient(
             notebook,
             kernel_name="python3",
+            # As JupyterLab does: `--redo` asks for the turn of this very cell.
+            on_cell_start=lambda cell, cell_index: client.kc.session.metadata.update(cellId=cell.id),
             timeout=120,
             coalesce_streams=True,
             resources={"metadata": {"path": str(directory)}},

@@ -16,6 +16,7 @@ Directives stand between `<<` and `>>`; text outside them is ignored when there 
     <<status CODE TIMES>>       answer with this HTTP status, TIMES times for this prompt (default: always)
     <<stop REASON>>             end the message with this stop reason
     <<only MODEL>>              answer 404 to any model whose name does not contain this
+    <<model NAME>>              what follows is said by models with this in their name only
 
 A prompt without directives is answered by the script given to the server, else with `You said: PROMPT`.
 """
@@ -32,7 +33,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-DIRECTIVE = re.compile(r"<<(say|stream|think|tool|history|sleep|hang|drop|status|stop|only)\b ?(.*?)>>(?!>)", re.DOTALL)
+DIRECTIVE = re.compile(r"<<(say|stream|think|tool|history|sleep|hang|drop|status|stop|only|model)\b ?(.*?)>>(?!>)", re.DOTALL)
 ADDED_BY_CLI = re.compile(
     r"<(system-reminder|local-command-caveat|local-command-stdout|command-name|command-message|command-args)>.*?</\1>\s*",
     re.DOTALL,
@@ -144,7 +145,7 @@ class MessagesAPI:
             self.requests.append(body)
             self.arrived.notify_all()
         prompt = next(reversed(prompts_of(body)), "")
-        directives = self.parse(prompt)
+        directives = said_by(body["model"], self.parse(prompt))
         for directive in directives:
             if directive.verb == "only" and directive.argument not in body["model"]:
                 error = {"type": error_type(404), "message": f"model: {body['model']}"}
@@ -255,6 +256,17 @@ class MessagesAPI:
             if rate_hz:
                 self.closing.wait(1 / rate_hz)
             yield {"type": "text_delta", "text": (word * (size // len(word) + 1))[:size]}
+
+
+def said_by(model: str, directives: list[Directive]) -> list[Directive]:
+    """Return the directives that are for this model."""
+    said, meant = [], True
+    for directive in directives:
+        if directive.verb == "model":
+            meant = directive.argument in model
+        elif meant:
+            said.append(directive)
+    return said
 
 
 def segment(directives: list[Directive], body: dict[str, Any]) -> list[Directive]:

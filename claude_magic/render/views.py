@@ -150,9 +150,10 @@ def metadata(response: SessionAwareResponse, turn: int | None) -> dict[str, Any]
 
 
 def columns_metadata(alternatives: Sequence[Alternative], current: int) -> dict[str, Any]:
-    """Return what the output's metadata says of several turns: of the current one, and of each as `alternatives`."""
+    """Return what the output's metadata says of several turns: of the current one, if any, and of each as `alternatives`."""
     each = [metadata(alternative.response, alternative.turn)["claude_magic"] for alternative in alternatives]
-    return {"claude_magic": each[current - 1] | {"alternatives": each}}
+    shown = each[current - 1] if current else dict.fromkeys(each[0])
+    return {"claude_magic": shown | {"alternatives": each}}
 
 
 class Single:
