@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 
+SCRIPTED = "They were written for this lesson (scripted); they are no model's."
+"""What the cassettes of our notebooks say of their answers."""
+
 MEDIAN = """\
 <<think The reader has just started; one sentence for the idea, one for when to use it.>><<say The **median** is the middle \
 value of sorted data: half of the values lie below it, half above. It is the better summary when a few extreme values, such as \

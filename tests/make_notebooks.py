@@ -1,34 +1,73 @@
 """Execute the notebooks that we ship, against the scripted API, and save them with their settled outputs.
 
 python tests/make_notebooks.py [NAME ...]
+
+A notebook that names a cassette is executed twice: to record the cassette anew, and to be saved with the outputs that it
+gives by itself: played, or live where it plays only without a login.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from lessons import LESSONS, answer
+from lessons import LESSONS, SCRIPTED, answer
 from messages_api import MessagesAPI
 from nbclient import NotebookClient
-from rig.environment import isolated_environment
+from rig.environment import NOWHERE, isolated_environment
 
 TEMPORARY = re.compile(re.escape(tempfile.gettempdir()) + r"/tmp\w+")
 """The directories that a lesson is executed in, which mean nothing to a reader."""
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
+WORDS_HZ = 30.0
+"""How fast the answers of a cassette are written; about as a model does."""
 
-def execute(name: str, directory: Path) -> nbformat.NotebookNode:
-    """Return the notebook as it is after Run All in `directory`, in a real kernel, with nobody there to answer."""
+_MODE = re.compile(r'(cassette_mode = )"[\w-]+"')
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where a notebook is executed: `config` is its IPython configuration."""
+
+    config: str = ""
+    live: bool = True
+    words_hz: float = 0
+
+
+LIVE = Machine()
+OFFLINE = Machine('c.ClaudeMagics.cli_path = "/nowhere/claude"\nc.ClaudeMagics.cassette_speed = 0\n', live=False)
+"""No CLI, no login, and nothing that answers."""
+STUDIO = Machine(words_hz=WORDS_HZ)
+
+
+def execute(name: str, directory: Path, machine: Machine = LIVE, *, recording: bool = False) -> nbformat.NotebookNode:
+    """Return the notebook as it is after Run All in `directory`, in a real kernel, with nobody there to answer.
+
+    :param recording: whether its cassette is recorded, whatever it says itself.
+    """
     shutil.copy(NOTEBOOKS / name, directory)
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
-    with tempfile.TemporaryDirectory() as home, MessagesAPI(answer) as api:
-        environment = isolated_environment(Path(home), api.url)
+    cassette = cassette_of(name)
+    if cassette.exists() and not recording:
+        shutil.copy(cassette, directory)
+    for cell in notebook.cells if recording else ():
+        if cell.cell_type == "code":
+            cell.source = _MODE.sub(r'\1"record"', cell.source)
+    with tempfile.TemporaryDirectory() as home, MessagesAPI(answer, words_hz=machine.words_hz) as api:
+        environment = isolated_environment(Path(home), api.url if machine.live else NOWHERE)
+        if not machine.live:
+            del environment["ANTHROPIC_API_KEY"]
+        profile = Path(environment["IPYTHONDIR"], "profile_default")
+        profile.mkdir(parents=True)
+        (profile / "ipython_config.py").write_text(machine.config, encoding="utf-8")
         client = NotebookClient(
             notebook,
             kernel_name="python3",
@@ -40,6 +79,23 @@ def execute(name: str, directory: Path) -> nbformat.NotebookNode:
         )
         client.execute(env=environment)
     return notebook
+
+
+def cassette_of(name: str) -> Path:
+    """Return where the cassette of a notebook is, if it has one."""
+    return (NOTEBOOKS / name).with_suffix(".jsonl")
+
+
+def record(name: str, directory: Path) -> str:
+    """Record a notebook's cassette and return its text, which says in its first line who wrote the answers."""
+    execute(name, directory, STUDIO, recording=True)
+    header, turns = (directory / cassette_of(name).name).read_text(encoding="utf-8").split("\n", 1)
+    return f"{json.dumps(json.loads(header) | {'note': SCRIPTED}, ensure_ascii=False)}\n{turns}"
+
+
+def has_cassette(name: str) -> bool:
+    """Tell whether a notebook names a cassette that we ship."""
+    return f'cassette = "{cassette_of(name).name}"' in (NOTEBOOKS / name).read_text(encoding="utf-8").replace('\\"', '"')
 
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
@@ -54,6 +110,9 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
 
 def main(names: list[str]) -> None:
     for name in names or list(LESSONS):
+        if has_cassette(name):
+            with tempfile.TemporaryDirectory() as directory:
+                cassette_of(name).write_text(record(name, Path(directory)), encoding="utf-8")
         with tempfile.TemporaryDirectory() as directory:
             notebook = execute(name, Path(directory))
         tidy(notebook)

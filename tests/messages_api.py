@@ -69,15 +69,17 @@ class MessagesAPI:
     """Serve the API on a free port of 127.0.0.1 while the context is open.
 
     :param script: from a prompt without directives to the directives (or plain text) of its answer.
+    :param words_hz: how many words of an answer come in a second, each a delta; 0: the whole text at once.
     """
 
-    def __init__(self, script: Callable[[str], str | None] | None = None) -> None:
+    def __init__(self, script: Callable[[str], str | None] | None = None, *, words_hz: float = 0) -> None:
         self.requests: list[dict[str, Any]] = []
         self.arrived = threading.Condition()
         self.closing = threading.Event()
         self.refusals: Counter[str] = Counter()
         self._numbers = itertools.count(1)
         self._script = script or (lambda prompt: None)
+        self._words_hz = words_hz
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -234,11 +236,9 @@ class MessagesAPI:
         argument = directive.argument
         match directive.verb:
             case "think":
-                deltas = [
-                    {"type": "thinking_delta", "thinking": argument},
-                    {"type": "signature_delta", "signature": "s"},
-                ]
-                return {"type": "thinking", "thinking": "", "signature": ""}, iter(deltas)
+                thoughts = ({"type": "thinking_delta", "thinking": text} for text in self.words(argument))
+                signature = {"type": "signature_delta", "signature": "s"}
+                return {"type": "thinking", "thinking": "", "signature": ""}, itertools.chain(thoughts, [signature])
             case "tool":
                 name, _, arguments = argument.partition(" ")
                 start = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
@@ -248,7 +248,15 @@ class MessagesAPI:
                 return {"type": "text", "text": ""}, self.paced(int(count), int(size), float(rate))
             case "history":
                 argument = "\n".join(f"- {prompt}" for prompt in prompts_of(body))
-        return {"type": "text", "text": ""}, iter([{"type": "text_delta", "text": argument}])
+        return {"type": "text", "text": ""}, ({"type": "text_delta", "text": text} for text in self.words(argument))
+
+    def words(self, text: str) -> Iterator[str]:
+        if not self._words_hz:
+            yield text
+            return
+        for word in re.findall(r"\s*\S+\s*$|\s*\S+", text):
+            self.closing.wait(1 / self._words_hz)
+            yield word
 
     def paced(self, count: int, size: int, rate_hz: float) -> Iterator[dict[str, Any]]:
         word = "lorem ipsum "

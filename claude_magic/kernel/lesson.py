@@ -53,14 +53,15 @@ class Lesson:
 
     def remark(self) -> str | None:
         """Return what the first cell should say of where its answers come from."""
-        if self._told or self._settings.cassette_mode != WITHOUT_LOGIN or not self.plays_only:
+        unasked = self._settings.cassette_mode == WITHOUT_LOGIN
+        cassette = self.cassette() if not self._told and self.plays_only else None
+        if cassette is None or not (unasked or cassette.note):
             return None
         self._told = True
         name = shorten_home(str(self._settings.cassette))
-        return (
-            f"Nobody is logged in, so the answers are played from {name}, whose text was written for it and is no model's. "
-            "To go live, run `claude` in a terminal, type /login, and restart the kernel."
-        )
+        reason = "Nobody is logged in, so the answers" if unasked else "The answers"
+        live = "To go live, run `claude` in a terminal, type /login, and restart the kernel." if unasked else ""
+        return " ".join(filter(None, (f"{reason} are played from {name}.", cassette.note, live)))
 
     def _mode(self) -> str:
         mode: str = self._settings.cassette_mode

@@ -116,7 +116,7 @@ class SessionMagic:
     def _list(self, wanted: str) -> None:
         from claude_magic.render.listing import listing_bundle, listing_text
 
-        found = [(info, played) for info, played in self._state.listed() if _fits(info, wanted.casefold())]
+        found = [info for info in self._state.all_sessions() if _fits(info, wanted.casefold())]
         if wanted and not found:
             print(f"No session in {shorten_home(self._state.directory)} has {wanted!r} in its name, ID or first prompt.")
             return
@@ -127,9 +127,8 @@ class SessionMagic:
         self._state.current = session = self._state.find(wanted) if wanted else self._notebook.own_session()
         print(f"The next %%claude cell continues {session.label}.")
         from claude_magic.render.recap import recap_bundle, recap_text
-        from claude_magic.sdk.transcript import exchanges
 
-        if found := exchanges(session.session_id, session.directory):
+        if found := self._state.exchanges(session):
             self._put(recap_bundle(found), recap_text(found))
 
     def _export(self, typed: str) -> None:
@@ -138,14 +137,9 @@ class SessionMagic:
             raise UsageError("%claude_session: there is no current session to export; resume one, or run a %%claude cell first")
         file = export_file(typed)
         from claude_magic.render.export import Conversation, to_markdown, to_notebook
-        from claude_magic.sdk.transcript import exchanges
 
-        info = next((info for info in self._state.on_disk() if info.session_id == session.session_id), None)
-        found = exchanges(session.session_id, session.directory)
-        if session.played and info is None:
-            raise UsageError(
-                f"%claude_session: {session.label} was played from a cassette, so there is no transcript to export"
-            )
+        info = next((info for info in self._state.all_sessions() if info.session_id == session.session_id), None)
+        found = self._state.exchanges(session)
         if info is None or not found:
             raise UsageError(f"%claude_session: there are no turns in the transcript of {session.label}; nothing was written")
         conversation = Conversation(session.session_id, session.directory, info.last_used, found, info.name)
@@ -181,8 +175,7 @@ class SessionMagic:
     def _contents(self) -> tuple[SessionFacts | None, list[SessionRow]]:
         from claude_magic.render.panel import SessionFacts
 
-        current, listed = self._state.current, self._state.listed()
-        rows = self._rows(listed)
+        current, rows = self._state.current, self._rows(self._state.all_sessions())
         if current is None:
             return None, rows
         row = next((row for row in rows if row.current), None)
@@ -195,33 +188,31 @@ class SessionMagic:
             tokens=current.tokens or None,
             cost_usd=None if self._state.settings.presentation else current.cost_usd,
             context_used=current.context_used,
-            on_disk=not any(played and info.session_id == current.session_id for info, played in listed),
+            on_disk=not current.played,
         )
         return facts, rows
 
-    def _rows(self, found: Sequence[tuple[SessionInfo, bool]]) -> list[SessionRow]:
+    def _rows(self, found: Sequence[SessionInfo]) -> list[SessionRow]:
         from claude_magic.render.listing import SessionRow
 
-        current, store, known = self._state.current, self._state.store(), self._state.sessions
-
-        def turns(number: int, info: SessionInfo, played: bool) -> int | None:
-            if played:
-                return known[info.session_id].turns
-            counted: int | None = store.count_turns(info) if number < COUNTED_ROWS else None
-            return counted
-
+        current = self._state.current
         return [
             SessionRow(
                 session_id=info.session_id,
                 name=info.name,
                 first_prompt=info.first_prompt,
-                turns=turns(number, info, played),
+                turns=self._count_turns(info) if number < COUNTED_ROWS else None,
                 last_used=info.last_used,
                 current=current is not None and info.session_id == current.session_id,
                 size_bytes=info.size_bytes,
             )
-            for number, (info, played) in enumerate(found)
+            for number, info in enumerate(found)
         ]
+
+    def _count_turns(self, info: SessionInfo) -> int:
+        count: int = self._state.store().count_turns(info)
+        session = self._state.sessions.get(info.session_id)
+        return count or (len(self._state.played.exchanges(session)) if session is not None else 0)
 
 
 def _fits(session: SessionInfo, wanted: str) -> bool:

@@ -19,6 +19,7 @@ from claude_magic.kernel.client import KernelClient
 from claude_magic.kernel.host import Item, StreamHost
 from claude_magic.kernel.lesson import Lesson
 from claude_magic.kernel.options import Options
+from claude_magic.kernel.played import Played
 from claude_magic.kernel.request import Request
 from claude_magic.kernel.settings import Settings
 from claude_magic.kernel.trust import Trust, settings_files
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from claude_magic.render.alternatives import Alternative
     from claude_magic.render.views import ColumnsView
     from claude_magic.sdk.sessions import SessionInfo
+    from claude_magic.sdk.transcript import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class KernelState:
         self.settings = settings
         self.sessions: dict[str, Session] = {}
         self.turns = Turns()
+        self.played = Played(self.turns, self.sessions)
         self.turn_running = False
         self.last_prompt: Prompt | None = None
         self.last_error: BaseException | None = None
@@ -187,6 +190,7 @@ class KernelState:
                 self.sessions[session.session_id] = session
             session.played = bool(response.metadata.get("recorded")) or self.lesson.plays_only
             session.add(turn, response)
+            self.played.add(turn, response)
         return turn
 
     def adopt(self, turn: Turn, response: SessionAwareResponse, failure: ClaudeError | None) -> bool:
@@ -270,9 +274,8 @@ class KernelState:
             if not self.client.is_warm(info.session_id):
                 session.message_id = last_message_id(info.session_id, where)
             return session
-        played = [session for session in self.sessions.values() if session.played and session.fits(wanted)]
-        if len(played) == 1:
-            return played[0]
+        if (played := self.played.find(wanted)) is not None:
+            return played
         if self.current is not None:
             unchanged = f"The current session ({self.current.session_id[:8]}) has not changed."
             failures[0].next_step = f"%claude_session list shows what there is. {unchanged}"
@@ -311,13 +314,18 @@ class KernelState:
         found: list[SessionInfo] = self.store().list_sessions(self.directory)
         return found
 
-    def listed(self) -> list[tuple[SessionInfo, bool]]:
-        """Return the sessions on disk and those that were played here, and which ones were: these have no transcript."""
-        on_disk = self.on_disk()
-        known = {info.session_id for info in on_disk}
-        played = [session for session in self.sessions.values() if session.played and session.session_id not in known]
-        played.sort(key=lambda session: session.last_used, reverse=True)
-        return [*((self._info_of(session), True) for session in played), *((info, False) for info in on_disk)]
+    def all_sessions(self) -> list[SessionInfo]:
+        """Return those on disk and those that were played here, the one used last first."""
+        found = self.on_disk()
+        found += self.played.infos(self.directory, {info.session_id for info in found})
+        return sorted(found, key=lambda info: info.last_used, reverse=True)
+
+    def exchanges(self, session: Session) -> list[Exchange]:
+        """Return what was said in a session: its transcript tells, or what was played here."""
+        self.client.get()
+        from claude_magic.sdk.transcript import exchanges
+
+        return exchanges(session.session_id, session.directory) or self.played.exchanges(session)
 
     @property
     def directory(self) -> str:
@@ -327,14 +335,6 @@ class KernelState:
     def close(self) -> None:
         """End every CLI process and the background thread."""
         self.client.close()
-
-    def _info_of(self, session: Session) -> SessionInfo:
-        first = next(iter(self.turns.path(session.last_turn)), None)
-        prompt = first.prompt if first else None
-        info: SessionInfo = self.store().SessionInfo(
-            session.session_id, session.name, prompt, session.directory, session.last_used
-        )
-        return info
 
     def _remarks(self, choices: TurnOptions, directory: str, *, trusted: bool) -> tuple[str, ...]:
         remarks = [remark] if (remark := self.lesson.remark()) else []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from claude_magic.errors import TurnNotFoundError
@@ -157,7 +156,6 @@ class Session:
     last_turn: int | None = None
     message_id: str | None = None
     played: bool = False
-    last_used: datetime = field(default_factory=lambda: datetime.now(UTC))
     context_used: float | None = None
     """How full the model's context was after the last turn, from 0 to 1."""
 
@@ -171,15 +169,10 @@ class Session:
         """Where it has come to."""
         return Point(self.session_id, self.message_id)
 
-    def fits(self, wanted: str) -> bool:
-        """Whether it is meant by its ID, a prefix of that, or its name."""
-        return self.session_id.startswith(wanted.lower()) or (self.name or "").casefold() == wanted.casefold()
-
     def add(self, turn: Turn, response: SessionAwareResponse) -> None:
         """Count a turn that has ended, however it ended."""
         self.turns += 1
         self.last_turn = turn.number
-        self.last_used = datetime.now(UTC)
         self.message_id = response.message_id or self.message_id
         self.model = response.model or self.model
         ended = response.ended

@@ -92,6 +92,11 @@ class Cassette:
         self.__exit__(exc_type, exc, traceback)
 
     @property
+    def note(self) -> str:
+        """What its header says to whoever plays it, such as who wrote its answers."""
+        return self._tape.note
+
+    @property
     def plays_only(self) -> bool:
         """Whether nothing goes live, so that no CLI is needed."""
         return self.mode == "replay"

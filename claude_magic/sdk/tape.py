@@ -40,6 +40,8 @@ class Tape:
         self._lines = 0
         self._open: RecordedTurn | None = None
         """A turn that the file holds only the beginning of."""
+        self.note = ""
+        """What the header says to whoever plays it; people write that into the file."""
         self.turns: list[RecordedTurn] = []
 
     def read(self) -> None:
@@ -144,6 +146,7 @@ class Tape:
                         f"and this claude_magic ({__version__}) reads format {FORMAT}.",
                         next_step=f"Install claude_magic {written_by} or newer, or {_ELSEWHERE}.",
                     )
+                self.note = str(header.get("note") or "")
             case _:
                 raise self._error(1, "is not the header of a cassette")
 
