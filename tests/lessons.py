@@ -173,9 +173,39 @@ EXPLORING = {
     "One word for 80 km on a bicycle.": "<<say Epic>>",
 }
 
+_SINE = """\
+import matplotlib.pyplot as plt
+import numpy as np
+
+x = np.linspace(0, 2 * np.pi, 200)
+plt.plot(x, np.sin(x))
+plt.show()
+"""
+
+_CHECKS = """\
+| check | how |
+| --- | --- |
+| the right files | notebook and cassette are in one directory |
+| a fresh kernel | restart it and run all cells, with the network off |
+| the right size | `presentation`, and the browser's zoom |
+"""
+
+TEACHING = {
+    "Why would I record a lesson? Two sentences.": (
+        "<<say So that it runs the same every time, with a bad network or none, and costs nothing. Your students get the very "
+        "answers that you have read and prepared for.>>"
+    ),
+    "What should I check before the lesson begins? A short table.": f"<<say {_CHECKS}>>",
+    "Plot one period of a sine wave.": _kernel("run_code", code=_SINE)
+    + "<<say It begins at 0, reaches 1 and -1, and comes back to 0.>>",
+    "Say in one sentence what a cassette is.": "<<say A recording of a notebook's turns that can be played again, as often as "
+    "you like and without me.>>",
+}
+
 LESSONS: dict[str, dict[str, str]] = {
     "quickstart.ipynb": QUICKSTART,
     "exploring.ipynb": EXPLORING,
+    "teaching.ipynb": TEACHING,
     "sessions.ipynb": SESSIONS,
     "working-with-your-data.ipynb": DATA,
 }

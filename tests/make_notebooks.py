@@ -27,8 +27,9 @@ TEMPORARY = re.compile(re.escape(tempfile.gettempdir()) + r"/tmp\w+")
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
-WORDS_HZ = 30.0
-"""How fast the answers of a cassette are written; about as a model does."""
+READING_HZ = 30.0
+"""Words of an answer in a second, in a cassette that is shipped: about as a model writes."""
+AT_ONCE_HZ = 10_000.0
 
 _MODE = re.compile(r'(cassette_mode = )"[\w-]+"')
 
@@ -39,13 +40,12 @@ class Machine:
 
     config: str = ""
     live: bool = True
-    words_hz: float = 0
+    words_hz: float = AT_ONCE_HZ
 
 
 LIVE = Machine()
 OFFLINE = Machine('c.ClaudeMagics.cli_path = "/nowhere/claude"\nc.ClaudeMagics.cassette_speed = 0\n', live=False)
 """No CLI, no login, and nothing that answers."""
-STUDIO = Machine(words_hz=WORDS_HZ)
 
 
 def execute(name: str, directory: Path, machine: Machine = LIVE, *, recording: bool = False) -> nbformat.NotebookNode:
@@ -58,8 +58,9 @@ def execute(name: str, directory: Path, machine: Machine = LIVE, *, recording: b
     cassette = cassette_of(name)
     if cassette.exists() and not recording:
         shutil.copy(cassette, directory)
-    for cell in notebook.cells if recording else ():
-        if cell.cell_type == "code":
+    if recording:
+        notebook.cells = [cell for cell in notebook.cells if "not-recorded" not in cell.metadata.get("tags", [])]
+        for cell in notebook.cells:
             cell.source = _MODE.sub(r'\1"record"', cell.source)
     with tempfile.TemporaryDirectory() as home, MessagesAPI(answer, words_hz=machine.words_hz) as api:
         environment = isolated_environment(Path(home), api.url if machine.live else NOWHERE)
@@ -86,9 +87,9 @@ def cassette_of(name: str) -> Path:
     return (NOTEBOOKS / name).with_suffix(".jsonl")
 
 
-def record(name: str, directory: Path) -> str:
+def record(name: str, directory: Path, words_hz: float = READING_HZ) -> str:
     """Record a notebook's cassette and return its text, which says in its first line who wrote the answers."""
-    execute(name, directory, STUDIO, recording=True)
+    execute(name, directory, Machine(words_hz=words_hz), recording=True)
     header, turns = (directory / cassette_of(name).name).read_text(encoding="utf-8").split("\n", 1)
     return f"{json.dumps(json.loads(header) | {'note': SCRIPTED}, ensure_ascii=False)}\n{turns}"
 

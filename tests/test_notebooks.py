@@ -1,18 +1,29 @@
-"""The notebooks that we ship: they run as they are, and hold the outputs that a run gives."""
+"""The notebooks that we ship: they run as they are, and hold the outputs that a run gives; so do their cassettes."""
 
 from __future__ import annotations
 
+import getpass
+import json
 import re
+import socket
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
-from lessons import LESSONS
-from make_notebooks import NOTEBOOKS, execute
+from lessons import LESSONS, SCRIPTED
+from make_notebooks import AT_ONCE_HZ, LIVE, NOTEBOOKS, OFFLINE, cassette_of, execute, has_cassette, record
 
 VARYING = re.compile(
     r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{8}\b|<?\d+(\.\d+)? s\b|just now|now|~?(/[\w.-]+)+"
 )
+"""What differs from run to run in an output."""
+IDS_AND_DATES = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\btoolu_\w+|\b\d{4}-\d\d-\d\d\b")
+PRIVATE = re.compile(r"sk-\w|\.claude\b|/(home|root|Users|tmp)\b|\b(Bearer|oauth|organization|account|email)", re.IGNORECASE)
+
+PLAYED = "Nobody is logged in, so the answers are played from quickstart.jsonl."
+RECORDED = sorted(name for name in LESSONS if has_cassette(name))
 
 
 def plain_outputs(notebook: nbformat.NotebookNode) -> list[str]:
@@ -22,29 +33,86 @@ def plain_outputs(notebook: nbformat.NotebookNode) -> list[str]:
     return [" ".join(VARYING.sub("…", text).split()) for text in texts]
 
 
+def saved(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(NOTEBOOKS / name, as_version=4)
+
+
+def facts(cassette: str) -> list[dict[str, Any]]:
+    """Return the lines of a cassette without IDs, dates, times and versions; a text that came in pieces is one."""
+    lines = [json.loads(IDS_AND_DATES.sub("…", line)) for line in cassette.splitlines()]
+    parts: list[dict[str, Any]] = []
+    for (event, _), group in groupby(lines[1:], lambda line: (line.get("event"), line.get("block"))):
+        found = [_timeless(line) for line in group]
+        if event in ("TextDelta", "ThinkingDelta"):
+            found = [found[0] | {"text": "".join(line["text"] for line in found)}]
+        parts += found
+    return [part for part in parts if part.get("event") != "TokensCounted"]
+
+
+def _timeless(value: Any) -> Any:
+    match value:
+        case dict():
+            # A plot is drawn anew, by whatever version is installed.
+            kept = ((key, inner) for key, inner in value.items() if key not in ("at", "images"))
+            return {key: _timeless(inner) for key, inner in kept if not key.startswith("duration")}
+        case list():
+            return [_timeless(inner) for inner in value]
+    return value
+
+
 @pytest.mark.parametrize("name", sorted(LESSONS))
 def test_runs_and_gives_the_saved_outputs(name: str, tmp_path: Path) -> None:
-    """Run All in a real kernel gives the outputs that are saved in the notebook."""
-    executed = execute(name, tmp_path)
-    assert plain_outputs(executed) == plain_outputs(nbformat.read(NOTEBOOKS / name, as_version=4))
+    """Run All in a real kernel gives the saved outputs; what plays always does so without CLI, login and network."""
+    plays_always = 'cassette_mode = "replay"' in "".join(cell.source for cell in saved(name).cells)
+    executed = execute(name, tmp_path, OFFLINE if plays_always else LIVE)
+    assert plain_outputs(executed) == plain_outputs(saved(name))
+
+
+def test_quickstart_runs_without_cli_login_and_network(tmp_path: Path) -> None:
+    """Where nobody is logged in, every answer of the quickstart is there, played, and the first cell says so."""
+    first, *others = plain_outputs(execute("quickstart.ipynb", tmp_path, OFFLINE))
+    remark = f"{PLAYED} {SCRIPTED} To go live, run `claude` in a terminal, type …, and restart the kernel. "
+    assert first.startswith(remark)
+    played = [first.removeprefix(remark), *others]
+    assert [text.replace(" recorded", "") for text in played] == plain_outputs(saved("quickstart.ipynb"))
+    assert sum("recorded" in text for text in played) == len(LESSONS["quickstart.ipynb"]) - 1  # one of them is quiet
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_cassette_is_what_the_script_makes(name: str, tmp_path: Path) -> None:
+    """What is shipped is what would be recorded now, says who wrote its answers, and holds nothing private."""
+    fresh = record(name, tmp_path, words_hz=AT_ONCE_HZ)
+    shipped = cassette_of(name).read_text(encoding="utf-8")
+    assert facts(shipped) == facts(fresh)
+    assert json.loads(shipped.splitlines()[0])["note"] == SCRIPTED
+    for text in shipped, fresh:
+        assert not PRIVATE.search(text)
+    for word in getpass.getuser(), socket.gethostname(), str(tmp_path), str(Path.home()):
+        assert not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", fresh)
+
+
+def test_cassettes_are_those_of_the_notebooks() -> None:
+    """Every cassette belongs to a notebook that names it."""
+    assert RECORDED == ["quickstart.ipynb", "teaching.ipynb"]
+    assert sorted(NOTEBOOKS.glob("*.jsonl")) == [cassette_of(name) for name in RECORDED]
 
 
 @pytest.mark.parametrize("name", sorted(LESSONS))
 def test_saved_notebook_needs_no_kernel(name: str) -> None:
     """A saved notebook holds no widget, a text for every output and no error but on purpose, and says what is scripted."""
-    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    notebook = saved(name)
     nbformat.validate(notebook)
     assert "widgets" not in notebook.metadata
-    for cell, output in ((code, output) for code in notebook.cells for output in code.get("outputs", [])):
-        assert output.output_type != "error" or "raises-exception" in cell.metadata.get("tags", [])
-        if "data" in output:
-            assert "text/plain" in output.data
-            assert not any(kind.startswith("application/vnd.jupyter.widget") for kind in output.data)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            assert output.output_type != "error" or "raises-exception" in cell.metadata.get("tags", [])
+            if "data" in output:
+                assert "text/plain" in output.data
+                assert not any(kind.startswith("application/vnd.jupyter.widget") for kind in output.data)
     assert "scripted" in notebook.cells[0].source
 
 
 @pytest.mark.parametrize("name", sorted(LESSONS))
 def test_has_a_written_answer_for_every_prompt(name: str) -> None:
     """No prompt of a notebook falls back on the API's echo."""
-    saved = "".join(plain_outputs(nbformat.read(NOTEBOOKS / name, as_version=4)))
-    assert "You said:" not in saved
+    assert "You said:" not in "".join(plain_outputs(saved(name)))

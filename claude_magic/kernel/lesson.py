@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from claude_magic.kernel.settings import Settings
 from claude_magic.paths import shorten_home
@@ -75,5 +75,7 @@ class Lesson:
         # Cells may change the directory before the first turn.
         self._place = os.getcwd()
 
-    def _forget(self, change: object) -> None:
-        self._cassette, self._told = None, False
+    def _forget(self, change: Any) -> None:
+        self._cassette = None
+        # At another speed the answers are the same ones.
+        self._told = self._told and change.name == "cassette_speed"

@@ -211,6 +211,8 @@ def _result_content(content: str | list[dict[str, Any]] | None) -> tuple[str, tu
     if content is None or isinstance(content, str):
         return content or "", ()
     texts = [part.get("text", "") for part in content if part.get("type") == "text"]
+    # Beside an image the CLI (2.1.331) names the file below the person's home in which it keeps a copy.
+    texts = [text for text in texts if not text.startswith("[Image: source: ")]
     sources = [part.get("source") or {} for part in content if part.get("type") == "image"]
     images = [events.Image(source["media_type"], source["data"]) for source in sources if source.get("type") == "base64"]
     return "\n".join(texts), tuple(images)
