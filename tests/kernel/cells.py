@@ -20,7 +20,8 @@ SCREENFUL = 12
 """Lines that an error may take in a cell."""
 
 NEXT_STEP_WORDS = (
-    r"\b(run|check|correct|give|raise|choose|change|ask|send|wait|use|set|start|say|continue[sd]?|list|type|shows)\b"
+    r"\b(run|check|correct|give|raise|choose|change|ask|send|wait|use|set|starts?|say|continue[sd]?|list|type|shows"
+    r"|take|put|install|save)\b"
 )
 
 

@@ -1,0 +1,110 @@
+"""A restarted kernel finds the conversation of its notebook again, and the tree of turns that the notebook holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+import pytest
+from cells import answered, failure, history, session_of
+from messages_api import MessagesAPI
+from rig import CellResult
+from rig.kernel import Kernel
+
+from claude_magic.errors import ConfigError
+from claude_magic.kernel.notebook import notebook_path, saved_turns
+
+
+def save(path: Path, results: Sequence[CellResult]) -> None:
+    """Write the notebook as a frontend would, without what is gone with the kernel."""
+    notebook = nbformat.v4.new_notebook()
+    for number, result in enumerate(results):
+        cell = nbformat.v4.new_code_cell(result.code, id=f"cell-{number}")
+        cell.outputs = [
+            nbformat.v4.new_output("display_data", output["data"], metadata=output["metadata"]) for output in result.displays
+        ]
+        notebook.cells.append(cell)
+    nbformat.write(notebook, path)
+
+
+def reload(kernel: Kernel) -> None:
+    kernel.restart()
+    assert kernel.run("%load_ext claude_magic").ok
+
+
+def test_notebook_of_another_machine(loaded_kernel: Kernel, tmp_path: Path) -> None:
+    """A notebook whose sessions are elsewhere restores nothing, says so, and leaves the kernel as it was."""
+    told = {"claude_magic": {"turn": 1, "session_id": "00000000-0000-4000-8000-00000000000a"}}
+    output = nbformat.v4.new_output("display_data", {"text/plain": "x"}, metadata=told)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%%claude\nhello", outputs=[output])])
+    nbformat.write(notebook, tmp_path / "other.ipynb")
+    restored = loaded_kernel.run(f"%claude_session restore {tmp_path / 'other.ipynb'}")
+    assert "not on this machine" in failure(restored, "SessionNotFoundError")
+    assert loaded_kernel.run("%claude_session turns").stdout.startswith("No turns yet")
+
+
+def test_conversation_of_the_notebook(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """After a restart `resume` continues it, and `restore` brings back turns that one can branch from and ask again."""
+    kernel, path = loaded_kernel, loaded_kernel.notebook_dir / "notebook.ipynb"
+    assert "There is no session" in failure(kernel.run("%claude_session resume"), "SessionNotFoundError")
+    assert "no notebook notebook.ipynb" in failure(kernel.run("%claude_session restore"), "ConfigError")
+    asked = [("", "one"), ("", "two"), ("--at 1", "three"), ("--compare sonnet,opus", "four"), ("", "five")]
+    results = [answered(kernel, prompt, options, cell_id=f"cell-{n}") for n, (options, prompt) in enumerate(asked)]
+    save(path, results)
+    tree = kernel.run("%claude_session turns", allow_stdin=False).text
+    assert "turns of its own" in failure(kernel.run("%claude_session restore"), "ConfigError")
+    # A session that the notebook knows nothing of, used last.
+    answered(kernel, "elsewhere", "--new")
+
+    reload(kernel)
+    resumed = kernel.run("%claude_session resume", allow_stdin=False)
+    assert session_of(results[-1])[:8] in resumed.stdout
+    assert "You said: five" in resumed.text
+    answered(kernel, "six")
+    assert history(api) == ["one", "three", "four", "five", "six"]
+
+    reload(kernel)
+    assert kernel.run("%claude_session restore").stdout == "Restored 6 turns. The next %%claude cell goes on from turn 6.\n"
+    assert kernel.run("%claude_session turns", allow_stdin=False).text == tree
+    answered(kernel, "seven", "--at 2")
+    assert history(api) == ["one", "two", "seven"]
+    answered(kernel, "three again", "--redo", cell_id="cell-2")
+    assert history(api) == ["one", "three again"]
+
+    reload(kernel)
+    path.rename(path.with_name("renamed.ipynb"))
+    assert "resume ID" in failure(kernel.run("%claude_session resume", allow_stdin=False), "SessionNotFoundError")
+    asking = kernel.run("%claude_session resume", answer=session_of(results[0])[:8])
+    assert len(asking.prompts) == 1
+    assert "now" in asking.stdout
+    assert session_of(results[0])[:8] in asking.stdout.splitlines()[-1]
+    assert "No session was chosen" in failure(kernel.run("%claude_session resume", answer=""), "SessionNotFoundError")
+    assert "there is no notebook" in failure(kernel.run("%claude_session restore"), "ConfigError").lower()
+    assert kernel.run("%claude_session restore renamed.ipynb").stdout.startswith("Restored 6 turns.")
+
+
+@pytest.mark.parametrize("text", ["hello", "[]", '{"cells": 3}', '{"nothing": 1}', '{"cells": ["x"]}'])
+def test_no_notebook(text: str, tmp_path: Path) -> None:
+    """What is no notebook is refused with its name."""
+    (tmp_path / "x.ipynb").write_text(text)
+    with pytest.raises(ConfigError, match=r"x\.ipynb is not a notebook"):
+        saved_turns(tmp_path / "x.ipynb")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        saved_turns(tmp_path)
+
+
+def test_where_the_notebook_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path may be a server's, with another root, or VS Code's; one that is not there is none."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps({"cells": []}))
+    for told in (str(path), "a.ipynb", "/root/of/server/a.ipynb"):
+        monkeypatch.setenv("JPY_SESSION_NAME", told)
+        assert notebook_path({}) == path
+    monkeypatch.setenv("JPY_SESSION_NAME", "b.ipynb")
+    assert notebook_path({}) is None
+    assert notebook_path({"__vsc_ipynb_file__": str(path)}) == path
+    monkeypatch.setenv("JPY_SESSION_NAME", "console-1")
+    assert notebook_path({}) is None
