@@ -32,6 +32,10 @@ class Played:
             self._replies[turn.number] = response
             self._last_used[response.session_id] = datetime.now(UTC)
 
+    def holds(self, session: Session) -> bool:
+        """Tell whether a session was played."""
+        return session.session_id in self._last_used
+
     def find(self, wanted: str) -> Session | None:
         """Return the one session with this ID, unique prefix of an ID, or name."""
         sessions = [session for session_id, session in self._sessions.items() if session_id in self._last_used]
@@ -54,7 +58,7 @@ class Played:
         return [
             SessionInfo(session_id, session.name, self._turns.path(session.last_turn)[0].prompt, directory, last_used)
             for session_id, last_used in self._last_used.items()
-            if session_id not in known
+            if session_id not in known and session_id in self._sessions
             for session in [self._sessions[session_id]]
             if session.directory == directory
         ]

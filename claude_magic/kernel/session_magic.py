@@ -188,7 +188,7 @@ class SessionMagic:
             tokens=current.tokens or None,
             cost_usd=None if self._state.settings.presentation else current.cost_usd,
             context_used=current.context_used,
-            on_disk=not current.played,
+            played=self._state.played.holds(current),
         )
         return facts, rows
 

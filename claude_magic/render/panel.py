@@ -58,7 +58,10 @@ _STYLE: Final = """
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What is known of the current session; `context_used` is a fraction, 0 to 1. A terminal knows only those on disk."""
+    """What is known of the current session; `context_used` is a fraction, 0 to 1.
+
+    One that was `played` from a recording is in this kernel only.
+    """
 
     session_id: str
     name: str | None = None
@@ -68,7 +71,7 @@ class SessionFacts:
     tokens: int | None = None
     cost_usd: float | None = None
     context_used: float | None = None
-    on_disk: bool = True
+    played: bool = False
 
 
 class SessionPanel:
@@ -151,14 +154,15 @@ def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
     context = f"context {facts.context_used:.0%} used".replace("%", " %") if facts.context_used is not None else ""
     turns = f"{facts.turns:,} {'turn' if facts.turns == 1 else 'turns'}" if facts.turns is not None else ""
     tokens = f"{facts.tokens:,} tokens" if facts.tokens is not None else ""
-    cost = dollars(facts.cost_usd) if facts.cost_usd is not None else ""
+    paid = " recorded" if facts.played else ""
+    cost = f"{dollars(facts.cost_usd)}{paid}" if facts.cost_usd is not None else ""
     listed = (
         ("session", one_line(facts.session_id)),
         ("name", one_line(facts.name or "")),
         ("directory", one_line(shorten_home(facts.directory or ""), 200)),
         ("model", " · ".join(filter(None, (model, context)))),
         ("so far", " · ".join(filter(None, (turns, tokens, cost)))),
-        ("in a terminal", f"claude -r {shlex.quote(one_line(facts.session_id))}" if facts.on_disk else ""),
+        ("in a terminal", "" if facts.played else f"claude -r {shlex.quote(one_line(facts.session_id))}"),
     )
     return [(name, value) for name, value in listed if value]
 

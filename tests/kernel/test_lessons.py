@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import WIDGET, answered, ask, clis, failure, on_page, plain, session_of, usage_error
+from cells import WIDGET, answered, ask, clis, failure, on_page, plain, session_of
 from messages_api import MessagesAPI
 from rig import CellResult
 from rig.environment import NOWHERE, isolated_environment
