@@ -63,7 +63,7 @@ class TurnsInCell:
         self._waiting: deque[Numbered] = deque()
         self._alternatives = request.options.alternatives()
         self._began = time.monotonic()
-        self._begin(state.start(request.options, self._cell_id))
+        self._begin(state.start(request.options, self._cell_id, attended=frontend.can_answer()))
         labels = [choice.label for choice in self._alternatives]
         audience = state.settings.presentation
         self._view = frontend.view(labels, quiet=request.options.quiet, for_audience=audience, on_stop=self.stop)

@@ -114,9 +114,10 @@ class KernelState:
         self._place = None if session.last_turn == number else number
         return self.turns.find(number)
 
-    def start(self, options: Options, cell_id: str | None) -> Start:
+    def start(self, options: Options, cell_id: str | None, *, attended: bool = True) -> Start:
         """Return where a turn with these options begins.
 
+        :param attended: whether a person runs the cells, perhaps again; else each runs once.
         :raises SessionNotFoundError: when `--resume` names no session.
         :raises TurnNotFoundError: when `--at` names no turn that one could go on from.
         """
@@ -130,8 +131,8 @@ class KernelState:
             return _branch_of(session) if options.fork else Start(session.end, session.last_turn, how="--resume")
         fork = options.fork or self.fork_next
         if not fork and (options.redo or self.settings.rerun == "redo"):
-            # Where the frontend gives cells no IDs, the last turn is all that can be meant.
-            again = own if cell_id is not None or not options.redo else self.turns.last()
+            # Where the frontend gives cells no IDs, the last turn is all that a person can mean.
+            again = self.turns.last() if cell_id is None and options.redo and attended else own
             if again is not None:
                 return again.start.once_more(f"instead of turn {again.number}")
         if self._place is not None:

@@ -34,7 +34,7 @@ _NO_TURNS: Final = "No turns yet: the next %%claude cell makes the first."
 
 _STYLE: Final = """
 .claude-magic.claude-magic .claude-turns pre {
-  margin: 0 0 4px; padding: 0; border: 0; background: none; line-height: 24px;
+  margin: 0 0 4px; padding: 0 1em 0 0; border: 0; background: none; line-height: 24px;
 }
 .claude-magic .claude-turns b { color: var(--claude-accent); font-weight: 600; }
 .claude-magic .claude-turns .claude-left { color: var(--claude-muted); }

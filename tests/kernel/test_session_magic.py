@@ -284,7 +284,6 @@ def test_unknown_session(loaded_kernel: Kernel, words: str) -> None:
         "nme x": ("nme", "name"),
         "lst": ("lst", "list"),
         "frobnicate": ("frobnicate", "resume"),
-        "resume": ("resume", "session"),
         "name": ("name", "title"),
         "name ''": ("name", "title"),
         "delete": ("delete", "session"),
