@@ -177,6 +177,9 @@ def test_rendering_is_linear() -> None:
     """Ten times the text takes about ten times as long, in all three forms; deep nesting is no exception."""
 
     def seconds(text: str) -> float:
+        return min(once(text) for _ in range(3))  # the least is what the machine's other work adds least to
+
+    def once(text: str) -> float:
         began = time.process_time()
         response_html(said(text), turn=1)
         response_markdown(said(text), turn=1)
