@@ -35,10 +35,11 @@ def test_settles_before_it_closes(loaded_kernel: Kernel) -> None:
 
 @pytest.mark.parametrize("allow_stdin", [True, False], ids=["live", "static"])
 def test_metadata(loaded_kernel: Kernel, api: MessagesAPI, allow_stdin: bool) -> None:
-    """The settled output's metadata says session, turn, model, usage, cost and duration."""
+    """The settled output's metadata says session, turn, model, usage, cost and duration, and where the turn began and ended."""
     result = answered(loaded_kernel, "hello", allow_stdin=allow_stdin)
     found = about(result)
-    assert set(found) == {"session_id", "turn", "model", "usage", "cost_usd", "duration_s"}
+    place = {"parent", "how", "fork", "origin", "message_id", "failed"}
+    assert set(found) == {"session_id", "turn", "model", "usage", "cost_usd", "duration_s"} | place
     assert found["session_id"] == session_of(answered(loaded_kernel, "again", allow_stdin=allow_stdin))
     assert found["turn"] >= 1
     assert found["model"] == api.requests[0]["model"]

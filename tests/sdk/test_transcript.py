@@ -91,12 +91,12 @@ def test_interrupted(before: str, talk: Talk) -> None:
 
 
 def test_failed(talk: Talk) -> None:
-    """What the CLI says in the model's place is no reply but the trouble, and no place to branch off from."""
+    """What the CLI says in the model's place is no reply but the trouble; the session goes on from the prompt that failed."""
     session_id = talk("one", "<<status 400>>")
     one, failed = read(session_id)
     assert (failed.reply, failed.message_id) == ("", None)
     assert "scripted 400" in failed.trouble
-    assert last_message_id(session_id, None) == one.message_id
+    assert last_message_id(session_id, None) not in (None, one.message_id)
 
 
 def test_compacted(talk: Talk) -> None:
