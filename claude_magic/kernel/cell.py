@@ -79,6 +79,7 @@ class TurnsInCell:
         try:
             yield
         except BaseException:
+            # Whatever it was, an interrupt among it; a settled comparison keeps its buttons until the next cell.
             self._view.close()
             raise
         finally:
