@@ -116,7 +116,7 @@ def test_cancelled_at_the_start(make_config: MakeConfig, run_async: Run) -> None
     async def ask() -> None:
         async with ClaudeClient(make_config()) as client:
             for pause in (0, 0.1, 0.3):
-                turn = asyncio.create_task(client.query("cancelled"))
+                turn = asyncio.create_task(client.query("<<hang>>"))
                 await asyncio.sleep(pause)
                 turn.cancel()
                 with pytest.raises(asyncio.CancelledError):
