@@ -4,7 +4,7 @@ A turn is found by what was asked (text, model, schema) and, where that was aske
 conversation. A place in a conversation is called by a chain of hashes, its lineage; a cassette remembers, of what it has
 recorded and played, at which place each session and each message stands. Sessions and messages keep their recorded IDs when
 they are played; a session that is begun a second time gets an ID of its own, made from the recorded one, so that two
-conversations which begin alike stay two.
+conversations which begin alike stay two. What is recorded again in a later take is played in the place of the earlier one.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class Cassette:
         self._last: dict[str, RecordedTurn] = {}
         """Sessions whose last turn was played, and that turn."""
         self._plays: Counter[str] = Counter()
+        self._take: int | None = None
+        """Which recording of the file this one is, from its first turn on."""
         self._known = 0
         if mode != "off":
             self._read()
@@ -106,7 +108,7 @@ class Cassette:
     ) -> PlayingTurn | None:
         """Return the recorded turn that answers a request, ready to be played; `None` when the turn goes live.
 
-        Turns that were recorded several times are played in their order, then the last one again.
+        Turns that were recorded several times in one take are played in their order, then the last one again.
 
         :raises CassetteMismatchError: in `replay`, when no turn is recorded for the prompt.
         """
@@ -157,7 +159,9 @@ class Cassette:
         :raises CassetteError: when it cannot be written.
         """
         identity = identity_of(request.prompt, request.options, scrubber)
-        turn = recording.turn(identity, self._place(request), scrubber, failure)
+        if self._take is None:
+            self._take = 1 + max((turn.begun.take for turn in self._tape.turns), default=0)
+        turn = recording.turn(identity, self._place(request), self._take, scrubber, failure)
         if turn is not None:
             self._tape.append(turn, scrubber)
             self._read()
@@ -196,13 +200,13 @@ class Cassette:
             return None
         place = self._place(request)
 
-        def nearness(turn: RecordedTurn) -> tuple[bool, ...]:
+        def nearness(turn: RecordedTurn) -> tuple[int, ...]:
             own = turn.begun.identity
             same = own.attachments == asked.attachments, own.system == asked.system, own.effort == asked.effort
-            return (turn.begun.parent == place, *same)
+            return (turn.begun.parent == place, *same, turn.begun.take)
 
         nearest = max(found, key=nearness)
-        samples = [turn for turn in found if turn.lineage == nearest.lineage]
+        samples = [turn for turn in found if turn.lineage == nearest.lineage and turn.begun.take == nearest.begun.take]
         self._plays[nearest.lineage] += 1
         return samples[min(self._plays[nearest.lineage], len(samples)) - 1]
 

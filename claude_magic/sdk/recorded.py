@@ -53,10 +53,14 @@ class Identity:
 
 @checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
 class Begun:
-    """The first line of a turn: where in which conversation it stands, and what identifies it."""
+    """The first line of a turn: where in which conversation it stands, and what identifies it.
+
+    `take` counts how often the file has been recorded to, from 1.
+    """
 
     turn: str
     parent: str | None = None
+    take: int = 1
     session: str
     identity: Identity
     date: str = ""
@@ -181,7 +185,7 @@ def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:
         raise LineError("is not JSON, or only a part of it") from error
     match data:
         case {"turn": str()}:
-            own = {key: data.pop(key) for key in ("turn", "parent", "session", "date") if key in data}
+            own = {key: data.pop(key) for key in ("turn", "parent", "take", "session", "date") if key in data}
             return 0.0, _checked(Begun, own | {"identity": data})
         case {"at": float() | int() as at, "event": str(name)} if name in _EVENTS:
             kind = _EVENTS[name]

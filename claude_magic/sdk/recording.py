@@ -69,7 +69,7 @@ class Recording:
             return await self._host.call(tool, arguments)
 
     def turn(
-        self, identity: Identity, parent: str | None, scrubber: Scrubber, failure: BaseException | None
+        self, identity: Identity, parent: str | None, take: int, scrubber: Scrubber, failure: BaseException | None
     ) -> RecordedTurn | None:
         """Return what there is to write down of the turn, `None` when it never reached its session."""
         started = (fact.session_id for _, fact in self._facts if isinstance(fact, events.SessionStarted))
@@ -79,6 +79,7 @@ class Recording:
         begun = Begun(
             turn=identity.lineage(parent),
             parent=parent,
+            take=take,
             session=session_id,
             identity=identity,
             date=time.strftime("%Y-%m-%d", time.gmtime()),

@@ -122,7 +122,10 @@ def test_order_and_repetition(make_config: MakeConfig, run_async: Run, tmp_path:
 
 
 def test_samples(make_config: MakeConfig, run_async: Run, tmp_path: Path, api: MessagesAPI) -> None:
-    """Several recordings of one prompt are played in their order, then the last one again; a model is another prompt."""
+    """Recordings of one prompt are played in their order, then the last one again, or those of a later take in their place.
+
+    Another model makes it another prompt.
+    """
     path = tmp_path / "lesson.jsonl"
 
     async def ask(config: ClaudeConfig, mode: str, models: list[str]) -> list[str | None]:
@@ -134,6 +137,8 @@ def test_samples(make_config: MakeConfig, run_async: Run, tmp_path: Path, api: M
     models = ["claude-sonnet-4-5", "claude-sonnet-4-5", "claude-opus-4-1"]
     one, two, other = run_async(ask(make_config(), "record", models))
     assert run_async(ask(NO_CLI, "replay", [*models, models[0]])) == [one, two, other, two]
+    (better,) = run_async(ask(make_config(), "record", models[:1]))
+    assert run_async(ask(NO_CLI, "replay", models)) == [better, better, other]
 
 
 def test_auto_goes_on_where_the_recording_ends(
