@@ -30,15 +30,19 @@ class Request:
     schema: Schema | None = None
 
     def load(self, response: SessionAwareResponse) -> Any:
-        """Return the reply's data as an instance of the type that was asked for.
+        """Return the reply's data as an instance of the type that was asked for, and leave the data itself to be shown.
 
         :raises StructuredOutputError: when it does not fit.
         """
+        if self.schema is None:
+            return response.structured
         try:
-            return self.schema.load(response.structured) if self.schema else response.structured
+            value = self.schema.load(response.structured)
         except ClaudeError as failure:
             failure.session_id, failure.content = response.session_id, response.content
             raise
+        response.structured = self.schema.unwrapped(response.structured)
+        return value
 
 
 def schema_named(shell: InteractiveShell, name: str) -> Schema:

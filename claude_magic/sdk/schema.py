@@ -85,20 +85,25 @@ class Schema:
         :raises StructuredOutputError: when it does not fit; `content` holds the data as text.
         """
         try:
-            value = self._read(_unwrapped(data) if self._wrapped else data)
+            value = self._read(self.unwrapped(data))
         except _MisfitError as error:
             raise StructuredOutputError(f"The reply does not fit {self.name}: {error}.", content=as_json(data)) from error
         return Rows(value) if type(value) is list else value
 
+    def unwrapped(self, data: object) -> Any:
+        """Return the data itself: around what is no object, such as a list, the CLI needs one with a single field.
+
+        :raises ValueError: when that field is missing.
+        """
+        if not self._wrapped:
+            return data
+        if not isinstance(data, Mapping) or VALUE not in data:
+            raise _MisfitError(f"it has no {VALUE!r}")
+        return data[VALUE]
+
 
 class _MisfitError(ValueError):
     """Says where the data does not fit, and why."""
-
-
-def _unwrapped(data: object) -> Any:
-    if not isinstance(data, Mapping) or VALUE not in data:
-        raise _MisfitError(f"it has no {VALUE!r}")
-    return data[VALUE]
 
 
 def _of_mapping(kind: Mapping[Any, Any]) -> tuple[dict[str, Any], Callable[[Any], Any]]:

@@ -89,9 +89,10 @@ def test_schema(kernel_with_types: Kernel, schema: str, given: object, made: str
 
 
 def test_schema_of_a_table(kernel_with_types: Kernel) -> None:
-    """A list of them becomes a DataFrame."""
+    """A list of them is shown as one, without what the CLI needs around it, and becomes a DataFrame."""
     rows = {"value": [{"name": "Oslo", "people": 7}, {"name": "Bonn", "people": 3}]}
-    answered(kernel_with_types, data(rows), "--schema list[City] --output reply")
+    shown = answered(kernel_with_types, data(rows), "--schema list[City] --output reply").text
+    assert shown.startswith('```json\n[\n  {\n    "name": "Oslo"'), shown
     assert kernel_with_types.value("[type(row).__name__ for row in reply.structured]") == ["City", "City"]
     frame = kernel_with_types.value("reply.structured.to_frame().to_dict('list')")
     assert frame == {"name": ["Oslo", "Bonn"], "people": [7, 3]}
