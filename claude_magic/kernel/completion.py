@@ -86,6 +86,6 @@ def _session_words(state: KernelState, earlier: list[str]) -> Iterable[str]:
 
 def _sessions(state: KernelState) -> list[str]:
     try:
-        return [session.session_id for session in state.on_disk()]
+        return [session.session_id for session in state.sessions.on_disk(state.directory)]
     except (ClaudeError, OSError):
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class NotebookWords:
         """
         path = notebook_path(self._frontend.shell.user_ns)
         saved = {turn.session_id for turn in saved_turns(path)} if path else set()
-        on_disk = [info.session_id for info in self._state.on_disk()]
+        on_disk = [info.session_id for info in self._state.sessions.on_disk(self._state.directory)]
         own = [session_id for session_id in on_disk if session_id in saved]
         if own:  # the one used last comes first
             return self._state.find(own[0])
@@ -67,8 +68,8 @@ class NotebookWords:
             )
         restored = self._known(turns)
         lost = len(turns) - len(restored)
-        for saved in sorted(restored, key=lambda saved: saved.number):
-            self._state.restore(saved.turn(), saved.about)
+        for _, (saved, session) in sorted(restored.items()):
+            self._state.restore(saved.turn(), session, saved.about)
         if not restored:
             raise SessionNotFoundError(
                 f"The sessions of {shorten_home(str(told))} are not on this machine.",
@@ -78,21 +79,17 @@ class NotebookWords:
         count = f"{len(restored)} {'turn' if len(restored) == 1 else 'turns'}"
         print(f"Restored {count}{missing}. The next %%claude cell goes on from turn {self._state.current_turn}.")
 
-    def _known(self, turns: list[SavedTurn]) -> list[SavedTurn]:
-        """Return those whose session is there, the last one where several cells were saved with the same number."""
-        found: dict[str, bool] = {}
-        for saved in turns:
-            if saved.session_id not in found:
-                try:
-                    self._state.find(saved.session_id)
-                except SessionNotFoundError:
-                    found[saved.session_id] = False
-                else:
-                    found[saved.session_id] = True
-        return [*{saved.number: saved for saved in turns if found[saved.session_id]}.values()]
+    def _known(self, turns: list[SavedTurn]) -> dict[int, tuple[SavedTurn, Session]]:
+        """Return, by number, those whose session is there; the last one where several cells were saved with the same number."""
+        found: dict[str, Session] = {}
+        for session_id in {saved.session_id for saved in turns}:
+            with contextlib.suppress(SessionNotFoundError):
+                found[session_id] = self._state.find(session_id)
+        return {saved.number: (saved, found[saved.session_id]) for saved in turns if saved.session_id in found}
 
     def _asked(self, session_ids: list[str]) -> str:
-        infos = [info for info in self._state.on_disk() if info.session_id in session_ids][:MOST_ASKED]
+        on_disk = self._state.sessions.on_disk(self._state.directory)
+        infos = [info for info in on_disk if info.session_id in session_ids][:MOST_ASKED]
         if not self._frontend.can_answer():
             raise SessionNotFoundError(
                 f"None of {len(session_ids)} sessions in {shorten_home(self._state.directory)} is known as this notebook's.",

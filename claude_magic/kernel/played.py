@@ -27,10 +27,10 @@ class Played:
         self._last_used: dict[str, datetime] = {}
 
     def add(self, turn: Turn, response: SessionAwareResponse) -> None:
-        """Keep the reply of a turn, if it was played."""
-        if response.session_id is not None and response.metadata.get("recorded"):
-            self._replies[turn.number] = response
-            self._last_used[response.session_id] = datetime.now(UTC)
+        """Keep the reply of a turn that was played."""
+        assert response.session_id is not None  # as every recorded turn has
+        self._replies[turn.number] = response
+        self._last_used[response.session_id] = datetime.now(UTC)
 
     def holds(self, session: Session) -> bool:
         """Tell whether a session was played."""

@@ -116,7 +116,7 @@ class SessionMagic:
     def _list(self, wanted: str) -> None:
         from claude_magic.render.listing import listing_bundle, listing_text
 
-        found = [info for info in self._state.all_sessions() if _fits(info, wanted.casefold())]
+        found = [info for info in self._state.sessions.all(self._state.directory) if _fits(info, wanted.casefold())]
         if wanted and not found:
             print(f"No session in {shorten_home(self._state.directory)} has {wanted!r} in its name, ID or first prompt.")
             return
@@ -128,7 +128,7 @@ class SessionMagic:
         print(f"The next %%claude cell continues {session.label}.")
         from claude_magic.render.recap import recap_bundle, recap_text
 
-        if found := self._state.exchanges(session):
+        if found := self._state.sessions.exchanges(session):
             self._put(recap_bundle(found), recap_text(found))
 
     def _export(self, typed: str) -> None:
@@ -138,8 +138,9 @@ class SessionMagic:
         file = export_file(typed)
         from claude_magic.render.export import Conversation, to_markdown, to_notebook
 
-        info = next((info for info in self._state.all_sessions() if info.session_id == session.session_id), None)
-        found = self._state.exchanges(session)
+        infos = self._state.sessions.all(self._state.directory)
+        info = next((info for info in infos if info.session_id == session.session_id), None)
+        found = self._state.sessions.exchanges(session)
         if info is None or not found:
             raise UsageError(f"%claude_session: there are no turns in the transcript of {session.label}; nothing was written")
         conversation = Conversation(session.session_id, session.directory, info.last_used, found, info.name)
@@ -163,7 +164,7 @@ class SessionMagic:
         session = self._state.current
         if session is None:
             raise UsageError("%claude_session: there is no current session to name; run a %%claude cell first")
-        self._state.rename(session, title)
+        self._state.sessions.rename(session, title)
         print(f"Now called {session.label}.")
 
     def _trust(self) -> None:
@@ -175,7 +176,7 @@ class SessionMagic:
     def _contents(self) -> tuple[SessionFacts | None, list[SessionRow]]:
         from claude_magic.render.panel import SessionFacts
 
-        current, rows = self._state.current, self._rows(self._state.all_sessions())
+        current, rows = self._state.current, self._rows(self._state.sessions.all(self._state.directory))
         if current is None:
             return None, rows
         row = next((row for row in rows if row.current), None)
@@ -188,7 +189,7 @@ class SessionMagic:
             tokens=current.tokens or None,
             cost_usd=None if self._state.settings.presentation else current.cost_usd,
             context_used=current.context_used,
-            played=self._state.played.holds(current),
+            played=self._state.sessions.is_played(current),
         )
         return facts, rows
 
@@ -201,18 +202,13 @@ class SessionMagic:
                 session_id=info.session_id,
                 name=info.name,
                 first_prompt=info.first_prompt,
-                turns=self._count_turns(info) if number < COUNTED_ROWS else None,
+                turns=self._state.sessions.count_turns(info) if number < COUNTED_ROWS else None,
                 last_used=info.last_used,
                 current=current is not None and info.session_id == current.session_id,
                 size_bytes=info.size_bytes,
             )
             for number, info in enumerate(found)
         ]
-
-    def _count_turns(self, info: SessionInfo) -> int:
-        count: int = self._state.store().count_turns(info)
-        session = self._state.sessions.get(info.session_id)
-        return count or (len(self._state.played.exchanges(session)) if session is not None else 0)
 
 
 def _fits(session: SessionInfo, wanted: str) -> bool:

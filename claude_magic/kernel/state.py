@@ -6,12 +6,10 @@ current after it; showing a turn is the business of `cell`.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from claude_magic.errors import ClaudeError, SessionNotFoundError, TurnInterrupted, TurnNotFoundError, TurnTimeoutError
@@ -19,8 +17,8 @@ from claude_magic.kernel.client import KernelClient
 from claude_magic.kernel.host import Item, StreamHost
 from claude_magic.kernel.lesson import Lesson
 from claude_magic.kernel.options import Options
-from claude_magic.kernel.played import Played
 from claude_magic.kernel.request import Request
+from claude_magic.kernel.sessions import Sessions
 from claude_magic.kernel.settings import Settings
 from claude_magic.kernel.trust import Trust, settings_files
 from claude_magic.kernel.turns import Session, Start, Turn, Turns
@@ -32,8 +30,6 @@ from claude_magic.sdk.response import SessionAwareResponse
 if TYPE_CHECKING:
     from claude_magic.render.alternatives import Alternative
     from claude_magic.render.views import ColumnsView
-    from claude_magic.sdk.sessions import SessionInfo
-    from claude_magic.sdk.transcript import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +65,14 @@ class KernelState:
 
     def __init__(self, settings: Settings, warm_up: Callable[[], None]) -> None:
         self.settings = settings
-        self.sessions: dict[str, Session] = {}
         self.turns = Turns()
-        self.played = Played(self.turns, self.sessions)
         self.turn_running = False
         self.last_prompt: Prompt | None = None
         self.last_error: BaseException | None = None
         self.comparison: Comparison | None = None
         self.trust = Trust()
         self.client = KernelClient(settings, self.trust, warm_up)
+        self.sessions = Sessions(self.client, self.turns)
         self.lesson = Lesson(settings, self.client.logged_in)
         self.lock = threading.RLock()
         """For turns that are asked outside of the main thread."""
@@ -185,13 +180,8 @@ class KernelState:
         turn = running.turn.ended(response, failed=failure is not None)
         if response.session_id is not None:
             self.turns.put(turn)
-            session = self.sessions.get(response.session_id)
-            if session is None:
-                session = Session(response.session_id, response.directory or running.directory)
-                self.sessions[session.session_id] = session
-            session.played = bool(response.metadata.get("recorded")) or self.lesson.plays_only
-            session.add(turn, response)
-            self.played.add(turn, response)
+            played = bool(response.metadata.get("recorded")) or self.lesson.plays_only
+            self.sessions.add(turn, response, running.directory, played=played)
         return turn
 
     def adopt(self, turn: Turn, response: SessionAwareResponse, failure: ClaudeError | None) -> bool:
@@ -204,7 +194,7 @@ class KernelState:
         refused = failure is not None and not isinstance(failure, TurnInterrupted | TurnTimeoutError) and not response.blocks
         if self.current is not None and refused:
             return self.current.session_id == response.session_id
-        self.current = self.sessions[response.session_id]
+        self.current = self.sessions.get(response.session_id)
         return True
 
     def pick(self, number: int) -> Alternative:
@@ -239,18 +229,16 @@ class KernelState:
             origin = start.once_more("").origin
             self.client.prepare(running.directory, running.choices, origin, use_tools=running.use_tools)
 
-    def restore(self, turn: Turn, about: Mapping[str, Any]) -> None:
-        """Take a turn of an earlier kernel for one of this kernel's; its session is known, and is the current one then."""
-        assert turn.end is not None  # saved turns have reached their session
+    def restore(self, turn: Turn, session: Session, about: Mapping[str, Any]) -> None:
+        """Take a turn of an earlier kernel for one of this kernel's; its session is the current one then."""
         self.turns.put(turn)
-        session = self.sessions[turn.end.session_id]
         session.last_turn, session.turns = turn.number, session.turns + 1
         session.model = about.get("model") or session.model
         self.current = session
 
     def forget(self, session_id: str) -> None:
         """Continue this session no more: it is gone."""
-        self.sessions.pop(session_id, None)
+        self.sessions.forget(session_id)
         if self.current is not None and self.current.session_id == session_id:
             self.current = None
 
@@ -259,28 +247,13 @@ class KernelState:
 
         :raises SessionNotFoundError: when there is none, or more than one.
         """
-        store = self.store()
-        from claude_magic.sdk.transcript import last_message_id
-
-        failures: list[SessionNotFoundError] = []
-        for directory in dict.fromkeys([os.getcwd(), *(session.directory for session in self.sessions.values())]):
-            try:
-                info = store.find_session(wanted, directory)
-            except SessionNotFoundError as failure:
-                failures.append(failure)
-                continue
-            where = info.directory or directory
-            session = self.sessions.setdefault(info.session_id, Session(info.session_id, where, info.name))
-            # Another kernel may have gone on with it; a live process of ours would not know.
-            if not self.client.is_warm(info.session_id):
-                session.message_id = last_message_id(info.session_id, where)
-            return session
-        if (played := self.played.find(wanted)) is not None:
-            return played
-        if self.current is not None:
-            unchanged = f"The current session ({self.current.session_id[:8]}) has not changed."
-            failures[0].next_step = f"%claude_session list shows what there is. {unchanged}"
-        raise failures[0]
+        try:
+            return self.sessions.find(wanted)
+        except SessionNotFoundError as failure:
+            if self.current is not None:
+                unchanged = f"The current session ({self.current.session_id[:8]}) has not changed."
+                failure.next_step = f"%claude_session list shows what there is. {unchanged}"
+            raise
 
     def delete(self, wanted: str) -> Session:
         """Delete a session for good, and return what it was.
@@ -288,45 +261,9 @@ class KernelState:
         :raises SessionNotFoundError: when there is none, or more than one.
         """
         session = self.find(wanted)
-        self.client.close_session(session.session_id)
-        with _allowed_to_be_played(session):
-            self.store().delete_session(session.session_id, session.directory)
+        self.sessions.delete(session)
         self.forget(session.session_id)
         return session
-
-    def rename(self, session: Session, name: str) -> None:
-        """Give a session a name.
-
-        :raises SessionNotFoundError: when it is gone.
-        """
-        with _allowed_to_be_played(session):
-            self.store().rename_session(session.session_id, name, session.directory)
-        session.name = name
-
-    def store(self) -> ModuleType:
-        """Return `claude_magic.sdk.sessions`; the SDK that it imports is there by the time anyone asks."""
-        self.client.get()
-        from claude_magic.sdk import sessions
-
-        return sessions
-
-    def on_disk(self) -> list[SessionInfo]:
-        """Return the sessions of the current session's directory, the one used last first."""
-        found: list[SessionInfo] = self.store().list_sessions(self.directory)
-        return found
-
-    def all_sessions(self) -> list[SessionInfo]:
-        """Return those on disk and those that were played here, the one used last first."""
-        found = self.on_disk()
-        found += self.played.infos(self.directory, {info.session_id for info in found})
-        return sorted(found, key=lambda info: info.last_used, reverse=True)
-
-    def exchanges(self, session: Session) -> list[Exchange]:
-        """Return what was said in a session: its transcript tells, or what was played here."""
-        self.client.get()
-        from claude_magic.sdk.transcript import exchanges
-
-        return exchanges(session.session_id, session.directory) or self.played.exchanges(session)
 
     @property
     def directory(self) -> str:
@@ -345,11 +282,6 @@ class KernelState:
             names = ", ".join(dict.fromkeys(shorten_home(str(path)) for path in settings_files(directory)))
             remarks.append(f"Not loaded, as they can run programs and allow tools: {names}. %claude_session trust loads them.")
         return tuple(remarks)
-
-
-def _allowed_to_be_played(session: Session) -> contextlib.AbstractContextManager[None]:
-    """Let a session be missing on disk that a cassette answers for."""
-    return contextlib.suppress(SessionNotFoundError) if session.played else contextlib.nullcontext()
 
 
 def _branch_of(session: Session) -> Start:

@@ -142,8 +142,7 @@ class Session:
     """A conversation that this kernel has taken part in. `directory` is where it started: the CLI keeps it there.
 
     `turns`, `tokens` and `cost_usd` (US dollars) are what this kernel's turns came to. `last_turn` is this kernel's last
-    turn in it, `message_id` the last message that is known of it. `played` says that a cassette answers for it, so that the
-    CLI need not know of it.
+    turn in it, `message_id` the last message that is known of it.
     """
 
     session_id: str
@@ -155,7 +154,6 @@ class Session:
     cost_usd: float | None = None
     last_turn: int | None = None
     message_id: str | None = None
-    played: bool = False
     context_used: float | None = None
     """How full the model's context was after the last turn, from 0 to 1."""
 
