@@ -21,13 +21,17 @@ _NO_PATH = "Name it: %claude_session restore PATH."
 
 @dataclass(frozen=True, slots=True)
 class SavedTurn:
-    """A turn as a saved reply tells of it. `number` counts within the kernel that it was asked in."""
+    """A turn as a saved reply tells of it. `number` counts within the kernel that it was asked in.
+
+    `chosen` tells whether the next cell went on from there, as it does from one alternative of several.
+    """
 
     number: int
     session_id: str
     prompt: str
     cell_id: str | None
     about: Mapping[str, Any]
+    chosen: bool
 
     def turn(self) -> Turn:
         """Return it as a turn of this kernel."""
@@ -93,7 +97,8 @@ def _turns_of(cell: Mapping[str, Any]) -> Iterator[SavedTurn]:
             for about in told.get("alternatives") or [told]:
                 number, session_id = about.get("turn"), about.get("session_id")
                 if isinstance(number, int) and isinstance(session_id, str):
-                    yield SavedTurn(number, session_id, _prompt_of(source), cell.get("id"), about)
+                    chosen = session_id == told.get("session_id")
+                    yield SavedTurn(number, session_id, _prompt_of(source), cell.get("id"), about, chosen)
 
 
 def _prompt_of(source: str) -> str:

@@ -31,11 +31,11 @@ class NotebookWords:
         :raises SessionNotFoundError: when there is none, or several and nobody to ask.
         """
         path = notebook_path(self._frontend.shell.user_ns)
-        saved = {turn.session_id for turn in saved_turns(path)} if path else set()
+        saved = {turn.session_id for turn in saved_turns(path) if turn.chosen} if path else set()
         on_disk = [info.session_id for info in self._state.sessions.on_disk(self._state.directory)]
         own = [session_id for session_id in on_disk if session_id in saved]
-        if own:  # the one used last comes first
-            return self._state.find(own[0])
+        if own:
+            return self._state.find(self._state.sessions.used_last(own))
         if len(on_disk) > 1:
             return self._state.find(self._asked(on_disk))
         if not on_disk:

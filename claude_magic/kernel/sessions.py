@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Collection
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,13 @@ class Sessions:
         found = self.on_disk(directory)
         found += self._played.infos(directory, {info.session_id for info in found})
         return sorted(found, key=lambda info: info.last_used, reverse=True)
+
+    def used_last(self, session_ids: Collection[str]) -> str:
+        """Return the ID of the session in which something was said last; files tell less, as processes write when they end."""
+        self._client.get()
+        from claude_magic.sdk.transcript import last_said_at
+
+        return max(session_ids, key=last_said_at)
 
     def is_played(self, session: Session) -> bool:
         """Tell whether a cassette has answered in a session, so that the CLI need not know of it."""

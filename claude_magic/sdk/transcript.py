@@ -97,6 +97,17 @@ def last_message_id(session_id: str, directory: str | None) -> str | None:
     return next(ids, None)
 
 
+def last_said_at(session_id: str) -> str:
+    """Return when something was last said in a session, in ISO 8601 and UTC, so that later is greater; empty for never.
+
+    Its file is younger than that: the CLI (2.1.331) writes to it again when it ends.
+    """
+    path = _path(session_id)
+    entries = (entry for entry in read_entries(path) if isinstance(entry, dict)) if path else ()
+    said = (entry for entry in entries if entry.get("type") in ("user", "assistant"))
+    return max((str(entry.get("timestamp", "")) for entry in said), default="")
+
+
 def is_before_compaction(session_id: str, message_id: str) -> bool:
     """Whether the CLI has compacted the session after this message, so that it cannot go back there by itself."""
     path = _path(session_id)
