@@ -154,7 +154,7 @@ class TurnsInCell:
         current = chosen + 1 if adopted else 0
         labels = (choice.label for choice in self._alternatives)
         alternatives = [
-            Alternative(label, turn.number, response, failure)
+            Alternative(label, turn.number if turn.end else None, response, failure)
             for label, turn, response, failure in zip(labels, ended, self._responses, failures, strict=True)
         ]
         if len(alternatives) > 1:

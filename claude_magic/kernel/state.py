@@ -182,6 +182,8 @@ class KernelState:
             self.turns.put(turn)
             played = bool(response.metadata.get("recorded")) or self.lesson.plays_only
             self.sessions.add(turn, response, running.directory, played=played)
+        else:
+            self.turns.drop(turn)
         return turn
 
     def adopt(self, turn: Turn, response: SessionAwareResponse, failure: ClaudeError | None) -> bool:
@@ -210,7 +212,9 @@ class KernelState:
                 next_step="Choose one of those, or make some with --compare MODEL,MODEL or --samples N.",
             )
         picked = comparison.alternatives[number - 1]
-        self.go_on_from(picked.turn or 0)
+        if picked.turn is None:
+            raise TurnNotFoundError(f"Alternative {number} has no answer to go on from.", next_step="Choose another one.")
+        self.go_on_from(picked.turn)
         comparison.current = number
         comparison.view.show_current(number)
         return picked

@@ -97,6 +97,11 @@ class Turns:
         self._turns[turn.number] = turn
         self._next = max(self._next, turn.number + 1)
 
+    def drop(self, turn: Turn) -> None:
+        """Let the next turn have the number of this one, which came to nothing, if none was begun since."""
+        if turn.number == self._next - 1:
+            self._next = turn.number
+
     def find(self, number: int) -> Turn:
         """Return the turn with this number.
 

@@ -142,12 +142,12 @@ def status_line(response: SessionAwareResponse, elapsed_s: float) -> list[str]:
 def footer(response: SessionAwareResponse, turn: int | None) -> list[str]:
     """Say what a turn came to: turn, where it began, model, seconds, tokens, cost, session; unknown parts are left out.
 
-    A cost that was paid when the turn was recorded is marked as that.
+    A cost that was paid when the turn was recorded is marked as that. What never became a turn began nowhere.
     """
     tokens_in, tokens_out = tokens(response)
     parts = (
         f"turn {turn}" if turn is not None else "",
-        one_line(response.note),
+        one_line(response.note) if turn is not None else "",
         _model(response.model),
         duration(response.duration_s) if response.duration_s else "",
         f"{tokens_in:,} in · {tokens_out:,} out" if tokens_in or tokens_out else "",

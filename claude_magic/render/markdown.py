@@ -122,12 +122,12 @@ def blocks_plain(response: SessionAwareResponse) -> str:
 
 
 def failure_line(response: SessionAwareResponse, failure: ClaudeError) -> str:
-    """Label what had arrived when the turn failed; empty when nothing had.
+    """Label what had arrived when the turn failed; empty when nothing had and the footer says which turn that was.
 
     Why it failed the cell's error output says, with what to do next: the label need not say it again.
     """
     if not shown_blocks(response):
-        return ""
+        return "" if response.session_id else "Nothing had arrived."
     if isinstance(failure, TurnInterrupted):
         after = f" after {duration(response.duration_s)}" if response.duration_s else ""
         return f"Interrupted{after}. What had arrived is above; the next cell continues this session."

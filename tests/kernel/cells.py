@@ -99,6 +99,21 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
+def without_times(text: str) -> str:
+    """Return what a reply or a part of it says, live or played, but for times."""
+    text = re.sub(r"(?:<|&lt;)?\d+(?:\.\d+)? s\b", "TIME", plain(text))
+    return text.replace(" recorded</span>", "</span>").replace(" recorded", "")
+
+
+def shown(outputs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return all that a notebook would keep of a cell, in every form, but for times."""
+    forms = [
+        {"kind": output["output_type"]} | (output.get("data") or {"text": output.get("text") or output.get("traceback")})
+        for output in outputs
+    ]
+    return [without_times(f"{name}: {text}") for form in forms for name, text in sorted(form.items())]
+
+
 def usage_error(result: CellResult) -> str:
     """Assert that a cell failed with a usage error of one line; return the line."""
     assert result.status == "error", result.outputs
