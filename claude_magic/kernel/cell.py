@@ -94,27 +94,14 @@ class TurnsInCell:
 
     async def take_async(self, batch: list[Numbered]) -> None:
         """Take what has come and paint it; the kernel's loop goes on while code of Claude's awaits something."""
-        self._waiting.extend(batch)
-        while self._waiting:
-            number, item = self._waiting.popleft()
-            if isinstance(item, Errand):
-                self._paint()
-                deliver(item.result, await self._tools.call_async(item.tool, item.arguments, lambda: self.stream.stopped))
-            else:
-                self._take(number, item)
-        self._paint()
+        for errand in self._errands(batch):
+            result = await self._tools.call_async(errand.tool, errand.arguments, lambda: self.stream.stopped)
+            deliver(errand.result, result)
 
     def take(self, batch: list[Numbered]) -> None:
         """Take what has come and paint it."""
-        self._waiting.extend(batch)
-        while self._waiting:
-            number, item = self._waiting.popleft()
-            if isinstance(item, Errand):
-                self._paint()
-                deliver(item.result, self._tools.call(item.tool, item.arguments))
-            else:
-                self._take(number, item)
-        self._paint()
+        for errand in self._errands(batch):
+            deliver(errand.result, self._tools.call(errand.tool, errand.arguments))
 
     def take_rest(self, batch: list[Numbered]) -> None:
         """Take what comes after an interrupt, and what was left by it: nothing is asked or done any more."""
@@ -202,6 +189,18 @@ class TurnsInCell:
             for number, running in enumerate(self._running):
                 group.start_soon(work, number, running)
         return True
+
+    def _errands(self, batch: list[Numbered]) -> Iterator[Errand]:
+        """Take what has come and paint it, and yield in its turn what is for the caller to do."""
+        self._waiting.extend(batch)
+        while self._waiting:
+            number, item = self._waiting.popleft()
+            if isinstance(item, Errand):
+                self._paint()
+                yield item
+            else:
+                self._take(number, item)
+        self._paint()
 
     def _take(self, number: int, item: Event | Question) -> None:
         if isinstance(item, Question):

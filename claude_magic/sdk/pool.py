@@ -128,7 +128,7 @@ class ProcessPool:
             handle.cancel()
         try:
             await process.start()
-        except BaseException:
+        except BaseException:  # cancelled, too: nobody else knows of it
             self._give_back(process)
             raise
         return process
