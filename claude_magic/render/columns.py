@@ -29,7 +29,7 @@ from claude_magic.render.alternatives import (
 from claude_magic.render.live import LIVE_STYLE, LiveReply, Shared, StopButton
 from claude_magic.render.private import cleaned
 from claude_magic.render.tree import close_tree, framed, view_bundle
-from claude_magic.render.views import columns_metadata
+from claude_magic.render.views import ANSWERING, columns_metadata
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse
 
@@ -71,7 +71,7 @@ class LiveColumns:
         self._current = 1
         self._choice: _Choice | None = None
         self._handle = DisplayHandle()
-        self._handle.display({"text/plain": "Claude is answering…"} | view_bundle(self._box), raw=True)
+        self._handle.display(ANSWERING | view_bundle(self._box), raw=True)
 
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
         """Show the replies so far; under one that has ended stands what it came to."""

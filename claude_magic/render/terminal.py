@@ -7,6 +7,7 @@ title or write to the clipboard.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -68,7 +69,8 @@ class TerminalView:
         self._print_finished(response, ended=True)
         if failure and (label := failure_line(response, failure)):
             self._console.print(Line(label, style="yellow"))
-        self._console.print(Line("  ".join(footer(response, turn)), style=_MUTED))
+        if parts := footer(response, turn):
+            self._console.print(Line("  ".join(parts), style=_MUTED))
 
     def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
         """Have no buttons; make room for the question that is asked in lines."""
@@ -165,7 +167,8 @@ class TerminalColumns:
                 self._console.print(Line(f"{name}: {message}" if name else message, style=colour))
             if next_step:
                 self._console.print(Line(next_step, style=_MUTED))
-            TerminalView(self._console).settle(alternative.response, turn=alternative.turn)
+            response = replace(alternative.response, session_id=None)  # as in a notebook's columns
+            TerminalView(self._console).settle(response, turn=alternative.turn)
             self._console.print()
         if on_pick:
             self._console.print(Line("%claude_session pick NUMBER continues from another one.", style=_MUTED))

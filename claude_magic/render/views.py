@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from IPython.display import DisplayHandle, display
+from IPython.display import DisplayHandle
 
 from claude_magic.errors import ClaudeError
 from claude_magic.render.alternatives import Alternative, columns_bundle
 from claude_magic.render.markdown import mimebundle
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse
+
+ANSWERING: Final = {"text/plain": "Claude is answering…"}
+"""What stands in the place of a reply until it is settled, wherever no widgets are shown."""
 
 
 class View(Protocol):
@@ -54,11 +57,19 @@ class QuietView:
 
 
 class StaticView(QuietView):
-    """Show the settled output only: nobody watches, and a saved notebook shall hold no widget."""
+    """Show the settled output only: nobody watches, and a saved notebook shall hold no widget.
+
+    It stands above what Claude's code prints meanwhile, as the live view does, so its place is taken at once.
+    """
+
+    def __init__(self) -> None:
+        self._handle = DisplayHandle()
+        self._handle.display(ANSWERING, raw=True)
 
     def settle(self, response: SessionAwareResponse, *, turn: int | None, failure: ClaudeError | None) -> None:
         """Display the settled output."""
-        display(mimebundle(response, turn=turn, failure=failure), raw=True, metadata=metadata(response, turn))
+        bundle = mimebundle(response, turn=turn, failure=failure)
+        self._handle.update(bundle, raw=True, metadata=metadata(response, turn))
 
 
 class ColumnsView(Protocol):
@@ -116,17 +127,17 @@ class QuietColumns:
 
 
 class StaticColumns(QuietColumns):
-    """Show the settled replies only, without buttons."""
+    """Show the settled replies only, without buttons, above what Claude's code prints meanwhile."""
 
     def __init__(self) -> None:
         self._handle = DisplayHandle()
+        self._handle.display(ANSWERING, raw=True)
         self._settled: tuple[Alternative, ...] = ()
 
     def settle(self, alternatives: Sequence[Alternative], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Display the settled replies."""
         self._settled = tuple(alternatives)
-        bundle, about = columns_bundle(self._settled, current), columns_metadata(self._settled, current)
-        self._handle.display(bundle, raw=True, metadata=about)
+        self.show_current(current)
 
     def show_current(self, current: int) -> None:
         """Mark another reply as the current one, in the same display."""

@@ -14,7 +14,7 @@ from claude_magic.errors import ClaudeError
 from claude_magic.render.live import LIVE_STYLE, LiveReply, Shared, StopButton
 from claude_magic.render.markdown import mimebundle
 from claude_magic.render.tree import close_tree, framed, view_bundle
-from claude_magic.render.views import metadata
+from claude_magic.render.views import ANSWERING, metadata
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse
 
@@ -37,7 +37,7 @@ class LiveView:
         self.slot = self._reply.slot
         self._box = framed(shared.make, self._reply.parts, LIVE_STYLE, for_audience=for_audience)
         self._handle = DisplayHandle()
-        self._handle.display({"text/plain": "Claude is answering…"} | view_bundle(self._box), raw=True)
+        self._handle.display(ANSWERING | view_bundle(self._box), raw=True)
 
     def update(self, response: SessionAwareResponse, elapsed_s: float) -> None:
         """Show the reply so far; only what changed is rendered and sent."""

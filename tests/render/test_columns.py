@@ -18,7 +18,7 @@ from claude_magic.errors import APIError, ClaudeError, TurnInterrupted
 from claude_magic.render.alternatives import Alternative, columns_bundle, diff_bundle
 from claude_magic.render.columns import LiveColumns
 from claude_magic.render.terminal import TerminalColumns
-from claude_magic.render.views import ColumnsView, QuietColumns, StaticColumns, columns_metadata
+from claude_magic.render.views import ANSWERING, ColumnsView, QuietColumns, StaticColumns, columns_metadata
 from claude_magic.sdk.events import BlockEnded, Event, SessionStarted, TextDelta
 from claude_magic.sdk.host import PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse, fold
@@ -313,5 +313,6 @@ def test_views_without_widgets(page: Page) -> None:
         view.show_current(2)
         view.settle(PAIR, current=1, on_pick=None)
         view.close()
-    (output,) = page.outputs
-    assert output.data == columns_bundle(PAIR, 1)
+    begun, settled = page.outputs
+    assert begun.data == ANSWERING
+    assert settled.data == columns_bundle(PAIR, 1)

@@ -1,7 +1,8 @@
-"""A real JupyterLab on loopback and Debian's Chromium before it: open, run, click, change the theme, take pictures.
+"""A real JupyterLab or Notebook 7 on loopback and Debian's Chromium before it.
 
-It owns the server process and the browser. Waiting is the browser's: on a promise of JupyterLab's own commands, or on
-a condition of the page. Playwright's sync API keeps an event loop in this thread: no `asyncio.run` while it is open.
+Notebooks are opened there, run, clicked, and pictured in both themes. It owns the server process and the browser. Waiting
+is the browser's: on a promise of JupyterLab's own commands, or on a condition of the page. Playwright's sync API keeps an
+event loop in this thread: no `asyncio.run` while it is open.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -32,6 +34,18 @@ THEMES: dict[Theme, str] = {"light": "JupyterLab Light", "dark": "JupyterLab Dar
 START_S = 60.0
 WIDTH, HEIGHT = 1000, 800
 
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What opens notebooks: the Python module that serves it, and the path of a notebook's page."""
+
+    module: str
+    page: str
+
+
+LAB = Application("jupyterlab", "doc/tree/{name}?reset")
+NOTEBOOK_7 = Application("notebook", "notebooks/{name}")
+
 # No token and no password: the server listens on loopback only, and lives as long as the tests of a module.
 SERVER_OPTIONS = (
     "--no-browser",
@@ -42,6 +56,7 @@ SERVER_OPTIONS = (
     "--PasswordIdentityProvider.hashed_password=",
     "--ServerApp.terminals_enabled=False",
     "--LabApp.expose_app_in_browser=True",
+    "--JupyterNotebookApp.expose_app_in_browser=True",
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
@@ -58,27 +73,28 @@ SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 
-PANEL = "window.jupyterapp.shell.currentWidget"
+PANEL = "window.jupyterapp?.shell?.currentWidget"
 
 
 def why_not() -> str | None:
     """Return why there can be no browser here, None when there can."""
     if shutil.which("chromium") is None:
         return "no chromium on the PATH"
-    missing = [name for name in ("playwright", "jupyterlab") if find_spec(name) is None]
+    missing = [name for name in ("playwright", "jupyterlab", "notebook") if find_spec(name) is None]
     return f"not installed: {', '.join(missing)}" if missing else None
 
 
 class Lab:
-    """One JupyterLab server and one browser.
+    """One server and one browser.
 
     :param root: the directory it serves; kernels run where their notebook is.
     :param environment: from `isolated_environment()`; the kernels inherit it.
     """
 
-    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, environment: Mapping[str, str], application: Application = LAB) -> None:
         require_isolated(environment)
         self.root = root
+        self._application = application
         self.log: list[str] = []
         self._environment = dict(environment)
         self._stack = ExitStack()
@@ -134,7 +150,7 @@ class Lab:
         )
         with context.new_page() as page:
             notebook = LabNotebook(page, self.root / name)
-            page.goto(f"{self.url}/doc/tree/{name}?reset")
+            page.goto(f"{self.url}/{self._application.page.format(name=name)}")
             page.wait_for_function(f"() => {PANEL}?.content?.widgets?.length > 0", timeout=START_S * 1000)
             page.evaluate(f"() => {PANEL}.sessionContext.ready")
             notebook.wait_idle(START_S)
@@ -147,7 +163,7 @@ class Lab:
 
     @contextmanager
     def _server(self) -> Iterator[str]:
-        command = [sys.executable, "-m", "jupyterlab", *SERVER_OPTIONS, f"--ServerApp.root_dir={self.root}"]
+        command = [sys.executable, "-m", self._application.module, *SERVER_OPTIONS, f"--ServerApp.root_dir={self.root}"]
         self._process = subprocess.Popen(
             command, env=self._environment, cwd=self.root, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -167,7 +183,7 @@ class Lab:
         try:
             decided.wait(START_S)
             if not urls:
-                raise RuntimeError("JupyterLab did not start:\n" + "".join(self.log[-40:]))
+                raise RuntimeError("The server did not start:\n" + "".join(self.log[-40:]))
             yield urls[0]
         finally:
             self._process.terminate()
