@@ -35,6 +35,7 @@ HIGHLIGHT_LIMIT: Final = 30_000
 # Longer text is shown as it was written: parsing and cleaning it would hold up the kernel for seconds.
 MARKDOWN_LIMIT: Final = 200_000
 
+_BREAKS: Final = ("softbreak", "hardbreak")
 _WEB: Final = re.compile(r"(?:https?://|mailto:)[^\s/]", re.IGNORECASE)
 _LINE_END: Final = re.compile(r"\r\n?|\n")
 # No img: a remote image tells its server that the cell was opened.
@@ -47,6 +48,17 @@ def text_html(markdown: str) -> str:
         return f'<pre class="claude-plain">{html.escape(strip_controls(markdown))}</pre>'
     rendered: str = parser().render(markdown)
     return _cleaner().clean(rendered)
+
+
+def running_text(markdown: str) -> str:
+    """Return what a text says in sentences: without marks, code blocks and tables."""
+    tokens = iter(parser(mathematics=False).parse(markdown))
+    pieces = []
+    for token in tokens:
+        if token.type == "table_open":
+            next(inner for inner in tokens if inner.type == "table_close")
+        pieces += ["".join(part.content or " " * (part.type in _BREAKS) for part in token.children or ())]
+    return " ".join(filter(None, pieces))
 
 
 def code_html(code: str, language: str = "") -> str:

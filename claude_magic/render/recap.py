@@ -8,7 +8,7 @@ from typing import Final
 from claude_magic.render import neutral
 from claude_magic.render.blocks import one_line
 from claude_magic.render.private import clean_line
-from claude_magic.render.prose import escape
+from claude_magic.render.prose import escape, running_text
 from claude_magic.render.style import STYLE
 from claude_magic.sdk.transcript import Exchange
 
@@ -17,6 +17,7 @@ SHOWN: Final = 3
 
 _PROMPT_LENGTH: Final = 120
 _REPLY_LENGTH: Final = 280
+_READ_LENGTH: Final = 20_000
 
 
 def recap_bundle(exchanges: Sequence[Exchange]) -> dict[str, str]:
@@ -36,12 +37,11 @@ def recap_text(exchanges: Sequence[Exchange]) -> str:
 
 
 def _lines(exchanges: Sequence[Exchange]) -> list[tuple[str, str]]:
-    return [
-        (_cut(exchange.prompt, _PROMPT_LENGTH), _cut(exchange.reply or exchange.trouble or "No reply.", _REPLY_LENGTH))
-        for exchange in exchanges[-SHOWN:]
-    ]
-
-
-def _cut(text: str, limit: int) -> str:
     # Cleaned before it is cut: half a credential is not found any more.
-    return one_line(clean_line(text), limit)
+    return [(one_line(clean_line(exchange.prompt), _PROMPT_LENGTH), _gist(exchange)) for exchange in exchanges[-SHOWN:]]
+
+
+def _gist(exchange: Exchange) -> str:
+    reply = clean_line(exchange.reply or exchange.trouble or "No reply.")
+    # A reply may be nothing but code.
+    return one_line(running_text(reply[:_READ_LENGTH]) or reply, _REPLY_LENGTH)

@@ -137,10 +137,15 @@ def test_no_credential_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_recap() -> None:
-    """A recap shows the last exchanges, each as a line of prompt and the beginning of its reply."""
+    """A recap shows the last exchanges, each as a line of prompt and the beginning of what its reply says in sentences."""
     exchanges = [Exchange(f"prompt {number}\nmore", (text(f"# reply {number}\n" + "word " * 400),)) for number in range(9)]
     lines = recap_text(exchanges).split("\n\n")
     assert [line.splitlines()[0] for line in lines] == [f"> prompt {number} more" for number in range(9 - SHOWN, 9)]
     assert all(len(line) < 400 and line.endswith("…") for line in lines)
     assert recap_text([Exchange("a", trouble="Interrupted."), Exchange("b")]) == "> a\nInterrupted.\n\n> b\nNo reply."
+    rich = (
+        "It is **3** (`[1, 3]`),\nsee:\n\n```python\nmedian([1])\n```\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n- so $x$ it is"
+    )
+    assert recap_text([Exchange("a", (text(rich),))]) == "> a\nIt is 3 ([1, 3]), see: so $x$ it is"
+    assert recap_text([Exchange("a", (text("```\nx\n```"),))]) == "> a\n``` x ```"
     assert set(recap_bundle(exchanges)) == {"text/html", "text/markdown", "text/plain"}
