@@ -73,7 +73,7 @@ SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 
-PANEL = "window.jupyterapp?.shell?.currentWidget"
+PANEL = "window.jupyterapp.shell.currentWidget"
 
 
 def why_not() -> str | None:
@@ -151,6 +151,7 @@ class Lab:
         with context.new_page() as page:
             notebook = LabNotebook(page, self.root / name)
             page.goto(f"{self.url}/{self._application.page.format(name=name)}")
+            page.wait_for_function("() => window.jupyterapp !== undefined", timeout=START_S * 1000)
             page.wait_for_function(f"() => {PANEL}?.content?.widgets?.length > 0", timeout=START_S * 1000)
             page.evaluate(f"() => {PANEL}.sessionContext.ready")
             notebook.wait_idle(START_S)
