@@ -5,9 +5,10 @@ Only reads. The frontend saves the file, so it may be behind what the page shows
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from claude_magic.errors import ConfigError
 from claude_magic.kernel.turns import Point, Start, Turn
 from claude_magic.paths import shorten_home
 
+_Key = tuple[str, str | int]
 _NO_PATH = "Name it: %claude_session restore PATH."
 
 
@@ -33,18 +35,30 @@ class SavedTurn:
     about: Mapping[str, Any]
     chosen: bool
 
-    def turn(self) -> Turn:
+    @property
+    def message_id(self) -> str | None:
+        """The message that it ended with, if it got so far."""
+        return _text(self.about.get("message_id"))
+
+    @property
+    def key(self) -> _Key:
+        """What it is known by, in whichever cell it stands."""
+        return self.session_id, self.message_id or self.number
+
+    @property
+    def origin(self) -> Point | None:
+        """Where it began."""
+        match self.about.get("origin"):
+            case {"session_id": str(session_id), "message_id": message_id}:
+                return Point(session_id, _text(message_id))
+        return None
+
+    def turn(self, number: int, parent: int | None) -> Turn:
         """Return it as a turn of this kernel."""
         about = self.about
-        origin = about.get("origin")
-        start = Start(
-            origin=Point(origin["session_id"], origin.get("message_id")) if isinstance(origin, dict) else None,
-            parent=about.get("parent"),
-            fork=bool(about.get("fork")),
-            how=str(about.get("how") or ""),
-        )
-        end = Point(self.session_id, about.get("message_id"))
-        return Turn(self.number, self.prompt, start, self.cell_id, end, failed=bool(about.get("failed")))
+        start = Start(self.origin, parent, bool(about.get("fork")), str(about.get("how") or ""))
+        end = Point(self.session_id, self.message_id)
+        return Turn(number, self.prompt, start, self.cell_id, end, failed=bool(about.get("failed")))
 
 
 def notebook_path(namespace: Mapping[str, Any]) -> Path | None:
@@ -83,6 +97,41 @@ def saved_turns(path: Path) -> list[SavedTurn]:
         raise ConfigError(f"{shorten_home(str(path))} is not a notebook.", next_step=_NO_PATH) from error
 
 
+def in_one_kernel(saved: Sequence[SavedTurn]) -> list[tuple[SavedTurn, Turn]]:
+    """Return saved turns as turns of one kernel, by number, though several may have answered in the notebook.
+
+    A turn goes on from that which ended with the message behind which it began, or came to nothing there. Numbers that were
+    given more than once stay with the turn that came first. Of a reply that stands in two cells, which were copied, the last
+    one counts.
+    """
+    waiting: dict[_Key | None, SavedTurn] = {turn.key: turn for turn in saved}
+    ends = {turn.message_id: turn.key for turn in waiting.values() if turn.message_id}
+    nothing = {turn.key for turn in waiting.values() if not turn.message_id}
+    free = itertools.count(max((turn.number for turn in saved), default=0) + 1)
+    turns: dict[int, tuple[SavedTurn, Turn]] = {}
+    numbers: dict[_Key | None, int] = {}
+
+    def before(turn: SavedTurn) -> _Key | None:
+        match turn.origin, turn.about.get("parent"):
+            case Point() as origin, int(parent) if (origin.session_id, parent) in nothing:
+                return origin.session_id, parent
+            case Point(message_id=str(message_id)), _:
+                return ends.get(message_id)
+        return None
+
+    for last in sorted(waiting.values(), key=lambda turn: turn.number):
+        path: list[tuple[SavedTurn, _Key | None]] = []
+        turn = waiting.pop(last.key, None)
+        while turn is not None:
+            path.append((turn, before(turn)))
+            turn = waiting.pop(path[-1][1], None)
+        for turn, parent in reversed(path):
+            number = next(free) if turn.number in turns else turn.number
+            numbers[turn.key] = number
+            turns[number] = turn, turn.turn(number, numbers.get(parent))
+    return [turns[number] for number in sorted(turns)]
+
+
 def _told(namespace: Mapping[str, Any]) -> str | None:
     told = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
     return told if isinstance(told, str) and told.endswith(".ipynb") else None
@@ -108,3 +157,7 @@ def _prompt_of(source: str) -> str:
     if first is not None:
         return "\n".join(lines[first + 1 :]).strip()
     return source.partition("%claude")[2].strip() or source.strip()
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

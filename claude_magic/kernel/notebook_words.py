@@ -8,7 +8,7 @@ from pathlib import Path
 
 from claude_magic.errors import ConfigError, SessionNotFoundError
 from claude_magic.kernel.frontend import Frontend
-from claude_magic.kernel.notebook import SavedTurn, notebook_path, saved_turns, told_name
+from claude_magic.kernel.notebook import in_one_kernel, notebook_path, saved_turns, told_name
 from claude_magic.kernel.state import KernelState
 from claude_magic.kernel.turns import Session
 from claude_magic.paths import shorten_home
@@ -66,26 +66,31 @@ class NotebookWords:
                 "This kernel has turns of its own already, with the same numbers.",
                 next_step="Restore right after %load_ext, or continue one session with %claude_session resume.",
             )
-        restored = self._known(turns)
-        lost = len(turns) - len(restored)
-        for _, (saved, session) in sorted(restored.items()):
-            self._state.restore(saved.turn(), session, saved.about)
+        sessions = self._found({saved.session_id for saved in turns})
+        restored = in_one_kernel([saved for saved in turns if saved.session_id in sessions])
+        for saved, turn in restored:
+            self._state.restore(turn, sessions[saved.session_id], saved.about)
         if not restored:
             raise SessionNotFoundError(
                 f"The sessions of {shorten_home(str(told))} are not on this machine.",
                 next_step="The next %%claude cell starts a new one.",
             )
+        last = next((saved for saved, _ in reversed(restored) if saved.chosen), restored[-1][0])
+        self._state.current = sessions[last.session_id]
+        lost = sum(saved.session_id not in sessions for saved in turns)
         missing = f"; {lost} more are of sessions that are not on this machine" if lost else ""
-        count = f"{len(restored)} {'turn' if len(restored) == 1 else 'turns'}"
-        print(f"Restored {count}{missing}. The next %%claude cell goes on from turn {self._state.current_turn}.")
+        print(f"Restored {len(restored)} {'turn' if len(restored) == 1 else 'turns'}{missing}.")
+        if anew := [f"{saved.number} is now {turn.number}" for saved, turn in restored if saved.number != turn.number]:
+            print(f"Numbers that an earlier kernel had given, too: {', '.join(anew)}.")
+        print(f"The next %%claude cell goes on from turn {self._state.current_turn}.")
 
-    def _known(self, turns: list[SavedTurn]) -> dict[int, tuple[SavedTurn, Session]]:
-        """Return, by number, those whose session is there; the last one where several cells were saved with the same number."""
+    def _found(self, session_ids: set[str]) -> dict[str, Session]:
+        """Return those sessions that are there."""
         found: dict[str, Session] = {}
-        for session_id in {saved.session_id for saved in turns}:
+        for session_id in session_ids:
             with contextlib.suppress(SessionNotFoundError):
                 found[session_id] = self._state.find(session_id)
-        return {saved.number: (saved, found[saved.session_id]) for saved in turns if saved.session_id in found}
+        return found
 
     def _asked(self, session_ids: list[str]) -> str:
         on_disk = self._state.sessions.on_disk(self._state.directory)

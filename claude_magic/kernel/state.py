@@ -234,11 +234,10 @@ class KernelState:
             self.client.prepare(running.directory, running.choices, origin, use_tools=running.use_tools)
 
     def restore(self, turn: Turn, session: Session, about: Mapping[str, Any]) -> None:
-        """Take a turn of an earlier kernel for one of this kernel's; its session is the current one then."""
+        """Take a turn of an earlier kernel for one of this kernel's."""
         self.turns.put(turn)
         session.last_turn, session.turns = turn.number, session.turns + 1
         session.model = about.get("model") or session.model
-        self.current = session
 
     def forget(self, session_id: str) -> None:
         """Continue this session no more: it is gone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -14,7 +15,7 @@ from rig import CellResult
 from rig.kernel import Kernel
 
 from claude_magic.errors import ConfigError
-from claude_magic.kernel.notebook import notebook_path, saved_turns
+from claude_magic.kernel.notebook import SavedTurn, in_one_kernel, notebook_path, saved_turns
 
 
 def save(path: Path, results: Sequence[CellResult]) -> None:
@@ -66,7 +67,7 @@ def test_conversation_of_the_notebook(loaded_kernel: Kernel, api: MessagesAPI) -
     assert history(api) == ["one", "three", "four", "five", "six"]
 
     reload(kernel)
-    assert kernel.run("%claude_session restore").stdout == "Restored 6 turns. The next %%claude cell goes on from turn 6.\n"
+    assert kernel.run("%claude_session restore").stdout == "Restored 6 turns.\nThe next %%claude cell goes on from turn 6.\n"
     assert kernel.run("%claude_session turns", allow_stdin=False).text == tree
     answered(kernel, "seven", "--at 2")
     assert history(api) == ["one", "two", "seven"]
@@ -83,6 +84,49 @@ def test_conversation_of_the_notebook(loaded_kernel: Kernel, api: MessagesAPI) -
     assert "No session was chosen" in failure(kernel.run("%claude_session resume", answer=""), "SessionNotFoundError")
     assert "there is no notebook" in failure(kernel.run("%claude_session restore"), "ConfigError").lower()
     assert kernel.run("%claude_session restore renamed.ipynb").stdout.startswith("Restored 6 turns.")
+
+
+def saved(number: int, message_id: str | None, behind: str | None = None, parent: int | None = None, **about: Any) -> SavedTurn:
+    """Return a turn of a session as its cell tells of it."""
+    origin = {"session_id": "s", "message_id": behind} if behind or parent else None
+    return SavedTurn(
+        number,
+        "s",
+        f"{number} {message_id}",
+        None,
+        about | {"message_id": message_id, "origin": origin, "parent": parent},
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("turns", "tree"),
+    [
+        ([saved(1, "a"), saved(2, "b", "a", 1), saved(3, "c", "a", 1)], {1: ("a", None), 2: ("b", 1), 3: ("c", 1)}),
+        # A restarted kernel continued the conversation, with numbers from 1, in a cell above.
+        ([saved(1, "c", "b"), saved(1, "a"), saved(2, "b", "a", 1)], {1: ("a", None), 2: ("b", 1), 3: ("c", 2)}),
+        # The reply of the first turn is not there any more.
+        ([saved(1, "c", "b"), saved(2, "b", "a", 1)], {1: ("c", 2), 2: ("b", None)}),
+        # One turn failed, and another kernel's turn has its number.
+        ([saved(1, "a"), saved(2, None, "a", 1), saved(3, "b", "a", 2)], {1: ("a", None), 2: (None, 1), 3: ("b", 2)}),
+        # A cell was copied with its reply.
+        ([saved(1, "a"), saved(1, "a"), saved(2, "b", "a", 1)], {1: ("a", None), 2: ("b", 1)}),
+        # Edited by hand.
+        ([saved(1, "a", "b"), saved(2, "b", "a")], {1: ("a", 2), 2: ("b", None)}),
+    ],
+    ids=["tree", "restarted", "lost", "failed", "copied", "circle"],
+)
+def test_tree_of_a_notebook(turns: list[SavedTurn], tree: dict[int, tuple[str | None, int | None]]) -> None:
+    """Each turn goes on from that which it went on from, whichever kernel counted it, and has a number of its own."""
+    found = [turn for _, turn in in_one_kernel(turns)]
+    assert {turn.number: (turn.end and turn.end.message_id, turn.start.parent) for turn in found} == tree
+
+
+def test_long_conversation_of_another_kernel() -> None:
+    """Thousands of turns that one restarted kernel went on from are no problem."""
+    turns = [saved(1, "last", "4999"), *(saved(number, str(number), str(number - 1), number - 1) for number in range(1, 5000))]
+    *_, (_, last) = in_one_kernel(turns)
+    assert (last.number, last.start.parent) == (5000, 4999)
 
 
 @pytest.mark.parametrize("text", ["hello", "[]", '{"cells": 3}', '{"nothing": 1}', '{"cells": ["x"]}'])
