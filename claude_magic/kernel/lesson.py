@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from claude_magic.kernel.settings import Settings
 from claude_magic.paths import shorten_home
@@ -29,7 +29,7 @@ class Lesson:
         self._cassette: Cassette | None = None
         self._told = False
         self._place = os.getcwd()
-        settings.observe(self._forget, ["cassette", "cassette_mode", "cassette_speed"])
+        settings.observe(self._forget, ["cassette", "cassette_mode"])
         settings.observe(self._set_place, ["cassette"])
 
     @property
@@ -48,7 +48,8 @@ class Lesson:
             from claude_magic.sdk.cassettes import Cassette
 
             path = os.path.join(self._place, os.path.expanduser(self._settings.cassette))
-            self._cassette = Cassette(path, self._mode(), self._settings.cassette_speed)
+            self._cassette = Cassette(path, self._mode())
+        self._cassette.speed = self._settings.cassette_speed
         return self._cassette
 
     def remark(self) -> str | None:
@@ -75,7 +76,5 @@ class Lesson:
         # Cells may change the directory before the first turn.
         self._place = os.getcwd()
 
-    def _forget(self, change: Any) -> None:
-        self._cassette = None
-        # At another speed the answers are the same ones.
-        self._told = self._told and change.name == "cassette_speed"
+    def _forget(self, change: object) -> None:
+        self._cassette, self._told = None, False

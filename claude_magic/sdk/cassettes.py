@@ -52,8 +52,6 @@ class Cassette:
     def __init__(self, path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> None:
         if mode not in MODES:
             raise ConfigError(f"The mode of a cassette is one of {', '.join(MODES)}, not {mode!r}.")
-        if not (math.isfinite(speed) and speed >= 0):
-            raise ConfigError(f"The speed of a cassette is {speed}; it must be 0 (at once) or more.")
         self.path = Path(path).expanduser().absolute()
         self.mode = mode
         self.speed = speed
@@ -92,6 +90,20 @@ class Cassette:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.__exit__(exc_type, exc, traceback)
+
+    @property
+    def speed(self) -> float:
+        """How many times faster than recorded it is played; 0: at once.
+
+        :raises ConfigError: when it is set to less, or to no number.
+        """
+        return self._speed
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        if not (math.isfinite(speed) and speed >= 0):
+            raise ConfigError(f"The speed of a cassette is {speed}; it must be 0 (at once) or more.")
+        self._speed = speed
 
     @property
     def note(self) -> str:
