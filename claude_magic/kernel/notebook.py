@@ -100,9 +100,9 @@ def saved_turns(path: Path) -> list[SavedTurn]:
 def in_one_kernel(saved: Sequence[SavedTurn]) -> list[tuple[SavedTurn, Turn]]:
     """Return saved turns as turns of one kernel, by number, though several may have answered in the notebook.
 
-    A turn goes on from that which ended with the message behind which it began, or came to nothing there. Numbers that were
-    given more than once stay with the turn that came first. Of a reply that stands in two cells, which were copied, the last
-    one counts.
+    A turn goes on from that which ended with the message behind which it began, or came to nothing there, and has a higher
+    number. One that was given more than once stays with the turn that came first. Of a reply that stands in two cells, which
+    were copied, the last one counts.
     """
     waiting: dict[_Key | None, SavedTurn] = {turn.key: turn for turn in saved}
     ends = {turn.message_id: turn.key for turn in waiting.values() if turn.message_id}
@@ -126,9 +126,10 @@ def in_one_kernel(saved: Sequence[SavedTurn]) -> list[tuple[SavedTurn, Turn]]:
             path.append((turn, before(turn)))
             turn = waiting.pop(path[-1][1], None)
         for turn, parent in reversed(path):
-            number = next(free) if turn.number in turns else turn.number
+            behind = numbers.get(parent)
+            number = next(free) if turn.number in turns or turn.number <= (behind or 0) else turn.number
             numbers[turn.key] = number
-            turns[number] = turn, turn.turn(number, numbers.get(parent))
+            turns[number] = turn, turn.turn(number, behind)
     return [turns[number] for number in sorted(turns)]
 
 

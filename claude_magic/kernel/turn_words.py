@@ -108,13 +108,14 @@ class TurnWords:
                 current=turn.number == here,
                 left=here is not None and turn.number not in on_path,
                 failed=turn.failed,
+                can_continue=turn.can_continue,
             )
             for turn in self._state.turns
         ]
 
     def _continue_by_click(self, number: int) -> None:
-        # It has no answer, or its session was deleted: the tree stays as it is.
-        with contextlib.suppress(TurnNotFoundError, SessionNotFoundError):
+        # Its session was deleted: the tree stays as it is.
+        with contextlib.suppress(SessionNotFoundError):
             self._state.go_on_from(number)
         if self._tree is not None:
             self._tree.update(self._rows())

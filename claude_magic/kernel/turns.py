@@ -56,6 +56,11 @@ class Turn:
             return self.end.session_id
         return self.start.origin.session_id if self.start.origin and not self.start.fork else None
 
+    @property
+    def can_continue(self) -> bool:
+        """Whether it has an answer that one could go on from, or a part of one."""
+        return self.end is not None and self.end.message_id is not None
+
     def about(self) -> dict[str, Any]:
         """Return what a notebook keeps of the turn with its reply, so that the tree of turns can be rebuilt from there."""
         origin, end = self.start.origin, self.end

@@ -50,7 +50,10 @@ _STYLE: Final = """
 
 @dataclass(frozen=True, slots=True)
 class TurnRow:
-    """One turn, as a line of the tree; `left` says that the conversation went on elsewhere, `how` what was asked for."""
+    """One turn, as a line of the tree; `left` says that the conversation went on elsewhere, `how` what was asked for.
+
+    `can_continue` says that there is an answer to go on from, or a part of one.
+    """
 
     number: int
     parent: int | None
@@ -60,6 +63,7 @@ class TurnRow:
     current: bool = False
     left: bool = False
     failed: bool = False
+    can_continue: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class _Line:
 
 
 class TurnTree:
-    """The tree with a Continue button for each turn but the current one; main thread only.
+    """The tree with a Continue button for each turn that can be continued and is not current; main thread only.
 
     :param on_continue: called with the number of the turn whose button is clicked; `update` then shows what came of it.
     """
@@ -117,7 +121,7 @@ class TurnTree:
         beside = [self._spacer] if len(lines) < len(self._rows) else []
         for index, line in enumerate(lines):
             beside += [self._spacer] if line.is_root and index else []
-            beside.append(self._spacer if line.row.current else self._button(line.row))
+            beside.append(self._button(line.row) if line.row.can_continue and not line.row.current else self._spacer)
         self._column.children = beside
 
     def _button(self, row: TurnRow) -> Any:
@@ -223,9 +227,8 @@ def _earlier(count: int) -> str:
 
 
 def _mark(row: TurnRow) -> str:
-    return " ".join(
-        filter(None, ("failed" if row.failed else "", "(left)" if row.left else "", "current" if row.current else ""))
-    )
+    came_to = ("stopped" if row.can_continue else "failed") if row.failed else ""
+    return " ".join(filter(None, (came_to, "(left)" if row.left else "", "current" if row.current else "")))
 
 
 def _prompt(row: TurnRow) -> str:

@@ -106,13 +106,13 @@ def saved(number: int, message_id: str | None, behind: str | None = None, parent
         # A restarted kernel continued the conversation, with numbers from 1, in a cell above.
         ([saved(1, "c", "b"), saved(1, "a"), saved(2, "b", "a", 1)], {1: ("a", None), 2: ("b", 1), 3: ("c", 2)}),
         # The reply of the first turn is not there any more.
-        ([saved(1, "c", "b"), saved(2, "b", "a", 1)], {1: ("c", 2), 2: ("b", None)}),
+        ([saved(1, "c", "b"), saved(2, "b", "a", 1)], {2: ("b", None), 3: ("c", 2)}),
         # One turn failed, and another kernel's turn has its number.
         ([saved(1, "a"), saved(2, None, "a", 1), saved(3, "b", "a", 2)], {1: ("a", None), 2: (None, 1), 3: ("b", 2)}),
         # A cell was copied with its reply.
         ([saved(1, "a"), saved(1, "a"), saved(2, "b", "a", 1)], {1: ("a", None), 2: ("b", 1)}),
         # Edited by hand.
-        ([saved(1, "a", "b"), saved(2, "b", "a")], {1: ("a", 2), 2: ("b", None)}),
+        ([saved(1, "a", "b"), saved(2, "b", "a")], {2: ("b", None), 3: ("a", 2)}),
     ],
     ids=["tree", "restarted", "lost", "failed", "copied", "circle"],
 )

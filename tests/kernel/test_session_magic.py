@@ -116,7 +116,7 @@ def test_resume_shows_where_it_stands(loaded_kernel: Kernel) -> None:
     say(loaded_kernel, "new")
     result = say(loaded_kernel, f"resume {one[:8]}")
     text = shown(result)
-    assert text.index(f"continues {one[:8]}") < text.index("> two <<say second>>") < text.index("# <b>third</b>\n")
+    assert text.index(f"continues {one[:8]}") < text.index("> two <<say second>>") < text.index("\n<b>third</b>\n")
     assert text.rstrip().endswith("…")
     assert "oldest" not in text
     assert set(result.bundle) == SETTLED

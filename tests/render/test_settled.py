@@ -140,7 +140,8 @@ def test_a_failed_turn_is_labelled() -> None:
     assert '<div class="claude-magic claude-failed">' in html
     assert "Not finished (TurnTimeoutError). What had arrived is above." in words(html)
     assert "boom" not in html
-    assert response_plain(SessionAwareResponse(), turn=None, failure=failure) == ""
+    assert response_plain(SessionAwareResponse(session_id="s"), turn=None, failure=failure) == "s"
+    assert response_plain(SessionAwareResponse(), turn=None, failure=failure) == "Nothing had arrived."
 
 
 def test_plain_text_is_the_answer_as_it_was_written() -> None:

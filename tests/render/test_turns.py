@@ -16,9 +16,9 @@ FIRST, OTHER = "681fea2c-2417-42d4-b134-6c7d6a02503b", "d83e13e2-0000-42d4-b134-
 ROWS = [
     TurnRow(1, None, "What is in df?", FIRST),
     TurnRow(2, 1, "Which columns have missing values?", FIRST),
-    TurnRow(3, 2, "Do it, and save the result", FIRST, left=True),
+    TurnRow(3, 2, "Do it, and save the result", FIRST, left=True, failed=True),
     TurnRow(4, 2, "Do it, but keep cabin", OTHER, "--redo"),
-    TurnRow(5, 3, "And now?", FIRST, left=True, failed=True),
+    TurnRow(5, 3, "And now?", FIRST, left=True, failed=True, can_continue=False),
     TurnRow(6, 4, "Give this plot a title", OTHER, "--compare opus", current=True),
     TurnRow(7, None, "Something else", "aaaaaaaa", "--new"),
 ]
@@ -29,11 +29,14 @@ def chain(length: int) -> list[TurnRow]:
 
 
 def test_drawing() -> None:
-    """Turns in a line stand below one another, ways that part get branches; a session is named where it begins."""
+    """Turns in a line stand below one another, ways that part get branches; a session is named where it begins.
+
+    One that failed with a part of an answer was stopped.
+    """
     assert tree_text(ROWS).splitlines() == [
         "1  What is in df?                                      681fea2c",
         "2  Which columns have missing values?",
-        "├─ 3  Do it, and save the result                                 (left)",
+        "├─ 3  Do it, and save the result                                 stopped (left)",
         "│  5  And now?                                                   failed (left)",
         "└─ 4  Do it, but keep cabin            --redo          d83e13e2",
         "   6  Give this plot a title           --compare opus            current",
@@ -91,13 +94,13 @@ def test_what_a_notebook_keeps() -> None:
 
 
 def test_a_button_for_each_other_turn(page: Page) -> None:
-    """All turns but the current one have a button, on their line, that names them; a click hands over the number."""
+    """Each turn with an answer but the current one has a button on its line that names it; a click hands over the number."""
     chosen: list[int] = []
     tree = TurnTree(ROWS, chosen.append)
     tree.show()
     buttons = page.buttons("Continue")
-    assert [button["tooltip"].split(" · ")[0] for button in buttons] == [f"Continue from turn {n}" for n in (1, 2, 3, 5, 4, 7)]
-    page.click(buttons[4])
+    assert [button["tooltip"].split(" · ")[0] for button in buttons] == [f"Continue from turn {n}" for n in (1, 2, 3, 4, 7)]
+    page.click(buttons[3])
     assert chosen == [4]
     beside = next(model for model in page.shown() if "claude-go" in model.get("_dom_classes", ()))
     assert len(beside["children"]) == len(tree_text(ROWS).splitlines())
@@ -114,7 +117,7 @@ def test_tree_is_painted_in_place(page: Page) -> None:
     page.click(page.buttons("Continue")[0])
     assert len(page.outputs) == 1
     assert len(page.models) == before + 1
-    assert len(page.buttons("Continue")) == len(ROWS) - 1
+    assert len(page.buttons("Continue")) == len(ROWS) - 2
     tree.close()
 
 
