@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -32,21 +34,27 @@ class ClaudeMagics(Settings, Magics):
         self.sessions = SessionMagic(self.state, self.frontend)
         self.transform = transform_for(self.frontend)
         self.matcher = matcher_for(self.state, shell.user_ns)
+        self._idle: asyncio.TimerHandle | None = None
 
-    def before_cell(self, info: object) -> None:
-        """Do what must be done before any cell of the kernel runs."""
+    def before_cell(self, info: object = None) -> None:
+        """Leave what has ended as plain output, without buttons: a saved notebook shall hold no dead widget."""
+        self._forget_idle()
         self.sessions.close_panel()
         self.state.settle_comparison()
 
     def after_cell(self, result: ExecutionResult) -> None:
         """Remember why the cell failed, for `--error`; a failure of Claude's is not meant."""
+        # Perhaps no cell follows, and the notebook is opened where its kernel is not. A terminal runs no loop.
+        self._forget_idle()
+        with contextlib.suppress(RuntimeError):
+            self._idle = asyncio.get_running_loop().call_later(self.idle_timeout, self.before_cell)
         error = result.error_before_exec or result.error_in_exec
         if isinstance(error, Exception) and not isinstance(error, ClaudeError | UsageError):
             self.state.last_error = error
 
     def close(self) -> None:
         """End every process and thread of this kernel's Claude."""
-        self.before_cell(None)
+        self.before_cell()
         self.state.close()
 
     @line_cell_magic
@@ -81,6 +89,10 @@ class ClaudeMagics(Settings, Magics):
         %claude_session trust          load the settings of this directory: its hooks, rules and servers
         """
         self.sessions.run(line)
+
+    def _forget_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
 
     def _request(self, line: str, cell: str | None) -> Request:
         from claude_magic.kernel.prompt import EXPLAIN, compose  # Jinja2 is no part of `%load_ext`

@@ -25,7 +25,9 @@ class Settings(Configurable):
     allow = List(Unicode(), help="Rules for tools that need no asking, such as 'Bash(git status:*)'.").tag(config=True)
     cli_path = Unicode(None, allow_none=True, help="The CLI to run; None: the one in claude-agent-sdk.").tag(config=True)
     max_warm = Int(2, min=1, help="CLI processes that stay alive between cells.").tag(config=True)
-    idle_timeout = Float(600.0, min=1.0, help="Seconds after which an idle CLI process is closed.").tag(config=True)
+    idle_timeout = Float(600.0, min=1.0, help="Seconds after which an idle CLI process and buttons of the last cell go.").tag(
+        config=True
+    )
     rerun = CaselessStrEnum(
         ("continue", "redo"), "continue", help="What a cell does that is run again: continue the session, or replace its turn."
     ).tag(config=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cells import SETTLED, WIDGET, answered, ask, failure, history, on_page, start, usage_error
+from cells import SETTLED, WIDGET, Configure, answered, ask, failure, history, on_page, start, usage_error
 from messages_api import MessagesAPI
 from rig import CellResult
 from rig.kernel import Kernel
@@ -59,6 +59,16 @@ def test_samples_are_typed(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert loaded_kernel.value("len({city.session_id for city in cities})") == 2
     assert loaded_kernel.run("1").ok
     assert not loaded_kernel.widgets
+
+
+def test_buttons_go_with_time(loaded_kernel: Kernel, configure: Configure) -> None:
+    """Where no cell follows they go after `idle_timeout`, so that the saved notebook holds no dead widget."""
+    configure("idle_timeout", 1)
+    result = answered(loaded_kernel, "one of them", "--samples 2")
+    assert WIDGET in result.bundle
+    loaded_kernel.wait_for(lambda: not loaded_kernel.widgets)
+    assert set(result.bundle) == SETTLED
+    assert say(loaded_kernel, "pick 2").ok
 
 
 def test_pick_by_button(loaded_kernel: Kernel, api: MessagesAPI) -> None:
