@@ -20,6 +20,7 @@ from claude_magic.sdk import events
 from claude_magic.sdk.attachments import Prompt
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.events import Event
+from claude_magic.sdk.host import SERVER
 from claude_magic.sdk.scrubbing import Scrubber
 
 UNKNOWN: Final = "unrecorded"
@@ -144,7 +145,7 @@ def identity_of(prompt: Prompt, options: TurnOptions, scrubber: Scrubber) -> Ide
         effort=options.effort,
         system=None if system is None else scrubber.text(system),
         # As it comes back from a line of JSON.
-        schema=scrubber.value(json.loads(options.schema)) if options.schema else None,
+        schema=scrubber.data(json.loads(options.schema)) if options.schema else None,
     )
 
 
@@ -165,8 +166,16 @@ def line_of(at: float | None, fact: Fact | Begun | Ended, scrubber: Scrubber) ->
         case _:
             data = {"event": type(fact).__name__} | _plain(fact)
     # Deltas are the many, and have been scrubbed together.
-    public = data if isinstance(fact, events.TextDelta | events.ThinkingDelta) else scrubber.value(data)
+    is_delta = isinstance(fact, events.TextDelta | events.ThinkingDelta)
+    public = data if is_delta else scrubber.value(data, runs=_runs(fact))
     return json_line(({} if at is None else {"at": round(at, 3)}) | public)
+
+
+def _runs(fact: Fact | Begun | Ended) -> bool:
+    match fact:
+        case events.ToolCalled(name=name) | Asked(tool=name):
+            return name.startswith(f"mcp__{SERVER}__")
+    return isinstance(fact, Called)
 
 
 def json_line(data: dict[str, Any]) -> str:

@@ -255,6 +255,34 @@ def test_private_texts_divided_among_pieces(monkeypatch: pytest.MonkeyPatch) -> 
     assert scrubber.pieces(["smile \ud83d", "\ude00 and half \ude00", "\ud83d"]) == ["smile ", "😀 and half \ufffd", ""]
 
 
+def test_data_keeps_its_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of somebody's data no field is left out, whatever it is called, and no text is left as it was, keys among them."""
+    monkeypatch.setenv("API_TOKEN", "abc123xyz")
+    scrubber = Scrubber({"HOME": "/data/zaphod", "LOGNAME": "zaphod"})
+    data = {"email": "a@b.c", "org": [{"data": "abc123xyz", "session_id": "zaphod", "/data/zaphod/x": 1}]}
+    clean = {"email": "a@b.c", "org": [{"data": "[API_TOKEN]", "session_id": "[user]", "~/x": 1}]}
+    schema = json.dumps({"type": "object", "properties": {"email": {"type": "string"}}, "required": ["email"]})
+    assert identity_of(Prompt("hello"), TurnOptions(schema=schema), scrubber).schema == json.loads(schema)
+    ended = events.TurnEnded("s", False, "success", "", 1.0, structured=data, raw={"structured_output": data, "email": "me"})
+    for fact in (ended, events.ToolCalled(0, "c", "Bash", data), Asked(call_id="c", tool="Bash", input=data)):
+        line = json.loads(line_of(0.0, fact, scrubber))
+        assert clean in (line.get("structured"), line.get("input"))
+        assert line.get("raw", {"structured_output": clean}) == {"structured_output": clean}
+
+
+def test_code_that_runs_again_stays_code() -> None:
+    """A login name that is a word of the code stays there, but not in a path; Python's own words are nobody's name."""
+    scrubber = Scrubber({"HOME": "/data/mark", "LOGNAME": "mark", "USER": "max"})
+    code = "mark = max(open('/srv/mark/a.csv')); mail('mark@b.c')"
+    clean = "mark = max(open('/srv/[user]/a.csv')); mail('[user]@b.c')"
+    called = events.ToolCalled(0, "c", "mcp__kernel__run_code", {"code": code})
+    asked = Asked(call_id="c", tool="mcp__kernel__run_code", input={"code": code})
+    for fact in (called, asked, Called(tool="run_code", arguments={"code": code})):
+        line = json.loads(line_of(0.0, fact, scrubber))
+        assert {"code": clean} in (line.get("input"), line.get("arguments"))
+    assert scrubber.text("mark says max(1, 2)") == "[user] says max(1, 2)"
+
+
 @pytest.mark.parametrize(
     ("recorded", "asked", "same"),
     [
@@ -265,6 +293,15 @@ def test_private_texts_divided_among_pieces(monkeypatch: pytest.MonkeyPatch) -> 
         ("[TODO] it", "mark it", False),
         ("use [API_KEY] now", "use sk-1 now", True),
         ("a.c", "abc", False),
+        ("see ~", "see C:\\Users\\alice", True),
+        ("see ~ or", "see /home/a b or", False),
+        ("by [user]\nat [host]", "by alice\nat box", True),
+        ("by [user], at", "by a\nb, at", False),
+        ("[user][user]", "ab", True),
+        ("[user][user]", "a", False),
+        # A regular expression would take hours for these.
+        (" ".join(["[user]"] * 40) + ".", " ".join(map(str, range(80))) + "!", False),
+        ("~" * 40, "/" * 80 + " ", False),
     ],
 )
 def test_texts_of_other_machines(recorded: str, asked: str, same: bool) -> None:
