@@ -86,15 +86,17 @@ def saved_turns(path: Path) -> list[SavedTurn]:
     :raises ConfigError: when the file is no notebook that can be read.
     """
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        cells = notebook["cells"]
-        return [turn for cell in cells if cell.get("cell_type") == "code" for turn in _turns_of(cell)]
+        notebook = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"{shorten_home(str(path))} cannot be read: {error.strerror or error}.", next_step=_NO_PATH
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{shorten_home(str(path))} is not a notebook.", next_step=_NO_PATH) from error
+    match notebook:
+        case {"cells": list(cells)}:
+            return [turn for cell in cells for turn in _turns_of(cell)]
+    raise ConfigError(f"{shorten_home(str(path))} is not a notebook of today's format.", next_step=_NO_PATH)
 
 
 def in_one_kernel(saved: Sequence[SavedTurn]) -> list[tuple[SavedTurn, Turn]]:
@@ -138,17 +140,24 @@ def _told(namespace: Mapping[str, Any]) -> str | None:
     return told if isinstance(told, str) and told.endswith(".ipynb") else None
 
 
-def _turns_of(cell: Mapping[str, Any]) -> Iterator[SavedTurn]:
-    source = cell.get("source", "")
-    source = source if isinstance(source, str) else "".join(source)
-    for output in cell.get("outputs", ()):
-        told = output.get("metadata", {}).get("claude_magic")
-        if isinstance(told, dict):
-            for about in told.get("alternatives") or [told]:
-                number, session_id = about.get("turn"), about.get("session_id")
-                if isinstance(number, int) and isinstance(session_id, str):
-                    chosen = session_id == told.get("session_id")
-                    yield SavedTurn(number, session_id, _prompt_of(source), cell.get("id"), about, chosen)
+def _turns_of(cell: object) -> Iterator[SavedTurn]:
+    match cell:
+        case {"cell_type": "code", "outputs": list(outputs), **rest}:
+            source = rest.get("source")
+            prompt = _prompt_of("".join(map(str, source)) if isinstance(source, list) else _text(source) or "")
+            for about, chosen in itertools.chain.from_iterable(map(_told_by, outputs)):
+                yield SavedTurn(about["turn"], about["session_id"], prompt, _text(rest.get("id")), about, chosen)
+
+
+def _told_by(output: object) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Yield what an output tells of each of its turns, and whether that is the chosen one."""
+    match output:
+        case {"metadata": {"claude_magic": dict(told)}}:
+            alternatives = told.get("alternatives")
+            for about in alternatives if isinstance(alternatives, list) and alternatives else [told]:
+                match about:
+                    case {"turn": int(), "session_id": str(session_id)}:
+                        yield about, session_id == told.get("session_id")
 
 
 def _prompt_of(source: str) -> str:

@@ -31,19 +31,21 @@ class NotebookWords:
         :raises SessionNotFoundError: when there is none, or several and nobody to ask.
         """
         path = notebook_path(self._frontend.shell.user_ns)
-        saved = {turn.session_id for turn in saved_turns(path) if turn.chosen} if path else set()
-        on_disk = [info.session_id for info in self._state.sessions.on_disk(self._state.directory)]
-        own = [session_id for session_id in on_disk if session_id in saved]
+        saved: set[str] = set()
+        with contextlib.suppress(ConfigError):  # one that cannot be read tells of no session
+            saved = {turn.session_id for turn in saved_turns(path) if turn.chosen} if path else set()
+        there = [info.session_id for info in self._state.sessions.all(self._state.directory)]
+        own = [session_id for session_id in there if session_id in saved]
         if own:
             return self._state.find(self._state.sessions.used_last(own))
-        if len(on_disk) > 1:
-            return self._state.find(self._asked(on_disk))
-        if not on_disk:
+        if len(there) > 1:
+            return self._state.find(self._asked(there))
+        if not there:
             where = shorten_home(self._state.directory)
             raise SessionNotFoundError(
                 f"There is no session in {where} to continue.", next_step="The next %%claude cell starts one."
             )
-        return self._state.find(on_disk[0])
+        return self._state.find(there[0])
 
     def restore(self, typed: str) -> None:
         """Take the turns that the notebook's saved replies tell of for turns of this kernel, and continue the last one.
@@ -73,7 +75,7 @@ class NotebookWords:
         if not restored:
             raise SessionNotFoundError(
                 f"The sessions of {shorten_home(str(told))} are not on this machine.",
-                next_step="The next %%claude cell starts a new one.",
+                next_step="A lesson that was played is run from its top; else the next %%claude cell starts a new session.",
             )
         last = next((saved for saved, _ in reversed(restored) if saved.chosen), restored[-1][0])
         self._state.current = sessions[last.session_id]
@@ -93,8 +95,8 @@ class NotebookWords:
         return found
 
     def _asked(self, session_ids: list[str]) -> str:
-        on_disk = self._state.sessions.on_disk(self._state.directory)
-        infos = [info for info in on_disk if info.session_id in session_ids][:MOST_ASKED]
+        there = self._state.sessions.all(self._state.directory)
+        infos = [info for info in there if info.session_id in session_ids][:MOST_ASKED]
         if not self._frontend.can_answer():
             raise SessionNotFoundError(
                 f"None of {len(session_ids)} sessions in {shorten_home(self._state.directory)} is known as this notebook's.",

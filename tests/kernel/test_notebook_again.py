@@ -129,7 +129,7 @@ def test_long_conversation_of_another_kernel() -> None:
     assert (last.number, last.start.parent) == (5000, 4999)
 
 
-@pytest.mark.parametrize("text", ["hello", "[]", '{"cells": 3}', '{"nothing": 1}', '{"cells": ["x"]}'])
+@pytest.mark.parametrize("text", ["hello", "[]", '{"cells": 3}', '{"worksheets": [{"cells": []}]}', "[" * 100_000])
 def test_no_notebook(text: str, tmp_path: Path) -> None:
     """What is no notebook is refused with its name."""
     (tmp_path / "x.ipynb").write_text(text)
@@ -137,6 +137,19 @@ def test_no_notebook(text: str, tmp_path: Path) -> None:
         saved_turns(tmp_path / "x.ipynb")
     with pytest.raises(ConfigError, match="cannot be read"):
         saved_turns(tmp_path)
+
+
+def test_damaged_cells(tmp_path: Path) -> None:
+    """What other tools have left in cells of a notebook takes no turn from its other cells."""
+    told = {"turn": 1, "session_id": "s"}
+    whole = {"cell_type": "code", "source": ["%%claude\n", "hi"], "outputs": [{"metadata": {"claude_magic": told}}]}
+    outputs: list[Any] = [None, {}, {"metadata": None}, {"metadata": {"claude_magic": 1}}]
+    outputs += [{"metadata": {"claude_magic": about}} for about in ({"turn": "1"}, {"alternatives": 7}, {"alternatives": [7]})]
+    damaged = [whole | change for change in ({"outputs": None}, {"outputs": outputs}, {"cell_type": None})]
+    path = tmp_path / "x.ipynb"
+    cells = ["x", None, *damaged, whole, whole | {"source": None, "id": 3}]
+    path.write_text(json.dumps({"cells": cells}), encoding="utf-8-sig")
+    assert [(turn.prompt, turn.number, turn.cell_id) for turn in saved_turns(path)] == [("hi", 1, None), ("", 1, None)]
 
 
 def test_where_the_notebook_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
