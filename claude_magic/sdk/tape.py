@@ -7,9 +7,11 @@ processes may record to one file.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -36,26 +38,35 @@ class Tape:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._size = 0
-        self._lines = 0
-        self._open: RecordedTurn | None = None
-        """A turn that the file holds only the beginning of."""
         self.note = ""
         """What the header says to whoever plays it; people write that into the file."""
+        self._begin()
+
+    def _begin(self) -> None:
         self.turns: list[RecordedTurn] = []
+        self._open: RecordedTurn | None = None
+        """A turn that the file holds only the beginning of."""
+        self._state: tuple[int, ...] = ()
+        """The file, its size and when it was changed, when it was read last."""
+        self._read = hashlib.sha256()
+        """What has been read: when the file begins otherwise by now, somebody has edited it."""
+        self._size = 0
+        self._lines = 0
+        self._ends_line = True
 
     def read(self) -> None:
-        """Read what has been added since it was read last.
+        """Read what has been added since it was read last, or all of it when something else was changed.
 
         :raises CassetteError: when that is no cassette, or was written by a newer version.
         """
         with self._errors("read"):
             try:
+                self._check_kind()
                 file = self._path.open("rb")
             except FileNotFoundError:
                 return
             with file:
-                self._catch_up(os.fstat(file.fileno()).st_size, file.fileno())
+                self._catch_up(file.fileno())
 
     def append(self, turn: RecordedTurn, scrubber: Scrubber) -> None:
         """Add a turn: all of it, or nothing.
@@ -67,19 +78,19 @@ class Tape:
         with self._errors("written"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a+b", buffering=0) as file, _locked(file.fileno()):
-                size = os.fstat(file.fileno()).st_size
-                self._catch_up(size, file.fileno())
-                if size == 0:
+                self._catch_up(file.fileno())
+                if not self._lines:
                     lines.insert(0, _header())
                 elif self._open is not None:
                     lines.insert(0, line_of(0.0, UNFINISHED, scrubber))
-                data = "".join(f"{line}\n" for line in lines).encode()
+                data = ("" if self._ends_line else "\n").encode() + "".join(f"{line}\n" for line in lines).encode()
                 if file.write(data) != len(data):
                     raise OSError(0, "only a part of it went into the file")
                 os.fsync(file.fileno())
 
     def check_writable(self) -> None:
         """Raise `CassetteError` when a turn could not be added: better before it is asked than after."""
+        self.read()
         with self._errors("written"):
             if self._path.exists():
                 self._path.open("ab").close()
@@ -88,31 +99,52 @@ class Tape:
             # What the permissions say is not all: a disk may be full or read-only.
             tempfile.TemporaryFile(dir=there).close()
 
-    def _catch_up(self, size: int, file: int) -> None:
-        if size == self._size:
+    def _check_kind(self) -> None:
+        mode = self._path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe would wait for somebody at its other end
+            raise OSError(0, "it is a device or a pipe, and no file")
+
+    def _catch_up(self, file: int) -> None:
+        about = os.fstat(file)
+        state = about.st_ino, about.st_size, about.st_mtime_ns
+        if state == self._state:
             return
-        if size < self._size:  # another file by now
-            self._size, self._lines, self._open, self.turns = 0, 0, None, []
         with open(file, "rb", closefd=False) as reading:
-            reading.seek(self._size)
-            data = reading.read(size - self._size)
-        *lines, rest = data.split(b"\n")
-        if rest and not self._lines + len(lines):
-            raise self._error(1, "is not the header of a cassette")
-        if rest:
-            raise self._error(self._lines + len(lines) + 1, "is cut off", "what comes before it can be used")
+            reading.seek(0)
+            data = reading.read()
+        if hashlib.sha256(data[: self._size]).digest() != self._read.digest():
+            self._begin()
+        added = data[self._size :]
+        self._read.update(added)
+        *lines, rest = added.split(b"\n")
+        if lines and not self._ends_line:
+            del lines[0]  # the end of the line that was read
         for line in lines:
-            self._lines += 1
             self._take(line)
-        self._size = size
+        if rest:
+            self._take_rest(rest)
+        self._ends_line = not rest
+        self._size, self._state = len(data), state
+
+    def _take_rest(self, data: bytes) -> None:
+        """Take the last line, which an editor may have left without an end."""
+        if self._lines:
+            try:
+                json.loads(data)
+            except ValueError as error:
+                raise self._error(self._lines + 1, "is cut off", "what comes before it can be used") from error
+        self._take(data)
 
     def _take(self, data: bytes) -> None:
+        self._lines += 1
         try:
-            line = data.decode()
+            line = data.decode("utf-8-sig" if self._lines == 1 else "utf-8")
         except UnicodeDecodeError as error:
             raise self._error(self._lines, "is not text in UTF-8") from error
         if self._lines == 1:
             self._check_header(line)
+            return
+        if not line.strip():
             return
         try:
             at, fact = read_line(line)
@@ -151,7 +183,7 @@ class Tape:
                 raise self._error(1, "is not the header of a cassette")
 
     def _error(self, number: int, reason: str, otherwise: str = "") -> CassetteError:
-        self._size, self._lines, self._open, self.turns = 0, 0, None, []
+        self._begin()
         repair = f"Take line {number} out and {otherwise}" if otherwise else f"Put line {number} right"
         return CassetteError(
             f"{shorten_home(str(self._path))}, line {number}: it {reason}.",

@@ -244,6 +244,38 @@ def test_innermost_cassette_holds(tmp_path: Path, run_async: Run) -> None:
     assert run_async(ask()) == ["outer", "inner", "own", "outer"]
 
 
+def test_one_cassette_several_times(tmp_path: Path, run_async: Run) -> None:
+    """A cassette may be entered again inside itself, and left in another context than it was entered in."""
+    outer, tape = (Cassette(written(tmp_path / f"{name}.jsonl", HEADER, TURN, STARTED, END)) for name in ("outer", "tape"))
+
+    async def both() -> None:
+        with outer:
+            with tape, tape:
+                assert active_cassette() is tape
+            assert active_cassette() is outer
+            await asyncio.gather(*(asyncio.create_task(enter()) for _ in range(2)))
+            assert active_cassette() is outer
+        assert active_cassette() is None
+
+    async def enter() -> None:
+        async with tape:
+            await asyncio.sleep(0)
+            assert active_cassette() is tape
+
+    async def pieces() -> AsyncIterator[int]:
+        with tape:
+            yield 1
+
+    async def abandon() -> None:
+        generator = pieces()
+        await asyncio.create_task(anext(generator))
+        await generator.aclose()
+        assert active_cassette() is None
+
+    run_async(both())
+    run_async(abandon())
+
+
 def test_private_texts_divided_among_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is private is found also where it came in several pieces; other lines keep theirs."""
     monkeypatch.setenv("API_TOKEN", "abc123xyz")
