@@ -1,13 +1,15 @@
 """A pytest fixture that records what a test asks Claude, and replays it: `def test_summary(claude_cassette): ...`.
 
-The cassettes stand beside the tests, as `cassettes/<test module>/<test name>.jsonl`. Without an option they are only played.
+The cassettes stand beside the tests, as `cassettes/<test module>/<test name>.jsonl`, of a test in a class with the name of
+that and a dot before. Without an option they are only played.
 """
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -30,8 +32,7 @@ def claude_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     from claude_magic.sdk.cassettes import cassette
 
     mode = request.config.getoption("--claude-cassette")
-    name = re.sub(r"[^\w.-]+", "-", request.node.name).strip("-")
-    path = request.path.parent / "cassettes" / request.path.stem / f"{name}.jsonl"
+    path = request.path.parent / "cassettes" / request.path.stem / f"{_file_name(request)}.jsonl"
     if mode == "replay" and not path.exists():
         command = f"pytest --claude-cassette=record '{request.node.nodeid}'"
         pytest.fail(f"Nothing is recorded for this test.\nRecord it, with an account and a network: {command}", pytrace=False)
@@ -46,3 +47,10 @@ def claude_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
         yield tape
     if fresh.exists():
         fresh.replace(path)
+
+
+def _file_name(request: pytest.FixtureRequest) -> str:
+    """Return a name that no other test of the module has, and that every file system takes."""
+    own = request.node.nodeid.partition("::")[2].replace("::", ".")
+    name = quote(own, safe="[]+=,@ -._~")
+    return name if len(name) <= 120 else f"{name[:100]}-{hashlib.sha256(own.encode()).hexdigest()[:12]}"
