@@ -117,10 +117,12 @@ class TurnsInCell:
         origin, how = self._start.origin, self._start.how
         if origin is None or how or not all(isinstance(outcome, SessionNotFoundError) for outcome in self._outcomes):
             return False
+        session = self._state.sessions.get(origin.session_id)
+        was = "was played here only" if session and self._state.sessions.is_played(session) else "is gone"
         self._state.forget(origin.session_id)
         self._begin(Start())
         for response in self._responses:
-            fold(response, Notice(f"The session {origin.session_id[:8]} is gone; this is a new one."))
+            fold(response, Notice(f"The session {origin.session_id[:8]} {was}; this is a new one, without what was said."))
         return True
 
     def finish(self) -> list[SessionAwareResponse]:

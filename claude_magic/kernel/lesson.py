@@ -29,8 +29,8 @@ class Lesson:
         self._cassette: Cassette | None = None
         self._told = False
         self._place = os.getcwd()
-        settings.observe(self._forget, ["cassette", "cassette_mode"])
-        settings.observe(self._set_place, ["cassette"])
+        settings.observe(self._begin, ["cassette"])
+        settings.observe(self._tell_again, ["cassette_mode"])
 
     @property
     def plays_only(self) -> bool:
@@ -38,17 +38,21 @@ class Lesson:
         return bool(self._settings.cassette) and self._mode() == "replay"
 
     def cassette(self) -> Cassette | None:
-        """Return the cassette for the next turn, `None` for none.
+        """Return the cassette for the next turn, `None` for none; where all is live, one that was played before.
 
         :raises CassetteError: when it cannot be read, or there is nothing in it to play.
         """
-        if not self._settings.cassette or self._mode() == "off":
+        if not self._settings.cassette:
             return None
+        mode = self._mode()
         if self._cassette is None:
+            if mode == "off":
+                return None
             from claude_magic.sdk.cassettes import Cassette
 
-            path = os.path.join(self._place, os.path.expanduser(self._settings.cassette))
-            self._cassette = Cassette(path, self._mode())
+            self._cassette = Cassette(os.path.join(self._place, os.path.expanduser(self._settings.cassette)), mode)
+        elif self._cassette.mode != mode:
+            self._cassette.use(mode)
         self._cassette.speed = self._settings.cassette_speed
         return self._cassette
 
@@ -72,9 +76,10 @@ class Lesson:
             self._is_logged_in = self._logged_in()
         return "off" if self._is_logged_in else "replay"
 
-    def _set_place(self, change: object) -> None:
+    def _begin(self, change: object) -> None:
+        self._cassette, self._told = None, False
         # Cells may change the directory before the first turn.
         self._place = os.getcwd()
 
-    def _forget(self, change: object) -> None:
-        self._cassette, self._told = None, False
+    def _tell_again(self, change: object) -> None:
+        self._told = False

@@ -144,7 +144,10 @@ class KernelState:
 
         :param options: the request's own, or those of one alternative.
         """
-        cassette = self.lesson.cassette()
+        client = self.client.get()
+        from claude_magic.sdk.cassettes import active_cassette  # the SDK that it imports is there by now
+
+        cassette = active_cassette() or self.lesson.cassette()
         origin = start.origin
         session = self.sessions.get(origin.session_id) if origin else None
         directory = session.directory if session else os.getcwd()
@@ -153,7 +156,6 @@ class KernelState:
         schema = request.schema.text if request.schema else None
         choices = replace(options.over(self.settings.turn_options()), schema=schema)
         chosen, trusted = self.client.options_in(directory, choices)
-        client = self.client.get()
 
         async def work(put: Callable[[Item], None]) -> SessionAwareResponse:
             return await client.run_turn(

@@ -10,12 +10,13 @@ conversations which begin alike stay two. What is recorded again in a later take
 from __future__ import annotations
 
 import difflib
+import heapq
 import math
 import os
 import uuid
 from collections import Counter
-from collections.abc import Collection
-from contextvars import ContextVar, Token
+from collections.abc import Collection, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -35,25 +36,25 @@ if TYPE_CHECKING:
 Mode = Literal["off", "record", "replay", "auto"]
 MODES: tuple[str, ...] = get_args(Mode)
 
-_active: ContextVar[Cassette | None] = ContextVar("claude_magic_cassette", default=None)
+_active: ContextVar[tuple[Cassette, ...]] = ContextVar("claude_magic_cassettes", default=())
 
 
 class Cassette:
     """Recorded turns in a file. As a context, sync or async, it is used for every turn of any client inside.
 
+    Inside are tasks that are begun there and `asyncio.to_thread`; a `threading.Thread` is not: give it the cassette, or a
+    `with` of its own.
+
     :param path: a file of JSON lines.
-    :param mode: `record` (go live and add what happens), `replay` (play, and never go live), `auto` (play what is recorded,
-        go live for the rest and record it) or `off`.
+    :param mode: `record` (go live and add what happens), `replay` (play, and never go live), `auto` (play what is answered in
+        the recording, go live for the rest and record it) or `off`.
     :param speed: how many times faster than recorded it is played; 0: at once.
     :raises CassetteError: when the file cannot be read, or in `replay` is not there.
-    :raises ConfigError: for a mode or a speed that there is not.
+    :raises ConfigError: for a path, a mode or a speed that there cannot be.
     """
 
     def __init__(self, path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> None:
-        if mode not in MODES:
-            raise ConfigError(f"The mode of a cassette is one of {', '.join(MODES)}, not {mode!r}.")
-        self.path = Path(path).expanduser().absolute()
-        self.mode = mode
+        self.path = _absolute(path)
         self.speed = speed
         self._tape = Tape(self.path)
         self._places: dict[str, str] = {}
@@ -66,22 +67,23 @@ class Cassette:
         self._take: int | None = None
         """Which recording of the file this one is, from its first turn on."""
         self._known = 0
-        if mode != "off":
-            self._read()
-            if mode == "replay" and not self._tape.turns:
-                self._refuse_empty()
+        self.use(mode)
 
     def __repr__(self) -> str:
         return f"<Cassette {shorten_home(str(self.path))} {self.mode}: {len(self._tape.turns)} turns>"
 
     def __enter__(self) -> Self:
-        self._token: Token[Cassette | None] = _active.set(self)
+        _active.set((*_active.get(), self))
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        _active.reset(self._token)
+        # Not by a token: a generator may be closed, and a task may end, in another context than it began in.
+        stack = _active.get()
+        innermost = next((index for index in reversed(range(len(stack))) if stack[index] is self), None)
+        if innermost is not None:
+            _active.set(stack[:innermost] + stack[innermost + 1 :])
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -90,6 +92,20 @@ class Cassette:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.__exit__(exc_type, exc, traceback)
+
+    def use(self, mode: str) -> None:
+        """Go on in another mode; what was recorded and played stays known.
+
+        :raises CassetteError: as the constructor does.
+        :raises ConfigError: for a mode that there is not.
+        """
+        if mode not in MODES:
+            raise ConfigError(f"The mode of a cassette is one of {', '.join(MODES)}, not {mode!r}.")
+        if mode != "off":
+            self._read()
+            if mode == "replay" and not self._tape.turns:
+                raise self._empty()
+        self.mode = mode
 
     @property
     def speed(self) -> float:
@@ -101,8 +117,8 @@ class Cassette:
 
     @speed.setter
     def speed(self, speed: float) -> None:
-        if not (math.isfinite(speed) and speed >= 0):
-            raise ConfigError(f"The speed of a cassette is {speed}; it must be 0 (at once) or more.")
+        if not (isinstance(speed, int | float) and math.isfinite(speed) and speed >= 0):
+            raise ConfigError(f"The speed of a cassette is {speed!r}; it must be a number: 0 (at once) or more.")
         self._speed = speed
 
     @property
@@ -120,7 +136,8 @@ class Cassette:
     ) -> PlayingTurn | None:
         """Return the recorded turn that answers a request, ready to be played; `None` when the turn goes live.
 
-        Turns that were recorded several times in one take are played in their order, then the last one again.
+        Turns that were recorded several times in one take are played in their order, then the last one again. In `auto` a
+        turn that failed or was stopped goes live, and so does every turn of a conversation that has gone another way.
 
         :raises CassetteMismatchError: in `replay`, when no turn is recorded for the prompt.
         """
@@ -142,13 +159,14 @@ class Cassette:
         )
 
     def live(self, request: TurnRequest) -> TurnRequest:
-        """Return the request in words of the CLI, which knows nothing of what was played, and check that it can be recorded.
+        """Return the request in words of the CLI, which knows nothing of what was played.
 
         What follows a played turn becomes a branch of the recorded session behind that turn, unless it is its end.
 
-        :raises CassetteError: when nothing can be written to the file.
+        :raises CassetteError: when it shall be recorded, and nothing can be written to the file.
         """
-        self._tape.check_writable()
+        if self.mode != "off":
+            self._tape.check_writable()
         session_id = request.session_id
         if session_id is None or session_id not in self._last:
             return request
@@ -157,7 +175,7 @@ class Cassette:
             holders = (turn.last_session for turn in self._tape.turns if request.at in turn.places)
             return replace(request, session_id=next(holders, played.last_session))
         newest = [turn for turn in self._tape.turns if turn.last_session == played.last_session][-1]
-        if newest is played and session_id == played.last_session:
+        if newest.begun == played.begun and session_id == played.last_session:
             return request
         behind = next(reversed(played.places), None)
         return replace(request, session_id=played.last_session, fork=True, at=behind)
@@ -206,11 +224,14 @@ class Cassette:
     def _find(self, request: TurnRequest, scrubber: Scrubber) -> RecordedTurn | None:
         asked = identity_of(request.prompt, request.options, scrubber)
         found = [turn for turn in self._tape.turns if _answers(turn.begun.identity, asked, request.prompt.text)]
+        place = self._place(request)
+        if self.mode == "auto":
+            went_live = request.session_id is not None and request.session_id not in self._last
+            found = [turn for turn in found if turn.answered and (turn.begun.parent == place or not went_live)]
         if not found:
             if self.mode == "replay":
                 raise self._mismatch(asked)
             return None
-        place = self._place(request)
 
         def nearness(turn: RecordedTurn) -> tuple[int, ...]:
             own = turn.begun.identity
@@ -218,7 +239,11 @@ class Cassette:
             return (turn.begun.parent == place, *same, turn.begun.take)
 
         nearest = max(found, key=nearness)
-        samples = [turn for turn in found if turn.lineage == nearest.lineage and turn.begun.take == nearest.begun.take]
+        # Who was not answered asked again, and that is what a lesson is to show.
+        while not nearest.answered and (again := _asked_again(nearest, found)):
+            nearest = again
+        alike = nearest.lineage, nearest.begun.take, nearest.answered
+        samples = [turn for turn in found if (turn.lineage, turn.begun.take, turn.answered) == alike]
         self._plays[nearest.lineage] += 1
         return samples[min(self._plays[nearest.lineage], len(samples)) - 1]
 
@@ -240,8 +265,12 @@ class Cassette:
         return recorded if number == 1 else str(uuid.uuid5(_SESSIONS, f"{recorded} {number}"))
 
     def _mismatch(self, asked: Identity) -> CassetteMismatchError:
+        if not self._tape.turns:
+            raise self._empty()
         shown = shorten_home(str(self.path))
-        closest = max(self._tape.turns, key=lambda turn: _likeness(turn.begun.identity.prompt, asked.prompt))
+        # To compare closely takes long, so only those are that share most words.
+        alike = heapq.nlargest(8, self._tape.turns, key=lambda turn: _shared_words(turn.begun.identity.prompt, asked.prompt))
+        closest = max(alike, key=lambda turn: _likeness(turn.begun.identity.prompt, asked.prompt))
         recorded = closest.begun.identity
         if recorded.prompt == asked.prompt:
             reason = f"{shown} holds this prompt with other options."
@@ -253,10 +282,10 @@ class Cassette:
         diff = "\n".join(difflib.unified_diff(before.splitlines(), now.splitlines(), *names, n=1, lineterm=""))
         return CassetteMismatchError(reason, diff=diff, line=closest.line)
 
-    def _refuse_empty(self) -> None:
+    def _empty(self) -> CassetteError:
         shown = shorten_home(str(self.path))
         what = f"{shown} holds no turn that could be played." if self.path.exists() else f"There is no cassette {shown}."
-        raise CassetteError(what, next_step="Check the path, or record it: mode `auto` goes live and records.")
+        return CassetteError(what, next_step="Check the path; whoever has a login records it with the mode `record` or `auto`.")
 
 
 def cassette(path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> Cassette:
@@ -266,16 +295,36 @@ def cassette(path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.
 
 def active_cassette() -> Cassette | None:
     """Return the cassette of the innermost `with cassette(...)` around the caller."""
-    return _active.get()
+    return next(reversed(_active.get()), None)
 
 
 _SESSIONS = uuid.UUID("5b1f0a52-8f0c-4b53-9c0b-6f6a7c0f2f11")
 """The name space of IDs for sessions that are played more than once."""
 
 
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    try:
+        if "\0" in os.fspath(path):
+            raise ConfigError("The path of a cassette holds a null character.")
+        return Path(path).expanduser().absolute()
+    except (TypeError, RuntimeError) as error:
+        raise ConfigError(f"{path!r} cannot be the path of a cassette: {error}") from error
+
+
+def _asked_again(turn: RecordedTurn, found: Sequence[RecordedTurn]) -> RecordedTurn | None:
+    """Return the next recorded turn that asked the same behind this one, or in its place."""
+    later = found[found.index(turn) + 1 :]
+    return next((other for other in later if turn.lineage in (other.lineage, other.begun.parent)), None)
+
+
 def _answers(recorded: Identity, asked: Identity, text: str) -> bool:
     same = recorded.model == asked.model and recorded.schema == asked.schema
     return same and same_text(recorded.prompt, text, asked.prompt)
+
+
+def _shared_words(recorded: str, asked: str) -> float:
+    one, other = set(recorded.split()), set(asked.split())
+    return len(one & other) / (len(one | other) or 1)
 
 
 def _likeness(recorded: str, asked: str) -> float:

@@ -121,6 +121,11 @@ class RecordedTurn:
         return self.begun.turn
 
     @property
+    def answered(self) -> bool:
+        """Whether it neither failed nor was stopped."""
+        return self.ended is not None and self.ended.outcome == "answered"
+
+    @property
     def places(self) -> dict[str, str]:
         """Messages of this turn, and the names of the conversation as it is behind each of them."""
         message_ids = [fact.message_id for _, fact in self.facts if isinstance(fact, events.MessageEnded)]

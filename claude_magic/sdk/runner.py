@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import claude_agent_sdk as sdk
 
-from claude_magic.errors import APIError, CassetteError, ClaudeError, CLIDiedError, SessionNotFoundError, TurnTimeoutError
+from claude_magic.errors import (
+    APIError,
+    CassetteError,
+    ClaudeError,
+    CLIDiedError,
+    NotLoggedInError,
+    SessionNotFoundError,
+    TurnTimeoutError,
+)
 from claude_magic.paths import shorten_home
 from claude_magic.sdk.attachments import Prompt
 from claude_magic.sdk.command import Command, Launch, environment, find_cli, printed
@@ -95,7 +103,7 @@ class TurnRunner:
         :raises ClaudeError: why it failed, with the session ID and the text that had arrived.
         """
         if cassette is None or cassette.mode == "off":
-            return await self._run_live(request, host)
+            return await self._run_live(cassette.live(request) if cassette else request, host)
         scrubber = Scrubber(self._config.env)
         effects = [rule_of(tool) for tool in self._tools if not tool.read_only and request.use_tools]
         granted = self._granted.get(request.session_id or "", ())
@@ -109,10 +117,12 @@ class TurnRunner:
         try:
             response = await self._run_live(known, recording)
         except (ClaudeError, asyncio.CancelledError) as failure:
-            try:
-                cassette.record(request, recording, scrubber, failure)
-            except CassetteError as error:
-                failure.add_note(str(error))
+            # That somebody was not logged in is no part of a lesson.
+            if not isinstance(failure, NotLoggedInError):
+                try:
+                    cassette.record(request, recording, scrubber, failure)
+                except CassetteError as error:
+                    failure.add_note(str(error))
             raise
         try:
             cassette.record(request, recording, scrubber)

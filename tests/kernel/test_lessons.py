@@ -235,6 +235,16 @@ def test_auto_and_changes_between_cells(loaded_kernel: Kernel, api: MessagesAPI,
         use(loaded_kernel, cassette=None, cassette_mode="auto", cassette_speed=1.0)
 
 
+def test_cassette_of_a_block(pupil: Kernel, tmp_path: Path) -> None:
+    """`with cassette(...)` in a cell holds against the setting of the kernel, which holds again behind it."""
+    path = written(
+        tmp_path / "own.jsonl", HEADER, TURN | {"prompt": "of the block"}, *SLOW[2:4], {"at": 0.2, "end": "answered"}
+    )
+    block = f"with cassette({str(path)!r}, 'replay', 0):\n    reply = ask('of the block')"
+    assert pupil.run(f"from claude_magic import ask, cassette\n{block}\nask('A branch.').content").text.startswith("'You said")
+    assert pupil.value("reply.text") == "It"
+
+
 def test_bad_cassettes(pupil: Kernel, tmp_path: Path) -> None:
     """The cell says which line is wrong and what to do; the file is left as it was, in every mode."""
     bad = {

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from watching import Run
 
-from claude_magic.errors import CassetteError, CassetteMismatchError, ConfigError
+from claude_magic.errors import CassetteError, CassetteMismatchError, ConfigError, TurnInterrupted
 from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, cassette, events
 from claude_magic.sdk.attachments import Prompt
+from claude_magic.sdk.cassettes import active_cassette
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.recorded import Asked, Begun, Called, Ended, Identity, RecordedTurn, identity_of, line_of, read_line
 from claude_magic.sdk.scrubbing import Scrubber, same_text
@@ -101,6 +104,58 @@ def test_bad_files(name: str, mode: str, tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("change", ["no end", "no end, then more", "mark", "blank lines", "Windows"])
+def test_what_editors_leave(change: str, tmp_path: Path) -> None:
+    """A file that an editor has saved is read, and added to, whatever it does with ends of lines and the beginning."""
+    path = written(tmp_path / "lesson.jsonl", HEADER, TURN, STARTED, DELTA, END)
+    text = path.read_text()
+    match change:
+        case "mark":
+            path.write_text(text, encoding="utf-8-sig")
+        case "blank lines":
+            path.write_text(text.replace("\n", "\n\n"))
+        case "Windows":
+            path.write_bytes(text.replace("\n", "\r\n").encode())
+        case _:
+            path.write_text(text.rstrip())
+    tape = Tape(path)
+    tape.read()
+    if change == "no end, then more":
+        path.write_text(text)
+        tape.read()
+    assert [turn.begun.identity.prompt for turn in tape.turns] == [TURN["prompt"]]
+    tape.append(turn_of("More."), Scrubber({}))
+    for reader in (tape, Tape(path)):
+        reader.read()
+        assert [turn.begun.identity.prompt for turn in reader.turns] == [TURN["prompt"], "More."]
+
+
+def test_edited_while_open(tmp_path: Path) -> None:
+    """What somebody changes in the file holds from the next turn on, also where its length stays the same."""
+    path = written(tmp_path / "lesson.jsonl", HEADER, TURN, STARTED, DELTA, END)
+    tape = Tape(path)
+    for said in ("It is long.", "It is wide.", "It is longer than that.", "It."):
+        written(path, HEADER, TURN, STARTED, DELTA | {"text": said}, END)
+        tape.read()
+        (turn,) = tape.turns
+        assert [fact.text for _, fact in turn.facts if isinstance(fact, events.TextDelta)] == [said]
+    path.write_text("{}\n")
+    with pytest.raises(CassetteError, match="line 1"):
+        tape.read()
+    written(path, HEADER, TURN, STARTED, END)
+    tape.read()
+    assert len(tape.turns) == 1
+
+
+def test_no_file(tmp_path: Path) -> None:
+    """A pipe is refused and not waited for, and so is a device."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        for mode in ("replay", "record"):
+            with pytest.raises(CassetteError, match="no file"):
+                Cassette(path, mode)
+
+
 def test_not_a_text(tmp_path: Path) -> None:
     """What is no text at all is refused in the same way."""
     path = tmp_path / "lesson.jsonl"
@@ -122,12 +177,40 @@ def test_missing_and_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "speed"), [("play", 1), ("", 1), ("auto", -1), ("auto", float("nan")), ("auto", float("inf"))]
+    ("mode", "speed"),
+    [("play", 1), ("", 1), ("auto", -1), ("auto", float("nan")), ("auto", float("inf")), ("auto", "fast"), ("auto", None)],
 )
-def test_settings_that_cannot_be_meant(mode: str, speed: float, tmp_path: Path) -> None:
+def test_settings_that_cannot_be_meant(mode: str, speed: Any, tmp_path: Path) -> None:
     """A mode or a speed that there is not is a ConfigError."""
     with pytest.raises(ConfigError):
         Cassette(tmp_path / "lesson.jsonl", mode, speed)
+
+
+@pytest.mark.parametrize("path", [None, 3, "a\0b", "~nobody-of-that-name/x.jsonl"])
+def test_paths_that_cannot_be_meant(path: Any) -> None:
+    """What is no path is a ConfigError, too."""
+    with pytest.raises(ConfigError):
+        cassette(path)
+
+
+def test_stopped_and_asked_again(tmp_path: Path, run_async: Run) -> None:
+    """A lesson shows the answer that came in the end; what was never answered fails as it did."""
+    stopped = [STARTED, {"at": 0.2, "end": "interrupted"}]
+    again = TURN | {"turn": "a2", "parent": "a1"}
+    alone = TURN | {"turn": "b1", "prompt": "Draw it."}
+    path = written(
+        tmp_path / "lesson.jsonl", HEADER, TURN, *stopped, again, *stopped, TURN | {"turn": "a2"}, STARTED, DELTA, END
+    )
+    with path.open("a") as file:
+        file.writelines(json.dumps(line) + "\n" for line in (alone, *stopped))
+
+    async def ask(prompt: str) -> str:
+        async with ClaudeClient(NO_CLI) as client, Cassette(path, "replay", 0):
+            return (await client.run_turn(prompt)).text
+
+    assert run_async(ask(TURN["prompt"])) == "It is long."
+    with pytest.raises(TurnInterrupted):
+        run_async(ask("Draw it."))
 
 
 def turn_of(prompt: str, said: str = "Yes.") -> RecordedTurn:
@@ -351,6 +434,36 @@ def test_summary(claude_cassette):
             return await client.query("Sum up the table.")
     assert asyncio.run(ask()).content == "It is long."
 """
+
+
+PLUGIN_NAMES = """
+import pytest
+
+class TestA:
+    def test_one(self, claude_cassette):
+        print(claude_cassette.path.name)
+
+class TestB(TestA):
+    pass
+
+@pytest.mark.parametrize("text", ["a+b", "a-b", "a/b", "ä", "x" * 300, "x" * 301])
+def test_one(claude_cassette, text):
+    print(claude_cassette.path.name)
+"""
+
+
+def test_each_test_has_its_own_file(tmp_path: Path) -> None:
+    """No two tests of a module share a cassette, whatever their classes and parameters are called."""
+    (tmp_path / "test_lesson.py").write_text(PLUGIN_NAMES)
+    command = [sys.executable, "-m", "pytest", "-qs", "-p", "claude_magic.pytest_plugin", "-c", "/dev/null", "test_lesson.py"]
+    env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    ran = subprocess.run(
+        [*command, "--claude-cassette=record"], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    names = [line.lstrip(".").removesuffix(".new") for line in ran.stdout.splitlines() if ".jsonl" in line]
+    assert len(set(names)) == 8
+    assert names[:3] == ["TestA.test_one.jsonl", "TestB.test_one.jsonl", "test_one[a+b].jsonl"]
+    assert all(len(name) < 200 for name in names)
 
 
 def test_pytest_fixture(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from messages_api import MessagesAPI
 from watching import QUICK, MakeConfig, Run, cli_pids
 
-from claude_magic.errors import APIError, TurnInterrupted, TurnTimeoutError
+from claude_magic.errors import APIError, NotLoggedInError, TurnInterrupted, TurnTimeoutError
 from claude_magic.render.blocks import footer
 from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, Event, SessionAwareClient, SessionAwareResponse, cassette
 from claude_magic.sdk.config import TurnOptions
@@ -161,6 +161,64 @@ def test_auto_goes_on_where_the_recording_ends(
     assert branch[1].content == "- one\n- four <<history>>"
     assert [reply.content for reply in run_async(ask(["one", "four <<history>>"]))] == [reply.content for reply in branch]
     assert api.requests == []
+
+
+def test_auto_asks_again_what_failed(make_config: MakeConfig, run_async: Run, tmp_path: Path, api: MessagesAPI) -> None:
+    """Only answers count as recorded there: what was stopped goes live, and that nobody was logged in is not written down."""
+    path = tmp_path / "lesson.jsonl"
+
+    async def ask(config: ClaudeConfig, prompt: str, mode: str = "auto") -> Any:
+        async with ClaudeClient(config) as client, cassette(path, mode, 0):
+            return await client.run_turn(prompt, timeout=1)
+
+    logged_out = make_config(env=make_config().env | {"ANTHROPIC_API_KEY": ""})
+    with pytest.raises(NotLoggedInError):
+        run_async(ask(logged_out, "hello"))
+    assert not path.exists()
+    for requests in (1, 2):
+        with pytest.raises(TurnTimeoutError):
+            run_async(ask(make_config(), "<<hang>>"))
+        assert len(api.requests) == requests
+    with pytest.raises(TurnTimeoutError):
+        run_async(ask(NO_CLI, "<<hang>>", "replay"))
+
+
+def test_auto_stays_in_the_conversation(make_config: MakeConfig, run_async: Run, tmp_path: Path, api: MessagesAPI) -> None:
+    """Behind a turn that went live the others do, too, though recorded elsewhere: the model knows all that was said."""
+    path = tmp_path / "lesson.jsonl"
+
+    async def ask(prompts: list[str]) -> list[str]:
+        async with SessionAwareClient(make_config()) as client, cassette(path, speed=0):
+            return [(await client.query_with_session(prompt, auto_resume_last=True)).content for prompt in prompts]
+
+    run_async(ask(["I am Anna", "second <<history>>"]))
+    assert run_async(ask(["I am Bert", "second <<history>>"]))[1] == "- I am Bert\n- second <<history>>"
+    inserted = run_async(ask(["I am Anna", "new", "second <<history>>"]))
+    assert inserted[2] == "- I am Anna\n- new\n- second <<history>>"
+    api.requests.clear()
+    assert run_async(ask(["I am Anna", "new", "second <<history>>"])) == inserted
+    assert api.requests == []
+
+
+def test_another_mode(make_config: MakeConfig, run_async: Run, tmp_path: Path) -> None:
+    """What was played stays known when the mode is changed: a live turn goes on from there, and not from the end."""
+    path = tmp_path / "lesson.jsonl"
+
+    async def ask() -> list[str]:
+        async with SessionAwareClient(make_config()) as client, Cassette(path, "record", 0) as tape:
+            for prompt in ("one", "two"):
+                await client.query_with_session(prompt, auto_resume_last=True)
+            said = []
+            for mode in ("off", "record", "auto"):
+                tape.use("replay")
+                played = await client.query_with_session("one")
+                tape.use(mode)
+                live = await client.query_with_session(f"{mode} <<history>>", resume_session_id=played.session_id)
+                said += [live.content]
+                assert live.session_id != played.session_id
+            return said
+
+    assert run_async(ask()) == [f"- one\n- {mode} <<history>>" for mode in ("off", "record", "auto")]
 
 
 def test_failures_are_recorded(make_config: MakeConfig, run_async: Run, tmp_path: Path, api: MessagesAPI) -> None:
