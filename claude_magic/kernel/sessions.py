@@ -38,19 +38,17 @@ class Sessions:
         """Return a session that this kernel has taken part in or has found."""
         return self._known.get(session_id)
 
-    def add(self, turn: Turn, response: SessionAwareResponse, directory: str, *, played: bool) -> Session:
-        """Count a turn that has ended in its session, and return that.
+    def add(self, turn: Turn, response: SessionAwareResponse, directory: str, *, played: bool) -> None:
+        """Count a turn that has ended in its session.
 
         :param directory: where it worked, if the reply does not say it.
         :param played: whether a cassette answered.
         """
         assert response.session_id is not None  # it has reached its session
         new = Session(response.session_id, response.directory or directory)
-        session = self._known.setdefault(response.session_id, new)
-        session.add(turn, response)
+        self._known.setdefault(response.session_id, new).add(turn, response)
         if played:
             self._played.add(turn, response)
-        return session
 
     def find(self, wanted: str) -> Session:
         """Return the session with this ID, unique prefix of an ID, or name.
