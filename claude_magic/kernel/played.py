@@ -43,13 +43,13 @@ class Played:
         return found[0] if len(found) == 1 else None
 
     def exchanges(self, session: Session) -> list[Exchange]:
-        """Return a session's exchanges, the first one first; empty when it was not played."""
+        """Return a session's exchanges, the first one first; empty when not all of them were played."""
         from claude_magic.sdk.transcript import Exchange  # the SDK takes a second to import
 
         path = self._turns.path(session.last_turn)
-        return [
-            Exchange(turn.prompt, tuple(self._replies[turn.number].blocks)) for turn in path if turn.number in self._replies
-        ]
+        if any(turn.number not in self._replies for turn in path):
+            return []
+        return [Exchange(turn.prompt, tuple(self._replies[turn.number].blocks)) for turn in path]
 
     def infos(self, directory: str, known: Collection[str]) -> list[SessionInfo]:
         """Return the sessions that were played in a directory, without those that are known already."""

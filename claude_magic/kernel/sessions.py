@@ -121,17 +121,20 @@ class Sessions:
         return self._played.holds(session)
 
     def exchanges(self, session: Session) -> list[Exchange]:
-        """Return what was said in a session: its transcript tells, or what was played here."""
+        """Return what was said in a session: what was played here, or what its transcript tells.
+
+        Where a lesson was recorded the transcript tells all of it, also what was not played yet.
+        """
         self._client.get()
         from claude_magic.sdk.transcript import exchanges
 
-        return exchanges(session.session_id, session.directory) or self._played.exchanges(session)
+        return self._played.exchanges(session) or exchanges(session.session_id, session.directory)
 
     def count_turns(self, info: SessionInfo) -> int:
         """Count the turns of a session, here and elsewhere."""
-        count: int = self._store().count_turns(info)
         session = self.get(info.session_id)
-        return count or (len(self._played.exchanges(session)) if session is not None else 0)
+        played = len(self._played.exchanges(session)) if session is not None else 0
+        return played or int(self._store().count_turns(info))
 
     def _store(self) -> ModuleType:
         """Return `claude_magic.sdk.sessions`; the SDK that it imports is there by the time anyone asks."""

@@ -193,6 +193,18 @@ def test_played_sessions_are_sessions(pupil: Kernel) -> None:
     assert "my talk" not in pupil.run("%claude_session list").text
 
 
+def test_where_it_was_recorded(kernel: Kernel, recorded: Recorded) -> None:
+    """On the teacher's machine, too, a conversation is as long as it has been played, though the CLI knows all of it."""
+    assert kernel.run("%reload_ext claude_magic").ok
+    use(kernel, cassette=str(recorded.path), cassette_mode="replay", cassette_speed=0)
+    try:
+        answered(kernel, FIRST)
+        assert "1 turn " in kernel.run("%claude_session", allow_stdin=False).text
+        assert kernel.run("%claude_session export played.md").stdout.startswith("Wrote 1 turn ")
+    finally:
+        use(kernel, cassette=None, cassette_mode="auto", cassette_speed=1.0)
+
+
 def test_what_is_not_recorded(pupil: Kernel, recorded: Recorded) -> None:
     """The error shows the closest recorded prompt, and it was no turn: the next cell of the lesson is as good as ever."""
     before = recorded.path.read_bytes()
