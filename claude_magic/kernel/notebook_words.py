@@ -78,13 +78,18 @@ class NotebookWords:
                 next_step="A lesson that was played is run from its top; else the next %%claude cell starts a new session.",
             )
         last = next((saved for saved, _ in reversed(restored) if saved.chosen), restored[-1][0])
-        self._state.current = sessions[last.session_id]
+        self._state.current = session = sessions[last.session_id]
         lost = sum(saved.session_id not in sessions for saved in turns)
         missing = f"; {lost} more are of sessions that are not on this machine" if lost else ""
         print(f"Restored {len(restored)} {'turn' if len(restored) == 1 else 'turns'}{missing}.")
         if anew := [f"{saved.number} is now {turn.number}" for saved, turn in restored if saved.number != turn.number]:
             print(f"Numbers that an earlier kernel had given, too: {', '.join(anew)}.")
-        print(f"The next %%claude cell goes on from turn {self._state.current_turn}.")
+        here = self._state.current_turn
+        print(f"The next %%claude cell goes on from turn {here}.")
+        if last.message_id and session.message_id != last.message_id:
+            print(
+                f"Its session has more turns, which this notebook does not hold: Claude knows them, unless you say --at {here}."
+            )
 
     def _found(self, session_ids: set[str]) -> dict[str, Session]:
         """Return those sessions that are there."""
