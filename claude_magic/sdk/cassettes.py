@@ -1,4 +1,4 @@
-"""Cassettes: files that turns are recorded in and played from, and which recorded turn answers a prompt.
+"""Cassettes: files that turns are recorded in and played from, and where in which conversation a turn is asked.
 
 A turn is found by what was asked (text, model, schema) and, where that was asked more than once, by where in which
 conversation. A place in a conversation is called by a chain of hashes, its lineage; a cassette remembers, of what it has
@@ -9,25 +9,25 @@ conversations which begin alike stay two. What is recorded again in a later take
 
 from __future__ import annotations
 
-import difflib
-import heapq
 import math
 import os
+import time
 import uuid
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
-from claude_magic.errors import CassetteError, CassetteMismatchError, ConfigError
+from claude_magic.errors import CassetteError, ConfigError
 from claude_magic.paths import shorten_home
+from claude_magic.sdk.matching import answering, mismatch, samples
 from claude_magic.sdk.playing import PlayingTurn
-from claude_magic.sdk.recorded import UNKNOWN, Identity, RecordedTurn, identity_of
+from claude_magic.sdk.recorded import UNKNOWN, Begun, RecordedTurn, identity_of
 from claude_magic.sdk.recording import Recording
-from claude_magic.sdk.scrubbing import Scrubber, same_text
+from claude_magic.sdk.scrubbing import Scrubber
 from claude_magic.sdk.tape import Tape
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Cassette:
         self._plays: Counter[str] = Counter()
         self._take: int | None = None
         """Which recording of the file this one is, from its first turn on."""
+        self._asked: Counter[str] = Counter()
+        """How often this recording was asked the same at the same place."""
         self._known = 0
         self.use(mode)
 
@@ -180,18 +182,39 @@ class Cassette:
         behind = next(reversed(played.places), None)
         return replace(request, session_id=played.last_session, fork=True, at=behind)
 
+    def sample(self, request: TurnRequest, scrubber: Scrubber) -> int:
+        """Return how often the same was asked at the same place while this recorded, with this turn, which goes live now."""
+        lineage = identity_of(request.prompt, request.options, scrubber).lineage(self._place(request))
+        self._asked[lineage] += 1
+        return self._asked[lineage]
+
     def record(
-        self, request: TurnRequest, recording: Recording, scrubber: Scrubber, failure: BaseException | None = None
+        self,
+        request: TurnRequest,
+        recording: Recording,
+        scrubber: Scrubber,
+        *,
+        sample: int,
+        failure: BaseException | None = None,
     ) -> None:
         """Write down a turn that went live, if it reached its session.
 
         :param request: as it was asked, before `live`.
         :raises CassetteError: when it cannot be written.
         """
-        identity = identity_of(request.prompt, request.options, scrubber)
         if self._take is None:
             self._take = 1 + max((turn.begun.take for turn in self._tape.turns), default=0)
-        turn = recording.turn(identity, self._place(request), self._take, scrubber, failure)
+        identity, parent = identity_of(request.prompt, request.options, scrubber), self._place(request)
+        begun = Begun(
+            turn=identity.lineage(parent),
+            parent=parent,
+            take=self._take,
+            sample=sample,
+            session=request.session_id or "",
+            identity=identity,
+            date=time.strftime("%Y-%m-%d", time.gmtime()),
+        )
+        turn = recording.turn(begun, scrubber, failure)
         if turn is not None:
             self._tape.append(turn, scrubber)
             self._read()
@@ -222,30 +245,19 @@ class Cassette:
         return exact or next(others, UNKNOWN)
 
     def _find(self, request: TurnRequest, scrubber: Scrubber) -> RecordedTurn | None:
-        asked = identity_of(request.prompt, request.options, scrubber)
-        found = [turn for turn in self._tape.turns if _answers(turn.begun.identity, asked, request.prompt.text)]
-        place = self._place(request)
+        asked, place = identity_of(request.prompt, request.options, scrubber), self._place(request)
+        found = answering(self._tape.turns, asked, request.prompt.text)
         if self.mode == "auto":
             went_live = request.session_id is not None and request.session_id not in self._last
             found = [turn for turn in found if turn.answered and (turn.begun.parent == place or not went_live)]
         if not found:
             if self.mode == "replay":
-                raise self._mismatch(asked)
+                raise mismatch(self._tape.turns, asked, shorten_home(str(self.path))) if self._tape.turns else self._empty()
             return None
-
-        def nearness(turn: RecordedTurn) -> tuple[int, ...]:
-            own = turn.begun.identity
-            same = own.attachments == asked.attachments, own.system == asked.system, own.effort == asked.effort
-            return (turn.begun.parent == place, *same, turn.begun.take)
-
-        nearest = max(found, key=nearness)
-        # Who was not answered asked again, and that is what a lesson is to show.
-        while not nearest.answered and (again := _asked_again(nearest, found)):
-            nearest = again
-        alike = nearest.lineage, nearest.begun.take, nearest.answered
-        samples = [turn for turn in found if (turn.lineage, turn.begun.take, turn.answered) == alike]
-        self._plays[nearest.lineage] += 1
-        return samples[min(self._plays[nearest.lineage], len(samples)) - 1]
+        recorded = samples(found, asked, place)
+        lineage = recorded[0].lineage
+        self._plays[lineage] += 1
+        return recorded[min(self._plays[lineage], len(recorded)) - 1]
 
     def _session_ids(self, request: TurnRequest, turn: RecordedTurn) -> dict[str, str]:
         """Return which session IDs a play has in the place of the recorded ones."""
@@ -263,24 +275,6 @@ class Cassette:
         self._plays[f"session {recorded}"] += 1
         number = self._plays[f"session {recorded}"]
         return recorded if number == 1 else str(uuid.uuid5(_SESSIONS, f"{recorded} {number}"))
-
-    def _mismatch(self, asked: Identity) -> CassetteMismatchError:
-        if not self._tape.turns:
-            raise self._empty()
-        shown = shorten_home(str(self.path))
-        # To compare closely takes long, so only those are that share most words.
-        alike = heapq.nlargest(8, self._tape.turns, key=lambda turn: _shared_words(turn.begun.identity.prompt, asked.prompt))
-        closest = max(alike, key=lambda turn: _likeness(turn.begun.identity.prompt, asked.prompt))
-        recorded = closest.begun.identity
-        if recorded.prompt == asked.prompt:
-            reason = f"{shown} holds this prompt with other options."
-            before, now = f"model: {recorded.model}\nschema: {recorded.schema}", f"model: {asked.model}\nschema: {asked.schema}"
-        else:
-            reason = f"{shown} holds no turn with this prompt."
-            before, now = recorded.prompt, asked.prompt
-        names = f"recorded (line {closest.line})", "asked"
-        diff = "\n".join(difflib.unified_diff(before.splitlines(), now.splitlines(), *names, n=1, lineterm=""))
-        return CassetteMismatchError(reason, diff=diff, line=closest.line)
 
     def _empty(self) -> CassetteError:
         shown = shorten_home(str(self.path))
@@ -309,27 +303,6 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
         return Path(path).expanduser().absolute()
     except (TypeError, RuntimeError) as error:
         raise ConfigError(f"{path!r} cannot be the path of a cassette: {error}") from error
-
-
-def _asked_again(turn: RecordedTurn, found: Sequence[RecordedTurn]) -> RecordedTurn | None:
-    """Return the next recorded turn that asked the same behind this one, or in its place."""
-    later = found[found.index(turn) + 1 :]
-    return next((other for other in later if turn.lineage in (other.lineage, other.begun.parent)), None)
-
-
-def _answers(recorded: Identity, asked: Identity, text: str) -> bool:
-    same = recorded.model == asked.model and recorded.schema == asked.schema
-    return same and same_text(recorded.prompt, text, asked.prompt)
-
-
-def _shared_words(recorded: str, asked: str) -> float:
-    one, other = set(recorded.split()), set(asked.split())
-    return len(one & other) / (len(one | other) or 1)
-
-
-def _likeness(recorded: str, asked: str) -> float:
-    words = difflib.SequenceMatcher(None, recorded.split()[:500], asked.split()[:500]).ratio()
-    return words + difflib.SequenceMatcher(None, recorded[:5000], asked[:5000]).quick_ratio()
 
 
 def _is_uuid(text: str) -> bool:

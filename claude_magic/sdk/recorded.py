@@ -56,12 +56,13 @@ class Identity:
 class Begun:
     """The first line of a turn: where in which conversation it stands, and what identifies it.
 
-    `take` counts how often the file has been recorded to, from 1.
+    `take` counts how often the file has been recorded to, `sample` how often the same was asked there in that take, from 1.
     """
 
     turn: str
     parent: str | None = None
     take: int = 1
+    sample: int = 1
     session: str
     identity: Identity
     date: str = ""
@@ -135,8 +136,8 @@ class RecordedTurn:
     @property
     def last_session(self) -> str:
         """The session that the turn ended in: another than it began in when the conversation was cleared."""
-        replaced = (fact.session_id for _, fact in reversed(self.facts) if isinstance(fact, events.SessionReplaced))
-        return next(replaced, self.begun.session)
+        reached = (fact for _, fact in reversed(self.facts) if isinstance(fact, events.SessionStarted | events.SessionReplaced))
+        return next((fact.session_id for fact in reached), self.begun.session)
 
 
 def identity_of(prompt: Prompt, options: TurnOptions, scrubber: Scrubber) -> Identity:
@@ -199,7 +200,7 @@ def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:
         raise LineError("is not JSON, or only a part of it") from error
     match data:
         case {"turn": str()}:
-            own = {key: data.pop(key) for key in ("turn", "parent", "take", "session", "date") if key in data}
+            own = {key: data.pop(key) for key in ("turn", "parent", "take", "sample", "session", "date") if key in data}
             return 0.0, _checked(Begun, own | {"identity": data})
         case {"at": float() | int() as at, "event": str(name)} if name in _EVENTS:
             kind = _EVENTS[name]

@@ -15,7 +15,7 @@ from claude_magic.errors import ClaudeError
 from claude_magic.sdk import events
 from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
-from claude_magic.sdk.recorded import Asked, Begun, Called, Ended, Fact, Identity, RecordedTurn
+from claude_magic.sdk.recorded import Asked, Begun, Called, Ended, Fact, RecordedTurn
 from claude_magic.sdk.scrubbing import Scrubber
 
 _TOLD: Final = frozenset(
@@ -68,22 +68,17 @@ class Recording:
         async with self._standing_still():
             return await self._host.call(tool, arguments)
 
-    def turn(
-        self, identity: Identity, parent: str | None, take: int, scrubber: Scrubber, failure: BaseException | None
-    ) -> RecordedTurn | None:
-        """Return what there is to write down of the turn, `None` when it never reached its session."""
-        started = (fact.session_id for _, fact in self._facts if isinstance(fact, events.SessionStarted))
-        session_id = next(started, None)
+    def turn(self, begun: Begun, scrubber: Scrubber, failure: BaseException | None) -> RecordedTurn | None:
+        """Return what there is to write down of the turn, `None` when it never reached its session.
+
+        :param begun: its first line, with the session that it was asked in, if it began none.
+        """
+        reached = [fact for _, fact in self._facts if isinstance(fact, events.SessionStarted | events.SessionReplaced)]
+        session_id = next((fact.session_id for fact in reached if isinstance(fact, events.SessionStarted)), None)
         if session_id is None:
             return None
-        begun = Begun(
-            turn=identity.lineage(parent),
-            parent=parent,
-            take=take,
-            session=session_id,
-            identity=identity,
-            date=time.strftime("%Y-%m-%d", time.gmtime()),
-        )
+        if not (begun.session and isinstance(reached[0], events.SessionReplaced)):
+            begun = replace(begun, session=session_id)
         facts = [(at, _public(fact, scrubber)) for at, fact in _in_whole_lines(self._facts, scrubber)]
         return RecordedTurn(begun, facts=facts, ended=_end(failure), ended_at=self._elapsed_s())
 

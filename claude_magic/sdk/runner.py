@@ -113,19 +113,19 @@ class TurnRunner:
             response.metadata["command"] = None
             return response
         known = cassette.live(request)
-        recording = Recording(host)
+        sample, recording = cassette.sample(request, scrubber), Recording(host)
         try:
             response = await self._run_live(known, recording)
         except (ClaudeError, asyncio.CancelledError) as failure:
             # That somebody was not logged in is no part of a lesson.
             if not isinstance(failure, NotLoggedInError):
                 try:
-                    cassette.record(request, recording, scrubber, failure)
+                    cassette.record(request, recording, scrubber, sample=sample, failure=failure)
                 except CassetteError as error:
                     failure.add_note(str(error))
             raise
         try:
-            cassette.record(request, recording, scrubber)
+            cassette.record(request, recording, scrubber, sample=sample)
         except CassetteError as error:
             error.session_id, error.content = response.session_id, response.text
             raise

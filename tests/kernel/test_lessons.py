@@ -48,6 +48,8 @@ CELLS = [
     ("", "What is in {{ df }}?"),
     ("--input image", "What is on it?"),
     ("--schema Word", '<<tool StructuredOutput {"word": "yes"}>><<say Done.>>'),
+    ("", "/clear"),
+    ("", "All of it: <<history>>"),
     ("", "<<status 400>>"),
 ]
 
@@ -136,6 +138,9 @@ def test_played_as_it_was_live(recorded: Recorded, pupil: Kernel) -> None:
         before, after = shown(live.outputs), shown(again.outputs)
         assert before == after, "\n".join(difflib.unified_diff("".join(before).splitlines(), "".join(after).splitlines(), n=0))
         assert live.payload == again.payload
+        assert live.metadata.get("claude_magic", {}).get("session_id") == again.metadata.get("claude_magic", {}).get(
+            "session_id"
+        )
         assert WIDGET not in again.bundle
     texts = "".join(result.text for result in played)
     assert texts.count("recorded") == sum(result.text.count("turn ") - result.text.count("from turn") for result in played)

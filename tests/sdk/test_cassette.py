@@ -307,6 +307,18 @@ def test_images_choose_among_recordings(tmp_path: Path, run_async: Run) -> None:
     assert run_async(ask()) == ["image 1", "image 0"]
 
 
+def test_samples_that_were_asked_at_once(tmp_path: Path, run_async: Run) -> None:
+    """Whichever ended first: they are played in the order in which they were asked."""
+    turns = [[TURN | {"sample": number}, STARTED, DELTA | {"text": str(number)}, END] for number in (3, 1, 2)]
+    tape = Cassette(written(tmp_path / "lesson.jsonl", HEADER, *(line for lines in turns for line in lines)), "replay", 0)
+
+    async def ask() -> list[str]:
+        async with ClaudeClient(NO_CLI) as client:
+            return [(await client.run_turn(TURN["prompt"], cassette=tape)).text for _ in range(4)]
+
+    assert run_async(ask()) == ["1", "2", "3", "3"]
+
+
 def test_innermost_cassette_holds(tmp_path: Path, run_async: Run) -> None:
     """`with cassette(...)` holds for what is asked inside, also when it is nested, async, or named for one turn."""
     paths = [
