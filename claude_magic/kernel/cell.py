@@ -57,7 +57,7 @@ class TurnsInCell:
         self._state = state
         self._request = request
         self._listen = listen
-        self._frontend = frontend
+        self.frontend = frontend
         self._buttons = buttons
         self._cell_id = frontend.cell_id()
         self._waiting: deque[Numbered] = deque()
@@ -86,7 +86,7 @@ class TurnsInCell:
             self._state.turn_running = before
             self.stop()
             if self._main:
-                self._frontend.forget_failed_display()
+                self.frontend.forget_failed_display()
 
     def stop(self) -> None:
         """Interrupt every turn; called by the Stop button, too."""
@@ -284,6 +284,9 @@ def steps(cell: TurnsInCell) -> Iterator[None]:
         try:
             for batch in cell.stream.batches():
                 cell.take(batch)
+                # The kernel would be killed at last, and a CLI in the middle of a turn go on without it.
+                if cell.frontend.is_ending():
+                    cell.stop()
                 yield
         except KeyboardInterrupt:
             stop(cell)

@@ -64,6 +64,10 @@ class Frontend:
         """Whether this is the thread that cells run in."""
         return threading.current_thread() is threading.main_thread()
 
+    def is_ending(self) -> bool:
+        """Whether the kernel shuts down, and only waits for threads that have not ended."""
+        return bool(self.shell.exit_now) or not threading.main_thread().is_alive()
+
     def has_widgets(self) -> bool:
         """Whether buttons can be shown and clicked."""
         return self._kernel is not None and self.can_answer()

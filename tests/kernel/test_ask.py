@@ -172,6 +172,17 @@ def test_stream(asking: Kernel) -> None:
     assert asking.value("''.join(pieces)") == "lorem " * 10
 
 
+@pytest.mark.parametrize(
+    "how", ["threading.Thread(target=ask, args=['<<hang>>']).start()", "loop.run_in_executor(None, ask, '<<hang>>')"]
+)
+def test_no_thread_keeps_a_turn_alive(how: str, fresh_kernel: Kernel, api: MessagesAPI) -> None:
+    """A turn that was asked in a thread ends with the kernel; what it started is looked for when the kernel is shut down."""
+    setup = "import asyncio, threading\nfrom claude_magic import ask\nloop = asyncio.get_running_loop()"
+    assert fresh_kernel.run("%load_ext claude_magic").ok
+    assert fresh_kernel.run(f"{setup}\n_ = {how}").ok
+    fresh_kernel.wait_for(lambda: bool(api.requests))
+
+
 def test_stream_left_early(asking: Kernel, api: MessagesAPI) -> None:
     """Who leaves it early stops the turn; it is one of the session's, which goes on."""
     run(asking, "for text in ask.stream('<<say begun>><<hang>>'):\n    break")
