@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets import TraitError
+from traitlets.config import Config
 
 from claude_magic.kernel.magics import ClaudeMagics
+from claude_magic.kernel.settings import Settings
 from claude_magic.sdk.response import SessionAwareResponse
 
 _NAME = ClaudeMagics.__name__
@@ -19,6 +23,7 @@ def load(shell: InteractiveShell) -> None:
     """Register magics, input transformer and completer; start the CLI in the background."""
     if _NAME in shell.magics_manager.registry:
         return
+    _leave_out_unfit(shell.config.ClaudeMagics)
     magics = ClaudeMagics(shell)
     shell.register_magics(magics)
     shell.input_transformers_cleanup.insert(0, magics.transform)
@@ -52,6 +57,17 @@ def unload(shell: InteractiveShell) -> None:
     shell.events.unregister("post_run_cell", magics.after_cell)
     atexit.unregister(magics.close)
     magics.close()
+
+
+def _leave_out_unfit(config: Config) -> None:
+    """Take out of a configuration what cannot be, and say so: `%reload_ext` shall not end without the magics."""
+    for name, value in list(config.items()):
+        try:
+            if Settings.class_traits(config=True).get(name) is not None:
+                Settings(**{name: value})
+        except TraitError as error:
+            del config[name]
+            print(f"ClaudeMagics.{name} = {value!r} is left out: {error}", file=sys.stderr)
 
 
 def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:

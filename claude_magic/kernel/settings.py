@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from traitlets import Bool, CaselessStrEnum, Float, Int, List, Unicode
+import math
+from typing import Any
+
+from traitlets import Bool, CaselessStrEnum, Float, Int, List, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES, ClaudeConfig, TurnOptions
@@ -39,6 +42,19 @@ class Settings(Configurable):
     cassette_speed = Float(1.0, min=0.0, help="How many times faster than recorded; 0: at once.").tag(config=True)
     presentation = Bool(False, help="Show replies to a room: larger, and without what they cost.").tag(config=True)
     nest_asyncio = Bool(True, help="Let asyncio.run(...) work in cells (nest-asyncio2).").tag(config=True)
+
+    @validate("timeout", "budget", "max_turns")
+    def _is_limit(self, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        if value is not None and not 0 < value < math.inf:
+            raise TraitError(f"ClaudeMagics.{name} cannot be {value}: it is more than 0, or None for no limit.")
+        return value
+
+    @validate("cassette_speed")
+    def _is_speed(self, proposal: Any) -> Any:
+        if not math.isfinite(proposal["value"]):
+            raise TraitError(f"ClaudeMagics.cassette_speed cannot be {proposal['value']}: it is a number, 0 for at once.")
+        return proposal["value"]
 
     def client_config(self) -> ClaudeConfig:
         """Return the settings as the client wants them."""

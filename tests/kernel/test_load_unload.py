@@ -163,6 +163,21 @@ def test_settings_from_the_config(plain_kernel: Kernel, api: MessagesAPI) -> Non
         plain_kernel.run("del get_ipython().config.ClaudeMagics")
 
 
+def test_wrong_settings_are_left_out(plain_kernel: Kernel) -> None:
+    """What the configuration cannot mean is named, and the extension is loaded all the same, with what holds otherwise."""
+    plain_kernel.run("get_ipython().config.ClaudeMagics.effort = 'hihg'\nget_ipython().config.ClaudeMagics.budget = 0")
+    try:
+        for line in ("%load_ext claude_magic", "%reload_ext claude_magic"):
+            loaded = plain_kernel.run(line)
+            assert loaded.ok, loaded.outputs
+        assert answered(plain_kernel, "hello").ok
+        refused = plain_kernel.run("%config ClaudeMagics.budget = -1")
+        assert "ClaudeMagics.budget cannot be -1.0" in refused.stderr + refused.stdout
+        assert answered(plain_kernel, "hello").ok
+    finally:
+        plain_kernel.run("get_ipython().config.pop('ClaudeMagics', None)")
+
+
 def test_without_code_in_the_kernel(plain_kernel: Kernel) -> None:
     """A turn adds no name to the user's namespace."""
     plain_kernel.run("%load_ext claude_magic")
