@@ -32,7 +32,8 @@ def transform_for(frontend: Frontend) -> Transform:
         if match := _CELL.match(lines[first]):
             body = dropwhile(lambda line: line.startswith("#|"), lines[first + 1 :])
             return [_call("claude", awaited, match["line"] or "", "".join(body))]
-        if not any(_LINE.match(line) for line in lines):
+        # The body of another cell magic is that one's business; it comes by here again if it is IPython's language.
+        if lines[first].startswith("%%") or not any(_LINE.match(line) for line in lines):
             return lines
         # A line that looks like the magic may also stand inside a string that runs over several lines.
         starts = {tokens[0].start[0] - 1 for tokens in make_tokens_by_line(lines) if tokens}

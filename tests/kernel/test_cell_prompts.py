@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from cells import WIDGET, about, answered, history, sent_text, session_of
 from messages_api import MessagesAPI
@@ -86,6 +88,17 @@ def test_line_below_awaiting_code(shared_session: Kernel, api: MessagesAPI) -> N
     code = "import asyncio\nawait asyncio.sleep(0)\n%claude hello\nprint('done')"
     assert shared_session.run(code).stdout == "done\n"
     assert sent_text(api) == "hello"
+
+
+def test_line_below_another_magic(shared_session: Kernel, api: MessagesAPI, tmp_path: Path) -> None:
+    """Below `%%time` a line runs, too; in a file that is written it is text."""
+    timed = shared_session.run("%%time\n%claude is it so?")
+    assert timed.ok, timed.outputs
+    assert sent_text(api) == "is it so?"
+    path = tmp_path / "lesson.py"
+    assert shared_session.run(f"%%writefile {path}\nx = 1\n%claude hi").ok
+    assert path.read_text() == "x = 1\n%claude hi\n"
+    assert len(api.requests) == 1
 
 
 def test_string_literal_is_left_alone(shared_session: Kernel, api: MessagesAPI) -> None:
