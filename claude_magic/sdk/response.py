@@ -163,10 +163,12 @@ class SessionAwareResponse:
 
     @property
     def python_blocks(self) -> list[str]:
-        """Those code blocks that are Python, or do not say what they are."""
-        python = ("", "python", "python3", "py", "ipython")
-        found = ((match["info"].split(maxsplit=1), match["code"]) for match in _FENCE.finditer(self.content))
-        return [code.removesuffix("\n") for info, code in found if (info[0].lower() if info else "") in python]
+        """Those code blocks that are Python; where none says that it is, those that do not say what they are."""
+        blocks = [
+            (match["info"].split(maxsplit=1), match["code"].removesuffix("\n")) for match in _FENCE.finditer(self.content)
+        ]
+        labelled = [code for info, code in blocks if info and info[0].lower() in ("python", "python3", "py", "ipython")]
+        return labelled or [code for info, code in blocks if not info]
 
     def __str__(self) -> str:
         return self.content
