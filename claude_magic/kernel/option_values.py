@@ -61,6 +61,13 @@ def variable(text: str) -> str:
     return text
 
 
+def new_variable(text: str) -> str:
+    """Return a name that a variable can have, and that IPython does not need itself."""
+    if text in ("get_ipython", "In", "Out", "exit", "quit"):
+        raise argparse.ArgumentTypeError(f"{text!r} is IPython's own; choose another name, such as reply")
+    return variable(text)
+
+
 def one_of(values: tuple[str, ...]) -> Callable[[str], str]:
     """Return a function that takes one of these words only."""
 

@@ -24,6 +24,7 @@ from claude_magic.kernel.option_values import (
     dollars,
     filled,
     models,
+    new_variable,
     one_of,
     samples,
     seconds,
@@ -34,8 +35,10 @@ from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES, TurnOptions
 MODELS = ("default", "opus", "sonnet", "haiku", "opusplan")
 """Names that the CLI resolves to a current model; full model names work, too."""
 
-# A rule such as Bash(git status:*) is one word although it holds a space.
-_WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\([^()"']*\)|[^\s"'(]|["'(])+""")
+# A rule such as Bash(git status:*) is one word although it holds a space, and so is a type such as dict[str, int].
+_WORD = re.compile(
+    r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\([^()"']*\)|\[(?:[^][()"']|"[^"]*"|'[^']*'|\[[^][]*\])*\]|[^\s"'(\[]|["'(\[])+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ _OPTIONS = (
     _Option(("-i", "--input"), "NAME ...", "send variables along with the prompt", "--input df fig", variable),
     _Option(("-f", "--file"), "PATH ...", "send files along: text, images, PDFs", '--file report.pdf "data/*.csv"', filled),
     _Option(("--error",), "", "send the last traceback along", "--error"),
-    _Option(("-o", "--output"), "NAME", "bind the reply to a variable", "--output reply", variable),
+    _Option(("-o", "--output"), "NAME", "bind the reply to a variable", "--output reply", new_variable),
     _Option(("--schema",), "NAME", "ask for a reply of this type, in the reply's .structured", "--schema City", filled),
     _Option(("--code",), "", "put the reply's Python code into the next cell", "--code"),
     _Option(("--quiet",), "", "show nothing; for use with --output", "--quiet"),

@@ -53,7 +53,9 @@ class SessionMagic:
         :raises SessionNotFoundError: for a session that is not there.
         """
         word, _, typed = line.strip().partition(" ")
-        argument = typed.strip().strip("\"'")
+        argument = typed.strip()
+        if argument[:1] in ("'", '"') and argument[-1:] == argument[:1] and len(argument) > 1:
+            argument = argument[1:-1]
         if word in _NEEDS and not argument:
             raise UsageError(f"%claude_session: {word} needs {_NEEDS[word]}")
         match word:

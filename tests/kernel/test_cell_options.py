@@ -55,6 +55,7 @@ MALFORMED = {
     "--allow": ("--allow", "value"),
     "--output my-name": ("--output", "variable"),
     "--output class": ("--output", "variable"),
+    "--output get_ipython": ("--output", "another name"),
     "--output": ("--output", "value"),
     "--new --resume 123": ("--new", "--resume"),
     "--quiet=yes": ("--quiet", ""),

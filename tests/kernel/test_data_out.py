@@ -79,6 +79,7 @@ def test_a_failed_turn_binds_nothing(loaded_kernel: Kernel) -> None:
     [
         ("City", {"name": "Oslo", "people": 7}, "City(name='Oslo', people=7)"),
         ("plain", {"name": "Oslo"}, "{'name': 'Oslo'}"),
+        ("dict[str, int]", {"Oslo": 7}, "{'Oslo': 7}"),
         ("Kind", {"value": "big"}, "<Kind.big: 'big'>"),
     ],
 )
@@ -86,6 +87,13 @@ def test_schema(kernel_with_types: Kernel, schema: str, given: object, made: str
     """The reply to a schema is an instance of the type that it came from."""
     answered(kernel_with_types, data(given), f"--schema {schema} --output reply")
     assert kernel_with_types.value("repr(reply.structured)") == made
+
+
+def test_only_what_says_that_it_is_python(loaded_kernel: Kernel) -> None:
+    """Beside code that is labelled, a block without a label is what it prints; alone, it is code."""
+    labelled = answered(loaded_kernel, f"<<say {PYTHON}\n\nIt prints:\n\n```\nTotal: 3\n```>>", "--code")
+    assert next_cell(labelled) == "a = 1"
+    assert next_cell(answered(loaded_kernel, "<<say ```\na = 2\n```>>", "--code")) == "a = 2"
 
 
 def test_schema_of_a_table(kernel_with_types: Kernel) -> None:

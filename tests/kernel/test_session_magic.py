@@ -126,7 +126,7 @@ def test_resume_shows_where_it_stands(loaded_kernel: Kernel) -> None:
 def test_name(loaded_kernel: Kernel) -> None:
     """`name TITLE` names the current session, any number of times, with any characters."""
     session = session_of(answered(loaded_kernel, "one"))
-    for title in ("first title", "Übung 2: “naïve” – 50 %", "-r"):
+    for title in ("first title", "Übung 2: “naïve” – 50 %", "-r", "say 'hi'"):
         assert say(loaded_kernel, f"name {title}").ok
         assert title in shown(say(loaded_kernel, "list"))
         assert session_of(answered(loaded_kernel, "on", f'--resume="{title}"')) == session
