@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import ChainMap
+from collections.abc import Mapping
 from typing import Any
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
-from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
 from claude_magic.errors import ClaudeError
 from claude_magic.kernel import cell as in_cell
@@ -59,8 +61,9 @@ class ClaudeMagics(Settings, Magics):
 
     @line_cell_magic
     @no_var_expand
-    def claude(self, line: str, cell: str | None = None) -> None:  # the help text is set below
-        request = self._request(line, cell)
+    @needs_local_scope
+    def claude(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> None:  # help: see below
+        request = self._request(line, cell, local_ns)
         self._bind(request.options, in_cell.run(self.state, self.frontend, request))
 
     async def claude_async(self, line: str, cell: str | None = None) -> None:
@@ -94,7 +97,7 @@ class ClaudeMagics(Settings, Magics):
         if self._idle is not None:
             self._idle.cancel()
 
-    def _request(self, line: str, cell: str | None) -> Request:
+    def _request(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> Request:
         from claude_magic.kernel.prompt import EXPLAIN, compose  # Jinja2 is no part of `%load_ext`
 
         if cell is None:
@@ -108,7 +111,10 @@ class ClaudeMagics(Settings, Magics):
             raise UsageError(f"%claude: the prompt is empty; write it {where}")
         shell = self.frontend.shell
         schema = schema_named(shell, options.schema) if options.schema else None
-        composed = compose(shell, prompt, options, limit=self.value_limit, last_error=self.state.last_error)
+        # In a function its own variables come first.
+        namespace = ChainMap(dict(local_ns or {}), shell.user_ns)
+        error = self.state.last_error
+        composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=error)
         return Request(prompt, composed.prompt, options, composed.remarks, schema)
 
     def _bind(self, options: Options, replies: list[SessionAwareResponse]) -> None:

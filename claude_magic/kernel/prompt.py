@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +40,17 @@ class Composed:
 
 
 def compose(
-    shell: InteractiveShell, typed: str, options: Options, *, limit: int, last_error: BaseException | None = None
+    shell: InteractiveShell,
+    typed: str,
+    options: Options,
+    *,
+    limit: int,
+    namespace: Mapping[str, Any],
+    last_error: BaseException | None = None,
 ) -> Composed:
     """Return what is sent for a prompt as typed.
 
+    :param namespace: the variables that it can name.
     :param limit: characters of one value; what is longer is cut.
     :param last_error: what `--error` and `{{ error }}` show.
     :raises UsageError: for a template that cannot be filled; nothing was sent.
@@ -68,10 +76,10 @@ def compose(
             raise UsageError("%claude: --error: no cell has failed yet; nothing was sent")
         blocks += _value_blocks("The last error", show(last_error))
     for name in options.input:
-        if name not in shell.user_ns:
+        if name not in namespace:
             raise UsageError(f"%claude: --input: there is no variable {name}; nothing was sent")
-        blocks += _value_blocks(name, show(shell.user_ns[name], name))
-    pieces: list[Typed | Data] = [Typed(typed)] if options.raw else fill(typed, shell.user_ns, put, last_error)
+        blocks += _value_blocks(name, show(namespace[name], name))
+    pieces: list[Typed | Data] = [Typed(typed)] if options.raw else fill(typed, namespace, put, last_error)
     if not "".join(pieces).strip():
         raise UsageError("%claude: the prompt is empty once its template is filled; nothing was sent")
     return Composed(_prompt([*blocks, *map(_image_block, images)], pieces), tuple(cut))

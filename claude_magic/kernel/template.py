@@ -7,6 +7,7 @@ How a value looks is for the caller's `show` to say, what becomes of the pieces 
 from __future__ import annotations
 
 import builtins
+import contextlib
 import re
 import secrets
 import traceback
@@ -22,6 +23,8 @@ from claude_magic.kernel.capture import interruptible
 from claude_magic.render.blocks import one_line
 
 _TEMPLATE = re.compile(r"\{\{|\{%")
+_EXPRESSION = re.compile(r"\{\{(?P<expression>.*?)\}\}", re.DOTALL)
+_NO_FILTER = re.compile(r"No filter named '(?P<name>\w+)'")
 _BUILTINS = {name: value for name, value in vars(builtins).items() if not name.startswith("_")}
 
 
@@ -60,7 +63,8 @@ def fill(
         environment.globals["error"] = last_error
     try:
         with interruptible():
-            pieces: Iterable[str] = environment.from_string(typed).generate(namespace)
+            template, values = _with_python(typed, namespace)
+            pieces: Iterable[str] = environment.from_string(template).generate({**namespace, **values})
             return [piece if isinstance(piece, Typed | Data) else Data(piece) for piece in pieces]
     except jinja2.UndefinedError as error:
         message = str(error.message)
@@ -74,6 +78,32 @@ def fill(
     except Exception as error:
         # An expression is the person's own code, which may raise anything, also where it says what was wrong.
         raise _failed(f"an expression failed: {''.join(traceback.format_exception_only(error)[-1:])}") from error
+
+
+def _with_python(typed: str, namespace: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Put a name in the place of each expression that is Python and not Jinja's, and return the names' values.
+
+    So a comparison in brackets, a slice, an f-string work as in a cell. Where the template has statements everything is
+    Jinja's: they make names of their own.
+    """
+    jinja = jinja2.Environment(autoescape=False)  # that only tells what it can read
+    values: dict[str, Any] = {}
+    own = f"python_{secrets.token_hex(4)}"
+
+    def replaced(match: re.Match[str]) -> str:
+        try:
+            jinja.from_string(match[0])
+        except jinja2.TemplateSyntaxError as error:
+            missing = _NO_FILTER.match(str(error.message))
+            if not (missing and missing["name"] not in namespace):
+                with contextlib.suppress(SyntaxError):
+                    code = compile(match["expression"].strip(), "<prompt>", "eval")
+                    name = f"{own}_{len(values)}"
+                    values[name] = eval(code, dict(namespace))  # as the person typed it
+                    return f"{{{{ {name} }}}}"
+        return match[0]
+
+    return (typed if "{%" in typed else _EXPRESSION.sub(replaced, typed)), values
 
 
 class _Code(CodeGenerator):

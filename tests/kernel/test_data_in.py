@@ -68,7 +68,7 @@ def composed(shell: InteractiveShell) -> Compose:
     shell.user_ns.update(NAMES)
 
     def composed(typed: str, *, limit: int = 100, **options: Any) -> Composed:
-        return compose(shell, typed, Options(**options), limit=limit)
+        return compose(shell, typed, Options(**options), limit=limit, namespace=shell.user_ns)
 
     return composed
 
@@ -101,6 +101,9 @@ def sent(api: MessagesAPI) -> list[dict[str, Any]]:
         ("{{ sorted(items, reverse=True)[0] }}", "2"),
         ("{{ '{{' }} {% raw %}{{ word }}{% endraw %}", "{{ {{ word }}"),
         ("{# no comment #} {{ word }}", "{# no comment #} Ann"),
+        ("{{ items[0:1][0] }} {{ items[:1, ] if 0 else number is None }}", "1 False"),
+        ("{{ [n for n in items if (n > 1) & (n < 9)][0] }} of {{ word | upper }}", "2 of ANN"),
+        ("{{ f'{number:05d}' }} {{ ~number }} {{ number | number }} {{ (lambda x: x)(word) }}", "00041 -42 41 Ann"),
         ('f\'{word}\' {"a": {"b": 1}} \\frac{1}{2} {#', 'f\'{word}\' {"a": {"b": 1}} \\frac{1}{2} {#'),
         ("{% if number > 40 %}big{% else %}small{% endif %}\n", "big\n"),
     ],
@@ -126,6 +129,8 @@ def test_raw(composed: Compose, typed: str) -> None:
         ("\\frac{{a}}{b}", "'a' is undefined"),
         ("{{ word.age }}", "no attribute 'age'"),
         ("{{ number / 0 }}", "ZeroDivisionError: division by zero"),
+        ("{{ [n / 0 for n in items] }}", "ZeroDivisionError: division by zero"),
+        ("{{ [n for n in nowhere] }}", "NameError: name 'nowhere' is not defined"),
         ("{{ hostile.fail() }}", "Unprintable"),
         ("one\n{{ word", "line 2 of the prompt"),
         ("{% x %}", "unknown tag 'x'"),
@@ -234,6 +239,13 @@ def test_names_of_the_shell(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert "'nam' is undefined" in usage_error(ask(loaded_kernel, "{{ nam }}"))
     assert "no variable nam" in usage_error(ask(loaded_kernel, "x", "--input nam"))
     assert len(api.requests) == count
+
+
+def test_variables_of_a_function(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """In a function a prompt sees its own variables first, and those of the notebook."""
+    code = "y, z = 10, 'all'\ndef f(y):\n    %claude --quiet value {{ y }} of {{ z }}\nf(3)"
+    assert loaded_kernel.run(code).ok
+    assert sent_text(api) == "value 3 of all"
 
 
 def test_table_has_lines_of_its_own(loaded_kernel: Kernel, api: MessagesAPI) -> None:
