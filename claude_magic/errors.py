@@ -176,7 +176,7 @@ class APIError(TurnError):
 class BudgetExceededError(TurnError):
     """The turn's budget in US dollars is spent."""
 
-    next_step = "Raise the budget (--budget USD, max_budget_usd=...), or ask for less at once; the session can be continued."
+    next_step = "Raise the budget (--budget USD, budget=... of ask()), or ask for less at once; the session can be continued."
 
 
 class TurnLimitError(TurnError):

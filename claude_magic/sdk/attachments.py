@@ -7,6 +7,7 @@ only, so what a file holds expands nothing, and what a person typed still does.
 from __future__ import annotations
 
 import base64
+import codecs
 import os
 import re
 from collections.abc import Iterable
@@ -84,7 +85,9 @@ def _block(path: Path) -> dict[str, Any]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        kinds = "Claude reads text in UTF-8, PNG, JPEG, GIF, WebP and PDF."
+        kinds = "Claude reads text in UTF-8, PNG, JPEG, GIF, WebP and PDF; nothing was sent."
+        if b"\0" not in data or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise AttachmentError(f"{shown} is no text in UTF-8.", next_step=f"Save it as UTF-8. {kinds}") from error
         raise AttachmentError(f"{shown} is neither text nor an image nor a PDF.", next_step=kinds) from error
     return {"type": "text", "text": fenced(path.name, text)}
 

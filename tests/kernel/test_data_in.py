@@ -329,6 +329,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text(text)
     (tmp_path / "picture.txt").write_bytes(PNG)
     (tmp_path / "binary.dat").write_bytes(bytes(range(256)))
+    (tmp_path / "latin.csv").write_bytes("Zürich;1".encode("latin-1"))
     (tmp_path / "folder").mkdir()
     return tmp_path
 
@@ -352,6 +353,7 @@ def test_files(composed: Compose, files: Path) -> None:
         ("folder", "is a directory"),
         ("folder/*", "No file matches folder"),
         ("binary.dat", "neither text nor an image"),
+        ("latin.csv", "no text in UTF-8"),
     ],
 )
 def test_file_that_cannot_be_sent(composed: Compose, files: Path, path: str, said: str) -> None:
