@@ -34,7 +34,7 @@ def _number(text: str, meant: str) -> float:
 
 def samples(text: str) -> int:
     """Return how many samples are asked for."""
-    if count(text) not in range(2, MAX_ALTERNATIVES + 1):
+    if not text.isdecimal() or int(text) not in range(2, MAX_ALTERNATIVES + 1):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 2 to {MAX_ALTERNATIVES}")
     return int(text)
 
@@ -43,7 +43,7 @@ def models(text: str) -> tuple[str, ...]:
     """Return the names of a list divided by commas."""
     models = tuple(model.strip() for model in text.split(","))
     if len(models) < 2 or not all(models) or len(set(models)) < len(models):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of different models, such as sonnet,opus")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of different models without spaces, such as sonnet,opus")
     return models
 
 

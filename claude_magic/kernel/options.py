@@ -112,7 +112,11 @@ class Options:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if named := re.match(r"argument (?:\S+/)?(\S+): (.*)", message):
-            message = f"{named[1]} needs a value; see %%claude?" if "expected" in named[2] else f"{named[1]}: {named[2]}"
+            message = f"{named[1]}: {named[2]}"
+            if "expected" in named[2]:
+                message = f"{named[1]} needs a value; see %%claude?"
+            elif "ignored" in named[2]:
+                message = f"{named[1]} takes no value"
         raise UsageError(f"%claude: {message}")
 
 
@@ -183,6 +187,10 @@ def parse_cell(line: str) -> Options:
     for before, word in pairwise(["%%claude", *words]):
         if word[:1] in ('"', "'"):
             raise UsageError(f"%claude: {before}: the quote that begins with {word[:20]} does not end")
+        # With one dash it would be taken for a short option and its value.
+        name = word.partition("=")[0]
+        if len(name) > 2 and f"-{name}" in option_names():
+            raise UsageError(f"%claude: there is no option {name}; did you mean -{name}?")
     parsed, rest = _parser(one_line=False).parse_known_args(words)
     _refuse(rest)
     return _options(parsed)
@@ -226,7 +234,7 @@ def _refuse(rest: list[str]) -> None:
     word = rest[0].partition("=")[0]
     if not word.startswith("-"):
         raise UsageError(f"%claude: {word!r} is not an option; the prompt goes below the %%claude line")
-    close = difflib.get_close_matches(word, option_names(), 1)
+    close = difflib.get_close_matches(word, option_names(), 1) if word not in ("--help", "-h") else []
     hint = f"did you mean {close[0]}?" if close else "%%claude? shows them all"
     raise UsageError(f"%claude: there is no option {word}; {hint}")
 
