@@ -86,8 +86,11 @@ def _with_python(typed: str, namespace: Mapping[str, Any]) -> tuple[str, dict[st
     So a comparison in brackets, a slice, an f-string work as in a cell. Where the template has statements everything is
     Jinja's: they make names of their own.
     """
-    jinja = jinja2.Environment(autoescape=False)  # that only tells what it can read
     values: dict[str, Any] = {}
+    jinja = jinja2.Environment(autoescape=False)  # that only tells what it can read
+    with contextlib.suppress(jinja2.TemplateSyntaxError):
+        jinja.from_string(typed)
+        return typed, values
     own = f"python_{secrets.token_hex(4)}"
 
     def replaced(match: re.Match[str]) -> str:
