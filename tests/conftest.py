@@ -12,8 +12,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +142,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], l
     """A JupyterLab of this module in a browser. No `run_async` beside it: Playwright's loop holds this thread."""
     if reason := why_not():
         pytest.skip(reason)
-    with Lab(tmp_path_factory.mktemp("lab"), environment) as lab, ExitStack() as stack:
-        for pid in lab.pids:
-            stack.enter_context(ledger.adopt(partial(int, pid)))
+    with Lab(tmp_path_factory.mktemp("lab"), environment) as lab, ledger.adopt_all(lab.pids):
         yield lab
 
 

@@ -20,7 +20,7 @@ import nbformat
 from lessons import LESSONS, SCRIPTED, answer
 from messages_api import MessagesAPI
 from nbclient import NotebookClient
-from rig.environment import NOWHERE, isolated_environment
+from rig.environment import isolated_environment, offline_environment
 
 TEMPORARY = re.compile(re.escape(tempfile.gettempdir()) + r"/tmp\w+")
 """The directories that a lesson is executed in, which mean nothing to a reader."""
@@ -63,9 +63,7 @@ def execute(name: str, directory: Path, machine: Machine = LIVE, *, recording: b
         for cell in notebook.cells:
             cell.source = _MODE.sub(r'\1"record"', cell.source)
     with tempfile.TemporaryDirectory() as home, MessagesAPI(answer, words_hz=machine.words_hz) as api:
-        environment = isolated_environment(Path(home), api.url if machine.live else NOWHERE)
-        if not machine.live:
-            del environment["ANTHROPIC_API_KEY"]
+        environment = isolated_environment(Path(home), api.url) if machine.live else offline_environment(Path(home))
         profile = Path(environment["IPYTHONDIR"], "profile_default")
         profile.mkdir(parents=True)
         (profile / "ipython_config.py").write_text(machine.config, encoding="utf-8")

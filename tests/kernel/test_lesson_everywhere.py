@@ -7,8 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import nbformat
 import pytest
 from cells import shown, without_times
 from nbclient import NotebookClient
-from rig.environment import NOWHERE, isolated_environment
+from rig.environment import offline_environment
 from rig.kernel import Kernel
 from rig.lab import LAB, NOTEBOOK_7, Application, Lab, why_not
 from rig.leaks import Ledger
@@ -88,13 +86,11 @@ def lesson(module_kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="module")
 def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a person without account and network, in another home."""
-    environment = isolated_environment(tmp_path_factory.mktemp("other-home"), NOWHERE)
-    del environment["ANTHROPIC_API_KEY"]
-    return environment
+    return offline_environment(tmp_path_factory.mktemp("other-home"))
 
 
 @pytest.fixture(scope="module")
-def headless(lesson: Path, offline: dict[str, str], ledger: Ledger) -> nbformat.NotebookNode:
+def headless(lesson: Path, offline: dict[str, str]) -> nbformat.NotebookNode:
     """The lesson as nbclient leaves it."""
     notebook = nbformat.read(lesson / "lesson.ipynb", as_version=4)
     client = NotebookClient(notebook, coalesce_streams=True, resources={"metadata": {"path": str(lesson)}})
@@ -109,12 +105,9 @@ def test_in_a_browser(
     """Run All in a browser saves what nbclient has: every form of every output, and what its metadata says of the turn."""
     if reason := why_not():
         pytest.skip(reason)
-    with Lab(lesson, offline, application) as lab, ExitStack() as stack:
-        for pid in lab.pids:
-            stack.enter_context(ledger.adopt(partial(int, pid)))
-        with lab.open("lesson.ipynb") as notebook:
-            notebook.run_all()
-            saved = notebook.save()
+    with Lab(lesson, offline, application) as lab, ledger.adopt_all(lab.pids), lab.open("lesson.ipynb") as notebook:
+        notebook.run_all()
+        saved = notebook.save()
     assert_same(saved, headless)
 
 

@@ -14,7 +14,7 @@ import pytest
 from cells import WIDGET, about, answered, ask, clis, failure, on_page, session_of, shown
 from messages_api import MessagesAPI
 from rig import CellResult
-from rig.environment import NOWHERE, isolated_environment
+from rig.environment import offline_environment
 from rig.kernel import Kernel
 from rig.leaks import Ledger
 
@@ -114,8 +114,7 @@ def recorded(module_kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def module_pupil(tmp_path_factory: pytest.TempPathFactory, ledger: Ledger) -> Iterator[Kernel]:
-    environment = isolated_environment(tmp_path_factory.mktemp("other-home"), NOWHERE)
-    environment.pop("ANTHROPIC_API_KEY")
+    environment = offline_environment(tmp_path_factory.mktemp("other-home"))
     with Kernel(tmp_path_factory.mktemp("elsewhere"), environment) as kernel, ledger.adopt(lambda: kernel.pid):
         assert kernel.run("%config ClaudeMagics.cli_path = '/nowhere/claude'\n%load_ext claude_magic\n" + SETUP).ok
         yield kernel

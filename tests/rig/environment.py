@@ -96,6 +96,13 @@ def own_variables(home: Path, api_url: str) -> dict[str, str]:
     }
 
 
+def offline_environment(home: Path) -> dict[str, str]:
+    """Return the whole environment for a process of a person without account and network."""
+    environment = isolated_environment(home, NOWHERE)
+    del environment["ANTHROPIC_API_KEY"]
+    return environment
+
+
 def isolated_environment(home: Path, api_url: str) -> dict[str, str]:
     """Return the whole environment for a process of the tests: inherited minus foreign, plus the rig's own.
 

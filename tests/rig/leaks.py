@@ -10,8 +10,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psutil
@@ -51,6 +52,14 @@ class Ledger:
             yield
         finally:
             self._adopted.remove(pid)
+
+    @contextmanager
+    def adopt_all(self, pids: Iterable[int]) -> Iterator[None]:
+        """Let several processes, and all below them, live while the context is open."""
+        with ExitStack() as stack:
+            for pid in pids:
+                stack.enter_context(self.adopt(partial(int, pid)))
+            yield
 
     def snapshot(self) -> Snapshot:
         return Snapshot(frozenset(own_processes()), frozenset(threading.enumerate()))
