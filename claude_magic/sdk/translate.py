@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import dropwhile
 from typing import Any
 
 import claude_agent_sdk as sdk
@@ -176,7 +177,9 @@ class Translator:
                 yield events.Notice("The connection broke here; Claude was asked to go on.")
 
     def _result(self, message: sdk.ResultMessage) -> events.TurnEnded:
-        raw: dict[str, Any] = next((raw for raw in reversed(self._raw_messages) if raw.get("uuid") == message.uuid), {})
+        # The CLI may have said more by now, which is none of this turn's.
+        own = list(dropwhile(lambda raw: raw.get("uuid") != message.uuid, reversed(self._raw_messages)))[::-1]
+        raw: dict[str, Any] = own[-1] if own else {}
         by_model = raw.get("model_usage_since_last_result")
         main_model = (message.model_usage or {}).get(self._model or "")
         return events.TurnEnded(
@@ -199,7 +202,7 @@ class Translator:
             permission_denials=tuple(message.permission_denials or ()),
             structured=message.structured_output,
             raw=raw,
-            messages=tuple(self._raw_messages),
+            messages=tuple(own or self._raw_messages),
         )
 
     def _next_block(self) -> int:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import uuid
 
+import claude_agent_sdk as sdk
 import pytest
 from watching import QUICK, MakeConfig, Run
 
 from claude_magic.errors import APIError, TurnLimitError, TurnTimeoutError
 from claude_magic.sdk import ClaudeClient, OutputFormat, SessionAwareClient
+from claude_magic.sdk.events import TurnEnded
+from claude_magic.sdk.translate import Translator
+
+
+def test_messages_end_with_the_result() -> None:
+    """What the CLI has already said behind a turn's result is none of the turn's messages."""
+    raw = [{"type": "assistant", "uuid": "a"}, {"type": "result", "uuid": "r"}, {"type": "system", "uuid": "s"}]
+    figures = {"duration_ms": 1, "duration_api_ms": 1, "is_error": False, "num_turns": 1}
+    (ended,) = Translator(raw).read(sdk.ResultMessage(subtype="success", session_id="s", uuid="r", **figures))
+    assert isinstance(ended, TurnEnded)
+    assert ended.raw == raw[1]
+    assert list(ended.messages) == raw[:2]
 
 
 def test_session_id_is_in_every_format(make_config: MakeConfig, run_async: Run) -> None:
