@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from claude_magic.kernel.asking import ask, current_session
-    from claude_magic.kernel.values import for_type
-    from claude_magic.sdk.cassettes import cassette
+    from claude_magic._kernel.ask import ask, current_session
+    from claude_magic._kernel.values.shown_value import for_type
+    from claude_magic.sdk._cassette.cassette import cassette
 
 __all__ = ["ask", "cassette", "current_session", "for_type", "load_ipython_extension", "unload_ipython_extension"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ask": "kernel.asking",
-    "cassette": "sdk.cassettes",
-    "current_session": "kernel.asking",
-    "for_type": "kernel.values",
+    "ask": "_kernel.ask",
+    "cassette": "sdk._cassette.cassette",
+    "current_session": "_kernel.ask",
+    "for_type": "_kernel.values.shown_value",
 }
 
 
@@ -36,13 +36,13 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Load the extension; `%load_ext claude_magic` calls this."""
-    from claude_magic.kernel import extension
+    from claude_magic._kernel import extension
 
     extension.load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Unload it: `%unload_ext claude_magic` calls this."""
-    from claude_magic.kernel import extension
+    from claude_magic._kernel import extension
 
     extension.unload(shell)

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from claude_magic.redaction import redact
+from claude_magic._redaction import redact
 
 
 class ClaudeError(Exception):

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 if TYPE_CHECKING:
-    from claude_magic.sdk.cassettes import Cassette
+    from claude_magic.sdk._cassette.cassette import Cassette
 
 _MODES = ("replay", "record", "auto", "off")
 
@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def claude_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     """The cassette of this test: every turn of any client in it is played from there, or recorded to it."""
-    from claude_magic.sdk.cassettes import cassette
+    from claude_magic.sdk._cassette.cassette import cassette
 
     mode = request.config.getoption("--claude-cassette")
     path = request.path.parent / "cassettes" / request.path.stem / f"{_file_name(request)}.jsonl"

@@ -14,11 +14,11 @@ import claude_magic
 
 PACKAGE = Path(claude_magic.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-LAYERS = ("errors", "sdk", "render", "kernel")
+LAYERS = ("errors", "sdk", "_render", "_kernel")
 FOREIGN = {
     "claude_agent_sdk": ("sdk/",),
-    "IPython": ("kernel/", "__init__.py", *(f"render/{name}.py" for name in ("columns", "panel", "turns", "views", "widget"))),
-    "ipykernel": ("kernel/",),
+    "IPython": ("_kernel/", "__init__.py", "_render/live/", "_render/views.py"),
+    "ipykernel": ("_kernel/",),
 }
 
 modules = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from claude_magic._redaction import redact
 from claude_magic.errors import APIError
-from claude_magic.redaction import redact
 
 VALUE = "correct-horse-battery"
 FILLER = "aB3dE5gH7jK9mN1p"

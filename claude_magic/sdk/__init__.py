@@ -9,14 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from claude_magic.sdk.cassettes import Cassette, cassette
+    from claude_magic.sdk._cassette.cassette import Cassette, cassette
+    from claude_magic.sdk._history.sessions import SessionInfo
     from claude_magic.sdk.client import ClaudeClient
     from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
     from claude_magic.sdk.events import Event
     from claude_magic.sdk.response import SessionAwareResponse
     from claude_magic.sdk.schema import Rows, Schema
     from claude_magic.sdk.session_client import ClaudeSDKWrapper, SessionAwareClient
-    from claude_magic.sdk.sessions import SessionInfo
 
 __all__ = [
     "Cassette",
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Cassette": "cassettes",
+    "Cassette": "_cassette.cassette",
     "ClaudeClient": "client",
     "ClaudeConfig": "config",
     "ClaudeSDKWrapper": "session_client",
@@ -45,9 +45,9 @@ _HOMES = {
     "Schema": "schema",
     "SessionAwareClient": "session_client",
     "SessionAwareResponse": "response",
-    "SessionInfo": "sessions",
+    "SessionInfo": "_history.sessions",
     "TurnOptions": "config",
-    "cassette": "cassettes",
+    "cassette": "_cassette.cassette",
 }
 
 

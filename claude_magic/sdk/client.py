@@ -15,19 +15,19 @@ from types import TracebackType
 from typing import Self
 
 from claude_magic.errors import ConfigError
-from claude_magic.sdk import sessions
-from claude_magic.sdk.attachments import Prompt, content_blocks
-from claude_magic.sdk.cassettes import Cassette, active_cassette
-from claude_magic.sdk.command import Command
+from claude_magic.sdk._cassette.cassette import Cassette, active_cassette
+from claude_magic.sdk._cli.command_line import Command
+from claude_magic.sdk._cli.process import LiveProcess
+from claude_magic.sdk._history import sessions
+from claude_magic.sdk._history.sessions import SessionInfo
+from claude_magic.sdk._log import ClientLog
+from claude_magic.sdk._runner import TurnRequest, TurnRunner
+from claude_magic.sdk._workspaces import Workspaces
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
+from claude_magic.sdk.content import Prompt, content_blocks
 from claude_magic.sdk.events import Event, TextDelta
 from claude_magic.sdk.host import Listener, Tool, TurnHost
-from claude_magic.sdk.log import ClientLog
-from claude_magic.sdk.process import LiveProcess
 from claude_magic.sdk.response import SessionAwareResponse, raw_json
-from claude_magic.sdk.runner import TurnRequest, TurnRunner
-from claude_magic.sdk.sessions import SessionInfo
-from claude_magic.sdk.workspace import Workspaces
 
 DEFAULT_PREFIX_FILE = "prefix-prompt.md"
 

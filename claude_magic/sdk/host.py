@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from claude_magic.sdk.attachments import Prompt
 from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import Event, Image
 
 SERVER = "kernel"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import typing_extensions
 
 from claude_magic.errors import ConfigError, StructuredOutputError
-from claude_magic.sdk.cli_schema import VALUE, for_cli
+from claude_magic.sdk._cli.schema_dialect import VALUE, for_cli
 from claude_magic.sdk.response import as_json
 
 if TYPE_CHECKING:

@@ -102,7 +102,7 @@ def load_times(place: Bench) -> None:
 def imports(place: Bench, count: int = 15) -> None:
     """Print which imports of `%load_ext` cost most, beyond what a kernel has imported anyway."""
     code = (
-        "import ipykernel.ipkernel, ipykernel.zmqshell, claude_magic.kernel.extension, anyio._backends._asyncio, nest_asyncio2"
+        "import ipykernel.ipkernel, ipykernel.zmqshell, claude_magic._kernel.extension, anyio._backends._asyncio, nest_asyncio2"
     )
     run = [sys.executable, "-X", "importtime", "-c", code]
     lines: list[tuple[int, int, str]] = []

@@ -9,7 +9,7 @@ from cells import answered, session_of
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
 
-from claude_magic.kernel.session_magic import WORDS
+from claude_magic._kernel.session_words.session_magic import WORDS
 
 
 def complete(kernel: Kernel, code: str) -> list[str]:

@@ -15,9 +15,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
 
+from claude_magic._kernel.options.cell_options import Options
+from claude_magic._kernel.prompt.composition import Composed, compose
 from claude_magic.errors import ClaudeError
-from claude_magic.kernel.options import Options
-from claude_magic.kernel.prompt import Composed, compose
 
 SECRET = "the secret 4711"
 SHARED = "the shared 1234"

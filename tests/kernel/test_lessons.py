@@ -18,10 +18,10 @@ from rig.environment import offline_environment
 from rig.kernel import Kernel
 from rig.leaks import Ledger
 
+from claude_magic._kernel.options.settings import Settings
+from claude_magic._kernel.state.cassette_settings import Lesson
 from claude_magic.errors import CassetteError
-from claude_magic.kernel.lesson import Lesson
-from claude_magic.kernel.settings import Settings
-from claude_magic.sdk.login import logged_in
+from claude_magic.sdk._cli.login import logged_in
 
 SETUP = """\
 import matplotlib, pandas

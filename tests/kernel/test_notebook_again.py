@@ -14,8 +14,8 @@ from messages_api import MessagesAPI
 from rig import CellResult
 from rig.kernel import Kernel
 
+from claude_magic._kernel.state.notebook_file import SavedTurn, in_one_kernel, notebook_path, saved_turns
 from claude_magic.errors import ConfigError
-from claude_magic.kernel.notebook import SavedTurn, in_one_kernel, notebook_path, saved_turns
 
 
 def save(path: Path, results: Sequence[CellResult]) -> None:

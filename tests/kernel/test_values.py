@@ -28,11 +28,11 @@ from matplotlib.figure import Figure
 from PIL import Image as Pictures
 
 import claude_magic
+from claude_magic._kernel.values import time_limit
+from claude_magic._kernel.values.shown_value import Shown, for_type, show_value
+from claude_magic._kernel.values.tracebacks import error_text
 from claude_magic.errors import AttachmentError, ConfigError
-from claude_magic.kernel import bounded
-from claude_magic.kernel.tracebacks import error_text
-from claude_magic.kernel.values import Shown, for_type, show_value
-from claude_magic.sdk.attachments import MAX_IMAGE_BYTES
+from claude_magic.sdk.content import MAX_IMAGE_BYTES
 from claude_magic.sdk.events import Image
 
 LIMIT = 20_000
@@ -42,7 +42,7 @@ PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4
 @pytest.fixture
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less time for objects that never show themselves."""
-    monkeypatch.setattr(bounded, "INSPECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(time_limit, "INSPECT_TIMEOUT_S", 0.2)
 
 
 @pytest.fixture(autouse=True)
@@ -735,8 +735,7 @@ def test_public_name() -> None:
     assert claude_magic.for_type is for_type
     with pytest.raises(AttributeError, match="no_such_name"):
         claude_magic.no_such_name  # noqa: B018
-    code = (
-        "import sys, claude_magic.kernel.values; print({'pandas', 'numpy', 'matplotlib', 'PIL', 'polars'} & set(sys.modules))"
-    )
+    libraries = {"pandas", "numpy", "matplotlib", "PIL", "polars"}
+    code = f"import sys, claude_magic._kernel.values.shown_value; print({libraries} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"

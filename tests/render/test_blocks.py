@@ -8,7 +8,8 @@ import os
 import pytest
 from replies import SESSION, call, called, ended, reply, said
 
-from claude_magic.render.blocks import (
+from claude_magic._render.parts.redacted_reply import cleaned
+from claude_magic._render.parts.wording import (
     clip,
     dollars,
     duration,
@@ -22,7 +23,6 @@ from claude_magic.render.blocks import (
     tool_outcome,
     whole_seconds,
 )
-from claude_magic.render.private import cleaned
 from claude_magic.sdk.events import (
     Event,
     Retrying,

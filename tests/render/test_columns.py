@@ -14,11 +14,11 @@ from replies import SESSION, ended, reply, said
 from rich.console import Console
 from test_hostile import CHROME, Elements, assert_inert_markdown
 
+from claude_magic._render.live.columns import LiveColumns
+from claude_magic._render.settled.comparison import Alternative, columns_bundle, diff_bundle
+from claude_magic._render.terminal import TerminalColumns
+from claude_magic._render.views import ANSWERING, ColumnsView, QuietColumns, StaticColumns, columns_metadata
 from claude_magic.errors import APIError, ClaudeError, TurnInterrupted
-from claude_magic.render.alternatives import Alternative, columns_bundle, diff_bundle
-from claude_magic.render.columns import LiveColumns
-from claude_magic.render.terminal import TerminalColumns
-from claude_magic.render.views import ANSWERING, ColumnsView, QuietColumns, StaticColumns, columns_metadata
 from claude_magic.sdk.events import BlockEnded, Event, SessionStarted, TextDelta
 from claude_magic.sdk.host import PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse, fold

@@ -12,10 +12,10 @@ from payloads import PAYLOADS
 from replies import SESSION
 from test_hostile import CHROME, Elements, assert_inert_markdown
 
-from claude_magic.render.export import Conversation, to_markdown, to_notebook
-from claude_magic.render.recap import SHOWN, recap_bundle, recap_text
+from claude_magic._render.settled.export import Conversation, to_markdown, to_notebook
+from claude_magic._render.settled.session_recap import SHOWN, recap_bundle, recap_text
+from claude_magic.sdk._history.transcripts import Exchange
 from claude_magic.sdk.response import Growing, Text, ToolCall
-from claude_magic.sdk.transcript import Exchange
 
 NOW = datetime(2026, 3, 14, 15, 0).astimezone()
 BASH = ToolCall(0, "1", "Bash", {"command": "ls"}, complete=True)

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 from page import VIEW, Page
 
-from claude_magic.render.listing import SessionRow
-from claude_magic.render.panel import SessionFacts, SessionPanel, panel_bundle, panel_text
+from claude_magic._render.live.session_panel import SessionFacts, SessionPanel, panel_bundle, panel_text
+from claude_magic._render.settled.session_list import SessionRow
 
 CURRENT = "681fea2c-2417-42d4-b134-6c7d6a02503b"
 OTHER = "d83e13e2-0000-42d4-b134-6c7d6a02503b"

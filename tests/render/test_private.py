@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from replies import call, called, ended, reply, said, thought
 
-from claude_magic.render.markdown import mimebundle
-from claude_magic.render.private import clean_line, cleaned
+from claude_magic._render.parts.redacted_reply import clean_line, cleaned
+from claude_magic._render.settled.reply import mimebundle
 from claude_magic.sdk.events import BlockEnded, Notice, PermissionAnswered, TextDelta, ToolCalled, ToolReturned, ToolStarted
 from claude_magic.sdk.response import Remark, SessionAwareResponse, Text, Thinking, ToolCall, fold
 

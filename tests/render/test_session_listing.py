@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from claude_magic.render.listing import SessionRow, listing_bundle, listing_text, size, time_ago
+from claude_magic._render.settled.session_list import SessionRow, listing_bundle, listing_text, size, time_ago
 
 NOW = datetime(2026, 3, 14, 15, 0).astimezone()
 ROWS = [

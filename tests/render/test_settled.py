@@ -10,8 +10,9 @@ import pytest
 from markdown_it import MarkdownIt
 from replies import PIXEL, called, ended, image, reply, said, thought
 
-from claude_magic.errors import TurnInterrupted, TurnTimeoutError
-from claude_magic.render.markdown import (
+from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT
+from claude_magic._render.parts.safe_markdown import text_markdown
+from claude_magic._render.settled.reply import (
     block_html,
     finished_length,
     response_html,
@@ -19,8 +20,7 @@ from claude_magic.render.markdown import (
     response_plain,
     text_html,
 )
-from claude_magic.render.neutral import text_markdown
-from claude_magic.render.prose import MARKDOWN_LIMIT
+from claude_magic.errors import TurnInterrupted, TurnTimeoutError
 from claude_magic.sdk.events import Notice, TextDelta
 from claude_magic.sdk.response import SessionAwareResponse, fold
 

@@ -9,8 +9,8 @@ import threading
 from replies import reply, said
 from rich.console import Console
 
+from claude_magic._render.terminal import TerminalView
 from claude_magic.errors import SessionNotFoundError, TurnInterrupted
-from claude_magic.render.terminal import TerminalView
 from claude_magic.sdk.events import BlockEnded, Event, Notice, SessionStarted, TextDelta, ToolCalled, ToolReturned
 from claude_magic.sdk.response import SessionAwareResponse, fold
 

@@ -10,7 +10,7 @@ from payloads import PAYLOADS
 from rich.cells import cell_len
 from test_hostile import CHROME, Elements, assert_inert_markdown
 
-from claude_magic.render.turns import ROWS_SHOWN, TurnRow, TurnTree, tree_bundle, tree_text
+from claude_magic._render.live.tree_of_turns import ROWS_SHOWN, TurnRow, TurnTree, tree_bundle, tree_text
 
 FIRST, OTHER = "681fea2c-2417-42d4-b134-6c7d6a02503b", "d83e13e2-0000-42d4-b134-6c7d6a02503b"
 ROWS = [

@@ -10,11 +10,11 @@ import pytest
 from page import VIEW, Page
 from replies import SESSION, ended
 
+from claude_magic._render.live.growing_reply import PAGE_SIZE
+from claude_magic._render.live.growing_text import GrowingText
+from claude_magic._render.live.reply_view import LiveView
+from claude_magic._render.settled.reply import text_html
 from claude_magic.errors import TurnInterrupted
-from claude_magic.render.growing import GrowingText
-from claude_magic.render.live import PAGE_SIZE
-from claude_magic.render.markdown import text_html
-from claude_magic.render.widget import LiveView
 from claude_magic.sdk.events import (
     BlockEnded,
     BlocksDiscarded,

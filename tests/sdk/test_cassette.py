@@ -17,12 +17,22 @@ from watching import Run
 
 from claude_magic.errors import CassetteError, CassetteMismatchError, ConfigError, TurnInterrupted
 from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, cassette, events
-from claude_magic.sdk.attachments import Prompt
-from claude_magic.sdk.cassettes import active_cassette
+from claude_magic.sdk._cassette.cassette import active_cassette
+from claude_magic.sdk._cassette.cassette_file import Tape
+from claude_magic.sdk._cassette.line_format import (
+    Asked,
+    Begun,
+    Called,
+    Ended,
+    Identity,
+    RecordedTurn,
+    identity_of,
+    line_of,
+    read_line,
+)
+from claude_magic.sdk._cassette.scrubbing import Scrubber, same_text
 from claude_magic.sdk.config import TurnOptions
-from claude_magic.sdk.recorded import Asked, Begun, Called, Ended, Identity, RecordedTurn, identity_of, line_of, read_line
-from claude_magic.sdk.scrubbing import Scrubber, same_text
-from claude_magic.sdk.tape import Tape
+from claude_magic.sdk.content import Prompt
 
 HEADER = {"cassette": 1, "claude_magic": "0.1.0"}
 TURN = {"turn": "a1", "session": "00000000-0000-4000-8000-00000000000a", "prompt": "Sum up the table."}

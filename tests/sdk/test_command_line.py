@@ -14,7 +14,7 @@ import pytest
 from watching import MakeConfig, Run
 
 from claude_magic.sdk import ClaudeClient, SessionAwareClient
-from claude_magic.sdk.command import find_cli
+from claude_magic.sdk._cli.command_line import find_cli
 
 STREAM = ["--output-format", "stream-json", "--verbose"]
 ALWAYS = ["--system-prompt-snapshot", "off"]

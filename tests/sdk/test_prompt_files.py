@@ -15,7 +15,7 @@ from watching import MakeConfig, Run, cli_pids, user_blocks, user_texts
 
 from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk import ClaudeClient, SessionAwareClient
-from claude_magic.sdk.attachments import MAX_TEXT_BYTES
+from claude_magic.sdk.content import MAX_TEXT_BYTES
 
 
 def ask_with(run_async: Run, config: Any, files: list[str], prompt: str = "read this") -> None:

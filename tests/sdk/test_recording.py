@@ -14,8 +14,8 @@ import pytest
 from messages_api import MessagesAPI
 from watching import QUICK, MakeConfig, Run, cli_pids
 
+from claude_magic._render.parts.wording import footer
 from claude_magic.errors import APIError, NotLoggedInError, TurnInterrupted, TurnTimeoutError
-from claude_magic.render.blocks import footer
 from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, Event, SessionAwareClient, SessionAwareResponse, cassette
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.events import PermissionAnswered, TextDelta, ToolReturned

@@ -24,7 +24,7 @@ from claude_magic.errors import (
     TurnLimitError,
 )
 from claude_magic.sdk import ClaudeClient, ClaudeConfig, SessionAwareClient
-from claude_magic.sdk.command import find_cli
+from claude_magic.sdk._cli.command_line import find_cli
 
 
 def failure(run_async: Run, config: ClaudeConfig, prompt: str = "hello") -> ClaudeError:

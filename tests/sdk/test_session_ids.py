@@ -10,8 +10,8 @@ from watching import QUICK, MakeConfig, Run
 
 from claude_magic.errors import APIError, TurnLimitError, TurnTimeoutError
 from claude_magic.sdk import ClaudeClient, OutputFormat, SessionAwareClient
+from claude_magic.sdk._cli.translation import Translator
 from claude_magic.sdk.events import TurnEnded
-from claude_magic.sdk.translate import Translator
 
 
 def test_messages_end_with_the_result() -> None:

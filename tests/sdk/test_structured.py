@@ -12,8 +12,8 @@ import pytest
 from messages_api import MessagesAPI
 from watching import MakeConfig, Run
 
+from claude_magic._render.settled.reply import response_plain
 from claude_magic.errors import ConfigError, StructuredOutputError
-from claude_magic.render.markdown import response_plain
 from claude_magic.sdk import ClaudeClient, Schema, SessionAwareResponse, TurnOptions
 
 

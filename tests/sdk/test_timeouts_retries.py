@@ -15,7 +15,7 @@ from watching import QUICK, SLACK_S, MakeConfig, Run, arrived, cli_pids, script
 
 from claude_magic.errors import APIError, ClaudeError, CLIDiedError, ConfigError, TurnError, TurnTimeoutError
 from claude_magic.sdk import ClaudeClient, ClaudeConfig, SessionAwareClient
-from claude_magic.sdk.command import find_cli
+from claude_magic.sdk._cli.command_line import find_cli
 from claude_magic.sdk.events import Event, ToolReturned
 
 

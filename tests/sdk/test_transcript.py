@@ -12,9 +12,9 @@ from watching import QUICK, MakeConfig, Run
 
 from claude_magic.errors import APIError, TurnTimeoutError
 from claude_magic.sdk import ClaudeClient
+from claude_magic.sdk._history.sessions import count_turns, find_session
+from claude_magic.sdk._history.transcripts import Exchange, exchanges, last_message_id
 from claude_magic.sdk.response import Text, ToolCall
-from claude_magic.sdk.sessions import count_turns, find_session
-from claude_magic.sdk.transcript import Exchange, exchanges, last_message_id
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 

@@ -1,0 +1,96 @@
+"""Put the magics into a shell and take them out again; both may be done any number of times."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets import TraitError
+from traitlets.config import Config
+
+from claude_magic._kernel.magics import ClaudeMagics
+from claude_magic._kernel.options.settings import Settings
+from claude_magic.sdk.response import SessionAwareResponse
+
+_NAME = ClaudeMagics.__name__
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register magics, input transformer and completer; start the CLI in the background."""
+    if _NAME in shell.magics_manager.registry:
+        return
+    _leave_out_unfit(shell.config.ClaudeMagics)
+    magics = ClaudeMagics(shell)
+    shell.register_magics(magics)
+    shell.input_transformers_cleanup.insert(0, magics.transform)
+    shell.Completer.custom_matchers.append(magics.matcher)
+    formatters = _formatters(shell)
+    formatters["text/html"].for_type(SessionAwareResponse, _html)
+    formatters["text/markdown"].for_type(SessionAwareResponse, _markdown)
+    shell.events.register("pre_run_cell", magics.before_cell)
+    shell.events.register("post_run_cell", magics.after_cell)
+    atexit.register(magics.close)
+    if magics.nest_asyncio and _loop_runs():
+        import nest_asyncio2
+
+        nest_asyncio2.apply()
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take out what `load` put in, and end every process and thread that it started."""
+    magics = shell.magics_manager.registry.pop(_NAME, None)
+    if magics is None:
+        return
+    for kind, names in magics.magics.items():
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
+    shell.input_transformers_cleanup.remove(magics.transform)
+    shell.Completer.custom_matchers.remove(magics.matcher)
+    shell.configurables.remove(magics)
+    for media_type in ("text/html", "text/markdown"):
+        _formatters(shell)[media_type].pop(SessionAwareResponse, None)
+    shell.events.unregister("pre_run_cell", magics.before_cell)
+    shell.events.unregister("post_run_cell", magics.after_cell)
+    atexit.unregister(magics.close)
+    magics.close()
+
+
+def _leave_out_unfit(config: Config) -> None:
+    """Take out of a configuration what cannot be, and say so: `%reload_ext` shall not end without the magics."""
+    for name, value in list(config.items()):
+        try:
+            if Settings.class_traits(config=True).get(name) is not None:
+                Settings(**{name: value})
+        except TraitError as error:
+            del config[name]
+            print(f"ClaudeMagics.{name} = {value!r} is left out: {error}", file=sys.stderr)
+
+
+def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:
+    assert shell.display_formatter is not None  # a shell has one from its start
+    formatters: Mapping[str, Any] = shell.display_formatter.formatters
+    return formatters
+
+
+def _html(reply: SessionAwareResponse) -> str:
+    from claude_magic._render.settled.reply import mimebundle  # no part of `%load_ext`
+
+    return mimebundle(reply)["text/html"]
+
+
+def _markdown(reply: SessionAwareResponse) -> str:
+    from claude_magic._render.settled.reply import mimebundle
+
+    return mimebundle(reply)["text/markdown"]
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,133 @@
+"""`%%claude`, `%claude` and `%claude_session`: parse, then call; nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import ChainMap
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
+
+from claude_magic._kernel.completion import matcher_for
+from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.options.cell_options import Options, parse_cell, parse_line, usage
+from claude_magic._kernel.options.settings import Settings
+from claude_magic._kernel.prompt.cell_request import Request, schema_named
+from claude_magic._kernel.session_words.session_magic import SessionMagic
+from claude_magic._kernel.state.kernel_state import KernelState
+from claude_magic._kernel.transform import transform_for
+from claude_magic._kernel.turn import cell_turns as in_cell
+from claude_magic.errors import ClaudeError
+from claude_magic.sdk.response import SessionAwareResponse
+
+
+@magics_class
+class ClaudeMagics(Settings, Magics):
+    """Claude in this kernel's cells. Its traits are the defaults of every cell."""
+
+    def __init__(self, shell: InteractiveShell, **kwargs: Any) -> None:
+        super().__init__(shell=shell, **kwargs)
+        self.frontend = Frontend(shell)
+        self.state = KernelState(self, self.frontend.import_views)
+        self.sessions = SessionMagic(self.state, self.frontend)
+        self.transform = transform_for(self.frontend)
+        self.matcher = matcher_for(self.state, shell.user_ns)
+        self._idle: asyncio.TimerHandle | None = None
+
+    def before_cell(self, info: object = None) -> None:
+        """Leave what has ended as plain output, without buttons: a saved notebook shall hold no dead widget."""
+        self._forget_idle()
+        self.sessions.close_panel()
+        self.state.settle_comparison()
+
+    def after_cell(self, result: ExecutionResult) -> None:
+        """Remember why the cell failed, for `--error`; a failure of Claude's is not meant."""
+        # Perhaps no cell follows, and the notebook is opened where its kernel is not. A terminal runs no loop.
+        self._forget_idle()
+        with contextlib.suppress(RuntimeError):
+            self._idle = asyncio.get_running_loop().call_later(self.idle_timeout, self.before_cell)
+        error = result.error_before_exec or result.error_in_exec
+        if isinstance(error, Exception) and not isinstance(error, ClaudeError | UsageError):
+            self.state.last_error = error
+
+    def close(self) -> None:
+        """End every process and thread of this kernel's Claude."""
+        self.before_cell()
+        self.state.close()
+
+    @line_cell_magic
+    @no_var_expand
+    @needs_local_scope
+    def claude(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> None:  # help: see below
+        request = self._request(line, cell, local_ns)
+        self._bind(request.options, in_cell.run(self.state, self.frontend, request))
+
+    async def claude_async(self, line: str, cell: str | None = None) -> None:
+        """Do what `%%claude` does in a cell that awaits it."""
+        request = self._request(line, cell)
+        self._bind(request.options, await in_cell.run_async(self.state, self.frontend, request))
+
+    @line_magic
+    def claude_session(self, line: str) -> None:
+        """Show and change the sessions of this kernel.
+
+        %claude_session                show the current session and those of this directory
+        %claude_session list [TEXT]    list the sessions of this directory; those whose name, ID or first prompt has TEXT
+        %claude_session show --prompt  print what the last turn sent
+        %claude_session turns          draw the tree of this kernel's turns
+        %claude_session new            the next cell starts another session
+        %claude_session resume         continue the session of this notebook, after a restart of the kernel
+        %claude_session restore        take over the turns that this notebook's saved replies tell of
+        %claude_session resume X       make X current and show its last turns: an ID, a unique prefix of one, or a name
+        %claude_session fork           the next cell continues a branch of the current session
+        %claude_session pick N         go on from another alternative of the last comparison
+        %claude_session diff N M       show how two alternatives differ
+        %claude_session name TITLE     give the current session a name
+        %claude_session export PATH    write the current session as Markdown (.md) or as a notebook (.ipynb)
+        %claude_session delete X       delete a session for good
+        %claude_session trust          load the settings of this directory: its hooks, rules and servers
+        """
+        self.sessions.run(line)
+
+    def _forget_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+
+    def _request(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> Request:
+        from claude_magic._kernel.prompt.composition import EXPLAIN, compose  # Jinja2 is no part of `%load_ext`
+
+        if cell is None:
+            options, prompt = parse_line(line)
+        else:
+            options, prompt = parse_cell(line), cell.strip("\n").rstrip()
+        if not prompt.strip() and options.error:
+            prompt = EXPLAIN
+        if not prompt.strip():
+            where = "behind the options" if cell is None else "below the %%claude line"
+            raise UsageError(f"%claude: the prompt is empty; write it {where}")
+        shell = self.frontend.shell
+        schema = schema_named(shell, options.schema) if options.schema else None
+        # In a function its own variables come first.
+        namespace = ChainMap(dict(local_ns or {}), shell.user_ns)
+        error = self.state.last_error
+        composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=error)
+        return Request(prompt, composed.prompt, options, composed.remarks, schema)
+
+    def _bind(self, options: Options, replies: list[SessionAwareResponse]) -> None:
+        if options.output is not None:
+            self.frontend.shell.push({options.output: replies if len(replies) > 1 else replies[0]})
+
+
+ClaudeMagics.claude.__doc__ = f"""Send the cell to Claude and show the reply; the next cell continues the conversation.
+
+    %%claude [options]
+    What is a median?
+
+    %claude [options] What is a median?
+
+{usage()}
+"""

@@ -1,0 +1,71 @@
+"""What one cell asks, checked and ready to be sent: the prompt, its options, and the type that the reply shall have."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from claude_magic._kernel.options.cell_options import Options
+from claude_magic._render.parts.wording import one_line
+from claude_magic.errors import ClaudeError, ConfigError
+from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.response import SessionAwareResponse
+
+if TYPE_CHECKING:
+    from claude_magic.sdk.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`typed` is what the person wrote, `prompt` what is sent; `remarks` are what they should know of the difference."""
+
+    typed: str
+    prompt: Prompt
+    options: Options
+    remarks: tuple[str, ...] = ()
+    schema: Schema | None = None
+
+    def load(self, response: SessionAwareResponse) -> Any:
+        """Return the reply's data as an instance of the type that was asked for, and leave the data itself to be shown.
+
+        :raises StructuredOutputError: when it does not fit.
+        """
+        if self.schema is None:
+            return response.structured
+        try:
+            value = self.schema.load(response.structured)
+        except ClaudeError as failure:
+            failure.session_id, failure.content = response.session_id, response.content
+            raise
+        response.structured = self.schema.unwrapped(response.structured)
+        return value
+
+
+def schema_named(shell: InteractiveShell, name: str) -> Schema:
+    """Return the schema of a type in the person's namespace: its name, or an expression such as `list[City]`.
+
+    :raises UsageError: in one line, when there is no such type, or it is none that a reply can have.
+    """
+    try:
+        kind = shell.ev(name)
+    except Exception as error:  # the expression is the person's own code, which may raise anything
+        reason = one_line("".join(traceback.format_exception_only(error)[-1:]), 300)
+        raise UsageError(f"%claude: --schema: {name!r} cannot be used: {reason}; nothing was sent") from error
+    try:
+        return schema_of(kind)
+    except ConfigError as error:
+        raise UsageError(f"%claude: --schema: {name}: {error.message} {error.next_step}".rstrip()) from error
+
+
+def schema_of(kind: object) -> Schema:
+    """Return the schema of a type.
+
+    :raises ConfigError: for what is no type that a reply can have.
+    """
+    from claude_magic.sdk.schema import Schema  # pydantic takes a while to import
+
+    return Schema.of(kind)

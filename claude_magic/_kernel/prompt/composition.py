@@ -1,0 +1,148 @@
+"""From what a person typed to what is sent: templates, variables, files, the last error.
+
+What data holds expands nothing, while what was typed still does: the CLI looks for `@path` and `/command` in a message's last
+text block only, and nowhere in a verbatim message. How one value looks is `values`' business.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from claude_magic._kernel.options.cell_options import Options
+from claude_magic._kernel.prompt.file_patterns import files_matching
+from claude_magic._kernel.prompt.template import Data, Typed, fill
+from claude_magic._kernel.values.shown_value import Shown, show_value
+from claude_magic.sdk.content import Prompt, content_blocks, fenced
+from claude_magic.sdk.events import Image
+
+EXPLAIN = "Explain this error, and how to mend it."
+"""The prompt of `%claude --error` when nothing else is asked."""
+
+_OPEN_PATH = re.compile(r"""@(?:"[^"]*|\S*)\Z""")
+_OPEN_COMMAND = re.compile(r"\s*/\S*")
+# Of what stands before a value: more than a path can have.
+_TAIL = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What is sent, and what the person should know of it: values that were cut."""
+
+    prompt: Prompt
+    remarks: tuple[str, ...] = ()
+
+
+def compose(
+    shell: InteractiveShell,
+    typed: str,
+    options: Options,
+    *,
+    limit: int,
+    namespace: Mapping[str, Any],
+    last_error: BaseException | None = None,
+) -> Composed:
+    """Return what is sent for a prompt as typed.
+
+    :param namespace: the variables that it can name.
+    :param limit: characters of one value; what is longer is cut.
+    :param last_error: what `--error` and `{{ error }}` show.
+    :raises UsageError: for a template that cannot be filled; nothing was sent.
+    :raises ConfigError: for a value or a file that cannot be sent.
+    """
+    cut: list[str] = []
+    images: list[Image] = []
+
+    def show(value: object, name: str = "A value") -> Shown:
+        shown = show_value(shell, value, limit)
+        if shown.left_out:
+            cut.append(f"{name} was cut: {shown.left_out:,} characters left out (ClaudeMagics.value_limit is {limit:,}).")
+        return shown
+
+    def put(value: object) -> str:
+        shown = show(value)
+        images.extend(shown.images)
+        return shown.text or ("(image)" if shown.images else "")
+
+    blocks = content_blocks(files_matching(options.file), os.getcwd())
+    if options.error:
+        if last_error is None:
+            raise UsageError("%claude: --error: no cell has failed yet; nothing was sent")
+        blocks += _value_blocks("The last error", show(last_error))
+    for name in options.input:
+        if name not in namespace:
+            raise UsageError(f"%claude: --input: there is no variable {name}; nothing was sent")
+        blocks += _value_blocks(name, show(namespace[name], name))
+    pieces: list[Typed | Data] = [Typed(typed)] if options.raw else fill(typed, namespace, put, last_error)
+    if not "".join(pieces).strip():
+        raise UsageError("%claude: the prompt is empty once its template is filled; nothing was sent")
+    return Composed(_prompt([*blocks, *map(_image_block, images)], pieces), tuple(cut))
+
+
+def _prompt(blocks: list[dict[str, Any]], pieces: list[Typed | Data]) -> Prompt:
+    expanding = _expanding(pieces)
+    typed = "".join(
+        _without_open_end(piece) if number + 1 in expanding else piece
+        for number, piece in enumerate(pieces)
+        if isinstance(piece, Typed)
+    )
+    if not expanding or not ("@" in typed or typed.lstrip().startswith("/")):
+        text = _joined(pieces)
+        content: Any = [*blocks, _text(text)] if blocks else text
+        return Prompt(content, verbatim=bool(expanding))
+    # Both what was typed and what is data could expand: the data goes before the last text block.
+    pieces = list(pieces)
+    for number, index in enumerate(sorted(expanding), 1):
+        blocks = [*blocks, _text(f"Value {number}:\n{pieces[index]}")]
+        pieces[index] = Data(f"(value {number} above)")
+    return Prompt([*blocks, _text(_joined(pieces))])
+
+
+def _expanding(pieces: list[Typed | Data]) -> set[int]:
+    """Return the places of the data that would expand to something, or would go on with a path or a command as typed."""
+    found, before = set(), ""
+    for index, piece in enumerate(pieces):
+        if isinstance(piece, Data):
+            starts = not before.strip() and piece.lstrip().startswith("/")
+            if starts or "@" in piece or _without_open_end(before[-_TAIL:]) != before[-_TAIL:]:
+                found.add(index)
+        before += piece
+    return found
+
+
+def _without_open_end(text: str) -> str:
+    """Leave out a path or a command at the end that what follows would belong to."""
+    return "" if _OPEN_COMMAND.fullmatch(text) else _OPEN_PATH.sub("", text)
+
+
+def _joined(pieces: list[Typed | Data]) -> str:
+    """Give a table or the like, which runs over several lines, lines of its own."""
+    text = ""
+    for index, piece in enumerate(pieces):
+        if isinstance(piece, Typed) or piece.is_text or "\n" not in piece:
+            text += piece
+            continue
+        after = next(filter(None, pieces[index + 1 :]), "")
+        start = "" if not text or text.endswith("\n\n") else "\n" if text.endswith("\n") else "\n\n"
+        end = "" if not after or after.startswith("\n\n") else "\n" if after.startswith("\n") else "\n\n"
+        text += f"{start}{piece}{end}"
+    return text
+
+
+def _value_blocks(name: str, shown: Shown) -> list[dict[str, Any]]:
+    text = [_text(fenced(name, shown.text))] if shown.text or not shown.images else [_text(f"{name}:")]
+    return [*text, *map(_image_block, shown.images)]
+
+
+def _image_block(image: Image) -> dict[str, Any]:
+    return {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": image.data}}
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}

@@ -1,0 +1,141 @@
+"""The words of `%claude_session` that are about turns: their tree, going on from one, comparing, and what was sent."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.display import display
+
+from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.state.kernel_state import KernelState
+from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
+from claude_magic.sdk.content import Prompt
+
+if TYPE_CHECKING:
+    from claude_magic._render.live.tree_of_turns import TurnRow, TurnTree
+
+
+class TurnWords:
+    """What `%claude_session` says and does about the turns of one kernel."""
+
+    def __init__(self, state: KernelState, frontend: Frontend) -> None:
+        self._state = state
+        self._frontend = frontend
+        self._tree: TurnTree | None = None
+
+    def show_tree(self) -> None:
+        """Draw the turns; each can be continued by a click where there are buttons."""
+        from claude_magic._render.live.tree_of_turns import TurnTree, tree_bundle, tree_text
+
+        rows = self._rows()
+        if self._frontend.is_terminal or not rows:
+            print(tree_text(rows) if rows else "No turns yet: the next %%claude cell makes the first one.")
+        elif self._frontend.has_widgets():
+            self._tree = TurnTree(rows, self._continue_by_click)
+            self._tree.show()
+        else:
+            display(tree_bundle(rows), raw=True)
+
+    def close_tree(self) -> None:
+        """Leave the tree as plain output, without buttons."""
+        if self._tree is not None:
+            self._tree.close()
+            self._tree = None
+
+    def fork(self) -> None:
+        """Let the next cell continue a branch of the current session.
+
+        :raises UsageError: when there is no current session.
+        """
+        session = self._state.current
+        if session is None:
+            raise UsageError("%claude_session: there is no current session to branch from; run a %%claude cell first")
+        self._state.fork_next = True
+        print(f"The next %%claude cell continues a branch of {session.label}; the session stays as it is.")
+
+    def pick(self, wanted: str) -> None:
+        """Let the next cell go on from another alternative of the last comparison.
+
+        :raises TurnNotFoundError: when there is no such alternative.
+        """
+        picked = self._state.pick(_number(wanted, "pick"))
+        print(f"The next %%claude cell goes on from {wanted}: turn {picked.turn}.")
+
+    def diff(self, wanted: str) -> None:
+        """Show how two alternatives of the last comparison differ; the first two where none are named.
+
+        :raises TurnNotFoundError: when there is no such alternative.
+        """
+        from claude_magic._render.settled.comparison import diff_bundle
+
+        comparison = self._state.comparison
+        if comparison is None:
+            raise TurnNotFoundError("Nothing has been compared yet.", next_step="--compare MODEL,MODEL compares two.")
+        numbers = [_number(word, "diff") for word in wanted.split()] or [1, 2]
+        if len(numbers) != 2 or not all(1 <= number <= len(comparison.alternatives) for number in numbers):
+            raise UsageError(
+                f"%claude_session: diff needs two numbers from 1 to {len(comparison.alternatives)}, such as: diff 1 2"
+            )
+        bundle = diff_bundle(*(comparison.alternatives[number - 1] for number in numbers))
+        if self._frontend.is_terminal:
+            print(bundle["text/plain"])
+        else:
+            display(bundle, raw=True)
+
+    def show_prompt(self) -> None:
+        """Print what the last turn sent.
+
+        :raises UsageError: when there was none.
+        """
+        if self._state.last_prompt is None:
+            raise UsageError("%claude_session: nothing has been sent yet; run a %%claude cell first")
+        print(sent(self._state.last_prompt))
+
+    def _rows(self) -> list[TurnRow]:
+        from claude_magic._render.live.tree_of_turns import TurnRow
+
+        here = self._state.current_turn
+        on_path = {turn.number for turn in self._state.turns.path(here)}
+        return [
+            TurnRow(
+                number=turn.number,
+                parent=turn.start.parent,
+                prompt=turn.prompt,
+                session_id=turn.session_id,
+                how=turn.start.how,
+                current=turn.number == here,
+                left=here is not None and turn.number not in on_path,
+                failed=turn.failed,
+                can_continue=turn.can_continue,
+            )
+            for turn in self._state.turns
+        ]
+
+    def _continue_by_click(self, number: int) -> None:
+        # Its session was deleted: the tree stays as it is.
+        with contextlib.suppress(SessionNotFoundError):
+            self._state.go_on_from(number)
+        if self._tree is not None:
+            self._tree.update(self._rows())
+
+
+def sent(prompt: Prompt) -> str:
+    """Write down what a prompt sends: its texts as they are, and a line for each image and document."""
+    if isinstance(prompt.content, str):
+        return prompt.content
+    return "\n\n".join(map(_block, prompt.content))
+
+
+def _block(block: dict[str, Any]) -> str:
+    if block["type"] == "text":
+        return str(block["text"])
+    source = block["source"]
+    return f"[{block['type']}: {source['media_type']}, {len(source['data']) * 3 // 4:,} bytes]"
+
+
+def _number(text: str, word: str) -> int:
+    if not text.isdecimal():
+        raise UsageError(f"%claude_session: {word} needs a number, such as: {word} 2")
+    return int(text)

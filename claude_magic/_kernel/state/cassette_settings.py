@@ -1,0 +1,85 @@
+"""The cassette that this kernel's turns are recorded to or played from, as its settings say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from claude_magic._kernel.options.settings import Settings
+from claude_magic._paths import shorten_home
+
+if TYPE_CHECKING:
+    from claude_magic.sdk._cassette.cassette import Cassette
+
+WITHOUT_LOGIN = "without-login"
+"""The mode that plays where nobody is logged in, and is live elsewhere."""
+
+
+class Lesson:
+    """The cassette of one kernel, opened when a turn first needs it: by then all of its settings are made.
+
+    :param logged_in: tells whether the CLI has an account; asked once, and only in the mode `without-login`.
+    """
+
+    def __init__(self, settings: Settings, logged_in: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._logged_in = logged_in
+        self._is_logged_in: bool | None = None
+        self._cassette: Cassette | None = None
+        self._told = False
+        self._place = os.getcwd()
+        settings.observe(self._begin, ["cassette"])
+        settings.observe(self._tell_again, ["cassette_mode"])
+
+    @property
+    def plays_only(self) -> bool:
+        """Whether no turn goes live, so that no CLI is needed."""
+        return bool(self._settings.cassette) and self._mode() == "replay"
+
+    def cassette(self) -> Cassette | None:
+        """Return the cassette for the next turn, `None` for none; where all is live, one that was played before.
+
+        :raises CassetteError: when it cannot be read, or there is nothing in it to play.
+        """
+        if not self._settings.cassette:
+            return None
+        mode = self._mode()
+        if self._cassette is None:
+            if mode == "off":
+                return None
+            from claude_magic.sdk._cassette.cassette import Cassette
+
+            self._cassette = Cassette(os.path.join(self._place, os.path.expanduser(self._settings.cassette)), mode)
+        elif self._cassette.mode != mode:
+            self._cassette.use(mode)
+        self._cassette.speed = self._settings.cassette_speed
+        return self._cassette
+
+    def remark(self) -> str | None:
+        """Return what the first cell should say of where its answers come from."""
+        unasked = self._settings.cassette_mode == WITHOUT_LOGIN
+        cassette = self.cassette() if not self._told and self.plays_only else None
+        if cassette is None or not (unasked or cassette.note):
+            return None
+        self._told = True
+        name = shorten_home(str(self._settings.cassette))
+        reason = "Nobody is logged in, so the answers" if unasked else "The answers"
+        live = "To go live, run `claude` in a terminal, type /login, and restart the kernel." if unasked else ""
+        return " ".join(filter(None, (f"{reason} are played from {name}.", cassette.note, live)))
+
+    def _mode(self) -> str:
+        mode: str = self._settings.cassette_mode
+        if mode != WITHOUT_LOGIN:
+            return mode
+        if self._is_logged_in is None:
+            self._is_logged_in = self._logged_in()
+        return "off" if self._is_logged_in else "replay"
+
+    def _begin(self, change: object) -> None:
+        self._cassette, self._told = None, False
+        # Cells may change the directory before the first turn.
+        self._place = os.getcwd()
+
+    def _tell_again(self, change: object) -> None:
+        self._told = False

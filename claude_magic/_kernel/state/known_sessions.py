@@ -1,0 +1,147 @@
+"""The sessions that a kernel can continue: those on disk, those it has taken part in, and those it has played.
+
+Finds, names and deletes them, and tells what was said in one. Which one is current is the state's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from claude_magic._kernel.state.kernel_client import KernelClient
+from claude_magic._kernel.state.played_sessions import Played
+from claude_magic._kernel.state.turns import Session, Turn, Turns
+from claude_magic.errors import SessionNotFoundError
+from claude_magic.sdk.response import SessionAwareResponse
+
+if TYPE_CHECKING:
+    from claude_magic.sdk._history.sessions import SessionInfo
+    from claude_magic.sdk._history.transcripts import Exchange
+
+
+class Sessions:
+    """The sessions of one kernel.
+
+    :param client: knows which of them are warm.
+    :param turns: this kernel's turns.
+    """
+
+    def __init__(self, client: KernelClient, turns: Turns) -> None:
+        self._client = client
+        self._known: dict[str, Session] = {}
+        self._played = Played(turns, self._known)
+
+    def get(self, session_id: str) -> Session | None:
+        """Return a session that this kernel has taken part in or has found."""
+        return self._known.get(session_id)
+
+    def add(self, turn: Turn, response: SessionAwareResponse, directory: str, *, played: bool) -> None:
+        """Count a turn that has ended in its session.
+
+        :param directory: where it worked, if the reply does not say it.
+        :param played: whether a cassette answered.
+        """
+        assert response.session_id is not None  # it has reached its session
+        new = Session(response.session_id, response.directory or directory)
+        self._known.setdefault(response.session_id, new).add(turn, response)
+        if played:
+            self._played.add(turn, response)
+
+    def find(self, wanted: str) -> Session:
+        """Return the session with this ID, unique prefix of an ID, or name.
+
+        :raises SessionNotFoundError: when there is none, or more than one.
+        """
+        store = self._store()
+        from claude_magic.sdk._history.transcripts import last_message_id
+
+        failures: list[SessionNotFoundError] = []
+        for directory in dict.fromkeys([os.getcwd(), *(session.directory for session in self._known.values())]):
+            try:
+                info = store.find_session(wanted, directory)
+            except SessionNotFoundError as failure:
+                failures.append(failure)
+                continue
+            where = info.directory or directory
+            session = self._known.setdefault(info.session_id, Session(info.session_id, where, info.name))
+            # Another kernel may have gone on with it; a live process of ours would not know.
+            if not self._client.is_warm(info.session_id):
+                session.message_id = last_message_id(info.session_id, where)
+            return session
+        if (played := self._played.find(wanted)) is not None:
+            return played
+        raise failures[0]
+
+    def delete(self, session: Session) -> None:
+        """Delete a session for good.
+
+        :raises SessionNotFoundError: when it is gone.
+        """
+        self._client.close_session(session.session_id)
+        with self._may_be_missing(session):
+            self._store().delete_session(session.session_id, session.directory)
+        self.forget(session.session_id)
+
+    def rename(self, session: Session, name: str) -> None:
+        """Give a session a name.
+
+        :raises SessionNotFoundError: when it is gone.
+        """
+        with self._may_be_missing(session):
+            self._store().rename_session(session.session_id, name, session.directory)
+        session.name = name
+
+    def forget(self, session_id: str) -> None:
+        """Know no more of a session, which is gone."""
+        self._known.pop(session_id, None)
+
+    def on_disk(self, directory: str) -> list[SessionInfo]:
+        """Return the sessions of a directory that the CLI keeps, the one used last first."""
+        found: list[SessionInfo] = self._store().list_sessions(directory)
+        return found
+
+    def all(self, directory: str) -> list[SessionInfo]:
+        """Return those on disk and those that were played here, the one used last first."""
+        found = self.on_disk(directory)
+        found += self._played.infos(directory, {info.session_id for info in found})
+        return sorted(found, key=lambda info: info.last_used, reverse=True)
+
+    def used_last(self, session_ids: Collection[str]) -> str:
+        """Return the ID of the session in which something was said last; files tell less, as processes write when they end."""
+        self._client.get()
+        from claude_magic.sdk._history.transcripts import last_said_at
+
+        return max(session_ids, key=last_said_at)
+
+    def is_played(self, session: Session) -> bool:
+        """Tell whether a cassette has answered in a session, so that the CLI need not know of it."""
+        return self._played.holds(session)
+
+    def exchanges(self, session: Session) -> list[Exchange]:
+        """Return what was said in a session: what was played here, or what its transcript tells.
+
+        Where a lesson was recorded the transcript tells all of it, also what was not played yet.
+        """
+        self._client.get()
+        from claude_magic.sdk._history.transcripts import exchanges
+
+        return self._played.exchanges(session) or exchanges(session.session_id, session.directory)
+
+    def count_turns(self, info: SessionInfo) -> int:
+        """Count the turns of a session, here and elsewhere."""
+        session = self.get(info.session_id)
+        played = len(self._played.exchanges(session)) if session is not None else 0
+        return played or int(self._store().count_turns(info))
+
+    def _store(self) -> ModuleType:
+        """Return `claude_magic.sdk._history.sessions`; the SDK that it imports is there by the time anyone asks."""
+        self._client.get()
+        from claude_magic.sdk._history import sessions
+
+        return sessions
+
+    def _may_be_missing(self, session: Session) -> contextlib.AbstractContextManager[None]:
+        return contextlib.suppress(SessionNotFoundError) if self.is_played(session) else contextlib.nullcontext()

@@ -1,0 +1,173 @@
+"""The notebook file that this kernel belongs to: where it is, and the turns that its saved replies tell of.
+
+Only reads. The frontend saves the file, so it may be behind what the page shows; what is not there is not known here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from claude_magic._kernel.state.turns import Point, Start, Turn
+from claude_magic._paths import shorten_home
+from claude_magic.errors import ConfigError
+
+_Key = tuple[str, str | int]
+_NO_PATH = "Name it: %claude_session restore PATH."
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTurn:
+    """A turn as a saved reply tells of it. `number` counts within the kernel that it was asked in.
+
+    `chosen` tells whether the next cell went on from there, as it does from one alternative of several.
+    """
+
+    number: int
+    session_id: str
+    prompt: str
+    cell_id: str | None
+    about: Mapping[str, Any]
+    chosen: bool
+
+    @property
+    def message_id(self) -> str | None:
+        """The message that it ended with, if it got so far."""
+        return _text(self.about.get("message_id"))
+
+    @property
+    def key(self) -> _Key:
+        """What it is known by, in whichever cell it stands."""
+        return self.session_id, self.message_id or self.number
+
+    @property
+    def origin(self) -> Point | None:
+        """Where it began."""
+        match self.about.get("origin"):
+            case {"session_id": str(session_id), "message_id": message_id}:
+                return Point(session_id, _text(message_id))
+        return None
+
+    def turn(self, number: int, parent: int | None) -> Turn:
+        """Return it as a turn of this kernel."""
+        about = self.about
+        start = Start(self.origin, parent, bool(about.get("fork")), str(about.get("how") or ""))
+        end = Point(self.session_id, self.message_id)
+        return Turn(number, self.prompt, start, self.cell_id, end, failed=bool(about.get("failed")))
+
+
+def notebook_path(namespace: Mapping[str, Any]) -> Path | None:
+    """Return the path of this kernel's notebook, `None` where nobody tells it or it is not there (any more).
+
+    Jupyter's server tells it as `JPY_SESSION_NAME`, which is stale after a rename; VS Code as a variable.
+    """
+    told = _told(namespace)
+    if told is None:
+        return None
+    # The server's path may begin at its root: the kernel runs in the notebook's directory.
+    candidates = (Path(told), Path(os.getcwd(), told), Path(os.getcwd(), Path(told).name))
+    return next((path for path in candidates if path.is_absolute() and path.is_file()), None)
+
+
+def told_name(namespace: Mapping[str, Any]) -> str | None:
+    """Return the name that this kernel's notebook has, or had before it was renamed; `None` where nobody tells it."""
+    told = _told(namespace)
+    return told and Path(told).name
+
+
+def saved_turns(path: Path) -> list[SavedTurn]:
+    """Return the turns whose replies a notebook holds, in the order of its cells.
+
+    :raises ConfigError: when the file is no notebook that can be read.
+    """
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(
+            f"{shorten_home(str(path))} cannot be read: {error.strerror or error}.", next_step=_NO_PATH
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{shorten_home(str(path))} is not a notebook.", next_step=_NO_PATH) from error
+    match notebook:
+        case {"cells": list(cells)}:
+            return [turn for cell in cells for turn in _turns_of(cell)]
+    raise ConfigError(f"{shorten_home(str(path))} is not a notebook of today's format.", next_step=_NO_PATH)
+
+
+def in_one_kernel(saved: Sequence[SavedTurn]) -> list[tuple[SavedTurn, Turn]]:
+    """Return saved turns as turns of one kernel, by number, though several may have answered in the notebook.
+
+    A turn goes on from that which ended with the message behind which it began, or came to nothing there, and has a higher
+    number. One that was given more than once stays with the turn that came first. Of a reply that stands in two cells, which
+    were copied, the last one counts.
+    """
+    waiting: dict[_Key | None, SavedTurn] = {turn.key: turn for turn in saved}
+    ends = {turn.message_id: turn.key for turn in waiting.values() if turn.message_id}
+    nothing = {turn.key for turn in waiting.values() if not turn.message_id}
+    free = itertools.count(max((turn.number for turn in saved), default=0) + 1)
+    turns: dict[int, tuple[SavedTurn, Turn]] = {}
+    numbers: dict[_Key | None, int] = {}
+
+    def before(turn: SavedTurn) -> _Key | None:
+        match turn.origin, turn.about.get("parent"):
+            case Point() as origin, int(parent) if (origin.session_id, parent) in nothing:
+                return origin.session_id, parent
+            case Point(message_id=str(message_id)), _:
+                return ends.get(message_id)
+        return None
+
+    for last in sorted(waiting.values(), key=lambda turn: turn.number):
+        path: list[tuple[SavedTurn, _Key | None]] = []
+        turn = waiting.pop(last.key, None)
+        while turn is not None:
+            path.append((turn, before(turn)))
+            turn = waiting.pop(path[-1][1], None)
+        for turn, parent in reversed(path):
+            behind = numbers.get(parent)
+            number = next(free) if turn.number in turns or turn.number <= (behind or 0) else turn.number
+            numbers[turn.key] = number
+            turns[number] = turn, turn.turn(number, behind)
+    return [turns[number] for number in sorted(turns)]
+
+
+def _told(namespace: Mapping[str, Any]) -> str | None:
+    told = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    return told if isinstance(told, str) and told.endswith(".ipynb") else None
+
+
+def _turns_of(cell: object) -> Iterator[SavedTurn]:
+    match cell:
+        case {"cell_type": "code", "outputs": list(outputs), **rest}:
+            source = rest.get("source")
+            prompt = _prompt_of("".join(map(str, source)) if isinstance(source, list) else _text(source) or "")
+            for about, chosen in itertools.chain.from_iterable(map(_told_by, outputs)):
+                yield SavedTurn(about["turn"], about["session_id"], prompt, _text(rest.get("id")), about, chosen)
+
+
+def _told_by(output: object) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Yield what an output tells of each of its turns, and whether that is the chosen one."""
+    match output:
+        case {"metadata": {"claude_magic": dict(told)}}:
+            alternatives = told.get("alternatives")
+            for about in alternatives if isinstance(alternatives, list) and alternatives else [told]:
+                match about:
+                    case {"turn": int(), "session_id": str(session_id)}:
+                        yield about, session_id == told.get("session_id")
+
+
+def _prompt_of(source: str) -> str:
+    """Return the prompt of a cell: what stands below its `%%claude` line, or behind `%claude`."""
+    lines = source.strip("\n").split("\n")
+    first = next((number for number, line in enumerate(lines) if line.startswith("%%claude")), None)
+    if first is not None:
+        return "\n".join(lines[first + 1 :]).strip()
+    return source.partition("%claude")[2].strip() or source.strip()
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,137 @@
+"""What Claude may see and do in the kernel: the tools of the MCP server `kernel`, done on the main thread."""
+
+from __future__ import annotations
+
+import contextlib
+import reprlib
+import sys
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from claude_magic._kernel.tools import run_code
+from claude_magic._kernel.values.shown_value import show_value, type_name
+from claude_magic._kernel.values.time_limit import FAILURES, bounded
+from claude_magic.errors import ConfigError
+from claude_magic.sdk.host import Tool, ToolResult
+from claude_magic.sdk.response import SessionAwareResponse
+
+DEFAULT_MAX_CHARACTERS = 4_000
+
+TOOLS = (
+    Tool(
+        "list_variables",
+        "List the variables of the user's notebook: name, type, shape or length, size in bytes.",
+        {"type": "object", "properties": {}},
+        read_only=True,
+    ),
+    Tool(
+        "inspect_variable",
+        "Show a variable of the user's notebook as the notebook would: Markdown or text, and an image where it has one.",
+        {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string", "description": "The variable's name"},
+                "max_chars": {"type": "integer", "description": f"Text is cut to this; {DEFAULT_MAX_CHARACTERS} if not given"},
+            },
+            "required": ["name"],
+        },
+        read_only=True,
+    ),
+    Tool(
+        "run_code",
+        "Run Python code in the user's notebook kernel, in their namespace, with IPython's magics and top-level await. "
+        "The user sees the output and is asked before.",
+        {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]},
+    ),
+    Tool(
+        "add_cell",
+        "Put a code cell below the current one, for the user to review and run.",
+        {"type": "object", "properties": {"source": {"type": "string"}}, "required": ["source"]},
+    ),
+)
+
+
+class KernelTools:
+    """The tools of one shell, for one cell."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._added: list[str] = []
+
+    async def call_async(self, tool: str, arguments: dict[str, Any], stopped: Callable[[], bool]) -> ToolResult:
+        """Do a tool's work from an async cell; `stopped` tells whether the person has stopped the turn meanwhile.
+
+        :raises KeyboardInterrupt: when the person interrupted the code.
+        """
+        if tool == "run_code":
+            return await run_code.run_code(self._shell, str(arguments.get("code", "")), stopped)
+        return self._look_or_add(tool, arguments)
+
+    def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        """Do a tool's work from a blocking cell.
+
+        :raises KeyboardInterrupt: when the person interrupted the code.
+        """
+        if tool == "run_code":
+            return run_code.run_code_blocking(self._shell, str(arguments.get("code", "")))
+        return self._look_or_add(tool, arguments)
+
+    def _look_or_add(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        match tool:
+            case "list_variables":
+                return self._list_variables()
+            case "inspect_variable":
+                return self._inspect(str(arguments.get("name", "")), arguments.get("max_chars"))
+            case "add_cell":
+                return self._add_cell(str(arguments.get("source", "")))
+        return ToolResult(f"There is no tool {tool}.", is_error=True)
+
+    def _list_variables(self) -> ToolResult:
+        names = [
+            name
+            for name, value in self._shell.user_ns.items()
+            if not name.startswith("_") and name not in self._shell.user_ns_hidden and not issubclass(type(value), ModuleType)
+        ]
+        lines = [_described(name, self._shell.user_ns[name]) for name in names]
+        return ToolResult("\n".join(lines) or "There are no variables yet.")
+
+    def _inspect(self, name: str, max_chars: object) -> ToolResult:
+        if name not in self._shell.user_ns or name in self._shell.user_ns_hidden:
+            return ToolResult(f"There is no variable {name!r}; list_variables shows those there are.", is_error=True)
+        limit = max_chars if isinstance(max_chars, int) and max_chars > 0 else DEFAULT_MAX_CHARACTERS
+        try:
+            shown = show_value(self._shell, self._shell.user_ns[name], limit, quoted=True)
+        except ConfigError as error:
+            return ToolResult(f"{name}: {error.message}", is_error=True)
+        return ToolResult(shown.text, shown.images)
+
+    def add_code(self, reply: SessionAwareResponse) -> bool:
+        """Put the Python code of a reply into a cell below; return whether there is any."""
+        code = "\n\n".join(block.rstrip() for block in reply.python_blocks)
+        if code.strip():
+            self._add_cell(code)
+        return bool(code.strip())
+
+    def _add_cell(self, source: str) -> ToolResult:
+        # A frontend makes one cell a run, of the last call: several become one, with separators.
+        self._added.append(source.rstrip())
+        self._shell.set_next_input("\n\n# ---\n\n".join(self._added))
+        return ToolResult("The cell appears below the current one when this turn has ended; the user decides about it.")
+
+
+def _described(name: str, value: object) -> str:
+    kind = type_name(value)
+    about = [kind]
+    with contextlib.suppress(*FAILURES), bounded():
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple):
+            about.append(f"shape {reprlib.repr(shape)}")
+        elif not issubclass(type(value), FunctionType | type):
+            about.append(f"length {len(value)}")  # type: ignore[arg-type]
+    with contextlib.suppress(*FAILURES), bounded():
+        size = getattr(value, "nbytes", None)
+        about.append(f"{size if isinstance(size, int) else sys.getsizeof(value)} bytes")
+    return f"{name}: {', '.join(about)}"

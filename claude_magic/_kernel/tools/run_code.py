@@ -1,0 +1,171 @@
+"""Run code in the person's kernel: its output appears as always, and is kept for Claude to read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+
+from claude_magic._kernel.background import TICK_S
+from claude_magic._kernel.values.shown_value import Shown, image_in, show_value
+from claude_magic._render.parts.wording import clip, strip_controls
+from claude_magic.errors import ConfigError
+from claude_magic.sdk.events import Image
+from claude_magic.sdk.host import ToolResult
+
+MAX_OUTPUT_CHARACTERS = 20_000
+"""Of the text that goes back to Claude; what is longer is cut in the middle."""
+
+
+class _Tee(io.TextIOBase):
+    """Write to a stream and keep what was written."""
+
+    def __init__(self, stream: TextIO, kept: list[str]) -> None:
+        self._stream = stream
+        self._kept = kept
+
+    def write(self, text: str) -> int:
+        self._kept.append(text)
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+
+@dataclass
+class _Capture:
+    texts: list[str] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
+    has_value: bool = False
+    """Whether the value of the last line is among the texts."""
+
+    def add_bundle(self, data: dict[str, Any]) -> None:
+        """Keep an output as Claude can read it: the image if it has one, and its text."""
+        if image := image_in(data):
+            self.images.append(image)
+        text = data.get("text/markdown") or data.get("text/plain")
+        if text:
+            self.texts.append(f"{text}\n")
+
+    def result(self, *, failed: bool) -> ToolResult:
+        text = clip(strip_controls("".join(self.texts)), MAX_OUTPUT_CHARACTERS).strip()
+        return ToolResult(text or "(no output)", tuple(self.images), is_error=failed)
+
+
+async def run_code(shell: InteractiveShell, code: str, stopped: Callable[[], bool]) -> ToolResult:
+    """Run a cell's worth of code in the person's namespace, from an async cell.
+
+    :param stopped: whether the person has stopped the turn meanwhile.
+    :raises KeyboardInterrupt: when the person interrupted it.
+    """
+    capture = _Capture()
+    transformed = shell.transform_cell(code)
+    with _captured(shell, capture):
+        if shell.should_run_async(code, transformed_cell=transformed):
+            done = await _awaited(shell, code, transformed, stopped)
+        else:
+            with interruptible():
+                done = shell.run_cell(code, store_history=False)
+    return _finished(shell, capture, done)
+
+
+def run_code_blocking(shell: InteractiveShell, code: str) -> ToolResult:
+    """Run a cell's worth of code in the person's namespace, from a blocking cell.
+
+    :raises KeyboardInterrupt: when the person interrupted it.
+    """
+    capture = _Capture()
+    with _captured(shell, capture):
+        done = shell.run_cell(code, store_history=False)
+    return _finished(shell, capture, done)
+
+
+async def _awaited(shell: InteractiveShell, code: str, transformed: str, stopped: Callable[[], bool]) -> ExecutionResult:
+    shell.events.trigger("pre_execute")
+    running = asyncio.ensure_future(shell.run_cell_async(code, store_history=False, transformed_cell=transformed))
+    try:
+        # An interrupt cancels us without waking the loop (ipykernel 7.4): something must come due.
+        while not running.done() and not stopped():
+            await asyncio.wait([running], timeout=TICK_S)
+    except asyncio.CancelledError as interrupt:
+        raise KeyboardInterrupt from interrupt
+    finally:
+        if not running.done():
+            running.cancel()
+            await asyncio.wait([running])
+        shell.events.trigger("post_execute")  # figures are shown then
+    if stopped():
+        raise KeyboardInterrupt
+    return running.result()
+
+
+def _finished(shell: InteractiveShell, capture: _Capture, done: ExecutionResult) -> ToolResult:
+    error = done.error_before_exec or done.error_in_exec
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    if done.result is not None and not capture.has_value:
+        # It could not be shown, or this ipykernel does not tell what it shows (7.3 and before).
+        try:
+            shown = show_value(shell, done.result, MAX_OUTPUT_CHARACTERS, quoted=True)
+        except ConfigError as failure:
+            shown = Shown(failure.message)
+        capture.texts.append(f"{shown.text}\n")
+        capture.images += shown.images
+    if error is not None:
+        kind = type(error)
+        lines = shell.InteractiveTB.structured_traceback(kind, error, error.__traceback__)
+        capture.texts.append("\n".join(lines))
+    return capture.result(failed=error is not None)
+
+
+@contextlib.contextmanager
+def _captured(shell: InteractiveShell, capture: _Capture) -> Iterator[None]:
+    def hook(message: dict[str, Any]) -> dict[str, Any]:
+        kind = message["header"]["msg_type"]
+        if kind in ("display_data", "update_display_data", "execute_result"):
+            capture.add_bundle(message["content"]["data"])
+            capture.has_value |= kind == "execute_result"
+        return message
+
+    publishers: tuple[Any, ...] = (shell.display_pub, shell.displayhook)
+    hooked = [publisher for publisher in publishers if hasattr(publisher, "register_hook")]
+    capture.has_value = not hasattr(shell, "kernel")  # a terminal prints it, which the streams keep
+    with (
+        contextlib.redirect_stdout(_Tee(sys.stdout, capture.texts)),
+        contextlib.redirect_stderr(_Tee(sys.stderr, capture.texts)),
+    ):
+        for publisher in hooked:
+            publisher.register_hook(hook)
+        try:
+            yield
+        finally:
+            for publisher in hooked:
+                publisher.unregister_hook(hook)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let an interrupt raise in the code: during an async cell ipykernel only cancels the cell, when its turn comes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,68 @@
+"""Who answers a permission request, and how: buttons, a line of input, or nobody."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import partial
+from typing import TYPE_CHECKING
+
+from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.tools.run_code import interruptible
+from claude_magic._kernel.turn.queue import Question, deliver
+from claude_magic._render.parts.wording import tool_argument, tool_name
+from claude_magic.sdk.host import Decision, PermissionAnswer, granted_mode, typeable
+from claude_magic.sdk.response import ToolCall
+
+if TYPE_CHECKING:
+    from claude_magic._render.views import ColumnsView
+
+_NOBODY = "Nobody is there to be asked."
+
+
+class Questions:
+    """The permission requests of one turn.
+
+    :param number: of the turn among those of its cell.
+    :param buttons: whether clicks are handled while the cell runs.
+    """
+
+    def __init__(self, frontend: Frontend, view: ColumnsView, number: int, *, buttons: bool) -> None:
+        self._frontend = frontend
+        self._view = view
+        self._number = number
+        self._buttons = buttons
+        self._open: list[Question] = []
+
+    def put(self, question: Question) -> str | None:
+        """Ask the person; return a remark for the reply when there is nobody.
+
+        :raises KeyboardInterrupt: when the person interrupts instead of answering.
+        """
+        request = question.request
+        if not self._frontend.can_answer():
+            deliver(question.answer, PermissionAnswer(Decision.DENY, _NOBODY))
+            call = ToolCall(0, request.call_id, request.tool, request.input)
+            permit = " ".join(f"--allow {_quoted(rule)}" for rule in typeable(request.rules))
+            mode = granted_mode(request.rules)
+            hint = permit or (f"--mode {mode}" if mode else "")
+            denied = f"Denied, as nobody was there to be asked: {tool_name(call)} {tool_argument(call)}".rstrip()
+            return f"{denied}. {hint} would permit it." if hint else f"{denied}."
+        if self._buttons and self._view.ask(self._number, request, partial(deliver, question.answer)):
+            self._open.append(question)
+            return None
+        from claude_magic._render.live.approval import ask_in_lines
+
+        with interruptible():
+            deliver(question.answer, ask_in_lines(request))
+        return None
+
+    def tidy(self) -> None:
+        """Take away the cards of requests that are answered, or that the end of the turn has answered."""
+        for question in [question for question in self._open if question.answer.done()]:
+            self._open.remove(question)
+            self._view.asked(self._number, question.request)
+
+
+def _quoted(rule: str) -> str:
+    return shlex.quote(rule) if re.search(r"""["'\\]""", rule) else f'"{rule}"'

@@ -1,0 +1,127 @@
+"""An error as text: the source of the cell that failed, and the traceback without colours.
+
+The person's own frames are all there; of a library's, many in a row are shortened.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import PurePath
+from typing import Any, Final
+
+from claude_magic._kernel.values.source_code import cell_label, is_cell
+from claude_magic._render.parts.wording import clip, strip_controls
+from claude_magic.sdk.content import fenced
+
+MAX_TRACEBACK_CHARACTERS: Final = 20_000
+
+MAX_CELL_LINES: Final = 200
+"""Of a cell's source; of a longer cell the lines around the failing one are shown."""
+
+MAX_CELL_CHARACTERS: Final = 20_000
+
+_LIBRARY_FRAMES: Final = (4, 1, 2)
+"""So many in a row are shown; of more, these first and last ones."""
+
+_OWN_FRAMES: Final = (100, 10, 10)
+
+_LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def error_text(error: BaseException) -> str:
+    """Return the failing cell's source, where the error comes from a cell, and the traceback in plain text.
+
+    The error's own `__str__` is asked and not bounded in time; `show_value` bounds it.
+    """
+    told = traceback.TracebackException.from_exception(error)
+    place = _place(told)
+    for each in _all(told):
+        each.stack = _Stack(_without_machinery(each.stack, each))
+    text = "".join(told.format())
+    for filename in _cells(told):
+        text = text.replace(f'File "{filename}"', cell_label(filename))
+    text = clip(strip_controls(text).rstrip(), MAX_TRACEBACK_CHARACTERS)
+    return f"{_source(*place)}\n\n{text}" if place else text
+
+
+class _Stack(traceback.StackSummary):
+    """Frames, shortened where many of a library follow each other; of the person's own only an endless recursion is."""
+
+    def format(self, **options: Any) -> list[str]:
+        lines: list[str] = []
+        for is_library, group in groupby(self, lambda frame: _is_library(frame.filename)):
+            frames = list(group)
+            texts = traceback.StackSummary.from_list(frames).format(**options)  # which counts the repeated ones
+            limit, first, last = _LIBRARY_FRAMES if is_library else _OWN_FRAMES
+            if len(texts) > limit:
+                owners = ", ".join(sorted({_library(frame.filename) for frame in frames[first:-last]}))
+                note = f"  … {len(texts) - first - last:,} frames{f' in {owners}' if is_library else ''} left out …\n"
+                texts = [*texts[:first], note, *texts[-last:]]
+            lines += texts
+        return lines
+
+
+def _cells(told: traceback.TracebackException) -> set[str]:
+    files = {frame.filename for each in _all(told) for frame in each.stack}
+    return {file for file in files | {_file_of_syntax_error(each) for each in _all(told)} if is_cell(file)}
+
+
+def _all(told: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
+    """Yield the exceptions of a chain or group; each object is there once, as `traceback` sees to."""
+    waiting = [told]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        waiting += [other for other in (each.__cause__, each.__context__, *(each.exceptions or ())) if other is not None]
+
+
+def _without_machinery(
+    frames: list[traceback.FrameSummary], told: traceback.TracebackException
+) -> list[traceback.FrameSummary]:
+    """Leave out IPython's own frames, by which the cell was reached."""
+    first = next((number for number, frame in enumerate(frames) if is_cell(frame.filename)), None)
+    if first is None and is_cell(_file_of_syntax_error(told)):
+        return []
+    return frames[first or 0 :]
+
+
+def _place(told: traceback.TracebackException) -> tuple[str, int] | None:
+    """Return the cell that failed and the line in it: the outermost, for functions are often from cells, too."""
+    for frame in told.stack:
+        if is_cell(frame.filename):
+            return frame.filename, frame.lineno or 1
+    filename = _file_of_syntax_error(told)
+    return (filename, int(told.lineno or 1)) if is_cell(filename) else None
+
+
+def _file_of_syntax_error(told: traceback.TracebackException) -> str:
+    return getattr(told, "filename", None) or ""
+
+
+def _source(filename: str, line: int) -> str:
+    lines = linecache.getlines(filename)
+    begin = max(0, min(line - MAX_CELL_LINES // 2, len(lines) - MAX_CELL_LINES))
+    shown = lines[begin : begin + MAX_CELL_LINES]
+    after = len(lines) - begin - len(shown)
+    above = f"… {begin:,} lines above left out …\n" if begin else ""
+    below = f"… {after:,} lines below left out …\n" if after else ""
+    return fenced(cell_label(filename), clip(strip_controls(f"{above}{''.join(shown)}{below}"), MAX_CELL_CHARACTERS))
+
+
+def _is_library(filename: str) -> bool:
+    path = PurePath(filename)
+    return (
+        filename.startswith(("<frozen ", *_LIBRARIES)) or "site-packages" in path.parts or "dist-packages" in path.parts
+    ) and not is_cell(filename)
+
+
+def _library(filename: str) -> str:
+    parts = PurePath(filename).parts
+    for folder in ("site-packages", "dist-packages"):
+        if folder in parts[:-1]:
+            return parts[parts.index(folder) + 1].removesuffix(".py")
+    return "the standard library"

@@ -1,0 +1,254 @@
+"""One reply as it grows, as widgets that somebody else displays.
+
+Owns the painters of blocks, the slot for requests and the status row, and what the widgets of a view share. The display,
+and the end of all of it, are the view's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from ipywidgets import HTML, Button, HBox, HTMLMath, Layout, VBox, Widget
+
+from claude_magic._render.live import approval, growing_text
+from claude_magic._render.live.approval import ApprovalCard
+from claude_magic._render.live.growing_text import PIECE_LENGTH, GrowingText
+from claude_magic._render.parts.wording import shown_blocks, status_line
+from claude_magic._render.settled.reply import block_html, line_html
+from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
+from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall
+
+PAGE_SIZE: Final = 16
+
+LIVE_STYLE: Final = "\n".join(
+    (
+        growing_text.STYLE,
+        approval.STYLE,
+        """
+.claude-magic .claude-slot > * { flex: none; margin: 0 0 8px; }
+.claude-magic .claude-status-row { flex: none; align-items: center; gap: 1em; height: calc(1.6em * .93); white-space: nowrap; }
+.claude-magic .claude-status-row .widget-html:nth-child(2) { flex: 1; min-width: 0; overflow: hidden; }
+.claude-magic .claude-activity::before { content: "●"; margin-right: 1em; color: var(--claude-accent); font-size: .8em; }
+.claude-magic .claude-retrying { color: var(--claude-warn); }
+""".strip(),
+    )
+)
+
+
+class Shared:
+    """What the widgets of one view share: each model is a message before the first word is shown."""
+
+    def __init__(self) -> None:
+        self.layout = Layout()
+        self.styles: dict[type[Widget], Widget] = {}
+
+    def make(self, kind: type[Widget], *arguments: Any, **traits: Any) -> Any:
+        """Make a widget with the layout of all, and with the style of its kind."""
+        if kind in self.styles:
+            traits["style"] = self.styles[kind]
+        widget = kind(*arguments, layout=self.layout, **traits)
+        if hasattr(widget, "style"):
+            self.styles.setdefault(kind, widget.style)
+        return widget
+
+
+class LiveReply:
+    """The widgets of one reply as it grows: `parts`, from top to bottom.
+
+    `slot` is an empty box between reply and status line. Whoever puts widgets into it may take them out again.
+
+    :param beside: widgets to stand at the end of the status row.
+    """
+
+    def __init__(self, shared: Shared, beside: Sequence[Widget] = ()) -> None:
+        self._painters: list[_Line | _Writing] = []
+        self._cards: dict[str, ApprovalCard] = {}
+        self.slot = shared.make(VBox)
+        self.slot.add_class("claude-slot")
+        self._activity, self._figures = shared.make(HTML), shared.make(HTML)
+        self._column = _Column(shared)
+        self._status = shared.make(HBox, [self._activity, self._figures, *beside])
+        self._status.add_class("claude-status-row")
+        self.parts = (self._column.box, self.slot, self._status)
+
+    def update(self, response: SessionAwareResponse, elapsed_s: float) -> None:
+        """Show the reply so far; only what changed is rendered and sent."""
+        self._paint(response, elapsed_s)
+        activity, *figures = status_line(response, elapsed_s)
+        if self.slot.children:
+            activity = "waiting for you"
+        kind = "claude-status claude-activity" + (" claude-retrying" if response.retrying else "")
+        # The seconds tick outside of the live region: a screen reader is told what is going on, not the time.
+        self._activity.value = f'<div role="status" aria-live="polite">{line_html([activity], kind)}</div>'
+        self._figures.value = line_html(figures, "claude-status")
+
+    def end(self, response: SessionAwareResponse, elapsed_s: float, html: str) -> None:
+        """Show the reply with something else in the place of its status line, as nothing more will come."""
+        self._paint(response, elapsed_s)
+        self._status.add_class("claude-ended")
+        self._activity.value, self._figures.value = html, ""
+
+    def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
+        """Show a permission request between reply and status line."""
+        self._cards[request.call_id] = card = ApprovalCard(request, on_answer)
+        self.slot.children = (*self.slot.children, card.box)
+
+    def asked(self, request: PermissionRequest) -> None:
+        """Take a permission request away again."""
+        card = self._cards.pop(request.call_id)
+        self.slot.children = tuple(child for child in self.slot.children if child is not card.box)
+        card.close()
+
+    def _paint(self, response: SessionAwareResponse, elapsed_s: float) -> None:
+        blocks = shown_blocks(response)
+        self._drop(_known(self._painters, blocks))
+        for block in blocks[len(self._painters) :]:
+            self._painters.append(self._begin(block))
+        for painter in self._painters:
+            painter.paint(elapsed_s)
+
+    def _begin(self, block: Block) -> _Line | _Writing:
+        before = self._painters[-1].block if self._painters else None
+        if isinstance(block, Text):
+            return _Writing(self._column, block, _stand_in(before))
+        return _Line(self._column, block, _stand_in(before))
+
+    def _drop(self, kept: int) -> None:
+        if gone := self._painters[kept:]:
+            self._column.cut(gone[0].start)
+            del self._painters[kept:]
+
+
+class StopButton:
+    """A button to stop what runs; it can be clicked until `refresh` has shown that it was."""
+
+    def __init__(self, shared: Shared, on_stop: Callable[[], None], *, description: str, tooltip: str) -> None:
+        self._on_stop = on_stop
+        self._clicked = False
+        self.widget = shared.make(Button, description=description, tooltip=tooltip)
+        self.widget.on_click(self._click)
+
+    def refresh(self) -> None:
+        """Show whether it was clicked."""
+        if self._clicked:
+            self.widget.disabled = True
+
+    def _click(self, _: Button) -> None:
+        self._clicked = True
+        self._on_stop()
+
+
+class _Column:
+    """A stack of widgets on the page, a few to a box: a new one sends the list of its neighbours, not of all."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self.box = shared.make(VBox)
+        self.widgets: list[HTML | HTMLMath] = []
+
+    def push(self, kind: type[HTML | HTMLMath]) -> HTML | HTMLMath:
+        widget = self._shared.make(kind)
+        if len(self.widgets) % PAGE_SIZE == 0:
+            self.box.children = (*self.box.children, self._shared.make(VBox))
+        page = self.box.children[-1]
+        page.children = (*page.children, widget)
+        self.widgets.append(widget)
+        return widget
+
+    def cut(self, length: int) -> None:
+        """Take away all widgets but the first `length`."""
+        gone = self.widgets[length:]
+        del self.widgets[length:]
+        page, rest = divmod(length, PAGE_SIZE)
+        kept = page + (rest > 0)
+        gone += self.box.children[kept:]
+        self.box.children = self.box.children[:kept]
+        if rest:
+            self.box.children[page].children = self.box.children[page].children[:rest]
+        for widget in gone:
+            widget.close()
+
+
+class _Line:
+    """A tool call, thinking or a remark: rendered when its state changes, so that a fold that somebody opened stays open."""
+
+    def __init__(self, column: _Column, block: Block, stand_in: str) -> None:
+        self.block = block
+        self.start = len(column.widgets)
+        self._stand_in = stand_in
+        self._state: tuple[object, ...] = ()
+        self._widget = column.push(HTML)
+
+    def paint(self, elapsed_s: float) -> None:
+        block = self.block
+        match block:
+            case ToolCall():
+                state: tuple[object, ...] = (id(block.input), block.parent_id, block.complete)
+            case Thinking():
+                state = (block.complete, block.growing.length > 0)
+            case _:
+                state = (True,)
+        if state != self._state:
+            self._state = state
+            self._widget.value = self._stand_in + block_html(_readable(block))
+
+
+class _Writing:
+    """A text: one widget for each finished piece and one for the tail, and the next one there before it is needed."""
+
+    def __init__(self, column: _Column, block: Text, stand_in: str) -> None:
+        self.block: Block = block
+        self.start = len(column.widgets)
+        self._column = column
+        self._stand_in = stand_in
+        self._text = GrowingText(block)
+        self._tail = column.push(HTMLMath)
+        self._next: HTMLMath | None = None
+
+    def paint(self, elapsed_s: float) -> None:
+        is_last = self._column.widgets[-1] in (self._tail, self._next)
+        growth = self._text.advance(elapsed_s, cut=is_last)
+        if growth is None:
+            return
+        widgets = [self._tail]
+        for _ in growth.finished:
+            widgets.append(self._next or self._column.push(HTMLMath))
+            self._next = None
+        values = [*growth.finished, growth.tail]
+        values[0], self._stand_in = self._stand_in + values[0], "" if growth.finished else self._stand_in
+        # The end goes first: for a moment its first line is there twice, where else it would be missing and the page shrink.
+        for widget, value in zip(reversed(widgets), reversed(values), strict=True):
+            widget.value = value
+        self._tail = widgets[-1]
+        if is_last and self._next is None and len(growth.tail) > PIECE_LENGTH // 2 and not self.block.complete:
+            self._next = self._column.push(HTMLMath)
+
+
+def _known(painters: Sequence[_Line | _Writing], blocks: Sequence[Block]) -> int:
+    """Count the blocks at the beginning that have their painter already."""
+    pairs = enumerate(zip(painters, blocks, strict=False))
+    return next((index for index, (painter, block) in pairs if painter.block is not block), min(len(painters), len(blocks)))
+
+
+def _readable(block: Block) -> Block:
+    """Put a word in the place of growing thoughts: to render those again and again would close the fold each time."""
+    if isinstance(block, Thinking) and not block.complete and block.growing.length:
+        return Thinking(block.number, Growing("This can be read when it is thought."))
+    return block
+
+
+def _stand_in(before: Block | None) -> str:
+    """Give an invisible element of the class that the block before has: the space between two blocks depends on it."""
+    match before:
+        case None:
+            return ""
+        case Text():
+            kind = "text"
+        case Thinking():
+            kind = "thinking"
+        case ToolCall():
+            kind = "tool"
+        case Remark():
+            kind = "remark"
+    return f'<i class="claude-{kind}" hidden></i>'

@@ -1,0 +1,111 @@
+"""A text that is still being written -> HTML in pieces, at a cost that grows with the text and not with its square.
+
+Owns where a growing text can be cut, and how often its end is worth rendering again. What can no longer change becomes a
+piece of its own and is rendered once more; a long fence is cut between its lines. The settled reply is rendered whole,
+elsewhere; the pieces have its geometry.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from claude_magic._render.settled.reply import finished_length, text_html
+from claude_magic.sdk.response import Text
+
+PIECE_LENGTH: Final = 1_000
+FENCE_LENGTH: Final = 1_500
+QUIET_S: Final = 0.5
+
+# A tail that was h characters of HTML has to grow by h * h / CREDIT before it is rendered again: a kilobyte is, each time; what
+# cannot be cut (a table, a line without end) ever more seldom, so that n characters cost CREDIT * log(n) at the most.
+CREDIT: Final = 2**20
+
+STYLE: Final = """
+.claude-magic .claude-text.claude-open > pre {
+  margin-bottom: 0; padding-bottom: 0; border-width: 1px 1px 0; border-radius: 4px 4px 0 0;
+}
+.claude-magic .claude-text.claude-continued > pre:first-of-type {
+  padding-top: 0; border-width: 0 1px 1px; border-radius: 0 0 4px 4px;
+}
+.claude-magic .claude-text.claude-continued.claude-open > pre:first-of-type { border-width: 0 1px; border-radius: 0; }
+""".strip()
+
+# JupyterLab has rules of its own for a first and a last heading; with a sibling, one at the edge of a piece is neither.
+_SIBLING: Final = "<i hidden></i>"
+
+_OPENING: Final = re.compile(r"(?P<line> {0,3}(?P<fence>`{3,}(?=[^`\n]*\n)|~{3,})[^\n]*\n)")
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What to show now: `finished` replaces the former tail and is final, `tail` follows it; all of it is HTML."""
+
+    finished: tuple[str, ...]
+    tail: str
+
+
+class GrowingText:
+    """One text block while it is written."""
+
+    def __init__(self, block: Text) -> None:
+        self._block = block
+        self._cut = 0
+        self._opening = ""  # the first line of the fence that the last cut went through
+        self._seen = self._shown = self._html_length = 0
+        self._grew_s = 0.0
+        self._complete = False
+
+    def advance(self, elapsed_s: float, *, cut: bool = True) -> Growth | None:
+        """Render what is due, `None` when nothing is; without `cut` the tail stays in one piece.
+
+        :param elapsed_s: the turn's time, in seconds: a tail that has stopped growing is due after `QUIET_S`.
+        """
+        if self._complete or not self._due(elapsed_s):
+            return None
+        self._shown, self._complete = self._block.growing.length, self._block.complete
+        source = self._opening + self._block.text[self._cut :]
+        finished = []
+        while cut and not self._complete:
+            length, opening = _finished(source, PIECE_LENGTH + self._cut // 1000)
+            if not length:
+                break
+            finished.append(self._html(source[:length], "claude-open" if opening else "", after=_SIBLING))
+            self._cut += length - len(self._opening)
+            self._opening, source = opening, opening + source[length:]
+        # Formulas are typeset when they are finished: in a tail they would change their shape with each rendering.
+        tail = self._html(source, "" if self._complete else "mathjax_ignore tex2jax_ignore")
+        self._html_length = len(tail)
+        return Growth(tuple(finished), tail)
+
+    def _due(self, elapsed_s: float) -> bool:
+        length = self._block.growing.length
+        if length != self._seen:
+            self._seen, self._grew_s = length, elapsed_s
+        if self._block.complete:
+            return True
+        grown = length - self._shown
+        quiet = elapsed_s - self._grew_s >= QUIET_S
+        return grown > 0 and (quiet or grown * CREDIT >= self._html_length**2)
+
+    def _html(self, source: str, kind: str, after: str = "") -> str:
+        names = " ".join(filter(None, ("claude-text", "claude-continued" if self._opening else "", kind)))
+        before = _SIBLING if self._cut else ""
+        return f'<div class="{names}">{before}{text_html(source)}{after}</div>\n'
+
+
+def _finished(source: str, enough: int) -> tuple[int, str]:
+    """Say where to cut, 0 for not yet, and how the fence begins that the cut goes through."""
+    if len(source) < enough:
+        return 0, ""
+    if length := finished_length(source):
+        return length, ""
+    opening = _OPENING.match(source)
+    if opening is None or len(source) < max(enough, FENCE_LENGTH) + opening.end():
+        return 0, ""
+    closing = re.compile(rf"^ {{0,3}}{opening['fence']}{opening['fence'][0]}*[ \t]*$", re.MULTILINE)
+    cut = source.rfind("\n") + 1
+    if cut <= opening.end() or closing.search(source, opening.end()):
+        return 0, ""
+    return cut, opening["line"]

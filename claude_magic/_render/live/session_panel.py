@@ -1,0 +1,197 @@
+"""The panel of `%claude_session`: the current session's facts, and the sessions one can go back to.
+
+Owns how they look as widgets, as settled HTML and as text; where they come from, and what Resume does, are the caller's.
+
+A saved widget without its kernel reads "model not found", whatever stands beside it in the bundle. So the panel has real
+buttons only for a time: `close` puts the same table, as plain HTML, in the same place. The caller does that when the next
+cell runs; should a notebook be saved before, code hosts still find the HTML, as it is in the widget's bundle too.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from IPython.display import DisplayHandle
+from ipywidgets import HTML, Box, Button, Layout, VBox
+
+from claude_magic._paths import shorten_home
+from claude_magic._render.live.widgets import close_tree, style_html, view_bundle
+from claude_magic._render.parts.markdown_html import escape
+from claude_magic._render.parts.style_sheet import STYLE
+from claude_magic._render.parts.wording import dollars, one_line
+from claude_magic._render.settled.session_list import NO_ROWS, SessionRow, cells, text_table
+
+ROWS_SHOWN: Final = 20
+
+_HEADINGS: Final = ("session", "name", "first prompt", "turns", "last used", "")
+_COPYABLE: Final = ("session", "in a terminal")
+_NO_SESSION: Final = "No session yet: the next %%claude cell starts one."
+_RESUME: Final = "%claude_session resume ID continues one of them."
+
+_STYLE: Final = """
+.claude-magic table.claude-facts { display: table; table-layout: auto; margin: 0 0 8px; }
+.claude-magic table.claude-facts :is(th, td) { padding: 2px 18px 2px 0; border: 0; line-height: 1.6; text-align: left; }
+.claude-magic table.claude-facts th { color: var(--claude-muted); font-weight: 400; white-space: nowrap; }
+.claude-magic code.claude-copy { user-select: all; -webkit-user-select: all; cursor: copy; }
+.claude-magic table.claude-sessions { display: table; table-layout: fixed; width: 100%; margin: 0 0 4px; }
+.claude-magic table.claude-sessions tr { height: 33px; }
+.claude-magic table.claude-sessions thead tr { height: 26px; }
+.claude-magic table.claude-sessions :is(th, td) {
+  box-sizing: border-box; overflow: hidden; padding: 0 16px 0 0; border: 0; border-bottom: 1px solid var(--claude-line);
+  line-height: 24px; text-align: left; text-overflow: ellipsis; vertical-align: middle; white-space: nowrap;
+}
+.claude-magic table.claude-sessions th { color: var(--claude-muted); font-weight: 400; }
+.claude-magic table.claude-sessions :is(th, td):nth-child(1) { width: 6.5em; }
+.claude-magic table.claude-sessions :is(th, td):nth-child(2) { width: 20%; }
+.claude-magic table.claude-sessions :is(th, td):nth-child(4) { width: 4.5em; }
+.claude-magic table.claude-sessions :is(th, td):nth-child(5) { width: 8em; }
+.claude-magic table.claude-sessions :is(th, td):nth-child(6) { width: 6em; padding: 0; text-align: right; }
+.claude-magic .claude-sessions-box { position: relative; display: block; }
+.claude-magic .claude-resume { position: absolute; top: 26px; right: 0; width: 6em; margin: 0; }
+.claude-magic .claude-resume > * { flex: none; box-sizing: border-box; height: 24px; margin: 4px 0 5px auto; }
+""".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What is known of the current session; `context_used` is a fraction, 0 to 1.
+
+    One that was `played` from a recording is in this kernel only.
+    """
+
+    session_id: str
+    name: str | None = None
+    directory: str | None = None
+    model: str | None = None
+    turns: int | None = None
+    tokens: int | None = None
+    cost_usd: float | None = None
+    context_used: float | None = None
+    played: bool = False
+
+
+class SessionPanel:
+    """The panel with a Resume button for each session but the current one; main thread only.
+
+    :param on_resume: called with the session's ID when its button is clicked; `update` then shows what came of it.
+    """
+
+    def __init__(self, facts: SessionFacts | None, rows: Sequence[SessionRow], on_resume: Callable[[str], None]) -> None:
+        self._facts, self._rows = facts, tuple(rows)
+        self._on_resume = on_resume
+        self._handle = DisplayHandle()
+        self._box: VBox | None = None
+
+    def show(self) -> None:
+        """Display the panel in the running cell."""
+        layout = Layout()
+        self._about, self._table, self._rest = HTML(layout=layout), HTML(layout=layout), HTML(layout=layout)
+        self._buttons = VBox(layout=layout)
+        self._buttons.add_class("claude-resume")
+        style = HTML(style_html(_STYLE), layout=layout)
+        style.add_class("claude-hidden")
+        sessions = Box([self._table, self._buttons], layout=layout)
+        sessions.add_class("claude-sessions-box")
+        panel = VBox([style, self._about, sessions, self._rest], layout=layout)
+        panel.add_class("claude-magic")
+        self._box = VBox([panel], layout=layout)
+        self._box.add_class("jp-RenderedHTMLCommon")
+        self._paint()
+        self._handle.display(panel_bundle(self._facts, self._rows) | view_bundle(self._box), raw=True)
+
+    def update(self, facts: SessionFacts | None, rows: Sequence[SessionRow]) -> None:
+        """Show other facts and rows, in place."""
+        self._facts, self._rows = facts, tuple(rows)
+        if self._box is not None:
+            self._paint()
+
+    def close(self) -> None:
+        """Leave the panel as plain HTML, without buttons; a second call changes nothing."""
+        if self._box is not None:
+            self._handle.update(panel_bundle(self._facts, self._rows), raw=True)
+            close_tree(self._box)
+            self._box = None
+
+    def _paint(self) -> None:
+        self._about.value = _facts_html(self._facts)
+        self._table.value = _table_html(self._rows)
+        self._rest.value = _rest_html(self._rows)
+        before = self._buttons.children
+        self._buttons.children = [self._button(row) for row in self._rows[:ROWS_SHOWN]]
+        close_tree(*before, keep=(self._buttons.layout,))
+
+    def _button(self, row: SessionRow) -> Button | Box:
+        if row.current:
+            return Box(layout=self._buttons.layout)
+        button = Button(description="Resume", tooltip=f"Resume {_label(row)}", layout=self._buttons.layout)
+        button.on_click(lambda _: self._on_resume(row.session_id))
+        return button
+
+
+def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict[str, str]:
+    """Give the panel as HTML and as text, for a notebook to keep."""
+    inside = _facts_html(facts) + _table_html(rows) + _rest_html(rows)
+    return {
+        "text/html": f'<div class="claude-magic"><style>{STYLE}\n{_STYLE}</style>\n{inside}</div>',
+        "text/plain": panel_text(facts, rows[:ROWS_SHOWN]),
+    }
+
+
+def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow], *, now: datetime | None = None) -> str:
+    """Write facts and all rows as plain text."""
+    lines = [f"{name:<15}{value}" for name, value in _facts(facts)] if facts else [_NO_SESSION]
+    table = text_table((_HEADINGS, *(cells(row, now) for row in rows)), (8, 24, 40, 5, 12, 8)) if rows else [NO_ROWS]
+    return "\n".join((*lines, "", *table))
+
+
+def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
+    """List names and values of what is known."""
+    model = one_line(facts.model.removeprefix("claude-")) if facts.model else ""
+    context = f"context {facts.context_used:.0%} used".replace("%", " %") if facts.context_used is not None else ""
+    turns = f"{facts.turns:,} {'turn' if facts.turns == 1 else 'turns'}" if facts.turns is not None else ""
+    tokens = f"{facts.tokens:,} tokens" if facts.tokens is not None else ""
+    paid = " recorded" if facts.played else ""
+    cost = f"{dollars(facts.cost_usd)}{paid}" if facts.cost_usd is not None else ""
+    listed = (
+        ("session", one_line(facts.session_id)),
+        ("name", one_line(facts.name or "")),
+        ("directory", one_line(shorten_home(facts.directory or ""), 200)),
+        ("model", " · ".join(filter(None, (model, context)))),
+        ("so far", " · ".join(filter(None, (turns, tokens, cost)))),
+        ("in a terminal", "" if facts.played else f"claude -r {shlex.quote(one_line(facts.session_id))}"),
+    )
+    return [(name, value) for name, value in listed if value]
+
+
+def _facts_html(facts: SessionFacts | None) -> str:
+    if facts is None:
+        return f'<p class="claude-remark">{escape(_NO_SESSION)}</p>\n'
+    cells = ((name, _copyable(value) if name in _COPYABLE else escape(value)) for name, value in _facts(facts))
+    lines = (f'<tr><th scope="row">{name}</th><td>{cell}</td></tr>\n' for name, cell in cells)
+    return f'<table class="claude-facts">\n{"".join(lines)}</table>\n'
+
+
+def _copyable(value: str) -> str:
+    return f'<code class="claude-copy" title="A click selects all of it">{escape(value)}</code>'
+
+
+def _label(row: SessionRow) -> str:
+    return " · ".join(filter(None, cells(row)[:3]))
+
+
+def _table_html(rows: Sequence[SessionRow]) -> str:
+    if not rows:
+        return f'<p class="claude-remark">{escape(NO_ROWS)}</p>\n'
+    head = "".join(f'<th scope="col">{heading}</th>' for heading in _HEADINGS)
+    lines = (f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells(row))}</tr>\n" for row in rows[:ROWS_SHOWN])
+    return f'<table class="claude-sessions"><thead><tr>{head}</tr></thead>\n<tbody>\n{"".join(lines)}</tbody></table>\n'
+
+
+def _rest_html(rows: Sequence[SessionRow]) -> str:
+    more = len(rows) - ROWS_SHOWN
+    words = (f"{more:,} more: %claude_session list" if more > 0 else "", _RESUME if len(rows) > 1 else "")
+    return "".join(f'<p class="claude-remark">{escape(line)}</p>\n' for line in words if line)

@@ -1,0 +1,246 @@
+"""The tree of a kernel's turns: as text, as what a notebook keeps, and with buttons to continue from one of them.
+
+A turn stands below the one that it continues, at the same indent: only where a turn was continued more than once do the
+ways get branches of their own. So a long conversation does not run off the page. What Continue does is the caller's.
+
+The buttons are there until `close` is called, as those of `panel` are and for its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from IPython.display import DisplayHandle
+from ipywidgets import HTML, Box, Button, HBox, VBox, Widget
+from rich.cells import cell_len, chop_cells
+
+from claude_magic._render.live.growing_reply import Shared
+from claude_magic._render.live.widgets import close_tree, framed, view_bundle
+from claude_magic._render.parts import safe_markdown
+from claude_magic._render.parts.markdown_html import escape
+from claude_magic._render.parts.redacted_reply import clean_line
+from claude_magic._render.parts.style_sheet import STYLE
+from claude_magic._render.parts.wording import one_line
+
+ROWS_SHOWN: Final = 200
+
+_TURN_WIDTH: Final = 46  # of branches, number and prompt
+_PROMPT_WIDTH: Final = 20  # of a prompt behind many branches
+_BRANCHES_WIDTH: Final = 30
+_HOW_WIDTH: Final = 16
+_NO_TURNS: Final = "No turns yet: the next %%claude cell makes the first."
+
+_STYLE: Final = """
+.claude-magic.claude-magic .claude-turns pre {
+  margin: 0 0 4px; padding: 0 1em 0 0; border: 0; background: none; line-height: 24px;
+}
+.claude-magic .claude-turns b { color: var(--claude-accent); font-weight: 600; }
+.claude-magic .claude-turns .claude-left { color: var(--claude-muted); }
+.claude-magic .claude-turns .claude-bad { color: var(--claude-error); }
+.claude-magic .claude-tree { gap: 20px; align-items: flex-start; }
+.claude-magic .claude-tree > .widget-html { flex: 0 1 auto; min-width: 0; }
+.claude-magic .claude-tree > .claude-go { flex: none; }
+.claude-magic .claude-tree > .claude-go > * {
+  flex: none; box-sizing: border-box; height: 20px; margin: 2px 0; line-height: 18px;
+}
+""".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRow:
+    """One turn, as a line of the tree; `left` says that the conversation went on elsewhere, `how` what was asked for.
+
+    `can_continue` says that there is an answer to go on from, or a part of one.
+    """
+
+    number: int
+    parent: int | None
+    prompt: str
+    session_id: str | None
+    how: str = ""
+    current: bool = False
+    left: bool = False
+    failed: bool = False
+    can_continue: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A turn where it is drawn: `branches` is what stands in front of its number, `is_root` that it continues none."""
+
+    row: TurnRow
+    branches: str
+    is_root: bool
+    session: str
+
+
+class TurnTree:
+    """The tree with a Continue button for each turn that can be continued and is not current; main thread only.
+
+    :param on_continue: called with the number of the turn whose button is clicked; `update` then shows what came of it.
+    """
+
+    def __init__(self, rows: Sequence[TurnRow], on_continue: Callable[[int], None]) -> None:
+        self._rows = tuple(rows)
+        self._on_continue = on_continue
+        self._handle = DisplayHandle()
+        self._buttons: dict[int, Any] = {}
+        self._box: Widget | None = None
+
+    def show(self) -> None:
+        """Display the tree in the running cell."""
+        self._shared = shared = Shared()
+        self._text, self._spacer = shared.make(HTML), shared.make(Box)
+        self._column = shared.make(VBox)
+        self._column.add_class("claude-go")
+        tree = shared.make(HBox, [self._text, self._column])
+        tree.add_class("claude-tree")
+        self._box = framed(shared.make, [tree], _STYLE)
+        self._paint()
+        self._handle.display(tree_bundle(self._rows) | view_bundle(self._box), raw=True)
+
+    def update(self, rows: Sequence[TurnRow]) -> None:
+        """Show other turns, in place."""
+        self._rows = tuple(rows)
+        if self._box is not None:
+            self._paint()
+
+    def close(self) -> None:
+        """Leave the tree as plain HTML, without buttons; a second call changes nothing."""
+        if self._box is not None:
+            self._handle.update(tree_bundle(self._rows), raw=True)
+            close_tree(self._box, self._spacer, *self._buttons.values(), *self._shared.styles.values())
+            self._box = None
+
+    def _paint(self) -> None:
+        lines = _shown(self._rows)
+        self._text.value = _tree_html(lines, len(self._rows) - len(lines))
+        # Buttons are kept from one painting to the next: so the one that was clicked keeps the keyboard's place beside it.
+        beside = [self._spacer] if len(lines) < len(self._rows) else []
+        for index, line in enumerate(lines):
+            beside += [self._spacer] if line.is_root and index else []
+            beside.append(self._button(line.row) if line.row.can_continue and not line.row.current else self._spacer)
+        self._column.children = beside
+
+    def _button(self, row: TurnRow) -> Any:
+        if row.number not in self._buttons:
+            tooltip = f"Continue from turn {row.number} · {_prompt(row)}"
+            self._buttons[row.number] = button = self._shared.make(Button, description="Continue", tooltip=tooltip)
+            button.on_click(lambda _: self._on_continue(row.number))
+        return self._buttons[row.number]
+
+
+def tree_bundle(rows: Sequence[TurnRow]) -> dict[str, str]:
+    """Give the tree as HTML, Markdown and plain text, for a notebook to keep; of many turns the last `ROWS_SHOWN`."""
+    lines = _shown(rows)
+    text = "\n".join(_texts(lines, len(rows) - len(lines)))
+    inside = _tree_html(lines, len(rows) - len(lines))
+    return {
+        "text/html": f'<div class="claude-magic"><style>{STYLE}\n{_STYLE}</style>\n{inside}</div>',
+        "text/markdown": safe_markdown.fence(text),
+        "text/plain": text,
+    }
+
+
+def tree_text(rows: Sequence[TurnRow]) -> str:
+    """Draw all turns as plain text."""
+    return "\n".join(_texts(_lines(rows)))
+
+
+def _shown(rows: Sequence[TurnRow]) -> list[_Line]:
+    return _lines(rows)[-ROWS_SHOWN:]
+
+
+def _lines(rows: Sequence[TurnRow]) -> list[_Line]:
+    """Put the turns in the order of the tree, each with the branches before it; a parent that is not listed is none."""
+    children: dict[int | None, list[TurnRow]] = {}
+    listed: dict[int, TurnRow] = {}
+    for row in rows:
+        # A parent comes before its children, so there can be no circle.
+        parent = row.parent if row.parent in listed else None
+        children.setdefault(parent, []).append(row)
+        listed[row.number] = row
+    lines: list[_Line] = []
+    # Rows to draw, the next one last: what stands before it, and what before those that continue it.
+    waiting = [(row, "", "", True) for row in reversed(children.get(None, []))]
+    while waiting:
+        row, branches, below, is_root = waiting.pop()
+        before = None if is_root or row.parent is None else listed[row.parent].session_id
+        session = one_line((row.session_id or "")[:8]) if row.session_id != before else ""
+        lines.append(_Line(row, branches, is_root, session))
+        ways = children.get(row.number, [])
+        if len(ways) == 1:
+            waiting.append((ways[0], below, below, False))
+        else:
+            last, *others = reversed(ways) if ways else (None,)
+            waiting += [(last, f"{below}└─ ", f"{below}   ", False)] if last else []
+            waiting += [(way, f"{below}├─ ", f"{below}│  ", False) for way in others]
+    return lines
+
+
+def _texts(lines: Sequence[_Line], earlier: int = 0) -> list[str]:
+    """Write the lines in columns, one text each, with an empty one between trees."""
+    if not lines:
+        return [_NO_TURNS]
+    digits = max(len(str(line.row.number)) for line in lines)
+    starts = [f"{_narrow(line.branches)}{line.row.number:<{digits}}  " for line in lines]
+    cells = [
+        (
+            start + _cut(_prompt(line.row), max(_PROMPT_WIDTH, _TURN_WIDTH - len(start))),
+            _cut(one_line(clean_line(line.row.how[:200]), _HOW_WIDTH), _HOW_WIDTH),
+            line.session,
+            _mark(line.row),
+        )
+        for start, line in zip(starts, lines, strict=True)
+    ]
+    widths = [max(cell_len(row[column]) for row in cells) for column in range(4)]
+    texts: list[str] = [_earlier(earlier)] if earlier else []
+    for index, (line, row) in enumerate(zip(lines, cells, strict=True)):
+        texts += [""] if line.is_root and index else []
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True) if width)
+        texts.append("  ".join(padded).rstrip())
+    return texts
+
+
+def _tree_html(lines: Sequence[_Line], earlier: int) -> str:
+    texts = iter(_texts(lines, earlier))
+    marked = [f'<span class="claude-left">{escape(next(texts))}</span>'] if earlier or not lines else []
+    for index, line in enumerate(lines):
+        marked += [next(texts)] if line.is_root and index else []
+        text = next(texts)
+        branches = _narrow(line.branches)
+        marked.append(escape(branches) + _emphasised(line.row, escape(text.removeprefix(branches))))
+    return f'<div class="claude-turns"><pre>{chr(10).join(marked)}</pre></div>\n'
+
+
+def _emphasised(row: TurnRow, html: str) -> str:
+    if row.current:
+        return f"<b>{html}</b>"
+    kind = "claude-bad" if row.failed else "claude-left" if row.left else ""
+    return f'<span class="{kind}">{html}</span>' if kind else html
+
+
+def _earlier(count: int) -> str:
+    return f"… {count:,} earlier {'line is' if count == 1 else 'lines are'} not shown"
+
+
+def _mark(row: TurnRow) -> str:
+    came_to = ("stopped" if row.can_continue else "failed") if row.failed else ""
+    return " ".join(filter(None, (came_to, "(left)" if row.left else "", "current" if row.current else "")))
+
+
+def _prompt(row: TurnRow) -> str:
+    # Redacting costs a millisecond for each 2,000 characters; what is cut off here is too far behind to be shown.
+    return one_line(clean_line(" ".join(row.prompt[:4000].split())[:640]))
+
+
+def _narrow(branches: str) -> str:
+    """Leave out the outermost of many branches."""
+    return branches if len(branches) <= _BRANCHES_WIDTH else f"…  {branches[3 - _BRANCHES_WIDTH :]}"
+
+
+def _cut(text: str, width: int) -> str:
+    """Cut a line to a width in cells of a terminal, where Chinese characters and emoji take two."""
+    return text if cell_len(text) <= width else f"{chop_cells(text, width - 1)[0].rstrip()}…"

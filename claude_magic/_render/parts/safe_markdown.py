@@ -1,0 +1,252 @@
+r"""A model's Markdown -> Markdown that is harmless in a frontend that runs the HTML it finds there.
+
+The text is parsed and written anew, so nothing rests on a guess about what some other parser takes for code. Characters
+that begin HTML, links or code become entities, which no parser takes for structure; `*`, `_`, `~`, `$`, `#` get a
+backslash, where the worst that a mistake does is emphasis. So there is no `<` and no foreign `](` outside of fences, and
+fences stand at column 0, also those of lists and quotes: inside, frontends disagree on where they end.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from markdown_it.token import Token
+
+from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, language_of, lexer, parser
+from claude_magic._render.parts.wording import strip_controls
+
+# An underscore inside a word is no emphasis.
+_SPECIAL: Final = re.compile(r"[&<>`\[\]{}|\\*~$#]|(?<![^\W_])_|_(?![^\W_])")
+# Frontends make links of bare addresses, also of what is not one: JupyterLab puts mathematics back into the `href`, quotes
+# and all.
+_BARE_URL: Final = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
+_BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_LINE_START: Final = re.compile(r"^([-+=:]|~(?=~~))|^(\d{1,9})([.)])", re.MULTILINE)
+_UNSAFE_IN_URL: Final = re.compile(r"[^A-Za-z0-9/:?#@!,;=%+.~&_-]")
+_ALIGNMENTS: Final = {"text-align:left": ":--", "text-align:right": "--:", "text-align:center": ":-:"}
+
+
+def text_markdown(markdown: str) -> str:
+    """Write a model's Markdown anew, so that it is harmless to a frontend that runs raw HTML."""
+    if len(markdown) > MARKDOWN_LIMIT:
+        return fence(strip_controls(markdown))
+    return _Writer().write(parser().parse(markdown))
+
+
+def paragraph(text: str) -> str:
+    """Write plain text as Markdown that reads the same."""
+    return _started(escape(text))
+
+
+def escape(text: str) -> str:
+    """Write plain text as inline Markdown that reads the same, on one line."""
+    line = _SPECIAL.sub(_escaped, _BLANKS.sub(" ", text))
+    return _BARE_URL.sub(lambda match: f"&#{ord(match[0])};", line)
+
+
+def code_span(code: str, *, in_table: bool = False) -> str:
+    """Write a code span; as plain text where it would matter that a parser ends the span elsewhere."""
+    code = re.sub(r"[\n\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", code)
+    # marked, for one, cuts spans in two for the sake of `~~` or a bare address; then HTML in them would be live.
+    if re.search(r"<|``|]\(" + (r"|\|" if in_table else ""), code) or not code.strip():
+        return escape(code)
+    ticks = "``" if "`" in code else "`"
+    pad = " " if code[0] in "` " or code[-1] in "` " else ""
+    return f"{ticks}{pad}{code}{pad}{ticks}"
+
+
+def fence(code: str, language: str = "") -> str:
+    """Write a fenced block whose fence is longer than any run of backticks inside."""
+    code = code.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
+    longest = max(map(len, re.findall("`+", code)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    # A word that Pygments knows: frontends run others (`mermaid`, `math`, MyST's directives).
+    info = language if language.isascii() and language.isalnum() and lexer(language) else ""
+    return f"{ticks}{info}\n{code}\n{ticks}"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    char = match[0]
+    return f"\\{char}" if char in "*_~$#" else html.escape(char) if char in "&<>" else f"&#{ord(char)};"
+
+
+def _started(text: str) -> str:
+    """Keep a line's first characters from starting a list, a rule or a fence."""
+    return _LINE_START.sub(lambda match: f"\\{match[1]}" if match[1] else f"{match[2]}\\{match[3]}", text)
+
+
+def _formula(token: Token, *, in_table: bool = False) -> str | None:
+    """Write mathematics for MathJax; `None` when another parser could read something else into it."""
+    formula = " ".join(token.content.split())
+    if re.search(r"[`$\"]|(?<!\\)%" + (r"|\|" if in_table else ""), formula) or _BARE_URL.search(formula):
+        return None
+    formula = formula.replace("<", r"\lt ").replace(">", r"\gt ")
+    return f"{token.markup}{re.sub(r'](?=[(:[])', '] ', formula)}{token.markup}"
+
+
+def _link_end(href: str) -> str:
+    url = _UNSAFE_IN_URL.sub(lambda match: quote(match[0], safe=""), href)
+    return f"]({url.replace('&', '&amp;')})"
+
+
+def _inline(tokens: Sequence[Token], *, in_table: bool = False, one_line: bool = False) -> str:
+    pieces: list[str] = []
+    targets: list[str] = []
+    for token in tokens:
+        match token.type:
+            case "em_open" | "em_close":
+                pieces.append("*")
+            case "strong_open" | "strong_close":
+                pieces.append("**")
+            case "s_open" | "s_close":
+                pieces.append("~~")
+            case "code_inline":
+                alone = not pieces or not pieces[-1].endswith("`")
+                pieces.append(code_span(token.content, in_table=in_table) if alone else escape(token.content))
+            case "link_open":
+                targets.append(str(token.attrs.get("href", "")))
+                if pieces and pieces[-1].endswith("!"):  # it would make an image of the link
+                    pieces[-1] = f"{pieces[-1][:-1]}&#33;"
+                pieces.append("[")
+            case "link_close":
+                pieces.append(_link_end(targets.pop()))
+            case "softbreak" | "hardbreak" if one_line or in_table:
+                pieces.append(" ")
+            case "softbreak":
+                pieces.append("\n")
+            case "hardbreak":
+                pieces.append("  \n")
+            case "math_inline" | "math_inline_double":
+                written = _formula(token, in_table=in_table)
+                pieces.append(escape(f"{token.markup}{token.content}{token.markup}") if written is None else written)
+            case _ if token.content:
+                pieces.append(escape(token.content))
+    return "".join(pieces)
+
+
+@dataclass(slots=True)
+class _Container:
+    """A quote or a list item that is open, and what it puts in front of a line."""
+
+    indent: str
+    marker: str = ""
+
+    def prefix(self) -> str:
+        marker, self.marker = self.marker, ""
+        return marker or self.indent
+
+
+class _Writer:
+    """Walks the parser's tokens, which are flat: depth, which a model can drive up, costs no recursion."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._containers: list[_Container] = []
+        self._numbers: list[int | None] = []  # of the next item of each open list; `None` in a bullet list
+        self._tight = False
+        self._broken = False  # a fence at column 0 has ended the lists around it
+
+    def write(self, tokens: Sequence[Token]) -> str:
+        rows: list[list[Token]] = []
+        alignments: list[str] = []
+        for index, token in enumerate(tokens):
+            match token.type:
+                case "paragraph_open":
+                    self._paragraph(tokens[index + 1], tight=token.hidden)
+                case "heading_open":
+                    self._heading(token.tag, tokens[index + 1])
+                case "blockquote_open":
+                    self._gap()
+                    self._containers.append(_Container("> ", "> "))
+                case "bullet_list_open" | "ordered_list_open":
+                    self._open_list(token)
+                case "list_item_open":
+                    self._open_item()
+                case "blockquote_close" | "list_item_close":
+                    self._close_container()
+                case "bullet_list_close" | "ordered_list_close":
+                    self._close_list()
+                case "fence" | "code_block":
+                    self._put_fence(fence(token.content, language_of(token)))
+                case "math_block":
+                    written = _formula(token)
+                    self._put_fence(fence(token.content)) if written is None else self._put(written)
+                case "hr":
+                    self._put("***")
+                case "table_open":
+                    rows, alignments = [], []
+                case "tr_open":
+                    rows.append([])
+                case "th_open" | "td_open":
+                    rows[-1].append(tokens[index + 1])
+                    if token.type == "th_open":
+                        alignments.append(_ALIGNMENTS.get(str(token.attrs.get("style")), "---"))
+                case "table_close":
+                    self._put_table(rows, alignments)
+                case _:
+                    pass  # closing tokens, and the inline ones that their opening token has read
+        return "\n".join(self._lines).strip("\n")
+
+    def _paragraph(self, inline: Token, *, tight: bool) -> None:
+        lines = (line.strip(" \t") for line in _inline(inline.children or []).split("\n"))
+        self._put(_started("\n".join(line for line in lines if line)), tight=tight)
+
+    def _heading(self, tag: str, inline: Token) -> None:
+        self._put(f"{'#' * int(tag[1:])} {_inline(inline.children or [], one_line=True)}")
+
+    def _put(self, text: str, *, tight: bool = False) -> None:
+        if not tight:
+            self._gap()
+        self._tight = tight
+        for line in text.split("\n"):
+            self._lines.append(("".join(container.prefix() for container in self._containers) + line).rstrip())
+
+    def _put_fence(self, text: str) -> None:
+        if any(container.marker for container in self._containers):
+            self._put("", tight=True)
+        self._lines += [*([""] if self._lines and self._lines[-1] else []), text, ""]
+        self._tight, self._broken = False, bool(self._numbers)
+        for container in self._containers:
+            container.indent = container.indent.lstrip(" ")
+
+    def _put_table(self, rows: list[list[Token]], alignments: list[str]) -> None:
+        cells = [[_inline(cell.children or [], in_table=True) for cell in row] for row in rows]
+        self._put("\n".join(f"| {' | '.join(row)} |" for row in (cells[0], alignments, *cells[1:])))
+
+    def _open_list(self, token: Token) -> None:
+        if not self._tight:
+            self._gap()
+        ordered = token.type == "ordered_list_open"
+        self._numbers.append(int(token.attrs.get("start", 1)) if ordered else None)
+
+    def _open_item(self) -> None:
+        number = self._numbers[-1]
+        marker = "- " if number is None else f"{number}. "
+        if number is not None:
+            self._numbers[-1] = number + 1
+        if self._broken:
+            self._gap()
+        self._containers.append(_Container(" " * len(marker), marker))
+
+    def _close_list(self) -> None:
+        self._numbers.pop()
+        self._tight = bool(self._numbers) and self._tight
+        self._broken = bool(self._numbers) and self._broken
+
+    def _close_container(self) -> None:
+        if self._containers[-1].marker:
+            self._put("", tight=True)
+        self._containers.pop()
+
+    def _gap(self) -> None:
+        """Leave a line free, unless what follows stands on the line of a list's marker or a quote's first sign."""
+        if any(container.marker for container in self._containers):
+            return
+        line = "".join(container.indent for container in self._containers).rstrip()
+        if self._lines and (self._lines[-1] or line):
+            self._lines.append(line)

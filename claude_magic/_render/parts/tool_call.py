@@ -1,0 +1,125 @@
+"""One tool call -> HTML: a summary line to open, with the whole input and the result inside."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Final
+
+from pygments.lexers import get_lexer_for_filename
+from pygments.util import ClassNotFound
+
+from claude_magic._render.parts.markdown_html import code_html, escape, text_html
+from claude_magic._render.parts.wording import clip, reveal, strip_controls, tool_argument, tool_name, tool_outcome
+from claude_magic.sdk.events import Image
+from claude_magic.sdk.response import ToolCall
+
+SHOWN_LENGTH: Final = 10_000
+IMAGE_BYTES: Final = 5_000_000
+
+_IMAGE_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # no SVG: it is a document
+
+
+def call_html(call: ToolCall, *, ended: bool = False) -> str:
+    """Render a tool call, folded; `ended` says that its turn is over, so nothing can be running."""
+    argument = f" <code>{html.escape(tool_argument(call))}</code>" if tool_argument(call) else ""
+    outcome = outcome_html(tool_outcome(call, ended=ended))
+    nested = " claude-nested" if call.parent_id else ""
+    inside = input_html(call) + _result_html(call)
+    return (
+        f'<details class="claude-tool{nested}"><summary><b>{escape(tool_name(call))}</b>{argument} {outcome}</summary>'
+        f'<div class="claude-inside">{inside}</div></details>\n'
+    )
+
+
+def outcome_html(outcome: str) -> str:
+    """Render what `tool_outcome` says, with its mark in colour."""
+    kind = {"✓": "claude-ok", "✗": "claude-bad"}.get(outcome[:1])
+    words = f'<span class="{kind}">{outcome[0]}</span>{escape(outcome[1:])}' if kind else escape(outcome)
+    return f'<span class="claude-outcome">{words}</span>'
+
+
+def input_html(call: ToolCall, limit: int = SHOWN_LENGTH) -> str:
+    """Render what a tool was called with; texts of more than `limit` characters are cut in the middle."""
+    if isinstance(plan := call.input.get("plan"), str) and call.name == "ExitPlanMode":
+        # The CLI puts it there from the file that Claude wrote it into (2.1.331).
+        return text_html(clip(reveal(plan), limit))
+    language, code, shown = _source(call)
+    rest = {key: value for key, value in call.input.items() if key not in shown}
+    pieces = [code_html(clip(reveal(code), limit), language)] if shown else []
+    if rest and shown and all(_is_short(value) for value in rest.values()):
+        words = " · ".join(f"{key}: {value}" for key, value in rest.items())
+        pieces.insert(0, f'<p class="claude-rest">{escape(reveal(words))}</p>\n')
+    elif rest:
+        text = json.dumps(rest, indent=2, ensure_ascii=False, default=str)
+        pieces.append(code_html(clip(reveal(text), limit), "json"))
+    return "".join(pieces)
+
+
+def _result_html(call: ToolCall) -> str:
+    text = clip(strip_controls(call.result), SHOWN_LENGTH)
+    images = "".join(_image_html(image, tool_name(call)) for image in call.images)
+    return (code_html(text) if text.strip() else "") + images
+
+
+def _image_html(image: Image, name: str) -> str:
+    if image.media_type not in _IMAGE_TYPES:
+        return f"<p>{escape(f'An image of type {reveal(image.media_type)!r} is not shown.')}</p>"
+    try:
+        size = len(base64.b64decode(image.data, validate=True))
+    except (binascii.Error, ValueError):
+        return "<p>An image that is not valid base64 is not shown.</p>"
+    if size > IMAGE_BYTES:
+        return f"<p>An image of {size / 1e6:.1f} MB is not shown.</p>"
+    return f'<img src="data:{image.media_type};base64,{image.data}" alt="{html.escape(f"Image from {name}")}">'
+
+
+def _source(call: ToolCall) -> tuple[str, str, frozenset[str]]:
+    """Find what of a call's input reads best as code: its language, the code, and the keys it was made of."""
+    match call.input:
+        case {"old_string": str(old), "new_string": str(new)}:
+            return "diff", _diff(old, new), frozenset({"old_string", "new_string"})
+        case {"edits": [*edits]} if edits and all(_is_edit(edit) for edit in edits):
+            return (
+                "diff",
+                "\n".join(_diff(edit["old_string"], edit["new_string"]) for edit in edits),
+                frozenset({"edits"}),
+            )
+        case {"file_path": str(path), "content": str(content)}:
+            return _language(path), content, frozenset({"content"})
+        case {"new_source": str(code)}:
+            return "python", code, frozenset({"new_source"})
+        case {"command": str(command)}:
+            return "bash", command, frozenset({"command"})
+        case {"code": str(code)}:
+            return "python", code, frozenset({"code"})
+        case _:
+            return "", "", frozenset()
+
+
+def _is_short(value: object) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, str) and len(value) < 200 and "\n" not in value)
+
+
+def _is_edit(edit: object) -> bool:
+    return isinstance(edit, Mapping) and all(isinstance(edit.get(key), str) for key in ("old_string", "new_string"))
+
+
+def _diff(old: str, new: str) -> str:
+    """Write a replacement as a diff: the two texts as they are, which costs no search for what they share."""
+    marked: list[str] = []
+    for sign, text in (("-", old), ("+", new)):
+        marked += (f"{sign}{line}" for line in (text.splitlines() if text else ()))
+    return "\n".join(marked)
+
+
+def _language(path: str) -> str:
+    try:
+        aliases = get_lexer_for_filename(PurePath(path).name).aliases
+    except ClassNotFound:
+        return ""
+    return aliases[0] if aliases else ""

@@ -1,0 +1,233 @@
+"""What there is to say about a reply and its blocks, in words: names, outcomes, the status line and the footer.
+
+Pure functions from data to plain strings, shared by every view so that all of them say the same. Escaping, colour and
+layout are the views' own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from claude_magic._paths import shorten_home
+from claude_magic.sdk.events import Retrying
+from claude_magic.sdk.response import (
+    STRUCTURED_OUTPUT,
+    Block,
+    Growing,
+    Remark,
+    SessionAwareResponse,
+    Text,
+    Thinking,
+    ToolCall,
+    as_json,
+)
+
+ARGUMENT_LENGTH: Final = 80
+
+_ARGUMENTS: Final = (
+    "command",
+    "file_path",
+    "notebook_path",
+    "pattern",
+    "query",
+    "url",
+    "code",
+    "expression",
+    "description",
+    "name",
+    "path",
+)
+
+# CSI, the string sequences (OSC, DCS, APC, PM, SOS) with their payload, short escapes, then what is left of C0 and C1.
+_CONTROLS: Final = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+# Characters that reorder what surrounds them: with these a command can read as another one than it is.
+_REORDERING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def strip_controls(text: str) -> str:
+    r"""Remove terminal sequences and control characters; ``\n`` and ``\t`` stay, ``\r\n`` and ``\r`` become ``\n``."""
+    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def reveal(text: str) -> str:
+    r"""Remove controls and spell out characters that change the reading order, as ``\u202e``."""
+    return _REORDERING.sub(lambda match: f"\\u{ord(match[0]):04x}", strip_controls(text))
+
+
+def one_line(text: str, limit: int = ARGUMENT_LENGTH) -> str:
+    """Put a text on one line of at most `limit` characters, with an ellipsis when there was more."""
+    # The slice bounds the work: a tool's argument may be a whole file.
+    line = " ".join(reveal(text[: 8 * limit]).split())
+    return line if len(line) <= limit and len(text) <= 8 * limit else line[: limit - 1].rstrip() + "…"
+
+
+def clip(text: str, limit: int) -> str:
+    """Cut the middle out of a text of more than `limit` characters, saying how much is missing."""
+    return clipped(text, limit)[0]
+
+
+def clipped(text: str, limit: int) -> tuple[str, int]:
+    """Do as `clip` does, and return how many characters are missing, too."""
+    if len(text) <= limit:
+        return text, 0
+    head, tail = text[: limit * 2 // 3], text[len(text) - limit // 3 :]
+    missing = len(text) - len(head) - len(tail)
+    return f"{head}\n… {missing:,} characters left out …\n{tail}", missing
+
+
+def shown_blocks(response: SessionAwareResponse) -> list[Block]:
+    """List the blocks with something to show; an answer that came without text blocks, or as data, becomes one."""
+    blocks = [block for block in response.blocks if _is_shown(block)]
+    if response.structured is not None:
+        blocks.append(Text(len(blocks), Growing(f"```json\n{as_json(response.structured)}\n```"), complete=True))
+    elif response.content and not any(isinstance(block, Text) for block in blocks):
+        blocks.append(Text(len(blocks), Growing(response.content), complete=True))
+    return blocks
+
+
+def tool_name(call: ToolCall) -> str:
+    """Name a tool as a reader knows it: `Bash`, `run_code` of the kernel, `server: tool` of any other MCP server."""
+    if not call.name.startswith("mcp__"):
+        return one_line(call.name)
+    server, _, tool = call.name.removeprefix("mcp__").partition("__")
+    return one_line(tool if server == "kernel" else f"{server}: {tool}")
+
+
+def tool_argument(call: ToolCall) -> str:
+    """Pick the one argument that says what a call is about, on one line, empty when there is none."""
+    named = (call.input.get(key) for key in _ARGUMENTS)
+    values = (value for value in (*named, *call.input.values()) if isinstance(value, str) and value.strip())
+    value = next(values, "")
+    return one_line(shorten_home(value)) if value else ""
+
+
+def tool_outcome(call: ToolCall, *, ended: bool = False) -> str:
+    """Say how a call went; one without a result was stopped if the turn has `ended`, else it is running."""
+    if not call.complete:
+        return "stopped" if ended else "running…"
+    permission = one_line(call.permission)
+    if call.denied:
+        return f"✗ {permission or 'denied'}"
+    words = [word for word in ("failed" if call.is_error else "", permission) if word]
+    if call.duration_s is not None:
+        words.append(duration(call.duration_s))
+    return f"{'✗' if call.is_error else '✓'} {' · '.join(words)}".rstrip()
+
+
+def thinking_title(block: Thinking, *, ended: bool = False) -> str:
+    """Say that the model is thinking, or for how long it did."""
+    if block.duration_s is not None:
+        return f"Thought for {whole_seconds(max(block.duration_s, 0.001))}"
+    return "Thought" if block.complete or ended else "Thinking…"
+
+
+def status_line(response: SessionAwareResponse, elapsed_s: float) -> list[str]:
+    """Say what a running turn is doing, with which model, since when, and its tokens; unknown parts are left out.
+
+    The first part is a warning when `response.retrying` is set.
+    """
+    tokens = response.input_tokens + response.output_tokens
+    activity = _retry(response.retrying) if response.retrying else _activity(response.blocks)
+    counted = f"{tokens:,} tokens" if tokens and not response.retrying else ""
+    return [part for part in (activity, _model(response.model), whole_seconds(elapsed_s), counted) if part]
+
+
+def footer(response: SessionAwareResponse, turn: int | None) -> list[str]:
+    """Say what a turn came to: turn, where it began, model, seconds, tokens, cost, session; unknown parts are left out.
+
+    A cost that was paid when the turn was recorded is marked as that. What never became a turn began nowhere.
+    """
+    tokens_in, tokens_out = tokens(response)
+    parts = (
+        f"turn {turn}" if turn is not None else "",
+        one_line(response.note) if turn is not None else "",
+        _model(response.model),
+        duration(response.duration_s) if response.duration_s else "",
+        f"{tokens_in:,} in · {tokens_out:,} out" if tokens_in or tokens_out else "",
+        _cost(response),
+        one_line((response.session_id or "")[:8]),
+    )
+    return [part for part in parts if part]
+
+
+def tokens(response: SessionAwareResponse) -> tuple[int, int]:
+    """Count the tokens of a turn, in and out; what was read from or written to the cache went in too."""
+    usage = response.usage
+    keys = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    counted = sum(usage.get(key) or 0 for key in keys), usage.get("output_tokens") or 0
+    return counted if any(counted) else (response.input_tokens, response.output_tokens)
+
+
+def duration(seconds: float) -> str:
+    """Write a measured time: `0.1 s`, `6.2 s`, `42 s`, `3 min 5 s`."""
+    if seconds < 0.05:
+        return "<0.1 s"
+    return f"{seconds:.1f} s" if seconds < 9.95 else whole_seconds(seconds)
+
+
+def whole_seconds(seconds: float) -> str:
+    """Write a time in whole seconds: `9 s`, `1 min 12 s`, `2 h 5 min`."""
+    total = round(seconds)
+    if total < 60:
+        return f"{total} s" if total or not seconds else "<1 s"
+    minutes, rest = divmod(total, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def dollars(cost_usd: float) -> str:
+    """Write a cost in US dollars, in cents from one dollar on: `$0.021`, `$1.20`."""
+    if cost_usd >= 1:
+        return f"${cost_usd:,.2f}"
+    return f"${cost_usd:.3f}" if cost_usd >= 0.0005 or not cost_usd else "<$0.001"
+
+
+def _cost(response: SessionAwareResponse) -> str:
+    shown = response.cost_usd is not None and not response.for_audience
+    cost = dollars(response.cost_usd or 0.0) if shown else ""
+    # A recorded turn costs nothing when it is played.
+    return f"{cost} recorded".lstrip() if response.metadata.get("recorded") else cost
+
+
+def _model(model: str | None) -> str:
+    """Shorten a model's name; `<synthetic>`, the CLI's own word for "no model", is none."""
+    return "" if model is None or model.startswith("<") else one_line(model.removeprefix("claude-"))
+
+
+def _is_shown(block: Block) -> bool:
+    match block:
+        case Text():
+            return block.growing.length > 0
+        case ToolCall(name=name) if name == STRUCTURED_OUTPUT:
+            # It is the form in which the answer comes, and the answer is shown; only a misfit tells a reader something.
+            return block.is_error
+    return True
+
+
+def _retry(retrying: Retrying) -> str:
+    reason = one_line(retrying.error.removesuffix("_error").replace("_", " ")) or "no answer"
+    status = f" ({retrying.status})" if retrying.status is not None else ""
+    when = f"in {whole_seconds(retrying.delay_s)}" if retrying.delay_s >= 0.5 else "now"
+    return f"Retrying ({retrying.attempt} of {retrying.max_attempts}) {when}: {reason}{status}"
+
+
+def _activity(blocks: Sequence[Block]) -> str:
+    calls = [block for block in blocks if isinstance(block, ToolCall) and block.name != STRUCTURED_OUTPUT]
+    running = [call for call in calls if not call.complete]
+    if len(running) > 1:
+        return f"running {len(running)} tools"
+    if running:
+        return f"running {tool_name(running[0])}"
+    match next((block for block in reversed(blocks) if not isinstance(block, Remark)), None):
+        case Text(complete=False) | ToolCall(complete=False):  # the call is the answer
+            return "writing"
+        case Thinking(complete=False):
+            return "thinking"
+        case _:
+            return "waiting for the API"

@@ -1,0 +1,106 @@
+"""A conversation as a file of its own: Markdown to read, or a notebook whose prompts can be run again.
+
+From exchanges to text; which conversation that is, and where the text goes, is the caller's business. The notebook is
+nbformat 4.5, written as the JSON that it is: the package needs no nbformat for this one shape.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from claude_magic._paths import shorten_home
+from claude_magic._redaction import redact
+from claude_magic._render.parts import safe_markdown
+from claude_magic._render.parts.redacted_reply import cleaned
+from claude_magic._render.parts.wording import one_line
+from claude_magic._render.settled.reply import mimebundle, response_markdown
+from claude_magic.sdk._history.transcripts import Exchange
+from claude_magic.sdk.response import Remark, SessionAwareResponse
+
+_TITLE_LENGTH: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What is exported: a session and its exchanges, the first one first."""
+
+    session_id: str
+    directory: str
+    last_used: datetime
+    exchanges: Sequence[Exchange]
+    name: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The session's name, else how it began."""
+        prompts = (exchange.prompt for exchange in self.exchanges if exchange.prompt)
+        return one_line(redact(self.name or next(prompts, "A session with Claude")), _TITLE_LENGTH)
+
+
+def to_markdown(conversation: Conversation) -> str:
+    """Write a conversation as Markdown that is harmless also where raw HTML in Markdown is run."""
+    facts = (
+        f"session {conversation.session_id}",
+        shorten_home(conversation.directory),
+        f"{conversation.last_used.astimezone():%Y-%m-%d %H:%M}",
+    )
+    pieces = [f"# {safe_markdown.escape(conversation.title)}", safe_markdown.escape(" · ".join(facts))]
+    for number, exchange in enumerate(conversation.exchanges, 1):
+        answer = response_markdown(cleaned(_response(exchange)))
+        pieces += [f"## Turn {number}", _quoted(redact(exchange.prompt)), answer]
+    return "\n\n".join(piece for piece in pieces if piece) + "\n"
+
+
+def to_notebook(conversation: Conversation) -> str:
+    """Write a conversation as a notebook: a cell for each prompt, the reply as its settled output."""
+    cells = [_code_cell("load", "%load_ext claude_magic")]
+    for number, exchange in enumerate(conversation.exchanges, 1):
+        response = _response(exchange, conversation.session_id)
+        output = {
+            "output_type": "display_data",
+            "data": {kind: _lines(text) for kind, text in mimebundle(response, turn=number).items()},
+            "metadata": {"claude_magic": {"session_id": conversation.session_id, "turn": number}},
+        }
+        cells.append(_code_cell(f"turn-{number}", f"%%claude\n{redact(exchange.prompt)}", output))
+    notebook = {
+        "cells": cells,
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+            "title": conversation.title,
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def _response(exchange: Exchange, session_id: str | None = None) -> SessionAwareResponse:
+    """Make the reply again as the views know it, with a remark on what stood beside the prompt or in the answer's place."""
+    sent = f"With the prompt went {', '.join(exchange.attachments)}." if exchange.attachments else ""
+    before, after = ([Remark(text)] if text else [] for text in (sent, exchange.trouble))
+    return SessionAwareResponse(session_id=session_id, blocks=[*before, *exchange.blocks, *after])
+
+
+def _quoted(prompt: str) -> str:
+    return safe_markdown.text_markdown("\n".join(f"> {line}" for line in prompt.splitlines()))
+
+
+def _code_cell(cell_id: str, source: str, *outputs: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": cell_id,
+        "metadata": {},
+        "outputs": list(outputs),
+        "source": _lines(source),
+    }
+
+
+def _lines(text: str) -> list[str]:
+    # Lines, as Jupyter itself saves texts: a change of one is then a small change of the file.
+    return text.splitlines(keepends=True)

@@ -1,0 +1,313 @@
+"""Cassettes: files that turns are recorded in and played from, and where in which conversation a turn is asked.
+
+A turn is found by what was asked (text, model, schema) and, where that was asked more than once, by where in which
+conversation. A place in a conversation is called by a chain of hashes, its lineage; a cassette remembers, of what it has
+recorded and played, at which place each session and each message stands. Sessions and messages keep their recorded IDs when
+they are played; a session that is begun a second time gets an ID of its own, made from the recorded one, so that two
+conversations which begin alike stay two. What is recorded again in a later take is played in the place of the earlier one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import uuid
+from collections import Counter
+from collections.abc import Collection
+from contextvars import ContextVar
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self, get_args
+
+from claude_magic._paths import shorten_home
+from claude_magic.errors import CassetteError, ConfigError
+from claude_magic.sdk._cassette.cassette_file import Tape
+from claude_magic.sdk._cassette.line_format import UNKNOWN, Begun, RecordedTurn, identity_of
+from claude_magic.sdk._cassette.player import PlayingTurn
+from claude_magic.sdk._cassette.recorder import Recording
+from claude_magic.sdk._cassette.scrubbing import Scrubber
+from claude_magic.sdk._cassette.turn_matching import answering, mismatch, samples
+
+if TYPE_CHECKING:
+    from claude_magic.sdk._runner import TurnRequest
+
+Mode = Literal["off", "record", "replay", "auto"]
+MODES: tuple[str, ...] = get_args(Mode)
+
+_active: ContextVar[tuple[Cassette, ...]] = ContextVar("claude_magic_cassettes", default=())
+
+
+class Cassette:
+    """Recorded turns in a file. As a context, sync or async, it is used for every turn of any client inside.
+
+    Inside are tasks that are begun there and `asyncio.to_thread`; a `threading.Thread` is not: give it the cassette, or a
+    `with` of its own.
+
+    :param path: a file of JSON lines.
+    :param mode: `record` (go live and add what happens), `replay` (play, and never go live), `auto` (play what is answered in
+        the recording, go live for the rest and record it) or `off`.
+    :param speed: how many times faster than recorded it is played; 0: at once.
+    :raises CassetteError: when the file cannot be read, or in `replay` is not there.
+    :raises ConfigError: for a path, a mode or a speed that there cannot be.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> None:
+        self.path = _absolute(path)
+        self.speed = speed
+        self._tape = Tape(self.path)
+        self._places: dict[str, str] = {}
+        """Sessions, and where their conversations have come to."""
+        self._messages: dict[tuple[str, str], str] = {}
+        """Sessions and their messages, and the places behind these."""
+        self._last: dict[str, RecordedTurn] = {}
+        """Sessions whose last turn was played, and that turn."""
+        self._plays: Counter[str] = Counter()
+        self._take: int | None = None
+        """Which recording of the file this one is, from its first turn on."""
+        self._asked: Counter[str] = Counter()
+        """How often this recording was asked the same at the same place."""
+        self._known = 0
+        self.use(mode)
+
+    def __repr__(self) -> str:
+        return f"<Cassette {shorten_home(str(self.path))} {self.mode}: {len(self._tape.turns)} turns>"
+
+    def __enter__(self) -> Self:
+        _active.set((*_active.get(), self))
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Not by a token: a generator may be closed, and a task may end, in another context than it began in.
+        stack = _active.get()
+        innermost = next((index for index in reversed(range(len(stack))) if stack[index] is self), None)
+        if innermost is not None:
+            _active.set(stack[:innermost] + stack[innermost + 1 :])
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(exc_type, exc, traceback)
+
+    def use(self, mode: str) -> None:
+        """Go on in another mode; what was recorded and played stays known.
+
+        :raises CassetteError: as the constructor does.
+        :raises ConfigError: for a mode that there is not.
+        """
+        if mode not in MODES:
+            raise ConfigError(f"The mode of a cassette is one of {', '.join(MODES)}, not {mode!r}.")
+        if mode != "off":
+            self._read()
+            if mode == "replay" and not self._tape.turns:
+                raise self._empty()
+        self.mode = mode
+
+    @property
+    def speed(self) -> float:
+        """How many times faster than recorded it is played; 0: at once.
+
+        :raises ConfigError: when it is set to less, or to no number.
+        """
+        return self._speed
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        if not (isinstance(speed, int | float) and math.isfinite(speed) and speed >= 0):
+            raise ConfigError(f"The speed of a cassette is {speed!r}; it must be a number: 0 (at once) or more.")
+        self._speed = speed
+
+    @property
+    def note(self) -> str:
+        """What its header says to whoever plays it, such as who wrote its answers."""
+        return self._tape.note
+
+    @property
+    def plays_only(self) -> bool:
+        """Whether nothing goes live, so that no CLI is needed."""
+        return self.mode == "replay"
+
+    def play(
+        self, request: TurnRequest, scrubber: Scrubber, *, effects: Collection[str], granted: Collection[str]
+    ) -> PlayingTurn | None:
+        """Return the recorded turn that answers a request, ready to be played; `None` when the turn goes live.
+
+        Turns that were recorded several times in one take are played in their order, then the last one again. In `auto` a
+        turn that failed or was stopped goes live, and so does every turn of a conversation that has gone another way.
+
+        :raises CassetteMismatchError: in `replay`, when no turn is recorded for the prompt.
+        """
+        if self.mode not in ("replay", "auto"):
+            return None
+        self._read()
+        turn = self._find(request, scrubber)
+        if turn is None:
+            return None
+        session_ids = self._session_ids(request, turn)
+        self._note(turn, session_ids)
+        return PlayingTurn(
+            turn,
+            session_ids=session_ids,
+            directory=request.directory,
+            speed=self.speed,
+            effects=effects,
+            granted=granted,
+        )
+
+    def live(self, request: TurnRequest) -> TurnRequest:
+        """Return the request in words of the CLI, which knows nothing of what was played.
+
+        What follows a played turn becomes a branch of the recorded session behind that turn, unless it is its end.
+
+        :raises CassetteError: when it shall be recorded, and nothing can be written to the file.
+        """
+        if self.mode != "off":
+            self._tape.check_writable()
+        session_id = request.session_id
+        if session_id is None or session_id not in self._last:
+            return request
+        played = self._last[session_id]
+        if request.at is not None:
+            holders = (turn.last_session for turn in self._tape.turns if request.at in turn.places)
+            return replace(request, session_id=next(holders, played.last_session))
+        newest = [turn for turn in self._tape.turns if turn.last_session == played.last_session][-1]
+        if newest.begun == played.begun and session_id == played.last_session:
+            return request
+        behind = next(reversed(played.places), None)
+        return replace(request, session_id=played.last_session, fork=True, at=behind)
+
+    def sample(self, request: TurnRequest, scrubber: Scrubber) -> int:
+        """Return how often the same was asked at the same place while this recorded, with this turn, which goes live now."""
+        lineage = identity_of(request.prompt, request.options, scrubber).lineage(self._place(request))
+        self._asked[lineage] += 1
+        return self._asked[lineage]
+
+    def record(
+        self,
+        request: TurnRequest,
+        recording: Recording,
+        scrubber: Scrubber,
+        *,
+        sample: int,
+        failure: BaseException | None = None,
+    ) -> None:
+        """Write down a turn that went live, if it reached its session.
+
+        :param request: as it was asked, before `live`.
+        :raises CassetteError: when it cannot be written.
+        """
+        if self._take is None:
+            self._take = 1 + max((turn.begun.take for turn in self._tape.turns), default=0)
+        identity, parent = identity_of(request.prompt, request.options, scrubber), self._place(request)
+        begun = Begun(
+            turn=identity.lineage(parent),
+            parent=parent,
+            take=self._take,
+            sample=sample,
+            session=request.session_id or "",
+            identity=identity,
+            date=time.strftime("%Y-%m-%d", time.gmtime()),
+        )
+        turn = recording.turn(begun, scrubber, failure)
+        if turn is not None:
+            self._tape.append(turn, scrubber)
+            self._read()
+
+    def _read(self) -> None:
+        self._tape.read()
+        self._known = min(self._known, len(self._tape.turns))
+        for turn in self._tape.turns[self._known :]:
+            self._note(turn, {})
+            self._last.pop(turn.last_session, None)
+        self._known = len(self._tape.turns)
+
+    def _note(self, turn: RecordedTurn, session_ids: dict[str, str]) -> None:
+        """Remember where the session of a turn has come to with it."""
+        session_id = session_ids.get(turn.last_session, turn.last_session)
+        self._places[session_id] = turn.lineage
+        self._messages |= {(session_id, message_id): place for message_id, place in turn.places.items()}
+        self._last[session_id] = turn
+
+    def _place(self, request: TurnRequest) -> str | None:
+        """Return the place that a turn goes on from, `None` when it begins a conversation."""
+        if request.session_id is None:
+            return None
+        if request.at is None:
+            return self._places.get(request.session_id, UNKNOWN)
+        exact = self._messages.get((request.session_id, request.at))
+        others = (place for (_, message_id), place in self._messages.items() if message_id == request.at)
+        return exact or next(others, UNKNOWN)
+
+    def _find(self, request: TurnRequest, scrubber: Scrubber) -> RecordedTurn | None:
+        asked, place = identity_of(request.prompt, request.options, scrubber), self._place(request)
+        found = answering(self._tape.turns, asked, request.prompt.text)
+        if self.mode == "auto":
+            went_live = request.session_id is not None and request.session_id not in self._last
+            found = [turn for turn in found if turn.answered and (turn.begun.parent == place or not went_live)]
+        if not found:
+            if self.mode == "replay":
+                raise mismatch(self._tape.turns, asked, shorten_home(str(self.path))) if self._tape.turns else self._empty()
+            return None
+        recorded = samples(found, asked, place)
+        lineage = recorded[0].lineage
+        self._plays[lineage] += 1
+        return recorded[min(self._plays[lineage], len(recorded)) - 1]
+
+    def _session_ids(self, request: TurnRequest, turn: RecordedTurn) -> dict[str, str]:
+        """Return which session IDs a play has in the place of the recorded ones."""
+        recorded = turn.begun.session
+        if request.session_id is not None and not request.fork:
+            # A session may have been named by its title; its ID is what the recording says.
+            session_ids = {recorded: request.session_id if _is_uuid(request.session_id) else recorded}
+        else:
+            session_ids = {recorded: self._fresh(recorded)}
+        if turn.last_session != recorded:
+            session_ids[turn.last_session] = self._fresh(turn.last_session)
+        return session_ids
+
+    def _fresh(self, recorded: str) -> str:
+        self._plays[f"session {recorded}"] += 1
+        number = self._plays[f"session {recorded}"]
+        return recorded if number == 1 else str(uuid.uuid5(_SESSIONS, f"{recorded} {number}"))
+
+    def _empty(self) -> CassetteError:
+        shown = shorten_home(str(self.path))
+        what = f"{shown} holds no turn that could be played." if self.path.exists() else f"There is no cassette {shown}."
+        return CassetteError(what, next_step="Check the path; whoever has a login records it with the mode `record` or `auto`.")
+
+
+def cassette(path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> Cassette:
+    """Return a cassette to record and replay with: `with cassette("lesson.jsonl"): ...`; parameters as of `Cassette`."""
+    return Cassette(path, mode, speed)
+
+
+def active_cassette() -> Cassette | None:
+    """Return the cassette of the innermost `with cassette(...)` around the caller."""
+    return next(reversed(_active.get()), None)
+
+
+_SESSIONS = uuid.UUID("5b1f0a52-8f0c-4b53-9c0b-6f6a7c0f2f11")
+"""The name space of IDs for sessions that are played more than once."""
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    try:
+        if "\0" in os.fspath(path):
+            raise ConfigError("The path of a cassette holds a null character.")
+        return Path(path).expanduser().absolute()
+    except (TypeError, RuntimeError) as error:
+        raise ConfigError(f"{path!r} cannot be the path of a cassette: {error}") from error
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True

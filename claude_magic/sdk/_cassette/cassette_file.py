@@ -1,0 +1,228 @@
+"""The file of a cassette: a header, then turns. Read it, check it, add to it; never change what is there.
+
+A turn is added in one write when it has ended, so that whoever is killed while recording leaves whole turns. Several
+processes may record to one file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from claude_magic import __version__
+from claude_magic._paths import shorten_home
+from claude_magic.errors import CassetteError
+from claude_magic.sdk._cassette.line_format import (
+    UNFINISHED,
+    Begun,
+    Ended,
+    LineError,
+    RecordedTurn,
+    json_line,
+    line_of,
+    read_line,
+)
+from claude_magic.sdk._cassette.scrubbing import Scrubber
+
+if sys.platform != "win32":
+    import fcntl
+
+FORMAT: Final = 1
+
+_ELSEWHERE: Final = "record to another file, such as ~/lesson.jsonl"
+
+
+class Tape:
+    """The turns in a file, in their order; none when there is no file yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.note = ""
+        """What the header says to whoever plays it; people write that into the file."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self.turns: list[RecordedTurn] = []
+        self._open: RecordedTurn | None = None
+        """A turn that the file holds only the beginning of."""
+        self._state: tuple[int, ...] = ()
+        """The file, its size and when it was changed, when it was read last."""
+        self._read = hashlib.sha256()
+        """What has been read: when the file begins otherwise by now, somebody has edited it."""
+        self._size = 0
+        self._lines = 0
+        self._ends_line = True
+
+    def read(self) -> None:
+        """Read what has been added since it was read last, or all of it when something else was changed.
+
+        :raises CassetteError: when that is no cassette, or was written by a newer version.
+        """
+        with self._errors("read"):
+            try:
+                self._check_kind()
+                file = self._path.open("rb")
+            except FileNotFoundError:
+                return
+            with file:
+                self._catch_up(file.fileno())
+
+    def append(self, turn: RecordedTurn, scrubber: Scrubber) -> None:
+        """Add a turn: all of it, or nothing.
+
+        :raises CassetteError: when it cannot be written, or what is there cannot be read.
+        """
+        last = (turn.ended_at, turn.ended or UNFINISHED)
+        lines = [line_of(None, turn.begun, scrubber), *(line_of(at, fact, scrubber) for at, fact in (*turn.facts, last))]
+        with self._errors("written"):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a+b", buffering=0) as file, _locked(file.fileno()):
+                self._catch_up(file.fileno())
+                if not self._lines:
+                    lines.insert(0, _header())
+                elif self._open is not None:
+                    lines.insert(0, line_of(0.0, UNFINISHED, scrubber))
+                data = ("" if self._ends_line else "\n").encode() + "".join(f"{line}\n" for line in lines).encode()
+                if file.write(data) != len(data):
+                    raise OSError(0, "only a part of it went into the file")
+                os.fsync(file.fileno())
+
+    def check_writable(self) -> None:
+        """Raise `CassetteError` when a turn could not be added: better before it is asked than after."""
+        self.read()
+        with self._errors("written"):
+            if self._path.exists():
+                self._path.open("ab").close()
+                return
+            there = next(parent for parent in self._path.parents if parent.exists())
+            # What the permissions say is not all: a disk may be full or read-only.
+            tempfile.TemporaryFile(dir=there).close()
+
+    def _check_kind(self) -> None:
+        mode = self._path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe would wait for somebody at its other end
+            raise OSError(0, "it is a device or a pipe, and no file")
+
+    def _catch_up(self, file: int) -> None:
+        about = os.fstat(file)
+        state = about.st_ino, about.st_size, about.st_mtime_ns
+        if state == self._state:
+            return
+        with open(file, "rb", closefd=False) as reading:
+            reading.seek(0)
+            data = reading.read()
+        if hashlib.sha256(data[: self._size]).digest() != self._read.digest():
+            self._begin()
+        added = data[self._size :]
+        self._read.update(added)
+        *lines, rest = added.split(b"\n")
+        if lines and not self._ends_line:
+            del lines[0]  # the end of the line that was read
+        for line in lines:
+            self._take(line)
+        if rest:
+            self._take_rest(rest)
+        self._ends_line = not rest
+        self._size, self._state = len(data), state
+
+    def _take_rest(self, data: bytes) -> None:
+        """Take the last line, which an editor may have left without an end."""
+        if self._lines:
+            try:
+                json.loads(data)
+            except ValueError as error:
+                raise self._error(self._lines + 1, "is cut off", "what comes before it can be used") from error
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        self._lines += 1
+        try:
+            line = data.decode("utf-8-sig" if self._lines == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise self._error(self._lines, "is not text in UTF-8") from error
+        if self._lines == 1:
+            self._check_header(line)
+            return
+        if not line.strip():
+            return
+        try:
+            at, fact = read_line(line)
+        except LineError as error:
+            raise self._error(self._lines, str(error)) from error
+        match fact, self._open:
+            case Begun(), None:
+                self._open = RecordedTurn(fact, self._lines)
+            case Begun(), RecordedTurn(line=line_number):
+                raise self._error(self._lines, f"begins a turn, and the one of line {line_number} has no end")
+            case _, None:
+                raise self._error(self._lines, "belongs to no turn")
+            case Ended(), RecordedTurn() as turn:
+                self._open = None
+                turn.ended, turn.ended_at = fact, at
+                if fact != UNFINISHED:
+                    self.turns.append(turn)
+            case (_, RecordedTurn() as turn) if not isinstance(fact, Begun | Ended):
+                turn.facts.append((at, fact))
+
+    def _check_header(self, line: str) -> None:
+        try:
+            header = json.loads(line)
+        except ValueError:
+            header = None
+        match header:
+            case {"cassette": int() as version, "claude_magic": str() as written_by}:
+                if version > FORMAT:
+                    raise CassetteError(
+                        f"{shorten_home(str(self._path))}, line 1: it was recorded in format {version}, "
+                        f"and this claude_magic ({__version__}) reads format {FORMAT}.",
+                        next_step=f"Install claude_magic {written_by} or newer, or {_ELSEWHERE}.",
+                    )
+                self.note = str(header.get("note") or "")
+            case _:
+                raise self._error(1, "is not the header of a cassette")
+
+    def _error(self, number: int, reason: str, otherwise: str = "") -> CassetteError:
+        self._begin()
+        repair = f"Take line {number} out and {otherwise}" if otherwise else f"Put line {number} right"
+        return CassetteError(
+            f"{shorten_home(str(self._path))}, line {number}: it {reason}.",
+            next_step=f"{repair}, or {_ELSEWHERE}; nothing was written to this one.",
+        )
+
+    @contextlib.contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error)
+            next_step = f"Choose a file that can be {what}" + (f": {_ELSEWHERE}." if what == "written" else ".")
+            raise CassetteError(
+                f"The cassette {shorten_home(str(self._path))} cannot be {what}: {reason}.", next_step=next_step
+            ) from error
+
+
+@contextlib.contextmanager
+def _locked(file: int) -> Iterator[None]:
+    """Keep other recorders out; on Windows two of them may still meet."""
+    if sys.platform != "win32":
+        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if sys.platform != "win32":
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _header() -> str:
+    versions = {"claude_magic": __version__, "claude_agent_sdk": importlib.metadata.version("claude-agent-sdk")}
+    return json_line({"cassette": FORMAT, **versions, "date": time.strftime("%Y-%m-%d", time.gmtime())})

@@ -1,0 +1,259 @@
+"""What is recorded of a turn, as data and as lines of a cassette.
+
+A turn is a `turn` line that says what identifies it, a line for each thing that happened, and an `end` line. Here lines are
+made and read; which file they are in, and which turn answers a prompt, `cassettes` knows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final, Literal, get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from claude_magic.sdk import events
+from claude_magic.sdk._cassette.scrubbing import Scrubber
+from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.events import Event
+from claude_magic.sdk.host import SERVER
+
+UNKNOWN: Final = "unrecorded"
+"""The place of a conversation that was begun while nobody recorded it."""
+
+_FORBID: Final = ConfigDict(extra="forbid")
+_EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(Event)}
+_NOT_RECORDED: Final = frozenset({"messages", "recorded"})
+
+
+class LineError(ValueError):
+    """A line that cannot be read; the message says why."""
+
+
+@checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
+class Identity:
+    """What a turn is known by: what was asked, of whom. `attachments` are media types with a hash of what they hold."""
+
+    prompt: str
+    attachments: tuple[str, ...] = ()
+    model: str | None = None
+    effort: str | None = None
+    system: str | None = None
+    schema: Any = None
+
+    def lineage(self, parent: str | None) -> str:
+        """Return the name of a conversation that has come to `parent` and was asked this."""
+        known = json.dumps([parent, dataclasses.asdict(self)], sort_keys=True)
+        return hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
+class Begun:
+    """The first line of a turn: where in which conversation it stands, and what identifies it.
+
+    `take` counts how often the file has been recorded to, `sample` how often the same was asked there in that take, from 1.
+    """
+
+    turn: str
+    parent: str | None = None
+    take: int = 1
+    sample: int = 1
+    session: str
+    identity: Identity
+    date: str = ""
+
+
+@checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
+class Asked:
+    """A permission request, and what was said to it; no answer when the turn ended first."""
+
+    call_id: str
+    tool: str
+    input: dict[str, Any]
+    reason: str | None = None
+    rules: tuple[str, ...] = ()
+    answer: Literal["allowed once", "allowed for this session", "denied"] | None = None
+    word: str = ""
+
+
+@checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
+class Called:
+    """A tool of ours was called."""
+
+    tool: str
+    arguments: dict[str, Any]
+
+
+@checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
+class Ended:
+    """The last line of a turn: how it ended, and the error that it raised if it did."""
+
+    outcome: Literal["answered", "failed", "interrupted", "unfinished"]
+    error: str | None = None
+    message: str = ""
+    next_step: str = ""
+    status: int | None = None
+
+
+UNFINISHED: Final = Ended(outcome="unfinished")
+"""What closes a turn of which only a part was written down; it is not played."""
+
+Fact = Event | Asked | Called
+
+
+@dataclass(slots=True)
+class RecordedTurn:
+    """A turn of a cassette: what happened, each with its time in seconds from the beginning. `line` is its first one."""
+
+    begun: Begun
+    line: int = 0
+    facts: list[tuple[float, Fact]] = field(default_factory=list)
+    ended: Ended | None = None
+    ended_at: float = 0.0
+
+    @property
+    def lineage(self) -> str:
+        """The name of the conversation as it is after this turn."""
+        return self.begun.turn
+
+    @property
+    def answered(self) -> bool:
+        """Whether it neither failed nor was stopped."""
+        return self.ended is not None and self.ended.outcome == "answered"
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Messages of this turn, and the names of the conversation as it is behind each of them."""
+        message_ids = [fact.message_id for _, fact in self.facts if isinstance(fact, events.MessageEnded)]
+        places = {message_id: f"{self.lineage}:{number}" for number, message_id in enumerate(message_ids, start=1)}
+        return places | dict.fromkeys(message_ids[-1:], self.lineage)
+
+    @property
+    def last_session(self) -> str:
+        """The session that the turn ended in: another than it began in when the conversation was cleared."""
+        reached = (fact for _, fact in reversed(self.facts) if isinstance(fact, events.SessionStarted | events.SessionReplaced))
+        return next((fact.session_id for fact in reached), self.begun.session)
+
+
+def identity_of(prompt: Prompt, options: TurnOptions, scrubber: Scrubber) -> Identity:
+    """Return what a turn is known by, with nothing private in it."""
+    blocks = [] if isinstance(prompt.content, str) else prompt.content
+    system = options.system
+    return Identity(
+        prompt=scrubber.text(prompt.text),
+        attachments=tuple(_fingerprint(block) for block in blocks if block["type"] != "text"),
+        model=options.model,
+        effort=options.effort,
+        system=None if system is None else scrubber.text(system),
+        # As it comes back from a line of JSON.
+        schema=scrubber.data(json.loads(options.schema)) if options.schema else None,
+    )
+
+
+def line_of(at: float | None, fact: Fact | Begun | Ended, scrubber: Scrubber) -> str:
+    """Return the line of JSON that says this; what has its default value is left out.
+
+    What is private is, too, but for deltas: `Scrubber.pieces` is for those.
+    """
+    match fact:
+        case Begun():
+            data = {**_plain(fact, "identity"), **_plain(fact.identity)}
+        case Asked():
+            data = {"ask": fact.tool} | _plain(fact, "tool")
+        case Called():
+            data = {"call": fact.tool} | _plain(fact, "tool")
+        case Ended():
+            data = {"end": fact.outcome} | _plain(fact, "outcome")
+        case _:
+            data = {"event": type(fact).__name__} | _plain(fact)
+    # Deltas are the many, and have been scrubbed together.
+    is_delta = isinstance(fact, events.TextDelta | events.ThinkingDelta)
+    public = data if is_delta else scrubber.value(data, runs=_runs(fact))
+    return json_line(({} if at is None else {"at": round(at, 3)}) | public)
+
+
+def _runs(fact: Fact | Begun | Ended) -> bool:
+    match fact:
+        case events.ToolCalled(name=name) | Asked(tool=name):
+            return name.startswith(f"mcp__{SERVER}__")
+    return isinstance(fact, Called)
+
+
+def json_line(data: dict[str, Any]) -> str:
+    """Return an object as one line, readable where it can be."""
+    return json.dumps(data, ensure_ascii=False)
+
+
+def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:
+    """Return what a line says, and at what time.
+
+    :raises LineError: when it is none that this version writes.
+    """
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise LineError("is not JSON, or only a part of it") from error
+    match data:
+        case {"turn": str()}:
+            own = {key: data.pop(key) for key in ("turn", "parent", "take", "sample", "session", "date") if key in data}
+            return 0.0, _checked(Begun, own | {"identity": data})
+        case {"at": float() | int() as at, "event": str(name)} if name in _EVENTS:
+            kind = _EVENTS[name]
+            del data["at"], data["event"]
+            if unknown := data.keys() - ({known.name for known in dataclasses.fields(kind)} - _NOT_RECORDED):
+                raise LineError(f"has fields that no {name} has: {', '.join(sorted(unknown))}")
+            return at, _checked(kind, data)
+        case {"at": float() | int() as at, "ask": tool}:
+            del data["at"], data["ask"]
+            return at, _checked(Asked, data | {"tool": tool})
+        case {"at": float() | int() as at, "call": tool}:
+            del data["at"], data["call"]
+            return at, _checked(Called, data | {"tool": tool})
+        case {"at": float() | int() as at, "end": outcome}:
+            del data["at"], data["end"]
+            return at, _checked(Ended, data | {"outcome": outcome})
+    raise LineError("is neither the beginning of a turn, nor an event, a question, a call or an end")
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _checked(kind: type, data: dict[str, Any]) -> Any:
+    try:
+        # In JSON's terms a tuple is a list; otherwise no type is taken for another.
+        return _adapter(kind).validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise LineError(f"has a field that cannot be read, {where}: {first['msg']}") from error
+
+
+def _plain(fact: Any, *without: str) -> dict[str, Any]:
+    data = {}
+    for known in dataclasses.fields(fact):
+        value = getattr(fact, known.name)
+        default = known.default_factory() if known.default_factory is not dataclasses.MISSING else known.default
+        if value != default and known.name not in without and known.name not in _NOT_RECORDED:
+            data[known.name] = _jsonable(value)
+    return data
+
+
+def _jsonable(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain(value)
+    if isinstance(value, tuple | list):
+        return [_jsonable(inner) for inner in value]
+    return value
+
+
+def _fingerprint(block: dict[str, Any]) -> str:
+    source = block.get("source") or {}
+    data = json.dumps(source.get("data", source), sort_keys=True)
+    return f"{source.get('media_type', block['type'])} sha256:{hashlib.sha256(data.encode()).hexdigest()[:32]}"

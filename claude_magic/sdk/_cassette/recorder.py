@@ -1,0 +1,148 @@
+"""A host that passes a turn on to another one and remembers what happened, for a cassette."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+from claude_magic.errors import ClaudeError
+from claude_magic.sdk import events
+from claude_magic.sdk._cassette.line_format import Asked, Begun, Called, Ended, Fact, RecordedTurn
+from claude_magic.sdk._cassette.scrubbing import Scrubber
+from claude_magic.sdk.events import Event
+from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
+
+_TOLD: Final = frozenset(
+    {"type", "subtype", "is_error", "api_error_status", "duration_ms", "duration_api_ms", "num_turns", "result", "errors"}
+    | {"stop_reason", "terminal_reason", "session_id", "total_cost_usd", "usage", "modelUsage", "permission_denials"}
+    | {"model_usage_since_last_result", "structured_output"}
+)
+"""What a recording keeps of the CLI's result message (2.1.331): the rest is about the machine and the account."""
+
+
+class Recording:
+    """Take what happens in a turn, for `host`.
+
+    Its clock stands still while a person is asked or a tool of ours works: playing has times of its own for these.
+    """
+
+    def __init__(self, host: TurnHost, clock: Callable[[], float] = time.monotonic) -> None:
+        self._host = host
+        self._clock = clock
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what there is: the turn is asked again."""
+        self._facts: list[tuple[float, Fact]] = []
+        self._began = self._clock()
+        self._waits = 0
+        self._waiting_since = 0.0
+
+    def emit(self, event: Event) -> None:
+        """Note an event and hand it on."""
+        self._facts.append((self._elapsed_s(), event))
+        self._host.emit(event)
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        """Hand a question on, and note it with its answer."""
+        index = len(self._facts)
+        asked = Asked(
+            call_id=request.call_id, tool=request.tool, input=request.input, reason=request.reason, rules=request.rules
+        )
+        self._facts.append((self._elapsed_s(), asked))
+        facts = self._facts
+        async with self._standing_still():
+            answer = await self._host.ask(request)
+        facts[index] = facts[index][0], replace(asked, answer=answer.decision.value, word=answer.word)
+        return answer
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        """Hand a call on, and note it; its result comes as an event."""
+        self._facts.append((self._elapsed_s(), Called(tool=tool, arguments=arguments)))
+        async with self._standing_still():
+            return await self._host.call(tool, arguments)
+
+    def turn(self, begun: Begun, scrubber: Scrubber, failure: BaseException | None) -> RecordedTurn | None:
+        """Return what there is to write down of the turn, `None` when it never reached its session.
+
+        :param begun: its first line, with the session that it was asked in, if it began none.
+        """
+        reached = [fact for _, fact in self._facts if isinstance(fact, events.SessionStarted | events.SessionReplaced)]
+        session_id = next((fact.session_id for fact in reached if isinstance(fact, events.SessionStarted)), None)
+        if session_id is None:
+            return None
+        if not (begun.session and isinstance(reached[0], events.SessionReplaced)):
+            begun = replace(begun, session=session_id)
+        facts = [(at, _public(fact, scrubber)) for at, fact in _in_whole_lines(self._facts, scrubber)]
+        return RecordedTurn(begun, facts=facts, ended=_end(failure), ended_at=self._elapsed_s())
+
+    def _elapsed_s(self) -> float:
+        return (self._waiting_since if self._waits else self._clock()) - self._began
+
+    @asynccontextmanager
+    async def _standing_still(self) -> AsyncIterator[None]:
+        if not self._waits:
+            self._waiting_since = self._clock()
+        self._waits += 1
+        try:
+            yield
+        finally:
+            self._waits -= 1
+            if not self._waits:
+                self._began += self._clock() - self._waiting_since
+
+
+def _end(failure: BaseException | None) -> Ended:
+    match failure:
+        case None:
+            return Ended(outcome="answered")
+        case ClaudeError():
+            return Ended(
+                outcome="failed",
+                error=type(failure).__name__,
+                message=failure.message,
+                next_step=failure.next_step,
+                status=getattr(failure, "status", None),
+            )
+        case asyncio.CancelledError():
+            return Ended(outcome="interrupted")
+    return Ended(outcome="failed", error="ClaudeError", message="The turn failed where it was recorded.")
+
+
+def _public(fact: Fact, scrubber: Scrubber) -> Fact:
+    match fact:
+        case events.TurnEnded():
+            raw = {key: fact.raw[key] for key in sorted(_TOLD & fact.raw.keys())}
+            return replace(fact, messages=(), duration_s=round(fact.duration_s, 3), raw=raw)
+        case events.SessionStarted(directory=str(directory)):
+            # Where it is on this machine is nobody's business, unless it is the same place on any.
+            shown = scrubber.text(directory)
+            return replace(fact, directory=shown if shown == "~" or shown.startswith(f"~{os.sep}") else None)
+        case events.BlockEnded(duration_s=float(duration_s)) | events.ToolReturned(duration_s=float(duration_s)):
+            return replace(fact, duration_s=round(duration_s, 3))
+    return fact
+
+
+def _in_whole_lines(facts: list[tuple[float, Fact]], scrubber: Scrubber) -> list[tuple[float, Fact]]:
+    """Scrub the texts that came in pieces, where something private may have been divided."""
+    blocks: dict[tuple[type, int], list[int]] = defaultdict(list)
+    for index, (_, fact) in enumerate(facts):
+        if isinstance(fact, events.TextDelta | events.ThinkingDelta):
+            blocks[type(fact), fact.block].append(index)
+    scrubbed = list(facts)
+    for indices in blocks.values():
+        deltas = [fact for _, fact in (facts[index] for index in indices) if isinstance(fact, _Delta)]
+        texts = scrubber.pieces([delta.text for delta in deltas])
+        for index, delta, text in zip(indices, deltas, texts, strict=True):
+            scrubbed[index] = facts[index][0], replace(delta, text=text)
+    # A piece that has nothing left to say is no event.
+    return [(at, fact) for at, fact in scrubbed if not (isinstance(fact, _Delta) and not fact.text)]
+
+
+_Delta = events.TextDelta | events.ThinkingDelta

@@ -1,0 +1,200 @@
+"""What a cassette must not hold: credentials, and the names of the person, their home directory and their machine.
+
+Texts are scrubbed while they are recorded. What is compared with a recording is scrubbed in the same way, and a placeholder
+of a recording stands for whatever another machine has in its place.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import getpass
+import keyword
+import os
+import re
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+from claude_magic._paths import shorten_home
+from claude_magic._redaction import redact
+
+_IDENTIFIERS: Final = frozenset({"call_id", "data", "media_type", "message_id", "parent_id", "session_id"})
+"""Fields that hold no text of anybody: changing them would break what refers to them, and an image."""
+
+_DATA: Final = frozenset({"arguments", "input", "schema", "structured", "structured_output", "tool_input"})
+"""Fields that hold somebody's data, in which any name may stand for anything."""
+
+_ACCOUNT: Final = re.compile(
+    r"(?:^|_)(?:e?mail(?:_?address)?|account|organi[sz]ation|org)(?:_?(?:uu)?id|_?name)?$", re.IGNORECASE
+)
+
+_COMMON_NAMES: Final = frozenset(
+    {"admin", "claude", "codespace", "default", "home", "jovyan", "kernel", "localhost", "notebook", "root", "runner"}
+    | {"sandbox", "test", "ubuntu", "user", "users", "vagrant", "vscode"}
+    | {word.lower() for word in (*keyword.kwlist, *dir(builtins))}
+)
+"""Login and machine names that tell nothing of anybody and stand in ordinary text, or in any code."""
+
+_STANDS_FOR_ANYTHING: Final = re.compile(r"(\[(?:user|host|credential|\w*(?:KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH)\w*)\]|~)")
+_PATH: Final = re.compile(r"(?P<root>[A-Za-z]:|/)[\w./\\-]*")
+
+
+class Scrubber:
+    """Take out what is private on this machine.
+
+    :param env: variables that a client gives its CLI beyond this process's own.
+    """
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = {**os.environ, **env}
+        homes = {os.path.expanduser("~"), self._env.get("HOME", "")} - {""}
+        self._homes = sorted(homes | {os.path.realpath(home) for home in homes}, key=len, reverse=True)
+
+    def text(self, text: str, *, runs: bool = False) -> str:
+        """Return the text with a placeholder for each thing that is private.
+
+        :param runs: whether it is code that is run again: there a name that is a word of its own may be any variable.
+        """
+        text = redact(_whole(text), self._env)
+        for home in self._homes:
+            text = shorten_home(text, home)
+        for anywhere, in_paths, placeholder in self._names:
+            text = (in_paths if runs else anywhere).sub(placeholder, text)
+        return text
+
+    def value(self, value: Any, *, runs: bool = False) -> Any:
+        """Return what a line of a cassette says with all its texts scrubbed; what names an account is left out of it.
+
+        :param runs: whether what is in it is run again.
+        """
+        match value:
+            case str():
+                return self.text(value)
+            case dict():
+                kept = ((key, inner) for key, inner in value.items() if not _ACCOUNT.search(str(key)))
+                return {key: inner if key in _IDENTIFIERS else self._field(key, inner, runs) for key, inner in kept}
+            case list() | tuple():
+                return [self.value(inner, runs=runs) for inner in value]
+        return value
+
+    def data(self, value: Any, *, runs: bool = False) -> Any:
+        """Return somebody's data with all its texts scrubbed, keys among them, and nothing left out."""
+        match value:
+            case str():
+                return self.text(value, runs=runs)
+            case dict():
+                return {self.data(key, runs=runs): self.data(inner, runs=runs) for key, inner in value.items()}
+            case list() | tuple():
+                return [self.data(inner, runs=runs) for inner in value]
+        return value
+
+    def pieces(self, pieces: Sequence[str]) -> list[str]:
+        """Scrub a text that came in pieces, also where something private was divided among them.
+
+        A line that holds something private comes whole, with the piece that began it.
+        """
+        pieces = list(_undivided(pieces))
+        whole = "".join(pieces)
+        before, after = whole.split("\n"), self.text(whole).split("\n")
+        if before == after:
+            return pieces
+        if len(before) != len(after):
+            return ["\n".join(after), *("" for _ in pieces[1:])]
+        changed = [old != new for old, new in zip(before, after, strict=True)]
+        scrubbed, line, begun = [], 0, False
+        for piece in pieces:
+            kept = []
+            for number, part in enumerate(piece.split("\n")):
+                if number:
+                    kept.append("\n")
+                    line, begun = line + 1, False
+                if not changed[line]:
+                    kept.append(part)
+                elif part and not begun:
+                    kept.append(after[line])
+                    begun = True
+            scrubbed.append("".join(kept))
+        return scrubbed
+
+    def _field(self, name: str, value: Any, runs: bool) -> Any:
+        return self.data(value, runs=runs) if name in _DATA else self.value(value, runs=runs)
+
+    @cached_property
+    def _names(self) -> list[tuple[re.Pattern[str], re.Pattern[str], str]]:
+        users = {os.path.basename(home) for home in self._homes} | {self._env.get(name, "") for name in ("LOGNAME", "USER")}
+        with contextlib.suppress(KeyError, OSError):  # a user ID without a name
+            users.add(getpass.getuser())
+        host = socket.gethostname()
+        return [*_patterns(users, "[user]"), *_patterns({host, host.partition(".")[0]}, "[host]")]
+
+
+def same_text(recorded: str, asked: str, scrubbed: str) -> bool:
+    """Whether a recorded text is the one asked for; what another machine scrubbed may be anything here."""
+    if recorded in (asked, scrubbed):
+        return True
+    pieces = _STANDS_FOR_ANYTHING.split(recorded)
+    return any(_fits(pieces, text) for text in (asked, scrubbed))
+
+
+def _fits(pieces: Sequence[str], text: str) -> bool:
+    """Whether texts, with placeholders between them, can be this text.
+
+    All places are followed at once, since a regular expression would try one division of the text after the other.
+    """
+    if not (text.endswith(pieces[-1]) and all(piece in text for piece in pieces[::2])):
+        return False
+    places = [0]
+    for number, piece in enumerate(pieces):
+        if number % 2:
+            places = _behind_any(piece, text, places)
+        else:
+            places = [place + len(piece) for place in places if text.startswith(piece, place)]
+    return len(text) in places
+
+
+def _behind_any(placeholder: str, text: str, places: Sequence[int]) -> list[int]:
+    """Return where what stands for a placeholder can end, by where it can begin; both in ascending order."""
+    span = _home if placeholder == "~" else _line
+    ends: list[int] = []
+    for place in places:
+        first, last = span(text, place)
+        ends += range(max(first, ends[-1] + 1 if ends else 0), last + 1)
+    return ends
+
+
+def _line(text: str, place: int) -> tuple[int, int]:
+    end = text.find("\n", place)
+    return place + 1, len(text) if end < 0 else end
+
+
+def _home(text: str, place: int) -> tuple[int, int]:
+    if text.startswith("~", place):
+        return place + 1, place + 1
+    path = _PATH.match(text, place)
+    return (path.end("root"), path.end()) if path else (place, -1)
+
+
+def _undivided(pieces: Iterable[str]) -> Iterator[str]:
+    """Put characters together that were divided between two pieces."""
+    begun = ""
+    for piece in pieces:
+        text, begun = begun + piece, ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, begun = text[:-1], text[-1]
+        yield _whole(text)
+
+
+def _whole(text: str) -> str:
+    """Make pairs of surrogates the characters they mean; half of one is none, and no UTF-8 can hold it."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _patterns(names: set[str], placeholder: str) -> list[tuple[re.Pattern[str], re.Pattern[str], str]]:
+    telling = sorted((name for name in names if len(name) >= 3 and name.lower() not in _COMMON_NAMES), key=len, reverse=True)
+    words = (rf"(?<![^\W_]){re.escape(name)}(?![^\W_])" for name in telling)
+    return [
+        (re.compile(word, re.IGNORECASE), re.compile(rf"(?<=[/\\@~]){word}|{word}(?=[/\\@])", re.IGNORECASE), placeholder)
+        for word in words
+    ]

@@ -1,0 +1,155 @@
+"""The command line of the CLI: the one place where our choices become its flags.
+
+`Launch` says what one process is started with; the live process and `ClaudeClient.command` both use `flags`, so that what a
+person is shown is what was run.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import claude_agent_sdk
+
+from claude_magic._paths import shorten_home
+from claude_magic.errors import CLINotFoundError
+from claude_magic.sdk.config import READ_ONLY_TOOLS, TurnOptions
+from claude_magic.sdk.host import granted_directories, typeable
+
+STREAM_FLAGS = ("--output-format", "stream-json", "--verbose")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What a CLI process is started with. `resume` names the session it continues, `fork` makes a branch of that, which
+    begins behind the message `at` instead of at its end.
+
+    Where the directory is not `trusted`, settings of its own (hooks, rules, servers) are not loaded. `asks` says that
+    somebody can be asked for permission, `tools` are the rules that allow our own tools, `granted` is what was allowed for
+    the session while an earlier process ran: rules and directories.
+    """
+
+    directory: str
+    options: TurnOptions
+    safe_mode: bool = False
+    trusted: bool = True
+    resume: str | None = None
+    fork: bool = False
+    at: str | None = None
+    asks: bool = False
+    tools: tuple[str, ...] = ()
+    granted: tuple[str, ...] = ()
+
+    def serves(self, other: Launch) -> bool:
+        """Whether a process started with this can serve a turn that asks for `other`, whatever session each is about.
+
+        The permission mode does not count, as the CLI changes it while it runs, but for bypassing permissions. The CLI could
+        change the model, too, but leaves a note of that in the conversation, which the model then sees (2.1.331).
+        """
+        return self._fixed() == other._fixed()
+
+    def _fixed(self) -> Launch:
+        mode = self.options.permission_mode if self.options.permission_mode == "bypassPermissions" else None
+        return replace(self, resume=None, fork=False, at=None, granted=(), options=replace(self.options, permission_mode=mode))
+
+
+class Command(list[str]):
+    """A command line: the list of its words, and `text` quoted for a shell."""
+
+    @property
+    def text(self) -> str:
+        """The command as a person would type it."""
+        return shlex.join(self)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def printed(cli: str, prompt: str, launch: Launch) -> Command:
+    """Return what a person would type, in `launch.directory`, for a turn with this prompt."""
+    # A name is enough where the shell would find the same program by it.
+    on_path = shutil.which("claude")
+    program = "claude" if on_path and os.path.samefile(on_path, cli) else cli
+    resume = ["-r", launch.resume] if launch.resume else []
+    rest = flags(replace(launch, resume=None))
+    if prompt.startswith("-"):
+        return Command([program, "-p", *resume, *STREAM_FLAGS, *rest, "--", prompt])
+    return Command([program, "-p", prompt, *resume, *STREAM_FLAGS, *rest])
+
+
+def flags(launch: Launch) -> list[str]:
+    """Return the flags that say the same as `launch`, without those that choose the form of input and output."""
+    options = launch.options
+    arguments: list[str] = []
+    # The form with "=" binds the value also when it begins with a dash, as a session's title may.
+    if launch.resume:
+        arguments.append(f"--resume={launch.resume}")
+    if launch.fork:
+        arguments.append("--fork-session")
+    if launch.at:
+        arguments.append(f"--resume-session-at={launch.at}")
+    if options.model:
+        arguments += ["--model", options.model]
+    if options.effort:
+        arguments += ["--effort", options.effort]
+    if options.system:
+        arguments += ["--append-system-prompt", options.system]
+    # Otherwise the CLI (2.1.331) keeps the system prompt of a session's first turn, whatever a later turn asks for.
+    arguments += ["--system-prompt-snapshot", "off"]
+    if options.max_turns is not None:
+        arguments += ["--max-turns", str(options.max_turns)]
+    if options.max_budget_usd is not None:
+        arguments += ["--max-budget-usd", f"{options.max_budget_usd:g}"]
+    if options.schema is not None:
+        arguments += ["--json-schema", options.schema]
+    if launch.safe_mode:
+        arguments += ["--tools", ",".join(READ_ONLY_TOOLS), "--strict-mcp-config"]
+    elif allowed := (*(options.allowed_tools or ()), *launch.tools, *typeable(launch.granted)):
+        arguments += ["--allowedTools", ",".join(allowed)]
+    for directory in granted_directories(launch.granted):
+        arguments += ["--add-dir", directory]
+    if launch.asks:
+        # Its questions want choices that our hosts cannot give back; without it Claude asks in its reply.
+        arguments += ["--disallowedTools", "AskUserQuestion"]
+    if not launch.trusted:
+        arguments += ["--setting-sources", "user"]
+    if options.permission_mode:
+        arguments += ["--permission-mode", options.permission_mode]
+    return arguments
+
+
+def find_cli(cli_path: str | os.PathLike[str] | None) -> str:
+    """Return the path of the CLI: the one asked for, else the one in claude-agent-sdk's wheel, else `claude` on PATH.
+
+    :raises CLINotFoundError: when there is none, or it is not an executable file.
+    """
+    if cli_path:
+        wanted = os.path.expanduser(os.fspath(cli_path))
+        found = shutil.which(wanted)
+        if found:
+            return found
+        reason = "is not an executable file" if os.path.exists(wanted) else "does not exist"
+        raise CLINotFoundError(f"The Claude CLI at {shorten_home(wanted)} {reason}.")
+    name = "claude.exe" if os.name == "nt" else "claude"
+    bundled = Path(claude_agent_sdk.__file__).parent / "_bundled" / name
+    if os.access(bundled, os.X_OK):
+        return str(bundled)
+    on_path = shutil.which("claude")
+    if on_path:
+        return on_path
+    raise CLINotFoundError(
+        "There is no Claude CLI in this installation of claude-agent-sdk, and none on PATH.",
+        next_step="Reinstall claude-agent-sdk from a wheel for this platform, or install Claude Code and set cli_path.",
+    )
+
+
+def environment(extra: Mapping[str, str], directory: str) -> dict[str, str]:
+    """Return the environment of a CLI process: ours, with `extra` over it, in `directory`."""
+    # CLAUDECODE tells a CLI that it was started by another one; a kernel started by Claude Code would pass it on.
+    inherited = {name: value for name, value in os.environ.items() if name != "CLAUDECODE"}
+    identity = {"CLAUDE_CODE_ENTRYPOINT": "sdk-py", "CLAUDE_AGENT_SDK_VERSION": claude_agent_sdk.__version__}
+    return {**inherited, **identity, **extra, "PWD": directory}

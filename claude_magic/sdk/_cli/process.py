@@ -1,0 +1,357 @@
+"""One live CLI process and the task that owns it.
+
+claude-agent-sdk wants one task to connect, use and disconnect its client, so every `LiveProcess` has an owner task that does
+just that: it starts the CLI, serves one turn at a time, and closes it. Others ask the owner and wait. The pool decides which
+process serves which turn; this module does not know that there are others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+import anyio
+import claude_agent_sdk as sdk
+
+from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError
+from claude_magic.sdk import events
+from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, flags
+from claude_magic.sdk._cli.failures import cli_died, failure_of, translate_exception
+from claude_magic.sdk._cli.permissions import request_of, result_of, server_of
+from claude_magic.sdk._cli.translation import Translator
+from claude_magic.sdk._cli.transport import CLITransport
+from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.events import Event
+from claude_magic.sdk.host import SERVER, Decision, Tool, ToolResult, TurnHost
+
+_CHECK_CLI = "Check that cli_path names the Claude CLI and that it starts: `claude --version` in a terminal."
+
+_PROTOCOL_FLAGS = ("--input-format", "stream-json", "--include-partial-messages")
+"""The SDK's control protocol wants a stream in both directions."""
+
+INTERRUPT_REPLY_S = 0.7
+"""How long the canceller of a turn waits for the CLI to confirm, so that a person's Stop is felt within a second."""
+
+INTERRUPT_AGAIN_S = 0.3
+
+INTERRUPT_LIMIT_S = 5.0
+"""How long the CLI may take to end an interrupted turn before it is killed; the session is on disk."""
+
+
+class State(Enum):
+    """Where a process is in its life; it only moves down this list, but for IDLE and BUSY."""
+
+    NEW = auto()
+    STARTING = auto()
+    IDLE = auto()
+    BUSY = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+@dataclass(eq=False)
+class _Turn:
+    prompt: Prompt
+    options: TurnOptions
+    host: TurnHost
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    sent: asyncio.Event = field(default_factory=asyncio.Event)
+    abandoned: bool = False
+
+
+class LiveProcess:
+    """A CLI process for one session.
+
+    :param cli: path of the CLI.
+    :param launch: what it is started with; `launch.resume` names the session, otherwise it begins a new one.
+    :param close_timeout_s: bound on ending it.
+    :param tools: our own tools that Claude may call; the turn's host does their work.
+    """
+
+    def __init__(
+        self, cli: str, launch: Launch, *, env: dict[str, str], close_timeout_s: float, tools: Sequence[Tool] = ()
+    ) -> None:
+        self.launch = launch
+        self.session_id: str | None = None if launch.fork else launch.resume
+        self.state = State.NEW
+        self.turns = 0
+        self._cli = cli
+        self._close_timeout_s = close_timeout_s
+        self._mode = launch.options.permission_mode
+        """The permission mode that the CLI is in, as far as it has said."""
+        self._mode_unchosen: str | None = None if self._mode is None else "default"
+        """The mode of a turn that chooses none: the one that the CLI was in when it started by itself."""
+        self._turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
+        self._current: _Turn | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._owner: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._transport = CLITransport(
+            [cli, *STREAM_FLAGS, *_PROTOCOL_FLAGS, *_channel_flags(launch), *flags(launch)],
+            directory=launch.directory,
+            env=env,
+            close_timeout_s=close_timeout_s,
+        )
+        options = sdk.ClaudeAgentOptions()
+        if launch.asks:
+            options.can_use_tool = self._ask
+        if launch.tools:
+            options.mcp_servers = {SERVER: server_of(tools, self._call)}
+        self._client = sdk.ClaudeSDKClient(options, self._transport)
+
+    def __repr__(self) -> str:
+        return f"<LiveProcess {self.session_id or 'new session'} {self.state.name} pid={self._transport.pid}>"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can serve a turn."""
+        return self.state in (State.STARTING, State.IDLE, State.BUSY) and (
+            self.state is State.STARTING or self._transport.is_ready()
+        )
+
+    async def start(self) -> None:
+        """Start the CLI, once, and return when it listens.
+
+        :raises CLINotFoundError: when the executable does not start.
+        :raises CLIDiedError: when it ends before it listens.
+        """
+        if self._ready is None:
+            self.state = State.STARTING
+            self._ready = asyncio.get_running_loop().create_future()
+            self._owner = asyncio.create_task(self._own(self._ready), name="claude-process")
+        await asyncio.shield(self._ready)
+
+    async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
+        """Run one turn for `host`; return after its last event. Cancelling it interrupts the turn.
+
+        :raises ClaudeError: of the kind that says why the turn failed.
+        """
+        if self._owner is None or self._owner.done():
+            raise CLIDiedError("The Claude CLI has ended.", session_id=self.session_id)
+        turn = _Turn(prompt, options, host)
+        self._turns.put_nowait(turn)
+        try:
+            await asyncio.shield(turn.done)
+        except asyncio.CancelledError:
+            # What the turn comes to is nobody's any more: the caller hears of the cancellation.
+            turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+            turn.abandoned = True
+            if not turn.done.done():
+                self._begin_interrupt(turn, INTERRUPT_LIMIT_S)
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([turn.done], timeout=INTERRUPT_REPLY_S)
+            raise
+
+    async def aclose(self) -> None:
+        """End the CLI, letting it write its transcript; bounded by the closing time. Idempotent."""
+        if self._owner is not None and not self._owner.done():
+            self._turns.put_nowait(None)
+            if self._ready is not None and not self._ready.done():
+                # It may never listen, and has nothing to write down.
+                self._transport.kill()
+                self._owner.cancel()
+            if self._current is not None:
+                self._begin_interrupt(self._current, self._close_timeout_s / 2)
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([self._owner, *self._ending])
+        self.state = State.CLOSED
+
+    async def _own(self, ready: asyncio.Future[None]) -> None:
+        try:
+            try:
+                await self._client.connect()
+            except Exception as error:  # noqa: BLE001 - the SDK also raises plain Exception, for control requests
+                await self._wait_for_exit()
+                reason = self._translated(error)
+                if isinstance(reason, CLIDiedError):
+                    reason.next_step = _CHECK_CLI
+                ready.set_exception(reason)
+                return
+            self.state = State.IDLE
+            ready.set_result(None)
+            while (turn := await self._turns.get()) is not None:
+                if turn.abandoned:
+                    _finish(turn, None)
+                    continue
+                self.state, self._current = State.BUSY, turn
+                failure: ClaudeError | None = None
+                try:
+                    await self._serve(turn)
+                except ClaudeError as error:
+                    failure = error
+                finally:
+                    self._current = None
+                    self.state = State.IDLE if self._transport.is_ready() else State.CLOSING
+                    _finish(turn, failure)
+                if self.state is State.CLOSING:
+                    return
+        finally:
+            self.state = State.CLOSING
+            await self._client.disconnect()
+            self.state = State.CLOSED
+            self._refuse_waiting()
+            if not ready.done():
+                ready.set_exception(CLIDiedError("The Claude CLI was closed before it listened.", next_step=_CHECK_CLI))
+                ready.exception()  # seen: perhaps nobody waits for it
+
+    async def _serve(self, turn: _Turn) -> None:
+        self.turns += 1
+        self._transport.turn_messages = []
+        translator = Translator(self._transport.turn_messages)
+        message_id = str(uuid.uuid4())
+        try:
+            await self._adopt(turn.options)
+            await self._client.query(_messages(turn.prompt, message_id))
+            turn.sent.set()
+            async for message in self._client.receive_messages():
+                # A task in the background may end a turn of its own between ours; its result names another message.
+                if isinstance(message, sdk.ResultMessage) and not _answers(message, message_id):
+                    continue
+                if isinstance(message, sdk.SystemMessage):
+                    # The mode also changes in the middle of a turn: when a plan is accepted, or edits for the session.
+                    self._mode = message.data.get("permissionMode") or self._mode
+                    self._mode_unchosen = self._mode_unchosen or self._mode
+                for event in translator.read(message):
+                    self._note(event)
+                    turn.host.emit(event)
+                if translator.ended is not None:
+                    break
+        except ClaudeError:
+            raise
+        except Exception as error:  # the SDK also raises plain Exception, for messages it cannot read
+            await self._wait_for_exit()
+            raise self._translated(error) from error
+        if translator.ended is None:
+            await self._wait_for_exit()
+            raise self._died()
+        failure = failure_of(translator.ended, self._transport.stderr, structured=turn.options.schema is not None)
+        if failure is not None:
+            raise failure
+
+    async def _adopt(self, options: TurnOptions) -> None:
+        mode: Any = options.permission_mode or self._mode_unchosen
+        if mode != self._mode:
+            # What the CLI's settings would have chosen it has not said yet.
+            self._mode_unchosen = self._mode_unchosen or "default"
+            try:
+                await self._client.set_permission_mode(mode)
+            except Exception as error:  # the SDK raises plain Exception for what the CLI refuses
+                if not self._transport.is_ready():
+                    raise
+                raise ConfigError(
+                    f"The CLI refuses the permission mode {mode}: {error}", next_step="Choose another with --mode."
+                ) from error
+            self._mode = mode
+
+    async def _ask(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
+        turn = self._current
+        if turn is None:
+            return sdk.PermissionResultDeny(message="The turn has ended.")
+        request = request_of(tool, arguments, context, self.launch.directory)
+        try:
+            answer = await turn.host.ask(request)
+        except asyncio.CancelledError:
+            turn.host.emit(events.PermissionAnswered(request.call_id, Decision.DENY.value, word="the turn was stopped"))
+            raise
+        rules = request.rules if answer.decision is Decision.SESSION else ()
+        word = answer.word if answer.decision is Decision.DENY else ""
+        turn.host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, rules, word))
+        return result_of(answer, request, context)
+
+    async def _call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        turn = self._current
+        if turn is None:
+            return ToolResult("The turn has ended.", is_error=True)
+        return await turn.host.call(tool, arguments)
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case events.SessionStarted() | events.SessionReplaced():
+                self.session_id = event.session_id
+            case events.TurnEnded() if event.session_id:
+                self.session_id = event.session_id
+
+    def _begin_interrupt(self, turn: _Turn, limit_s: float) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._interrupt(turn, limit_s), name="claude-interrupt")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return task
+
+    async def _interrupt(self, turn: _Turn, limit_s: float) -> None:
+        """End the turn; a CLI that does not do it in time is killed, and its session is resumed from disk."""
+        with anyio.move_on_after(limit_s):
+            await _set_or_done(turn.sent, turn.done)
+            while not turn.done.done():
+                try:
+                    await self._client.interrupt()
+                except Exception:  # noqa: BLE001 - whatever kept it from listening, killing it is the answer
+                    self._transport.kill()
+                # The CLI ignores an interrupt that comes before it has taken up the prompt.
+                await asyncio.wait([turn.done], timeout=INTERRUPT_AGAIN_S)
+        if not turn.done.done():
+            self._transport.kill()
+            await asyncio.wait([turn.done])
+
+    async def _wait_for_exit(self) -> None:
+        """Let stderr arrive: the pipe that told us of the end is not the one it comes through."""
+        with anyio.move_on_after(1.0):
+            await self._transport.wait()
+
+    def _refuse_waiting(self) -> None:
+        while not self._turns.empty():
+            turn = self._turns.get_nowait()
+            if turn is not None:
+                _finish(turn, CLIDiedError("The Claude CLI was closed.", session_id=self.session_id))
+
+    def _died(self) -> ClaudeError:
+        transport = self._transport
+        return cli_died(transport.exit_code, transport.turn_messages, stderr=transport.stderr, session_id=self.session_id)
+
+    def _translated(self, error: Exception) -> ClaudeError:
+        if self._transport.exit_code is not None:
+            return self._died()
+        return translate_exception(error, cli=self._cli, stderr=self._transport.stderr, session_id=self.session_id)
+
+
+async def _set_or_done(event: asyncio.Event, future: asyncio.Future[None]) -> None:
+    future.add_done_callback(lambda _: event.set())
+    await event.wait()
+
+
+def _channel_flags(launch: Launch) -> list[str]:
+    """Return the flags that give the CLI a way to ask us, which nobody would type."""
+    arguments = ["--permission-prompt-tool", "stdio"] if launch.asks else []
+    if launch.tools:
+        # Otherwise Claude has to look for our tools before it can use them (CLI 2.1.331).
+        arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: {"type": "sdk", "name": SERVER, "alwaysLoad": True}}})]
+    return arguments
+
+
+def _finish(turn: _Turn, error: ClaudeError | None) -> None:
+    if turn.done.cancelled():
+        return
+    if error is None:
+        turn.done.set_result(None)
+    else:
+        turn.done.set_exception(error)
+
+
+def _answers(result: sdk.ResultMessage, message_id: str) -> bool:
+    named = {result.user_message_uuid, *(result.user_message_uuids or ())} - {None}
+    return not named or message_id in named
+
+
+async def _messages(prompt: Prompt, message_id: str) -> AsyncIterator[dict[str, Any]]:
+    yield {
+        "type": "user",
+        "uuid": message_id,
+        "message": {"role": "user", "content": prompt.content},
+        "parent_tool_use_id": None,
+        **({"client_composed": True} if prompt.verbatim else {}),
+    }

@@ -1,0 +1,194 @@
+"""Which live process serves which turn.
+
+A session's turns queue up in order; different sessions run side by side up to a limit; a few idle processes stay warm so that
+the next turn need not start one. The pool starts processes and closes them, and nobody else does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+from claude_magic.errors import ClaudeError, ConfigError
+from claude_magic.sdk._cli.command_line import Launch
+from claude_magic.sdk._cli.process import LiveProcess
+
+
+class ProcessPool:
+    """Lend processes to turns.
+
+    :param make: makes a process, not yet started, for a launch.
+    :param max_processes: how many may be busy at once.
+    :param max_warm: how many idle ones stay alive, for `idle_timeout_s` seconds.
+    """
+
+    def __init__(
+        self, make: Callable[[Launch], LiveProcess], *, max_processes: int, max_warm: int, idle_timeout_s: float
+    ) -> None:
+        self._make = make
+        self._max_processes = max_processes
+        self._max_warm = max_warm
+        self._idle_timeout_s = idle_timeout_s
+        self._busy = asyncio.Semaphore(max_processes)
+        self._queues: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._processes: list[LiveProcess] = []
+        """Least recently used first."""
+        self._lent: set[LiveProcess] = set()
+        self._expiries: dict[LiveProcess, asyncio.TimerHandle] = {}
+        self._closed = False
+        self._making_room = asyncio.Lock()
+        self._closing: dict[LiveProcess, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def lease(self, launch: Launch) -> AsyncIterator[LiveProcess]:
+        """Lend a started process that continues `launch.resume`, or begins a session; wait until one may run.
+
+        :raises CLINotFoundError: when the CLI does not start.
+        :raises CLIDiedError: when it ends before it listens.
+        """
+        async with self._queued(launch), self._busy:
+            if self._closed:
+                raise ConfigError("The client is closed.", next_step="Make a new one, or ask before leaving its context.")
+            process = await self._take(launch)
+            try:
+                yield process
+            finally:
+                self._give_back(process)
+
+    def prepare(self, launch: Launch) -> None:
+        """Start a process in the background for a turn that is likely to come; failing is left to that turn.
+
+        One that was prepared before and does not fit any more is closed.
+        """
+        for process in list(self._processes):
+            if process not in self._lent and process not in self._closing and _continues(process, launch):
+                if process.launch.serves(launch):
+                    return
+                self._close(process)
+        # The turn that comes makes its own and hears why it fails.
+        with contextlib.suppress(ClaudeError):
+            process = self._make(launch)
+            self._processes.append(process)
+            self._spawn(self._start_ahead(process))
+            self._close_surplus()
+
+    def warm(self, session_id: str) -> LiveProcess | None:
+        """Return the live process of a session, if there is one."""
+        return next((process for process in self._processes if process.alive and process.session_id == session_id), None)
+
+    async def close_session(self, session_id: str) -> None:
+        """End the live process of a session, if there is one."""
+        ending = [self._close(process) for process in self._processes if process.session_id == session_id]
+        if ending:
+            await asyncio.wait(ending)
+
+    async def aclose(self) -> None:
+        """End every process, for good; bounded by the processes' own closing time."""
+        self._closed = True
+        for process in list(self._processes):
+            self._close(process)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    @contextlib.asynccontextmanager
+    async def _queued(self, launch: Launch) -> AsyncIterator[None]:
+        if launch.resume is None or launch.fork:
+            yield
+            return
+        queue = self._queues.setdefault(launch.resume, asyncio.Lock())
+        async with queue:
+            yield
+
+    async def _take(self, launch: Launch) -> LiveProcess:
+        for process in list(self._processes):
+            if process in self._lent or not _continues(process, launch):
+                continue
+            if process not in self._closing and process.alive and _serves(process, launch):
+                return await self._lend(process)
+            # Two processes on one session would each write their own continuation: the old one goes first.
+            await asyncio.wait([self._close(process)])
+        async with self._making_room:
+            idle = [process for process in self._processes if process not in self._lent]
+            surplus = len(self._processes) - self._max_processes + 1
+            closing = [self._close(process) for process in idle[: max(0, surplus)]]
+            if closing:
+                await asyncio.wait(closing)
+            process = self._make(launch)
+            self._processes.append(process)
+            self._lent.add(process)
+        return await self._lend(process)
+
+    async def _lend(self, process: LiveProcess) -> LiveProcess:
+        self._lent.add(process)
+        if handle := self._expiries.pop(process, None):
+            handle.cancel()
+        try:
+            await process.start()
+        except BaseException:  # cancelled, too: nobody else knows of it
+            self._give_back(process)
+            raise
+        return process
+
+    def _give_back(self, process: LiveProcess) -> None:
+        self._lent.discard(process)
+        self._processes.remove(process)
+        self._processes.append(process)
+        if not process.alive:
+            self._close(process)
+            return
+        self._expire(process)
+        self._close_surplus()
+
+    def _close_surplus(self) -> None:
+        idle = [process for process in self._processes if process not in self._lent and process not in self._closing]
+        for surplus in idle[: max(0, len(idle) - self._max_warm)]:
+            self._close(surplus)
+
+    def _close(self, process: LiveProcess) -> asyncio.Task[None]:
+        if process not in self._closing:
+            if handle := self._expiries.pop(process, None):
+                handle.cancel()
+            self._closing[process] = self._spawn(self._end(process))
+        return self._closing[process]
+
+    async def _end(self, process: LiveProcess) -> None:
+        await process.aclose()
+        self._processes.remove(process)
+        del self._closing[process]
+
+    async def _start_ahead(self, process: LiveProcess) -> None:
+        with contextlib.suppress(ClaudeError):
+            await process.start()
+        # One for a new session stays: who loads this long before the first turn shall not wait for it then.
+        if process.launch.fork and process not in self._lent and process not in self._closing:
+            self._expire(process)
+
+    def _expire(self, process: LiveProcess) -> None:
+        loop = asyncio.get_running_loop()
+        self._expiries[process] = loop.call_later(self._idle_timeout_s, self._close, process)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _serves(process: LiveProcess, launch: Launch) -> bool:
+    # The CLI counts a budget over the life of the process (2.1.331); a turn's own budget wants one that has spent nothing.
+    spent = process.turns > 0 and launch.options.max_budget_usd is not None
+    return process.launch.serves(launch) and not spent
+
+
+def _continues(process: LiveProcess, launch: Launch) -> bool:
+    """Whether the process is about the session that the launch asks for: that one, or none yet."""
+    if launch.resume is None or launch.fork:
+        begun = process.launch
+        same_place = (begun.resume, begun.at) == (launch.resume, launch.at)
+        # Where a session ends may be another place by now; behind a message stays behind it.
+        return process.turns == 0 and begun.fork == launch.fork and same_place and (launch.at is not None or not launch.fork)
+    return process.session_id == launch.resume

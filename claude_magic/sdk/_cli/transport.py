@@ -1,0 +1,187 @@
+"""The pipes of one CLI process, for claude-agent-sdk's control protocol to run over.
+
+The SDK's own subprocess transport is private, starts the CLI in our process group (an interrupt meant for the kernel would
+end it), drops fields of the result message that say what a turn cost, and takes up to 20 s to close. This one starts the CLI
+in a session of its own, keeps the raw messages of the turn, and closes within a bound. `Transport` is public but declared
+unstable: pyproject.toml caps the SDK's version for that reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import anyio
+from claude_agent_sdk import CLIConnectionError, Transport
+
+from claude_magic._redaction import redact
+
+MAX_STDERR_LINE_BYTES = 2_000
+
+_GRACEFUL, _TERMINATED = 0.6, 0.3
+"""Shares of the closing time: for leaving at the end of input (transcripts flush), and after SIGTERM."""
+
+
+class CLITransport(Transport):
+    """Run the CLI and carry JSON lines to and from it.
+
+    :param close_timeout_s: how long `close` may take before the process and its children are killed.
+    """
+
+    def __init__(self, command: Sequence[str], *, directory: str, env: Mapping[str, str], close_timeout_s: float) -> None:
+        self._command = command
+        self._directory = directory
+        self._env = env
+        self._close_timeout_s = close_timeout_s
+        self._process: Process | None = None
+        self._stderr_task: asyncio.Task[None] | None = None
+        self._stderr: deque[str] = deque(maxlen=40)
+        self.turn_messages: list[dict[str, Any]] = []
+        self._unanswered: list[str] = []
+        """Control requests that the CLI has not answered yet."""
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the CLI ended, negative for a signal; `None` while it runs."""
+        return self._process.returncode if self._process else None
+
+    @property
+    def pid(self) -> int | None:
+        """The process ID, `None` before `connect`."""
+        return self._process.pid if self._process else None
+
+    @property
+    def stderr(self) -> str:
+        """The last lines of the CLI's standard error, without the secrets of its environment."""
+        return redact("\n".join(self._stderr), self._env)
+
+    async def connect(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            cwd=self._directory,
+            env=dict(self._env),
+            start_new_session=True,
+        )
+        self._stderr_task = asyncio.create_task(self._read_stderr(self._process), name="claude-stderr")
+
+    async def write(self, data: str) -> None:
+        process = self._process
+        if process is None or process.stdin is None or process.returncode is not None:
+            raise CLIConnectionError("the CLI is not running")
+        if data.startswith('{"type": "control_request"'):
+            self._unanswered.append(json.loads(data)["request_id"])
+        try:
+            process.stdin.write(data.encode())
+            await process.stdin.drain()
+        except (ConnectionError, RuntimeError) as error:
+            raise CLIConnectionError("the CLI no longer reads its input") from error
+
+    async def read_messages(self) -> AsyncIterator[dict[str, Any]]:
+        process = self._process
+        if process is None or process.stdout is None:
+            raise CLIConnectionError("the CLI is not running")
+        async for line in _lines(process.stdout):
+            # Some builds write diagnostics between the messages; a message is always an object.
+            if not line.startswith(b"{"):
+                continue
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue  # cut off: the CLI was killed while it wrote
+            match message:
+                case {"type": "control_response", "response": {"request_id": request_id}}:
+                    self._unanswered = [waiting for waiting in self._unanswered if waiting != request_id]
+                case {"type": "stream_event" | "control_request" | "control_cancel_request"}:
+                    pass
+                case {"type": str()}:
+                    self.turn_messages.append(message)
+                case _:
+                    continue
+            yield message
+        await process.wait()
+        # The SDK would wait for these answers until its own time limit, a minute later.
+        for request_id in self._unanswered:
+            ended = {"subtype": "error", "request_id": request_id, "error": "the CLI ended"}
+            yield {"type": "control_response", "response": ended}
+
+    async def close(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        with anyio.CancelScope(shield=True):
+            if process.stdin is not None:
+                process.stdin.close()
+            if not await self._ended(process, self._close_timeout_s * _GRACEFUL):
+                self._signal(process, signal.SIGTERM)
+                if not await self._ended(process, self._close_timeout_s * _TERMINATED):
+                    self.kill()
+                    await process.wait()
+            if self._stderr_task is not None:
+                self._stderr_task.cancel()
+                await asyncio.wait([self._stderr_task])
+
+    async def wait(self) -> None:
+        """Return when the process has ended and everything it wrote to stderr has been read."""
+        if self._process is not None:
+            await self._process.wait()
+        if self._stderr_task is not None:
+            await asyncio.wait([self._stderr_task])
+
+    def kill(self) -> None:
+        """End the process and whatever it has started, at once."""
+        if self._process is not None:
+            self._signal(self._process, signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+
+    def is_ready(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def end_input(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    async def _ended(self, process: Process, timeout_s: float) -> bool:
+        with anyio.move_on_after(timeout_s):
+            await process.wait()
+        return process.returncode is not None
+
+    async def _read_stderr(self, process: Process) -> None:
+        assert process.stderr is not None
+        async for line in _lines(process.stderr):
+            self._stderr.append(line[:MAX_STDERR_LINE_BYTES].decode(errors="replace").rstrip())
+
+    def _signal(self, process: Process, number: int) -> None:
+        # It leads its own session, so its process group is it and the commands that its tools started.
+        with contextlib.suppress(ProcessLookupError):
+            if process.returncode is not None:
+                return
+            if os.name == "nt":
+                process.send_signal(number)
+            else:
+                os.killpg(process.pid, number)
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Yield lines of any length, as messages with images are long.
+
+    `StreamReader.readline` would want a limit as large as the longest; then nothing would hold back a CLI that writes faster
+    than we read, and the answer to an interrupt would come behind all of it.
+    """
+    pending: list[bytes] = []
+    while chunk := await stream.read(65536):
+        first, *others = chunk.split(b"\n")
+        pending.append(first)
+        for start in others:
+            yield b"".join(pending)
+            pending = [start]
+    if last := b"".join(pending):
+        yield last

@@ -1,0 +1,67 @@
+"""What a client writes down of its work: the command line of each turn, and each event, when its config says so.
+
+Credentials that a prompt, a reply or a tool's result holds are left out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+
+from claude_magic._redaction import redact
+from claude_magic.sdk._cli.command_line import Command
+from claude_magic.sdk.config import ClaudeConfig
+from claude_magic.sdk.events import Event
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, env: Mapping[str, str]) -> None:
+        super().__init__("%(asctime)s claude_magic %(levelname)s %(message)s")
+        self._env = env
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record), {**os.environ, **self._env})
+
+
+class ClientLog:
+    """The log of one client, below the logger `claude_magic.sdk`, which applications configure as usual.
+
+    With `debug_mode` the command of every turn is logged, with `verbose_logging` every event, too; `log_file` gets both.
+    Where the application has configured no logging, they go to standard error.
+    """
+
+    def __init__(self, config: ClaudeConfig) -> None:
+        self.logger = logging.getLogger("claude_magic.sdk").getChild(f"{id(self):x}")
+        self._verbose = config.verbose_logging
+        self._handler: logging.Handler | None = None
+        if config.debug_mode or config.verbose_logging or config.log_file:
+            self.logger.setLevel(logging.DEBUG)
+        if config.log_file:
+            self._handler = logging.FileHandler(config.log_file, encoding="utf-8", delay=True)
+        elif (config.debug_mode or config.verbose_logging) and not self.logger.hasHandlers():
+            self._handler = logging.StreamHandler()
+        if self._handler is not None:
+            self._handler.setFormatter(_Formatter(config.env))
+            self.logger.addHandler(self._handler)
+
+    def turn(self, command: Command) -> None:
+        """Write down what a turn would be on the command line."""
+        self.logger.debug("turn: %s", command.text)
+
+    def listening(self, emit: Callable[[Event], None]) -> Callable[[Event], None]:
+        """Return `emit`, or one that writes every event down first."""
+        if not self._verbose:
+            return emit
+
+        def log_and_emit(event: Event) -> None:
+            self.logger.debug("event: %r", event)
+            emit(event)
+
+        return log_and_emit
+
+    def close(self) -> None:
+        """Close the log file."""
+        if self._handler is not None:
+            self.logger.removeHandler(self._handler)
+            self._handler.close()

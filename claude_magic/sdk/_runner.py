@@ -1,0 +1,296 @@
+"""One turn, from the request to the reply: where it comes from, timeout, retries, and what to remember of its session."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import claude_agent_sdk as sdk
+
+from claude_magic._paths import shorten_home
+from claude_magic.errors import (
+    APIError,
+    CassetteError,
+    ClaudeError,
+    CLIDiedError,
+    NotLoggedInError,
+    SessionNotFoundError,
+    TurnTimeoutError,
+)
+from claude_magic.sdk._cassette.recorder import Recording
+from claude_magic.sdk._cassette.scrubbing import Scrubber
+from claude_magic.sdk._cli.command_line import Command, Launch, environment, find_cli, printed
+from claude_magic.sdk._cli.permissions import rule_of
+from claude_magic.sdk._cli.process import LiveProcess
+from claude_magic.sdk._cli.process_pool import ProcessPool
+from claude_magic.sdk._history.sessions import projects_of
+from claude_magic.sdk._history.transcripts import is_before_compaction
+from claude_magic.sdk._log import ClientLog
+from claude_magic.sdk.config import ClaudeConfig, TurnOptions
+from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.events import Event
+from claude_magic.sdk.host import (
+    Decision,
+    PermissionAnswer,
+    PermissionRequest,
+    Tool,
+    ToolResult,
+    TurnHost,
+    TurnSource,
+    granted_mode,
+)
+from claude_magic.sdk.response import SessionAwareResponse, fold
+
+if TYPE_CHECKING:
+    from claude_magic.sdk._cassette.cassette import Cassette
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRequest:
+    """What one turn needs. `session_id` is `None` for a new session, `directory` for where that session is, or here.
+
+    With `fork` the turn begins a branch of the session, behind the message `at` if that is given.
+    """
+
+    prompt: Prompt
+    session_id: str | None
+    options: TurnOptions
+    directory: str
+    timeout_s: float | None
+    fork: bool = False
+    at: str | None = None
+    trusted: bool = True
+    use_tools: bool = True
+
+
+class TurnRunner:
+    """Run turns on the pool's processes, or play them from a cassette.
+
+    :param tools: our own tools, which the hosts of the turns do.
+    :param asks: whether those hosts can be asked for permission; otherwise the CLI denies what its rules do not allow.
+    """
+
+    def __init__(self, config: ClaudeConfig, log: ClientLog, *, tools: Sequence[Tool], asks: bool) -> None:
+        self._config = config
+        self._tools = tools
+        self._asks = asks
+        self._log = log
+        self.pool = ProcessPool(
+            self._make,
+            max_processes=config.max_concurrent_processes,
+            max_warm=config.max_warm,
+            idle_timeout_s=config.idle_timeout,
+        )
+        self._model_chosen: set[str] = set()
+        """Sessions that a turn has chosen a model for: on resume the CLI would go on with that unasked."""
+        self.directories: dict[str, str] = {}
+        """Where the sessions of this client live."""
+        self.last_session_id: str | None = None
+        self._granted: dict[str, tuple[str, ...]] = {}
+        """What a person has allowed for a session: its next process must be told of it."""
+
+    async def run(self, request: TurnRequest, host: TurnHost, cassette: Cassette | None = None) -> SessionAwareResponse:
+        """Run one turn for `host` and return what its events add up to.
+
+        :param cassette: where the turn is played from, or recorded to.
+        :raises TurnTimeoutError: after the request's timeout; the turn is interrupted.
+        :raises CassetteMismatchError: when it can only be played, and is not recorded.
+        :raises ClaudeError: why it failed, with the session ID and the text that had arrived.
+        """
+        if cassette is None or cassette.mode == "off":
+            return await self._run_live(cassette.live(request) if cassette else request, host)
+        scrubber = Scrubber(self._config.env)
+        effects = [rule_of(tool) for tool in self._tools if not tool.read_only and request.use_tools]
+        granted = self._granted.get(request.session_id or "", ())
+        playing = cassette.play(request, scrubber, effects=effects, granted=granted)
+        if playing is not None:
+            response = await self._run(request, host, playing)
+            response.metadata["command"] = None
+            return response
+        known = cassette.live(request)
+        sample, recording = cassette.sample(request, scrubber), Recording(host)
+        try:
+            response = await self._run_live(known, recording)
+        except (ClaudeError, asyncio.CancelledError) as failure:
+            # That somebody was not logged in is no part of a lesson.
+            if not isinstance(failure, NotLoggedInError):
+                try:
+                    cassette.record(request, recording, scrubber, sample=sample, failure=failure)
+                except CassetteError as error:
+                    failure.add_note(str(error))
+            raise
+        try:
+            cassette.record(request, recording, scrubber, sample=sample)
+        except CassetteError as error:
+            error.session_id, error.content = response.session_id, response.text
+            raise
+        return response
+
+    def command(self, request: TurnRequest) -> Command:
+        """Return what a person would type in a terminal for this turn.
+
+        :raises CLINotFoundError: when there is no CLI to name.
+        """
+        return printed(find_cli(self._config.cli_path), request.prompt.text, self.launch(request))
+
+    async def _run_live(self, request: TurnRequest, host: TurnHost) -> SessionAwareResponse:
+        command = self.command(request)
+        self._log.turn(command)
+        response = await self._run(request, host)
+        response.metadata["command"] = command.text
+        return response
+
+    async def _run(self, request: TurnRequest, host: TurnHost, playing: TurnSource | None = None) -> SessionAwareResponse:
+        # What is played again would only fail again.
+        attempts = 1 if playing is not None else self._config.max_retries + 1
+        attempt = _Attempt(request, host)
+        try:
+            with anyio.fail_after(request.timeout_s) as clock:
+                for left in reversed(range(attempts)):
+                    attempt = _Attempt(request, host, clock)
+                    if isinstance(host, Recording):
+                        host.begin()
+                    try:
+                        if playing is not None:
+                            await playing.run_turn(request.prompt, request.options, attempt)
+                        else:
+                            await self._attempt(request, attempt)
+                    except ClaudeError as error:
+                        if left == 0 or attempt.response.blocks or not _worth_repeating(error):
+                            raise
+                        self._log.logger.info("asking again in %g s: %s", self._config.retry_delay, error.message)
+                        await asyncio.sleep(self._config.retry_delay)
+                    else:
+                        break
+        except SessionNotFoundError:
+            attempt.reached_cli = False
+            raise
+        except ClaudeError as error:
+            error.session_id = error.session_id or attempt.response.session_id
+            error.content = attempt.response.arrived
+            error.leave_out(self._config.env)
+            raise
+        except TimeoutError as error:
+            response = attempt.response
+            message = f"The turn took longer than {request.timeout_s:g} s."
+            raise TurnTimeoutError(message, session_id=response.session_id, content=response.arrived) from error
+        finally:
+            if attempt.reached_cli:
+                self._remember(request, attempt)
+        return attempt.response
+
+    def launch(self, request: TurnRequest) -> Launch:
+        """Return what a process for this turn is started with."""
+        options = request.options
+        granted = self._granted.get(request.session_id or "", ())
+        if options.model is None and request.session_id in self._model_chosen:
+            options = replace(options, model="default")
+        if options.permission_mode is None:
+            options = replace(options, permission_mode=granted_mode(granted))
+        return Launch(
+            directory=request.directory,
+            options=options,
+            safe_mode=self._config.safe_mode,
+            resume=request.session_id,
+            fork=request.fork,
+            at=request.at,
+            trusted=request.trusted,
+            asks=self._asks,
+            tools=tuple(rule_of(tool) for tool in self._tools if tool.read_only) if request.use_tools else (),
+            granted=granted,
+        )
+
+    async def _attempt(self, request: TurnRequest, attempt: _Attempt) -> None:
+        launch = self.launch(request)
+        if self.needs_copy(request):
+            # The CLI (2.1.331) would refuse, or hand on the summary instead of what it was made of.
+            copy = await asyncio.to_thread(
+                sdk.fork_session, str(request.session_id), request.directory, up_to_message_id=request.at
+            )
+            launch = replace(launch, resume=copy.session_id, fork=False, at=None)
+        async with self.pool.lease(launch) as process:
+            fresh = process.turns == 0
+            try:
+                return await process.run_turn(request.prompt, launch.options, attempt)
+            except CLIDiedError:
+                if attempt.reached_cli or fresh:
+                    raise
+        # It had died while nobody looked, and this turn never reached it: a fresh one resumes the session.
+        async with self.pool.lease(launch) as process:
+            return await process.run_turn(request.prompt, launch.options, attempt)
+
+    def needs_copy(self, request: TurnRequest) -> bool:
+        """Whether a branch must be made on disk: it begins before the session was compacted."""
+        if not request.fork or request.session_id is None or request.at is None or projects_of(self._config.env):
+            return False
+        return is_before_compaction(request.session_id, request.at)
+
+    def _remember(self, request: TurnRequest, attempt: _Attempt) -> None:
+        session_id = attempt.response.session_id
+        if session_id is None:
+            return
+        # A branch begins with what was allowed and chosen in the session that it comes from.
+        before = request.session_id or session_id
+        self._granted[session_id] = (*self._granted.get(before, ()), *attempt.granted)
+        self.last_session_id = session_id
+        self.directories[session_id] = request.directory
+        if request.options.model is not None or before in self._model_chosen:
+            self._model_chosen.add(session_id)
+
+    def _make(self, launch: Launch) -> LiveProcess:
+        if not os.path.isdir(launch.directory):
+            raise SessionNotFoundError(
+                f"The directory {shorten_home(launch.directory)} is gone, and its sessions with it.",
+                next_step="Make the directory again, or begin another session (--new in a cell).",
+            )
+        return LiveProcess(
+            find_cli(self._config.cli_path),
+            launch,
+            env=environment(self._config.env, launch.directory),
+            close_timeout_s=self._config.process_cleanup_timeout,
+            tools=self._tools,
+        )
+
+
+class _Attempt:
+    """The host of one attempt: adds up its events, and stops the clock while a person is asked."""
+
+    def __init__(self, request: TurnRequest, host: TurnHost, clock: anyio.CancelScope | None = None) -> None:
+        self.response = SessionAwareResponse(session_id=None if request.fork else request.session_id)
+        self.reached_cli = False
+        self.granted: list[str] = []
+        self._clock = clock or anyio.CancelScope()
+        self._host = host
+
+    def emit(self, event: Event) -> None:
+        self.reached_cli = True
+        fold(self.response, event)
+        self._host.emit(event)
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        left_s = self._clock.deadline - anyio.current_time()
+        self._clock.deadline = math.inf
+        try:
+            answer = await self._host.ask(request)
+        finally:
+            self._clock.deadline = anyio.current_time() + left_s
+        if answer.decision is Decision.SESSION:
+            self.granted += request.rules
+        return answer
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        return await self._host.call(tool, arguments)
+
+
+def _worth_repeating(error: ClaudeError) -> bool:
+    match error:
+        case CLIDiedError():
+            return True
+        case APIError(status=status):
+            return status is None or status == 429 or status >= 500
+    return False

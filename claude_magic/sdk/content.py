@@ -1,0 +1,121 @@
+"""What is sent: a prompt, and files as parts of it: text as named, fenced blocks; images and PDFs as what they are.
+
+Files go before the prompt's own text: the CLI (2.1.331) looks for `@paths` and slash commands in the last block of a message
+only, so what a file holds expands nothing, and what a person typed still does.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from claude_magic._paths import shorten_home
+from claude_magic.errors import AttachmentError
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent: text or content blocks. `verbatim` text expands no `@path` and no slash command."""
+
+    content: str | list[dict[str, Any]]
+    verbatim: bool = False
+
+    @property
+    def text(self) -> str:
+        """The text of it, without what is not text."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n\n".join(block["text"] for block in self.content if block["type"] == "text")
+
+
+MAX_TEXT_BYTES = 1024 * 1024
+"""Of a text file: about 250,000 tokens, more than most models read at once."""
+
+MAX_IMAGE_BYTES = 5 * 1024 * 1024
+"""Of an image, and 32 MB for a whole request: https://docs.claude.com/en/docs/build-with-claude/vision."""
+
+MAX_PDF_BYTES = 24 * 1024 * 1024
+"""Of a PDF: base64 makes it a third larger, and a request may have 32 MB."""
+
+# First bytes of a file, its media type: a name may lie.
+_IMAGES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+}
+
+
+def content_blocks(files: Iterable[str | os.PathLike[str]], directory: str) -> list[dict[str, Any]]:
+    """Return a content block for each file; relative paths are looked for in `directory`.
+
+    :raises AttachmentError: for a file that is missing, not a file, too large, or of a kind that Claude does not read.
+    """
+    return [_block(Path(directory, os.path.expanduser(os.fspath(file)))) for file in files]
+
+
+def _block(path: Path) -> dict[str, Any]:
+    shown = shorten_home(str(path))
+    try:
+        if path.is_dir():
+            raise AttachmentError(f"{shown} is a directory.", next_step="Name the files in it that Claude shall read.")
+        if path.exists() and not path.is_file():
+            raise AttachmentError(f"{shown} is not a regular file.", next_step="Write what it holds into one.")
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            data = file.read(max(MAX_TEXT_BYTES, MAX_IMAGE_BYTES, MAX_PDF_BYTES) + 1)
+    except FileNotFoundError as error:
+        raise AttachmentError(f"There is no file {shown}.", next_step="Check the path; nothing was sent.") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise AttachmentError(f"{shown} cannot be read: {reason}.", next_step="Nothing was sent.") from error
+    media_type = media_type_of(data)
+    if media_type is not None:
+        kind, limit = ("document", MAX_PDF_BYTES) if media_type == "application/pdf" else ("image", MAX_IMAGE_BYTES)
+        check_size(shown, size, limit)
+        source = {"type": "base64", "media_type": media_type, "data": base64.b64encode(data).decode()}
+        return {"type": kind, "source": source}
+    check_size(shown, size, MAX_TEXT_BYTES)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        kinds = "Claude reads text in UTF-8, PNG, JPEG, GIF, WebP and PDF; nothing was sent."
+        if b"\0" not in data or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise AttachmentError(f"{shown} is no text in UTF-8.", next_step=f"Save it as UTF-8. {kinds}") from error
+        raise AttachmentError(f"{shown} is neither text nor an image nor a PDF.", next_step=kinds) from error
+    return {"type": "text", "text": fenced(path.name, text)}
+
+
+def fenced(name: str, text: str) -> str:
+    """Return a text as a named, fenced block, with a fence that the text does not hold."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    end = "" if text.endswith("\n") or not text else "\n"
+    return f"{name}:\n{fence}\n{text}{end}{fence}"
+
+
+def media_type_of(data: bytes) -> str | None:
+    """Recognise a PDF, or an image that Claude reads, by its first bytes."""
+    if data.startswith(b"%PDF-"):
+        return "application/pdf"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((media_type for start, media_type in _IMAGES.items() if data.startswith(start)), None)
+
+
+def check_size(shown: str, size_bytes: int, limit_bytes: int) -> None:
+    """Refuse what is larger than the API takes.
+
+    :raises AttachmentError: then.
+    """
+    if size_bytes > limit_bytes:
+        raise AttachmentError(
+            f"{shown} has {size_bytes / 1e6:.1f} MB; the limit is {limit_bytes / 1e6:.1f} MB.",
+            next_step="Send a part of it, or let Claude read it with its own tools.",
+        )
