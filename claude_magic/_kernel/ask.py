@@ -5,11 +5,9 @@ A prompt given here is sent as it is: its text may come from anywhere, so nothin
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import reprlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -17,14 +15,12 @@ from typing import Any, Final
 from IPython.core.getipython import get_ipython
 
 from claude_magic._kernel.options.cell_options import Options
-from claude_magic._kernel.prompt.cell_request import Request, schema_of
+from claude_magic._kernel.prompt.cell_request import CellRequest, schema_of
 from claude_magic._kernel.prompt.file_patterns import files_matching
 from claude_magic._kernel.state.turns import Turn
-from claude_magic._kernel.turn import cell_turns as in_cell
-from claude_magic._kernel.turn.cell_turns import TurnsInCell
-from claude_magic.errors import ClaudeError, ConfigError
+from claude_magic._kernel.turn import cell_turns
+from claude_magic.errors import ConfigError
 from claude_magic.sdk.content import Prompt, content_blocks
-from claude_magic.sdk.events import Event, TextDelta
 from claude_magic.sdk.response import SessionAwareResponse
 
 
@@ -56,7 +52,7 @@ class Ask:
         :raises ClaudeError: why the turn failed.
         """
         magics = _magics()
-        return in_cell.run(magics.state, magics.frontend, _request(magics, prompt, **choices))[0]
+        return cell_turns.run(magics.state, magics.frontend, _request(magics, prompt, **choices))[0]
 
     def stream(self, prompt: str, **choices: Any) -> Iterator[str]:
         """Ask, and yield the answer's text as it arrives; leaving early stops the turn.
@@ -64,25 +60,7 @@ class Ask:
         :raises ClaudeError: why the turn failed.
         """
         magics = _magics()
-        texts: deque[str] = deque()
-
-        def listen(event: Event) -> None:
-            if isinstance(event, TextDelta):
-                texts.append(event.text)
-
-        request = _request(magics, prompt, **choices)
-        turn = TurnsInCell(magics.state, magics.frontend, request, buttons=False, listen=listen)
-        with turn.open():
-            try:
-                for _ in in_cell.steps(turn):
-                    while texts:
-                        yield texts.popleft()
-            except GeneratorExit:
-                in_cell.stop(turn)
-                with contextlib.suppress(ClaudeError):  # which says that it was stopped
-                    turn.finish()
-                raise
-            turn.finish()
+        return cell_turns.stream(magics.state, magics.frontend, _request(magics, prompt, **choices))
 
 
 ask = Ask()
@@ -106,7 +84,7 @@ def _request(
     files: object = (),
     allow: object = (),
     **choices: Any,
-) -> Request:
+) -> CellRequest:
     if not isinstance(prompt, str) or not prompt.strip():
         raise ConfigError("The prompt is empty, or no text.", next_step="Give ask() a text.")
     if unknown := choices.keys() - _MEANT.keys():
@@ -128,7 +106,7 @@ def _request(
     blocks = content_blocks(files_matching(_texts("files", files)), os.getcwd())
     content: Any = [*blocks, {"type": "text", "text": prompt}] if blocks else prompt
     wanted = schema_of(schema) if schema is not None else None
-    return Request(prompt, Prompt(content, verbatim=True), options, schema=wanted)
+    return CellRequest(prompt, Prompt(content, verbatim=True), options, schema=wanted)
 
 
 def _is_whole(value: object) -> bool:

@@ -16,11 +16,11 @@ from claude_magic._kernel.completion import matcher_for
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.options.cell_options import Options, parse_cell, parse_line, usage
 from claude_magic._kernel.options.settings import Settings
-from claude_magic._kernel.prompt.cell_request import Request, schema_named
+from claude_magic._kernel.prompt.cell_request import CellRequest, schema_named
 from claude_magic._kernel.session_words.session_magic import SessionMagic
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.transform import transform_for
-from claude_magic._kernel.turn import cell_turns as in_cell
+from claude_magic._kernel.turn import cell_turns
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import SessionAwareResponse
 
@@ -52,7 +52,7 @@ class ClaudeMagics(Settings, Magics):
             self._idle = asyncio.get_running_loop().call_later(self.idle_timeout, self.before_cell)
         error = result.error_before_exec or result.error_in_exec
         if isinstance(error, Exception) and not isinstance(error, ClaudeError | UsageError):
-            self.state.last_error = error
+            self.state.remember_error(error)
 
     def close(self) -> None:
         """End every process and thread of this kernel's Claude."""
@@ -64,12 +64,12 @@ class ClaudeMagics(Settings, Magics):
     @needs_local_scope
     def claude(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> None:  # help: see below
         request = self._request(line, cell, local_ns)
-        self._bind(request.options, in_cell.run(self.state, self.frontend, request))
+        self._bind(request.options, cell_turns.run(self.state, self.frontend, request))
 
     async def claude_async(self, line: str, cell: str | None = None) -> None:
         """Do what `%%claude` does in a cell that awaits it."""
         request = self._request(line, cell)
-        self._bind(request.options, await in_cell.run_async(self.state, self.frontend, request))
+        self._bind(request.options, await cell_turns.run_async(self.state, self.frontend, request))
 
     @line_magic
     def claude_session(self, line: str) -> None:
@@ -97,7 +97,7 @@ class ClaudeMagics(Settings, Magics):
         if self._idle is not None:
             self._idle.cancel()
 
-    def _request(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> Request:
+    def _request(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> CellRequest:
         from claude_magic._kernel.prompt.composition import EXPLAIN, compose  # Jinja2 is no part of `%load_ext`
 
         if cell is None:
@@ -115,7 +115,7 @@ class ClaudeMagics(Settings, Magics):
         namespace = ChainMap(dict(local_ns or {}), shell.user_ns)
         error = self.state.last_error
         composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=error)
-        return Request(prompt, composed.prompt, options, composed.remarks, schema)
+        return CellRequest(prompt, composed.prompt, options, composed.remarks, schema)
 
     def _bind(self, options: Options, replies: list[SessionAwareResponse]) -> None:
         if options.output is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watching import Run
+from watching import Run, run_turn
 
 from claude_magic.errors import CassetteError, CassetteMismatchError, ConfigError, TurnInterrupted
 from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, cassette, events
@@ -216,7 +216,7 @@ def test_stopped_and_asked_again(tmp_path: Path, run_async: Run) -> None:
 
     async def ask(prompt: str) -> str:
         async with ClaudeClient(NO_CLI) as client, Cassette(path, "replay", 0):
-            return (await client.run_turn(prompt)).text
+            return (await run_turn(client, prompt)).text
 
     assert run_async(ask(TURN["prompt"])) == "It is long."
     with pytest.raises(TurnInterrupted):
@@ -250,7 +250,7 @@ def test_disk_that_cannot_be_written(place: str, tmp_path: Path, run_async: Run)
 
     async def ask() -> None:
         async with ClaudeClient(NO_CLI) as client:
-            await client.run_turn("hello", cassette=Cassette(tmp_path / place, "record"))
+            await run_turn(client, "hello", cassette=Cassette(tmp_path / place, "record"))
 
     with pytest.raises(CassetteError, match="cannot be") as caught:
         run_async(ask())
@@ -284,7 +284,7 @@ def test_prompt_that_is_not_recorded(tmp_path: Path, run_async: Run) -> None:
     async def ask(prompt: str, options: TurnOptions | None = None) -> Any:
         async with ClaudeClient(NO_CLI) as client:
             with cassette(path, "replay", 0):
-                return await client.run_turn(prompt, options=options)
+                return await run_turn(client, prompt, options=options)
 
     with pytest.raises(CassetteMismatchError) as caught:
         run_async(ask("Draw a plot\nof the tables."))
@@ -312,7 +312,7 @@ def test_images_choose_among_recordings(tmp_path: Path, run_async: Run) -> None:
 
     async def ask() -> list[str]:
         async with ClaudeClient(NO_CLI) as client:
-            return [(await client.run_turn(prompt, cassette=tape)).text for prompt in reversed(prompts)]
+            return [(await run_turn(client, prompt, cassette=tape)).text for prompt in reversed(prompts)]
 
     assert run_async(ask()) == ["image 1", "image 0"]
 
@@ -324,7 +324,7 @@ def test_samples_that_were_asked_at_once(tmp_path: Path, run_async: Run) -> None
 
     async def ask() -> list[str]:
         async with ClaudeClient(NO_CLI) as client:
-            return [(await client.run_turn(TURN["prompt"], cassette=tape)).text for _ in range(4)]
+            return [(await run_turn(client, TURN["prompt"], cassette=tape)).text for _ in range(4)]
 
     assert run_async(ask()) == ["1", "2", "3", "3"]
 
@@ -339,10 +339,10 @@ def test_innermost_cassette_holds(tmp_path: Path, run_async: Run) -> None:
 
     async def ask() -> list[str]:
         async with ClaudeClient(NO_CLI) as client, outer:
-            first = await client.run_turn(TURN["prompt"])
+            first = await run_turn(client, TURN["prompt"])
             with inner:
-                second = await client.run_turn(TURN["prompt"])
-                named = await client.run_turn(TURN["prompt"], cassette=own)
+                second = await run_turn(client, TURN["prompt"])
+                named = await run_turn(client, TURN["prompt"], cassette=own)
             streamed = [piece async for piece in client.stream_query(TURN["prompt"])]
         return [first.text, second.text, named.text, *streamed]
 

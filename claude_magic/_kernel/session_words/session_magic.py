@@ -66,7 +66,7 @@ class SessionMagic:
             case "list":
                 self._list(argument)
             case "new":
-                self._state.current = None
+                self._state.continue_session(None)
                 print("The next %%claude cell starts a new session.")
             case "resume":
                 self._resume(argument)
@@ -126,7 +126,8 @@ class SessionMagic:
         self._put(listing_bundle(rows), listing_text(rows))
 
     def _resume(self, wanted: str) -> None:
-        self._state.current = session = self._state.find(wanted) if wanted else self._notebook.own_session()
+        session = self._state.find(wanted) if wanted else self._notebook.own_session()
+        self._state.continue_session(session)
         print(f"The next %%claude cell continues {session.label}.")
         from claude_magic._render.settled.session_recap import recap_bundle, recap_text
 
@@ -158,7 +159,7 @@ class SessionMagic:
     def _resume_by_click(self, session_id: str) -> None:
         # Deleted meanwhile: the repainted panel shows that it is gone.
         with contextlib.suppress(SessionNotFoundError):
-            self._state.current = self._state.find(session_id)
+            self._state.continue_session(self._state.find(session_id))
         if self._panel is not None:
             self._panel.update(*self._contents())
 

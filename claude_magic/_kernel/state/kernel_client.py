@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, TypeVar
 from claude_magic._kernel.background import Background, Stream
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.state.directory_trust import Trust, allow_rules, memories
-from claude_magic._kernel.state.turns import Point
+from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.turn_request import TurnRequest
 
 if TYPE_CHECKING:
     from claude_magic.sdk.client import ClaudeClient
@@ -49,25 +51,37 @@ class KernelClient:
         """Run `work(put)` on the background thread; what it puts comes out of the stream."""
         return self._background.stream(work)
 
-    def options_in(self, directory: str, options: TurnOptions) -> tuple[TurnOptions, bool]:
-        """Return what holds for a turn in a directory, and whether the directory is trusted.
+    def request(
+        self,
+        prompt: Prompt,
+        options: TurnOptions,
+        directory: str,
+        start: Start | None = None,
+        *,
+        timeout_s: float | None = None,
+        use_tools: bool = True,
+    ) -> TurnRequest:
+        """Return the request of a turn, with what its directory is allowed to load.
 
-        Its own rules are added when it is; else its `CLAUDE.md` texts, which the CLI drops together with its settings.
+        :param start: where the turn begins; `None`: it begins a session.
         """
-        if self._trust.covers(directory):
-            rules = (*(options.allowed_tools or ()), *allow_rules(directory))
-            return replace(options, allowed_tools=rules or None), True
-        texts = [text for text in (memories(directory), options.system) if text]
-        return replace(options, system="\n\n".join(texts) or None), False
+        start = start or Start()
+        options, trusted = self._in_directory(directory, options)
+        return TurnRequest(
+            prompt=prompt,
+            directory=directory,
+            session_id=start.origin.session_id if start.origin else None,
+            fork=start.fork,
+            at=start.origin.message_id if start.origin and start.fork else None,
+            options=options,
+            timeout_s=timeout_s,
+            trusted=trusted,
+            use_tools=use_tools,
+        )
 
-    def prepare(self, directory: str, options: TurnOptions, origin: Point | None = None, *, use_tools: bool = True) -> None:
-        """Start a process ahead of a turn that will begin a session, or a branch at `origin`."""
-        client = self.get()
-
-        async def prepare() -> None:
-            self._prepare(client, directory, options, origin, use_tools=use_tools)
-
-        self._background.start(prepare)
+    def prepare(self, request: TurnRequest) -> None:
+        """Start a process ahead of a turn that will begin a session or a branch."""
+        self._background.start(self._prepare, self.get(), request)
 
     def logged_in(self) -> bool:
         """Ask the CLI whether it has an account to work with."""
@@ -95,32 +109,34 @@ class KernelClient:
         from claude_magic.sdk.client import ClaudeClient
 
         client = ClaudeClient(self._settings.client_config(), tools=TOOLS, asks=True)
-        self._prepare(client, os.getcwd(), self._settings.turn_options())
+        client.prepare(self._next_session())
         # One step of the loop lets the CLI start, which takes longer than the imports that the first cell needs.
         asyncio.get_running_loop().call_soon(self._warm_up)
         return client
 
     def _renew(self, change: object) -> None:
-        old = self.get()
+        self._client = self._background.start(self._reopen, self.get())
 
-        async def renew() -> ClaudeClient:
-            await old.aclose()
-            return await self._open()
-
-        self._client = self._background.start(renew)
+    async def _reopen(self, old: ClaudeClient) -> ClaudeClient:
+        await old.aclose()
+        return await self._open()
 
     def _prepare_again(self, change: object) -> None:
-        self.prepare(os.getcwd(), self._settings.turn_options())
+        self.prepare(self._next_session())
 
-    def _prepare(
-        self,
-        client: ClaudeClient,
-        directory: str,
-        options: TurnOptions,
-        origin: Point | None = None,
-        *,
-        use_tools: bool = True,
-    ) -> None:
-        chosen, trusted = self.options_in(directory, options)
-        where = (origin.session_id, origin.message_id) if origin else (None, None)
-        client.prepare(directory, chosen, trusted=trusted, session_id=where[0], at=where[1], use_tools=use_tools)
+    async def _prepare(self, client: ClaudeClient, request: TurnRequest) -> None:
+        client.prepare(request)
+
+    def _next_session(self) -> TurnRequest:
+        return self.request(Prompt(""), self._settings.turn_options(), os.getcwd())
+
+    def _in_directory(self, directory: str, options: TurnOptions) -> tuple[TurnOptions, bool]:
+        """Return what holds for a turn in a directory, and whether the directory is trusted.
+
+        Its own rules are added when it is; else its `CLAUDE.md` texts, which the CLI drops together with its settings.
+        """
+        if self._trust.covers(directory):
+            rules = (*(options.allowed_tools or ()), *allow_rules(directory))
+            return replace(options, allowed_tools=rules or None), True
+        texts = [text for text in (memories(directory), options.system) if text]
+        return replace(options, system="\n\n".join(texts) or None), False

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
 from claude_magic._paths import shorten_home
 from claude_magic.errors import CassetteError, ConfigError
@@ -29,9 +29,7 @@ from claude_magic.sdk._cassette.player import PlayingTurn
 from claude_magic.sdk._cassette.recorder import Recording
 from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk._cassette.turn_matching import answering, mismatch, samples
-
-if TYPE_CHECKING:
-    from claude_magic.sdk._runner import TurnRequest
+from claude_magic.sdk.turn_request import TurnRequest
 
 Mode = Literal["off", "record", "replay", "auto"]
 MODES: tuple[str, ...] = get_args(Mode)
