@@ -23,7 +23,7 @@ from claude_magic.errors import (
     TurnTimeoutError,
 )
 from claude_magic.sdk._cassette.cassette import Cassette
-from claude_magic.sdk._cassette.recorder import Recording
+from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk._cli.command_line import Command, Launch, environment, find_cli, printed
 from claude_magic.sdk._cli.permissions import rule_of
@@ -95,7 +95,7 @@ class TurnRunner:
             response.metadata["command"] = None
             return response
         known = cassette.live(request)
-        sample, recorder = cassette.sample(request, scrubber), Recording(host)
+        sample, recorder = cassette.sample(request, scrubber), Recorder(host)
         try:
             response = await self._run_live(known, recorder)
         except (ClaudeError, asyncio.CancelledError) as failure:
@@ -152,7 +152,7 @@ class TurnRunner:
             with anyio.fail_after(request.timeout_s) as clock:
                 for left in reversed(range(attempts)):
                     attempt = _Attempt(request, host, self._log, clock)
-                    if isinstance(host, Recording):
+                    if isinstance(host, Recorder):
                         host.begin()
                     try:
                         await source.run_turn(request.prompt, request.options, attempt)

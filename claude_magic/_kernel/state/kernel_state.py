@@ -18,10 +18,10 @@ from IPython.core.error import UsageError
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest
-from claude_magic._kernel.state.cassette_settings import Lesson
+from claude_magic._kernel.state.cassette_settings import CassetteSettings
 from claude_magic._kernel.state.directory_trust import Trust, settings_files
 from claude_magic._kernel.state.kernel_client import KernelClient
-from claude_magic._kernel.state.known_sessions import Sessions
+from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns
 from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
@@ -54,8 +54,8 @@ class KernelState:
         self.turns = Turns()
         self.trust = Trust()
         self.client = KernelClient(settings, self.trust, warm_up)
-        self.sessions = Sessions(self.client, self.turns)
-        self.lesson = Lesson(settings, self.client.logged_in)
+        self.sessions = KnownSessions(self.client, self.turns)
+        self.cassette_settings = CassetteSettings(settings, self.client.logged_in)
         self._lock = threading.RLock()
         """For turns that are asked outside of the main thread."""
         self._current: Session | None = None
@@ -167,7 +167,7 @@ class KernelState:
         note = f"continues; turn {own.number} was this cell's, too" if own else ""
         return Start(self.current.end, self.current.last_turn, note=note)
 
-    def request(self, asked: CellRequest, options: Options, start: Start) -> TurnRequest:
+    def request(self, cell: CellRequest, options: Options, start: Start) -> TurnRequest:
         """Return the request of a turn that begins there.
 
         :param options: those of the cell, or those of one alternative.
@@ -175,25 +175,25 @@ class KernelState:
         session = self.sessions.get(start.origin.session_id) if start.origin else None
         choices = options.over(self.settings.turn_options())
         return self.client.request(
-            asked.prompt,
-            replace(choices, schema=asked.schema.text if asked.schema else None),
+            cell.prompt,
+            replace(choices, schema=cell.schema.text if cell.schema else None),
             session.directory if session else os.getcwd(),
             start,
             timeout_s=options.timeout if options.timeout is not None else self.settings.timeout,
             use_tools=not options.no_kernel,
         )
 
-    def begin(self, asked: CellRequest, start: Start, cell_id: str | None) -> Turn:
+    def begin(self, cell: CellRequest, start: Start, cell_id: str | None) -> Turn:
         """Return a new turn, which is about to be sent. What is current changes when it has ended, not before."""
         with self._lock:
-            self._last_prompt = asked.prompt
-            return self.turns.begin(asked.typed, start, cell_id)
+            self._last_prompt = cell.prompt
+            return self.turns.begin(cell.typed, start, cell_id)
 
     def cassette(self) -> Cassette | None:
         """Return where the next turn is played from or recorded to: of a `with` around it, else of the settings."""
         from claude_magic.sdk._cassette.cassette import active_cassette
 
-        return active_cassette() or self.lesson.cassette()
+        return active_cassette() or self.cassette_settings.cassette()
 
     def end(self, outcomes: Sequence[Outcome]) -> tuple[list[Turn], int, bool]:
         """Note what the turns of a cell came to, and let the next cell go on from the first one that was answered.
@@ -237,7 +237,7 @@ class KernelState:
 
     def prepare_again(self, request: TurnRequest, start: Start) -> None:
         """Start a process for asking this turn once more, since who has done that once often goes on doing so."""
-        if self.lesson.plays_only:
+        if self.cassette_settings.plays_only:
             return
         if start.how.startswith(("--redo", "--at")) or self.settings.rerun == "redo":
             origin = start.once_more("").origin
@@ -291,7 +291,7 @@ class KernelState:
 
     def remarks(self, request: TurnRequest) -> tuple[str, ...]:
         """Return what the person should know before a turn is sent."""
-        remarks = [remark] if (remark := self.lesson.remark()) else []
+        remarks = [remark] if (remark := self.cassette_settings.remark()) else []
         if request.options.permission_mode == "bypassPermissions":
             remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
         directory = request.directory
@@ -307,7 +307,7 @@ class KernelState:
             self.turns.drop(turn)
             return turn
         self.turns.put(turn)
-        played = bool(response.metadata.get("recorded")) or self.lesson.plays_only
+        played = bool(response.metadata.get("recorded")) or self.cassette_settings.plays_only
         self.sessions.add(turn, response, outcome.directory, played=played)
         return turn
 

@@ -35,10 +35,10 @@ class CellTurns:
     :param buttons: whether clicks are handled while the cell runs.
     """
 
-    def __init__(self, state: KernelState, frontend: Frontend, asked: CellRequest, *, buttons: bool) -> None:
+    def __init__(self, state: KernelState, frontend: Frontend, cell: CellRequest, *, buttons: bool) -> None:
         self._state = state
         self._frontend = frontend
-        self._asked = asked
+        self._cell = cell
         self._buttons = buttons
         self._choices = asked.options.alternatives()
         self._cell_id = frontend.cell_id()
@@ -52,12 +52,12 @@ class CellTurns:
     def open(self) -> Iterator[None]:
         """Open the view, then send the prompt; leave nothing running and no widget open, whatever happens inside."""
         with self._state.turn_in_cell() if self._main else contextlib.nullcontext():
-            start = self._state.start(self._asked.options, self._cell_id, attended=self._frontend.can_answer())
+            start = self._state.start(self._cell.options, self._cell_id, attended=self._frontend.can_answer())
             turns = self._made_ready(start)
             # Nothing is sent before somebody can see what comes back.
             self._view = self._frontend.view(
                 [choice.label for choice in self._choices],
-                quiet=self._asked.options.quiet,
+                quiet=self._cell.options.quiet,
                 for_audience=self._state.settings.presentation,
                 on_stop=self.stop,
             )
@@ -138,7 +138,7 @@ class CellTurns:
         if len(alternatives) > 1:
             self._state.keep_comparison(Comparison(alternatives, current, self._view))
         response, failure = outcomes[chosen].response, outcomes[chosen].failure
-        if self._asked.options.code and failure is None and not self._tools.add_code(response):
+        if self._cell.options.code and failure is None and not self._tools.add_code(response):
             fold(response, Notice("--code: there is no Python in the reply."))
         self._view.settle(alternatives, current=current, on_pick=self._pick if self._buttons else None)
         for running in self._running:
@@ -153,13 +153,13 @@ class CellTurns:
         turns = []
         cassette = self._state.cassette()
         for choice in self._choices:
-            options = replace(self._asked.options, model=choice.model or self._asked.options.model)
+            options = replace(self._cell.options, model=choice.model or self._cell.options.model)
             own = replace(start, how=" ".join(filter(None, (start.how, choice.typed))))
             if len(self._choices) > 1 and start.origin is not None:
                 own = replace(own, fork=True)
-            request = self._state.request(self._asked, options, own)
+            request = self._state.request(self._cell, options, own)
             response = SessionAwareResponse(note=start.note, for_audience=self._state.settings.presentation)
-            for remark in (*self._state.remarks(request), *self._asked.remarks):
+            for remark in (*self._state.remarks(request), *self._cell.remarks):
                 fold(response, Notice(remark))
             turns.append(RunningTurn(choice.label, own, request, cassette, response))
         return turns
@@ -167,7 +167,7 @@ class CellTurns:
     def _send(self, turns: list[RunningTurn]) -> None:
         self._client = self._state.client.get()
         for running in turns:
-            running.turn = self._state.begin(self._asked, running.start, self._cell_id)
+            running.turn = self._state.begin(self._cell, running.start, self._cell_id)
         self._running, self._has_ended = turns, False
         self._stream: Stream[Numbered, None] = self._state.client.stream(self._run_all)
 
@@ -193,7 +193,7 @@ class CellTurns:
         return True
 
     def _end(self) -> tuple[list[Outcome], list[Turn], int, bool]:
-        outcomes = [running.outcome(self._asked, self._elapsed_s()) for running in self._running]
+        outcomes = [running.outcome(self._cell, self._elapsed_s()) for running in self._running]
         self._has_ended = True
         return outcomes, *self._state.end(outcomes)
 
@@ -265,34 +265,34 @@ class CellTurns:
         return time.monotonic() - self._began
 
 
-async def run_async(state: KernelState, frontend: Frontend, asked: CellRequest) -> list[SessionAwareResponse]:
+async def run_async(state: KernelState, frontend: Frontend, cell: CellRequest) -> list[SessionAwareResponse]:
     """Run what an async cell asks, and show it.
 
     :raises ClaudeError: why the turn failed; what had arrived stays in the cell.
     """
-    turns = CellTurns(state, frontend, asked, buttons=True)
+    turns = CellTurns(state, frontend, cell, buttons=True)
     with turns.open():
         return await turns.run_async()
 
 
-def run(state: KernelState, frontend: Frontend, asked: CellRequest) -> list[SessionAwareResponse]:
+def run(state: KernelState, frontend: Frontend, cell: CellRequest) -> list[SessionAwareResponse]:
     """Run what a cell asks and show it, blocking the thread.
 
     :raises ClaudeError: why the turn failed; what had arrived stays in the cell.
     """
-    turns = CellTurns(state, frontend, asked, buttons=False)
+    turns = CellTurns(state, frontend, cell, buttons=False)
     with turns.open():
         for _ in turns.texts():
             pass
         return turns.finish()
 
 
-def stream(state: KernelState, frontend: Frontend, asked: CellRequest) -> Iterator[str]:
+def stream(state: KernelState, frontend: Frontend, cell: CellRequest) -> Iterator[str]:
     """Run what a cell asks, and yield the answer's text as it arrives; leaving early stops the turn.
 
     :raises ClaudeError: why the turn failed.
     """
-    turns = CellTurns(state, frontend, asked, buttons=False)
+    turns = CellTurns(state, frontend, cell, buttons=False)
     with turns.open():
         try:
             yield from turns.texts()

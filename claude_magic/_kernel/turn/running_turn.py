@@ -43,11 +43,11 @@ class RunningTurn:
         except ClaudeError as failure:
             self.answer = failure
 
-    def outcome(self, asked: CellRequest, elapsed_s: float) -> Outcome:
+    def outcome(self, cell: CellRequest, elapsed_s: float) -> Outcome:
         """Return what the turn came to, once its last event has been taken."""
-        return Outcome(self.turn, self.response, self._failure(asked, elapsed_s), self.request.directory)
+        return Outcome(self.turn, self.response, self._failure(cell, elapsed_s), self.request.directory)
 
-    def _failure(self, asked: CellRequest, elapsed_s: float) -> ClaudeError | None:
+    def _failure(self, cell: CellRequest, elapsed_s: float) -> ClaudeError | None:
         response = self.response
         match self.answer:
             case ClaudeError() as failure:
@@ -59,7 +59,7 @@ class RunningTurn:
             case answer:
                 response.metadata["command"] = answer.metadata.get("command")
         try:
-            self.data = asked.load(response)
+            self.data = cell.load(response)
         except ClaudeError as failure:
             return failure
         return None

@@ -42,7 +42,7 @@ FORMAT: Final = 1
 _ELSEWHERE: Final = "record to another file, such as ~/lesson.jsonl"
 
 
-class Tape:
+class CassetteFile:
     """The turns in a file, in their order; none when there is no file yet."""
 
     def __init__(self, path: Path) -> None:
