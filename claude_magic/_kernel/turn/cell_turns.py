@@ -40,7 +40,7 @@ class CellTurns:
         self._frontend = frontend
         self._cell = cell
         self._buttons = buttons
-        self._choices = asked.options.alternatives()
+        self._choices = cell.options.alternatives()
         self._cell_id = frontend.cell_id()
         self._main = frontend.on_main_thread()
         self._tools = KernelTools(frontend.shell)
