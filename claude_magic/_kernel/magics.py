@@ -14,7 +14,8 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 
 from claude_magic._kernel.completion import matcher_for
 from claude_magic._kernel.frontend import Frontend
-from claude_magic._kernel.options.cell_options import Options, parse_cell, parse_line, usage
+from claude_magic._kernel.options.cell_options import Options, usage
+from claude_magic._kernel.options.parsing import parse_cell, parse_line
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_named
 from claude_magic._kernel.session_words.session_magic import SessionMagic

@@ -9,15 +9,15 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from claude_magic._kernel.background import Background, Stream
-from claude_magic._kernel.options.settings import Settings
+from claude_magic._kernel.options.cell_options import Options
+from claude_magic._kernel.options.settings import TURN_TRAITS, Settings
+from claude_magic._kernel.options.turn_choices import time_limit_s, turn_options
 from claude_magic._kernel.state.directory_trust import Trust, allow_rules, memories
 from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS
-from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.turn_request import TurnRequest
 
@@ -41,7 +41,7 @@ class KernelClient:
         self._background = Background()
         self._client: Future[ClaudeClient] = self._background.start(self._open)
         settings.observe(self._renew, ["cli_path", "max_warm", "idle_timeout"])
-        settings.observe(self._prepare_again, ["model", "effort", "system", "max_turns", "budget", "mode", "allow"])
+        settings.observe(self._prepare_again, TURN_TRAITS)
 
     def get(self) -> ClaudeClient:
         """Return the client; waits until it is there."""
@@ -54,29 +54,33 @@ class KernelClient:
     def request(
         self,
         prompt: Prompt,
-        options: TurnOptions,
+        options: Options,
         directory: str,
         start: Start | None = None,
         *,
-        timeout_s: float | None = None,
-        use_tools: bool = True,
+        schema: str | None = None,
     ) -> TurnRequest:
         """Return the request of a turn, with what its directory is allowed to load.
 
+        Rules of the directory's own are added when it is trusted; else its `CLAUDE.md` texts, which the CLI drops together with
+        its settings.
+
         :param start: where the turn begins; `None`: it begins a session.
+        :param schema: the JSON schema of the reply, as text.
         """
-        start = start or Start()
-        options, trusted = self._in_directory(directory, options)
+        origin, fork = (start.origin, start.fork) if start else (None, False)
+        trusted = self._trust.covers(directory)
+        rules, memory = (allow_rules(directory), "") if trusted else ((), memories(directory))
         return TurnRequest(
             prompt=prompt,
             directory=directory,
-            session_id=start.origin.session_id if start.origin else None,
-            fork=start.fork,
-            at=start.origin.message_id if start.origin and start.fork else None,
-            options=options,
-            timeout_s=timeout_s,
+            session_id=origin.session_id if origin else None,
+            fork=fork,
+            at=origin.message_id if origin and fork else None,
+            options=turn_options(options, self._settings, schema=schema, rules=rules, memory=memory),
+            timeout_s=time_limit_s(options, self._settings),
             trusted=trusted,
-            use_tools=use_tools,
+            use_tools=not options.no_kernel,
         )
 
     def prepare(self, request: TurnRequest) -> None:
@@ -128,15 +132,4 @@ class KernelClient:
         client.prepare(request)
 
     def _next_session(self) -> TurnRequest:
-        return self.request(Prompt(""), self._settings.turn_options(), os.getcwd())
-
-    def _in_directory(self, directory: str, options: TurnOptions) -> tuple[TurnOptions, bool]:
-        """Return what holds for a turn in a directory, and whether the directory is trusted.
-
-        Its own rules are added when it is; else its `CLAUDE.md` texts, which the CLI drops together with its settings.
-        """
-        if self._trust.covers(directory):
-            rules = (*(options.allowed_tools or ()), *allow_rules(directory))
-            return replace(options, allowed_tools=rules or None), True
-        texts = [text for text in (memories(directory), options.system) if text]
-        return replace(options, system="\n\n".join(texts) or None), False
+        return self.request(Prompt(""), Options(), os.getcwd())

@@ -173,15 +173,9 @@ class KernelState:
         :param options: those of the cell, or those of one alternative.
         """
         session = self.sessions.get(start.origin.session_id) if start.origin else None
-        choices = options.over(self.settings.turn_options())
-        return self.client.request(
-            cell.prompt,
-            replace(choices, schema=cell.schema.text if cell.schema else None),
-            session.directory if session else os.getcwd(),
-            start,
-            timeout_s=options.timeout if options.timeout is not None else self.settings.timeout,
-            use_tools=not options.no_kernel,
-        )
+        directory = session.directory if session else os.getcwd()
+        schema = cell.schema.text if cell.schema else None
+        return self.client.request(cell.prompt, options, directory, start, schema=schema)
 
     def begin(self, cell: CellRequest, start: Start, cell_id: str | None) -> Turn:
         """Return a new turn, which is about to be sent. What is current changes when it has ended, not before."""
