@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import GenericAlias, ModuleType
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
 from claude_magic._kernel.options.cell_options import OPTIONS, option_names
 from claude_magic._kernel.options.option import KnownNames
-from claude_magic._kernel.session_words.session_magic import WORDS
+from claude_magic._kernel.session_words.word_table import WORDS
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic.errors import ClaudeError
 
@@ -78,7 +78,8 @@ def _behind_options(known: KnownNames, earlier: list[str]) -> list[str]:
     return offered if earlier[-1] == typed else option_names()
 
 
-def _behind_session(known: KnownNames, earlier: list[str]) -> Iterable[str]:
+def _behind_session(known: KnownNames, earlier: list[str]) -> list[str]:
     if not earlier:
-        return WORDS
-    return known.session_ids() if earlier[0] in ("resume", "delete") else ()
+        return [word.name for word in WORDS]
+    offers = next((word.offers for word in WORDS if word.name == earlier[0]), None)
+    return list(offers(known)) if offers is not None else []

@@ -19,6 +19,7 @@ from claude_magic._kernel.options.parsing import parse_cell, parse_line
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_named
 from claude_magic._kernel.session_words.session_magic import SessionMagic
+from claude_magic._kernel.session_words.word_table import words_usage
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.transform import transform_for
 from claude_magic._kernel.turn import cell_turns
@@ -73,25 +74,7 @@ class ClaudeMagics(Settings, Magics):
         self._bind(request.options, await cell_turns.run_async(self.state, self.frontend, request))
 
     @line_magic
-    def claude_session(self, line: str) -> None:
-        """Show and change the sessions of this kernel.
-
-        %claude_session                show the current session and those of this directory
-        %claude_session list [TEXT]    list the sessions of this directory; those whose name, ID or first prompt has TEXT
-        %claude_session show --prompt  print what the last turn sent
-        %claude_session turns          draw the tree of this kernel's turns
-        %claude_session new            the next cell starts another session
-        %claude_session resume         continue the session of this notebook, after a restart of the kernel
-        %claude_session restore        take over the turns that this notebook's saved replies tell of
-        %claude_session resume X       make X current and show its last turns: an ID, a unique prefix of one, or a name
-        %claude_session fork           the next cell continues a branch of the current session
-        %claude_session pick N         go on from another alternative of the last comparison
-        %claude_session diff N M       show how two alternatives differ
-        %claude_session name TITLE     give the current session a name
-        %claude_session export PATH    write the current session as Markdown (.md) or as a notebook (.ipynb)
-        %claude_session delete X       delete a session for good
-        %claude_session trust          load the settings of this directory: its hooks, rules and servers
-        """
+    def claude_session(self, line: str) -> None:  # help: see below
         self.sessions.run(line)
 
     def _forget_idle(self) -> None:
@@ -131,4 +114,9 @@ ClaudeMagics.claude.__doc__ = f"""Send the cell to Claude and show the reply; th
     %claude [options] What is a median?
 
 {usage()}
+"""
+
+ClaudeMagics.claude_session.__doc__ = f"""Show and change the sessions of this kernel.
+
+{words_usage()}
 """
