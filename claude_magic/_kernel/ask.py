@@ -75,9 +75,8 @@ def _with_parameters(method: F) -> F:
     first = [parameter for parameter in signature.parameters.values() if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
     shown: Any = method
     shown.__signature__ = signature.replace(parameters=[*first, *parameters])
-    shown.__doc__ = f"{method.__doc__}\n" + "\n".join(
-        f"        {name:<9}  {option.help}" for name, option in PARAMETERS.items()
-    )
+    meanings = (f"        {name:<9}  {option.help}" for name, option in PARAMETERS.items())
+    shown.__doc__ = "\n".join([method.__doc__ or "", *meanings])
     return method
 
 
@@ -135,11 +134,9 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
     given: dict[str, Any] = {PARAMETERS[name].name: _checked(name, value) for name, value in chosen.items()}
     kind, files = given.pop("schema", None), given.pop("file", ())
     options = Options(**given, quiet=True)
-    places = [name for name in ("new", "resume", "at") if given.get(name)]
-    if options.new and options.fork:
-        places.append("fork")
-    if len(places) > 1:
-        raise ConfigError(f"{places[0]} and {places[1]} exclude each other.", next_step="Leave one out; nothing was sent.")
+    if conflict := options.conflict():
+        message = f"{conflict[0]} and {conflict[1]} exclude each other."
+        raise ConfigError(message, next_step="Leave one out; nothing was sent.")
     if not magics.frontend.on_main_thread():
         options = replace(options, no_kernel=True)
     blocks = content_blocks(files_matching(files), os.getcwd())

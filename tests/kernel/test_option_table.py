@@ -87,7 +87,7 @@ def test_limits(name: str) -> None:
 
 
 @options
-def test_a_row_is_enough(option: Option) -> None:
+def test_an_entry_is_enough(option: Option) -> None:
     """Each option has its field, its line of help with an example that parses, and is offered by Tab."""
     assert option.name in {choice.name for choice in fields(Options)}
     assert f"    {option.usage} " in usage()
@@ -100,7 +100,7 @@ def test_a_row_is_enough(option: Option) -> None:
 
 
 @options
-def test_what_a_row_sets(option: Option) -> None:
+def test_what_an_option_sets(option: Option) -> None:
     """An option that decides something of a turn has a trait for it, and both lead to the same choice."""
     if option.sets is None:
         return

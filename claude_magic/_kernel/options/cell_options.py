@@ -1,6 +1,6 @@
-"""The options of `%%claude` and `%claude`, one row each.
+"""The table of the options of `%%claude` and `%claude`: each is a field of `Options`.
 
-From these rows come parsing, help, Tab, the parameters of `ask()` and the traits of `%config ClaudeMagics`. What a choice
+From this table come parsing, help, Tab, the parameters of `ask()` and the traits of `%config ClaudeMagics`. What a choice
 does stands where `Options` is used; how the CLI is told of it, in `sdk.config.TurnOptions`.
 """
 
@@ -11,7 +11,8 @@ from itertools import permutations
 
 from traitlets import CaselessStrEnum, Float, Int, List, Unicode
 
-from claude_magic._kernel.options.option import Option, row
+from claude_magic._kernel.options.alternatives import Choice
+from claude_magic._kernel.options.option import Option, option_field
 from claude_magic._kernel.options.value_kinds import (
     COUNT,
     DOLLARS,
@@ -31,32 +32,12 @@ MODELS = ("default", "opus", "sonnet", "haiku", "opusplan")
 """Names that the CLI resolves to a current model; full model names work, too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of several ways to ask the same: another model, or once more."""
-
-    model: str | None = None
-    sample: int | None = None
-
-    @property
-    def label(self) -> str:
-        """How it is named to a reader."""
-        model = (self.model or "").removeprefix("claude-")
-        return ", ".join(filter(None, (model, f"sample {self.sample}" if self.sample else "")))
-
-    @property
-    def typed(self) -> str:
-        """The options that ask for it."""
-        model = f"--compare {self.model}" if self.model else ""
-        return " ".join(filter(None, (model, f"--samples {self.sample}" if self.sample else "")))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What one cell asks for. `None` means: as configured."""
 
-    new: bool = row(("-n", "--new"), "", "begin another session; it becomes the current one", "--new", in_ask=True)
-    resume: str | None = row(
+    new: bool = option_field(("-n", "--new"), "", "begin another session; it becomes the current one", "--new", in_ask=True)
+    resume: str | None = option_field(
         ("-r", "--resume"),
         "ID|PREFIX|NAME",
         "continue this session",
@@ -65,8 +46,10 @@ class Options:
         offers=lambda known: known.session_ids(),
         in_ask=True,
     )
-    fork: bool = row(("--fork",), "", "continue a branch of the session; the session stays as it is", "--fork", in_ask=True)
-    at: int | None = row(
+    fork: bool = option_field(
+        ("--fork",), "", "continue a branch of the session; the session stays as it is", "--fork", in_ask=True
+    )
+    at: int | None = option_field(
         ("--at",),
         "TURN",
         "continue a branch from the end of this turn",
@@ -75,8 +58,8 @@ class Options:
         offers=lambda known: known.turn_numbers(),
         in_ask=True,
     )
-    redo: bool = row(("--redo",), "", "ask again from just before this cell's own last turn", "--redo")
-    model: str | None = row(
+    redo: bool = option_field(("--redo",), "", "ask again from just before this cell's own last turn", "--redo")
+    model: str | None = option_field(
         ("-m", "--model"),
         "NAME",
         "the model of this turn",
@@ -87,7 +70,7 @@ class Options:
         sets="model",
         in_ask=True,
     )
-    effort: str | None = row(
+    effort: str | None = option_field(
         ("--effort",),
         "LEVEL",
         ", ".join(EFFORTS),
@@ -98,7 +81,7 @@ class Options:
         sets="effort",
         in_ask=True,
     )
-    system: str | None = row(
+    system: str | None = option_field(
         ("--system",),
         "TEXT",
         "added to the system prompt",
@@ -108,8 +91,8 @@ class Options:
         sets="system",
         in_ask=True,
     )
-    raw: bool = row(("--raw",), "", "leave {{ braces }} in the prompt alone", "--raw")
-    input: tuple[str, ...] = row(
+    raw: bool = option_field(("--raw",), "", "leave {{ braces }} in the prompt alone", "--raw")
+    input: tuple[str, ...] = option_field(
         ("-i", "--input"),
         "NAME ...",
         "send variables along with the prompt",
@@ -117,7 +100,7 @@ class Options:
         VARIABLE,
         offers=lambda known: known.variables(),
     )
-    file: tuple[str, ...] = row(
+    file: tuple[str, ...] = option_field(
         ("-f", "--file"),
         "PATH ...",
         "send files along: text, images, PDFs",
@@ -126,8 +109,8 @@ class Options:
         offers=lambda known: (),  # IPython completes paths
         in_ask="files",
     )
-    error: bool = row(("--error",), "", "send the last traceback along", "--error")
-    output: str | None = row(
+    error: bool = option_field(("--error",), "", "send the last traceback along", "--error")
+    output: str | None = option_field(
         ("-o", "--output"),
         "NAME",
         "bind the reply to a variable",
@@ -135,7 +118,7 @@ class Options:
         NEW_VARIABLE,
         offers=lambda known: known.variables(),
     )
-    schema: str | None = row(
+    schema: str | None = option_field(
         ("--schema",),
         "NAME",
         "ask for a reply of this type, in the reply's .structured",
@@ -144,9 +127,9 @@ class Options:
         offers=lambda known: known.types(),
         in_ask=True,
     )
-    code: bool = row(("--code",), "", "put the reply's Python code into the next cell", "--code")
-    quiet: bool = row(("--quiet",), "", "show nothing; for use with --output", "--quiet")
-    compare: tuple[str, ...] = row(
+    code: bool = option_field(("--code",), "", "put the reply's Python code into the next cell", "--code")
+    quiet: bool = option_field(("--quiet",), "", "show nothing; for use with --output", "--quiet")
+    compare: tuple[str, ...] = option_field(
         ("--compare",),
         "MODEL,MODEL",
         "ask several models, side by side",
@@ -154,8 +137,8 @@ class Options:
         MODEL_LIST,
         offers=lambda known: [f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)],
     )
-    samples: int | None = row(("--samples",), "N", "ask several times, side by side", "--samples 3", SAMPLES)
-    timeout: float | None = row(
+    samples: int | None = option_field(("--samples",), "N", "ask several times, side by side", "--samples 3", SAMPLES)
+    timeout: float | None = option_field(
         ("--timeout",),
         "SECONDS",
         "give up after this long",
@@ -164,7 +147,7 @@ class Options:
         trait=Float(None, allow_none=True, help="Seconds that a turn may take; None: as long as it needs."),
         in_ask=True,
     )
-    budget: float | None = row(
+    budget: float | None = option_field(
         ("--budget",),
         "USD",
         "the most that this turn may cost",
@@ -174,7 +157,7 @@ class Options:
         sets="max_budget_usd",
         in_ask=True,
     )
-    max_turns: int | None = row(
+    max_turns: int | None = option_field(
         ("--max-turns",),
         "N",
         "rounds with tools at most",
@@ -184,7 +167,7 @@ class Options:
         sets="max_turns",
         in_ask=True,
     )
-    mode: str | None = row(
+    mode: str | None = option_field(
         ("--mode",),
         "MODE",
         ", ".join(PERMISSION_MODES),
@@ -197,7 +180,7 @@ class Options:
         sets="permission_mode",
         in_ask=True,
     )
-    allow: tuple[str, ...] = row(
+    allow: tuple[str, ...] = option_field(
         ("--allow",),
         "RULE ...",
         "let a tool run without asking",
@@ -207,7 +190,14 @@ class Options:
         sets="allowed_tools",
         in_ask=True,
     )
-    no_kernel: bool = row(("--no-kernel",), "", "do not let Claude see or use this kernel", "--no-kernel", in_ask=True)
+    no_kernel: bool = option_field(("--no-kernel",), "", "do not let Claude see or use this kernel", "--no-kernel", in_ask=True)
+
+    def conflict(self) -> tuple[str, str] | None:
+        """Return two of the chosen options that exclude each other, `None` when all go together."""
+        places = [name for name in ("new", "resume", "at", "redo") if getattr(self, name)]
+        if self.new and self.fork:
+            places.append("fork")
+        return (places[0], places[1]) if len(places) > 1 else None
 
     def alternatives(self) -> list[Choice]:
         """Return what is different about each alternative that is asked for; without a comparison there is one."""

@@ -1,4 +1,4 @@
-"""What one row of the table of options says: names, values, help, and where else the choice can be made."""
+"""What the table of options says of each: names, values, help, and where else the choice can be made."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Option:
         return f"{', '.join(self.names)} {self.value}".rstrip()
 
 
-def row(
+def option_field(
     names: tuple[str, ...],
     value: str,
     help: str,

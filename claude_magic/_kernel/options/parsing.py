@@ -104,16 +104,14 @@ def _refuse(rest: list[str]) -> None:
 
 
 def _options(parsed: argparse.Namespace) -> Options:
-    chosen = {name: value for name, value in vars(parsed).items() if name != "prompt"}
-    places = [name for name in ("new", "resume", "at", "redo") if getattr(parsed, name)]
-    if parsed.new and parsed.fork:
-        places.append("fork")
-    if len(places) > 1:
-        raise UsageError(f"%claude: --{places[0]} and --{places[1]} exclude each other; leave one out")
-    if parsed.compare and parsed.model:
-        raise UsageError("%claude: --model and --compare exclude each other; name all models behind --compare")
-    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in vars(parsed).items() if name != "prompt"
+    }
     options = Options(**given)
+    if conflict := options.conflict():
+        raise UsageError(f"%claude: --{conflict[0]} and --{conflict[1]} exclude each other; leave one out")
+    if options.compare and options.model:
+        raise UsageError("%claude: --model and --compare exclude each other; name all models behind --compare")
     if len(options.alternatives()) > MAX_ALTERNATIVES:
         raise UsageError(f"%claude: --samples: more than {MAX_ALTERNATIVES} alternatives; ask for fewer models or samples")
     return options

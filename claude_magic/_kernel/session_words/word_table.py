@@ -1,4 +1,4 @@
-"""The words of `%claude_session`, one row each. From these rows come dispatch, help and Tab."""
+"""The table of the words of `%claude_session`. From it come dispatch, help and Tab."""
 
 from __future__ import annotations
 
