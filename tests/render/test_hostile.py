@@ -12,7 +12,7 @@ from payloads import PAYLOADS
 from replies import called, image, reply, said, thought
 
 from claude_magic._render.parts.safe_markdown import text_markdown
-from claude_magic._render.parts.style_sheet import STYLE
+from claude_magic._render.parts.style_sheet import rules
 from claude_magic._render.settled.reply import mimebundle, response_html, response_markdown, response_plain, text_html
 from claude_magic.errors import APIError
 from claude_magic.sdk.events import Notice, SessionStarted, TurnEnded
@@ -139,7 +139,7 @@ def test_html_holds_only_listed_tags_attributes_and_schemes(payload: str) -> Non
     for response in everywhere(payload):
         elements = Elements(response_html(response, turn=1, failure=APIError(payload, stderr=payload)), CHROME)
         assert elements.refused == []
-        assert elements.styles == [STYLE]
+        assert elements.styles == [rules("reply")]
     assert Elements(text_html(payload), PROSE).refused == []
 
 

@@ -72,6 +72,14 @@ def test_html_without_its_style_is_a_readable_text() -> None:
     assert words(response_html(said("hello"), turn=3)) == ("hello turn 3 opus-5-5 6.2 s 1,840 in · 212 out $ 0.021 681fea2c")
 
 
+def test_an_output_carries_the_rules_that_it_needs() -> None:
+    """A settled reply holds its own section of the style sheet, without comments and without the rules of widgets."""
+    html = response_html(said("hello"))
+    assert ".claude-footer" in html
+    assert "/*" not in html
+    assert not any(name in html for name in (".claude-columns", ".claude-listing", ".jupyter-button", ".claude-live"))
+
+
 def test_code_is_highlighted_when_its_language_is_known() -> None:
     """A fence of a known language has colours, another one is plain."""
     assert '<span class="kn">import</span>' in text_html("```python\nimport a\n```")

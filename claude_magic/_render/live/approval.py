@@ -40,16 +40,6 @@ _INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
-STYLE: Final = """
-.claude-magic .claude-ask .claude-allow {
-  border-color: var(--claude-accent); background: var(--claude-accent); color: var(--claude-on-accent);
-}
-.claude-magic .claude-ask .claude-allow:hover:enabled { background: var(--claude-accent); filter: brightness(1.08); }
-.claude-magic .claude-ask .claude-answers { display: flex; flex-flow: row wrap; gap: 8px; align-items: center; }
-.claude-magic .claude-ask .jupyter-button { max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
-.claude-magic .claude-ask .claude-word { flex: 1 1 12em; width: auto; min-width: 10em; height: 26px; margin: 0; }
-""".strip()
-
 
 class ApprovalCard:
     """One request with its buttons; main thread only.

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from IPython.display import DisplayHandle
 from ipywidgets import HTML, Button, HBox, HTMLMath, VBox, Widget
 
-from claude_magic._render.live.growing_reply import LIVE_STYLE, LiveReply, Shared, StopButton
+from claude_magic._render.live.growing_reply import LiveReply, Shared, StopButton
 from claude_magic._render.live.widgets import close_tree, framed, view_bundle
 from claude_magic._render.parts.redacted_reply import cleaned
 from claude_magic._render.settled.comparison import (
-    COLUMNS_STYLE,
     Alternative,
     body_html,
     columns_bundle,
@@ -32,17 +31,6 @@ from claude_magic._render.views import ANSWERING, columns_metadata
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse
-
-_STYLE: Final = """
-.claude-magic .claude-column-head { flex: none; align-items: center; gap: 12px; min-height: 26px; margin: 0 0 4px; }
-.claude-magic .claude-column-head > .widget-html { flex: 1; min-width: 0; }
-.claude-magic .claude-column-head .claude-head { margin: 0; }
-.claude-magic .claude-live { position: relative; }
-.claude-magic .claude-live > .claude-stop-all { position: absolute; top: 7px; right: 0; }
-.claude-magic .claude-live .claude-column-head { padding-right: 92px; }
-.claude-magic .claude-live .claude-ended { height: auto; min-height: calc(1.6em * .93); white-space: normal; }
-.claude-magic .claude-live .claude-ended .claude-failure { margin: 0; }
-""".strip()
 
 
 class LiveColumns:
@@ -66,7 +54,7 @@ class LiveColumns:
         ]
         live = shared.make(VBox, [self._stop.widget, _grid(shared, columns)])
         live.add_class("claude-live")
-        self._box: Widget | None = framed(shared.make, [live], LIVE_STYLE, COLUMNS_STYLE, _STYLE, for_audience=for_audience)
+        self._box: Widget | None = framed(shared.make, [live], "columns", for_audience=for_audience)
         self._settled: tuple[Alternative, ...] = ()
         self._current = 1
         self._choice: _Choice | None = None
@@ -158,7 +146,7 @@ class _Choice:
             self._columns.append(_column(shared, [self._heads[-1]], [body]))
         self.mark(current)
         audience = any(alternative.response.for_audience for alternative in alternatives)
-        self.box = framed(shared.make, [_grid(shared, self._columns)], COLUMNS_STYLE, _STYLE, for_audience=audience)
+        self.box = framed(shared.make, [_grid(shared, self._columns)], "columns", for_audience=audience)
 
     def mark(self, current: int) -> None:
         """Show which one is current."""

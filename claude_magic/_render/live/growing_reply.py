@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from ipywidgets import HTML, Button, HBox, HTMLMath, Layout, VBox, Widget
 
-from claude_magic._render.live import approval, growing_text
 from claude_magic._render.live.approval import ApprovalCard
 from claude_magic._render.live.growing_text import PIECE_LENGTH, GrowingText
 from claude_magic._render.parts.wording import shown_blocks, status_line
@@ -20,20 +19,6 @@ from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
 PAGE_SIZE: Final = 16
-
-LIVE_STYLE: Final = "\n".join(
-    (
-        growing_text.STYLE,
-        approval.STYLE,
-        """
-.claude-magic .claude-slot > * { flex: none; margin: 0 0 8px; }
-.claude-magic .claude-status-row { flex: none; align-items: center; gap: 1em; height: calc(1.6em * .93); white-space: nowrap; }
-.claude-magic .claude-status-row .widget-html:nth-child(2) { flex: 1; min-width: 0; overflow: hidden; }
-.claude-magic .claude-activity::before { content: "●"; margin-right: 1em; color: var(--claude-accent); font-size: .8em; }
-.claude-magic .claude-retrying { color: var(--claude-warn); }
-""".strip(),
-    )
-)
 
 
 class Shared:

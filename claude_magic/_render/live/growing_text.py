@@ -22,16 +22,6 @@ QUIET_S: Final = 0.5
 # cannot be cut (a table, a line without end) ever more seldom, so that n characters cost CREDIT * log(n) at the most.
 CREDIT: Final = 2**20
 
-STYLE: Final = """
-.claude-magic .claude-text.claude-open > pre {
-  margin-bottom: 0; padding-bottom: 0; border-width: 1px 1px 0; border-radius: 4px 4px 0 0;
-}
-.claude-magic .claude-text.claude-continued > pre:first-of-type {
-  padding-top: 0; border-width: 0 1px 1px; border-radius: 0 0 4px 4px;
-}
-.claude-magic .claude-text.claude-continued.claude-open > pre:first-of-type { border-width: 0 1px; border-radius: 0; }
-""".strip()
-
 # JupyterLab has rules of its own for a first and a last heading; with a sibling, one at the edge of a piece is neither.
 _SIBLING: Final = "<i hidden></i>"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from IPython.display import DisplayHandle
 
-from claude_magic._render.live.growing_reply import LIVE_STYLE, LiveReply, Shared, StopButton
+from claude_magic._render.live.growing_reply import LiveReply, Shared, StopButton
 from claude_magic._render.live.widgets import close_tree, framed, view_bundle
 from claude_magic._render.settled.reply import mimebundle
 from claude_magic._render.views import ANSWERING, metadata
@@ -35,7 +35,7 @@ class LiveView:
         self._stop = StopButton(shared, on_stop, description="Stop", tooltip="Stop this turn; what has arrived is kept")
         self._reply = LiveReply(shared, beside=[self._stop.widget])
         self.slot = self._reply.slot
-        self._box = framed(shared.make, self._reply.parts, LIVE_STYLE, for_audience=for_audience)
+        self._box = framed(shared.make, self._reply.parts, for_audience=for_audience)
         self._handle = DisplayHandle()
         self._handle.display(ANSWERING | view_bundle(self._box), raw=True)
 

@@ -19,9 +19,9 @@ from IPython.display import DisplayHandle
 from ipywidgets import HTML, Box, Button, Layout, VBox
 
 from claude_magic._paths import shorten_home
-from claude_magic._render.live.widgets import close_tree, style_html, view_bundle
+from claude_magic._render.live.widgets import close_tree, view_bundle
 from claude_magic._render.parts.markdown_html import escape
-from claude_magic._render.parts.style_sheet import STYLE
+from claude_magic._render.parts.style_sheet import style_element, styled_html
 from claude_magic._render.parts.wording import dollars, one_line
 from claude_magic._render.settled.session_list import NO_ROWS, SessionRow, cells, text_table
 
@@ -31,29 +31,6 @@ _HEADINGS: Final = ("session", "name", "first prompt", "turns", "last used", "")
 _COPYABLE: Final = ("session", "in a terminal")
 _NO_SESSION: Final = "No session yet: the next %%claude cell starts one."
 _RESUME: Final = "%claude_session resume ID continues one of them."
-
-_STYLE: Final = """
-.claude-magic table.claude-facts { display: table; table-layout: auto; margin: 0 0 8px; }
-.claude-magic table.claude-facts :is(th, td) { padding: 2px 18px 2px 0; border: 0; line-height: 1.6; text-align: left; }
-.claude-magic table.claude-facts th { color: var(--claude-muted); font-weight: 400; white-space: nowrap; }
-.claude-magic code.claude-copy { user-select: all; -webkit-user-select: all; cursor: copy; }
-.claude-magic table.claude-sessions { display: table; table-layout: fixed; width: 100%; margin: 0 0 4px; }
-.claude-magic table.claude-sessions tr { height: 33px; }
-.claude-magic table.claude-sessions thead tr { height: 26px; }
-.claude-magic table.claude-sessions :is(th, td) {
-  box-sizing: border-box; overflow: hidden; padding: 0 16px 0 0; border: 0; border-bottom: 1px solid var(--claude-line);
-  line-height: 24px; text-align: left; text-overflow: ellipsis; vertical-align: middle; white-space: nowrap;
-}
-.claude-magic table.claude-sessions th { color: var(--claude-muted); font-weight: 400; }
-.claude-magic table.claude-sessions :is(th, td):nth-child(1) { width: 6.5em; }
-.claude-magic table.claude-sessions :is(th, td):nth-child(2) { width: 20%; }
-.claude-magic table.claude-sessions :is(th, td):nth-child(4) { width: 4.5em; }
-.claude-magic table.claude-sessions :is(th, td):nth-child(5) { width: 8em; }
-.claude-magic table.claude-sessions :is(th, td):nth-child(6) { width: 6em; padding: 0; text-align: right; }
-.claude-magic .claude-sessions-box { position: relative; display: block; }
-.claude-magic .claude-resume { position: absolute; top: 26px; right: 0; width: 6em; margin: 0; }
-.claude-magic .claude-resume > * { flex: none; box-sizing: border-box; height: 24px; margin: 4px 0 5px auto; }
-""".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +69,7 @@ class SessionPanel:
         self._about, self._table, self._rest = HTML(layout=layout), HTML(layout=layout), HTML(layout=layout)
         self._buttons = VBox(layout=layout)
         self._buttons.add_class("claude-resume")
-        style = HTML(style_html(_STYLE), layout=layout)
+        style = HTML(style_element("panel", "widgets"), layout=layout)
         style.add_class("claude-hidden")
         sessions = Box([self._table, self._buttons], layout=layout)
         sessions.add_class("claude-sessions-box")
@@ -136,7 +113,7 @@ def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict
     """Give the panel as HTML and as text, for a notebook to keep."""
     inside = _facts_html(facts) + _table_html(rows) + _rest_html(rows)
     return {
-        "text/html": f'<div class="claude-magic"><style>{STYLE}\n{_STYLE}</style>\n{inside}</div>',
+        "text/html": styled_html(inside, "panel"),
         "text/plain": panel_text(facts, rows[:ROWS_SHOWN]),
     }
 

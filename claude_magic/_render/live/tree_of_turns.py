@@ -21,7 +21,7 @@ from claude_magic._render.live.widgets import close_tree, framed, view_bundle
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import clean_line
-from claude_magic._render.parts.style_sheet import STYLE
+from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.parts.wording import one_line
 
 ROWS_SHOWN: Final = 200
@@ -31,21 +31,6 @@ _PROMPT_WIDTH: Final = 20  # of a prompt behind many branches
 _BRANCHES_WIDTH: Final = 30
 _HOW_WIDTH: Final = 16
 _NO_TURNS: Final = "No turns yet: the next %%claude cell makes the first."
-
-_STYLE: Final = """
-.claude-magic.claude-magic .claude-turns pre {
-  margin: 0 0 4px; padding: 0 1em 0 0; border: 0; background: none; line-height: 24px;
-}
-.claude-magic .claude-turns b { color: var(--claude-accent); font-weight: 600; }
-.claude-magic .claude-turns .claude-left { color: var(--claude-muted); }
-.claude-magic .claude-turns .claude-bad { color: var(--claude-error); }
-.claude-magic .claude-tree { gap: 20px; align-items: flex-start; }
-.claude-magic .claude-tree > .widget-html { flex: 0 1 auto; min-width: 0; }
-.claude-magic .claude-tree > .claude-go { flex: none; }
-.claude-magic .claude-tree > .claude-go > * {
-  flex: none; box-sizing: border-box; height: 20px; margin: 2px 0; line-height: 18px;
-}
-""".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +82,7 @@ class TurnTree:
         self._column.add_class("claude-go")
         tree = shared.make(HBox, [self._text, self._column])
         tree.add_class("claude-tree")
-        self._box = framed(shared.make, [tree], _STYLE)
+        self._box = framed(shared.make, [tree], "turns")
         self._paint()
         self._handle.display(tree_bundle(self._rows) | view_bundle(self._box), raw=True)
 
@@ -138,7 +123,7 @@ def tree_bundle(rows: Sequence[TurnRow]) -> dict[str, str]:
     text = "\n".join(_texts(lines, len(rows) - len(lines)))
     inside = _tree_html(lines, len(rows) - len(lines))
     return {
-        "text/html": f'<div class="claude-magic"><style>{STYLE}\n{_STYLE}</style>\n{inside}</div>',
+        "text/html": styled_html(inside, "turns"),
         "text/markdown": safe_markdown.fence(text),
         "text/plain": text,
     }

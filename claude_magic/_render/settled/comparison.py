@@ -14,32 +14,13 @@ from typing import Final
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import code_html, escape
 from claude_magic._render.parts.redacted_reply import clean_line, cleaned
-from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, STYLE
+from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, styled_html
 from claude_magic._render.parts.wording import duration, footer, one_line, shown_blocks, strip_controls
 from claude_magic._render.settled.reply import blocks_html, blocks_markdown, blocks_plain, line_html
 from claude_magic.errors import ClaudeError, TurnInterrupted
 from claude_magic.sdk.response import SessionAwareResponse
 
 LABEL_LENGTH: Final = 60
-
-COLUMNS_STYLE: Final = """
-.claude-magic .claude-columns {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20em), 1fr)); gap: 12px 20px; align-items: start;
-}
-/* Four are two rows of two, not three and one. */
-.claude-magic .claude-columns:has(> :nth-child(4):last-child) {
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, max(20em, 34%)), 1fr));
-}
-.claude-magic .claude-column { min-width: 0; border-top: 2px solid var(--claude-line); padding-top: 4px; }
-.claude-magic .claude-column.claude-current { border-top-color: var(--claude-accent); }
-.claude-magic .claude-head { display: flex; align-items: center; gap: 12px; min-height: 26px; margin: 0 0 4px; }
-.claude-magic.claude-magic .claude-head h4 {
-  flex: 1; min-width: 0; margin: 0; padding: 0; font-size: 1em; line-height: 1.3;
-}
-.claude-magic .claude-mark { flex: none; color: var(--claude-muted); font-size: .93em; }
-.claude-magic .claude-column .claude-failure { margin: 0 0 4px; }
-.claude-magic.claude-magic .claude-difference pre { white-space: pre-wrap; }
-""".strip()
 
 _SAME: Final = "Both say the same, word for word."
 
@@ -67,10 +48,9 @@ def columns_bundle(alternatives: Sequence[Alternative], current: int) -> dict[st
     shown = [replace(alternative, response=cleaned(alternative.response)) for alternative in alternatives]
     numbered = list(enumerate(shown, 1))
     columns = "".join(_column_html(number, one, number == current) for number, one in numbered)
-    audience = f" {AUDIENCE_CLASS}" if any(one.response.for_audience for one in shown) else ""
-    style = f"<style>{STYLE}\n{COLUMNS_STYLE}</style>"
+    audience = AUDIENCE_CLASS if any(one.response.for_audience for one in shown) else ""
     return {
-        "text/html": f'<div class="claude-magic{audience}">{style}\n<div class="claude-columns">\n{columns}</div></div>',
+        "text/html": styled_html(f'<div class="claude-columns">\n{columns}</div>', "columns", classes=audience),
         "text/markdown": "\n\n".join(_section_markdown(number, one, number == current) for number, one in numbered),
         "text/plain": "\n\n\n".join(_section_plain(number, one, number == current) for number, one in numbered),
     }
@@ -84,8 +64,7 @@ def diff_bundle(first: Alternative, second: Alternative) -> dict[str, str]:
     diff = "\n".join(difflib.unified_diff(before, after, from_name, to_name, lineterm=""))
     inside = code_html(diff, "diff") if diff else f'<p class="claude-remark">{_SAME}</p>\n'
     return {
-        "text/html": f'<div class="claude-magic"><style>{STYLE}\n{COLUMNS_STYLE}</style>\n'
-        f'<div class="claude-difference">{inside}</div></div>',
+        "text/html": styled_html(f'<div class="claude-difference">{inside}</div>', "columns"),
         "text/markdown": safe_markdown.fence(diff, "diff") if diff else _SAME,
         "text/plain": diff or _SAME,
     }

@@ -12,7 +12,7 @@ from typing import assert_never
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import escape, text_html
 from claude_magic._render.parts.redacted_reply import cleaned
-from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, STYLE
+from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, styled_html
 from claude_magic._render.parts.tool_call import call_html
 from claude_magic._render.parts.wording import (
     duration,
@@ -76,18 +76,12 @@ def blocks_html(response: SessionAwareResponse) -> str:
 
 def response_html(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
     """Render a settled reply, with its style and footer; `failure` is why it has no, or no whole, answer."""
-    audience = f" {AUDIENCE_CLASS}" if response.for_audience else ""
-    failed = " claude-failed" if failure and not isinstance(failure, TurnInterrupted) else ""
+    failed = failure is not None and not isinstance(failure, TurnInterrupted)
+    classes = ("claude-failed" if failed else "", AUDIENCE_CLASS if response.for_audience else "")
     label = failure_line(response, failure) if failure else ""
-    return "".join(
-        (
-            f'<div class="claude-magic{failed}{audience}"><style>{STYLE}</style>\n',
-            blocks_html(response),
-            f'<p class="claude-warn">{escape(label)}</p>\n' if label else "",
-            line_html(footer(response, turn), "claude-footer"),
-            "</div>",
-        )
-    )
+    failure_html = f'<p class="claude-warn">{escape(label)}</p>\n' if label else ""
+    inside = blocks_html(response) + failure_html + line_html(footer(response, turn), "claude-footer")
+    return styled_html(inside, classes=" ".join(filter(None, classes)))
 
 
 def response_markdown(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import escape
-from claude_magic._render.parts.style_sheet import STYLE
+from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.parts.wording import one_line
 
 NO_ROWS: Final = "No sessions in this directory yet."
@@ -20,11 +20,6 @@ NO_ROWS: Final = "No sessions in this directory yet."
 _HEADINGS: Final = ("session", "name", "first prompt", "turns", "last used", "size", "")
 _LIMITS: Final = (8, 24, 40, 5, 12, 8, 8)
 _PROMPT_LENGTH: Final = 120
-
-_STYLE: Final = """
-.claude-magic.claude-magic table.claude-listing th { color: var(--claude-muted); font-weight: 400; }
-.claude-magic.claude-magic table.claude-listing :is(th, td):not(:nth-child(2), :nth-child(3)) { white-space: nowrap; }
-""".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +44,7 @@ def listing_bundle(rows: Sequence[SessionRow]) -> dict[str, str]:
     none = f'<p class="claude-remark">{escape(NO_ROWS)}</p>\n'
     marked = (f"| {' | '.join(line)} |" for line in (_HEADINGS, ["---"] * len(_HEADINGS), *map(_escaped, lines)))
     return {
-        "text/html": f'<div class="claude-magic"><style>{STYLE}\n{_STYLE}</style>\n{table if rows else none}</div>',
+        "text/html": styled_html(table if rows else none, "listing"),
         "text/markdown": "\n".join(marked) if rows else NO_ROWS,
         "text/plain": listing_text(rows),
     }

@@ -8,7 +8,7 @@ from typing import Final
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import escape, running_text
 from claude_magic._render.parts.redacted_reply import clean_line
-from claude_magic._render.parts.style_sheet import STYLE
+from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.parts.wording import one_line
 from claude_magic.sdk._history.transcripts import Exchange
 
@@ -25,7 +25,7 @@ def recap_bundle(exchanges: Sequence[Exchange]) -> dict[str, str]:
     lines = _lines(exchanges)
     html = (f"<p><b>{escape(prompt)}</b><br>{escape(reply)}</p>\n" for prompt, reply in lines)
     return {
-        "text/html": f'<div class="claude-magic"><style>{STYLE}</style>\n{"".join(html)}</div>',
+        "text/html": styled_html("".join(html)),
         "text/markdown": "\n\n".join(
             f"**{safe_markdown.escape(prompt)}**\n\n{safe_markdown.paragraph(reply)}" for prompt, reply in lines
         ),
