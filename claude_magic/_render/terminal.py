@@ -34,8 +34,6 @@ from claude_magic.errors import ClaudeError
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
-__all__ = ["TerminalColumns", "TerminalView", "strip_controls"]
-
 _MUTED = "dim"
 
 

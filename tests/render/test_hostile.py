@@ -11,9 +11,10 @@ from markdown_it import MarkdownIt
 from payloads import PAYLOADS
 from replies import called, image, reply, said, thought
 
+from claude_magic._render.parts.markdown_html import text_html
 from claude_magic._render.parts.safe_markdown import text_markdown
 from claude_magic._render.parts.style_sheet import rules
-from claude_magic._render.settled.reply import mimebundle, response_html, response_markdown, response_plain, text_html
+from claude_magic._render.settled.reply import mimebundle, response_html, response_markdown, response_plain
 from claude_magic.errors import APIError
 from claude_magic.sdk.events import Notice, SessionStarted, TurnEnded
 from claude_magic.sdk.response import SessionAwareResponse

@@ -11,15 +11,10 @@ from markdown_it import MarkdownIt
 from replies import PIXEL, called, ended, image, reply, said, thought
 
 from claude_magic._markdown import finished_length
-from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT
+from claude_magic._render.parts.block import block_html
+from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, text_html
 from claude_magic._render.parts.safe_markdown import text_markdown
-from claude_magic._render.settled.reply import (
-    block_html,
-    response_html,
-    response_markdown,
-    response_plain,
-    text_html,
-)
+from claude_magic._render.settled.reply import response_html, response_markdown, response_plain
 from claude_magic.errors import TurnInterrupted, TurnTimeoutError
 from claude_magic.sdk.events import Notice, TextDelta
 from claude_magic.sdk.response import SessionAwareResponse, fold

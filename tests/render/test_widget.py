@@ -13,7 +13,7 @@ from replies import SESSION, ended
 from claude_magic._render.live.growing_reply import PAGE_SIZE
 from claude_magic._render.live.growing_text import GrowingText
 from claude_magic._render.live.reply_view import LiveView
-from claude_magic._render.settled.reply import text_html
+from claude_magic._render.parts.markdown_html import text_html
 from claude_magic.errors import TurnInterrupted
 from claude_magic.sdk.events import (
     BlockEnded,

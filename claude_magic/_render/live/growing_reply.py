@@ -13,8 +13,8 @@ from ipywidgets import HTML, Button, HBox, HTMLMath, Layout, VBox, Widget
 
 from claude_magic._render.live.approval import ApprovalCard
 from claude_magic._render.live.growing_text import PIECE_LENGTH, GrowingText
+from claude_magic._render.parts.block import block_html, line_html
 from claude_magic._render.parts.wording import shown_blocks, status_line
-from claude_magic._render.settled.reply import block_html, line_html
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 

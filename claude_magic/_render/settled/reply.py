@@ -1,45 +1,20 @@
 """A settled reply: HTML, harmless Markdown and plain text, made of the blocks of a response.
 
-The chrome around blocks is written here, around pieces that `prose`, `calls` and `neutral` have made safe.
+Owns what stands around the blocks of a whole reply; how one block looks is the business of `parts.block`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import groupby
-from typing import assert_never
 
 from claude_magic._render.parts import safe_markdown
-from claude_magic._render.parts.markdown_html import escape, text_html
+from claude_magic._render.parts.block import block_html, block_markdown, block_plain, line_html
+from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import cleaned
 from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, styled_html
-from claude_magic._render.parts.tool_call import call_html
-from claude_magic._render.parts.wording import (
-    duration,
-    footer,
-    shown_blocks,
-    strip_controls,
-    thinking_title,
-    tool_argument,
-    tool_name,
-    tool_outcome,
-)
+from claude_magic._render.parts.wording import duration, footer, shown_blocks, strip_controls
 from claude_magic.errors import ClaudeError, TurnInterrupted
-from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
-
-__all__ = [
-    "block_html",
-    "blocks_html",
-    "blocks_markdown",
-    "blocks_plain",
-    "failure_line",
-    "line_html",
-    "mimebundle",
-    "response_html",
-    "response_markdown",
-    "response_plain",
-    "text_html",
-]
+from claude_magic.sdk.response import SessionAwareResponse, Text
 
 
 def mimebundle(
@@ -52,21 +27,6 @@ def mimebundle(
         "text/markdown": response_markdown(response, turn=turn, failure=failure),
         "text/plain": response_plain(response, turn=turn, failure=failure),
     }
-
-
-def block_html(block: Block, *, ended: bool = False) -> str:
-    """Render one block; `ended` says that its turn is over, so nothing is running or being thought."""
-    match block:
-        case Text():
-            return f'<div class="claude-text">{text_html(block.text)}</div>\n'
-        case Thinking():
-            return _thinking_html(block, ended=ended)
-        case ToolCall():
-            return call_html(block, ended=ended)
-        case Remark():
-            return f'<p class="claude-remark">{escape(strip_controls(block.text))}</p>\n'
-        case _:
-            assert_never(block)
 
 
 def blocks_html(response: SessionAwareResponse) -> str:
@@ -95,7 +55,7 @@ def response_markdown(response: SessionAwareResponse, *, turn: int | None = None
 
 def blocks_markdown(response: SessionAwareResponse) -> str:
     """Write the blocks of a reply as harmless Markdown."""
-    return "\n\n".join(filter(None, map(_block_markdown, shown_blocks(response))))
+    return "\n\n".join(filter(None, map(block_markdown, shown_blocks(response))))
 
 
 def response_plain(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
@@ -110,7 +70,7 @@ def response_plain(response: SessionAwareResponse, *, turn: int | None = None, f
 def blocks_plain(response: SessionAwareResponse) -> str:
     """Write the blocks of a reply as plain text, control sequences included."""
     groups = groupby(shown_blocks(response), lambda block: isinstance(block, Text))
-    pieces = (("\n\n" if prose else "\n").join(map(_block_plain, blocks)) for prose, blocks in groups)
+    pieces = (("\n\n" if prose else "\n").join(map(block_plain, blocks)) for prose, blocks in groups)
     return "\n\n".join(filter(None, pieces))
 
 
@@ -125,57 +85,3 @@ def failure_line(response: SessionAwareResponse, failure: ClaudeError) -> str:
         after = f" after {duration(response.duration_s)}" if response.duration_s else ""
         return f"Interrupted{after}. What had arrived is above; the next cell continues this session."
     return f"Not finished ({type(failure).__name__}). What had arrived is above."
-
-
-def line_html(parts: Iterable[str], css_class: str) -> str:
-    """Render the parts of a status line or footer; the spaces between them are text, so they stay without the style."""
-    spans = "\u2003".join(f"<span>{escape(part)}</span>" for part in parts)
-    return f'<div class="{css_class}">{spans}</div>\n' if spans else ""
-
-
-def _thinking_html(block: Thinking, *, ended: bool) -> str:
-    title = thinking_title(block, ended=ended)
-    if not block.text.strip():
-        return f'<p class="claude-thinking">{title}</p>\n'
-    return _folded("claude-thinking", title, text_html(block.text))
-
-
-def _folded(css_class: str, title: str, inside: str) -> str:
-    return (
-        f'<details class="{css_class}"><summary>{escape(title)}</summary><div class="claude-inside">{inside}</div></details>\n'
-    )
-
-
-def _block_markdown(block: Block) -> str:
-    match block:
-        case Text():
-            return safe_markdown.text_markdown(block.text)
-        case Thinking():
-            return f"*{safe_markdown.escape(thinking_title(block, ended=True))}*"
-        case ToolCall():
-            argument = tool_argument(block)
-            parts = (
-                f"**{safe_markdown.escape(tool_name(block))}**",
-                safe_markdown.code_span(argument) if argument else "",
-                safe_markdown.escape(tool_outcome(block, ended=True)),
-            )
-            return " ".join(part for part in parts if part)
-        case Remark():
-            return safe_markdown.paragraph(block.text)
-        case _:
-            assert_never(block)
-
-
-def _block_plain(block: Block) -> str:
-    match block:
-        case Text():
-            return block.text.strip("\n")
-        case Remark():
-            return block.text
-        case Thinking():
-            return thinking_title(block, ended=True)
-        case ToolCall():
-            parts = tool_name(block), tool_argument(block), tool_outcome(block, ended=True)
-            return "  ".join(part for part in parts if part)
-        case _:
-            assert_never(block)

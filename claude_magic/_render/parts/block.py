@@ -1,0 +1,84 @@
+"""One block of a reply: as HTML, as harmless Markdown and as plain text.
+
+The chrome around a text is written here; the texts themselves are made safe by `markdown_html`, `tool_call` and
+`safe_markdown`. Which blocks of a reply are shown, and what stands around them, is the business of whole replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from claude_magic._render.parts import safe_markdown
+from claude_magic._render.parts.markdown_html import escape, text_html
+from claude_magic._render.parts.tool_call import call_html
+from claude_magic._render.parts.wording import strip_controls, thinking_title, tool_argument, tool_name, tool_outcome
+from claude_magic.sdk.response import Block, Remark, Text, Thinking, ToolCall
+
+
+def block_html(block: Block, *, ended: bool = False) -> str:
+    """Render one block; `ended` says that its turn is over, so nothing is running or being thought."""
+    match block:
+        case Text():
+            return f'<div class="claude-text">{text_html(block.text)}</div>\n'
+        case Thinking():
+            return _thinking_html(block, ended=ended)
+        case ToolCall():
+            return call_html(block, ended=ended)
+        case Remark():
+            return f'<p class="claude-remark">{escape(strip_controls(block.text))}</p>\n'
+        case _:
+            assert_never(block)
+
+
+def block_markdown(block: Block) -> str:
+    """Write one block of a turn that has ended as harmless Markdown."""
+    match block:
+        case Text():
+            return safe_markdown.text_markdown(block.text)
+        case Thinking():
+            return f"*{safe_markdown.escape(thinking_title(block, ended=True))}*"
+        case ToolCall():
+            argument = tool_argument(block)
+            parts = (
+                f"**{safe_markdown.escape(tool_name(block))}**",
+                safe_markdown.code_span(argument) if argument else "",
+                safe_markdown.escape(tool_outcome(block, ended=True)),
+            )
+            return " ".join(part for part in parts if part)
+        case Remark():
+            return safe_markdown.paragraph(block.text)
+        case _:
+            assert_never(block)
+
+
+def block_plain(block: Block) -> str:
+    """Write one block of a turn that has ended as plain text, control sequences included."""
+    match block:
+        case Text():
+            return block.text.strip("\n")
+        case Remark():
+            return block.text
+        case Thinking():
+            return thinking_title(block, ended=True)
+        case ToolCall():
+            parts = tool_name(block), tool_argument(block), tool_outcome(block, ended=True)
+            return "  ".join(part for part in parts if part)
+        case _:
+            assert_never(block)
+
+
+def line_html(parts: Iterable[str], css_class: str) -> str:
+    """Render the parts of a status line or footer; the spaces between them are text, so they stay without the style."""
+    spans = "\u2003".join(f"<span>{escape(part)}</span>" for part in parts)
+    return f'<div class="{css_class}">{spans}</div>\n' if spans else ""
+
+
+def _thinking_html(block: Thinking, *, ended: bool) -> str:
+    title = thinking_title(block, ended=ended)
+    if not block.text.strip():
+        return f'<p class="claude-thinking">{title}</p>\n'
+    return (
+        f'<details class="claude-thinking"><summary>{escape(title)}</summary>'
+        f'<div class="claude-inside">{text_html(block.text)}</div></details>\n'
+    )
