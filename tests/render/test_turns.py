@@ -10,7 +10,7 @@ from payloads import PAYLOADS
 from rich.cells import cell_len
 from test_hostile import CHROME, Elements, assert_inert_markdown
 
-from claude_magic._render.live.tree_of_turns import ROWS_SHOWN, TurnRow, TurnTree, tree_bundle, tree_text
+from claude_magic._render.live.tree_of_turns import TURNS_SHOWN, TurnRow, TurnTree, tree_bundle, tree_text
 
 FIRST, OTHER = "681fea2c-2417-42d4-b134-6c7d6a02503b", "d83e13e2-0000-42d4-b134-6c7d6a02503b"
 ROWS = [
@@ -153,9 +153,9 @@ def test_many_turns(page: Page) -> None:
     """Of very many turns the last are shown, with a word about the others, and each costs a message."""
     tree = TurnTree(chain(1000), print)
     tree.show()
-    assert len(page.buttons("Continue")) == ROWS_SHOWN
+    assert len(page.buttons("Continue")) == TURNS_SHOWN
     assert "800 earlier lines are not shown" in page.html()[0]
-    assert len(page.messages) < ROWS_SHOWN + 40
+    assert len(page.messages) < TURNS_SHOWN + 40
     tree.close()
 
 

@@ -10,8 +10,8 @@ import pytest
 from page import VIEW, Page
 from replies import SESSION, ended
 
-from claude_magic._render.live.growing_reply import PAGE_SIZE
 from claude_magic._render.live.growing_text import GrowingText
+from claude_magic._render.live.live_reply import PAGE_SIZE
 from claude_magic._render.live.reply_view import LiveView
 from claude_magic._render.parts.markdown_html import text_html
 from claude_magic.errors import TurnInterrupted

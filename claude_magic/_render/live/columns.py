@@ -14,10 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 from IPython.display import DisplayHandle
-from ipywidgets import HTML, Button, HBox, HTMLMath, VBox, Widget
+from ipywidgets import HTML, Button, HTMLMath, VBox, Widget
 
-from claude_magic._render.live.growing_reply import LiveReply, Shared, StopButton
-from claude_magic._render.live.widgets import close_tree, framed, view_bundle
+from claude_magic._render.live.live_reply import LiveReply, StopButton
+from claude_magic._render.live.widgets import WidgetMaker, view_bundle
 from claude_magic._render.parts.redacted_reply import cleaned
 from claude_magic._render.settled.comparison import (
     Alternative,
@@ -43,18 +43,18 @@ class LiveColumns:
 
     def __init__(self, labels: Sequence[str], on_stop: Callable[[], None], *, for_audience: bool = False) -> None:
         self._labels = tuple(labels)
-        self._shared = shared = Shared()
-        self._replies = [LiveReply(shared) for _ in labels]
+        self._maker = maker = WidgetMaker()
+        self._replies = [LiveReply(maker) for _ in labels]
         self._failures: dict[int, ClaudeError] = {}
-        self._stop = StopButton(shared, on_stop, description="Stop all", tooltip="Stop all of them; what has arrived is kept")
+        self._stop = StopButton(maker, on_stop, "Stop all", "Stop all of them; what has arrived is kept")
         self._stop.widget.add_class("claude-stop-all")
         columns = [
-            _column(shared, [shared.make(HTML, head_html(number, label))], reply.parts)
+            maker.column([maker.make(HTML, head_html(number, label))], reply.parts)
             for number, (label, reply) in enumerate(zip(labels, self._replies, strict=True), 1)
         ]
-        live = shared.make(VBox, [self._stop.widget, _grid(shared, columns)])
+        live = maker.make(VBox, [self._stop.widget, maker.columns(columns)])
         live.add_class("claude-live")
-        self._box: Widget | None = framed(shared.make, [live], "columns", for_audience=for_audience)
+        self._box: Widget | None = maker.framed([live], "columns", for_audience=for_audience)
         self._settled: tuple[Alternative, ...] = ()
         self._current = 1
         self._choice: _Choice | None = None
@@ -97,7 +97,7 @@ class LiveColumns:
         self._settled, self._current = tuple(alternatives), current
         self._choice = _Choice(self._settled, current, on_pick) if on_pick else None
         self._show()
-        close_tree(self._box, *self._shared.styles.values())
+        self._maker.close(self._box)
         self._box = None
 
     def show_current(self, current: int) -> None:
@@ -113,7 +113,7 @@ class LiveColumns:
     def close(self) -> None:
         """Leave the settled replies as plain HTML and no widget open; a second call changes nothing."""
         if self._box is not None:
-            close_tree(self._box, *self._shared.styles.values())
+            self._maker.close(self._box)
             self._box = None
         if self._choice is not None:
             choice, self._choice = self._choice, None
@@ -133,20 +133,20 @@ class _Choice:
 
     def __init__(self, alternatives: Sequence[Alternative], current: int, on_pick: Callable[[int], None]) -> None:
         self._alternatives = alternatives
-        self._shared = shared = Shared()
+        self._maker = maker = WidgetMaker()
         self._heads: list[Any] = []
         self._buttons: dict[int, Any] = {}
         self._columns: list[Any] = []
         for number, alternative in enumerate(alternatives, 1):
-            self._heads.append(shared.make(HTML))
+            self._heads.append(maker.make(HTML))
             if alternative.can_continue:
                 self._buttons[number] = self._button(number, alternative.label, on_pick)
             # Formulas are typeset in this one alone.
-            body = shared.make(HTMLMath, body_html(replace(alternative, response=cleaned(alternative.response))))
-            self._columns.append(_column(shared, [self._heads[-1]], [body]))
+            body = maker.make(HTMLMath, body_html(replace(alternative, response=cleaned(alternative.response))))
+            self._columns.append(maker.column([self._heads[-1]], [body]))
         self.mark(current)
         audience = any(alternative.response.for_audience for alternative in alternatives)
-        self.box = framed(shared.make, [_grid(shared, self._columns)], "columns", for_audience=audience)
+        self.box = maker.framed([maker.columns(self._columns)], "columns", for_audience=audience)
 
     def mark(self, current: int) -> None:
         """Show which one is current."""
@@ -161,24 +161,10 @@ class _Choice:
 
     def close(self) -> None:
         """Close all widgets, also the buttons that are not shown."""
-        close_tree(self.box, *self._buttons.values(), *self._shared.styles.values())
+        self._maker.close(self.box)
 
     def _button(self, number: int, label: str, on_pick: Callable[[int], None]) -> Any:
         tooltip = f"Continue from {title(number, label)}"
-        button = self._shared.make(Button, description="Continue from this one", tooltip=tooltip)
+        button = self._maker.make(Button, description="Continue from this one", tooltip=tooltip)
         button.on_click(lambda _: on_pick(number))
         return button
-
-
-def _column(shared: Shared, head: Sequence[Widget], parts: Sequence[Widget]) -> Any:
-    row = shared.make(HBox, head)
-    row.add_class("claude-column-head")
-    column = shared.make(VBox, [row, *parts])
-    column.add_class("claude-column")
-    return column
-
-
-def _grid(shared: Shared, columns: Sequence[Widget]) -> Any:
-    grid = shared.make(VBox, columns)
-    grid.add_class("claude-columns")
-    return grid

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from IPython.display import DisplayHandle
 
-from claude_magic._render.live.growing_reply import LiveReply, Shared, StopButton
-from claude_magic._render.live.widgets import close_tree, framed, view_bundle
+from claude_magic._render.live.live_reply import LiveReply, StopButton
+from claude_magic._render.live.widgets import WidgetMaker, view_bundle
 from claude_magic._render.settled.reply import mimebundle
 from claude_magic._render.views import ANSWERING, metadata
 from claude_magic.errors import ClaudeError
@@ -31,11 +31,11 @@ class LiveView:
 
     def __init__(self, on_stop: Callable[[], None], *, for_audience: bool = False) -> None:
         self._closed = False
-        self._shared = shared = Shared()
-        self._stop = StopButton(shared, on_stop, description="Stop", tooltip="Stop this turn; what has arrived is kept")
-        self._reply = LiveReply(shared, beside=[self._stop.widget])
+        self._maker = maker = WidgetMaker()
+        self._stop = StopButton(maker, on_stop, "Stop", "Stop this turn; what has arrived is kept")
+        self._reply = LiveReply(maker, beside=[self._stop.widget])
         self.slot = self._reply.slot
-        self._box = framed(shared.make, self._reply.parts, for_audience=for_audience)
+        self._box = maker.framed(self._reply.parts, for_audience=for_audience)
         self._handle = DisplayHandle()
         self._handle.display(ANSWERING | view_bundle(self._box), raw=True)
 
@@ -66,4 +66,4 @@ class LiveView:
         """Close every widget of the view; a second call changes nothing."""
         if not self._closed:
             self._closed = True
-            close_tree(self._box, *self._shared.styles.values())
+            self._maker.close(self._box)

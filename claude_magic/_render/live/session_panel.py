@@ -1,10 +1,6 @@
 """The panel of `%claude_session`: the current session's facts, and the sessions one can go back to.
 
 Owns how they look as widgets, as settled HTML and as text; where they come from, and what Resume does, are the caller's.
-
-A saved widget without its kernel reads "model not found", whatever stands beside it in the bundle. So the panel has real
-buttons only for a time: `close` puts the same table, as plain HTML, in the same place. The caller does that when the next
-cell runs; should a notebook be saved before, code hosts still find the HTML, as it is in the widget's bundle too.
 """
 
 from __future__ import annotations
@@ -13,19 +9,18 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from IPython.display import DisplayHandle
-from ipywidgets import HTML, Box, Button, Layout, VBox
+from ipywidgets import HTML, Box, VBox, Widget
 
 from claude_magic._paths import shorten_home
-from claude_magic._render.live.widgets import close_tree, view_bundle
+from claude_magic._render.live.interactive_output import InteractiveOutput
 from claude_magic._render.parts.markdown_html import escape
-from claude_magic._render.parts.style_sheet import style_element, styled_html
+from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.parts.wording import dollars, one_line
 from claude_magic._render.settled.session_list import NO_ROWS, SessionRow, cells, text_table
 
-ROWS_SHOWN: Final = 20
+SESSIONS_SHOWN: Final = 20
 
 _HEADINGS: Final = ("session", "name", "first prompt", "turns", "last used", "")
 _COPYABLE: Final = ("session", "in a terminal")
@@ -51,62 +46,43 @@ class SessionFacts:
     played: bool = False
 
 
-class SessionPanel:
+class SessionPanel(InteractiveOutput[str]):
     """The panel with a Resume button for each session but the current one; main thread only.
 
     :param on_resume: called with the session's ID when its button is clicked; `update` then shows what came of it.
     """
 
-    def __init__(self, facts: SessionFacts | None, rows: Sequence[SessionRow], on_resume: Callable[[str], None]) -> None:
-        self._facts, self._rows = facts, tuple(rows)
-        self._on_resume = on_resume
-        self._handle = DisplayHandle()
-        self._box: VBox | None = None
+    sections = ("panel",)
 
-    def show(self) -> None:
-        """Display the panel in the running cell."""
-        layout = Layout()
-        self._about, self._table, self._rest = HTML(layout=layout), HTML(layout=layout), HTML(layout=layout)
-        self._buttons = VBox(layout=layout)
-        self._buttons.add_class("claude-resume")
-        style = HTML(style_element("panel", "widgets"), layout=layout)
-        style.add_class("claude-hidden")
-        sessions = Box([self._table, self._buttons], layout=layout)
-        sessions.add_class("claude-sessions-box")
-        panel = VBox([style, self._about, sessions, self._rest], layout=layout)
-        panel.add_class("claude-magic")
-        self._box = VBox([panel], layout=layout)
-        self._box.add_class("jp-RenderedHTMLCommon")
-        self._paint()
-        self._handle.display(panel_bundle(self._facts, self._rows) | view_bundle(self._box), raw=True)
+    def __init__(self, facts: SessionFacts | None, rows: Sequence[SessionRow], on_resume: Callable[[str], None]) -> None:
+        super().__init__(on_resume)
+        self._facts, self._rows = facts, tuple(rows)
 
     def update(self, facts: SessionFacts | None, rows: Sequence[SessionRow]) -> None:
         """Show other facts and rows, in place."""
         self._facts, self._rows = facts, tuple(rows)
-        if self._box is not None:
-            self._paint()
+        self._repaint()
 
-    def close(self) -> None:
-        """Leave the panel as plain HTML, without buttons; a second call changes nothing."""
-        if self._box is not None:
-            self._handle.update(panel_bundle(self._facts, self._rows), raw=True)
-            close_tree(self._box)
-            self._box = None
+    def _build(self) -> Sequence[Widget]:
+        make = self._maker.make
+        self._about, self._table, self._rest, self._spacer = make(HTML), make(HTML), make(HTML), make(Box)
+        self._beside = make(VBox)
+        self._beside.add_class("claude-resume")
+        sessions = make(Box, [self._table, self._beside])
+        sessions.add_class("claude-sessions-box")
+        return self._about, sessions, self._rest
 
     def _paint(self) -> None:
         self._about.value = _facts_html(self._facts)
         self._table.value = _table_html(self._rows)
         self._rest.value = _rest_html(self._rows)
-        before = self._buttons.children
-        self._buttons.children = [self._button(row) for row in self._rows[:ROWS_SHOWN]]
-        close_tree(*before, keep=(self._buttons.layout,))
+        self._beside.children = [
+            self._spacer if row.current else self._button(row.session_id, "Resume", f"Resume {_label(row)}")
+            for row in self._rows[:SESSIONS_SHOWN]
+        ]
 
-    def _button(self, row: SessionRow) -> Button | Box:
-        if row.current:
-            return Box(layout=self._buttons.layout)
-        button = Button(description="Resume", tooltip=f"Resume {_label(row)}", layout=self._buttons.layout)
-        button.on_click(lambda _: self._on_resume(row.session_id))
-        return button
+    def _plain_bundle(self) -> dict[str, Any]:
+        return panel_bundle(self._facts, self._rows)
 
 
 def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict[str, str]:
@@ -114,7 +90,7 @@ def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict
     inside = _facts_html(facts) + _table_html(rows) + _rest_html(rows)
     return {
         "text/html": styled_html(inside, "panel"),
-        "text/plain": panel_text(facts, rows[:ROWS_SHOWN]),
+        "text/plain": panel_text(facts, rows[:SESSIONS_SHOWN]),
     }
 
 
@@ -164,11 +140,11 @@ def _table_html(rows: Sequence[SessionRow]) -> str:
     if not rows:
         return f'<p class="claude-remark">{escape(NO_ROWS)}</p>\n'
     head = "".join(f'<th scope="col">{heading}</th>' for heading in _HEADINGS)
-    lines = (f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells(row))}</tr>\n" for row in rows[:ROWS_SHOWN])
+    lines = (f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells(row))}</tr>\n" for row in rows[:SESSIONS_SHOWN])
     return f'<table class="claude-sessions"><thead><tr>{head}</tr></thead>\n<tbody>\n{"".join(lines)}</tbody></table>\n'
 
 
 def _rest_html(rows: Sequence[SessionRow]) -> str:
-    more = len(rows) - ROWS_SHOWN
+    more = len(rows) - SESSIONS_SHOWN
     words = (f"{more:,} more: %claude_session list" if more > 0 else "", _RESUME if len(rows) > 1 else "")
     return "".join(f'<p class="claude-remark">{escape(line)}</p>\n' for line in words if line)

@@ -2,8 +2,6 @@
 
 A turn stands below the one that it continues, at the same indent: only where a turn was continued more than once do the
 ways get branches of their own. So a long conversation does not run off the page. What Continue does is the caller's.
-
-The buttons are there until `close` is called, as those of `panel` are and for its reason.
 """
 
 from __future__ import annotations
@@ -12,19 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from IPython.display import DisplayHandle
-from ipywidgets import HTML, Box, Button, HBox, VBox, Widget
+from ipywidgets import HTML, Box, HBox, VBox, Widget
 from rich.cells import cell_len, chop_cells
 
-from claude_magic._render.live.growing_reply import Shared
-from claude_magic._render.live.widgets import close_tree, framed, view_bundle
+from claude_magic._render.live.interactive_output import InteractiveOutput
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.parts.wording import one_line
 
-ROWS_SHOWN: Final = 200
+TURNS_SHOWN: Final = 200
 
 _TURN_WIDTH: Final = 46  # of branches, number and prompt
 _PROMPT_WIDTH: Final = 20  # of a prompt behind many branches
@@ -52,7 +48,7 @@ class TurnRow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _DrawnTurn:
     """A turn where it is drawn: `branches` is what stands in front of its number, `is_root` that it continues none."""
 
     row: TurnRow
@@ -61,64 +57,51 @@ class _Line:
     session: str
 
 
-class TurnTree:
+class TurnTree(InteractiveOutput[int]):
     """The tree with a Continue button for each turn that can be continued and is not current; main thread only.
 
     :param on_continue: called with the number of the turn whose button is clicked; `update` then shows what came of it.
     """
 
-    def __init__(self, rows: Sequence[TurnRow], on_continue: Callable[[int], None]) -> None:
-        self._rows = tuple(rows)
-        self._on_continue = on_continue
-        self._handle = DisplayHandle()
-        self._buttons: dict[int, Any] = {}
-        self._box: Widget | None = None
+    sections = ("turns",)
 
-    def show(self) -> None:
-        """Display the tree in the running cell."""
-        self._shared = shared = Shared()
-        self._text, self._spacer = shared.make(HTML), shared.make(Box)
-        self._column = shared.make(VBox)
-        self._column.add_class("claude-go")
-        tree = shared.make(HBox, [self._text, self._column])
-        tree.add_class("claude-tree")
-        self._box = framed(shared.make, [tree], "turns")
-        self._paint()
-        self._handle.display(tree_bundle(self._rows) | view_bundle(self._box), raw=True)
+    def __init__(self, rows: Sequence[TurnRow], on_continue: Callable[[int], None]) -> None:
+        super().__init__(on_continue)
+        self._rows = tuple(rows)
 
     def update(self, rows: Sequence[TurnRow]) -> None:
         """Show other turns, in place."""
         self._rows = tuple(rows)
-        if self._box is not None:
-            self._paint()
+        self._repaint()
 
-    def close(self) -> None:
-        """Leave the tree as plain HTML, without buttons; a second call changes nothing."""
-        if self._box is not None:
-            self._handle.update(tree_bundle(self._rows), raw=True)
-            close_tree(self._box, self._spacer, *self._buttons.values(), *self._shared.styles.values())
-            self._box = None
+    def _build(self) -> Sequence[Widget]:
+        make = self._maker.make
+        self._text, self._spacer, self._beside = make(HTML), make(Box), make(VBox)
+        self._beside.add_class("claude-go")
+        tree = make(HBox, [self._text, self._beside])
+        tree.add_class("claude-tree")
+        return [tree]
 
     def _paint(self) -> None:
         lines = _shown(self._rows)
         self._text.value = _tree_html(lines, len(self._rows) - len(lines))
-        # Buttons are kept from one painting to the next: so the one that was clicked keeps the keyboard's place beside it.
         beside = [self._spacer] if len(lines) < len(self._rows) else []
         for index, line in enumerate(lines):
             beside += [self._spacer] if line.is_root and index else []
-            beside.append(self._button(line.row) if line.row.can_continue and not line.row.current else self._spacer)
-        self._column.children = beside
+            beside.append(self._beside_line(line.row))
+        self._beside.children = beside
 
-    def _button(self, row: TurnRow) -> Any:
-        if row.number not in self._buttons:
-            tooltip = f"Continue from turn {row.number} · {_prompt(row)}"
-            self._buttons[row.number] = button = self._shared.make(Button, description="Continue", tooltip=tooltip)
-            button.on_click(lambda _: self._on_continue(row.number))
-        return self._buttons[row.number]
+    def _beside_line(self, row: TurnRow) -> Widget:
+        if row.current or not row.can_continue:
+            return self._spacer
+        return self._button(row.number, "Continue", f"Continue from turn {row.number} · {_prompt(row)}")
+
+    def _plain_bundle(self) -> dict[str, Any]:
+        return tree_bundle(self._rows)
 
 
 def tree_bundle(rows: Sequence[TurnRow]) -> dict[str, str]:
-    """Give the tree as HTML, Markdown and plain text, for a notebook to keep; of many turns the last `ROWS_SHOWN`."""
+    """Give the tree as HTML, Markdown and plain text, for a notebook to keep; of many turns the last `TURNS_SHOWN`."""
     lines = _shown(rows)
     text = "\n".join(_texts(lines, len(rows) - len(lines)))
     inside = _tree_html(lines, len(rows) - len(lines))
@@ -134,11 +117,11 @@ def tree_text(rows: Sequence[TurnRow]) -> str:
     return "\n".join(_texts(_lines(rows)))
 
 
-def _shown(rows: Sequence[TurnRow]) -> list[_Line]:
-    return _lines(rows)[-ROWS_SHOWN:]
+def _shown(rows: Sequence[TurnRow]) -> list[_DrawnTurn]:
+    return _lines(rows)[-TURNS_SHOWN:]
 
 
-def _lines(rows: Sequence[TurnRow]) -> list[_Line]:
+def _lines(rows: Sequence[TurnRow]) -> list[_DrawnTurn]:
     """Put the turns in the order of the tree, each with the branches before it; a parent that is not listed is none."""
     children: dict[int | None, list[TurnRow]] = {}
     listed: dict[int, TurnRow] = {}
@@ -147,14 +130,14 @@ def _lines(rows: Sequence[TurnRow]) -> list[_Line]:
         parent = row.parent if row.parent in listed else None
         children.setdefault(parent, []).append(row)
         listed[row.number] = row
-    lines: list[_Line] = []
+    lines: list[_DrawnTurn] = []
     # Rows to draw, the next one last: what stands before it, and what before those that continue it.
     waiting = [(row, "", "", True) for row in reversed(children.get(None, []))]
     while waiting:
         row, branches, below, is_root = waiting.pop()
         before = None if is_root or row.parent is None else listed[row.parent].session_id
         session = one_line((row.session_id or "")[:8]) if row.session_id != before else ""
-        lines.append(_Line(row, branches, is_root, session))
+        lines.append(_DrawnTurn(row, branches, is_root, session))
         ways = children.get(row.number, [])
         if len(ways) == 1:
             waiting.append((ways[0], below, below, False))
@@ -165,7 +148,7 @@ def _lines(rows: Sequence[TurnRow]) -> list[_Line]:
     return lines
 
 
-def _texts(lines: Sequence[_Line], earlier: int = 0) -> list[str]:
+def _texts(lines: Sequence[_DrawnTurn], earlier: int = 0) -> list[str]:
     """Write the lines in columns, one text each, with an empty one between trees."""
     if not lines:
         return [_NO_TURNS]
@@ -189,7 +172,7 @@ def _texts(lines: Sequence[_Line], earlier: int = 0) -> list[str]:
     return texts
 
 
-def _tree_html(lines: Sequence[_Line], earlier: int) -> str:
+def _tree_html(lines: Sequence[_DrawnTurn], earlier: int) -> str:
     texts = iter(_texts(lines, earlier))
     marked = [f'<span class="claude-left">{escape(next(texts))}</span>'] if earlier or not lines else []
     for index, line in enumerate(lines):

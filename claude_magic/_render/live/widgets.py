@@ -1,32 +1,70 @@
-"""Trees of widgets: the frame and style they share, how one is displayed, and how all of it is closed."""
+"""Trees of widgets: how they are made, the frame around them, how one is displayed, and how all of it is closed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from ipywidgets import HTML, VBox, Widget
+from ipywidgets import HTML, HBox, Layout, VBox, Widget
 
 from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, style_element
 
 
-def framed(make: Callable[..., Any], parts: Sequence[Widget], *sections: str, for_audience: bool = False) -> Any:
-    """Stack widgets in a box that can be displayed, with the style sheet of all widgets.
+class WidgetMaker:
+    """Makes the widgets of one display, which share what they can, and closes them.
 
-    :param make: makes a widget of a kind, as `Shared` does.
-    :param sections: of the style sheet, besides those that every display of widgets needs.
-    :param for_audience: whether it is shown to a room.
+    Each model is a message before the first word is shown, so there is one layout, and one style for each kind.
     """
-    style = make(HTML, style_element(*sections, "widgets"))
-    style.add_class("claude-hidden")
-    inner = make(VBox, [style, *parts])
-    inner.add_class("claude-magic")
-    if for_audience:
-        inner.add_class(AUDIENCE_CLASS)
-    # JupyterLab has rules for HTML outputs, which the settled output will be: with their class they hold from the start.
-    outer = make(VBox, [inner])
-    outer.add_class("jp-RenderedHTMLCommon")
-    return outer
+
+    def __init__(self) -> None:
+        self._layout = Layout()
+        self._styles: dict[type[Widget], Widget] = {}
+        self._made: list[Widget] = []
+
+    def make(self, kind: type[Widget], *arguments: Any, **traits: Any) -> Any:
+        """Make a widget with the layout of all, and with the style of its kind."""
+        if kind in self._styles:
+            traits["style"] = self._styles[kind]
+        widget = kind(*arguments, layout=self._layout, **traits)
+        if hasattr(widget, "style"):
+            self._styles.setdefault(kind, widget.style)
+        self._made.append(widget)
+        return widget
+
+    def framed(self, parts: Sequence[Widget], *sections: str, for_audience: bool = False) -> Any:
+        """Stack widgets in a box that can be displayed, with the style sheet of all widgets.
+
+        :param sections: of the style sheet, besides those that every display of widgets needs.
+        :param for_audience: whether it is shown to a room.
+        """
+        style = self.make(HTML, style_element(*sections, "widgets"))
+        style.add_class("claude-hidden")
+        inner = self.make(VBox, [style, *parts])
+        inner.add_class("claude-magic")
+        if for_audience:
+            inner.add_class(AUDIENCE_CLASS)
+        # JupyterLab has rules for HTML outputs, which the settled output will be: with their class they hold from the start.
+        outer = self.make(VBox, [inner])
+        outer.add_class("jp-RenderedHTMLCommon")
+        return outer
+
+    def column(self, head: Sequence[Widget], parts: Sequence[Widget]) -> Any:
+        """Stack the widgets of one of several replies, below a row that says which one it is."""
+        row = self.make(HBox, head)
+        row.add_class("claude-column-head")
+        column = self.make(VBox, [row, *parts])
+        column.add_class("claude-column")
+        return column
+
+    def columns(self, columns: Sequence[Widget]) -> Any:
+        """Put the columns of several replies side by side."""
+        grid = self.make(VBox, columns)
+        grid.add_class("claude-columns")
+        return grid
+
+    def close(self, root: Widget) -> None:
+        """Close a tree of widgets from its root, and all else that was made here."""
+        close_tree(*self._made, root)
 
 
 def view_bundle(widget: Widget) -> dict[str, Any]:
@@ -34,14 +72,15 @@ def view_bundle(widget: Widget) -> dict[str, Any]:
     return {"application/vnd.jupyter.widget-view+json": {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
 
 
-def close_tree(*roots: Widget, keep: Sequence[Widget] = ()) -> None:
-    """Close widgets with all their children, layouts and styles, except those to `keep`."""
-    waiting = list(roots)
+def close_tree(*roots: Widget) -> None:
+    """Close widgets with all their children, layouts and styles, the last one first."""
+    waiting: list[Widget] = list(roots)
+    met: set[int] = set()
     while waiting:
         widget = waiting.pop()
+        if id(widget) in met:
+            continue
+        met.add(id(widget))
         parts = (getattr(widget, name, None) for name in ("layout", "style"))
-        waiting += (
-            *getattr(widget, "children", ()),
-            *(part for part in parts if isinstance(part, Widget) and part not in keep),
-        )
+        waiting += (*getattr(widget, "children", ()), *(part for part in parts if isinstance(part, Widget)))
         widget.close()

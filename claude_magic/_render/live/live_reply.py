@@ -1,41 +1,24 @@
 """One reply as it grows, as widgets that somebody else displays.
 
-Owns the painters of blocks, the slot for requests and the status row, and what the widgets of a view share. The display,
-and the end of all of it, are the view's.
+Owns the painters of blocks, the slot for requests and the status row. The display, and the end of all of it, are the view's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
-from ipywidgets import HTML, Button, HBox, HTMLMath, Layout, VBox, Widget
+from ipywidgets import HTML, Button, HBox, HTMLMath, VBox, Widget
 
 from claude_magic._render.live.approval import ApprovalCard
 from claude_magic._render.live.growing_text import PIECE_LENGTH, GrowingText
+from claude_magic._render.live.widgets import WidgetMaker
 from claude_magic._render.parts.block import block_html, line_html
 from claude_magic._render.parts.wording import shown_blocks, status_line
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
 PAGE_SIZE: Final = 16
-
-
-class Shared:
-    """What the widgets of one view share: each model is a message before the first word is shown."""
-
-    def __init__(self) -> None:
-        self.layout = Layout()
-        self.styles: dict[type[Widget], Widget] = {}
-
-    def make(self, kind: type[Widget], *arguments: Any, **traits: Any) -> Any:
-        """Make a widget with the layout of all, and with the style of its kind."""
-        if kind in self.styles:
-            traits["style"] = self.styles[kind]
-        widget = kind(*arguments, layout=self.layout, **traits)
-        if hasattr(widget, "style"):
-            self.styles.setdefault(kind, widget.style)
-        return widget
 
 
 class LiveReply:
@@ -46,16 +29,16 @@ class LiveReply:
     :param beside: widgets to stand at the end of the status row.
     """
 
-    def __init__(self, shared: Shared, beside: Sequence[Widget] = ()) -> None:
-        self._painters: list[_Line | _Writing] = []
+    def __init__(self, maker: WidgetMaker, beside: Sequence[Widget] = ()) -> None:
+        self._painters: list[_BlockPainter | _TextPainter] = []
         self._cards: dict[str, ApprovalCard] = {}
-        self.slot = shared.make(VBox)
+        self.slot = maker.make(VBox)
         self.slot.add_class("claude-slot")
-        self._activity, self._figures = shared.make(HTML), shared.make(HTML)
-        self._column = _Column(shared)
-        self._status = shared.make(HBox, [self._activity, self._figures, *beside])
+        self._activity, self._figures = maker.make(HTML), maker.make(HTML)
+        self._stack = _Stack(maker)
+        self._status = maker.make(HBox, [self._activity, self._figures, *beside])
         self._status.add_class("claude-status-row")
-        self.parts = (self._column.box, self.slot, self._status)
+        self.parts = (self._stack.box, self.slot, self._status)
 
     def update(self, response: SessionAwareResponse, elapsed_s: float) -> None:
         """Show the reply so far; only what changed is rendered and sent."""
@@ -93,25 +76,25 @@ class LiveReply:
         for painter in self._painters:
             painter.paint(elapsed_s)
 
-    def _begin(self, block: Block) -> _Line | _Writing:
+    def _begin(self, block: Block) -> _BlockPainter | _TextPainter:
         before = self._painters[-1].block if self._painters else None
         if isinstance(block, Text):
-            return _Writing(self._column, block, _stand_in(before))
-        return _Line(self._column, block, _stand_in(before))
+            return _TextPainter(self._stack, block, _stand_in(before))
+        return _BlockPainter(self._stack, block, _stand_in(before))
 
     def _drop(self, kept: int) -> None:
         if gone := self._painters[kept:]:
-            self._column.cut(gone[0].start)
+            self._stack.cut(gone[0].start)
             del self._painters[kept:]
 
 
 class StopButton:
     """A button to stop what runs; it can be clicked until `refresh` has shown that it was."""
 
-    def __init__(self, shared: Shared, on_stop: Callable[[], None], *, description: str, tooltip: str) -> None:
+    def __init__(self, maker: WidgetMaker, on_stop: Callable[[], None], description: str, tooltip: str) -> None:
         self._on_stop = on_stop
         self._clicked = False
-        self.widget = shared.make(Button, description=description, tooltip=tooltip)
+        self.widget = maker.make(Button, description=description, tooltip=tooltip)
         self.widget.on_click(self._click)
 
     def refresh(self) -> None:
@@ -124,18 +107,18 @@ class StopButton:
         self._on_stop()
 
 
-class _Column:
+class _Stack:
     """A stack of widgets on the page, a few to a box: a new one sends the list of its neighbours, not of all."""
 
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
-        self.box = shared.make(VBox)
+    def __init__(self, maker: WidgetMaker) -> None:
+        self._maker = maker
+        self.box = maker.make(VBox)
         self.widgets: list[HTML | HTMLMath] = []
 
     def push(self, kind: type[HTML | HTMLMath]) -> HTML | HTMLMath:
-        widget = self._shared.make(kind)
+        widget = self._maker.make(kind)
         if len(self.widgets) % PAGE_SIZE == 0:
-            self.box.children = (*self.box.children, self._shared.make(VBox))
+            self.box.children = (*self.box.children, self._maker.make(VBox))
         page = self.box.children[-1]
         page.children = (*page.children, widget)
         self.widgets.append(widget)
@@ -155,15 +138,15 @@ class _Column:
             widget.close()
 
 
-class _Line:
+class _BlockPainter:
     """A tool call, thinking or a remark: rendered when its state changes, so that a fold that somebody opened stays open."""
 
-    def __init__(self, column: _Column, block: Block, stand_in: str) -> None:
+    def __init__(self, stack: _Stack, block: Block, stand_in: str) -> None:
         self.block = block
-        self.start = len(column.widgets)
+        self.start = len(stack.widgets)
         self._stand_in = stand_in
         self._state: tuple[object, ...] = ()
-        self._widget = column.push(HTML)
+        self._widget = stack.push(HTML)
 
     def paint(self, elapsed_s: float) -> None:
         block = self.block
@@ -179,26 +162,26 @@ class _Line:
             self._widget.value = self._stand_in + block_html(_readable(block))
 
 
-class _Writing:
+class _TextPainter:
     """A text: one widget for each finished piece and one for the tail, and the next one there before it is needed."""
 
-    def __init__(self, column: _Column, block: Text, stand_in: str) -> None:
+    def __init__(self, stack: _Stack, block: Text, stand_in: str) -> None:
         self.block: Block = block
-        self.start = len(column.widgets)
-        self._column = column
+        self.start = len(stack.widgets)
+        self._stack = stack
         self._stand_in = stand_in
         self._text = GrowingText(block)
-        self._tail = column.push(HTMLMath)
+        self._tail = stack.push(HTMLMath)
         self._next: HTMLMath | None = None
 
     def paint(self, elapsed_s: float) -> None:
-        is_last = self._column.widgets[-1] in (self._tail, self._next)
+        is_last = self._stack.widgets[-1] in (self._tail, self._next)
         growth = self._text.advance(elapsed_s, cut=is_last)
         if growth is None:
             return
         widgets = [self._tail]
         for _ in growth.finished:
-            widgets.append(self._next or self._column.push(HTMLMath))
+            widgets.append(self._next or self._stack.push(HTMLMath))
             self._next = None
         values = [*growth.finished, growth.tail]
         values[0], self._stand_in = self._stand_in + values[0], "" if growth.finished else self._stand_in
@@ -207,10 +190,10 @@ class _Writing:
             widget.value = value
         self._tail = widgets[-1]
         if is_last and self._next is None and len(growth.tail) > PIECE_LENGTH // 2 and not self.block.complete:
-            self._next = self._column.push(HTMLMath)
+            self._next = self._stack.push(HTMLMath)
 
 
-def _known(painters: Sequence[_Line | _Writing], blocks: Sequence[Block]) -> int:
+def _known(painters: Sequence[_BlockPainter | _TextPainter], blocks: Sequence[Block]) -> int:
     """Count the blocks at the beginning that have their painter already."""
     pairs = enumerate(zip(painters, blocks, strict=False))
     return next((index for index, (painter, block) in pairs if painter.block is not block), min(len(painters), len(blocks)))

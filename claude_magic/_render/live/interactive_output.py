@@ -1,0 +1,86 @@
+"""An output that has buttons for a time and is plain for good: the base of the panel, the tree of turns and the picker.
+
+A saved widget without its kernel reads "model not found", whatever stands beside it in the bundle. So there are real
+buttons only until the owner of the output closes it, which it does when the next cell runs: the same output, as plain data,
+then takes their place. Should a notebook be saved before, code hosts still find the plain data: it is in the widget's bundle
+too.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from IPython.display import DisplayHandle
+from ipywidgets import Button, Widget
+
+from claude_magic._render.live.widgets import WidgetMaker, view_bundle
+
+Key = TypeVar("Key", int, str)
+"""What a button stands for: the number of a turn or a reply, the ID of a session."""
+
+
+class InteractiveOutput(ABC, Generic[Key]):
+    """One output with buttons, from `show` to `close`; main thread only.
+
+    :param on_click: called with the key of the button that is clicked.
+    :param handle: of a display that this takes the place of; by default there is a new one.
+    :param for_audience: whether it is shown to a room.
+    """
+
+    sections: ClassVar[tuple[str, ...]] = ()
+    """Of the style sheet, besides those that every display of widgets needs."""
+
+    def __init__(
+        self, on_click: Callable[[Key], None], handle: DisplayHandle | None = None, *, for_audience: bool = False
+    ) -> None:
+        self._on_click: Callable[[Key], None] = on_click
+        self._handle = handle or DisplayHandle()
+        self._display: Callable[..., None] = self._handle.update if handle else self._handle.display
+        self._for_audience = for_audience
+        self._maker = WidgetMaker()
+        self._buttons: dict[Key, Any] = {}
+        self._box: Widget | None = None
+
+    def show(self) -> None:
+        """Display it in the running cell."""
+        self._box = self._maker.framed(self._build(), *self.sections, for_audience=self._for_audience)
+        self._paint()
+        self._display(self._plain_bundle() | view_bundle(self._box), raw=True, metadata=self._metadata())
+
+    def close(self) -> None:
+        """Leave the same as plain output, without buttons, and close every widget; a second call changes nothing."""
+        if self._box is not None:
+            box, self._box = self._box, None
+            # In this order nothing flickers.
+            self._handle.update(self._plain_bundle(), raw=True, metadata=self._metadata())
+            self._maker.close(box)
+
+    def _repaint(self) -> None:
+        """Show what has changed, in place, if there is anything on the page."""
+        if self._box is not None:
+            self._paint()
+
+    def _button(self, key: Key, description: str, tooltip: str) -> Any:
+        """Return the button for a key, the same one each time: the one that was clicked keeps the keyboard's place."""
+        if key not in self._buttons:
+            self._buttons[key] = button = self._maker.make(Button, description=description, tooltip=tooltip)
+            button.on_click(lambda _: self._on_click(key))
+        self._buttons[key].tooltip = tooltip
+        return self._buttons[key]
+
+    @abstractmethod
+    def _build(self) -> Sequence[Widget]:
+        """Make the widgets, from top to bottom."""
+
+    @abstractmethod
+    def _paint(self) -> None:
+        """Show on the widgets what there is to show now."""
+
+    @abstractmethod
+    def _plain_bundle(self) -> dict[str, Any]:
+        """Give what the notebook keeps."""
+
+    def _metadata(self) -> dict[str, Any]:
+        return {}
