@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -17,6 +18,7 @@ from claude_magic._kernel.options.settings import Settings
 from claude_magic.sdk.response import SessionAwareResponse
 
 _NAME = ClaudeMagics.__name__
+_REPLY_MEDIA_TYPES = ("text/html", "text/markdown")
 
 
 def load(shell: InteractiveShell) -> None:
@@ -29,8 +31,8 @@ def load(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.insert(0, magics.transform)
     shell.Completer.custom_matchers.append(magics.matcher)
     formatters = _formatters(shell)
-    formatters["text/html"].for_type(SessionAwareResponse, _html)
-    formatters["text/markdown"].for_type(SessionAwareResponse, _markdown)
+    for media_type in _REPLY_MEDIA_TYPES:
+        formatters[media_type].for_type(SessionAwareResponse, partial(_reply_as, media_type, magics))
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     atexit.register(magics.close)
@@ -51,7 +53,7 @@ def unload(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.remove(magics.transform)
     shell.Completer.custom_matchers.remove(magics.matcher)
     shell.configurables.remove(magics)
-    for media_type in ("text/html", "text/markdown"):
+    for media_type in _REPLY_MEDIA_TYPES:
         _formatters(shell)[media_type].pop(SessionAwareResponse, None)
     shell.events.unregister("pre_run_cell", magics.before_cell)
     shell.events.unregister("post_run_cell", magics.after_cell)
@@ -76,16 +78,10 @@ def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:
     return formatters
 
 
-def _html(reply: SessionAwareResponse) -> str:
-    from claude_magic._render.settled.reply import mimebundle  # no part of `%load_ext`
+def _reply_as(media_type: str, settings: Settings, reply: SessionAwareResponse) -> str:
+    from claude_magic._render.settled.reply import SettledReply, reply_bundle  # no part of `%load_ext`
 
-    return mimebundle(reply)["text/html"]
-
-
-def _markdown(reply: SessionAwareResponse) -> str:
-    from claude_magic._render.settled.reply import mimebundle
-
-    return mimebundle(reply)["text/markdown"]
+    return reply_bundle(SettledReply(reply), for_audience=settings.presentation)[media_type]
 
 
 def _loop_runs() -> bool:

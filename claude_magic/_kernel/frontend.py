@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.interactiveshell import InteractiveShell
 
 if TYPE_CHECKING:
-    from claude_magic._render.views import ColumnsView
+    from claude_magic._render.views import View
 
 
 class Frontend:
@@ -21,28 +21,25 @@ class Frontend:
         self.shell = shell
         self._kernel: Any = getattr(shell, "kernel", None)
 
-    def view(self, labels: Sequence[str], *, quiet: bool, for_audience: bool, on_stop: Callable[[], None]) -> ColumnsView:
+    def view(self, labels: Sequence[str], *, quiet: bool, for_audience: bool, on_stop: Callable[[], None]) -> View:
         """Open the view that this frontend can show; call it on the main thread, in the cell.
 
-        :param labels: of the alternatives; a single one has a view without columns.
+        :param labels: of the replies, what is different about each; a single one is shown without.
         :param for_audience: whether it is shown to a room.
         """
         from claude_magic._render import views
 
-        alone = len(labels) == 1
         if quiet:
-            return views.QuietColumns()
+            return views.View()
         if self._kernel is None:
-            from claude_magic._render import terminal
+            from claude_magic._render.terminal import TerminalView
 
-            return views.Single(terminal.TerminalView()) if alone else terminal.TerminalColumns(labels)
+            return TerminalView(labels, for_audience=for_audience)
         if not self.can_answer():
-            return views.Single(views.StaticView()) if alone else views.StaticColumns()
-        from claude_magic._render.live import columns, reply_view
+            return views.StaticView(for_audience=for_audience)
+        from claude_magic._render.live.live_view import LiveView
 
-        if alone:
-            return views.Single(reply_view.LiveView(on_stop, for_audience=for_audience))
-        return columns.LiveColumns(labels, on_stop, for_audience=for_audience)
+        return LiveView(labels, on_stop, for_audience=for_audience)
 
     @property
     def is_terminal(self) -> bool:
@@ -51,7 +48,7 @@ class Frontend:
 
     def import_views(self) -> None:
         """Import what a cell will need; ipywidgets, Jinja2 and their like take longer than a cell should wait."""
-        for name in ("_kernel.prompt.composition", "_render.terminal" if self._kernel is None else "_render.live.reply_view"):
+        for name in ("_kernel.prompt.composition", "_render.terminal" if self._kernel is None else "_render.live.live_view"):
             import_module(f"claude_magic.{name}")
 
     def can_answer(self) -> bool:

@@ -1,4 +1,4 @@
-"""A reply in a terminal: what is finished is printed once, and only the growing end is drawn again.
+"""Replies in a terminal: what is finished is printed once, and only the growing end is drawn again.
 
 All text of models and tools loses its control sequences before it gets here, so no reply can move the cursor, set the
 title or write to the clipboard.
@@ -7,7 +7,6 @@ title or write to the clipboard.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,7 +17,6 @@ from rich.text import Text as Line
 from claude_magic._markdown import finished_length
 from claude_magic._render.parts.markdown_html import parser
 from claude_magic._render.parts.wording import (
-    footer,
     shown_blocks,
     status_line,
     strip_controls,
@@ -28,8 +26,9 @@ from claude_magic._render.parts.wording import (
     tool_outcome,
     whole_seconds,
 )
-from claude_magic._render.settled.comparison import Alternative, failure_words, title
-from claude_magic._render.settled.reply import failure_line
+from claude_magic._render.settled.comparison import failure_words, figures, title
+from claude_magic._render.settled.reply import SettledReply, failure_line, footer_parts
+from claude_magic._render.views import View
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
@@ -37,47 +36,61 @@ from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text,
 _MUTED = "dim"
 
 
-class TerminalView:
-    """Streams one response to a terminal; where output is not a terminal, prints what is finished and no status.
+class TerminalView(View):
+    """Streams one reply; of several it says on one line how far they are, and prints them one after the other in the end.
 
+    Where output is not a terminal, it prints what is finished and no status.
+
+    :param labels: what is different about each reply, in the order of the responses; a single one is shown without.
     :param console: where to print; by default rich's own, on standard output.
+    :param for_audience: whether it is shown to a room, without the cost.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, labels: Sequence[str], console: Console | None = None, *, for_audience: bool = False) -> None:
         self._console = console or Console()
+        self._for_audience = for_audience
         self._live: Live | None = None
-        self._printed_blocks = 0
-        self._printed_length = 0  # of the text of the first block that is not printed whole
+        self._printers = [_ReplyPrinter(self._console) for _ in labels]
+        self._failed: set[int] = set()
 
-    def update(self, response: SessionAwareResponse, elapsed_s: float) -> None:
+    def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
         """Print what has become final since the last call and draw the rest, with the status line below it."""
-        self._print_finished(response)
-        if not self._console.is_terminal:
+        if len(responses) > 1:
+            self._draw([Line(self._progress(responses, elapsed_s), style=_MUTED)])
             return
-        if self._live is None:
-            # Refreshed by us alone: no thread, and nothing left behind when it stops.
-            self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
-            self._live.start()
-        status = "  ".join(status_line(response, elapsed_s))
-        pending = self._pending(response)
-        self._live.update(Group(*pending, Line(status, style=_status_style(response))), refresh=True)
+        (response,), (printer,) = responses, self._printers
+        printer.print_finished(response)
+        style = "yellow" if response.retrying else _MUTED
+        self._draw([*printer.pending(response), Line("  ".join(status_line(response, elapsed_s)), style=style)])
 
-    def settle(self, response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> None:
-        """Print the rest of the reply, why it failed if it did, and the footer; the view is closed then."""
-        self.close()
-        self._print_finished(response, ended=True)
-        if failure and (label := failure_line(response, failure)):
-            self._console.print(Line(label, style="yellow"))
-        if parts := footer(response, turn):
-            self._console.print(Line("  ".join(parts), style=_MUTED))
+    def fail(self, number: int, failure: ClaudeError) -> None:
+        """Count it as ended."""
+        self._failed.add(number)
 
-    def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
+    def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
         """Have no buttons; make room for the question that is asked in lines."""
         self.close()
         return False
 
-    def asked(self, request: PermissionRequest) -> None:
-        """Have nothing to take away."""
+    def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
+        """Print the rest of a single reply, or each of several below its name; the view is closed then."""
+        self.close()
+        if len(alternatives) == 1:
+            (reply,), (printer,) = alternatives, self._printers
+            printer.print_finished(reply.response, ended=True)
+            self._print(failure_line(reply), "yellow")
+            self._print("  ".join(footer_parts(reply, self._for_audience)), _MUTED)
+            return
+        for number, (reply, printer) in enumerate(zip(alternatives, self._printers, strict=True), 1):
+            name, message, next_step = failure_words(reply)
+            self._print(f"{title(number, reply.label)}{' (current)' if number == current else ''}", "bold")
+            self._print(f"{name}: {message}" if name else message, "red" if name else "yellow")
+            self._print(next_step, _MUTED)
+            printer.print_finished(reply.response, ended=True)
+            self._print("  ".join(figures(reply, self._for_audience)), _MUTED)
+            self._console.print()
+        if on_pick:
+            self._print("%claude_session pick NUMBER continues from another one.", _MUTED)
 
     def close(self) -> None:
         """Stop drawing and leave the cursor below what was printed; calling it again does nothing."""
@@ -85,7 +98,36 @@ class TerminalView:
             self._live.stop()
             self._live = None
 
-    def _print_finished(self, response: SessionAwareResponse, *, ended: bool = False) -> None:
+    def _draw(self, parts: Sequence[RenderableType]) -> None:
+        if not self._console.is_terminal:
+            return
+        if self._live is None:
+            # Refreshed by us alone: no thread, and nothing left behind when it stops.
+            self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
+            self._live.start()
+        self._live.update(Group(*parts), refresh=True)
+
+    def _print(self, line: str, style: str) -> None:
+        if line:
+            self._console.print(Line(line, style=style))
+
+    def _progress(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> str:
+        ended = sum(number in self._failed or response.ended is not None for number, response in enumerate(responses, 1))
+        tokens = sum(response.input_tokens + response.output_tokens for response in responses)
+        parts = (f"{ended} of {len(responses)} ended", whole_seconds(elapsed_s), f"{tokens:,} tokens" if tokens else "")
+        return "  ".join(filter(None, parts))
+
+
+class _ReplyPrinter:
+    """Prints the blocks of one reply, each once, as they become final."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._printed_blocks = 0
+        self._printed_length = 0  # of the text of the first block that is not printed whole
+
+    def print_finished(self, response: SessionAwareResponse, *, ended: bool = False) -> None:
+        """Print what has become final since the last call: all of it if the turn has `ended`."""
         blocks = shown_blocks(response)
         while self._printed_blocks < len(blocks):
             block = blocks[self._printed_blocks]
@@ -99,14 +141,8 @@ class TerminalView:
             self._printed_blocks += 1
             self._printed_length = 0
 
-    def _print_text(self, block: Text, *, whole: bool) -> None:
-        rest = block.text[self._printed_length :]
-        finished = rest if whole else rest[: finished_length(rest)]
-        if finished.strip():
-            self._console.print(_prose(finished))
-        self._printed_length += len(finished)
-
-    def _pending(self, response: SessionAwareResponse) -> Iterator[RenderableType]:
+    def pending(self, response: SessionAwareResponse) -> Iterator[RenderableType]:
+        """Give what is not printed yet, of a long text the last lines."""
         room = max(self._console.height - 4, 1)
         blocks = shown_blocks(response)[self._printed_blocks :]
         for index, block in enumerate(blocks):
@@ -116,70 +152,12 @@ class TerminalView:
             else:
                 yield _block_line(block)
 
-
-class TerminalColumns:
-    """Says how far several replies are, on one line, and prints them one after the other when all have ended.
-
-    :param labels: what is different about each, in the order of the responses.
-    :param console: where to print; by default rich's own, on standard output.
-    """
-
-    def __init__(self, labels: Sequence[str], console: Console | None = None) -> None:
-        self._count = len(labels)
-        self._console = console or Console()
-        self._live: Live | None = None
-        self._failed: set[int] = set()
-
-    def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
-        """Draw the status line again, where output is a terminal."""
-        if not self._console.is_terminal:
-            return
-        if self._live is None:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        ended = sum(number in self._failed or response.ended is not None for number, response in enumerate(responses, 1))
-        tokens = sum(response.input_tokens + response.output_tokens for response in responses)
-        parts = (f"{ended} of {self._count} ended", whole_seconds(elapsed_s), f"{tokens:,} tokens" if tokens else "")
-        self._live.update(Line("  ".join(filter(None, parts)), style=_MUTED), refresh=True)
-
-    def fail(self, number: int, failure: ClaudeError) -> None:
-        """Count it as ended."""
-        self._failed.add(number)
-
-    def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
-        """Have no buttons; make room for the question that is asked in lines."""
-        self.close()
-        return False
-
-    def asked(self, number: int, request: PermissionRequest) -> None:
-        """Have nothing to take away."""
-
-    def settle(self, alternatives: Sequence[Alternative], *, current: int, on_pick: Callable[[int], None] | None) -> None:
-        """Print each reply below its name, and why it failed if it did."""
-        self.close()
-        for number, alternative in enumerate(alternatives, 1):
-            mark = " (current)" if number == current else ""
-            self._console.print(Line(f"{title(number, alternative.label)}{mark}", style="bold"))
-            name, message, next_step = failure_words(alternative)
-            if message:
-                colour = "red" if name else "yellow"
-                self._console.print(Line(f"{name}: {message}" if name else message, style=colour))
-            if next_step:
-                self._console.print(Line(next_step, style=_MUTED))
-            response = replace(alternative.response, session_id=None)  # as in a notebook's columns
-            TerminalView(self._console).settle(response, turn=alternative.turn)
-            self._console.print()
-        if on_pick:
-            self._console.print(Line("%claude_session pick NUMBER continues from another one.", style=_MUTED))
-
-    def show_current(self, current: int) -> None:
-        """Leave what is printed as it is."""
-
-    def close(self) -> None:
-        """Stop drawing; calling it again does nothing."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    def _print_text(self, block: Text, *, whole: bool) -> None:
+        rest = block.text[self._printed_length :]
+        finished = rest if whole else rest[: finished_length(rest)]
+        if finished.strip():
+            self._console.print(_prose(finished))
+        self._printed_length += len(finished)
 
 
 def _prose(markdown: str) -> RenderableType:
@@ -214,7 +192,3 @@ def _block_line(block: Block, *, ended: bool = False) -> RenderableType:
             return Line(strip_controls(block.text), style=_MUTED)
         case Text():
             return _prose(block.text)
-
-
-def _status_style(response: SessionAwareResponse) -> str:
-    return "yellow" if response.retrying else _MUTED

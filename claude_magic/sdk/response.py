@@ -105,8 +105,7 @@ class SessionAwareResponse:
     itself. `structured` is the data of a reply to a schema. `metadata` holds `model`, `usage`, `cost_usd` (US dollars, this
     turn alone), `duration_s`, `num_turns`, `is_error`, `stop_reason`, `permission_denials` and `command`; `recorded` is true
     when all of that is of a turn that was recorded before, and `command` is `None` then. `raw_json` depends on the output
-    format asked for. `note` says in a few words where in a conversation the turn began, if that needs saying; `about` is
-    what a notebook keeps with the reply besides, `for_audience` whether it is shown larger and without its cost.
+    format asked for.
     """
 
     content: str = ""
@@ -121,9 +120,6 @@ class SessionAwareResponse:
     output_tokens: int = field(default=0, repr=False)
     retrying: events.Retrying | None = field(default=None, repr=False)
     message_id: str | None = field(default=None, repr=False)
-    note: str = field(default="", repr=False)
-    about: dict[str, Any] = field(default_factory=dict, repr=False)
-    for_audience: bool = field(default=False, repr=False)
     ended: events.TurnEnded | None = field(default=None, repr=False)
 
     @property

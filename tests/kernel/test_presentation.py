@@ -9,7 +9,7 @@ from cells import SETTLED, Configure, answered, on_page
 from rig.kernel import Kernel
 
 from claude_magic._render.parts.wording import shown_blocks
-from claude_magic._render.settled.reply import mimebundle
+from claude_magic._render.settled.reply import SettledReply, reply_bundle
 from claude_magic.sdk import events
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
@@ -19,7 +19,7 @@ COST = re.compile(r"\$\s*(?:</span>)?\d")
 @pytest.mark.parametrize("for_audience", [True, False])
 def test_settled_reply(for_audience: bool) -> None:
     """The cost stands in no form of it, nor does the type stay as it was; what Claude thought and did is folded."""
-    response = SessionAwareResponse(for_audience=for_audience)
+    response = SessionAwareResponse()
     fold(response, events.SessionStarted("00000000-0000-4000-8000-00000000000a", "m"))
     fold(response, events.ThinkingDelta(0, "Hm."))
     fold(response, events.BlockEnded(0, 0.5))
@@ -28,7 +28,7 @@ def test_settled_reply(for_audience: bool) -> None:
     fold(response, events.TextDelta(2, "Costs nothing."))
     fold(response, events.TurnEnded(response.session_id, False, "success", "", 1.5, usage={"input_tokens": 1}, cost_usd=0.25))
     assert len(shown_blocks(response)) == 3
-    bundle = mimebundle(response, turn=1)
+    bundle = reply_bundle(SettledReply(response, 1), for_audience=for_audience)
     assert [bool(COST.search(bundle[form].replace("\\", ""))) for form in sorted(SETTLED)] == [not for_audience] * 3
     assert ('<div class="claude-magic claude-audience' in bundle["text/html"]) is for_audience
     assert bundle["text/html"].count("<details") == 2
@@ -48,3 +48,13 @@ def test_in_a_kernel(loaded_kernel: Kernel, configure: Configure) -> None:
         assert "claude_magic" in result.metadata or "so far" in result.text
         assert not COST.search("".join(result.bundle.values()).replace("\\", ""))
     assert all("claude-audience" in result.bundle["text/html"] for result in results[:2])
+
+
+def test_a_reply_that_was_bound(loaded_kernel: Kernel, configure: Configure) -> None:
+    """A reply that is displayed again, by its name, costs nothing either while a lesson is shown to a room."""
+    answered(loaded_kernel, "hello", "-o reply")
+    assert COST.search(loaded_kernel.run("reply").bundle["text/html"])
+    configure("presentation", True)
+    html = loaded_kernel.run("reply").bundle["text/html"]
+    assert not COST.search(html)
+    assert "claude-audience" in html

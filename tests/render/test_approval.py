@@ -12,7 +12,7 @@ import pytest
 from page import Page
 
 from claude_magic._render.live.approval import ask_in_lines
-from claude_magic._render.live.reply_view import LiveView
+from claude_magic._render.live.live_view import LiveView
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 
 RULE = "Bash(git status:*)"
@@ -30,8 +30,8 @@ class Card:
     def __init__(self, page: Page, asked: PermissionRequest) -> None:
         self.page, self.asked = page, asked
         self.answers: list[PermissionAnswer] = []
-        self.view = LiveView(lambda: None)
-        assert self.view.ask(asked, self.answers.append)
+        self.view = LiveView([""], lambda: None)
+        assert self.view.ask(1, asked, self.answers.append)
         self.html = next(value for value in page.html() if 'role="alertdialog"' in value)
         self.text = html.unescape(re.sub(r"<[^>]*>", "", self.html))
 
@@ -147,8 +147,8 @@ def test_taken_away(page: Page) -> None:
     card = Card(page, request())
     before = len(page.models)
     other = PermissionRequest("other", "Bash", {"command": "ls"}, "/data", None, ())
-    assert card.view.ask(other, card.answers.append)
-    card.view.asked(other)
+    assert card.view.ask(1, other, card.answers.append)
+    card.view.asked(1, other)
     assert len(page.models) == before
     assert len(card.buttons) == 4
     card.view.close()

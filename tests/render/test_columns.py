@@ -14,10 +14,12 @@ from replies import SESSION, ended, reply, said
 from rich.console import Console
 from test_hostile import CHROME, Elements, assert_inert_markdown
 
-from claude_magic._render.live.columns import LiveColumns
-from claude_magic._render.settled.comparison import Alternative, columns_bundle, diff_bundle
-from claude_magic._render.terminal import TerminalColumns
-from claude_magic._render.views import ANSWERING, ColumnsView, QuietColumns, StaticColumns, columns_metadata
+from claude_magic._render.live.live_view import LiveView
+from claude_magic._render.settled.cell_output import output_metadata
+from claude_magic._render.settled.comparison import columns_bundle, diff_bundle
+from claude_magic._render.settled.reply import SettledReply
+from claude_magic._render.terminal import TerminalView
+from claude_magic._render.views import ANSWERING, StaticView, View
 from claude_magic.errors import APIError, ClaudeError, TurnInterrupted
 from claude_magic.sdk.events import BlockEnded, Event, SessionStarted, TextDelta
 from claude_magic.sdk.host import PermissionRequest
@@ -26,14 +28,17 @@ from claude_magic.sdk.response import SessionAwareResponse, fold
 LABELS = ("opus-5-5", "sonnet-5-5")
 PICK = "Continue from this one"
 OVERLOADED = APIError("The API is overloaded (529).", next_step="Run the cell again in a minute.")
-PAIR = (Alternative("opus-5-5", 5, said("First class first")), Alternative("sonnet-5-5", 6, said("Down to your ticket")))
+PAIR = (
+    SettledReply(said("First class first"), 5, label="opus-5-5"),
+    SettledReply(said("Down to your ticket"), 6, label="sonnet-5-5"),
+)
 
 
 class Turns:
     """Two turns on the page at once: each event is folded and painted."""
 
     def __init__(self, on_stop: Callable[[], None] = lambda: None) -> None:
-        self.view = LiveColumns(LABELS, on_stop)
+        self.view = LiveView(LABELS, on_stop)
         self.responses = [SessionAwareResponse() for _ in LABELS]
         for number in (1, 2):
             self.take(number, SessionStarted(SESSION, "claude-opus-5-5"))
@@ -177,7 +182,7 @@ def test_picking_another_one(page: Page) -> None:
 
 def test_current_is_marked_in_what_stays(page: Page) -> None:
     """Also the plain table can be told that another one is current, with one update of the same display."""
-    for view in (LiveColumns(LABELS, lambda: None), StaticColumns()):
+    for view in (LiveView(LABELS, lambda: None), StaticView()):
         view.settle(PAIR, current=1, on_pick=None)
         view.show_current(2)
         assert page.outputs[-1].metadata["claude_magic"]["turn"] == 6
@@ -188,8 +193,8 @@ def test_current_is_marked_in_what_stays(page: Page) -> None:
 def test_one_that_failed_cannot_be_picked(page: Page) -> None:
     """There is no button to continue from a reply that failed, and one for a reply that was stopped."""
     failed = replace(PAIR[1], failure=OVERLOADED)
-    stopped = Alternative("haiku-5", 7, reply(TextDelta(0, "We begin")), TurnInterrupted("Stopped."))
-    view = LiveColumns(["a", "b", "c"], lambda: None)
+    stopped = SettledReply(reply(TextDelta(0, "We begin")), 7, TurnInterrupted("Stopped."), label="haiku-5")
+    view = LiveView(["a", "b", "c"], lambda: None)
     view.settle([PAIR[0], failed, stopped], current=1, on_pick=lambda _: None)
     assert [button["tooltip"] for button in page.buttons(PICK)] == ["Continue from 3 · haiku-5"]
     view.close()
@@ -217,7 +222,7 @@ def test_a_failure_leaves_the_others(page: Page) -> None:
 
 def test_plain_text() -> None:
     """The text is one reply after the other, each below its name; one that was stopped says so."""
-    stopped = Alternative("haiku-5", 7, reply(TextDelta(0, "We begin with")), TurnInterrupted("Stopped."))
+    stopped = SettledReply(reply(TextDelta(0, "We begin with")), 7, TurnInterrupted("Stopped."), label="haiku-5")
     assert columns_bundle([PAIR[0], stopped], 1)["text/plain"].splitlines() == [
         *("1 · opus-5-5 (current)", "──────────────────────", "", "First class first", ""),
         *("turn 5 · opus-5-5 · 6.2 s · 1,840 in · 212 out · $0.021", "", ""),
@@ -235,7 +240,7 @@ def test_html_reads_without_its_style() -> None:
 
 def test_metadata() -> None:
     """The notebook keeps the current turn as if it had been alone, and each of the turns beside it."""
-    about = columns_metadata(PAIR, 2)["claude_magic"]
+    about = output_metadata(PAIR, 2)["claude_magic"]
     assert (about["turn"], about["session_id"]) == (6, SESSION)
     assert [each["turn"] for each in about["alternatives"]] == [5, 6]
     assert {key for key in about if key != "alternatives"} == set(about["alternatives"][0])
@@ -244,16 +249,16 @@ def test_metadata() -> None:
 def test_what_stays_is_private() -> None:
     """No credential is in what a notebook keeps, whether a reply, a label or an error said it."""
     secret = "sk-ant-api03-" + "a1B2" * 12
-    kept = [Alternative(secret, 1, said(f"key {secret}"), APIError(secret))] * 2
-    for bundle in (columns_bundle(kept, 1), diff_bundle(kept[0], Alternative("b", 2, said(secret + " and more")))):
+    kept = [SettledReply(said(f"key {secret}"), 1, APIError(secret), label=secret)] * 2
+    for bundle in (columns_bundle(kept, 1), diff_bundle(kept[0], SettledReply(said(secret + " and more"), 2, label="b"))):
         assert not any(secret in form for form in bundle.values())
 
 
 @pytest.mark.parametrize("evil", PAYLOADS)
 def test_hostile_text_is_text(evil: str) -> None:
     """What a model, a label or an error says is shown, in every form that a notebook keeps."""
-    one = Alternative(evil, 1, said(evil), APIError(evil, next_step=evil))
-    for bundle in (columns_bundle([one, one], 1), diff_bundle(one, Alternative(evil, 2, said(f"{evil}\nmore")))):
+    one = SettledReply(said(evil), 1, APIError(evil, next_step=evil), label=evil)
+    for bundle in (columns_bundle([one, one], 1), diff_bundle(one, SettledReply(said(f"{evil}\nmore"), 2, label=evil))):
         assert Elements(bundle["text/html"], CHROME).refused == []
         assert_inert_markdown(bundle["text/markdown"])
         assert not set(bundle["text/plain"]) & set(map(chr, (*range(9), *range(11, 32), *range(127, 160))))
@@ -262,10 +267,10 @@ def test_hostile_text_is_text(evil: str) -> None:
 def test_hostile_labels_in_widgets(page: Page) -> None:
     """Labels and errors are escaped where widgets show them, too."""
     evil = "<img src=x onerror=alert(1)>"
-    view = LiveColumns([evil, evil], lambda: None)
+    view = LiveView([evil, evil], lambda: None)
     view.fail(1, APIError(evil))
     view.update([said(evil), said(evil)], 1.0)
-    view.settle([Alternative(evil, 1, said(evil)), Alternative(evil, 2, said(evil))], current=1, on_pick=print)
+    view.settle([SettledReply(said(evil), 1, label=evil), SettledReply(said(evil), 2, label=evil)], current=1, on_pick=print)
     assert not any("<img" in value for value in page.sent())
     view.close()
 
@@ -273,11 +278,11 @@ def test_hostile_labels_in_widgets(page: Page) -> None:
 def test_difference() -> None:
     """A difference is a unified diff of what the replies say, by line; equal ones say that they are."""
     first, second = said("One\nTwo\nThree"), said("One\n2\nThree")
-    bundle = diff_bundle(Alternative("opus", 1, first), Alternative("sonnet", 2, second))
+    bundle = diff_bundle(SettledReply(first, 1, label="opus"), SettledReply(second, 2, label="sonnet"))
     assert bundle["text/plain"].splitlines() == ["--- opus", "+++ sonnet", "@@ -1,3 +1,3 @@", " One", "-Two", "+2", " Three"]
     assert '<span class="gd">-Two</span>' in bundle["text/html"]
     assert bundle["text/markdown"].startswith("```diff\n--- opus")
-    same = diff_bundle(Alternative("opus", 1, first), Alternative("sonnet", 2, first))
+    same = diff_bundle(SettledReply(first, 1, label="opus"), SettledReply(first, 2, label="sonnet"))
     shown = {words(form.partition("</style>")[2] or form) for form in same.values()}
     assert shown == {"Both say the same, word for word."}
 
@@ -286,7 +291,7 @@ def test_difference() -> None:
 def test_terminal(terminal: bool) -> None:
     """In a terminal one line says how many have ended, and all replies are printed when they have."""
     screen, out = console(terminal=terminal)
-    view = TerminalColumns(LABELS, screen)
+    view = TerminalView(LABELS, screen)
     view.fail(1, OVERLOADED)
     view.update([reply(), said("Done")], 3.0)
     assert not view.ask(1, request(), lambda _: None)
@@ -304,7 +309,7 @@ def test_terminal(terminal: bool) -> None:
 
 def test_views_without_widgets(page: Page) -> None:
     """Where nobody watches, the table alone is shown; a quiet cell shows nothing; neither leaves a widget."""
-    views: list[ColumnsView] = [QuietColumns(), StaticColumns()]
+    views = [View(), StaticView()]
     for view in views:
         view.update([reply(), reply()], 1.0)
         view.fail(1, ClaudeError("x"))

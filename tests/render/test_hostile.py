@@ -14,7 +14,7 @@ from replies import called, image, reply, said, thought
 from claude_magic._render.parts.markdown_html import text_html
 from claude_magic._render.parts.safe_markdown import text_markdown
 from claude_magic._render.parts.style_sheet import rules
-from claude_magic._render.settled.reply import mimebundle, response_html, response_markdown, response_plain
+from claude_magic._render.settled.reply import SettledReply, reply_bundle, reply_html, reply_markdown, reply_plain
 from claude_magic.errors import APIError
 from claude_magic.sdk.events import Notice, SessionStarted, TurnEnded
 from claude_magic.sdk.response import SessionAwareResponse
@@ -138,7 +138,7 @@ def everywhere(text: str) -> list[SessionAwareResponse]:
 def test_html_holds_only_listed_tags_attributes_and_schemes(payload: str) -> None:
     """Wherever hostile text stands, the settled HTML holds listed tags, attributes and link schemes only."""
     for response in everywhere(payload):
-        elements = Elements(response_html(response, turn=1, failure=APIError(payload, stderr=payload)), CHROME)
+        elements = Elements(reply_html(SettledReply(response, 1, APIError(payload, stderr=payload))), CHROME)
         assert elements.refused == []
         assert elements.styles == [rules("reply")]
     assert Elements(text_html(payload), PROSE).refused == []
@@ -148,14 +148,14 @@ def test_html_holds_only_listed_tags_attributes_and_schemes(payload: str) -> Non
 def test_markdown_is_harmless_where_raw_html_runs(payload: str) -> None:
     """Wherever hostile text stands, parsers that allow raw HTML find none in the Markdown, nor images or bad links."""
     for response in everywhere(payload):
-        assert_inert_markdown(response_markdown(response, turn=1, failure=APIError(payload)))
+        assert_inert_markdown(reply_markdown(SettledReply(response, 1, APIError(payload))))
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_plain_text_keeps_no_control_sequence(payload: str) -> None:
     """Plain text holds no control character but newline and tab."""
     for response in everywhere(f"\x1b[2J\x9b31m{payload}\x07\r"):
-        plain = response_plain(response, turn=1, failure=APIError(payload))
+        plain = reply_plain(SettledReply(response, 1, APIError(payload)))
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", plain)
 
 
@@ -187,17 +187,17 @@ def test_the_corpus_is_broad() -> None:
 @pytest.mark.parametrize("media_type", ["image/svg+xml", "text/html", "image/png,<script>", "IMAGE/PNG"])
 def test_only_raster_images_are_shown(media_type: str) -> None:
     """An image that is not PNG, JPEG, GIF or WebP is named and not shown."""
-    html = response_html(called("Read", {}, "", images=(image(media_type),)), turn=None)
+    html = reply_html(SettledReply(called("Read", {}, "", images=(image(media_type),))))
     assert "<img" not in html
     assert "is not shown" in html
 
 
 def test_an_image_must_be_base64() -> None:
     """An image whose data are not base64 is not shown."""
-    html = response_html(called("Read", {}, "", images=(image("image/png", 'AAAA" onerror="pwn'),)), turn=None)
+    html = reply_html(SettledReply(called("Read", {}, "", images=(image("image/png", 'AAAA" onerror="pwn'),))))
     assert "<img" not in html
 
 
 def test_the_bundle_holds_three_forms() -> None:
     """A settled reply is stored as HTML, Markdown and plain text."""
-    assert set(mimebundle(said("hello"), turn=1)) == {"text/html", "text/markdown", "text/plain"}
+    assert set(reply_bundle(SettledReply(said("hello"), 1))) == {"text/html", "text/markdown", "text/plain"}

@@ -6,7 +6,7 @@ import pytest
 from replies import call, called, ended, reply, said, thought
 
 from claude_magic._render.parts.redacted_reply import clean_line, cleaned
-from claude_magic._render.settled.reply import mimebundle
+from claude_magic._render.settled.reply import SettledReply, reply_bundle
 from claude_magic.sdk.events import BlockEnded, Notice, PermissionAnswered, TextDelta, ToolCalled, ToolReturned, ToolStarted
 from claude_magic.sdk.response import Remark, SessionAwareResponse, Text, Thinking, ToolCall, fold
 
@@ -106,7 +106,7 @@ def test_every_form_of_a_reply() -> None:
         Notice(f"{HOME} {KEY}"),
         ended(""),
     )
-    for form, text in mimebundle(response, turn=1).items():
+    for form, text in reply_bundle(SettledReply(response, 1)).items():
         assert KEY not in text, form
         assert HOME not in text, form
         assert "MY" in text, form
@@ -117,7 +117,7 @@ def test_what_was_bound_stays() -> None:
     response = called("Bash", {"edits": [{"path": f"{HOME}/a"}], "command": KEY}, f"{HOME} {KEY}")
     for event in (TextDelta(1, f"{KEY} in {HOME}"), BlockEnded(1), Notice(KEY), ended(f"{KEY} in {HOME}")):
         fold(response, event)
-    mimebundle(response)
+    reply_bundle(SettledReply(response))
     assert response.content == response.text == f"{KEY} in {HOME}"
     used, _, remark = response.blocks
     assert used == call("Bash", {"edits": [{"path": f"{HOME}/a"}], "command": KEY}, f"{HOME} {KEY}")

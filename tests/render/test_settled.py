@@ -14,7 +14,7 @@ from claude_magic._markdown import finished_length
 from claude_magic._render.parts.block import block_html
 from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, text_html
 from claude_magic._render.parts.safe_markdown import text_markdown
-from claude_magic._render.settled.reply import response_html, response_markdown, response_plain
+from claude_magic._render.settled.reply import SettledReply, reply_html, reply_markdown, reply_plain
 from claude_magic.errors import TurnInterrupted, TurnTimeoutError
 from claude_magic.sdk.events import Notice, TextDelta
 from claude_magic.sdk.response import SessionAwareResponse, fold
@@ -62,14 +62,24 @@ def test_markdown_reads_the_same_after_it_was_written_anew() -> None:
 
 def test_html_without_its_style_is_a_readable_text() -> None:
     """Code hosts strip styles: words stay apart, and the footer says the same."""
-    html = response_html(called("Bash", {"command": "ls"}, "a.py", duration_s=0.1), turn=3)
+    html = reply_html(SettledReply(called("Bash", {"command": "ls"}, "a.py", duration_s=0.1), 3))
     assert words(html).startswith("Bash ls ✓ 0.1 s ls a.py")
-    assert words(response_html(said("hello"), turn=3)) == ("hello turn 3 opus-5-5 6.2 s 1,840 in · 212 out $ 0.021 681fea2c")
+    assert words(reply_html(SettledReply(said("hello"), 3))) == (
+        "hello turn 3 opus-5-5 6.2 s 1,840 in · 212 out $ 0.021 681fea2c"
+    )
+
+
+def test_where_a_turn_began_is_said() -> None:
+    """The footer says in a few words where a turn began, in every form; not of what never became a turn."""
+    settled = SettledReply(said("hello"), 3, note="from turn 1")
+    for text in (words(reply_html(settled)), reply_markdown(settled), reply_plain(settled)):
+        assert "from turn 1" in text
+    assert "from turn 1" not in reply_plain(SettledReply(said("hello"), note="from turn 1"))
 
 
 def test_an_output_carries_the_rules_that_it_needs() -> None:
     """A settled reply holds its own section of the style sheet, without comments and without the rules of widgets."""
-    html = response_html(said("hello"))
+    html = reply_html(SettledReply(said("hello")))
     assert ".claude-footer" in html
     assert "/*" not in html
     assert not any(name in html for name in (".claude-columns", ".claude-listing", ".jupyter-button", ".claude-live"))
@@ -126,9 +136,9 @@ def test_an_interrupted_turn_says_so() -> None:
     said_so = "Interrupted after 3.1 s. What had arrived is above; the next cell continues this session."
     failure = TurnInterrupted("stopped")
     for text in (
-        words(response_html(response, turn=6, failure=failure)),
-        response_markdown(response, turn=6, failure=failure),
-        response_plain(response, turn=6, failure=failure),
+        words(reply_html(SettledReply(response, 6, failure))),
+        reply_markdown(SettledReply(response, 6, failure)),
+        reply_plain(SettledReply(response, 6, failure)),
     ):
         assert said_so in text
         assert "TurnInterrupted" not in text
@@ -139,12 +149,12 @@ def test_a_failed_turn_is_labelled() -> None:
     """What had arrived before an error is labelled; why it failed is left to the cell's error output."""
     response = reply(TextDelta(0, "We begin"))
     failure = TurnTimeoutError("The turn took longer than 1 s.", stderr="boom")
-    html = response_html(response, turn=None, failure=failure)
+    html = reply_html(SettledReply(response, None, failure))
     assert '<div class="claude-magic claude-failed">' in html
     assert "Not finished (TurnTimeoutError). What had arrived is above." in words(html)
     assert "boom" not in html
-    assert response_plain(SessionAwareResponse(session_id="s"), turn=None, failure=failure) == "s"
-    assert response_plain(SessionAwareResponse(), turn=None, failure=failure) == "Nothing had arrived."
+    assert reply_plain(SettledReply(SessionAwareResponse(session_id="s"), None, failure)) == "s"
+    assert reply_plain(SettledReply(SessionAwareResponse(), None, failure)) == "Nothing had arrived."
 
 
 def test_plain_text_is_the_answer_as_it_was_written() -> None:
@@ -152,7 +162,7 @@ def test_plain_text_is_the_answer_as_it_was_written() -> None:
     response = called("Bash", {"command": "ls"}, "a.py", duration_s=0.1)
     for event in (Notice("A remark."), TextDelta(1, "**Done** <b>"), ended("**Done** <b>")):
         fold(response, event)
-    assert response_plain(response, turn=2) == (
+    assert reply_plain(SettledReply(response, 2)) == (
         "Bash  ls  ✓ 0.1 s\nA remark.\n\n**Done** <b>\n\nturn 2 · opus-5-5 · 6.2 s · 1,840 in · 212 out · $0.021 · 681fea2c"
     )
 
@@ -185,8 +195,8 @@ def test_rendering_is_linear() -> None:
 
     def once(text: str) -> float:
         began = time.process_time()
-        response_html(said(text), turn=1)
-        response_markdown(said(text), turn=1)
+        reply_html(SettledReply(said(text), 1))
+        reply_markdown(SettledReply(said(text), 1))
         return time.process_time() - began
 
     for unit in (REPLY, "*a ", "**a** [b](https://x.example) ", "`", "- a\n", "> a\n", "$a$ ", "![a](https://x.example) "):
@@ -199,6 +209,6 @@ def test_a_very_long_answer_is_shown_as_it_was_written() -> None:
     """Above a limit, Markdown is not parsed: the text is there, escaped, and the cell ends at once."""
     text = "**x** <script>\n" * (MARKDOWN_LIMIT // 10)
     response = reply(TextDelta(0, text))
-    assert "**x** &lt;script&gt;\n" in response_html(response)
-    assert "<script>" not in response_html(response)
-    assert response_markdown(response).startswith("```\n**x** <script>\n")
+    assert "**x** &lt;script&gt;\n" in reply_html(SettledReply(response))
+    assert "<script>" not in reply_html(SettledReply(response))
+    assert reply_markdown(SettledReply(response)).startswith("```\n**x** <script>\n")

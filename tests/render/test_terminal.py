@@ -9,6 +9,7 @@ import threading
 from replies import reply, said
 from rich.console import Console
 
+from claude_magic._render.settled.reply import SettledReply
 from claude_magic._render.terminal import TerminalView
 from claude_magic.errors import SessionNotFoundError, TurnInterrupted
 from claude_magic.sdk.events import BlockEnded, Event, Notice, SessionStarted, TextDelta, ToolCalled, ToolReturned
@@ -22,11 +23,11 @@ def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
 
 def streamed(events: list[Event], *, terminal: bool) -> str:
     screen, out = console(terminal=terminal)
-    view, response = TerminalView(screen), SessionAwareResponse()
+    view, response = TerminalView([""], screen), SessionAwareResponse()
     for event in events:
         fold(response, event)
-        view.update(response, 1.0)
-    view.settle(response, turn=1)
+        view.update([response], 1.0)
+    view.settle([SettledReply(response, 1)], current=1, on_pick=None)
     view.close()
     return out.getvalue()
 
@@ -68,8 +69,10 @@ def test_control_sequences_never_reach_the_terminal() -> None:
 def test_failures_are_labelled_below_what_had_arrived() -> None:
     """What had arrived before an interrupt or an error is labelled; a failure with nothing before it is not."""
     screen, out = console(terminal=False)
-    TerminalView(screen).settle(reply(TextDelta(0, "We begin")), failure=TurnInterrupted("stopped"))
-    TerminalView(screen).settle(SessionAwareResponse(), failure=SessionNotFoundError("No session."))
+    stopped = SettledReply(reply(TextDelta(0, "We begin")), failure=TurnInterrupted("stopped"))
+    failed = SettledReply(SessionAwareResponse(), failure=SessionNotFoundError("No session."))
+    for settled in (stopped, failed):
+        TerminalView([""], screen).settle([settled], current=0, on_pick=None)
     assert "We begin" in out.getvalue()
     assert "Interrupted. What had arrived is above" in out.getvalue()
     assert "SessionNotFoundError" not in out.getvalue()
@@ -79,9 +82,9 @@ def test_closing_leaves_the_terminal_as_it_was() -> None:
     """Closing twice, or without having drawn, shows the cursor again and leaves no thread."""
     before = threading.active_count()
     screen, out = console(terminal=True)
-    view = TerminalView(screen)
+    view = TerminalView([""], screen)
     view.close()
-    view.update(said("hello"), 0.5)
+    view.update([said("hello")], 0.5)
     view.close()
     view.close()
     assert out.getvalue().rfind("\x1b[?25h") > out.getvalue().rfind("\x1b[?25l")

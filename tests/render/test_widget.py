@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-import ipywidgets
 import pytest
 from page import VIEW, Page
 from replies import SESSION, ended
 
 from claude_magic._render.live.growing_text import GrowingText
 from claude_magic._render.live.live_reply import PAGE_SIZE
-from claude_magic._render.live.reply_view import LiveView
+from claude_magic._render.live.live_view import LiveView
 from claude_magic._render.parts.markdown_html import text_html
+from claude_magic._render.settled.reply import SettledReply
 from claude_magic.errors import TurnInterrupted
 from claude_magic.sdk.events import (
     BlockEnded,
@@ -28,6 +28,7 @@ from claude_magic.sdk.events import (
     ToolReturned,
     ToolStarted,
 )
+from claude_magic.sdk.host import PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse, Text, fold
 
 PARAGRAPH = "Two columns have gaps: `age` (177 of 891) and `cabin` (687 of 891). Nothing else has to be done.\n\n"
@@ -37,14 +38,14 @@ class Turn:
     """A turn on the page: each event is folded and painted at once."""
 
     def __init__(self, on_stop: Callable[[], None] = lambda: None) -> None:
-        self.view = LiveView(on_stop)
+        self.view = LiveView(["opus"], on_stop)
         self.response = SessionAwareResponse()
         self.take(SessionStarted(SESSION, "claude-opus-5-5"))
 
     def take(self, *events: Event, elapsed_s: float = 1.0) -> None:
         for event in events:
             fold(self.response, event)
-            self.view.update(self.response, elapsed_s)
+            self.view.update([self.response], elapsed_s)
 
 
 def deltas(text: str, size: int, block: int = 0) -> Iterable[Event]:
@@ -67,7 +68,8 @@ def test_displayed_at_once(page: Page) -> None:
     status, figures = page.html()
     assert 'role="status" aria-live="polite"' in status
     assert words(figures) == "opus-5-51s"
-    assert turn.view.slot.children == ()
+    (slot,) = [model for model in page.shown() if "claude-slot" in model.get("_dom_classes", ())]
+    assert slot["children"] == []
     turn.view.close()
 
 
@@ -87,9 +89,9 @@ def test_nothing_new_sends_nothing(page: Page) -> None:
     turn = Turn()
     turn.take(TextDelta(0, "Text."), ToolCalled(1, "call", "Bash", {"command": "ls"}))
     before = len(page.messages)
-    turn.view.update(turn.response, 1.4)
+    turn.view.update([turn.response], 1.4)
     assert len(page.messages) == before
-    turn.view.update(turn.response, 2.4)
+    turn.view.update([turn.response], 2.4)
     (message,) = page.messages[before:]
     assert words(message[2]["state"]["value"]) == "opus-5-52s"
     turn.view.close()
@@ -196,9 +198,9 @@ def test_a_pause_shows_what_is_there(page: Page) -> None:
     turn.take(*deltas("word " * 40_000, 100))
     turn.take(TextDelta(0, "the end"), elapsed_s=1.1)
     assert "the end" not in page.html()[0]
-    turn.view.update(turn.response, 1.2)
+    turn.view.update([turn.response], 1.2)
     assert "the end" not in page.html()[0]
-    turn.view.update(turn.response, 1.7)
+    turn.view.update([turn.response], 1.7)
     assert "the end" in page.html()[0]
     turn.view.close()
 
@@ -254,7 +256,7 @@ def test_stop(page: Page) -> None:
     turn = Turn(lambda: stopped.append(True))
     page.click(page.buttons("Stop")[0])
     assert stopped == [True]
-    turn.view.update(turn.response, 2.0)
+    turn.view.update([turn.response], 2.0)
     assert page.buttons("Stop")[0]["disabled"] is True
     turn.view.close()
 
@@ -263,9 +265,9 @@ def test_settling(page: Page) -> None:
     """Settling puts the plain output in the place of the view first, and then leaves no model open."""
     turn = Turn()
     turn.take(*deltas(PARAGRAPH * 60, 100), BlockEnded(0), ended("Done."))
-    turn.view.slot.children = [ipywidgets.Button(description="Allow once")]
+    assert turn.view.ask(1, PermissionRequest("call", "Bash", {"command": "ls"}, "/data"), lambda _: None)
     open_before, sent_before = len(page.models), len(page.messages)
-    turn.view.settle(turn.response, turn=3, failure=None)
+    turn.view.settle([SettledReply(turn.response, 3)], current=1, on_pick=print)
     first, last = page.outputs
     assert last.update
     assert last.transient == first.transient
@@ -273,7 +275,7 @@ def test_settling(page: Page) -> None:
     assert last.metadata["claude_magic"]["turn"] == 3
     assert [kind for kind, _, _ in page.messages[sent_before:]] == ["comm_close"] * open_before
     turn.view.close()
-    turn.view.update(turn.response, 9.0)
+    turn.view.update([turn.response], 9.0)
     assert len(page.outputs) == 2
 
 
@@ -281,7 +283,8 @@ def test_settling_a_failure(page: Page) -> None:
     """A turn that was stopped keeps what had arrived, and says so."""
     turn = Turn()
     turn.take(TextDelta(0, "We begin with"))
-    turn.view.settle(turn.response, turn=6, failure=TurnInterrupted("Interrupted."))
+    stopped = SettledReply(turn.response, 6, TurnInterrupted("Interrupted."))
+    turn.view.settle([stopped], current=1, on_pick=None)
     assert "We begin with" in page.outputs[-1].data["text/plain"]
     assert "Interrupted" in page.outputs[-1].data["text/plain"]
 

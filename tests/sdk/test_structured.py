@@ -12,7 +12,7 @@ import pytest
 from messages_api import MessagesAPI
 from watching import MakeConfig, Run, run_turn
 
-from claude_magic._render.settled.reply import response_plain
+from claude_magic._render.settled.reply import SettledReply, reply_plain
 from claude_magic.errors import ConfigError, StructuredOutputError
 from claude_magic.sdk import ClaudeClient, Schema, SessionAwareResponse, TurnOptions
 
@@ -54,9 +54,9 @@ def test_a_reply_that_fits(make_config: MakeConfig, run_async: Run) -> None:
     command = shlex.split(first.metadata["command"])
     assert command[command.index("--json-schema") + 1] == PERSON.text
     shown = '```json\n{\n  "name": "Ada",\n  "age": 36\n}\n```\n\n'
-    assert response_plain(first).startswith(f"Let me see.\n\n{shown}")
-    assert response_plain(second).startswith("StructuredOutput  Ada  ✗ failed")
-    assert shown in response_plain(second)
+    assert reply_plain(SettledReply(first)).startswith(f"Let me see.\n\n{shown}")
+    assert reply_plain(SettledReply(second)).startswith("StructuredOutput  Ada  ✗ failed")
+    assert shown in reply_plain(SettledReply(second))
 
 
 def test_replies_that_do_not_fit(make_config: MakeConfig, run_async: Run) -> None:

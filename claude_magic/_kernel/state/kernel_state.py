@@ -29,8 +29,8 @@ from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.turn_request import TurnRequest
 
 if TYPE_CHECKING:
-    from claude_magic._render.settled.comparison import Alternative
-    from claude_magic._render.views import ColumnsView
+    from claude_magic._render.settled.reply import SettledReply
+    from claude_magic._render.views import View
     from claude_magic.sdk._cassette.cassette import Cassette
 
 
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 class Comparison:
     """The last comparison: what there is to choose from, which one is current (from 1; 0: none), and the view of it."""
 
-    alternatives: list[Alternative]
+    alternatives: list[SettledReply]
     current: int
-    view: ColumnsView
+    view: View
 
 
 class KernelState:
@@ -204,7 +204,7 @@ class KernelState:
         """Remember a comparison, for `pick` and `diff`."""
         self._comparison = comparison
 
-    def pick(self, number: int) -> Alternative:
+    def pick(self, number: int) -> SettledReply:
         """Let the next cell go on from another alternative of the last comparison, counted from 1.
 
         :raises TurnNotFoundError: when there is no such alternative, or it has no answer.

@@ -124,23 +124,28 @@ class CellTurns:
 
         :raises ClaudeError: why the turn failed; of a comparison, when no turn of it succeeded.
         """
-        from claude_magic._render.settled.comparison import Alternative
+        from claude_magic._render.settled.reply import SettledReply
 
         self._stream.result()
         outcomes, ended, chosen, is_current = self._end()
         current = chosen + 1 if is_current else 0
-        for turn, outcome in zip(ended, outcomes, strict=True):
-            outcome.response.about = turn.about()
-        alternatives = [
-            Alternative(running.label, turn.number if turn.end else None, outcome.response, outcome.failure)
+        replies = [
+            SettledReply(
+                outcome.response,
+                turn.number if turn.end else None,
+                outcome.failure,
+                note=running.start.note,
+                about=turn.about(),
+                label=running.label,
+            )
             for running, turn, outcome in zip(self._running, ended, outcomes, strict=True)
         ]
-        if len(alternatives) > 1:
-            self._state.keep_comparison(Comparison(alternatives, current, self._view))
+        if len(replies) > 1:
+            self._state.keep_comparison(Comparison(replies, current, self._view))
         response, failure = outcomes[chosen].response, outcomes[chosen].failure
         if self._cell.options.code and failure is None and not self._tools.add_code(response):
             fold(response, Notice("--code: there is no Python in the reply."))
-        self._view.settle(alternatives, current=current, on_pick=self._pick if self._buttons else None)
+        self._view.settle(replies, current=current, on_pick=self._pick if self._buttons else None)
         for running in self._running:
             running.response.structured = running.data  # now that the data itself has been shown
         if failure is not None:
@@ -158,7 +163,7 @@ class CellTurns:
             if len(self._choices) > 1 and start.origin is not None:
                 own = replace(own, fork=True)
             request = self._state.request(self._cell, options, own)
-            response = SessionAwareResponse(note=start.note, for_audience=self._state.settings.presentation)
+            response = SessionAwareResponse()
             for remark in (*self._state.remarks(request), *self._cell.remarks):
                 fold(response, Notice(remark))
             turns.append(RunningTurn(choice.label, own, request, cassette, response))

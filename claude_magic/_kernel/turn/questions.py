@@ -15,7 +15,7 @@ from claude_magic.sdk.host import Decision, PermissionAnswer, granted_mode, type
 from claude_magic.sdk.response import ToolCall
 
 if TYPE_CHECKING:
-    from claude_magic._render.views import ColumnsView
+    from claude_magic._render.views import View
 
 _NOBODY = "Nobody is there to be asked."
 
@@ -27,7 +27,7 @@ class Questions:
     :param buttons: whether clicks are handled while the cell runs.
     """
 
-    def __init__(self, frontend: Frontend, view: ColumnsView, number: int, *, buttons: bool) -> None:
+    def __init__(self, frontend: Frontend, view: View, number: int, *, buttons: bool) -> None:
         self._frontend = frontend
         self._view = view
         self._number = number

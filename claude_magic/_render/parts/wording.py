@@ -139,19 +139,22 @@ def status_line(response: SessionAwareResponse, elapsed_s: float) -> list[str]:
     return [part for part in (activity, _model(response.model), whole_seconds(elapsed_s), counted) if part]
 
 
-def footer(response: SessionAwareResponse, turn: int | None) -> list[str]:
+def footer(response: SessionAwareResponse, turn: int | None, note: str = "", *, for_audience: bool = False) -> list[str]:
     """Say what a turn came to: turn, where it began, model, seconds, tokens, cost, session; unknown parts are left out.
 
     A cost that was paid when the turn was recorded is marked as that. What never became a turn began nowhere.
+
+    :param note: where in a conversation the turn began, if that needs saying.
+    :param for_audience: whether it is shown to a room, without its cost.
     """
     tokens_in, tokens_out = tokens(response)
     parts = (
         f"turn {turn}" if turn is not None else "",
-        one_line(response.note) if turn is not None else "",
+        one_line(note) if turn is not None else "",
         _model(response.model),
         duration(response.duration_s) if response.duration_s else "",
         f"{tokens_in:,} in · {tokens_out:,} out" if tokens_in or tokens_out else "",
-        _cost(response),
+        _cost(response, for_audience=for_audience),
         one_line((response.session_id or "")[:8]),
     )
     return [part for part in parts if part]
@@ -188,8 +191,8 @@ def dollars(cost_usd: float) -> str:
     return f"${cost_usd:.3f}" if cost_usd >= 0.0005 or not cost_usd else "<$0.001"
 
 
-def _cost(response: SessionAwareResponse) -> str:
-    shown = response.cost_usd is not None and not response.for_audience
+def _cost(response: SessionAwareResponse, *, for_audience: bool) -> str:
+    shown = response.cost_usd is not None and not for_audience
     cost = dollars(response.cost_usd or 0.0) if shown else ""
     # A recorded turn costs nothing when it is played.
     return f"{cost} recorded".lstrip() if response.metadata.get("recorded") else cost

@@ -1,14 +1,14 @@
 """Replies to one prompt, side by side, as a notebook keeps them: HTML, harmless Markdown and plain text; and their diff.
 
 Without its style the HTML reads as one section after the other, each with a heading. What lets a person pick one while
-the kernel is there is `columns`'.
+the kernel is there is the business of `live`.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from claude_magic._render.parts import safe_markdown
@@ -16,52 +16,36 @@ from claude_magic._render.parts.block import line_html
 from claude_magic._render.parts.markdown_html import code_html, escape
 from claude_magic._render.parts.redacted_reply import clean_line, cleaned
 from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, styled_html
-from claude_magic._render.parts.wording import duration, footer, one_line, shown_blocks, strip_controls
-from claude_magic._render.settled.reply import blocks_html, blocks_markdown, blocks_plain
-from claude_magic.errors import ClaudeError, TurnInterrupted
-from claude_magic.sdk.response import SessionAwareResponse
+from claude_magic._render.parts.wording import duration, one_line, shown_blocks, strip_controls
+from claude_magic._render.settled.reply import SettledReply, blocks_html, blocks_markdown, blocks_plain, footer_parts
+from claude_magic.errors import TurnInterrupted
 
 LABEL_LENGTH: Final = 60
 
 _SAME: Final = "Both say the same, word for word."
 
 
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """One of several replies to a prompt. `label` says what is different about it: a model, the number of a sample."""
-
-    label: str
-    turn: int | None
-    response: SessionAwareResponse
-    failure: ClaudeError | None = None
-
-    @property
-    def can_continue(self) -> bool:
-        """Whether a conversation can go on from here: it can from a reply that was stopped, not from one that failed."""
-        return self.turn is not None and (self.failure is None or isinstance(self.failure, TurnInterrupted))
-
-
-def columns_bundle(alternatives: Sequence[Alternative], current: int) -> dict[str, str]:
-    """Give settled alternatives in the three forms that a notebook stores, all of them safe to show and to hand on.
+def columns_bundle(replies: Sequence[SettledReply], current: int, *, for_audience: bool = False) -> dict[str, str]:
+    """Give settled replies in the three forms that a notebook stores, all of them safe to show and to hand on.
 
     :param current: the number of the one that the next cell continues; they count from 1.
+    :param for_audience: whether they are shown to a room: larger, and without their cost.
     """
-    shown = [replace(alternative, response=cleaned(alternative.response)) for alternative in alternatives]
-    numbered = list(enumerate(shown, 1))
-    columns = "".join(_column_html(number, one, number == current) for number, one in numbered)
-    audience = AUDIENCE_CLASS if any(one.response.for_audience for one in shown) else ""
+    sections = [(number, reply.cleaned(), number == current, for_audience) for number, reply in enumerate(replies, 1)]
+    columns = "".join(_column_html(*section) for section in sections)
+    inside = f'<div class="claude-columns">\n{columns}</div>'
     return {
-        "text/html": styled_html(f'<div class="claude-columns">\n{columns}</div>', "columns", classes=audience),
-        "text/markdown": "\n\n".join(_section_markdown(number, one, number == current) for number, one in numbered),
-        "text/plain": "\n\n\n".join(_section_plain(number, one, number == current) for number, one in numbered),
+        "text/html": styled_html(inside, "columns", classes=AUDIENCE_CLASS if for_audience else ""),
+        "text/markdown": "\n\n".join(_section_markdown(*section) for section in sections),
+        "text/plain": "\n\n\n".join(_section_plain(*section) for section in sections),
     }
 
 
-def diff_bundle(first: Alternative, second: Alternative) -> dict[str, str]:
-    """Give what is different between the texts of two alternatives, as a unified diff of their lines."""
-    texts = (cleaned(alternative.response) for alternative in (first, second))
+def diff_bundle(first: SettledReply, second: SettledReply) -> dict[str, str]:
+    """Give what is different between the texts of two replies, as a unified diff of their lines."""
+    texts = (cleaned(reply.response) for reply in (first, second))
     before, after = (strip_controls(response.content or response.text).splitlines() for response in texts)
-    from_name, to_name = (one_line(clean_line(alternative.label), LABEL_LENGTH) for alternative in (first, second))
+    from_name, to_name = (one_line(clean_line(reply.label), LABEL_LENGTH) for reply in (first, second))
     diff = "\n".join(difflib.unified_diff(before, after, from_name, to_name, lineterm=""))
     inside = code_html(diff, "diff") if diff else f'<p class="claude-remark">{_SAME}</p>\n'
     return {
@@ -72,7 +56,7 @@ def diff_bundle(first: Alternative, second: Alternative) -> dict[str, str]:
 
 
 def title(number: int, label: str) -> str:
-    """Name an alternative on one line: `1 · opus-5-5`."""
+    """Name one of several replies on one line: `1 · opus-5-5`."""
     return f"{number} · {one_line(clean_line(label), LABEL_LENGTH)}"
 
 
@@ -82,72 +66,72 @@ def head_html(number: int, label: str, mark: str = "") -> str:
     return f'<div class="claude-head"><h4>{escape(title(number, label))}</h4>{marked}</div>\n'
 
 
-def body_html(alternative: Alternative) -> str:
+def body_html(reply: SettledReply, for_audience: bool) -> str:
     """Render a settled reply, why it failed if it did, and what it came to; the response has been cleaned."""
-    return blocks_html(alternative.response) + outcome_html(alternative)
+    return blocks_html(reply.response) + ending_html(reply, for_audience)
 
 
-def outcome_html(alternative: Alternative) -> str:
+def ending_html(reply: SettledReply, for_audience: bool) -> str:
     """Render what stands below a reply: why it failed if it did, and what it came to."""
-    name, message, next_step = failure_words(alternative)
+    name, message, next_step = failure_words(reply)
     failure = ""
     if name:
         failure = f'<p class="claude-failure"><b>{escape(name)}</b> {escape(message)}</p>\n'
         failure += f'<p class="claude-remark">{escape(next_step)}</p>\n' if next_step else ""
     elif message:
         failure = f'<p class="claude-warn">{escape(message)}</p>\n'
-    return failure + line_html(figures(alternative), "claude-footer")
+    return failure + line_html(figures(reply, for_audience), "claude-footer")
 
 
-def failure_words(alternative: Alternative) -> tuple[str, str, str]:
+def failure_words(reply: SettledReply) -> tuple[str, str, str]:
     """Say why there is no, or no whole, answer: error, what happened, what to do; of a stopped one what happened alone.
 
     No error output stands below, as it does for a turn that has the cell to itself: the others have answered.
     """
-    match alternative.failure:
+    match reply.failure:
         case None:
             return "", "", ""
         case TurnInterrupted():
-            seconds = alternative.response.duration_s
+            seconds = reply.response.duration_s
             after = f" after {duration(seconds)}" if seconds else ""
-            kept = "What had arrived is above." if shown_blocks(alternative.response) else "Nothing had arrived."
+            kept = "What had arrived is above." if shown_blocks(reply.response) else "Nothing had arrived."
             return "", f"Interrupted{after}. {kept}", ""
         case failure:
             message, next_step = (one_line(clean_line(words), 400) for words in (failure.message, failure.next_step))
             return type(failure).__name__, message, next_step
 
 
-def figures(alternative: Alternative) -> list[str]:
+def figures(reply: SettledReply, for_audience: bool) -> list[str]:
     """Say what a reply came to; not its session, which the turn stands for, so that it fits below a column."""
-    return footer(replace(alternative.response, session_id=None), alternative.turn)
+    return footer_parts(replace(reply, response=replace(reply.response, session_id=None)), for_audience)
 
 
-def _column_html(number: int, alternative: Alternative, current: bool) -> str:
-    head = head_html(number, alternative.label, "current" if current else "")
+def _column_html(number: int, reply: SettledReply, current: bool, for_audience: bool) -> str:
+    head = head_html(number, reply.label, "current" if current else "")
     kind = "claude-column claude-current" if current else "claude-column"
-    return f'<div class="{kind}">\n{head}{body_html(alternative)}</div>\n'
+    return f'<div class="{kind}">\n{head}{body_html(reply, for_audience)}</div>\n'
 
 
-def _section_markdown(number: int, alternative: Alternative, current: bool) -> str:
-    name, *words = failure_words(alternative)
+def _section_markdown(number: int, reply: SettledReply, current: bool, for_audience: bool) -> str:
+    name, *words = failure_words(reply)
     failure = " ".join((*((f"**{name}**",) if name else ()), *(safe_markdown.escape(line) for line in words if line)))
     pieces = (
-        f"#### {safe_markdown.escape(title(number, alternative.label))}{' (current)' if current else ''}",
-        blocks_markdown(alternative.response),
+        f"#### {safe_markdown.escape(title(number, reply.label))}{' (current)' if current else ''}",
+        blocks_markdown(reply.response),
         failure,
-        safe_markdown.escape(" · ".join(figures(alternative))),
+        safe_markdown.escape(" · ".join(figures(reply, for_audience))),
     )
     return "\n\n".join(piece for piece in pieces if piece)
 
 
-def _section_plain(number: int, alternative: Alternative, current: bool) -> str:
-    heading = f"{title(number, alternative.label)}{' (current)' if current else ''}"
-    name, *words = failure_words(alternative)
+def _section_plain(number: int, reply: SettledReply, current: bool, for_audience: bool) -> str:
+    heading = f"{title(number, reply.label)}{' (current)' if current else ''}"
+    name, *words = failure_words(reply)
     failure = "\n".join(filter(None, (f"{name}: {words[0]}" if name else words[0], words[1])))
     pieces = (
         f"{heading}\n{'─' * len(heading)}",
-        blocks_plain(alternative.response),
+        blocks_plain(reply.response),
         failure,
-        " · ".join(figures(alternative)),
+        " · ".join(figures(reply, for_audience)),
     )
     return strip_controls("\n\n".join(piece for piece in pieces if piece))

@@ -15,9 +15,8 @@ from typing import Any, Final
 from claude_magic._paths import shorten_home
 from claude_magic._redaction import redact
 from claude_magic._render.parts import safe_markdown
-from claude_magic._render.parts.redacted_reply import cleaned
 from claude_magic._render.parts.wording import one_line
-from claude_magic._render.settled.reply import mimebundle, response_markdown
+from claude_magic._render.settled.reply import SettledReply, reply_bundle, reply_markdown
 from claude_magic.sdk._history.transcripts import Exchange
 from claude_magic.sdk.response import Remark, SessionAwareResponse
 
@@ -50,7 +49,7 @@ def to_markdown(conversation: Conversation) -> str:
     )
     pieces = [f"# {safe_markdown.escape(conversation.title)}", safe_markdown.escape(" · ".join(facts))]
     for number, exchange in enumerate(conversation.exchanges, 1):
-        answer = response_markdown(cleaned(_response(exchange)))
+        answer = reply_markdown(SettledReply(_response(exchange)).cleaned())
         pieces += [f"## Turn {number}", _quoted(redact(exchange.prompt)), answer]
     return "\n\n".join(piece for piece in pieces if piece) + "\n"
 
@@ -59,10 +58,10 @@ def to_notebook(conversation: Conversation) -> str:
     """Write a conversation as a notebook: a cell for each prompt, the reply as its settled output."""
     cells = [_code_cell("load", "%load_ext claude_magic")]
     for number, exchange in enumerate(conversation.exchanges, 1):
-        response = _response(exchange, conversation.session_id)
+        reply = SettledReply(_response(exchange, conversation.session_id), number)
         output = {
             "output_type": "display_data",
-            "data": {kind: _lines(text) for kind, text in mimebundle(response, turn=number).items()},
+            "data": {kind: _lines(text) for kind, text in reply_bundle(reply).items()},
             "metadata": {"claude_magic": {"session_id": conversation.session_id, "turn": number}},
         }
         cells.append(_code_cell(f"turn-{number}", f"%%claude\n{redact(exchange.prompt)}", output))

@@ -5,7 +5,10 @@ Owns what stands around the blocks of a whole reply; how one block looks is the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import Any
 
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.block import block_html, block_markdown, block_plain, line_html
@@ -17,16 +20,66 @@ from claude_magic.errors import ClaudeError, TurnInterrupted
 from claude_magic.sdk.response import SessionAwareResponse, Text
 
 
-def mimebundle(
-    response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None
-) -> dict[str, str]:
-    """Give a settled reply in the three forms that a notebook stores, all of them safe to show and to hand on."""
-    response = cleaned(response)
+@dataclass(frozen=True, slots=True)
+class SettledReply:
+    """The reply of a turn that has ended, and what its output says of the turn.
+
+    `turn` is the number of the turn, `None` if it never became one, and `failure` why it has no, or no whole, answer.
+    `note` says in a few words where in a conversation the turn began, if that needs saying. `about` is what a notebook keeps
+    with the output besides. `label` says what is different about the reply where it is one of several to a prompt: a model,
+    the number of a sample.
+    """
+
+    response: SessionAwareResponse
+    turn: int | None = None
+    failure: ClaudeError | None = None
+    note: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether a conversation can go on from here: it can from a reply that was stopped, not from one that failed."""
+        return self.turn is not None and (self.failure is None or isinstance(self.failure, TurnInterrupted))
+
+    def cleaned(self) -> SettledReply:
+        """Return a copy to be shown, without what a saved notebook must not give away."""
+        return replace(self, response=cleaned(self.response))
+
+
+def reply_bundle(reply: SettledReply, *, for_audience: bool = False) -> dict[str, str]:
+    """Give a settled reply in the three forms that a notebook stores, all of them safe to show and to hand on.
+
+    :param for_audience: whether it is shown to a room: larger, and without its cost.
+    """
+    reply = reply.cleaned()
     return {
-        "text/html": response_html(response, turn=turn, failure=failure),
-        "text/markdown": response_markdown(response, turn=turn, failure=failure),
-        "text/plain": response_plain(response, turn=turn, failure=failure),
+        "text/html": reply_html(reply, for_audience=for_audience),
+        "text/markdown": reply_markdown(reply, for_audience=for_audience),
+        "text/plain": reply_plain(reply, for_audience=for_audience),
     }
+
+
+def reply_html(reply: SettledReply, *, for_audience: bool = False) -> str:
+    """Render a settled reply, with its style and footer."""
+    failed = reply.failure is not None and not isinstance(reply.failure, TurnInterrupted)
+    classes = ("claude-failed" if failed else "", AUDIENCE_CLASS if for_audience else "")
+    label = failure_line(reply)
+    failure = f'<p class="claude-warn">{escape(label)}</p>\n' if label else ""
+    inside = blocks_html(reply.response) + failure + line_html(footer_parts(reply, for_audience), "claude-footer")
+    return styled_html(inside, classes=" ".join(filter(None, classes)))
+
+
+def reply_markdown(reply: SettledReply, *, for_audience: bool = False) -> str:
+    """Write a settled reply as Markdown that is harmless also where raw HTML in Markdown is run."""
+    lines = failure_line(reply), " · ".join(footer_parts(reply, for_audience))
+    return "\n\n".join(filter(None, (blocks_markdown(reply.response), *map(safe_markdown.escape, lines))))
+
+
+def reply_plain(reply: SettledReply, *, for_audience: bool = False) -> str:
+    """Write a settled reply as plain text: the answer as it was written, everything else one line each."""
+    pieces = blocks_plain(reply.response), failure_line(reply), " · ".join(footer_parts(reply, for_audience))
+    return strip_controls("\n\n".join(filter(None, pieces)))
 
 
 def blocks_html(response: SessionAwareResponse) -> str:
@@ -34,37 +87,9 @@ def blocks_html(response: SessionAwareResponse) -> str:
     return "".join(block_html(block, ended=True) for block in shown_blocks(response))
 
 
-def response_html(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
-    """Render a settled reply, with its style and footer; `failure` is why it has no, or no whole, answer."""
-    failed = failure is not None and not isinstance(failure, TurnInterrupted)
-    classes = ("claude-failed" if failed else "", AUDIENCE_CLASS if response.for_audience else "")
-    label = failure_line(response, failure) if failure else ""
-    failure_html = f'<p class="claude-warn">{escape(label)}</p>\n' if label else ""
-    inside = blocks_html(response) + failure_html + line_html(footer(response, turn), "claude-footer")
-    return styled_html(inside, classes=" ".join(filter(None, classes)))
-
-
-def response_markdown(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
-    """Write a settled reply as Markdown that is harmless also where raw HTML in Markdown is run."""
-    pieces = [blocks_markdown(response)]
-    if failure:
-        pieces.append(safe_markdown.escape(failure_line(response, failure)))
-    pieces.append(safe_markdown.escape(" · ".join(footer(response, turn))))
-    return "\n\n".join(piece for piece in pieces if piece)
-
-
 def blocks_markdown(response: SessionAwareResponse) -> str:
     """Write the blocks of a reply as harmless Markdown."""
     return "\n\n".join(filter(None, map(block_markdown, shown_blocks(response))))
-
-
-def response_plain(response: SessionAwareResponse, *, turn: int | None = None, failure: ClaudeError | None = None) -> str:
-    """Write a settled reply as plain text: the answer as it was written, everything else one line each."""
-    pieces = [blocks_plain(response)]
-    if failure:
-        pieces.append(failure_line(response, failure))
-    pieces.append(" · ".join(footer(response, turn)))
-    return strip_controls("\n\n".join(piece for piece in pieces if piece))
 
 
 def blocks_plain(response: SessionAwareResponse) -> str:
@@ -74,11 +99,19 @@ def blocks_plain(response: SessionAwareResponse) -> str:
     return "\n\n".join(filter(None, pieces))
 
 
-def failure_line(response: SessionAwareResponse, failure: ClaudeError) -> str:
+def footer_parts(reply: SettledReply, for_audience: bool) -> list[str]:
+    """Say what a turn came to, as the parts of one line."""
+    return footer(reply.response, reply.turn, reply.note, for_audience=for_audience)
+
+
+def failure_line(reply: SettledReply) -> str:
     """Label what had arrived when the turn failed; empty when nothing had and the footer says which turn that was.
 
     Why it failed the cell's error output says, with what to do next: the label need not say it again.
     """
+    response, failure = reply.response, reply.failure
+    if failure is None:
+        return ""
     if not shown_blocks(response):
         return "" if response.session_id else "Nothing had arrived."
     if isinstance(failure, TurnInterrupted):
