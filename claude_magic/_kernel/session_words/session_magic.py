@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from IPython.core.error import UsageError
 from IPython.display import display
 
+from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.session_words.about_notebook import NotebookWords
 from claude_magic._kernel.session_words.about_turns import TurnWords
@@ -46,6 +47,7 @@ class SessionMagic:
         self._turns = TurnWords(state, frontend)
         self._notebook = NotebookWords(state, frontend)
 
+    @in_a_notebook()
     def run(self, line: str) -> None:
         """Do what the line says.
 

@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 from IPython.core.error import UsageError
 
+from claude_magic._kernel.advice import in_a_notebook, in_notebook_words
 from claude_magic._kernel.background import Stream
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.prompt.cell_request import Request
@@ -63,7 +64,9 @@ class TurnsInCell:
         self._waiting: deque[Numbered] = deque()
         self._alternatives = request.options.alternatives()
         self._began = time.monotonic()
-        self._begin(state.start(request.options, self._cell_id, attended=frontend.can_answer()))
+        with in_a_notebook():
+            start = state.start(request.options, self._cell_id, attended=frontend.can_answer())
+        self._begin(start)
         labels = [choice.label for choice in self._alternatives]
         audience = state.settings.presentation
         self._view = frontend.view(labels, quiet=request.options.quiet, for_audience=audience, on_stop=self.stop)
@@ -185,7 +188,7 @@ class TurnsInCell:
             try:
                 self._outcomes[number] = await running.work(lambda item: put((number, item)))
             except ClaudeError as failure:
-                self._outcomes[number] = failure
+                self._outcomes[number] = in_notebook_words(failure)
 
         async with anyio.create_task_group() as group:
             for number, running in enumerate(self._running):
