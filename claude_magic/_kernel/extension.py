@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import sys
 from collections.abc import Mapping
@@ -34,10 +33,10 @@ def load(shell: InteractiveShell) -> None:
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     atexit.register(magics.close)
-    if magics.nest_asyncio and _loop_runs():
-        import nest_asyncio2
-
-        nest_asyncio2.apply()
+    shell.events.register("pre_run_cell", magics.nested_asyncio.before_cell)
+    shell.events.register("post_run_cell", magics.nested_asyncio.after_cell)
+    if shell.history_manager is not None:  # the cell that loads it may go on with a call
+        magics.nested_asyncio.before_code(shell.history_manager.input_hist_raw[-1])
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -55,8 +54,12 @@ def unload(shell: InteractiveShell) -> None:
         _formatters(shell)[media_type].pop(SessionAwareResponse, None)
     shell.events.unregister("pre_run_cell", magics.before_cell)
     shell.events.unregister("post_run_cell", magics.after_cell)
+    shell.events.unregister("pre_run_cell", magics.nested_asyncio.before_cell)
+    shell.events.unregister("post_run_cell", magics.nested_asyncio.after_cell)
     atexit.unregister(magics.close)
     magics.close()
+    # After the processes have ended: their loop has the class that is put right now.
+    magics.nested_asyncio.close()
 
 
 def _leave_out_unfit(config: Config) -> None:
@@ -86,11 +89,3 @@ def _markdown(reply: SessionAwareResponse) -> str:
     from claude_magic._render.settled.reply import mimebundle
 
     return mimebundle(reply)["text/markdown"]
-
-
-def _loop_runs() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
