@@ -13,12 +13,13 @@ from rig.kernel import Kernel
 MAIN = "import asyncio\nasync def main(n=1):\n    await asyncio.sleep(0)\n    return n\n"
 
 LOOK = """
-import asyncio, asyncio.events, asyncio.tasks, asyncio.futures, sys
+import asyncio, sys
 
 def look():
     import nest_asyncio2, tornado.concurrent
     loop = asyncio.get_running_loop()
-    owners = [asyncio, asyncio.events, asyncio.tasks, asyncio.futures, nest_asyncio2, tornado.concurrent]
+    patched = ("asyncio", "nest_asyncio2", "tornado")
+    owners = [module for name, module in sys.modules.items() if name.partition(".")[0] in patched]
     owners += [*type(loop).__mro__[:-1], *type(asyncio.get_event_loop_policy()).__mro__[:-1]]
     return {(owner.__name__, name): value for owner in owners for name, value in vars(owner).items()}, sorted(vars(loop))
 
