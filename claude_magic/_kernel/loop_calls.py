@@ -82,7 +82,7 @@ def _leads_to_run(roots: Iterable[Any], names: frozenset[str]) -> bool:
         if (id(value), names) in seen:
             continue
         seen.add((id(value), names))
-        if isinstance(value, FunctionType):
+        if issubclass(type(value), FunctionType):
             if not _is_own_file(value.__code__.co_filename):
                 continue
             names = frozenset(_names(value.__code__))
@@ -93,25 +93,21 @@ def _leads_to_run(roots: Iterable[Any], names: frozenset[str]) -> bool:
 
 
 def _reached(value: Any, names: frozenset[str]) -> Iterable[Any]:
-    """Return what code that uses these names may reach by way of a value."""
-    match value:
-        case FunctionType():
-            enclosed = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
-            return [*_named(value.__globals__, names), *enclosed]
-        case MethodType():
-            return [value.__func__]
-        case staticmethod() | classmethod():
-            return [value.__func__]
-        case property():
-            return [value.fget]
-        case ModuleType():
-            return _named(vars(value), names)
-        case type() if _is_own(value):
-            kinds = [kind for kind in value.__mro__ if _is_own(kind)]
-            return [member for kind in kinds for member in _named(vars(kind), names | _BY_THEMSELVES)]
-        case _ if _is_own(type(value)):
-            return [type(value)]
-    return ()
+    """Return what code that uses these names may reach by way of a value, of which no code of its own is run."""
+    kind = type(value)
+    if issubclass(kind, FunctionType):
+        enclosed = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
+        return [*_named(value.__globals__, names), *enclosed]
+    if issubclass(kind, MethodType | staticmethod | classmethod):
+        return [value.__func__]
+    if issubclass(kind, property):
+        return [value.fget]
+    if issubclass(kind, ModuleType):
+        return _named(ModuleType.__getattribute__(value, "__dict__"), names)
+    if issubclass(kind, type) and _is_own(value):
+        members = [vars(base) for base in type.mro(value) if _is_own(base)]
+        return [member for each in members for member in _named(each, names | _BY_THEMSELVES)]
+    return [kind] if _is_own(kind) else ()
 
 
 def _named(members: Mapping[str, Any], names: frozenset[str]) -> list[Any]:

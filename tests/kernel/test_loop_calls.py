@@ -135,3 +135,13 @@ def test_library_code_is_not_read() -> None:
     names: dict[str, Any] = {"asyncio": asyncio}
     exec(code, names)
     assert not runs_a_loop("fetch()", {"fetch": names["fetch"]})
+
+
+def test_no_code_of_a_value_runs() -> None:
+    """An object that raises whatever is asked of it is passed over."""
+
+    class Touchy:
+        def __getattribute__(self, name: str) -> Any:
+            raise AssertionError(name)
+
+    assert not runs_a_loop("touchy.get()", {"touchy": Touchy()})
