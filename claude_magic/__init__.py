@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from claude_magic._version import __version__
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -16,9 +18,15 @@ if TYPE_CHECKING:
     from claude_magic._kernel.values.shown_value import for_type
     from claude_magic.sdk._cassette.cassette import cassette
 
-__all__ = ["ask", "cassette", "current_session", "for_type", "load_ipython_extension", "unload_ipython_extension"]
-
-__version__ = "0.1.0"
+__all__ = [
+    "__version__",
+    "ask",
+    "cassette",
+    "current_session",
+    "for_type",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
 
 _HOMES = {
     "ask": "_kernel.ask",

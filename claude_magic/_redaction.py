@@ -39,9 +39,17 @@ def redact(text: str, env: Mapping[str, str] | None = None) -> str:
 
     :param env: whose values to look for; by default this process's environment.
     """
-    telling = [(name, value) for name, value in (os.environ if env is None else env).items() if _is_telling(name, value)]
-    known = {form: name for name, value in telling for form in _forms(value)}
-    return _pattern(frozenset(known)).sub(lambda match: f"[{known.get(match[0], 'credential')}]", text)
+    pattern, known = _credentials(frozenset((os.environ if env is None else env).items()))
+    return pattern.sub(lambda match: f"[{known.get(match[0], 'credential')}]", text)
+
+
+@lru_cache(maxsize=8)
+def _credentials(env: frozenset[tuple[str, str]]) -> tuple[re.Pattern[str], dict[str, str]]:
+    """Return what finds credentials, and the name of the variable that holds each text of one."""
+    telling = [(name, value) for name, value in env if _is_telling(name, value)]
+    known = {form: name for name, value in sorted(telling, reverse=True) for form in _forms(value)}
+    # The longest first: one credential may begin with another.
+    return re.compile("|".join([*map(re.escape, sorted(known, key=len, reverse=True)), *_SHAPES])), known
 
 
 def _is_telling(name: str, value: str) -> bool:
@@ -51,9 +59,3 @@ def _is_telling(name: str, value: str) -> bool:
 def _forms(value: str) -> tuple[str, ...]:
     """Return a value as it is, and as Python and JSON write it: a private key is lines, and a `repr` shows them as one."""
     return (value, repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
-
-
-@lru_cache(maxsize=8)
-def _pattern(values: frozenset[str]) -> re.Pattern[str]:
-    # The longest first: one credential may begin with another.
-    return re.compile("|".join([*map(re.escape, sorted(values, key=len, reverse=True)), *_SHAPES]))

@@ -30,8 +30,10 @@ from claude_magic.sdk._cli import process
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, find_cli, flags
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.host import Listener, Tool, ToolResult
+from claude_magic.sdk.turn_request import TurnRequest
 
 PACKAGE = Path(claude_magic.__file__).parent
 PAGES = Path(sys.prefix) / "share" / "jupyter"
@@ -84,8 +86,9 @@ def told(module_api: MessagesAPI, home: Path, tmp_path_factory: pytest.TempPathF
     async def talk() -> list[dict[str, Any]]:
         look = Tool("look", "Look.", {"type": "object", "properties": {}}, read_only=True)
         async with ClaudeClient(ClaudeConfig(env=own_variables(home, module_api.url)), tools=[look]) as client:
-            first = await client.run_turn(A_TURN, host=_Looking(lambda event: None), directory=directory)
-            second = await client.run_turn("/compact", session_id=first.session_id, directory=directory)
+            first = await client.run_turn(TurnRequest(prompt=Prompt(A_TURN), directory=directory), _Looking())
+            again = TurnRequest(prompt=Prompt("/compact"), directory=directory, session_id=first.session_id)
+            second = await client.run_turn(again)
         return [message for reply in (first, second) if reply.ended for message in reply.ended.messages]
 
     messages = asyncio.run(asyncio.wait_for(talk(), 60))

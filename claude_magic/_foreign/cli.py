@@ -13,7 +13,7 @@ FLAGS: Final = (
         Kind.FLAG,
         _CLI,
         ("--resume-session-at", "sdk/_cli/command_line.py", "A branch that begins in the middle of a session."),
-        ("--max-turns", "sdk/_cli/command_line.py", "The limit of rounds with tools."),
+        ("--max-turns", "sdk/config.py", "The limit of rounds with tools."),
     ),
     *rows(
         Kind.WORDS,
@@ -48,7 +48,7 @@ FLAGS: Final = (
         "Claude Code 2.1.330-2.1.332; 2.1.250 fails at it",
         (
             "system-prompt-snapshot",
-            "sdk/_cli/command_line.py",
+            "sdk/config.py",
             "Off: else the CLI keeps the system prompt of a session's first turn.",
         ),
     ),

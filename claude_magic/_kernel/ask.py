@@ -5,27 +5,28 @@ A prompt given here is sent as it is: its text may come from anywhere, so nothin
 
 from __future__ import annotations
 
-import contextlib
-import math
+import inspect
 import os
 import reprlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from os import PathLike
+from typing import Any, TypedDict, TypeVar, Unpack, get_type_hints
 
 from IPython.core.getipython import get_ipython
 
-from claude_magic._kernel.options.cell_options import Options
-from claude_magic._kernel.prompt.cell_request import Request, schema_of
+from claude_magic._kernel.options.cell_options import OPTIONS, Options
+from claude_magic._kernel.options.value_kinds import TEXT
+from claude_magic._kernel.prompt.cell_request import CellRequest, schema_of
 from claude_magic._kernel.prompt.file_patterns import files_matching
 from claude_magic._kernel.state.turns import Turn
-from claude_magic._kernel.turn import cell_turns as in_cell
-from claude_magic._kernel.turn.cell_turns import TurnsInCell
-from claude_magic.errors import ClaudeError, ConfigError
+from claude_magic._kernel.turn import cell_turns
+from claude_magic.errors import ConfigError
 from claude_magic.sdk.content import Prompt, content_blocks
-from claude_magic.sdk.events import Event, TextDelta
 from claude_magic.sdk.response import SessionAwareResponse
+
+PARAMETERS = {option.parameter: option for option in OPTIONS if option.parameter is not None}
+"""The options that `ask()` takes, by the names of its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,47 @@ class CurrentSession:
     turns: tuple[Turn, ...]
 
 
+class AskOptions(TypedDict, total=False):
+    """The parameters of `ask()`: options of a cell, as Python values.
+
+    A type checker reads them here; whether a value can be meant is said by the table of options.
+    """
+
+    new: bool
+    resume: str | None
+    fork: bool
+    at: int | None
+    model: str | None
+    effort: str | None
+    system: str | None
+    files: str | PathLike[str] | Iterable[str | PathLike[str]]
+    schema: object
+    timeout: float | None
+    budget: float | None
+    max_turns: int | None
+    mode: str | None
+    allow: str | Iterable[str]
+    no_kernel: bool
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _with_parameters(method: F) -> F:
+    """Let Shift-Tab show each parameter, where it would say `**options`, and add their meaning to the help."""
+    types, signature = get_type_hints(AskOptions), inspect.signature(method, eval_str=True)
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=types[name])
+        for name, option in PARAMETERS.items()
+    ]
+    first = [parameter for parameter in signature.parameters.values() if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+    shown: Any = method
+    shown.__signature__ = signature.replace(parameters=[*first, *parameters])
+    meanings = (f"        {name:<9}  {option.help}" for name, option in PARAMETERS.items())
+    shown.__doc__ = "\n".join([method.__doc__ or "", *meanings])
+    return method
+
+
 class Ask:
     """Ask Claude and return the reply; `ask.stream` yields its text. Both continue the kernel's current session.
 
@@ -45,44 +87,29 @@ class Ask:
     Claude cannot use the kernel.
     """
 
-    def __call__(self, prompt: str, **choices: Any) -> SessionAwareResponse:
+    @_with_parameters
+    def __call__(self, prompt: str, **options: Unpack[AskOptions]) -> SessionAwareResponse:
         """Ask, and return the whole reply.
 
         :param prompt: sent as it is: no template, no `@path`, no slash command.
-        :param choices: `new`, `fork` (bool), `resume` (ID, prefix or name), `at` (a turn's number), `model`, `effort`,
-            `system`, `schema` (a type or a JSON schema), `files` (paths or patterns), `timeout` (seconds), `budget` (US
-            dollars), `max_turns`, `mode`, `allow` (rules), `no_kernel` (bool): as the options of a cell.
-        :raises ConfigError: for choices that cannot be meant; nothing was sent.
+        :param options: as those of a cell.
+        :raises ConfigError: for options that cannot be meant; nothing was sent.
         :raises ClaudeError: why the turn failed.
         """
         magics = _magics()
-        return in_cell.run(magics.state, magics.frontend, _request(magics, prompt, **choices))[0]
+        return cell_turns.run(magics.state, magics.frontend, _request(magics, prompt, options))[0]
 
-    def stream(self, prompt: str, **choices: Any) -> Iterator[str]:
+    @_with_parameters
+    def stream(self, prompt: str, **options: Unpack[AskOptions]) -> Iterator[str]:
         """Ask, and yield the answer's text as it arrives; leaving early stops the turn.
 
+        :param prompt: sent as it is: no template, no `@path`, no slash command.
+        :param options: as those of a cell.
+        :raises ConfigError: for options that cannot be meant; nothing was sent.
         :raises ClaudeError: why the turn failed.
         """
         magics = _magics()
-        texts: deque[str] = deque()
-
-        def listen(event: Event) -> None:
-            if isinstance(event, TextDelta):
-                texts.append(event.text)
-
-        request = _request(magics, prompt, **choices)
-        turn = TurnsInCell(magics.state, magics.frontend, request, buttons=False, listen=listen)
-        with turn.open():
-            try:
-                for _ in in_cell.steps(turn):
-                    while texts:
-                        yield texts.popleft()
-            except GeneratorExit:
-                in_cell.stop(turn)
-                with contextlib.suppress(ClaudeError):  # which says that it was stopped
-                    turn.finish()
-                raise
-            turn.finish()
+        return cell_turns.stream(magics.state, magics.frontend, _request(magics, prompt, options))
 
 
 ask = Ask()
@@ -98,62 +125,35 @@ def current_session() -> CurrentSession | None:
     return CurrentSession(session.session_id, session.name, session.directory, path)
 
 
-def _request(
-    magics: Any,
-    prompt: str,
-    *,
-    schema: object = None,
-    files: object = (),
-    allow: object = (),
-    **choices: Any,
-) -> Request:
+def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequest:
     if not isinstance(prompt, str) or not prompt.strip():
         raise ConfigError("The prompt is empty, or no text.", next_step="Give ask() a text.")
-    if unknown := choices.keys() - _MEANT.keys():
-        known = ", ".join(sorted({*_MEANT, "schema", "files", "allow"}))
+    if unknown := chosen.keys() - PARAMETERS.keys():
+        known = ", ".join(sorted(PARAMETERS))
         raise ConfigError(f"ask() has no parameter {min(unknown)}.", next_step=f"It takes {known}.")
-    given = {name: value for name, value in choices.items() if value is not None}
-    for name, value in given.items():
-        fits, meant = _MEANT[name]
-        if not fits(value):
-            raise _unfit(name, value, meant)
-    options = Options(**given, allow=tuple(_texts("allow", allow)), quiet=True)
-    places = [name for name in ("new", "resume", "at") if given.get(name)]
-    if options.new and options.fork:
-        places.append("fork")
-    if len(places) > 1:
-        raise ConfigError(f"{places[0]} and {places[1]} exclude each other.", next_step="Leave one out; nothing was sent.")
+    given: dict[str, Any] = {PARAMETERS[name].name: _checked(name, value) for name, value in chosen.items()}
+    kind, files = given.pop("schema", None), given.pop("file", ())
+    options = Options(**given, quiet=True)
+    if conflict := options.conflict():
+        message = f"{conflict[0]} and {conflict[1]} exclude each other."
+        raise ConfigError(message, next_step="Leave one out; nothing was sent.")
     if not magics.frontend.on_main_thread():
         options = replace(options, no_kernel=True)
-    blocks = content_blocks(files_matching(_texts("files", files)), os.getcwd())
+    blocks = content_blocks(files_matching(files), os.getcwd())
     content: Any = [*blocks, {"type": "text", "text": prompt}] if blocks else prompt
-    wanted = schema_of(schema) if schema is not None else None
-    return Request(prompt, Prompt(content, verbatim=True), options, schema=wanted)
+    wanted = schema_of(kind) if kind is not None else None
+    return CellRequest(prompt, Prompt(content, verbatim=True), options, schema=wanted)
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_amount(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-_FLAG: Final = (lambda value: isinstance(value, bool), "True or False")
-_TEXT: Final = (_is_text, "a text that is not empty")
-
-_MEANT: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
-    **dict.fromkeys(("new", "fork", "no_kernel"), _FLAG),
-    **dict.fromkeys(("resume", "model", "effort", "system", "mode"), _TEXT),
-    "at": (_is_whole, "the number of a turn"),
-    "max_turns": (_is_whole, "a whole number from 1 on"),
-    "timeout": (_is_amount, "a number of seconds above 0"),
-    "budget": (_is_amount, "an amount in US dollars above 0"),
-}
+def _checked(name: str, value: object) -> object:
+    option = PARAMETERS[name]
+    if option.several:
+        return tuple(_texts(name, value))
+    if value is None:
+        return option.default
+    if not option.kind.fits(value):
+        raise _unfit(name, value, option.kind.meant)
+    return value
 
 
 def _texts(name: str, given: object) -> list[str]:
@@ -161,7 +161,7 @@ def _texts(name: str, given: object) -> list[str]:
     several = [given] if isinstance(given, str | os.PathLike) else given
     items = list(several) if isinstance(several, Iterable) else [several]
     texts = [os.fspath(item) for item in items if isinstance(item, str | os.PathLike)]
-    if len(texts) < len(items) or not all(map(_is_text, texts)):
+    if len(texts) < len(items) or not all(map(TEXT.fits, texts)):
         raise _unfit(name, given, "a text or a list of texts")
     return texts
 

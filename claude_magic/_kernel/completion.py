@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from itertools import permutations
+from collections.abc import Callable, Mapping
 from types import GenericAlias, ModuleType
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-from claude_magic._kernel.options.cell_options import MODELS, option_names
-from claude_magic._kernel.session_words.session_magic import WORDS
+from claude_magic._kernel.options.cell_options import OPTIONS, option_names
+from claude_magic._kernel.options.option import KnownNames
+from claude_magic._kernel.session_words.word_table import WORDS
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic.errors import ClaudeError
-from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES
 
 Matcher = Callable[[CompletionContext], SimpleMatcherResult]
 
@@ -26,6 +25,8 @@ def matcher_for(state: KernelState, namespace: Mapping[str, object]) -> Matcher:
     :param namespace: the person's variables.
     """
 
+    known = _KernelNames(state, namespace)
+
     @context_matcher()  # type: ignore[untyped-decorator]
     def claude_matcher(context: CompletionContext) -> SimpleMatcherResult:
         before = context.line_with_cursor[: context.cursor_position]
@@ -33,7 +34,7 @@ def matcher_for(state: KernelState, namespace: Mapping[str, object]) -> Matcher:
         if match is None:
             return SimpleMatcherResult(completions=[])
         *earlier, current = re.split(r"\s+", match["typed"])
-        found = _session_words(state, earlier) if match["magic"] == "claude_session" else _values(state, namespace, earlier)
+        found = (_behind_session if match["magic"] == "claude_session" else _behind_options)(known, earlier)
         fitting = [SimpleCompletion(text, type="magic") for text in found if text.startswith(current)]
         return SimpleMatcherResult(completions=fitting, suppress=bool(fitting), matched_fragment=current)
 
@@ -42,50 +43,43 @@ def matcher_for(state: KernelState, namespace: Mapping[str, object]) -> Matcher:
     return matcher
 
 
-def _values(state: KernelState, namespace: Mapping[str, object], earlier: list[str]) -> Iterable[str]:
-    options = [word for word in earlier if word.startswith("-")]
-    if options[-1:] in (["-i"], ["--input"]):  # takes several
-        return [*_variables(namespace), *option_names()]
-    match earlier[-1:]:
-        case ["-m" | "--model"]:
-            return MODELS
-        case ["--compare"]:
-            return [f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)]
-        case ["--at"]:
-            return [str(turn.number) for turn in state.turns]
-        case ["--schema"]:
-            return [name for name in _variables(namespace) if _may_be_schema(namespace[name])]
-        case ["-o" | "--output"]:
-            return _variables(namespace)
-        case ["-f" | "--file"]:
-            return ()  # IPython completes paths
-        case ["-r" | "--resume"]:
-            return _sessions(state)
-        case ["--effort"]:
-            return EFFORTS
-        case ["--mode"]:
-            return PERMISSION_MODES
-    return option_names()
+class _KernelNames:
+    """What one kernel knows: its sessions and turns, and the person's variables."""
+
+    def __init__(self, state: KernelState, namespace: Mapping[str, object]) -> None:
+        self._state = state
+        self._namespace = namespace
+
+    def variables(self) -> list[str]:
+        found = self._namespace.items()
+        return sorted(name for name, value in found if not name.startswith("_") and not issubclass(type(value), ModuleType))
+
+    def types(self) -> list[str]:
+        return [name for name in self.variables() if issubclass(type(self._namespace[name]), type | dict | GenericAlias)]
+
+    def session_ids(self) -> list[str]:
+        try:
+            return [session.session_id for session in self._state.sessions.on_disk(self._state.directory)]
+        except (ClaudeError, OSError):
+            return []
+
+    def turn_numbers(self) -> list[str]:
+        return [str(turn.number) for turn in self._state.turns]
 
 
-def _variables(namespace: Mapping[str, object]) -> list[str]:
-    return sorted(
-        name for name, value in namespace.items() if not name.startswith("_") and not issubclass(type(value), ModuleType)
-    )
+def _behind_options(known: KnownNames, earlier: list[str]) -> list[str]:
+    typed = next((word for word in reversed(earlier) if word.startswith("-")), "")
+    option = next((option for option in OPTIONS if typed in option.names), None)
+    if option is None or option.offers is None:
+        return option_names()
+    offered = list(option.offers(known))
+    if option.several and offered:
+        return [*offered, *option_names()]
+    return offered if earlier[-1] == typed else option_names()
 
 
-def _may_be_schema(value: object) -> bool:
-    return issubclass(type(value), type | dict | GenericAlias)
-
-
-def _session_words(state: KernelState, earlier: list[str]) -> Iterable[str]:
+def _behind_session(known: KnownNames, earlier: list[str]) -> list[str]:
     if not earlier:
-        return WORDS
-    return _sessions(state) if earlier[0] in ("resume", "delete") else ()
-
-
-def _sessions(state: KernelState) -> list[str]:
-    try:
-        return [session.session_id for session in state.sessions.on_disk(state.directory)]
-    except (ClaudeError, OSError):
-        return []
+        return [word.name for word in WORDS]
+    offers = next((word.offers for word in WORDS if word.name == earlier[0]), None)
+    return list(offers(known)) if offers is not None else []

@@ -17,10 +17,9 @@ from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
-import claude_magic
 from claude_magic._kernel.values.tracebacks import is_library
 
-_PACKAGE: Final = str(Path(claude_magic.__file__).parent)
+_PACKAGE: Final = str(Path(__file__).parents[1])
 
 MAX_READ: Final = 2_000
 """Functions and other objects that are looked at for one cell."""

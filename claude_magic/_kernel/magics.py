@@ -15,13 +15,15 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from claude_magic._kernel.completion import matcher_for
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.nested_asyncio import NestedAsyncio
-from claude_magic._kernel.options.cell_options import Options, parse_cell, parse_line, usage
+from claude_magic._kernel.options.cell_options import Options, usage
+from claude_magic._kernel.options.parsing import parse_cell, parse_line
 from claude_magic._kernel.options.settings import Settings
-from claude_magic._kernel.prompt.cell_request import Request, schema_named
+from claude_magic._kernel.prompt.cell_request import CellRequest, schema_named
 from claude_magic._kernel.session_words.session_magic import SessionMagic
+from claude_magic._kernel.session_words.word_table import words_usage
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.transform import transform_for
-from claude_magic._kernel.turn import cell_turns as in_cell
+from claude_magic._kernel.turn import cell_turns
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import SessionAwareResponse
 
@@ -54,7 +56,7 @@ class ClaudeMagics(Settings, Magics):
             self._idle = asyncio.get_running_loop().call_later(self.idle_timeout, self.before_cell)
         error = result.error_before_exec or result.error_in_exec
         if isinstance(error, Exception) and not isinstance(error, ClaudeError | UsageError):
-            self.state.last_error = error
+            self.state.remember_error(error)
 
     def close(self) -> None:
         """End every process and thread of this kernel's Claude."""
@@ -66,40 +68,22 @@ class ClaudeMagics(Settings, Magics):
     @needs_local_scope
     def claude(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> None:  # help: see below
         request = self._request(line, cell, local_ns)
-        self._bind(request.options, in_cell.run(self.state, self.frontend, request))
+        self._bind(request.options, cell_turns.run(self.state, self.frontend, request))
 
     async def claude_async(self, line: str, cell: str | None = None) -> None:
         """Do what `%%claude` does in a cell that awaits it."""
         request = self._request(line, cell)
-        self._bind(request.options, await in_cell.run_async(self.state, self.frontend, request))
+        self._bind(request.options, await cell_turns.run_async(self.state, self.frontend, request))
 
     @line_magic
-    def claude_session(self, line: str) -> None:
-        """Show and change the sessions of this kernel.
-
-        %claude_session                show the current session and those of this directory
-        %claude_session list [TEXT]    list the sessions of this directory; those whose name, ID or first prompt has TEXT
-        %claude_session show --prompt  print what the last turn sent
-        %claude_session turns          draw the tree of this kernel's turns
-        %claude_session new            the next cell starts another session
-        %claude_session resume         continue the session of this notebook, after a restart of the kernel
-        %claude_session restore        take over the turns that this notebook's saved replies tell of
-        %claude_session resume X       make X current and show its last turns: an ID, a unique prefix of one, or a name
-        %claude_session fork           the next cell continues a branch of the current session
-        %claude_session pick N         go on from another alternative of the last comparison
-        %claude_session diff N M       show how two alternatives differ
-        %claude_session name TITLE     give the current session a name
-        %claude_session export PATH    write the current session as Markdown (.md) or as a notebook (.ipynb)
-        %claude_session delete X       delete a session for good
-        %claude_session trust          load the settings of this directory: its hooks, rules and servers
-        """
+    def claude_session(self, line: str) -> None:  # help: see below
         self.sessions.run(line)
 
     def _forget_idle(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
 
-    def _request(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> Request:
+    def _request(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> CellRequest:
         from claude_magic._kernel.prompt.composition import EXPLAIN, compose  # Jinja2 is no part of `%load_ext`
 
         if cell is None:
@@ -117,7 +101,7 @@ class ClaudeMagics(Settings, Magics):
         namespace = ChainMap(dict(local_ns or {}), shell.user_ns)
         error = self.state.last_error
         composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=error)
-        return Request(prompt, composed.prompt, options, composed.remarks, schema)
+        return CellRequest(prompt, composed.prompt, options, composed.remarks, schema)
 
     def _bind(self, options: Options, replies: list[SessionAwareResponse]) -> None:
         if options.output is not None:
@@ -132,4 +116,9 @@ ClaudeMagics.claude.__doc__ = f"""Send the cell to Claude and show the reply; th
     %claude [options] What is a median?
 
 {usage()}
+"""
+
+ClaudeMagics.claude_session.__doc__ = f"""Show and change the sessions of this kernel.
+
+{words_usage()}
 """

@@ -15,7 +15,8 @@ from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text as Line
 
-from claude_magic._render.parts.markdown_html import finished_length, parser
+from claude_magic._markdown import finished_length
+from claude_magic._render.parts.markdown_html import parser
 from claude_magic._render.parts.wording import (
     footer,
     shown_blocks,

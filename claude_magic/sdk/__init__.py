@@ -1,5 +1,7 @@
 """The async client for the Claude CLI, with sessions. Knows the CLI; has never heard of IPython.
 
+Public are the names below and the modules in `PUBLIC_MODULES`; names with an underscore are private.
+
 Names are imported when they are first used: claude-agent-sdk underneath takes a second, which `%load_ext` must not wait for.
 """
 
@@ -33,6 +35,19 @@ __all__ = [
     "TurnOptions",
     "cassette",
 ]
+
+PUBLIC_MODULES = (
+    "client",
+    "config",
+    "content",
+    "events",
+    "host",
+    "response",
+    "schema",
+    "session_client",
+    "turn_request",
+)
+"""The modules whose names are promised; those with an underscore are not."""
 
 _HOMES = {
     "Cassette": "_cassette.cassette",

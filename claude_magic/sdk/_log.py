@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from claude_magic._redaction import redact
 from claude_magic.sdk._cli.command_line import Command
@@ -49,16 +49,10 @@ class ClientLog:
         """Write down what a turn would be on the command line."""
         self.logger.debug("turn: %s", command.text)
 
-    def listening(self, emit: Callable[[Event], None]) -> Callable[[Event], None]:
-        """Return `emit`, or one that writes every event down first."""
-        if not self._verbose:
-            return emit
-
-        def log_and_emit(event: Event) -> None:
+    def event(self, event: Event) -> None:
+        """Write down an event, if the config asks for that."""
+        if self._verbose:
             self.logger.debug("event: %r", event)
-            emit(event)
-
-        return log_and_emit
 
     def close(self) -> None:
         """Close the log file."""

@@ -6,8 +6,8 @@ import asyncio
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import anyio
 import claude_agent_sdk as sdk
@@ -22,7 +22,8 @@ from claude_magic.errors import (
     SessionNotFoundError,
     TurnTimeoutError,
 )
-from claude_magic.sdk._cassette.recorder import Recording
+from claude_magic.sdk._cassette.cassette import Cassette
+from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk._cli.command_line import Command, Launch, environment, find_cli, printed
 from claude_magic.sdk._cli.permissions import rule_of
@@ -45,27 +46,7 @@ from claude_magic.sdk.host import (
     granted_mode,
 )
 from claude_magic.sdk.response import SessionAwareResponse, fold
-
-if TYPE_CHECKING:
-    from claude_magic.sdk._cassette.cassette import Cassette
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnRequest:
-    """What one turn needs. `session_id` is `None` for a new session, `directory` for where that session is, or here.
-
-    With `fork` the turn begins a branch of the session, behind the message `at` if that is given.
-    """
-
-    prompt: Prompt
-    session_id: str | None
-    options: TurnOptions
-    directory: str
-    timeout_s: float | None
-    fork: bool = False
-    at: str | None = None
-    trusted: bool = True
-    use_tools: bool = True
+from claude_magic.sdk.turn_request import TurnRequest
 
 
 class TurnRunner:
@@ -102,6 +83,7 @@ class TurnRunner:
         :raises CassetteMismatchError: when it can only be played, and is not recorded.
         :raises ClaudeError: why it failed, with the session ID and the text that had arrived.
         """
+        request = self._with_defaults(request)
         if cassette is None or cassette.mode == "off":
             return await self._run_live(cassette.live(request) if cassette else request, host)
         scrubber = Scrubber(self._config.env)
@@ -113,19 +95,19 @@ class TurnRunner:
             response.metadata["command"] = None
             return response
         known = cassette.live(request)
-        sample, recording = cassette.sample(request, scrubber), Recording(host)
+        sample, recorder = cassette.sample(request, scrubber), Recorder(host)
         try:
-            response = await self._run_live(known, recording)
+            response = await self._run_live(known, recorder)
         except (ClaudeError, asyncio.CancelledError) as failure:
             # That somebody was not logged in is no part of a lesson.
             if not isinstance(failure, NotLoggedInError):
                 try:
-                    cassette.record(request, recording, scrubber, sample=sample, failure=failure)
+                    cassette.record(request, recorder, scrubber, sample=sample, failure=failure)
                 except CassetteError as error:
                     failure.add_note(str(error))
             raise
         try:
-            cassette.record(request, recording, scrubber, sample=sample)
+            cassette.record(request, recorder, scrubber, sample=sample)
         except CassetteError as error:
             error.session_id, error.content = response.session_id, response.text
             raise
@@ -136,30 +118,44 @@ class TurnRunner:
 
         :raises CLINotFoundError: when there is no CLI to name.
         """
-        return printed(find_cli(self._config.cli_path), request.prompt.text, self.launch(request))
+        request = self._with_defaults(request)
+        return self._printed(request, self._launch(request))
+
+    def prepare(self, request: TurnRequest) -> None:
+        """Start a process ahead of a turn that begins a session or a branch; its prompt does not matter."""
+        if not self._needs_copy(request):
+            self.pool.prepare(self._launch(self._with_defaults(request)))
+
+    def _with_defaults(self, request: TurnRequest) -> TurnRequest:
+        """Fill in what the request leaves to the client's config: the one place where the two meet."""
+        timeout_s = self._config.default_timeout if request.timeout_s is None else request.timeout_s
+        return replace(request, options=self._config.options(request.options), timeout_s=timeout_s)
+
+    def _printed(self, request: TurnRequest, launch: Launch) -> Command:
+        return printed(find_cli(self._config.cli_path), request.prompt.text, launch)
 
     async def _run_live(self, request: TurnRequest, host: TurnHost) -> SessionAwareResponse:
-        command = self.command(request)
+        launch = self._launch(request)
+        command = self._printed(request, launch)
         self._log.turn(command)
-        response = await self._run(request, host)
+        if self._needs_copy(request):
+            launch = await self._launch_from_copy(request, launch)
+        response = await self._run(request, host, LiveTurn(self.pool, launch))
         response.metadata["command"] = command.text
         return response
 
-    async def _run(self, request: TurnRequest, host: TurnHost, playing: TurnSource | None = None) -> SessionAwareResponse:
+    async def _run(self, request: TurnRequest, host: TurnHost, source: TurnSource) -> SessionAwareResponse:
         # What is played again would only fail again.
-        attempts = 1 if playing is not None else self._config.max_retries + 1
-        attempt = _Attempt(request, host)
+        attempts = self._config.max_retries + 1 if isinstance(source, LiveTurn) else 1
+        attempt = _Attempt(request, host, self._log)
         try:
             with anyio.fail_after(request.timeout_s) as clock:
                 for left in reversed(range(attempts)):
-                    attempt = _Attempt(request, host, clock)
-                    if isinstance(host, Recording):
+                    attempt = _Attempt(request, host, self._log, clock)
+                    if isinstance(host, Recorder):
                         host.begin()
                     try:
-                        if playing is not None:
-                            await playing.run_turn(request.prompt, request.options, attempt)
-                        else:
-                            await self._attempt(request, attempt)
+                        await source.run_turn(request.prompt, request.options, attempt)
                     except ClaudeError as error:
                         if left == 0 or attempt.response.blocks or not _worth_repeating(error):
                             raise
@@ -184,14 +180,14 @@ class TurnRunner:
                 self._remember(request, attempt)
         return attempt.response
 
-    def launch(self, request: TurnRequest) -> Launch:
+    def _launch(self, request: TurnRequest) -> Launch:
         """Return what a process for this turn is started with."""
         options = request.options
         granted = self._granted.get(request.session_id or "", ())
         if options.model is None and request.session_id in self._model_chosen:
             options = replace(options, model="default")
-        if options.permission_mode is None:
-            options = replace(options, permission_mode=granted_mode(granted))
+        if options.permission_mode is None and (mode := granted_mode(granted)):
+            options = replace(options, permission_mode=mode)
         return Launch(
             directory=request.directory,
             options=options,
@@ -205,30 +201,18 @@ class TurnRunner:
             granted=granted,
         )
 
-    async def _attempt(self, request: TurnRequest, attempt: _Attempt) -> None:
-        launch = self.launch(request)
-        if self.needs_copy(request):
-            # The CLI (2.1.331) would refuse, or hand on the summary instead of what it was made of.
-            copy = await asyncio.to_thread(
-                sdk.fork_session, str(request.session_id), request.directory, up_to_message_id=request.at
-            )
-            launch = replace(launch, resume=copy.session_id, fork=False, at=None)
-        async with self.pool.lease(launch) as process:
-            fresh = process.turns == 0
-            try:
-                return await process.run_turn(request.prompt, launch.options, attempt)
-            except CLIDiedError:
-                if attempt.reached_cli or fresh:
-                    raise
-        # It had died while nobody looked, and this turn never reached it: a fresh one resumes the session.
-        async with self.pool.lease(launch) as process:
-            return await process.run_turn(request.prompt, launch.options, attempt)
-
-    def needs_copy(self, request: TurnRequest) -> bool:
+    def _needs_copy(self, request: TurnRequest) -> bool:
         """Whether a branch must be made on disk: it begins before the session was compacted."""
         if not request.fork or request.session_id is None or request.at is None or projects_of(self._config.env):
             return False
         return is_before_compaction(request.session_id, request.at)
+
+    async def _launch_from_copy(self, request: TurnRequest, launch: Launch) -> Launch:
+        """Make the branch on disk: the CLI (2.1.331) would refuse, or hand on the summary instead of what it was made of."""
+        copy = await asyncio.to_thread(
+            sdk.fork_session, str(request.session_id), request.directory, up_to_message_id=request.at
+        )
+        return replace(launch, resume=copy.session_id, fork=False, at=None)
 
     def _remember(self, request: TurnRequest, attempt: _Attempt) -> None:
         session_id = attempt.response.session_id
@@ -257,18 +241,43 @@ class TurnRunner:
         )
 
 
+class LiveTurn:
+    """A turn on a live process: the source of a turn, as a recording is another one."""
+
+    def __init__(self, pool: ProcessPool, launch: Launch) -> None:
+        self._pool = pool
+        self._launch = launch
+
+    async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
+        """Run the turn on a process of the pool; on a fresh one if that had died while nobody looked.
+
+        :raises ClaudeError: of the kind that says why the turn failed.
+        """
+        async with self._pool.lease(self._launch) as process:
+            fresh = process.turns == 0
+            try:
+                return await process.run_turn(prompt, self._launch.options, host)
+            except CLIDiedError:
+                if process.has_answered or fresh:
+                    raise
+        async with self._pool.lease(self._launch) as process:
+            return await process.run_turn(prompt, self._launch.options, host)
+
+
 class _Attempt:
     """The host of one attempt: adds up its events, and stops the clock while a person is asked."""
 
-    def __init__(self, request: TurnRequest, host: TurnHost, clock: anyio.CancelScope | None = None) -> None:
+    def __init__(self, request: TurnRequest, host: TurnHost, log: ClientLog, clock: anyio.CancelScope | None = None) -> None:
         self.response = SessionAwareResponse(session_id=None if request.fork else request.session_id)
         self.reached_cli = False
         self.granted: list[str] = []
         self._clock = clock or anyio.CancelScope()
         self._host = host
+        self._log = log
 
     def emit(self, event: Event) -> None:
         self.reached_cli = True
+        self._log.event(event)
         fold(self.response, event)
         self._host.emit(event)
 

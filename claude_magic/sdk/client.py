@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from claude_magic.errors import ConfigError
-from claude_magic.sdk._cassette.cassette import Cassette, active_cassette
+from claude_magic.sdk._cassette.cassette import active_cassette
 from claude_magic.sdk._cli.command_line import Command
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._history import sessions
 from claude_magic.sdk._history.sessions import SessionInfo
 from claude_magic.sdk._log import ClientLog
-from claude_magic.sdk._runner import TurnRequest, TurnRunner
+from claude_magic.sdk._runner import TurnRunner
 from claude_magic.sdk._workspaces import Workspaces
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
 from claude_magic.sdk.content import Prompt, content_blocks
 from claude_magic.sdk.events import Event, TextDelta
 from claude_magic.sdk.host import Listener, Tool, TurnHost
 from claude_magic.sdk.response import SessionAwareResponse, raw_json
+from claude_magic.sdk.turn_request import TurnRequest
 
 DEFAULT_PREFIX_FILE = "prefix-prompt.md"
 
@@ -81,7 +82,8 @@ class ClaudeClient:
         :raises ConfigError: for arguments that cannot be meant; nothing was sent.
         :raises ClaudeError: of the kind that says why the turn failed.
         """
-        response = await self.run_turn(prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files)
+        request = self.request(prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files)
+        response = await self.run_turn(request)
         wanted = self.config.default_output_format if output_format is OutputFormat.TEXT else output_format
         response.raw_json = raw_json(response, wanted)
         return response
@@ -113,18 +115,11 @@ class ClaudeClient:
         options: TurnOptions | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Yield every event of a turn as it comes, then raise if it failed; leaving early interrupts the turn."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        turn = asyncio.create_task(
-            self.run_turn(
-                prompt,
-                queue.put_nowait,
-                session_id=session_id,
-                timeout=timeout,
-                workspace_id=workspace_id,
-                files=files,
-                options=options,
-            )
+        request = self.request(
+            prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files, options=options
         )
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        turn = asyncio.create_task(self.run_turn(request, Listener(queue.put_nowait)))
         turn.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (event := await queue.get()) is not None:
@@ -143,54 +138,46 @@ class ClaudeClient:
             return sessions.list_sessions(directory)
         return await sessions.list_sessions_elsewhere(directory, projects)
 
-    async def run_turn(
+    def request(
         self,
         prompt: Prompt | str,
-        emit: Callable[[Event], None] = lambda event: None,
         *,
-        host: TurnHost | None = None,
         session_id: str | None = None,
         fork: bool = False,
         at: str | None = None,
         options: TurnOptions | None = None,
-        directory: str | None = None,
-        trusted: bool = True,
-        use_tools: bool = True,
         timeout: float | None = None,
         workspace_id: str | None = None,
         files: list[str] | None = None,
-        cassette: Cassette | None = None,
-    ) -> SessionAwareResponse:
-        """Run one turn, hand every event to `emit` as it comes, and return what they add up to.
+    ) -> TurnRequest:
+        """Return what `run_turn` takes: the prompt with its prefix and files, and where the turn works.
 
         :param prompt: text, with prefix and files put before it; or content that is sent as it is.
         :param fork: continue a branch of the session instead of the session.
         :param at: where the branch begins: behind this message (`MessageEnded.message_id`) instead of at the session's end.
-        :param host: who takes the events, answers permission requests and does the tools' work, instead of `emit`.
-        :param directory: where a new session begins; an old one is where it began.
-        :param trusted: whether settings of the directory's own (hooks, rules, servers) are loaded.
-        :param use_tools: whether Claude is given the client's tools.
-        :param cassette: where the turn is played from, or recorded to; by default that of `with cassette(...)` around it.
-        :raises TurnTimeoutError: after `timeout` seconds; the turn is interrupted.
-        :raises ClaudeError: of the kind that says why; it carries the session ID and the text that had arrived.
+        :param options: choices for this turn alone.
+        :raises ConfigError: for arguments that cannot be meant.
         """
-        limit = self.config.default_timeout if timeout is None else timeout
-        if limit is not None and not limit > 0:
-            raise ConfigError(f"timeout is {limit}; it must be more than 0 seconds.")
-        where = directory or self._directory(session_id, workspace_id)
-        request = TurnRequest(
+        return TurnRequest(
             prompt=prompt if isinstance(prompt, Prompt) else self._compose(prompt, files or []),
+            directory=self._directory(session_id, workspace_id),
             session_id=session_id,
-            options=self.config.options(options),
-            directory=where,
-            timeout_s=limit,
             fork=fork,
             at=at,
-            trusted=trusted,
-            use_tools=use_tools,
+            options=options or TurnOptions(),
+            timeout_s=timeout,
         )
-        tape = cassette if cassette is not None else active_cassette()
-        return await self._runner.run(request, host or Listener(self._log.listening(emit)), tape)
+
+    async def run_turn(self, request: TurnRequest, host: TurnHost | None = None) -> SessionAwareResponse:
+        """Run one turn, hand its events to `host` as they come, and return what they add up to.
+
+        Inside `with cassette(...)` the turn is played from there, or recorded to it.
+
+        :param host: takes the events, answers permission requests and does the tools' work; `None`: nobody does.
+        :raises TurnTimeoutError: after `request.timeout_s` seconds; the turn is interrupted.
+        :raises ClaudeError: of the kind that says why; it carries the session ID and the text that had arrived.
+        """
+        return await self._runner.run(request, host or Listener(), active_cassette())
 
     def command(
         self,
@@ -204,49 +191,17 @@ class ClaudeClient:
 
         :raises CLINotFoundError: when there is no CLI to name.
         """
-        where = self._directory(resume_session_id, workspace_id)
-        request = TurnRequest(
-            prompt=self._compose(prompt, []),
-            session_id=resume_session_id,
-            options=self.config.options(options),
-            directory=where,
-            timeout_s=None,
-        )
+        request = self.request(prompt, session_id=resume_session_id, workspace_id=workspace_id, options=options)
         return self._runner.command(request)
 
-    def prepare(
-        self,
-        directory: str,
-        options: TurnOptions | None = None,
-        *,
-        trusted: bool = True,
-        session_id: str | None = None,
-        at: str | None = None,
-        use_tools: bool = True,
-        cassette: Cassette | None = None,
-    ) -> None:
+    def prepare(self, request: TurnRequest) -> None:
         """Start a process ahead of a turn that is likely to come, so that the turn need not wait for it.
 
-        A cassette that only plays needs none.
-
-        :param session_id: the session that the turn will branch from, behind the message `at`; `None`: it begins a new one.
+        The turn begins a session or a branch, and has any prompt. A cassette that only plays needs no process.
         """
-        tape = cassette if cassette is not None else active_cassette()
-        if tape is not None and tape.plays_only:
-            return
-        request = TurnRequest(
-            prompt=Prompt(""),
-            session_id=session_id,
-            options=self.config.options(options),
-            directory=directory,
-            timeout_s=None,
-            fork=session_id is not None,
-            at=at,
-            trusted=trusted,
-            use_tools=use_tools,
-        )
-        if not self._runner.needs_copy(request):
-            self._runner.pool.prepare(self._runner.launch(request))
+        cassette = active_cassette()
+        if cassette is None or not cassette.plays_only:
+            self._runner.prepare(request)
 
     async def close_session(self, session_id: str) -> None:
         """End the live process of a session, if there is one."""

@@ -1,15 +1,17 @@
 """What a caller may choose: for a client (`ClaudeConfig`) and for one turn (`TurnOptions`).
 
-Only data and its validation. How choices become flags of the CLI is `command`'s business.
+Only data and its validation. Each field of `TurnOptions` names the CLI's flag for it; the command line itself is made in
+`_cli/command_line`.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from claude_magic.errors import ConfigError
 
@@ -31,6 +33,47 @@ class OutputFormat(Enum):
     STREAM_JSON = "stream-json"
 
 
+Check = Callable[[str, Any], None]
+"""Takes the name and the value of a choice, and raises `ConfigError` for a value that cannot be meant."""
+
+
+def _one_of(values: tuple[str, ...]) -> Check:
+    def check(name: str, value: Any) -> None:
+        if value not in values:
+            raise ConfigError(f"{name} {value!r} is not one of {', '.join(values)}.")
+
+    return check
+
+
+def _at_least_1(name: str, value: Any) -> None:
+    if value < 1:
+        raise ConfigError(f"{name} is {value}; it must be at least 1.")
+
+
+def _more_than_0(name: str, value: Any) -> None:
+    if not value > 0:
+        raise ConfigError(f"{name} is {value}; it must be more than 0.")
+
+
+def _json_object(name: str, value: Any) -> None:
+    if not _is_json_object(value):
+        raise ConfigError(f"{name} is not a JSON object as text.", next_step="Use Schema.of(...).text.")
+
+
+@dataclass(frozen=True, slots=True)
+class CLIFlag:
+    """How the CLI is told of a choice: its flag, the value as text, and words that stand behind it, also without a value."""
+
+    name: str
+    check: Check = lambda name, value: None
+    text: Callable[[Any], str] = str
+    always: tuple[str, ...] = ()
+
+
+def _flag(flag: CLIFlag) -> Any:
+    return field(default=None, metadata={"flag": flag})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
     """Choices for one turn; what is `None` falls back to the client's config, then to the CLI's own settings.
@@ -39,26 +82,24 @@ class TurnOptions:
     prompt. `schema` is the JSON schema that the reply must fit, as text: `Schema.of(...).text`.
     """
 
-    model: str | None = None
-    effort: str | None = None
-    system: str | None = None
-    max_turns: int | None = None
-    max_budget_usd: float | None = None
-    permission_mode: str | None = None
-    allowed_tools: tuple[str, ...] | None = None
-    schema: str | None = None
+    model: str | None = _flag(CLIFlag("--model"))
+    effort: str | None = _flag(CLIFlag("--effort", _one_of(EFFORTS)))
+    # Without the snapshot off the CLI (2.1.331) keeps the system prompt of a session's first turn for all later ones.
+    system: str | None = _flag(CLIFlag("--append-system-prompt", always=("--system-prompt-snapshot", "off")))
+    max_turns: int | None = _flag(CLIFlag("--max-turns", _at_least_1))
+    max_budget_usd: float | None = _flag(CLIFlag("--max-budget-usd", _more_than_0, "{:g}".format))
+    schema: str | None = _flag(CLIFlag("--json-schema", _json_object))
+    allowed_tools: tuple[str, ...] | None = _flag(CLIFlag("--allowedTools", text=",".join))
+    permission_mode: str | None = _flag(CLIFlag("--permission-mode", _one_of(PERMISSION_MODES)))
 
     def __post_init__(self) -> None:
-        if self.effort is not None and self.effort not in EFFORTS:
-            raise ConfigError(f"effort {self.effort!r} is not one of {', '.join(EFFORTS)}.")
-        if self.permission_mode is not None and self.permission_mode not in PERMISSION_MODES:
-            raise ConfigError(f"permission_mode {self.permission_mode!r} is not one of {', '.join(PERMISSION_MODES)}.")
-        if self.max_turns is not None and self.max_turns < 1:
-            raise ConfigError(f"max_turns is {self.max_turns}; it must be at least 1.")
-        if self.max_budget_usd is not None and not self.max_budget_usd > 0:
-            raise ConfigError(f"max_budget_usd is {self.max_budget_usd}; it must be more than 0.")
-        if self.schema is not None and not _is_json_object(self.schema):
-            raise ConfigError("schema is not a JSON object as text.", next_step="Use Schema.of(...).text.")
+        for name, flag in CLI_FLAGS.items():
+            if (value := getattr(self, name)) is not None:
+                flag.check(name, value)
+
+
+CLI_FLAGS: dict[str, CLIFlag] = {choice.name: choice.metadata["flag"] for choice in fields(TurnOptions)}
+"""The flag of each choice for a turn."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,19 +151,16 @@ class ClaudeConfig:
                 raise ConfigError(f"{name} is {seconds}; it must be more than 0 seconds.")
 
     def options(self, turn: TurnOptions | None = None) -> TurnOptions:
-        """Return what holds for a turn: its own choices first, then the client's."""
+        """Return what holds for a turn: its own choices, and the client's where it has none."""
         turn = turn or TurnOptions()
-        allowed = tuple(self.allowed_tools) if self.allowed_tools is not None else None
-        return TurnOptions(
-            model=turn.model or self.model,
-            effort=turn.effort or self.effort,
-            system=turn.system or self.system,
-            max_turns=turn.max_turns if turn.max_turns is not None else self.max_turns,
-            max_budget_usd=turn.max_budget_usd if turn.max_budget_usd is not None else self.max_budget_usd,
-            permission_mode=turn.permission_mode or self.permission_mode,
-            allowed_tools=turn.allowed_tools if turn.allowed_tools is not None else allowed,
-            schema=turn.schema,
-        )
+        shared = CLI_FLAGS.keys() & {choice.name for choice in fields(self)}
+        missing = [name for name in shared if getattr(turn, name) in (None, "")]
+        filled = {name: own for name in missing if (own := self._chosen(name)) != getattr(turn, name)}
+        return replace(turn, **filled) if filled else turn
+
+    def _chosen(self, name: str) -> Any:
+        value = getattr(self, name)
+        return tuple(value) if isinstance(value, list) else value
 
 
 def _is_json_object(text: str) -> bool:

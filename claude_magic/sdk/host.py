@@ -98,7 +98,7 @@ class TurnSource(Protocol):
 class Listener:
     """A host that only listens: nobody can be asked, and there are no tools."""
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
+    def __init__(self, emit: Callable[[Event], None] = lambda event: None) -> None:
         self._emit = emit
 
     def emit(self, event: Event) -> None:

@@ -7,16 +7,15 @@ Folding costs the same for every delta, however long the reply has become.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from claude_magic.sdk import events
 from claude_magic.sdk.config import OutputFormat
 from claude_magic.sdk.events import Event, Image
 
-_FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.M | re.S)
-
+if TYPE_CHECKING:
+    from claude_magic._markdown import Code
 
 STRUCTURED_OUTPUT = "StructuredOutput"
 """The CLI's tool that a model answers with when a schema was asked for (2.1.331)."""
@@ -158,17 +157,28 @@ class SessionAwareResponse:
 
     @property
     def code_blocks(self) -> list[str]:
-        """The code of every fenced block of the answer, in order."""
-        return [match["code"].removesuffix("\n") for match in _FENCE.finditer(self.content)]
+        """The code of every block that the answer shows as code, in order, without its final newline.
+
+        Fences are read as a notebook shows them, in lists and quotes as well; lines indented as code are blocks, too. There
+        is no limit: the code of an answer that is too long to be shown as Markdown is found all the same.
+        """
+        return [code.text.removesuffix("\n") for code in self._code()]
 
     @property
     def python_blocks(self) -> list[str]:
-        """Those code blocks that are Python; where none says that it is, those that do not say what they are."""
-        blocks = [
-            (match["info"].split(maxsplit=1), match["code"].removesuffix("\n")) for match in _FENCE.finditer(self.content)
-        ]
-        labelled = [code for info, code in blocks if info and info[0].lower() in ("python", "python3", "py", "ipython")]
-        return labelled or [code for info, code in blocks if not info]
+        """Those code blocks that are Python; where none says that it is, those that do not say what they are.
+
+        `python`, `Python3.12`, `{.python .numberLines}` and `ipython` are Python; `pycon`, a session with its output, is not.
+        """
+        blocks = self._code()
+        labelled = [code for code in blocks if code.is_python]
+        chosen = labelled or [code for code in blocks if not code.language]
+        return [code.text.removesuffix("\n") for code in chosen]
+
+    def _code(self) -> list[Code]:
+        from claude_magic._markdown import code_in  # only here: a parser of Markdown would double the SDK's import
+
+        return code_in(self.content)
 
     def __str__(self) -> str:
         return self.content

@@ -9,6 +9,7 @@ import time
 
 from claude_magic.sdk.client import ClaudeClient
 from claude_magic.sdk.events import Event, TextDelta
+from claude_magic.sdk.host import Listener
 
 
 async def main() -> None:
@@ -22,7 +23,8 @@ async def main() -> None:
                 if not first and isinstance(event, TextDelta):
                     first.append(time.perf_counter() - began)
 
-            response = await client.run_turn(json.loads(line), note, session_id=session_id)
+            request = client.request(json.loads(line), session_id=session_id)
+            response = await client.run_turn(request, Listener(note))
             session_id = response.session_id
             took = {
                 "wall_s": time.perf_counter() - began,

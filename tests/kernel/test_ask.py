@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cells import answered, failure, history, sent_text, session_of
+from cells import answered, failure, history, plain, sent_text, session_of
 from messages_api import MessagesAPI
 from rig import CellResult
 from rig.kernel import Kernel
@@ -113,6 +113,21 @@ def test_what_cannot_be_meant(asking: Kernel, api: MessagesAPI, arguments: str) 
         result = asking.run(call)
         assert result.reply["ename"] == "ConfigError", result.outputs
     assert api.requests == []
+
+
+def test_wrong_parameter(asking: Kernel) -> None:
+    """A parameter that `ask()` has not is an error that names those it has."""
+    text = plain("\n".join(asking.run("ask('x', modell='opus')").errors[0]["traceback"]))
+    assert "ask() has no parameter modell." in text
+    assert "allow, at, budget, effort, files, fork, max_turns, mode, model, new, no_kernel" in text
+
+
+@pytest.mark.parametrize("name", ["ask", "ask.stream"])
+def test_shift_tab(asking: Kernel, name: str) -> None:
+    """Shift-Tab shows the parameters with types and defaults, and what they mean."""
+    shown = plain(asking.value(f"get_ipython().object_inspect_mime({name!r})['text/plain']"))
+    assert "effort: str | None = None" in " ".join(shown.split())
+    assert "low, medium, high" in shown
 
 
 def test_other_errors(asking: Kernel, api: MessagesAPI) -> None:

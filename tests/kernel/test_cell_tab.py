@@ -9,7 +9,7 @@ from cells import answered, session_of
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
 
-from claude_magic._kernel.session_words.session_magic import WORDS
+from claude_magic._kernel.session_words.word_table import WORDS
 
 
 def complete(kernel: Kernel, code: str) -> list[str]:
@@ -64,7 +64,7 @@ def test_every_option(loaded_kernel: Kernel) -> None:
 def test_every_word(loaded_kernel: Kernel) -> None:
     """Tab behind `%claude_session` shows its words."""
     found = {match.removeprefix("%claude_session ") for match in complete(loaded_kernel, "%claude_session ")}
-    assert set(WORDS) <= found
+    assert {word.name for word in WORDS} <= found
 
 
 def test_session_ids(loaded_kernel: Kernel) -> None:

@@ -19,7 +19,7 @@ from rig.kernel import Kernel
 from rig.leaks import Ledger
 
 from claude_magic._kernel.options.settings import Settings
-from claude_magic._kernel.state.cassette_settings import Lesson
+from claude_magic._kernel.state.cassette_settings import CassetteSettings
 from claude_magic.errors import CassetteError
 from claude_magic.sdk._cli.login import logged_in
 
@@ -289,8 +289,8 @@ def test_without_login(tmp_path: Path) -> None:
     """Where nobody is logged in the lesson is played, and says once where its text comes from; else it is live."""
     path = written(tmp_path / "slow.jsonl", *SLOW)
     settings = Settings(cassette=str(path), cassette_mode="without-login")
-    assert Lesson(settings, lambda: True).cassette() is None
-    lesson = Lesson(settings, lambda: False)
+    assert CassetteSettings(settings, lambda: True).cassette() is None
+    lesson = CassetteSettings(settings, lambda: False)
     tape = lesson.cassette()
     assert tape is not None
     assert tape.plays_only
@@ -313,7 +313,7 @@ def test_relative_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     written(tmp_path / "slow.jsonl", *SLOW)
     monkeypatch.chdir(tmp_path)
     settings = Settings(cassette_mode="replay")
-    lesson = Lesson(settings, lambda: False)
+    lesson = CassetteSettings(settings, lambda: False)
     settings.cassette = "slow.jsonl"
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path / "data")

@@ -10,11 +10,11 @@ import pytest
 from markdown_it import MarkdownIt
 from replies import PIXEL, called, ended, image, reply, said, thought
 
+from claude_magic._markdown import finished_length
 from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT
 from claude_magic._render.parts.safe_markdown import text_markdown
 from claude_magic._render.settled.reply import (
     block_html,
-    finished_length,
     response_html,
     response_markdown,
     response_plain,

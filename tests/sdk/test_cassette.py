@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watching import Run
+from watching import Run, run_turn
 
 from claude_magic.errors import CassetteError, CassetteMismatchError, ConfigError, TurnInterrupted
 from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, cassette, events
 from claude_magic.sdk._cassette.cassette import active_cassette
-from claude_magic.sdk._cassette.cassette_file import Tape
+from claude_magic.sdk._cassette.cassette_file import CassetteFile
 from claude_magic.sdk._cassette.line_format import (
     Asked,
     Begun,
@@ -128,14 +128,14 @@ def test_what_editors_leave(change: str, tmp_path: Path) -> None:
             path.write_bytes(text.replace("\n", "\r\n").encode())
         case _:
             path.write_text(text.rstrip())
-    tape = Tape(path)
+    tape = CassetteFile(path)
     tape.read()
     if change == "no end, then more":
         path.write_text(text)
         tape.read()
     assert [turn.begun.identity.prompt for turn in tape.turns] == [TURN["prompt"]]
     tape.append(turn_of("More."), Scrubber({}))
-    for reader in (tape, Tape(path)):
+    for reader in (tape, CassetteFile(path)):
         reader.read()
         assert [turn.begun.identity.prompt for turn in reader.turns] == [TURN["prompt"], "More."]
 
@@ -143,7 +143,7 @@ def test_what_editors_leave(change: str, tmp_path: Path) -> None:
 def test_edited_while_open(tmp_path: Path) -> None:
     """What somebody changes in the file holds from the next turn on, also where its length stays the same."""
     path = written(tmp_path / "lesson.jsonl", HEADER, TURN, STARTED, DELTA, END)
-    tape = Tape(path)
+    tape = CassetteFile(path)
     for said in ("It is long.", "It is wide.", "It is longer than that.", "It."):
         written(path, HEADER, TURN, STARTED, DELTA | {"text": said}, END)
         tape.read()
@@ -216,7 +216,7 @@ def test_stopped_and_asked_again(tmp_path: Path, run_async: Run) -> None:
 
     async def ask(prompt: str) -> str:
         async with ClaudeClient(NO_CLI) as client, Cassette(path, "replay", 0):
-            return (await client.run_turn(prompt)).text
+            return (await run_turn(client, prompt)).text
 
     assert run_async(ask(TURN["prompt"])) == "It is long."
     with pytest.raises(TurnInterrupted):
@@ -233,11 +233,11 @@ def turn_of(prompt: str, said: str = "Yes.") -> RecordedTurn:
 def test_unfinished_turn_at_the_end(tmp_path: Path) -> None:
     """A turn without an end is left out; what is recorded after it is found."""
     path = written(tmp_path / "lesson.jsonl", HEADER, TURN, STARTED, END, TURN, STARTED)
-    tape = Tape(path)
+    tape = CassetteFile(path)
     tape.read()
     assert [turn.line for turn in tape.turns] == [2]
     tape.append(turn_of("More."), Scrubber({}))
-    again = Tape(path)
+    again = CassetteFile(path)
     again.read()
     assert [turn.begun.identity.prompt for turn in again.turns] == [TURN["prompt"], "More."]
 
@@ -250,7 +250,7 @@ def test_disk_that_cannot_be_written(place: str, tmp_path: Path, run_async: Run)
 
     async def ask() -> None:
         async with ClaudeClient(NO_CLI) as client:
-            await client.run_turn("hello", cassette=Cassette(tmp_path / place, "record"))
+            await run_turn(client, "hello", cassette=Cassette(tmp_path / place, "record"))
 
     with pytest.raises(CassetteError, match="cannot be") as caught:
         run_async(ask())
@@ -260,9 +260,9 @@ def test_disk_that_cannot_be_written(place: str, tmp_path: Path, run_async: Run)
 def test_recorders_do_not_mix(tmp_path: Path) -> None:
     """Several that record to one file at once write whole turns, one after the other, under one header."""
     path = tmp_path / "lesson.jsonl"
-    tapes = [Tape(path) for _ in range(4)]
+    tapes = [CassetteFile(path) for _ in range(4)]
 
-    def record(tape: Tape) -> None:
+    def record(tape: CassetteFile) -> None:
         for number in range(10):
             tape.append(turn_of(f"{id(tape)} {number}", "long " * 5000), Scrubber({}))
 
@@ -271,7 +271,7 @@ def test_recorders_do_not_mix(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    tape = Tape(path)
+    tape = CassetteFile(path)
     tape.read()
     assert len({turn.begun.identity.prompt for turn in tape.turns}) == 40
 
@@ -284,7 +284,7 @@ def test_prompt_that_is_not_recorded(tmp_path: Path, run_async: Run) -> None:
     async def ask(prompt: str, options: TurnOptions | None = None) -> Any:
         async with ClaudeClient(NO_CLI) as client:
             with cassette(path, "replay", 0):
-                return await client.run_turn(prompt, options=options)
+                return await run_turn(client, prompt, options=options)
 
     with pytest.raises(CassetteMismatchError) as caught:
         run_async(ask("Draw a plot\nof the tables."))
@@ -312,7 +312,7 @@ def test_images_choose_among_recordings(tmp_path: Path, run_async: Run) -> None:
 
     async def ask() -> list[str]:
         async with ClaudeClient(NO_CLI) as client:
-            return [(await client.run_turn(prompt, cassette=tape)).text for prompt in reversed(prompts)]
+            return [(await run_turn(client, prompt, cassette=tape)).text for prompt in reversed(prompts)]
 
     assert run_async(ask()) == ["image 1", "image 0"]
 
@@ -324,7 +324,7 @@ def test_samples_that_were_asked_at_once(tmp_path: Path, run_async: Run) -> None
 
     async def ask() -> list[str]:
         async with ClaudeClient(NO_CLI) as client:
-            return [(await client.run_turn(TURN["prompt"], cassette=tape)).text for _ in range(4)]
+            return [(await run_turn(client, TURN["prompt"], cassette=tape)).text for _ in range(4)]
 
     assert run_async(ask()) == ["1", "2", "3", "3"]
 
@@ -339,10 +339,10 @@ def test_innermost_cassette_holds(tmp_path: Path, run_async: Run) -> None:
 
     async def ask() -> list[str]:
         async with ClaudeClient(NO_CLI) as client, outer:
-            first = await client.run_turn(TURN["prompt"])
+            first = await run_turn(client, TURN["prompt"])
             with inner:
-                second = await client.run_turn(TURN["prompt"])
-                named = await client.run_turn(TURN["prompt"], cassette=own)
+                second = await run_turn(client, TURN["prompt"])
+                named = await run_turn(client, TURN["prompt"], cassette=own)
             streamed = [piece async for piece in client.stream_query(TURN["prompt"])]
         return [first.text, second.text, named.text, *streamed]
 

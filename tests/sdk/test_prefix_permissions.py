@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from messages_api import MessagesAPI
-from watching import MakeConfig, Run
+from watching import MakeConfig, Run, run_turn
 
 from claude_magic.errors import ConfigError
 from claude_magic.sdk import ClaudeClient, SessionAwareClient, SessionAwareResponse, TurnOptions
@@ -132,7 +132,7 @@ def test_mode_of_one_turn_ends_with_it(make_config: MakeConfig, run_async: Run, 
     async def ask() -> None:
         async with ClaudeClient(make_config()) as client:
             options = TurnOptions(permission_mode="acceptEdits")
-            first = await client.run_turn(write_into(workdir, "first"), options=options)
+            first = await run_turn(client, write_into(workdir, "first"), options=options)
             await client.query(write_into(workdir, "second"), session_id=first.session_id)
 
     run_async(ask())

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 from messages_api import MessagesAPI
-from watching import QUICK, MakeConfig, Run, cli_pids
+from watching import QUICK, MakeConfig, Run, cli_pids, run_turn
 
 from claude_magic._render.parts.wording import footer
 from claude_magic.errors import APIError, NotLoggedInError, TurnInterrupted, TurnTimeoutError
@@ -89,33 +89,33 @@ def test_order_and_repetition(make_config: MakeConfig, run_async: Run, tmp_path:
     async def record() -> None:
         async with SessionAwareClient(make_config()) as client:
             tape = Cassette(path, "record")
-            first = await client.run_turn("<<say one>>", cassette=tape)
-            second = await client.run_turn("<<history>>", session_id=first.session_id, cassette=tape)
-            fork = await client.run_turn(
-                "<<history>>", session_id=first.session_id, fork=True, at=first.message_id, cassette=tape
+            first = await run_turn(client, "<<say one>>", cassette=tape)
+            second = await run_turn(client, "<<history>>", session_id=first.session_id, cassette=tape)
+            fork = await run_turn(
+                client, "<<history>>", session_id=first.session_id, fork=True, at=first.message_id, cassette=tape
             )
             assert second.content == fork.content
-            await client.run_turn("<<history>>", session_id=second.session_id, cassette=tape)
-            await client.run_turn("<<history>>", cassette=tape)
+            await run_turn(client, "<<history>>", session_id=second.session_id, cassette=tape)
+            await run_turn(client, "<<history>>", cassette=tape)
 
     async def play() -> None:
         async with SessionAwareClient(NO_CLI) as client:
             tape = Cassette(path, "replay", speed=0)
-            alone = await client.run_turn("<<history>>", cassette=tape)
+            alone = await run_turn(client, "<<history>>", cassette=tape)
             assert alone.content == "- <<history>>"
-            first = await client.run_turn("<<say one>>", cassette=tape)
-            second = await client.run_turn("<<history>>", session_id=first.session_id, cassette=tape)
-            third = await client.run_turn("<<history>>", session_id=second.session_id, cassette=tape)
+            first = await run_turn(client, "<<say one>>", cassette=tape)
+            second = await run_turn(client, "<<history>>", session_id=first.session_id, cassette=tape)
+            third = await run_turn(client, "<<history>>", session_id=second.session_id, cassette=tape)
             assert [reply.content.count("history") for reply in (second, third)] == [1, 2]
             assert first.session_id == second.session_id == third.session_id
-            fork = await client.run_turn(
-                "<<history>>", session_id=first.session_id, fork=True, at=first.message_id, cassette=tape
+            fork = await run_turn(
+                client, "<<history>>", session_id=first.session_id, fork=True, at=first.message_id, cassette=tape
             )
             assert (fork.content, fork.session_id != first.session_id) == (second.content, True)
-            again = await client.run_turn("<<say one>>", cassette=tape)
+            again = await run_turn(client, "<<say one>>", cassette=tape)
             assert again.session_id not in (first.session_id, fork.session_id)
-            assert (await client.run_turn("<<history>>", session_id=again.session_id, cassette=tape)).content == second.content
-            assert (await client.run_turn("<<history>>", session_id=third.session_id, cassette=tape)).content
+            assert (await run_turn(client, "<<history>>", session_id=again.session_id, cassette=tape)).content == second.content
+            assert (await run_turn(client, "<<history>>", session_id=third.session_id, cassette=tape)).content
 
     run_async(record())
     run_async(play())
@@ -131,7 +131,7 @@ def test_samples(make_config: MakeConfig, run_async: Run, tmp_path: Path, api: M
     async def ask(config: ClaudeConfig, mode: str, models: list[str]) -> list[str | None]:
         with cassette(path, mode=mode, speed=0):
             async with ClaudeClient(config) as client:
-                turns = [client.run_turn("hello", options=TurnOptions(model=model)) for model in models]
+                turns = [run_turn(client, "hello", options=TurnOptions(model=model)) for model in models]
                 return [(await turn).message_id for turn in turns]
 
     models = ["claude-sonnet-4-5", "claude-sonnet-4-5", "claude-opus-4-1"]
@@ -169,7 +169,7 @@ def test_auto_asks_again_what_failed(make_config: MakeConfig, run_async: Run, tm
 
     async def ask(config: ClaudeConfig, prompt: str, mode: str = "auto") -> Any:
         async with ClaudeClient(config) as client, cassette(path, mode, 0):
-            return await client.run_turn(prompt, timeout=1)
+            return await run_turn(client, prompt, timeout=1)
 
     logged_out = make_config(env=make_config().env | {"ANTHROPIC_API_KEY": ""})
     with pytest.raises(NotLoggedInError):
@@ -228,12 +228,13 @@ def test_failures_are_recorded(make_config: MakeConfig, run_async: Run, tmp_path
     async def record() -> None:
         async with ClaudeClient(make_config(env=QUICK)) as client:
             with pytest.raises(APIError):
-                await client.run_turn("<<status 529>>", cassette=tape)
+                await run_turn(client, "<<status 529>>", cassette=tape)
             with pytest.raises(TurnTimeoutError):
-                await client.run_turn("<<say half>><<hang>>", timeout=1.5, cassette=tape)
+                await run_turn(client, "<<say half>><<hang>>", timeout=1.5, cassette=tape)
             begun = asyncio.Event()
             turn = asyncio.create_task(
-                client.run_turn(
+                run_turn(
+                    client,
                     "<<say part>><<sleep 9>><<say late>>",
                     lambda event: begun.set() if isinstance(event, TextDelta) else None,
                     cassette=tape,
@@ -248,12 +249,12 @@ def test_failures_are_recorded(make_config: MakeConfig, run_async: Run, tmp_path
         again = Cassette(tape.path, "replay", speed=0)
         async with ClaudeClient(NO_CLI) as client:
             with pytest.raises(APIError) as refused:
-                await client.run_turn("<<status 529>>", cassette=again)
+                await run_turn(client, "<<status 529>>", cassette=again)
             assert (refused.value.status, bool(refused.value.session_id)) == (529, True)
             with pytest.raises(TurnTimeoutError, match=r"1\.5 s") as late:
-                await client.run_turn("<<say half>><<hang>>", cassette=again)
+                await run_turn(client, "<<say half>><<hang>>", cassette=again)
             with pytest.raises(TurnInterrupted) as stopped:
-                await client.run_turn("<<say part>><<sleep 9>><<say late>>", cassette=again)
+                await run_turn(client, "<<say part>><<sleep 9>><<say late>>", cassette=again)
             assert (late.value.content, stopped.value.content) == ("half", "part")
 
     run_async(record())
@@ -268,8 +269,8 @@ def test_tools_with_effects_are_done_again(decision: Decision, make_config: Make
     async def ask(config: ClaudeConfig, mode: str, person: Person) -> list[SessionAwareResponse]:
         tape = Cassette(path, mode, speed=0)
         async with ClaudeClient(config, tools=[RUN_CODE, LOOK], asks=True) as client:
-            first = await client.run_turn(CALL, host=person, cassette=tape)
-            second = await client.run_turn(CALL, host=person, session_id=first.session_id, cassette=tape)
+            first = await run_turn(client, CALL, host=person, cassette=tape)
+            second = await run_turn(client, CALL, host=person, session_id=first.session_id, cassette=tape)
         return [first, second]
 
     live = run_async(ask(make_config(), "record", recorded))
@@ -296,7 +297,7 @@ def test_what_was_allowed_then_is_asked_now(make_config: MakeConfig, run_async: 
 
     async def ask(config: ClaudeConfig, mode: str, person: Person, options: TurnOptions) -> None:
         async with ClaudeClient(config, tools=[RUN_CODE, LOOK], asks=True) as client:
-            await client.run_turn(CALL, host=person, options=options, cassette=Cassette(path, mode, speed=0))
+            await run_turn(client, CALL, host=person, options=options, cassette=Cassette(path, mode, speed=0))
 
     run_async(ask(make_config(), "record", recorded := Person(), rule))
     run_async(ask(NO_CLI, "replay", person := Person(), TurnOptions()))
@@ -313,7 +314,7 @@ def test_files_and_shell_are_left_alone(make_config: MakeConfig, run_async: Run,
 
     async def ask(config: ClaudeConfig, mode: str, person: Person) -> SessionAwareResponse:
         async with ClaudeClient(config, asks=True) as client:
-            return await client.run_turn(call, host=person, cassette=Cassette(tmp_path / "lesson.jsonl", mode, speed=0))
+            return await run_turn(client, call, host=person, cassette=Cassette(tmp_path / "lesson.jsonl", mode, speed=0))
 
     live = run_async(ask(make_config(), "record", Person()))
     assert made.exists()
@@ -329,21 +330,21 @@ def test_pace_and_stop(make_config: MakeConfig, run_async: Run, tmp_path: Path) 
 
     async def ask() -> None:
         async with ClaudeClient(make_config()) as client:
-            await client.run_turn(prompt, cassette=Cassette(path, "record"))
+            await run_turn(client, prompt, cassette=Cassette(path, "record"))
         async with ClaudeClient(NO_CLI) as client:
             took, clock = [], asyncio.get_running_loop().time
             for speed in (1, 4, 0):
                 times: list[float] = []
                 tape = Cassette(path, "replay", speed)
-                await client.run_turn(prompt, lambda event, times=times: times.append(clock()), cassette=tape)
+                await run_turn(client, prompt, lambda event, times=times: times.append(clock()), cassette=tape)
                 took.append(times[-1] - times[0])
             assert took[0] > 0.75
             assert 0.15 < took[1] < took[0] / 2
             assert took[2] < 0.1
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(client.run_turn(prompt, cassette=Cassette(path, "replay")), 0.2)
+                await asyncio.wait_for(run_turn(client, prompt, cassette=Cassette(path, "replay")), 0.2)
             with pytest.raises(TurnTimeoutError):
-                await client.run_turn(prompt, timeout=0.3, cassette=Cassette(path, "replay"))
+                await run_turn(client, prompt, timeout=0.3, cassette=Cassette(path, "replay"))
 
     run_async(ask())
 
@@ -362,7 +363,7 @@ def test_nothing_private_is_recorded(
         with cassette(path, mode=mode, speed=0):
             async with SessionAwareClient(config) as client:
                 options = TurnOptions(allowed_tools=("Bash(echo:*)",))
-                return [(await client.run_turn(prompt, options=options)).content for prompt in prompts]
+                return [(await run_turn(client, prompt, options=options)).content for prompt in prompts]
 
     run_async(ask(make_config(), "record"))
     text = path.read_text()

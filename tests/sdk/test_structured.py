@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 import pytest
 from messages_api import MessagesAPI
-from watching import MakeConfig, Run
+from watching import MakeConfig, Run, run_turn
 
 from claude_magic._render.settled.reply import response_plain
 from claude_magic.errors import ConfigError, StructuredOutputError
@@ -44,8 +44,8 @@ def test_a_reply_that_fits(make_config: MakeConfig, run_async: Run) -> None:
 
     async def ask() -> list[SessionAwareResponse]:
         async with ClaudeClient(make_config()) as client:
-            first = await client.run_turn("<<say Let me see.>>" + answering(ADA), options=OPTIONS)
-            return [first, await client.run_turn(answering(OLD, ADA), options=OPTIONS, session_id=first.session_id)]
+            first = await run_turn(client, "<<say Let me see.>>" + answering(ADA), options=OPTIONS)
+            return [first, await run_turn(client, answering(OLD, ADA), options=OPTIONS, session_id=first.session_id)]
 
     first, second = run_async(ask())
     for reply in first, second:
@@ -68,14 +68,14 @@ def test_replies_that_do_not_fit(make_config: MakeConfig, run_async: Run) -> Non
             session_id = None
             for prompt in ("<<say Her age is old.>>" + answering(*[OLD] * 6), "<<say She is 36.>>", answering(*[OLD] * 6)):
                 with pytest.raises(StructuredOutputError) as caught:
-                    await client.run_turn(prompt, options=OPTIONS, session_id=session_id)
+                    await run_turn(client, prompt, options=OPTIONS, session_id=session_id)
                 errors.append(caught.value)
                 session_id = caught.value.session_id
                 assert session_id
             process = client.warm(session_id)
             assert process is not None
             assert process.turns == 3
-            return errors, await client.run_turn(answering(ADA), options=OPTIONS, session_id=session_id)
+            return errors, await run_turn(client, answering(ADA), options=OPTIONS, session_id=session_id)
 
     (never, plain, again), reply = run_async(ask())
     assert "/age: must be integer" in never.message
@@ -93,13 +93,13 @@ def test_schemas_take_turns_in_a_session(make_config: MakeConfig, run_async: Run
 
     async def ask() -> list[SessionAwareResponse]:
         async with ClaudeClient(make_config()) as client:
-            replies = [await client.run_turn(answering(ADA), options=OPTIONS)]
+            replies = [await run_turn(client, answering(ADA), options=OPTIONS)]
             session_id = replies[0].session_id
             options = TurnOptions(schema=numbers.text)
-            replies.append(await client.run_turn(answering({"value": [1, 2]}), options=options, session_id=session_id))
-            replies.append(await client.run_turn("<<history>>", session_id=session_id))
+            replies.append(await run_turn(client, answering({"value": [1, 2]}), options=options, session_id=session_id))
+            replies.append(await run_turn(client, "<<history>>", session_id=session_id))
         async with ClaudeClient(make_config()) as client:
-            replies.append(await client.run_turn(answering(ADA) + "<<say x>>", options=OPTIONS, session_id=session_id))
+            replies.append(await run_turn(client, answering(ADA) + "<<say x>>", options=OPTIONS, session_id=session_id))
         return replies
 
     first, second, third, fourth = run_async(ask())
@@ -122,9 +122,9 @@ def test_the_cli_takes_every_form(make_config: MakeConfig, run_async: Run) -> No
     async def ask() -> tuple[Any, ...]:
         async with ClaudeClient(make_config()) as client:
             return await asyncio.gather(
-                client.run_turn(answering({"value": data}), options=TurnOptions(schema=tree.text)),
-                client.run_turn(answering({"value": [1, "a"]}), options=TurnOptions(schema=union.text)),
-                client.run_turn(answering({"a": "a"}), options=TurnOptions(schema=by_cli.text)),
+                run_turn(client, answering({"value": data}), options=TurnOptions(schema=tree.text)),
+                run_turn(client, answering({"value": [1, "a"]}), options=TurnOptions(schema=union.text)),
+                run_turn(client, answering({"a": "a"}), options=TurnOptions(schema=by_cli.text)),
                 return_exceptions=True,
             )
 

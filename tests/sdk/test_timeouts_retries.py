@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from messages_api import MessagesAPI
-from watching import QUICK, SLACK_S, MakeConfig, Run, arrived, cli_pids, script
+from watching import QUICK, SLACK_S, MakeConfig, Run, arrived, cli_pids, run_turn, script
 
 from claude_magic.errors import APIError, ClaudeError, CLIDiedError, ConfigError, TurnError, TurnTimeoutError
 from claude_magic.sdk import ClaudeClient, ClaudeConfig, SessionAwareClient
@@ -155,7 +155,7 @@ def test_turn_that_used_a_tool_is_not_repeated(make_config: MakeConfig, run_asyn
     async def ask() -> None:
         async with ClaudeClient(make_config(max_retries=3, retry_delay=0, env=QUICK, allowed_tools=["Bash"])) as client:
             with pytest.raises(CLIDiedError) as caught:
-                await client.run_turn(call, kill_after_the_tool)
+                await run_turn(client, call, kill_after_the_tool)
             assert caught.value.session_id
 
     run_async(ask())

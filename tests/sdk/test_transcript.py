@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from watching import QUICK, MakeConfig, Run
+from watching import QUICK, MakeConfig, Run, run_turn
 
 from claude_magic.errors import APIError, TurnTimeoutError
 from claude_magic.sdk import ClaudeClient
@@ -34,7 +34,7 @@ def talk(
             async with ClaudeClient(make_config(env=QUICK, allowed_tools=["Bash"])) as client:
                 for prompt in prompts:
                     try:
-                        reply = await client.run_turn(prompt, session_id=session_id, timeout=timeout, files=files)
+                        reply = await run_turn(client, prompt, session_id=session_id, timeout=timeout, files=files)
                         session_id = reply.session_id
                     except (APIError, TurnTimeoutError) as failure:
                         session_id = failure.session_id
@@ -124,7 +124,7 @@ def test_forked(talk: Talk, make_config: MakeConfig, run_async: Run) -> None:
 
     async def fork() -> str:
         async with ClaudeClient(make_config()) as client:
-            return str((await client.run_turn("two", session_id=session_id, fork=True)).session_id)
+            return str((await run_turn(client, "two", session_id=session_id, fork=True)).session_id)
 
     assert said(read(run_async(fork()))) == [("one", "You said: one"), ("two", "You said: two")]
     assert said(read(session_id)) == [("one", "You said: one")]

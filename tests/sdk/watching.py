@@ -6,14 +6,16 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import psutil
 from messages_api import MessagesAPI
 
-from claude_magic.sdk import ClaudeConfig
+from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, Event, SessionAwareResponse
+from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.host import Listener, TurnHost
 
 MakeConfig = Callable[..., ClaudeConfig]
 Run = Callable[..., Any]
@@ -60,6 +62,20 @@ def counting_processes() -> Iterator[list[int]]:
     finally:
         stop.set()
         watcher.join()
+
+
+async def run_turn(
+    client: ClaudeClient,
+    prompt: Prompt | str,
+    emit: Callable[[Event], None] = lambda event: None,
+    *,
+    host: TurnHost | None = None,
+    cassette: Cassette | None = None,
+    **choices: Any,
+) -> SessionAwareResponse:
+    """Run one turn for `host`, else hand its events to `emit`; `choices` are those of `ClaudeClient.request`."""
+    with cassette or nullcontext():
+        return await client.run_turn(client.request(prompt, **choices), host or Listener(emit))
 
 
 async def arrived(api: MessagesAPI, count: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""What a person can choose: the options of a cell and the traits of `%config ClaudeMagics`, and how they are parsed.
+"""What a person can choose: one table of options, from which parsing, help, Tab, `ask()` and traits are made.
 
-Leaves to others what the choices do.
+Also what holds for a turn when all choices come together. Leaves to others what the choices do.
 """

@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from traitlets import Bool, CaselessStrEnum, Float, Int, List, TraitError, Unicode, validate
+from traitlets import Bool, CaselessStrEnum, Float, Int, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
-from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES, ClaudeConfig, TurnOptions
+from claude_magic._kernel.options.cell_options import OPTIONS
+from claude_magic._kernel.options.value_kinds import LIMITS
+from claude_magic.sdk.config import ClaudeConfig
+
+TURN_TRAITS = [option.name for option in OPTIONS if option.sets is not None]
+"""The traits that decide what a process is started with for a turn."""
 
 CASSETTE_MODES = ("record", "replay", "auto", "off", "without-login")
 
@@ -16,16 +21,9 @@ CASSETTE_MODES = ("record", "replay", "auto", "off", "without-login")
 class Settings(Configurable):
     """The defaults of every cell of this kernel; a cell's own options come first."""
 
-    model = Unicode(None, allow_none=True, help="Model of a turn; None: the CLI's own default.").tag(config=True)
-    effort = CaselessStrEnum(EFFORTS, None, allow_none=True, help="How much effort a turn takes.").tag(config=True)
-    system = Unicode(None, allow_none=True, help="Text added to Claude Code's system prompt.").tag(config=True)
-    timeout = Float(None, allow_none=True, help="Seconds that a turn may take; None: as long as it needs.").tag(config=True)
-    budget = Float(None, allow_none=True, help="US dollars that a turn may cost.").tag(config=True)
-    max_turns = Int(None, allow_none=True, help="Rounds with tools that a turn may take.").tag(config=True)
-    mode = CaselessStrEnum(
-        PERMISSION_MODES, None, allow_none=True, help="Permission mode of the CLI; None: its own default."
-    ).tag(config=True)
-    allow = List(Unicode(), help="Rules for tools that need no asking, such as 'Bash(git status:*)'.").tag(config=True)
+    # In the body of a class this is the documented way to its namespace.
+    locals().update({option.name: option.trait.tag(config=True) for option in OPTIONS if option.trait is not None})
+
     cli_path = Unicode(None, allow_none=True, help="The CLI to run; None: the one in claude-agent-sdk.").tag(config=True)
     max_warm = Int(2, min=1, help="CLI processes that stay alive between cells.").tag(config=True)
     idle_timeout = Float(600.0, min=1.0, help="Seconds after which an idle CLI process and buttons of the last cell go.").tag(
@@ -45,7 +43,7 @@ class Settings(Configurable):
         True, help="Let asyncio.run(...) work in cells: the first that calls it has nest_asyncio2 applied."
     ).tag(config=True)
 
-    @validate("timeout", "budget", "max_turns")
+    @validate(*(option.name for option in OPTIONS if option.trait is not None and option.kind in LIMITS))
     def _is_limit(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
         if value is not None and not 0 < value < math.inf:
@@ -61,15 +59,3 @@ class Settings(Configurable):
     def client_config(self) -> ClaudeConfig:
         """Return the settings as the client wants them."""
         return ClaudeConfig(cli_path=self.cli_path, max_warm=self.max_warm, idle_timeout=self.idle_timeout)
-
-    def turn_options(self) -> TurnOptions:
-        """Return what holds for a turn that chooses nothing itself."""
-        return TurnOptions(
-            model=self.model,
-            effort=self.effort,
-            system=self.system,
-            max_turns=self.max_turns,
-            max_budget_usd=self.budget,
-            permission_mode=self.mode,
-            allowed_tools=tuple(self.allow) or None,
-        )

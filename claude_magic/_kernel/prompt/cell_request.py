@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CellRequest:
     """`typed` is what the person wrote, `prompt` what is sent; `remarks` are what they should know of the difference."""
 
     typed: str

@@ -78,7 +78,8 @@ class NotebookWords:
                 next_step="A lesson that was played is run from its top; else the next %%claude cell starts a new session.",
             )
         last = next((saved for saved, _ in reversed(restored) if saved.chosen), restored[-1][0])
-        self._state.current = session = sessions[last.session_id]
+        session = sessions[last.session_id]
+        self._state.continue_session(session)
         lost = sum(saved.session_id not in sessions for saved in turns)
         missing = f"; {lost} more are of sessions that are not on this machine" if lost else ""
         print(f"Restored {len(restored)} {'turn' if len(restored) == 1 else 'turns'}{missing}.")

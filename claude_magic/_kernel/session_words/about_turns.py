@@ -52,7 +52,7 @@ class TurnWords:
         session = self._state.current
         if session is None:
             raise UsageError("%claude_session: there is no current session to branch from; run a %%claude cell first")
-        self._state.fork_next = True
+        self._state.branch_next()
         print(f"The next %%claude cell continues a branch of {session.label}; the session stays as it is.")
 
     def pick(self, wanted: str) -> None:

@@ -16,7 +16,7 @@ WITHOUT_LOGIN = "without-login"
 """The mode that plays where nobody is logged in, and is live elsewhere."""
 
 
-class Lesson:
+class CassetteSettings:
     """The cassette of one kernel, opened when a turn first needs it: by then all of its settings are made.
 
     :param logged_in: tells whether the CLI has an account; asked once, and only in the mode `without-login`.

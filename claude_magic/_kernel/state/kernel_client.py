@@ -9,15 +9,17 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from claude_magic._kernel.background import Background, Stream
-from claude_magic._kernel.options.settings import Settings
+from claude_magic._kernel.options.cell_options import Options
+from claude_magic._kernel.options.settings import TURN_TRAITS, Settings
+from claude_magic._kernel.options.turn_choices import time_limit_s, turn_options
 from claude_magic._kernel.state.directory_trust import Trust, allow_rules, memories
-from claude_magic._kernel.state.turns import Point
+from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS
-from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.turn_request import TurnRequest
 
 if TYPE_CHECKING:
     from claude_magic.sdk.client import ClaudeClient
@@ -39,7 +41,7 @@ class KernelClient:
         self._background = Background()
         self._client: Future[ClaudeClient] = self._background.start(self._open)
         settings.observe(self._renew, ["cli_path", "max_warm", "idle_timeout"])
-        settings.observe(self._prepare_again, ["model", "effort", "system", "max_turns", "budget", "mode", "allow"])
+        settings.observe(self._prepare_again, TURN_TRAITS)
 
     def get(self) -> ClaudeClient:
         """Return the client; waits until it is there."""
@@ -49,25 +51,41 @@ class KernelClient:
         """Run `work(put)` on the background thread; what it puts comes out of the stream."""
         return self._background.stream(work)
 
-    def options_in(self, directory: str, options: TurnOptions) -> tuple[TurnOptions, bool]:
-        """Return what holds for a turn in a directory, and whether the directory is trusted.
+    def request(
+        self,
+        prompt: Prompt,
+        options: Options,
+        directory: str,
+        start: Start | None = None,
+        *,
+        schema: str | None = None,
+    ) -> TurnRequest:
+        """Return the request of a turn, with what its directory is allowed to load.
 
-        Its own rules are added when it is; else its `CLAUDE.md` texts, which the CLI drops together with its settings.
+        Rules of the directory's own are added when it is trusted; else its `CLAUDE.md` texts, which the CLI drops together with
+        its settings.
+
+        :param start: where the turn begins; `None`: it begins a session.
+        :param schema: the JSON schema of the reply, as text.
         """
-        if self._trust.covers(directory):
-            rules = (*(options.allowed_tools or ()), *allow_rules(directory))
-            return replace(options, allowed_tools=rules or None), True
-        texts = [text for text in (memories(directory), options.system) if text]
-        return replace(options, system="\n\n".join(texts) or None), False
+        origin, fork = (start.origin, start.fork) if start else (None, False)
+        trusted = self._trust.covers(directory)
+        rules, memory = (allow_rules(directory), "") if trusted else ((), memories(directory))
+        return TurnRequest(
+            prompt=prompt,
+            directory=directory,
+            session_id=origin.session_id if origin else None,
+            fork=fork,
+            at=origin.message_id if origin and fork else None,
+            options=turn_options(options, self._settings, schema=schema, rules=rules, memory=memory),
+            timeout_s=time_limit_s(options, self._settings),
+            trusted=trusted,
+            use_tools=not options.no_kernel,
+        )
 
-    def prepare(self, directory: str, options: TurnOptions, origin: Point | None = None, *, use_tools: bool = True) -> None:
-        """Start a process ahead of a turn that will begin a session, or a branch at `origin`."""
-        client = self.get()
-
-        async def prepare() -> None:
-            self._prepare(client, directory, options, origin, use_tools=use_tools)
-
-        self._background.start(prepare)
+    def prepare(self, request: TurnRequest) -> None:
+        """Start a process ahead of a turn that will begin a session or a branch."""
+        self._background.start(self._prepare, self.get(), request)
 
     def logged_in(self) -> bool:
         """Ask the CLI whether it has an account to work with."""
@@ -95,32 +113,23 @@ class KernelClient:
         from claude_magic.sdk.client import ClaudeClient
 
         client = ClaudeClient(self._settings.client_config(), tools=TOOLS, asks=True)
-        self._prepare(client, os.getcwd(), self._settings.turn_options())
+        client.prepare(self._next_session())
         # One step of the loop lets the CLI start, which takes longer than the imports that the first cell needs.
         asyncio.get_running_loop().call_soon(self._warm_up)
         return client
 
     def _renew(self, change: object) -> None:
-        old = self.get()
+        self._client = self._background.start(self._reopen, self.get())
 
-        async def renew() -> ClaudeClient:
-            await old.aclose()
-            return await self._open()
-
-        self._client = self._background.start(renew)
+    async def _reopen(self, old: ClaudeClient) -> ClaudeClient:
+        await old.aclose()
+        return await self._open()
 
     def _prepare_again(self, change: object) -> None:
-        self.prepare(os.getcwd(), self._settings.turn_options())
+        self.prepare(self._next_session())
 
-    def _prepare(
-        self,
-        client: ClaudeClient,
-        directory: str,
-        options: TurnOptions,
-        origin: Point | None = None,
-        *,
-        use_tools: bool = True,
-    ) -> None:
-        chosen, trusted = self.options_in(directory, options)
-        where = (origin.session_id, origin.message_id) if origin else (None, None)
-        client.prepare(directory, chosen, trusted=trusted, session_id=where[0], at=where[1], use_tools=use_tools)
+    async def _prepare(self, client: ClaudeClient, request: TurnRequest) -> None:
+        client.prepare(request)
+
+    def _next_session(self) -> TurnRequest:
+        return self.request(Prompt(""), Options(), os.getcwd())

@@ -1,51 +1,37 @@
 """The state of one kernel: its client, its current session, its turns.
 
 There is one `KernelState` for a shell; the extension makes it and closes it. It decides where a turn begins and what is
-current after it; showing a turn is the business of `cell`.
+current after it; running and showing a turn is the business of `turn`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.error import UsageError
+
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.settings import Settings
-from claude_magic._kernel.prompt.cell_request import Request
-from claude_magic._kernel.state.cassette_settings import Lesson
+from claude_magic._kernel.prompt.cell_request import CellRequest
+from claude_magic._kernel.state.cassette_settings import CassetteSettings
 from claude_magic._kernel.state.directory_trust import Trust, settings_files
 from claude_magic._kernel.state.kernel_client import KernelClient
-from claude_magic._kernel.state.known_sessions import Sessions
-from claude_magic._kernel.state.turns import Session, Start, Turn, Turns
-from claude_magic._kernel.turn.queue import Item, StreamHost
+from claude_magic._kernel.state.known_sessions import KnownSessions
+from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns
 from claude_magic._paths import shorten_home
-from claude_magic.errors import ClaudeError, SessionNotFoundError, TurnInterrupted, TurnNotFoundError, TurnTimeoutError
-from claude_magic.sdk.config import TurnOptions
+from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.response import SessionAwareResponse
+from claude_magic.sdk.turn_request import TurnRequest
 
 if TYPE_CHECKING:
     from claude_magic._render.settled.comparison import Alternative
     from claude_magic._render.views import ColumnsView
-
-
-@dataclass(frozen=True, slots=True)
-class RunningTurn:
-    """A turn on its way; `directory` is where its session lives, `remarks` are what the person should know beforehand.
-
-    `choices` are its options before the directory has its say. `work(put)` runs it on the background thread and puts what
-    happens.
-    """
-
-    turn: Turn
-    directory: str
-    choices: TurnOptions
-    use_tools: bool
-    remarks: tuple[str, ...]
-    work: Callable[[Callable[[Item], None]], Awaitable[SessionAwareResponse]]
+    from claude_magic.sdk._cassette.cassette import Cassette
 
 
 @dataclass(slots=True)
@@ -66,19 +52,20 @@ class KernelState:
     def __init__(self, settings: Settings, warm_up: Callable[[], None]) -> None:
         self.settings = settings
         self.turns = Turns()
-        self.turn_running = False
-        self.last_prompt: Prompt | None = None
-        self.last_error: BaseException | None = None
-        self.comparison: Comparison | None = None
         self.trust = Trust()
         self.client = KernelClient(settings, self.trust, warm_up)
-        self.sessions = Sessions(self.client, self.turns)
-        self.lesson = Lesson(settings, self.client.logged_in)
-        self.lock = threading.RLock()
+        self.sessions = KnownSessions(self.client, self.turns)
+        self.cassette_settings = CassetteSettings(settings, self.client.logged_in)
+        self._lock = threading.RLock()
         """For turns that are asked outside of the main thread."""
         self._current: Session | None = None
         self._place: int | None = None
-        self.fork_next = False
+        """The turn that the next cell goes on from, where that is not the last one of its session."""
+        self._branches_next = False
+        self._is_turn_running = False
+        self._comparison: Comparison | None = None
+        self._last_prompt: Prompt | None = None
+        self._last_error: BaseException | None = None
         self._told_of: dict[str, str] = {}
 
     @property
@@ -86,14 +73,55 @@ class KernelState:
         """The session that the next cell continues."""
         return self._current
 
-    @current.setter
-    def current(self, session: Session | None) -> None:
-        self._current, self._place, self.fork_next = session, None, False
-
     @property
     def current_turn(self) -> int | None:
         """The turn that the next cell goes on from; `None` where that is none of this kernel's."""
         return self._place or (self._current.last_turn if self._current else None)
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The last comparison."""
+        return self._comparison
+
+    @property
+    def last_prompt(self) -> Prompt | None:
+        """What the last turn sent."""
+        return self._last_prompt
+
+    @property
+    def last_error(self) -> BaseException | None:
+        """Why a cell failed last, for `--error`."""
+        return self._last_error
+
+    def remember_error(self, error: BaseException) -> None:
+        """Remember why a cell failed."""
+        self._last_error = error
+
+    def continue_session(self, session: Session | None) -> None:
+        """Let the next cell continue this session at its end; `None`: it begins a new one."""
+        with self._lock:
+            self._current, self._place, self._branches_next = session, None, False
+
+    def branch_next(self) -> None:
+        """Let the next cell continue a branch of the current session."""
+        self._branches_next = True
+
+    @contextlib.contextmanager
+    def turn_in_cell(self) -> Iterator[None]:
+        """Mark that a turn runs on the main thread.
+
+        :raises UsageError: when one runs already.
+        """
+        if self._is_turn_running:
+            raise UsageError(
+                "%claude: a turn is running: code that Claude runs cannot start another, "
+                "nor can anything before an open ask.stream() is read to its end or closed"
+            )
+        self._is_turn_running = True
+        try:
+            yield
+        finally:
+            self._is_turn_running = False
 
     def go_on_from(self, number: int) -> Turn:
         """Let the next cell go on from the end of a turn: in its session, or in a branch if that has gone on.
@@ -105,7 +133,7 @@ class KernelState:
         session = self.sessions.get(point.session_id)
         if session is None:
             raise SessionNotFoundError(f"The session {point.session_id[:8]} of turn {number} is gone.")
-        self.current = session
+        self.continue_session(session)
         self._place = None if session.last_turn == number else number
         return self.turns.find(number)
 
@@ -124,7 +152,7 @@ class KernelState:
         if options.resume:
             session = self.find(options.resume)
             return _branch_of(session) if options.fork else Start(session.end, session.last_turn, how="--resume")
-        fork = options.fork or self.fork_next
+        fork = options.fork or self._branches_next
         if not fork and (options.redo or self.settings.rerun == "redo"):
             # Where the frontend gives cells no IDs, the last turn is all that a person can mean.
             again = self.turns.last() if cell_id is None and options.redo and attended else own
@@ -139,74 +167,49 @@ class KernelState:
         note = f"continues; turn {own.number} was this cell's, too" if own else ""
         return Start(self.current.end, self.current.last_turn, note=note)
 
-    def begin(self, request: Request, options: Options, start: Start, *, cell_id: str | None) -> RunningTurn:
-        """Make a turn ready to run. What is current changes when it has ended, not before.
+    def request(self, cell: CellRequest, options: Options, start: Start) -> TurnRequest:
+        """Return the request of a turn that begins there.
 
-        :param options: the request's own, or those of one alternative.
+        :param options: those of the cell, or those of one alternative.
         """
-        client = self.client.get()
-        from claude_magic.sdk._cassette.cassette import active_cassette  # the SDK that it imports is there by now
-
-        cassette = active_cassette() or self.lesson.cassette()
-        origin = start.origin
-        session = self.sessions.get(origin.session_id) if origin else None
+        session = self.sessions.get(start.origin.session_id) if start.origin else None
         directory = session.directory if session else os.getcwd()
-        turn = self.turns.begin(request.typed, start, cell_id)
-        timeout = options.timeout if options.timeout is not None else self.settings.timeout
-        schema = request.schema.text if request.schema else None
-        choices = replace(options.over(self.settings.turn_options()), schema=schema)
-        chosen, trusted = self.client.options_in(directory, choices)
+        schema = cell.schema.text if cell.schema else None
+        return self.client.request(cell.prompt, options, directory, start, schema=schema)
 
-        async def work(put: Callable[[Item], None]) -> SessionAwareResponse:
-            return await client.run_turn(
-                request.prompt,
-                host=StreamHost(put),
-                session_id=origin.session_id if origin else None,
-                fork=start.fork,
-                at=origin.message_id if origin and start.fork else None,
-                options=chosen,
-                directory=directory,
-                trusted=trusted,
-                use_tools=not options.no_kernel,
-                timeout=timeout,
-                cassette=cassette,
-            )
+    def begin(self, cell: CellRequest, start: Start, cell_id: str | None) -> Turn:
+        """Return a new turn, which is about to be sent. What is current changes when it has ended, not before."""
+        with self._lock:
+            self._last_prompt = cell.prompt
+            return self.turns.begin(cell.typed, start, cell_id)
 
-        self.last_prompt = request.prompt
-        return RunningTurn(
-            turn, directory, choices, not options.no_kernel, self._remarks(choices, directory, trusted=trusted), work
-        )
+    def cassette(self) -> Cassette | None:
+        """Return where the next turn is played from or recorded to: of a `with` around it, else of the settings."""
+        from claude_magic.sdk._cassette.cassette import active_cassette
 
-    def end(self, running: RunningTurn, response: SessionAwareResponse, failure: ClaudeError | None) -> Turn:
-        """Note what a turn came to, and return it as it is now; `adopt` makes its session the current one."""
-        turn = running.turn.ended(response, failed=failure is not None)
-        if response.session_id is not None:
-            self.turns.put(turn)
-            played = bool(response.metadata.get("recorded")) or self.lesson.plays_only
-            self.sessions.add(turn, response, running.directory, played=played)
-        else:
-            self.turns.drop(turn)
-        return turn
+        return active_cassette() or self.cassette_settings.cassette()
 
-    def adopt(self, turn: Turn, response: SessionAwareResponse, failure: ClaudeError | None) -> bool:
-        """Let the next cell go on from a turn that has ended, if it led anywhere; return whether it does.
+    def end(self, outcomes: Sequence[Outcome]) -> tuple[list[Turn], int, bool]:
+        """Note what the turns of a cell came to, and let the next cell go on from the first one that was answered.
 
-        One that was refused before anything was said leaves what was current before, where that was another session.
+        Returns the turns as they are now, the place of that one among them, and whether it is current now: one that was
+        refused before anything was said leaves what was current before, where that was another session.
         """
-        if response.session_id is None:
-            return False
-        refused = failure is not None and not isinstance(failure, TurnInterrupted | TurnTimeoutError) and not response.blocks
-        if self.current is not None and refused:
-            return self.current.session_id == response.session_id
-        self.current = self.sessions.get(response.session_id)
-        return True
+        with self._lock:
+            ended = [*map(self._end, outcomes)]
+            chosen = next((number for number, outcome in enumerate(outcomes) if outcome.failure is None), 0)
+            return ended, chosen, self._adopt(outcomes[chosen])
+
+    def keep_comparison(self, comparison: Comparison) -> None:
+        """Remember a comparison, for `pick` and `diff`."""
+        self._comparison = comparison
 
     def pick(self, number: int) -> Alternative:
         """Let the next cell go on from another alternative of the last comparison, counted from 1.
 
         :raises TurnNotFoundError: when there is no such alternative, or it has no answer.
         """
-        comparison = self.comparison
+        comparison = self._comparison
         if comparison is None or number not in range(1, len(comparison.alternatives) + 1):
             known = f"there are {len(comparison.alternatives)}" if comparison else "nothing has been compared yet"
             raise TurnNotFoundError(
@@ -223,17 +226,18 @@ class KernelState:
 
     def settle_comparison(self) -> None:
         """Leave the last comparison as plain output, without buttons."""
-        if self.comparison is not None:
-            self.comparison.view.close()
+        if self._comparison is not None:
+            self._comparison.view.close()
 
-    def prepare_again(self, running: RunningTurn) -> None:
+    def prepare_again(self, request: TurnRequest, start: Start) -> None:
         """Start a process for asking this turn once more, since who has done that once often goes on doing so."""
-        start = running.turn.start
-        if self.lesson.plays_only:
+        if self.cassette_settings.plays_only:
             return
         if start.how.startswith(("--redo", "--at")) or self.settings.rerun == "redo":
             origin = start.once_more("").origin
-            self.client.prepare(running.directory, running.choices, origin, use_tools=running.use_tools)
+            where = (origin.session_id, origin.message_id) if origin else (None, None)
+            again = replace(request, prompt=Prompt(""), session_id=where[0], fork=origin is not None, at=where[1])
+            self.client.prepare(again)
 
     def restore(self, turn: Turn, session: Session, about: Mapping[str, Any]) -> None:
         """Take a turn of an earlier kernel for one of this kernel's."""
@@ -245,7 +249,7 @@ class KernelState:
         """Continue this session no more: it is gone."""
         self.sessions.forget(session_id)
         if self.current is not None and self.current.session_id == session_id:
-            self.current = None
+            self.continue_session(None)
 
     def find(self, wanted: str) -> Session:
         """Return the session with this ID, unique prefix of an ID, or name.
@@ -279,14 +283,36 @@ class KernelState:
         """End every CLI process and the background thread."""
         self.client.close()
 
-    def _remarks(self, choices: TurnOptions, directory: str, *, trusted: bool) -> tuple[str, ...]:
-        remarks = [remark] if (remark := self.lesson.remark()) else []
-        if choices.permission_mode == "bypassPermissions":
+    def remarks(self, request: TurnRequest) -> tuple[str, ...]:
+        """Return what the person should know before a turn is sent."""
+        remarks = [remark] if (remark := self.cassette_settings.remark()) else []
+        if request.options.permission_mode == "bypassPermissions":
             remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
-        if not trusted and self.trust.changed(directory, self._told_of):
+        directory = request.directory
+        if not request.trusted and self.trust.changed(directory, self._told_of):
             names = ", ".join(dict.fromkeys(shorten_home(str(path)) for path in settings_files(directory)))
             remarks.append(f"Not loaded, as they can run programs and allow tools: {names}. %claude_session trust loads them.")
         return tuple(remarks)
+
+    def _end(self, outcome: Outcome) -> Turn:
+        response = outcome.response
+        turn = outcome.turn.ended(response, failed=outcome.failure is not None)
+        if response.session_id is None:
+            self.turns.drop(turn)
+            return turn
+        self.turns.put(turn)
+        played = bool(response.metadata.get("recorded")) or self.cassette_settings.plays_only
+        self.sessions.add(turn, response, outcome.directory, played=played)
+        return turn
+
+    def _adopt(self, outcome: Outcome) -> bool:
+        session_id = outcome.response.session_id
+        if session_id is None:
+            return False
+        if self.current is not None and outcome.was_refused:
+            return self.current.session_id == session_id
+        self.continue_session(self.sessions.get(session_id))
+        return True
 
 
 def _branch_of(session: Session) -> Start:

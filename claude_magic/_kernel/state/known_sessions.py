@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from claude_magic._kernel.state.kernel_client import KernelClient
-from claude_magic._kernel.state.played_sessions import Played
+from claude_magic._kernel.state.played_sessions import PlayedSessions
 from claude_magic._kernel.state.turns import Session, Turn, Turns
 from claude_magic.errors import SessionNotFoundError
 from claude_magic.sdk.response import SessionAwareResponse
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from claude_magic.sdk._history.transcripts import Exchange
 
 
-class Sessions:
+class KnownSessions:
     """The sessions of one kernel.
 
     :param client: knows which of them are warm.
@@ -32,7 +32,7 @@ class Sessions:
     def __init__(self, client: KernelClient, turns: Turns) -> None:
         self._client = client
         self._known: dict[str, Session] = {}
-        self._played = Played(turns, self._known)
+        self._played = PlayedSessions(turns, self._known)
 
     def get(self, session_id: str) -> Session | None:
         """Return a session that this kernel has taken part in or has found."""

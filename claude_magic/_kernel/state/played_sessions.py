@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from claude_magic.sdk._history.transcripts import Exchange
 
 
-class Played:
+class PlayedSessions:
     """What was played in one kernel, whose turns and sessions these are."""
 
     def __init__(self, turns: Turns, sessions: Mapping[str, Session]) -> None:

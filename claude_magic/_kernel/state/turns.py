@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from claude_magic.errors import TurnNotFoundError
+from claude_magic.errors import ClaudeError, TurnInterrupted, TurnNotFoundError, TurnTimeoutError
 from claude_magic.sdk.response import SessionAwareResponse
 
 
@@ -77,6 +77,22 @@ class Turn:
         """Return the turn as it is now that it is over."""
         end = Point(response.session_id, response.message_id) if response.session_id else None
         return replace(self, end=end, failed=failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a turn came to. `directory` is where it worked, if the response does not say it."""
+
+    turn: Turn
+    response: SessionAwareResponse
+    failure: ClaudeError | None
+    directory: str
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether it failed before anything was said, and nobody stopped it."""
+        stopped = isinstance(self.failure, TurnInterrupted | TurnTimeoutError)
+        return self.failure is not None and not stopped and not self.response.blocks
 
 
 class Turns:

@@ -33,31 +33,35 @@ class Errand:
 
 
 Item = Event | Question | Errand
+Numbered = tuple[int, Item]
+"""An item, and the number of its turn among those of the cell, from 0."""
 
 
-class StreamHost:
-    """The host of a turn in a cell.
+class QueueHost:
+    """The host of a turn in a cell, on the background thread.
 
+    :param number: of the turn among those of its cell, from 0.
     :param put: puts an item into the cell's stream.
     """
 
-    def __init__(self, put: Callable[[Item], None]) -> None:
+    def __init__(self, number: int, put: Callable[[Numbered], None]) -> None:
+        self._number = number
         self._put = put
 
     def emit(self, event: Event) -> None:
         """Send an event to the cell."""
-        self._put(event)
+        self._put((self._number, event))
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
         """Send a question to the cell and wait for the answer."""
         question = Question(request)
-        self._put(question)
+        self._put((self._number, question))
         return await asyncio.wrap_future(question.answer)
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         """Send an errand to the cell and wait until it is done."""
         errand = Errand(tool, arguments)
-        self._put(errand)
+        self._put((self._number, errand))
         return await asyncio.wrap_future(errand.result)
 
 

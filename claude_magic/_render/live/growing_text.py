@@ -7,11 +7,11 @@ elsewhere; the pieces have its geometry.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
-from claude_magic._render.settled.reply import finished_length, text_html
+from claude_magic._markdown import finished_length, open_fence, whole_lines_length
+from claude_magic._render.parts.markdown_html import text_html
 from claude_magic.sdk.response import Text
 
 PIECE_LENGTH: Final = 1_000
@@ -35,8 +35,6 @@ STYLE: Final = """
 # JupyterLab has rules of its own for a first and a last heading; with a sibling, one at the edge of a piece is neither.
 _SIBLING: Final = "<i hidden></i>"
 
-_OPENING: Final = re.compile(r"(?P<line> {0,3}(?P<fence>`{3,}(?=[^`\n]*\n)|~{3,})[^\n]*\n)")
-
 
 @dataclass(frozen=True, slots=True)
 class Growth:
@@ -47,10 +45,15 @@ class Growth:
 
 
 class GrowingText:
-    """One text block while it is written."""
+    """One text block while it is written.
 
-    def __init__(self, block: Text) -> None:
+    :param piece_length: characters that are worth a piece of their own.
+    :param fence_length: characters that a fence has at least before it is cut.
+    """
+
+    def __init__(self, block: Text, *, piece_length: int = PIECE_LENGTH, fence_length: int = FENCE_LENGTH) -> None:
         self._block = block
+        self._piece_length, self._fence_length = piece_length, fence_length
         self._cut = 0
         self._opening = ""  # the first line of the fence that the last cut went through
         self._seen = self._shown = self._html_length = 0
@@ -68,7 +71,7 @@ class GrowingText:
         source = self._opening + self._block.text[self._cut :]
         finished = []
         while cut and not self._complete:
-            length, opening = _finished(source, PIECE_LENGTH + self._cut // 1000)
+            length, opening = self._finished(source)
             if not length:
                 break
             finished.append(self._html(source[:length], "claude-open" if opening else "", after=_SIBLING))
@@ -78,6 +81,19 @@ class GrowingText:
         tail = self._html(source, "" if self._complete else "mathjax_ignore tex2jax_ignore")
         self._html_length = len(tail)
         return Growth(tuple(finished), tail)
+
+    def _finished(self, source: str) -> tuple[int, str]:
+        """Say where to cut, 0 for not yet, and how the fence begins that the cut goes through."""
+        enough = self._piece_length + self._cut // 1000
+        if len(source) < enough:
+            return 0, ""
+        if length := finished_length(source):
+            return length, ""
+        enough = max(enough, self._fence_length)
+        # A fence in a list or a quote is not cut: the next piece would begin another list.
+        opening = open_fence(source) if len(source) >= enough else ""
+        cut = whole_lines_length(source)
+        return (cut, opening) if opening and len(source) >= enough + len(opening) and cut > len(opening) else (0, "")
 
     def _due(self, elapsed_s: float) -> bool:
         length = self._block.growing.length
@@ -93,19 +109,3 @@ class GrowingText:
         names = " ".join(filter(None, ("claude-text", "claude-continued" if self._opening else "", kind)))
         before = _SIBLING if self._cut else ""
         return f'<div class="{names}">{before}{text_html(source)}{after}</div>\n'
-
-
-def _finished(source: str, enough: int) -> tuple[int, str]:
-    """Say where to cut, 0 for not yet, and how the fence begins that the cut goes through."""
-    if len(source) < enough:
-        return 0, ""
-    if length := finished_length(source):
-        return length, ""
-    opening = _OPENING.match(source)
-    if opening is None or len(source) < max(enough, FENCE_LENGTH) + opening.end():
-        return 0, ""
-    closing = re.compile(rf"^ {{0,3}}{opening['fence']}{opening['fence'][0]}*[ \t]*$", re.MULTILINE)
-    cut = source.rfind("\n") + 1
-    if cut <= opening.end() or closing.search(source, opening.end()):
-        return 0, ""
-    return cut, opening["line"]

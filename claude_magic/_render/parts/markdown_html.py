@@ -1,14 +1,14 @@
 """A model's Markdown -> HTML that is safe to show, and code -> highlighted HTML.
 
-Trust is settled here twice: the parser knows no raw HTML and no link but http, https and mailto (others stay as they
-were written), and what it emits is cleaned against short lists. Mathematics passes through as `$...$` text for the
-frontend's MathJax; every other dollar sign stands in an element of its own, so two prices are not taken for a formula.
+Owns the HTML of what `claude_magic._markdown` reads. Trust is settled twice: the parser knows no raw HTML and no link but
+http, https and mailto (others stay as they were written), and what it emits is cleaned against short lists. Mathematics
+passes through as `$...$` text for the frontend's MathJax; every other dollar sign stands in an element of its own, so two
+prices are not taken for a formula.
 """
 
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -19,7 +19,6 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
-from mdit_py_plugins.dollarmath import dollarmath_plugin
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexer import Lexer
@@ -27,6 +26,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
+from claude_magic._markdown import is_web_link, language_of, make_parser
 from claude_magic._render.parts.wording import strip_controls
 
 # Longer code is shown plain: colouring costs about a millisecond a kilobyte.
@@ -36,8 +36,6 @@ HIGHLIGHT_LIMIT: Final = 30_000
 MARKDOWN_LIMIT: Final = 200_000
 
 _BREAKS: Final = ("softbreak", "hardbreak")
-_WEB: Final = re.compile(r"(?:https?://|mailto:)[^\s/]", re.IGNORECASE)
-_LINE_END: Final = re.compile(r"\r\n?|\n")
 # No img: a remote image tells its server that the cell was opened.
 _TAGS: Final = "a blockquote br code em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul"
 
@@ -71,54 +69,23 @@ def escape(text: str) -> str:
     return html.escape(text).replace("$", "<span>$</span>")
 
 
-def finished_length(markdown: str) -> int:
-    """Say how many characters of a growing Markdown text make blocks that nothing coming after can change.
-
-    A view renders these once and only the rest again. Whether a line begins a new block is judged when it is complete,
-    so that `2` is not cut off from the list that `2. ` goes on with.
-    """
-    complete = markdown[: max(markdown.rfind("\n"), markdown.rfind("\r")) + 1]
-    tokens = _block_parser().parse(complete)
-    starts = [token.map[0] for token in tokens if token.level == 0 and token.map]
-    if len(starts) < 2:
-        return 0
-    line_ends = (match.end() for match in _LINE_END.finditer(complete))
-    return next(end for line, end in enumerate(line_ends, 1) if line == starts[-1])
-
-
 @cache
 def parser(*, mathematics: bool = True) -> MarkdownIt:
-    """Give the one parser: CommonMark, tables, strikethrough and `$`-mathematics, without raw HTML and images."""
-    markdown = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
-    if mathematics:
-        markdown.use(dollarmath_plugin, allow_labels=False, allow_space=False, allow_digits=False, double_inline=True)
-    markdown.validateLink = is_web_link  # type: ignore[method-assign]  # the documented way to change the rule
+    """Give the one parser with what makes HTML of its blocks: links that lead nowhere and images are settled."""
+    markdown = make_parser(mathematics=mathematics)
     markdown.core.ruler.push("settle_links", _settle_links)
     for name, rule in _RULES.items():
         markdown.add_render_rule(name, rule)
     return markdown
 
 
-def is_web_link(url: str) -> bool:
-    """Say whether a link may be followed from a notebook: absolute, and of a listed scheme."""
-    return _WEB.match(url) is not None
-
-
 @lru_cache(maxsize=256)
 def lexer(language: str) -> Lexer | None:
-    """Find Pygments' lexer for the word after a fence, `None` when it has none."""
+    """Find Pygments' lexer for a fence's language, `None` when it has none."""
     try:
         return get_lexer_by_name(language, stripnl=False)
     except ClassNotFound:
         return None
-
-
-@cache
-def _block_parser() -> MarkdownIt:
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    markdown.use(dollarmath_plugin, allow_labels=False)
-    markdown.core.ruler.disable(["inline", "text_join"])
-    return markdown
 
 
 @cache
@@ -169,7 +136,11 @@ def _image_link(text: str, source: str) -> list[Token]:
 def _highlighted(code: str, language: str) -> str:
     # Cached: a growing block is rendered again and again, with the same finished fences in it.
     found = lexer(language) if language and len(code) <= HIGHLIGHT_LIMIT else None
-    return html.escape(code) if found is None else highlight(code, found, HtmlFormatter(nowrap=True))
+    if found is None:
+        return html.escape(code)
+    coloured = highlight(code, found, HtmlFormatter(nowrap=True))
+    # Pygments ends the last line; the code of a fence that is still open may end within one.
+    return coloured if code.endswith("\n") else coloured.removesuffix("\n")
 
 
 def _text(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, ___: Any) -> str:
@@ -178,18 +149,13 @@ def _text(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict,
 
 def _code(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, ___: Any) -> str:
     token = tokens[index]
-    return code_html(token.content, language_of(token))
+    return code_html(token.content, language_of(token.info))
 
 
 def _math(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, ___: Any) -> str:
     token = tokens[index]
     formula = html.escape(f"{token.markup}{token.content}{token.markup}")
     return f"<p>{formula}</p>\n" if token.block else formula
-
-
-def language_of(fence: Token) -> str:
-    """Take the language from a fence's info string: its first word."""
-    return next(iter(fence.info.split()), "").lower()
 
 
 _RULES: Final = {

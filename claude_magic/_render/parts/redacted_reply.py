@@ -5,20 +5,17 @@ Only what is shown is cleaned; the reply that `--output` binds stays as it is.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
+from claude_magic._markdown import code_in, split_lines
 from claude_magic._paths import shorten_home
 from claude_magic._redaction import redact
 from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
-# A fence and what is in it, up to the end of the text where nothing ends it: code stays as it can be run.
-_FENCED: Final = re.compile(r"(^ {0,3}(?P<fence>`{3,}|~{3,})[^\n]*$.*?(?:^ {0,3}(?P=fence)|\Z))", re.M | re.S)
-
 
 def cleaned(response: SessionAwareResponse) -> SessionAwareResponse:
-    """Return a copy to be shown: credentials are left out, and the home directory is `~` but in fenced code."""
+    """Return a copy to be shown: credentials are left out, and the home directory is `~` but in code, which can be run."""
     return replace(
         response,
         blocks=[_cleaned(block) for block in response.blocks],
@@ -47,11 +44,18 @@ def _cleaned(block: Block) -> Block:
 
 
 def _prose(markdown: str) -> str:
-    pieces = _FENCED.split(redact(markdown))
-    # Text, fence, the fence's own mark, text, ...
-    pieces[::3] = map(shorten_home, pieces[::3])
-    del pieces[2::3]
-    return "".join(pieces)
+    text = redact(markdown)
+    if shorten_home(text) == text:
+        return text
+    lines = split_lines(text)
+    of_code = {number for code in code_in(text) for number in range(code.first_line, code.end_line)}
+    return "".join(line if number in of_code else _shortened(line) for number, line in enumerate(lines))
+
+
+def _shortened(line: str) -> str:
+    shorter = shorten_home(line)
+    # A home directory before two tildes must not become a fence, with the rest of the text in it.
+    return shorter if "~~~" in line else shorter.replace("~~~", r"\~~~")
 
 
 def _everywhere(value: Any) -> Any:

@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 from markdown_it.token import Token
 
-from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, language_of, lexer, parser
+from claude_magic._markdown import language_of
+from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, lexer, parser
 from claude_magic._render.parts.wording import strip_controls
 
 # An underscore inside a word is no emphasis.
@@ -172,7 +173,7 @@ class _Writer:
                 case "bullet_list_close" | "ordered_list_close":
                     self._close_list()
                 case "fence" | "code_block":
-                    self._put_fence(fence(token.content, language_of(token)))
+                    self._put_fence(fence(token.content, language_of(token.info)))
                 case "math_block":
                     written = _formula(token)
                     self._put_fence(fence(token.content)) if written is None else self._put(written)

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import assert_never
 
 from claude_magic._render.parts import safe_markdown
-from claude_magic._render.parts.markdown_html import escape, finished_length, text_html
+from claude_magic._render.parts.markdown_html import escape, text_html
 from claude_magic._render.parts.redacted_reply import cleaned
 from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, STYLE
 from claude_magic._render.parts.tool_call import call_html
@@ -33,7 +33,6 @@ __all__ = [
     "blocks_markdown",
     "blocks_plain",
     "failure_line",
-    "finished_length",
     "line_html",
     "mimebundle",
     "response_html",

@@ -19,19 +19,17 @@ from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
 from claude_magic._paths import shorten_home
 from claude_magic.errors import CassetteError, ConfigError
-from claude_magic.sdk._cassette.cassette_file import Tape
+from claude_magic.sdk._cassette.cassette_file import CassetteFile
 from claude_magic.sdk._cassette.line_format import UNKNOWN, Begun, RecordedTurn, identity_of
 from claude_magic.sdk._cassette.player import PlayingTurn
-from claude_magic.sdk._cassette.recorder import Recording
+from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk._cassette.turn_matching import answering, mismatch, samples
-
-if TYPE_CHECKING:
-    from claude_magic.sdk._runner import TurnRequest
+from claude_magic.sdk.turn_request import TurnRequest
 
 Mode = Literal["off", "record", "replay", "auto"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -56,7 +54,7 @@ class Cassette:
     def __init__(self, path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> None:
         self.path = _absolute(path)
         self.speed = speed
-        self._tape = Tape(self.path)
+        self._file = CassetteFile(self.path)
         self._places: dict[str, str] = {}
         """Sessions, and where their conversations have come to."""
         self._messages: dict[tuple[str, str], str] = {}
@@ -72,7 +70,7 @@ class Cassette:
         self.use(mode)
 
     def __repr__(self) -> str:
-        return f"<Cassette {shorten_home(str(self.path))} {self.mode}: {len(self._tape.turns)} turns>"
+        return f"<Cassette {shorten_home(str(self.path))} {self.mode}: {len(self._file.turns)} turns>"
 
     def __enter__(self) -> Self:
         _active.set((*_active.get(), self))
@@ -105,7 +103,7 @@ class Cassette:
             raise ConfigError(f"The mode of a cassette is one of {', '.join(MODES)}, not {mode!r}.")
         if mode != "off":
             self._read()
-            if mode == "replay" and not self._tape.turns:
+            if mode == "replay" and not self._file.turns:
                 raise self._empty()
         self.mode = mode
 
@@ -126,7 +124,7 @@ class Cassette:
     @property
     def note(self) -> str:
         """What its header says to whoever plays it, such as who wrote its answers."""
-        return self._tape.note
+        return self._file.note
 
     @property
     def plays_only(self) -> bool:
@@ -168,15 +166,15 @@ class Cassette:
         :raises CassetteError: when it shall be recorded, and nothing can be written to the file.
         """
         if self.mode != "off":
-            self._tape.check_writable()
+            self._file.check_writable()
         session_id = request.session_id
         if session_id is None or session_id not in self._last:
             return request
         played = self._last[session_id]
         if request.at is not None:
-            holders = (turn.last_session for turn in self._tape.turns if request.at in turn.places)
+            holders = (turn.last_session for turn in self._file.turns if request.at in turn.places)
             return replace(request, session_id=next(holders, played.last_session))
-        newest = [turn for turn in self._tape.turns if turn.last_session == played.last_session][-1]
+        newest = [turn for turn in self._file.turns if turn.last_session == played.last_session][-1]
         if newest.begun == played.begun and session_id == played.last_session:
             return request
         behind = next(reversed(played.places), None)
@@ -191,7 +189,7 @@ class Cassette:
     def record(
         self,
         request: TurnRequest,
-        recording: Recording,
+        recording: Recorder,
         scrubber: Scrubber,
         *,
         sample: int,
@@ -203,7 +201,7 @@ class Cassette:
         :raises CassetteError: when it cannot be written.
         """
         if self._take is None:
-            self._take = 1 + max((turn.begun.take for turn in self._tape.turns), default=0)
+            self._take = 1 + max((turn.begun.take for turn in self._file.turns), default=0)
         identity, parent = identity_of(request.prompt, request.options, scrubber), self._place(request)
         begun = Begun(
             turn=identity.lineage(parent),
@@ -216,16 +214,16 @@ class Cassette:
         )
         turn = recording.turn(begun, scrubber, failure)
         if turn is not None:
-            self._tape.append(turn, scrubber)
+            self._file.append(turn, scrubber)
             self._read()
 
     def _read(self) -> None:
-        self._tape.read()
-        self._known = min(self._known, len(self._tape.turns))
-        for turn in self._tape.turns[self._known :]:
+        self._file.read()
+        self._known = min(self._known, len(self._file.turns))
+        for turn in self._file.turns[self._known :]:
             self._note(turn, {})
             self._last.pop(turn.last_session, None)
-        self._known = len(self._tape.turns)
+        self._known = len(self._file.turns)
 
     def _note(self, turn: RecordedTurn, session_ids: dict[str, str]) -> None:
         """Remember where the session of a turn has come to with it."""
@@ -246,13 +244,13 @@ class Cassette:
 
     def _find(self, request: TurnRequest, scrubber: Scrubber) -> RecordedTurn | None:
         asked, place = identity_of(request.prompt, request.options, scrubber), self._place(request)
-        found = answering(self._tape.turns, asked, request.prompt.text)
+        found = answering(self._file.turns, asked, request.prompt.text)
         if self.mode == "auto":
             went_live = request.session_id is not None and request.session_id not in self._last
             found = [turn for turn in found if turn.answered and (turn.begun.parent == place or not went_live)]
         if not found:
             if self.mode == "replay":
-                raise mismatch(self._tape.turns, asked, shorten_home(str(self.path))) if self._tape.turns else self._empty()
+                raise mismatch(self._file.turns, asked, shorten_home(str(self.path))) if self._file.turns else self._empty()
             return None
         recorded = samples(found, asked, place)
         lineage = recorded[0].lineage

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from claude_magic import __version__
 from claude_magic._paths import shorten_home
+from claude_magic._version import __version__
 from claude_magic.errors import CassetteError
 from claude_magic.sdk._cassette.line_format import (
     UNFINISHED,
@@ -42,7 +42,7 @@ FORMAT: Final = 1
 _ELSEWHERE: Final = "record to another file, such as ~/lesson.jsonl"
 
 
-class Tape:
+class CassetteFile:
     """The turns in a file, in their order; none when there is no file yet."""
 
     def __init__(self, path: Path) -> None:

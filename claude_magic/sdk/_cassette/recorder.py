@@ -26,7 +26,7 @@ _TOLD: Final = frozenset(
 """What a recording keeps of the CLI's result message (2.1.331): the rest is about the machine and the account."""
 
 
-class Recording:
+class Recorder:
     """Take what happens in a turn, for `host`.
 
     Its clock stands still while a person is asked or a tool of ours works: playing has times of its own for these.

@@ -1,4 +1,4 @@
-"""The command line of the CLI: the one place where our choices become its flags.
+"""The command line of the CLI: the one place where our choices become its flags, by the table in `config`.
 
 `Launch` says what one process is started with; the live process and `ClaudeClient.command` both use `flags`, so that what a
 person is shown is what was run.
@@ -17,7 +17,7 @@ import claude_agent_sdk
 
 from claude_magic._paths import shorten_home
 from claude_magic.errors import CLINotFoundError
-from claude_magic.sdk.config import READ_ONLY_TOOLS, TurnOptions
+from claude_magic.sdk.config import CLI_FLAGS, READ_ONLY_TOOLS, TurnOptions
 from claude_magic.sdk.host import granted_directories, typeable
 
 STREAM_FLAGS = ("--output-format", "stream-json", "--verbose")
@@ -83,7 +83,6 @@ def printed(cli: str, prompt: str, launch: Launch) -> Command:
 
 def flags(launch: Launch) -> list[str]:
     """Return the flags that say the same as `launch`, without those that choose the form of input and output."""
-    options = launch.options
     arguments: list[str] = []
     # The form with "=" binds the value also when it begins with a dash, as a session's title may.
     if launch.resume:
@@ -92,24 +91,15 @@ def flags(launch: Launch) -> list[str]:
         arguments.append("--fork-session")
     if launch.at:
         arguments.append(f"--resume-session-at={launch.at}")
-    if options.model:
-        arguments += ["--model", options.model]
-    if options.effort:
-        arguments += ["--effort", options.effort]
-    if options.system:
-        arguments += ["--append-system-prompt", options.system]
-    # Otherwise the CLI (2.1.331) keeps the system prompt of a session's first turn, whatever a later turn asks for.
-    arguments += ["--system-prompt-snapshot", "off"]
-    if options.max_turns is not None:
-        arguments += ["--max-turns", str(options.max_turns)]
-    if options.max_budget_usd is not None:
-        arguments += ["--max-budget-usd", f"{options.max_budget_usd:g}"]
-    if options.schema is not None:
-        arguments += ["--json-schema", options.schema]
+    chosen = {name: getattr(launch.options, name) for name in CLI_FLAGS}
+    rules = (*(launch.options.allowed_tools or ()), *launch.tools, *typeable(launch.granted))
+    chosen["allowed_tools"] = () if launch.safe_mode else rules
+    for name, flag in CLI_FLAGS.items():
+        if value := chosen[name]:
+            arguments += [flag.name, flag.text(value)]
+        arguments += flag.always
     if launch.safe_mode:
         arguments += ["--tools", ",".join(READ_ONLY_TOOLS), "--strict-mcp-config"]
-    elif allowed := (*(options.allowed_tools or ()), *launch.tools, *typeable(launch.granted)):
-        arguments += ["--allowedTools", ",".join(allowed)]
     for directory in granted_directories(launch.granted):
         arguments += ["--add-dir", directory]
     if launch.asks:
@@ -117,8 +107,6 @@ def flags(launch: Launch) -> list[str]:
         arguments += ["--disallowedTools", "AskUserQuestion"]
     if not launch.trusted:
         arguments += ["--setting-sources", "user"]
-    if options.permission_mode:
-        arguments += ["--permission-mode", options.permission_mode]
     return arguments
 
 

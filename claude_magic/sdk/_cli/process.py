@@ -81,6 +81,8 @@ class LiveProcess:
         self.session_id: str | None = None if launch.fork else launch.resume
         self.state = State.NEW
         self.turns = 0
+        self.has_answered = False
+        """Whether anything came back in the last turn that it was given."""
         self._cli = cli
         self._close_timeout_s = close_timeout_s
         self._mode = launch.options.permission_mode
@@ -134,6 +136,7 @@ class LiveProcess:
         """
         if self._owner is None or self._owner.done():
             raise CLIDiedError("The Claude CLI has ended.", session_id=self.session_id)
+        self.has_answered = False
         turn = _Turn(prompt, options, host)
         self._turns.put_nowait(turn)
         try:
@@ -218,6 +221,7 @@ class LiveProcess:
                     self._mode = message.data.get("permissionMode") or self._mode
                     self._mode_unchosen = self._mode_unchosen or self._mode
                 for event in translator.read(message):
+                    self.has_answered = True
                     self._note(event)
                     turn.host.emit(event)
                 if translator.ended is not None:

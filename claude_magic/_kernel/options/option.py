@@ -1,0 +1,95 @@
+"""What the table of options says of each: names, values, help, and where else the choice can be made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from traitlets import TraitType
+
+from claude_magic._kernel.options.value_kinds import FLAG, Kind
+
+
+class KnownNames(Protocol):
+    """The names that a kernel knows, for Tab."""
+
+    def variables(self) -> Iterable[str]:
+        """Return the person's variables."""
+
+    def types(self) -> Iterable[str]:
+        """Return those of the variables that can be a schema."""
+
+    def session_ids(self) -> Iterable[str]:
+        """Return the IDs of the directory's sessions."""
+
+    def turn_numbers(self) -> Iterable[str]:
+        """Return the numbers of the kernel's turns."""
+
+
+Offers = Callable[[KnownNames], Iterable[str]]
+"""Gives the words that Tab offers behind an option or a word of `%claude_session`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of `%%claude`.
+
+    `value` is how its value is called in the help; with `...` behind it the option takes several. `offers` gives what Tab
+    offers as the value; without it Tab goes on with options. `trait` is its default in `%config ClaudeMagics`, `sets` the
+    field of `TurnOptions` that it decides. `in_ask` says whether `ask()` takes it, or by which other name.
+    """
+
+    names: tuple[str, ...]
+    value: str
+    help: str
+    example: str
+    kind: Kind = FLAG
+    offers: Offers | None = None
+    trait: TraitType[Any, Any] | None = None
+    sets: str | None = None
+    in_ask: bool | str = False
+
+    @property
+    def name(self) -> str:
+        """Its field in `Options`, and the name of its trait."""
+        return self.names[-1].removeprefix("--").replace("-", "_")
+
+    @property
+    def parameter(self) -> str | None:
+        """Its parameter of `ask()`."""
+        if isinstance(self.in_ask, str):
+            return self.in_ask
+        return self.name if self.in_ask else None
+
+    @property
+    def default(self) -> object:
+        """What stands for it where it is not given."""
+        return () if self.several else self.kind.default
+
+    @property
+    def several(self) -> bool:
+        """Whether it takes several values."""
+        return self.value.endswith("...")
+
+    @property
+    def usage(self) -> str:
+        """How it is typed."""
+        return f"{', '.join(self.names)} {self.value}".rstrip()
+
+
+def option_field(
+    names: tuple[str, ...],
+    value: str,
+    help: str,
+    example: str,
+    kind: Kind = FLAG,
+    *,
+    offers: Offers | None = None,
+    trait: TraitType[Any, Any] | None = None,
+    sets: str | None = None,
+    in_ask: bool | str = False,
+) -> Any:
+    """Return the field of a dataclass that holds what was chosen, with its `Option` in the metadata."""
+    option = Option(names, value, help, example, kind, offers, trait, sets, in_ask)
+    return field(default=option.default, metadata={"option": option})

@@ -1,0 +1,117 @@
+"""What stands behind `%%claude` and `%claude`, parsed by the table of options.
+
+It becomes an `Options`, or a one-line `UsageError` that names the option and the fix.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import re
+import shlex
+from functools import cache
+from itertools import pairwise
+from typing import Any, NoReturn
+
+from IPython.core.error import UsageError
+
+from claude_magic._kernel.options.cell_options import OPTIONS, Options, option_names
+from claude_magic._kernel.options.value_kinds import MAX_ALTERNATIVES
+
+# A rule such as Bash(git status:*) is one word although it holds a space, and so is a type such as dict[str, int].
+_WORD = re.compile(
+    r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\([^()"']*\)|\[(?:[^][()"']|"[^"]*"|'[^']*'|\[[^][]*\])*\]|[^\s"'(\[]|["'(\[])+"""
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        if named := re.match(r"argument (?:\S+/)?(\S+): (.*)", message):
+            message = f"{named[1]}: {named[2]}"
+            if "expected" in named[2]:
+                message = f"{named[1]} needs a value; see %%claude?"
+            elif "ignored" in named[2]:
+                message = f"{named[1]} takes no value"
+        raise UsageError(f"%claude: {message}")
+
+
+@cache
+def _parser(*, one_line: bool) -> _Parser:
+    parser = _Parser(prog="%claude", add_help=False, allow_abbrev=False)
+    for option in OPTIONS:
+        parse = option.kind.parse
+        if parse is None:
+            parser.add_argument(*option.names, action="store_true")
+        elif option.several:
+            # On one line the prompt follows, so that an option takes one value there.
+            number = 1 if one_line else "+"
+            parser.add_argument(*option.names, type=parse, action="extend", nargs=number, default=[])
+        else:
+            parser.add_argument(*option.names, type=parse, default=option.default)
+    if one_line:
+        parser.add_argument("prompt", nargs=argparse.REMAINDER)
+    return parser
+
+
+def parse_cell(line: str) -> Options:
+    """Parse what stands behind `%%claude` on the first line of a cell.
+
+    :raises UsageError: in one line.
+    """
+    words = [_unquoted(match[0]) for match in _WORD.finditer(line)]
+    for before, word in pairwise(["%%claude", *words]):
+        if word[:1] in ('"', "'"):
+            raise UsageError(f"%claude: {before}: the quote that begins with {word[:20]} does not end")
+        # With one dash it would be taken for a short option and its value.
+        name = word.partition("=")[0]
+        if len(name) > 2 and f"-{name}" in option_names():
+            raise UsageError(f"%claude: there is no option {name}; did you mean -{name}?")
+    parsed, rest = _parser(one_line=False).parse_known_args(words)
+    _refuse(rest)
+    return _options(parsed)
+
+
+def parse_line(line: str) -> tuple[Options, str]:
+    """Parse what stands behind `%claude`: options, then the prompt exactly as typed.
+
+    :raises UsageError: in one line.
+    """
+    words = list(_WORD.finditer(line))
+    parsed, rest = _parser(one_line=True).parse_known_args([_unquoted(word[0]) for word in words])
+    _refuse(rest)
+    prompt_words = parsed.prompt[1:] if parsed.prompt[:1] == ["--"] else parsed.prompt
+    start = words[-len(prompt_words)].start() if prompt_words else len(line)
+    return _options(parsed), line[start:].strip()
+
+
+def _unquoted(word: str) -> str:
+    if word[:1] in ('"', "'") or re.search(r"""=["']""", word):
+        with contextlib.suppress(ValueError):  # a lone quote is a part of the word
+            return " ".join(shlex.split(word))
+    return word
+
+
+def _refuse(rest: list[str]) -> None:
+    if not rest:
+        return
+    word = rest[0].partition("=")[0]
+    if not word.startswith("-"):
+        raise UsageError(f"%claude: {word!r} is not an option; the prompt goes below the %%claude line")
+    close = difflib.get_close_matches(word, option_names(), 1) if word not in ("--help", "-h") else []
+    hint = f"did you mean {close[0]}?" if close else "%%claude? shows them all"
+    raise UsageError(f"%claude: there is no option {word}; {hint}")
+
+
+def _options(parsed: argparse.Namespace) -> Options:
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in vars(parsed).items() if name != "prompt"
+    }
+    options = Options(**given)
+    if conflict := options.conflict():
+        raise UsageError(f"%claude: --{conflict[0]} and --{conflict[1]} exclude each other; leave one out")
+    if options.compare and options.model:
+        raise UsageError("%claude: --model and --compare exclude each other; name all models behind --compare")
+    if len(options.alternatives()) > MAX_ALTERNATIVES:
+        raise UsageError(f"%claude: --samples: more than {MAX_ALTERNATIVES} alternatives; ask for fewer models or samples")
+    return options

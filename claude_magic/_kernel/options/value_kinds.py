@@ -1,0 +1,129 @@
+"""The kinds of values that options take: how a word of a cell is read, and what code may give to `ask()`.
+
+A word that cannot be meant is an `ArgumentTypeError` that says what could be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import keyword
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MAX_ALTERNATIVES = 8
+"""Of one comparison: each takes a process of about 220 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What values an option takes.
+
+    `parse` reads one from a word; without it the option takes none. For parameters of `ask()`, `fits` says whether a value
+    can be meant, and `meant` what to give instead. `default` stands for an option that is not given.
+    """
+
+    parse: Callable[[str], object] | None
+    fits: Callable[[object], bool] = lambda value: False
+    meant: str = ""
+    default: object = None
+
+
+def one_of(values: tuple[str, ...]) -> Kind:
+    """Return the kind that takes one of these words only; `TurnOptions` checks what code gives."""
+
+    def parse(text: str) -> str:
+        if text not in values:
+            close = difflib.get_close_matches(text, values, 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(values)}{hint}")
+        return text
+
+    return Kind(parse, _is_text, _A_TEXT)
+
+
+def _seconds(text: str) -> float:
+    return _number(text, "a number of seconds, such as 60")
+
+
+def _dollars(text: str) -> float:
+    return _number(text, "an amount in US dollars, such as 0.50")
+
+
+def _number(text: str, meant: str) -> float:
+    try:
+        number = float(text.removeprefix("$"))
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {meant}")
+    return number
+
+
+def _samples(text: str) -> int:
+    if not text.isdecimal() or int(text) not in range(2, MAX_ALTERNATIVES + 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 2 to {MAX_ALTERNATIVES}")
+    return int(text)
+
+
+def _models(text: str) -> tuple[str, ...]:
+    models = tuple(model.strip() for model in text.split(","))
+    if len(models) < 2 or not all(models) or len(set(models)) < len(models):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of different models without spaces, such as sonnet,opus")
+    return models
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on, such as 5")
+    return int(text)
+
+
+def _variable(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a variable name, such as reply")
+    return text
+
+
+def _new_variable(text: str) -> str:
+    """Return a name that a variable can have, and that IPython does not need itself."""
+    if text in ("get_ipython", "In", "Out", "exit", "quit"):
+        raise argparse.ArgumentTypeError(f"{text!r} is IPython's own; choose another name, such as reply")
+    return _variable(text)
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the value is empty")
+    return text
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+_A_TEXT = "a text that is not empty"
+
+FLAG = Kind(None, lambda value: isinstance(value, bool), "True or False", default=False)
+TEXT = Kind(_filled, _is_text, _A_TEXT)
+TYPE = Kind(_filled, lambda value: True, "a type or a JSON schema")
+TURN = Kind(_count, _is_whole, "the number of a turn")
+COUNT = Kind(_count, _is_whole, "a whole number from 1 on")
+SECONDS = Kind(_seconds, _is_amount, "a number of seconds above 0")
+DOLLARS = Kind(_dollars, _is_amount, "an amount in US dollars above 0")
+SAMPLES = Kind(_samples)
+MODEL_LIST = Kind(_models, default=())
+VARIABLE = Kind(_variable)
+NEW_VARIABLE = Kind(_new_variable)
+
+LIMITS = (COUNT, SECONDS, DOLLARS)
+"""Kinds of which `None` means: no limit."""

@@ -1,0 +1,189 @@
+"""The words of `%claude_session` that are about sessions: the panel, their list, and what changes one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from IPython.core.error import UsageError
+from IPython.display import display
+
+from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.session_words.export_file import export_file
+from claude_magic._kernel.state.kernel_state import KernelState
+from claude_magic._kernel.state.turns import Session
+from claude_magic._paths import shorten_home
+from claude_magic.errors import SessionNotFoundError
+
+if TYPE_CHECKING:
+    from claude_magic._render.live.session_panel import SessionFacts, SessionPanel
+    from claude_magic._render.settled.session_list import SessionRow
+    from claude_magic.sdk._history.sessions import SessionInfo
+
+COUNTED_ROWS = 20
+"""Of that many sessions the turns are counted, which reads their transcripts; the panel shows as many."""
+
+
+class SessionWords:
+    """What `%claude_session` says and does about the sessions of the kernel's directory.
+
+    :param own_session: finds the session of the notebook that this kernel belongs to.
+    """
+
+    def __init__(self, state: KernelState, frontend: Frontend, own_session: Callable[[], Session]) -> None:
+        self._state = state
+        self._frontend = frontend
+        self._own_session = own_session
+        self._panel: SessionPanel | None = None
+
+    def show_panel(self) -> None:
+        """Show the current session and those of the directory; each can be continued by a click where there are buttons."""
+        if not self._frontend.has_widgets():
+            self._show_static()
+            return
+        from claude_magic._render.live.session_panel import SessionPanel
+
+        self._panel = SessionPanel(*self._contents(), self._resume_by_click)
+        self._panel.show()
+
+    def close_panel(self) -> None:
+        """Leave the panel as plain output; done when the next cell runs, since a saved notebook shall hold no widget."""
+        if self._panel is not None:
+            self._panel.close()
+            self._panel = None
+
+    def show_list(self, wanted: str) -> None:
+        """List the sessions of the directory: those that have this text in their name, ID or first prompt."""
+        from claude_magic._render.settled.session_list import listing_bundle, listing_text
+
+        found = [info for info in self._state.sessions.all(self._state.directory) if _fits(info, wanted.casefold())]
+        if wanted and not found:
+            print(f"No session in {shorten_home(self._state.directory)} has {wanted!r} in its name, ID or first prompt.")
+            return
+        rows = self._rows(found)
+        self._put(listing_bundle(rows), listing_text(rows))
+
+    def begin_new(self) -> None:
+        """Let the next cell begin another session."""
+        self._state.continue_session(None)
+        print("The next %%claude cell starts a new session.")
+
+    def resume(self, wanted: str) -> None:
+        """Let the next cell continue this session, or the notebook's own where none is named, and show its last turns.
+
+        :raises SessionNotFoundError: when there is none, or more than one.
+        """
+        session = self._state.find(wanted) if wanted else self._own_session()
+        self._state.continue_session(session)
+        print(f"The next %%claude cell continues {session.label}.")
+        from claude_magic._render.settled.session_recap import recap_bundle, recap_text
+
+        if found := self._state.sessions.exchanges(session):
+            self._put(recap_bundle(found), recap_text(found))
+
+    def rename(self, title: str) -> None:
+        """Give the current session a name.
+
+        :raises UsageError: when there is no current session.
+        """
+        session = self._state.current
+        if session is None:
+            raise UsageError("%claude_session: there is no current session to name; run a %%claude cell first")
+        self._state.sessions.rename(session, title)
+        print(f"Now called {session.label}.")
+
+    def delete(self, wanted: str) -> None:
+        """Delete a session for good.
+
+        :raises SessionNotFoundError: when there is none, or more than one.
+        """
+        print(f"Deleted {self._state.delete(wanted).label}.")
+
+    def trust_directory(self) -> None:
+        """Load the settings of the directory from the next cell on."""
+        directory = self._state.directory
+        files = self._state.trust.add(directory)
+        names = ", ".join(shorten_home(str(path)) for path in files)
+        print(f"From the next cell on these are loaded: {names}." if files else "This directory has no settings of its own.")
+
+    def export(self, typed: str) -> None:
+        """Write the current session to a file.
+
+        :raises UsageError: when there is nothing to write, or it cannot be written there.
+        """
+        session = self._state.current
+        if session is None:
+            raise UsageError("%claude_session: there is no current session to export; resume one, or run a %%claude cell first")
+        file = export_file(typed)
+        from claude_magic._render.settled.export import Conversation, to_markdown, to_notebook
+
+        infos = self._state.sessions.all(self._state.directory)
+        info = next((info for info in infos if info.session_id == session.session_id), None)
+        found = self._state.sessions.exchanges(session)
+        if info is None or not found:
+            raise UsageError(f"%claude_session: there are no turns in the transcript of {session.label}; nothing was written")
+        conversation = Conversation(session.session_id, session.directory, info.last_used, found, info.name)
+        file.write((to_notebook if file.path.suffix.lower() == ".ipynb" else to_markdown)(conversation))
+        print(f"Wrote {len(found)} {'turn' if len(found) == 1 else 'turns'} of {session.label} to {file.shown}.")
+
+    def _show_static(self) -> None:
+        from claude_magic._render.live.session_panel import panel_bundle, panel_text
+
+        facts, rows = self._contents()
+        self._put(panel_bundle(facts, rows), panel_text(facts, rows))
+
+    def _put(self, bundle: dict[str, str], text: str) -> None:
+        if self._frontend.is_terminal:
+            print(text)
+        else:
+            display(bundle, raw=True)
+
+    def _resume_by_click(self, session_id: str) -> None:
+        # Deleted meanwhile: the repainted panel shows that it is gone.
+        with contextlib.suppress(SessionNotFoundError):
+            self._state.continue_session(self._state.find(session_id))
+        if self._panel is not None:
+            self._panel.update(*self._contents())
+
+    def _contents(self) -> tuple[SessionFacts | None, list[SessionRow]]:
+        from claude_magic._render.live.session_panel import SessionFacts
+
+        current, rows = self._state.current, self._rows(self._state.sessions.all(self._state.directory))
+        if current is None:
+            return None, rows
+        row = next((row for row in rows if row.current), None)
+        facts = SessionFacts(
+            session_id=current.session_id,
+            name=(row.name if row else None) or current.name,
+            directory=current.directory,
+            model=current.model,
+            turns=row.turns if row and row.turns is not None else current.turns,
+            tokens=current.tokens or None,
+            cost_usd=None if self._state.settings.presentation else current.cost_usd,
+            context_used=current.context_used,
+            played=self._state.sessions.is_played(current),
+        )
+        return facts, rows
+
+    def _rows(self, found: Sequence[SessionInfo]) -> list[SessionRow]:
+        from claude_magic._render.settled.session_list import SessionRow
+
+        current = self._state.current
+        return [
+            SessionRow(
+                session_id=info.session_id,
+                name=info.name,
+                first_prompt=info.first_prompt,
+                turns=self._state.sessions.count_turns(info) if number < COUNTED_ROWS else None,
+                last_used=info.last_used,
+                current=current is not None and info.session_id == current.session_id,
+                size_bytes=info.size_bytes,
+            )
+            for number, info in enumerate(found)
+        ]
+
+
+def _fits(session: SessionInfo, wanted: str) -> bool:
+    texts = (session.name or "", session.first_prompt or "")
+    return session.session_id.startswith(wanted) or any(wanted in text.casefold() for text in texts)

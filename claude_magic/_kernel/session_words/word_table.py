@@ -1,0 +1,117 @@
+"""The table of the words of `%claude_session`. From it come dispatch, help and Tab."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from IPython.core.error import UsageError
+
+from claude_magic._kernel.options.option import Offers
+from claude_magic._kernel.session_words.about_notebook import NotebookWords
+from claude_magic._kernel.session_words.about_sessions import SessionWords
+from claude_magic._kernel.session_words.about_turns import TurnWords
+
+
+@dataclass(frozen=True, slots=True)
+class WordsByTopic:
+    """Who does what the words say, in one kernel."""
+
+    sessions: SessionWords
+    turns: TurnWords
+    notebook: NotebookWords
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of `%claude_session`.
+
+    `forms` are the ways to type it, each with its help. `do` is given what stands behind the word: without the quotes around
+    it, or `as_typed`. `needs` says what must stand there; without it the word may stand alone. `offers` gives what Tab offers.
+    """
+
+    name: str
+    forms: Mapping[str, str]
+    do: Callable[[WordsByTopic, str], None]
+    needs: str = ""
+    offers: Offers | None = None
+    as_typed: bool = False
+
+
+def _show(about: WordsByTopic, argument: str) -> None:
+    if argument not in ("", "--prompt"):
+        raise UsageError(f"%claude_session: show takes --prompt or nothing, not {argument!r}")
+    about.turns.show_prompt() if argument else about.sessions.show_panel()
+
+
+WORDS = (
+    Word(
+        "show",
+        {
+            "": "show the current session and those of this directory",
+            "show --prompt": "print what the last turn sent",
+        },
+        _show,
+    ),
+    Word(
+        "list",
+        {"list [TEXT]": "list the sessions of this directory; those whose name, ID or first prompt has TEXT"},
+        lambda about, text: about.sessions.show_list(text),
+    ),
+    Word("turns", {"turns": "draw the tree of this kernel's turns"}, lambda about, _: about.turns.show_tree()),
+    Word("new", {"new": "the next cell starts another session"}, lambda about, _: about.sessions.begin_new()),
+    Word(
+        "resume",
+        {
+            "resume": "continue the session of this notebook, after a restart of the kernel",
+            "resume X": "make X current and show its last turns: an ID, a unique prefix of one, or a name",
+        },
+        lambda about, wanted: about.sessions.resume(wanted),
+        offers=lambda known: known.session_ids(),
+    ),
+    Word(
+        "restore",
+        {"restore": "take over the turns that this notebook's saved replies tell of"},
+        lambda about, path: about.notebook.restore(path),
+    ),
+    Word("fork", {"fork": "the next cell continues a branch of the current session"}, lambda about, _: about.turns.fork()),
+    Word(
+        "pick",
+        {"pick N": "go on from another alternative of the last comparison"},
+        lambda about, number: about.turns.pick(number),
+        needs="the number of an alternative, such as: pick 2",
+    ),
+    Word("diff", {"diff N M": "show how two alternatives differ"}, lambda about, numbers: about.turns.diff(numbers)),
+    Word(
+        "name",
+        {"name TITLE": "give the current session a name"},
+        lambda about, title: about.sessions.rename(title),
+        needs="a title, such as: titanic clean-up",
+    ),
+    Word(
+        "export",
+        {"export PATH": "write the current session as Markdown (.md) or as a notebook (.ipynb)"},
+        lambda about, path: about.sessions.export(path),
+        needs="a path that ends in .md or .ipynb",
+        as_typed=True,
+    ),
+    Word(
+        "delete",
+        {"delete X": "delete a session for good"},
+        lambda about, wanted: about.sessions.delete(wanted),
+        needs="a session: its ID, a unique prefix of that, or its name",
+        offers=lambda known: known.session_ids(),
+    ),
+    Word(
+        "trust",
+        {"trust": "load the settings of this directory: its hooks, rules and servers"},
+        lambda about, _: about.sessions.trust_directory(),
+    ),
+)
+
+
+def words_usage() -> str:
+    """Return the words, a line for each way to type one."""
+    lines = {f"%claude_session {form}".rstrip(): meaning for word in WORDS for form, meaning in word.forms.items()}
+    width = max(map(len, lines))
+    return "\n".join(f"    {line:<{width}}  {meaning}" for line, meaning in lines.items())

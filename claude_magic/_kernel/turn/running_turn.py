@@ -1,0 +1,66 @@
+"""One turn of a cell, from the request that goes down to the response that comes up."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from claude_magic._kernel.advice import in_notebook_words
+from claude_magic._kernel.prompt.cell_request import CellRequest
+from claude_magic._kernel.state.turns import Outcome, Start, Turn
+from claude_magic.errors import ClaudeError, TurnInterrupted
+from claude_magic.sdk.host import TurnHost
+from claude_magic.sdk.response import SessionAwareResponse
+from claude_magic.sdk.turn_request import TurnRequest
+
+if TYPE_CHECKING:
+    from claude_magic.sdk._cassette.cassette import Cassette
+    from claude_magic.sdk.client import ClaudeClient
+
+
+@dataclass(eq=False, slots=True)
+class RunningTurn:
+    """A turn that is on its way. `response` is the main thread's: it holds the events that the cell has taken so far."""
+
+    label: str
+    """What is different about it in a comparison: a model, the number of a sample."""
+    start: Start
+    request: TurnRequest
+    cassette: Cassette | None
+    response: SessionAwareResponse
+    turn: Turn = field(init=False)
+    """Its place in the tree of turns; it has one from just before it is sent."""
+    answer: SessionAwareResponse | ClaudeError | None = None
+    """What the client gave back, or why it did not; `None` while the turn runs, and when it was stopped."""
+    data: Any = None
+    """What a reply to a schema holds, as the type that was asked for."""
+
+    async def run(self, client: ClaudeClient, host: TurnHost) -> None:
+        """Run the turn; called on the background thread."""
+        try:
+            with self.cassette or nullcontext():
+                self.answer = await client.run_turn(self.request, host)
+        except ClaudeError as failure:
+            self.answer = in_notebook_words(failure)
+
+    def outcome(self, cell: CellRequest, elapsed_s: float) -> Outcome:
+        """Return what the turn came to, once its last event has been taken."""
+        return Outcome(self.turn, self.response, self._failure(cell, elapsed_s), self.request.directory)
+
+    def _failure(self, cell: CellRequest, elapsed_s: float) -> ClaudeError | None:
+        response = self.response
+        match self.answer:
+            case ClaudeError() as failure:
+                failure.content = response.arrived
+                return failure
+            case None:
+                message = f"Interrupted after {elapsed_s:.1f} s."
+                return TurnInterrupted(message, session_id=response.session_id, content=response.arrived)
+            case answer:
+                response.metadata["command"] = answer.metadata.get("command")
+        try:
+            self.data = cell.load(response)
+        except ClaudeError as failure:
+            return failure
+        return None

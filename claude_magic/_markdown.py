@@ -1,0 +1,160 @@
+"""A model's Markdown as blocks: the one reading that the SDK and every view share.
+
+Owns the parser's rules, what of a text is code and in which language, and how much of a growing text is settled. It leaves
+HTML, and what is inside a line, to those who show them. Importing it imports the parser, so the SDK does that when it must.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Final
+
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import unescapeAll
+from markdown_it.token import Token
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+# So many characters behind a `$$` it is no formula's beginning any more: few formulas are as long as that, and a text that
+# says `$$` and means it must not be held up to its end.
+FORMULA_LENGTH: Final = 10_000
+
+_WEB: Final = re.compile(r"(?:https?://|mailto:)[^\s/]", re.IGNORECASE)
+
+# Where the parser begins a new line; `str.splitlines` knows more ends.
+_LINE_START: Final = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
+
+# `title="a plot"`, `linenos=1`: what an info string says beside the language.
+_ATTRIBUTE: Final = re.compile(r"""[\w.-]+=(?:"[^"]*"|'[^']*'|[^\s,}]+)""")
+_BETWEEN_WORDS: Final = re.compile(r"[\s,;:{}()\[\]]+")
+# Pandoc's class for line numbers, and MyST's directives, whose language comes next.
+_NO_LANGUAGES: Final = frozenset({"numberlines", "code-block", "code-cell", "sourcecode"})
+# Python 2 is not meant, and neither is `pycon`: a session with its prompts and output is nothing to run.
+_PYTHON: Final = re.compile(r"(?:jupyter-)?python(?:3(?:\.\d+)*)?|py3?")
+_RUN_BY_IPYTHON: Final = frozenset({"python", "ipython", "ipython3"})
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One code block, as it is shown: a fence, or lines that are indented as code.
+
+    `text` is the code without the marks of a list or quote around it, its lines ended by a newline. `language` is empty
+    where none is named. `first_line` and `end_line` are the lines of the Markdown that hold it, from 0, the end excluded.
+    """
+
+    text: str
+    language: str
+    first_line: int
+    end_line: int
+
+    @property
+    def is_python(self) -> bool:
+        """Say whether a kernel of IPython runs it."""
+        return self.language in _RUN_BY_IPYTHON
+
+
+def make_parser(*, mathematics: bool = True) -> MarkdownIt:
+    """Make a parser: CommonMark, tables, strikethrough and `$`-mathematics, without raw HTML."""
+    markdown = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+    if mathematics:
+        markdown.use(dollarmath_plugin, allow_labels=False, allow_space=False, allow_digits=False, double_inline=True)
+    # It decides about blocks, too: what defines a link that may not be followed is a paragraph.
+    markdown.validateLink = is_web_link  # type: ignore[method-assign]  # the documented way to change the rule
+    return markdown
+
+
+def is_web_link(url: str) -> bool:
+    """Say whether a link may be followed from a notebook: absolute, and of a listed scheme."""
+    return _WEB.match(url) is not None
+
+
+def code_in(markdown: str) -> list[Code]:
+    """Return the code blocks of a text in order, those in lists and quotes among them."""
+    return [_code(token) for token in _blocks().parse(markdown) if token.type in ("fence", "code_block")]
+
+
+def language_of(info: str) -> str:
+    """Read the language out of a fence's info string, in lower case: `python` for each way to write that; empty for none."""
+    for word in _BETWEEN_WORDS.split(_ATTRIBUTE.sub(" ", unescapeAll(info))):
+        name = word.strip(".=").lower()
+        if name and not name.startswith("#") and name not in _NO_LANGUAGES:
+            return "python" if _PYTHON.fullmatch(name) else name
+    return ""
+
+
+def split_lines(markdown: str) -> list[str]:
+    """Split a text into the lines that the parser counts, each with its end."""
+    return _LINE_START.split(markdown)
+
+
+def finished_length(markdown: str) -> int:
+    """Say how many characters of a growing Markdown text make blocks that nothing coming after can change.
+
+    A view renders these once and only the rest again. Whether a line begins a new block is judged when it is complete,
+    so that `2` is not cut off from the list that `2. ` goes on with; what a `$$` begins may be a formula for the next
+    `FORMULA_LENGTH` characters.
+    """
+    lines = _whole_lines(markdown)
+    tokens = _blocks().parse("".join(lines))
+    starts = [token.map[0] for token in tokens if token.level == 0 and token.map]
+    formula = _first_open_formula(tokens)
+    if formula is not None and len("".join(lines[formula:])) < FORMULA_LENGTH:
+        starts = [start for start in starts if start <= formula]
+    return len("".join(lines[: starts[-1]])) if len(starts) > 1 else 0
+
+
+def open_fence(markdown: str) -> str:
+    """Return how the fence begins, up to its first line of code, that all of a growing text is in; empty if there is none.
+
+    Only whole lines count. What is put behind the beginning is code of this fence, until a line closes it.
+    """
+    lines = _whole_lines(markdown)
+    blocks = [token for token in _blocks().parse("".join(lines)) if token.level == 0]
+    if len(blocks) != 1 or blocks[0].type != "fence":
+        return ""
+    code = _code(blocks[0])
+    is_open = code.text.count("\n") == code.end_line - code.first_line
+    return "".join(lines[: code.first_line]) if is_open else ""
+
+
+def whole_lines_length(markdown: str) -> int:
+    """Say how many characters of a growing text are whole lines."""
+    return len("".join(_whole_lines(markdown)))
+
+
+@cache
+def _blocks() -> MarkdownIt:
+    markdown = make_parser()
+    markdown.core.ruler.disable(["inline", "text_join"])
+    return markdown
+
+
+def _code(token: Token) -> Code:
+    assert token.map is not None  # both kinds of code blocks have their lines
+    first, end = token.map
+    is_fence = token.type == "fence"
+    return Code(token.content, language_of(token.info) if is_fence else "", first + is_fence, end)
+
+
+def _whole_lines(markdown: str) -> list[str]:
+    # Behind a return at the end, the newline that belongs to it may still come.
+    return split_lines(markdown.removesuffix("\r"))[:-1]
+
+
+def _first_open_formula(tokens: Sequence[Token]) -> int | None:
+    """Find the first paragraph that begins with `$$` and has no other in that line; return where its outermost block begins.
+
+    All lines from there become one formula when a later one ends in `$$`, even one behind the list that the paragraph is in.
+    """
+    top = 0
+    for before, token in pairwise(tokens):
+        if before.level == 0 and before.map:
+            top = before.map[0]
+        if before.type in ("paragraph_open", "heading_open") and token.content.startswith("$$"):
+            first_line = token.content.partition("\n")[0]
+            if "$$" not in first_line[2:]:
+                return top
+    return None
