@@ -20,7 +20,8 @@
         ├── TurnLimitError           more rounds with tools than `max_turns`
         └── StructuredOutputError    the reply does not fit the schema it was asked for
 
-Foreign exceptions are translated where they enter, never here.
+Foreign exceptions are translated where they enter, never here. The messages speak to the author of a script; the kernel adds
+what to type in a notebook.
 """
 
 from __future__ import annotations
@@ -109,19 +110,19 @@ class CLIDiedError(CLIError):
 class NotLoggedInError(ClaudeError):
     """The CLI has no login and no API key, or the one it has is refused."""
 
-    next_step = "Run `claude` in a terminal and type /login, or set ANTHROPIC_API_KEY before the kernel starts."
+    next_step = (
+        "Run `claude` in a terminal and type /login, or set ANTHROPIC_API_KEY in the environment or in ClaudeConfig.env."
+    )
 
 
 class SessionNotFoundError(ClaudeError):
     """No conversation has this ID, prefix or name."""
 
-    next_step = "%claude_session list shows what there is; without a session a new one starts."
+    next_step = "list_sessions() shows what there is; without a session_id a new session starts."
 
 
 class TurnNotFoundError(ClaudeError):
-    """No turn of this kernel has this number, or it has no answer that one could go on from."""
-
-    next_step = "%claude_session turns shows those there are."
+    """No turn has this number, or it has no answer that one could go on from."""
 
 
 class CassetteError(ClaudeError):
@@ -159,7 +160,9 @@ class TurnInterrupted(TurnError):
 class TurnTimeoutError(TurnError, TimeoutError):
     """The whole turn took longer than its `timeout`, in seconds. `content` is what had arrived."""
 
-    next_step = "Give it more time (--timeout SECONDS, timeout=...), or ask for less at once; the session can be continued."
+    next_step = (
+        "Give it more time (timeout=..., ClaudeConfig.default_timeout), or ask for less at once; the session can be continued."
+    )
 
 
 class APIError(TurnError):
@@ -176,13 +179,13 @@ class APIError(TurnError):
 class BudgetExceededError(TurnError):
     """The turn's budget in US dollars is spent."""
 
-    next_step = "Raise the budget (--budget USD, budget=... of ask()), or ask for less at once; the session can be continued."
+    next_step = "Raise max_budget_usd, or ask for less at once; the session can be continued."
 
 
 class TurnLimitError(TurnError):
     """Claude needed more rounds with tools than `max_turns` allows."""
 
-    next_step = 'Raise the limit (--max-turns N, max_turns=N), or say "go on" to continue from here.'
+    next_step = 'Raise max_turns, or say "go on" to continue from here.'
 
 
 class StructuredOutputError(TurnError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import sys
 from collections.abc import Mapping
@@ -36,10 +35,10 @@ def load(shell: InteractiveShell) -> None:
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     atexit.register(magics.close)
-    if magics.nest_asyncio and _loop_runs():
-        import nest_asyncio2
-
-        nest_asyncio2.apply()
+    shell.events.register("pre_run_cell", magics.nested_asyncio.before_cell)
+    shell.events.register("post_run_cell", magics.nested_asyncio.after_cell)
+    if shell.history_manager is not None:  # the cell that loads it may go on with a call
+        magics.nested_asyncio.before_code(shell.history_manager.input_hist_raw[-1])
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -57,8 +56,12 @@ def unload(shell: InteractiveShell) -> None:
         _formatters(shell)[media_type].pop(SessionAwareResponse, None)
     shell.events.unregister("pre_run_cell", magics.before_cell)
     shell.events.unregister("post_run_cell", magics.after_cell)
+    shell.events.unregister("pre_run_cell", magics.nested_asyncio.before_cell)
+    shell.events.unregister("post_run_cell", magics.nested_asyncio.after_cell)
     atexit.unregister(magics.close)
     magics.close()
+    # After the processes have ended: their loop has the class that is put right now.
+    magics.nested_asyncio.close()
 
 
 def _leave_out_unfit(config: Config) -> None:
@@ -82,11 +85,3 @@ def _reply_as(media_type: str, settings: Settings, reply: SessionAwareResponse) 
     from claude_magic._render.settled.reply import SettledReply, reply_bundle  # no part of `%load_ext`
 
     return reply_bundle(SettledReply(reply), for_audience=settings.presentation)[media_type]
-
-
-def _loop_runs() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -14,6 +14,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 
 from claude_magic._kernel.completion import matcher_for
 from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.nested_asyncio import NestedAsyncio
 from claude_magic._kernel.options.cell_options import Options, usage
 from claude_magic._kernel.options.parsing import parse_cell, parse_line
 from claude_magic._kernel.options.settings import Settings
@@ -38,6 +39,7 @@ class ClaudeMagics(Settings, Magics):
         self.sessions = SessionMagic(self.state, self.frontend)
         self.transform = transform_for(self.frontend)
         self.matcher = matcher_for(self.state, shell.user_ns)
+        self.nested_asyncio = NestedAsyncio(shell, self)
         self._idle: asyncio.TimerHandle | None = None
 
     def before_cell(self, info: object = None) -> None:

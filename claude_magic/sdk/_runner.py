@@ -230,7 +230,7 @@ class TurnRunner:
         if not os.path.isdir(launch.directory):
             raise SessionNotFoundError(
                 f"The directory {shorten_home(launch.directory)} is gone, and its sessions with it.",
-                next_step="Make the directory again, or begin another session (--new in a cell).",
+                next_step="Make the directory again, or begin another session.",
             )
         return LiveProcess(
             find_cli(self._config.cli_path),

@@ -44,7 +44,7 @@ class Rows(list[T]):
             import pandas
         except ImportError as error:
             raise ConfigError(
-                "A DataFrame needs pandas, which is not installed here.", next_step="Install it: %pip install pandas"
+                "A DataFrame needs pandas, which is not installed here.", next_step="Install it: pip install pandas"
             ) from error
         return pandas.DataFrame([_fields(row) for row in self])
 

@@ -39,7 +39,9 @@ class Settings(Configurable):
     ).tag(config=True)
     cassette_speed = Float(1.0, min=0.0, help="How many times faster than recorded; 0: at once.").tag(config=True)
     presentation = Bool(False, help="Show replies to a room: larger, and without what they cost.").tag(config=True)
-    nest_asyncio = Bool(True, help="Let asyncio.run(...) work in cells (nest-asyncio2).").tag(config=True)
+    nest_asyncio = Bool(
+        True, help="Let asyncio.run(...) work in cells: the first that calls it has nest_asyncio2 applied."
+    ).tag(config=True)
 
     @validate(*(option.name for option in OPTIONS if option.trait is not None and option.kind in LIMITS))
     def _is_limit(self, proposal: Any) -> Any:

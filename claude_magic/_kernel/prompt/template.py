@@ -11,12 +11,13 @@ import contextlib
 import re
 import secrets
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jinja2
 from IPython.core.error import UsageError
-from jinja2.compiler import CodeGenerator
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
 
 from claude_magic._kernel.tools.run_code import interruptible
 from claude_magic._render.parts.wording import one_line
@@ -109,19 +110,30 @@ def _with_python(typed: str, namespace: Mapping[str, Any]) -> tuple[str, dict[st
     return (typed if "{%" in typed else _EXPRESSION.sub(replaced, typed)), values
 
 
-class _Code(CodeGenerator):
-    # What NativeEnvironment overrides, too. Were it never called, everything would be data, which expands nothing.
-    def _output_const_repr(self, group: Iterable[Any]) -> str:
-        return f"environment.typed({super()._output_const_repr(group)})"
+class _KeepTyped(Extension):
+    """Puts a name in the place of each text between the tags; its value is that text, as typed.
+
+    Jinja joins what it is sure of to plain strings. A text that did not go this way would be data, which expands nothing.
+    """
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        own = f"typed_{secrets.token_hex(4)}"
+        for number, token in enumerate(stream):
+            if token.type != "data":
+                yield token
+                continue
+            name = f"{own}_{number}"
+            self.environment.globals[name] = Typed(token.value)
+            for kind, value in (("variable_begin", "{{"), ("name", name), ("variable_end", "}}")):
+                yield Token(token.lineno, kind, value)
 
 
-class _Environment(jinja2.Environment):
-    code_generator_class = _Code
-    typed = Typed
-
-
-def _environment(show: Callable[[object], str]) -> _Environment:
-    def put(value: object) -> Data:
+def _environment(show: Callable[[object], str]) -> jinja2.Environment:
+    # Given the context, Jinja calls it for constants, too, when the template is filled.
+    @jinja2.pass_context
+    def put(context: jinja2.runtime.Context, value: object) -> Typed | Data:
+        if isinstance(value, Typed):
+            return value
         if isinstance(value, jinja2.Undefined):
             str(value)  # raises, with the name
         data = Data(show(value))
@@ -129,7 +141,8 @@ def _environment(show: Callable[[object], str]) -> _Environment:
         return data
 
     never = secrets.token_hex(8)
-    environment = _Environment(
+    environment = jinja2.Environment(
+        extensions=[_KeepTyped],
         undefined=jinja2.StrictUndefined,
         finalize=put,
         keep_trailing_newline=True,

@@ -6,6 +6,7 @@ import difflib
 
 from IPython.core.error import UsageError
 
+from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.session_words.about_notebook import NotebookWords
 from claude_magic._kernel.session_words.about_sessions import SessionWords
@@ -22,6 +23,7 @@ class SessionMagic:
         sessions = SessionWords(state, frontend, notebook.own_session)
         self._about = WordsByTopic(sessions, TurnWords(state, frontend), notebook)
 
+    @in_a_notebook()
     def run(self, line: str) -> None:
         """Do what the line says.
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import anyio
 
+from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.background import Stream
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.prompt.cell_request import CellRequest
@@ -52,7 +53,8 @@ class CellTurns:
     def open(self) -> Iterator[None]:
         """Open the view, then send the prompt; leave nothing running and no widget open, whatever happens inside."""
         with self._state.turn_in_cell() if self._main else contextlib.nullcontext():
-            start = self._state.start(self._cell.options, self._cell_id, attended=self._frontend.can_answer())
+            with in_a_notebook():
+                start = self._state.start(self._cell.options, self._cell_id, attended=self._frontend.can_answer())
             turns = self._made_ready(start)
             # Nothing is sent before somebody can see what comes back.
             self._view = self._frontend.view(

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from claude_magic._kernel.advice import in_notebook_words
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.state.turns import Outcome, Start, Turn
 from claude_magic.errors import ClaudeError, TurnInterrupted
@@ -41,7 +42,7 @@ class RunningTurn:
             with self.cassette or nullcontext():
                 self.answer = await client.run_turn(self.request, host)
         except ClaudeError as failure:
-            self.answer = failure
+            self.answer = in_notebook_words(failure)
 
     def outcome(self, cell: CellRequest, elapsed_s: float) -> Outcome:
         """Return what the turn came to, once its last event has been taken."""

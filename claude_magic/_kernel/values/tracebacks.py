@@ -53,13 +53,13 @@ class _Stack(traceback.StackSummary):
 
     def format(self, **options: Any) -> list[str]:
         lines: list[str] = []
-        for is_library, group in groupby(self, lambda frame: _is_library(frame.filename)):
+        for of_library, group in groupby(self, lambda frame: is_library(frame.filename)):
             frames = list(group)
             texts = traceback.StackSummary.from_list(frames).format(**options)  # which counts the repeated ones
-            limit, first, last = _LIBRARY_FRAMES if is_library else _OWN_FRAMES
+            limit, first, last = _LIBRARY_FRAMES if of_library else _OWN_FRAMES
             if len(texts) > limit:
                 owners = ", ".join(sorted({_library(frame.filename) for frame in frames[first:-last]}))
-                note = f"  … {len(texts) - first - last:,} frames{f' in {owners}' if is_library else ''} left out …\n"
+                note = f"  … {len(texts) - first - last:,} frames{f' in {owners}' if of_library else ''} left out …\n"
                 texts = [*texts[:first], note, *texts[-last:]]
             lines += texts
         return lines
@@ -112,7 +112,8 @@ def _source(filename: str, line: int) -> str:
     return fenced(cell_label(filename), clip(strip_controls(f"{above}{''.join(shown)}{below}"), MAX_CELL_CHARACTERS))
 
 
-def _is_library(filename: str) -> bool:
+def is_library(filename: str) -> bool:
+    """Whether code with this file name belongs to a library or to Python."""
     path = PurePath(filename)
     return (
         filename.startswith(("<frozen ", *_LIBRARIES)) or "site-packages" in path.parts or "dist-packages" in path.parts

@@ -30,9 +30,9 @@ _NO_LOGIN = ("Not logged in", "Invalid API key", "Please run /login", "OAuth tok
 
 _NEXT_STEP = {
     400: "Change the prompt or the options it names; the session can be continued.",
-    403: "Ask for access to this model or feature, or choose another with --model.",
-    404: "Check the model's name (--model); `opus`, `sonnet` and `haiku` always name a current one.",
-    413: "Send less: /compact shortens the conversation, --new starts an empty one.",
+    403: "Ask for access to this model or feature, or choose another model.",
+    404: "Check the name given as model; `opus`, `sonnet` and `haiku` always name a current one.",
+    413: "Send less: /compact shortens the conversation, and without a session_id an empty one starts.",
     429: "Wait for the limit to pass, then run it again.",
 }
 _GO_LATER = "Go back to a later turn: what came before /compact is out of reach."

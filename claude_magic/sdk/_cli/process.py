@@ -249,7 +249,7 @@ class LiveProcess:
                 if not self._transport.is_ready():
                     raise
                 raise ConfigError(
-                    f"The CLI refuses the permission mode {mode}: {error}", next_step="Choose another with --mode."
+                    f"The CLI refuses the permission mode {mode}: {error}", next_step="Choose another permission_mode."
                 ) from error
             self._mode = mode
 

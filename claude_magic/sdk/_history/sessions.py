@@ -79,7 +79,7 @@ def find_session(wanted: str, directory: str) -> SessionInfo:
             which = ", ".join(session.session_id[:8] for session in matches[:5])
             raise SessionNotFoundError(
                 f"{len(matches)} sessions in {shorten_home(directory)} match {wanted!r}: {which}.",
-                next_step="Give more of the ID; %claude_session list shows them.",
+                next_step="Give more of the ID; list_sessions() shows them.",
             )
     if _is_id(wanted):
         elsewhere = sdk.get_session_info(wanted)

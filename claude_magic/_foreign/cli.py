@@ -1,0 +1,180 @@
+"""What is taken from the CLI: flags and variables, messages, words, transcripts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from claude_magic._foreign.row import Kind, rows
+
+_CLI: Final = "Claude Code 2.1.330-2.1.332"
+
+FLAGS: Final = (
+    *rows(
+        Kind.FLAG,
+        _CLI,
+        ("--resume-session-at", "sdk/_cli/command_line.py", "A branch that begins in the middle of a session."),
+        ("--max-turns", "sdk/config.py", "The limit of rounds with tools."),
+    ),
+    *rows(
+        Kind.WORDS,
+        _CLI,
+        (
+            "stdio",
+            "sdk/_cli/process.py",
+            "The value of --permission-prompt-tool that lets the CLI ask over the control protocol.",
+            '"--permission-prompt-tool", "stdio"',
+        ),
+        ("alwaysLoad", "sdk/_cli/process.py", "Otherwise Claude has to look for our tools before it can use them."),
+        ("client_composed", "sdk/_cli/process.py", "A prompt that expands nothing: no @path, no /command."),
+        (
+            "CLAUDE_CODE_ENTRYPOINT",
+            "sdk/_cli/command_line.py",
+            "The SDK's own transport tells the CLI by it who has started it.",
+        ),
+        ("CLAUDE_AGENT_SDK_VERSION", "sdk/_cli/command_line.py", "Goes with CLAUDE_CODE_ENTRYPOINT."),
+        (
+            "CLAUDECODE",
+            "sdk/_cli/command_line.py",
+            "Left out of the environment: a CLI that finds it takes itself for the tool of another one.",
+        ),
+        (
+            "hasTrustDialogAccepted",
+            "_kernel/state/directory_trust.py",
+            "The CLI's own answer to whether a directory is trusted, in its .claude.json; read, never written.",
+        ),
+    ),
+    *rows(
+        Kind.WORDS,
+        "Claude Code 2.1.330-2.1.332; 2.1.250 fails at it",
+        (
+            "system-prompt-snapshot",
+            "sdk/config.py",
+            "Off: else the CLI keeps the system prompt of a session's first turn.",
+        ),
+    ),
+)
+
+MESSAGES: Final = (
+    *rows(
+        Kind.MESSAGE,
+        _CLI,
+        ("system/init.permissionMode", "sdk/_cli/process.py", "The mode that the CLI's settings have chosen."),
+        (
+            "result.user_message_uuid",
+            "sdk/_cli/process.py",
+            "Which prompt a result answers: tasks in the background end turns of their own.",
+        ),
+        (
+            "result.model_usage_since_last_result.*.costUSD",
+            "sdk/_cli/translation.py",
+            "What the turn alone has cost; every other figure runs on over the session.",
+            '"model_usage_since_last_result"',
+        ),
+        ("result.modelUsage.*.contextWindow", "sdk/_cli/translation.py", "How full the context is."),
+        (
+            "result.terminal_reason",
+            "sdk/_cli/failures.py",
+            "Tells a turn that was stopped, or failed at the API, from other failures.",
+        ),
+        ("system/api_retry.retry_delay_ms", "sdk/_cli/translation.py", "Minutes of silence would be unexplained otherwise."),
+        ("system/api_retry.error_status", "sdk/_cli/translation.py", "Why it tries again."),
+        (
+            "system/permission_denied.tool_use_id",
+            "sdk/_cli/translation.py",
+            "Tells a call that was not allowed from one that failed.",
+        ),
+        (
+            "system/compact_boundary.compact_metadata",
+            "sdk/_cli/translation.py",
+            "What follows repeats what was said before.",
+            '"compact_boundary"',
+        ),
+    ),
+    *rows(
+        Kind.WORDS,
+        _CLI,
+        ("ExitPlanMode", "_render", "The tool whose input holds the plan, which the CLI puts there."),
+        ("StructuredOutput", "sdk/response.py", "The tool that a model answers with when a schema was asked for."),
+        ("error_max_turns", "sdk/_cli/failures.py", "The subtype of a result, which says why it failed."),
+        ("error_max_budget_usd", "sdk/_cli/failures.py", "The subtype of a result, which says why it failed."),
+        ("error_max_structured_output_retries", "sdk/_cli/failures.py", "The subtype of a result, which says why it failed."),
+    ),
+)
+
+WORDS: Final = (
+    *rows(
+        Kind.WORDS,
+        _CLI,
+        ("No conversation found", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
+        ("requires a valid session ID", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
+        ("No message found", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
+        ("Error: --json-schema ", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
+        ("Not logged in", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
+        ("Invalid API key", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
+        ("Please run /login", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
+        ("OAuth token", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
+        ("[Request interrupted by user", "sdk/_cli/translation.py", "The CLI writes it as if the user had said it."),
+        ("Your response above was cut off", "sdk/_cli/translation.py", "The CLI writes it as if the user had said it."),
+    ),
+    *rows(
+        Kind.SAID,
+        _CLI,
+        ("[Image: source: ", "sdk/_cli/translation.py", "Names a file beside the image itself."),
+    ),
+)
+
+TRANSCRIPTS: Final = (
+    *rows(
+        Kind.FILE,
+        _CLI,
+        (
+            "projects/*/*.jsonl",
+            "sdk/_history/transcripts.py",
+            "The transcript of a session whose directory is not known.",
+            'projects.glob(f"*/{session_id}.jsonl")',
+        ),
+        (".claude.json", "_kernel/state/directory_trust.py", "Where the CLI keeps its own answers."),
+    ),
+    *rows(
+        Kind.ENTRY,
+        _CLI,
+        ("user.uuid", "sdk/_history/transcripts.py", "Where one can branch off.", '"uuid":"'),
+        ("user.cwd", "sdk/_history/sessions.py", "The directory of a session elsewhere.", '"cwd"'),
+        (
+            "assistant.timestamp",
+            "sdk/_history/transcripts.py",
+            "When something was last said; the file itself is younger.",
+            '"timestamp"',
+        ),
+        ("user.parentUuid", "sdk/_history/transcripts.py", "Links what was said before a compaction to what came after."),
+        ("system/compact_boundary.logicalParentUuid", "sdk/_history/transcripts.py", "The link that a compaction cuts."),
+    ),
+    *rows(
+        Kind.WRITTEN,
+        _CLI,
+        ('"uuid":"', "sdk/_history/transcripts.py", "A transcript can be large, so it is searched and not parsed."),
+        ('"subtype":"compact_boundary"', "sdk/_history/transcripts.py", "Searched as it is written, without spaces."),
+    ),
+    *rows(
+        Kind.SAID,
+        _CLI,
+        (
+            "This session is being continued from a previous conversation",
+            "sdk/_history/transcripts.py",
+            "The CLI writes it as if the user had said it.",
+        ),
+        ("<local-command-", "sdk/_history/transcripts.py", "The CLI writes it as if the user had said it."),
+    ),
+    *rows(
+        Kind.WORDS,
+        _CLI,
+        ("<bash-input>", "sdk/_history/transcripts.py", "The CLI writes it as if the user had said it."),
+        ("<ide_", "sdk/_history/transcripts.py", "The CLI writes it as if the user had said it."),
+        ("<system-reminder>", "sdk/_history/transcripts.py", "The CLI writes it as if the user had said it."),
+        ("<task-notification>", "sdk/_history/transcripts.py", "The CLI writes it as if the user had said it."),
+        ("<command-name>", "sdk/_history/transcripts.py", "A command that was typed as a prompt."),
+        ("<command-args>", "sdk/_history/transcripts.py", "What was typed behind that command."),
+        ("<synthetic>", "sdk/_history/transcripts.py", "The model of what no model has said."),
+        ("No response requested.", "sdk/_history/transcripts.py", "What it says where a turn was resumed that had no answer."),
+    ),
+)

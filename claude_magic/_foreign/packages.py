@@ -1,0 +1,199 @@
+"""What is taken from Python packages and from frontends: names, the state of a kernel, texts of pages."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from claude_magic._foreign.row import Kind, rows
+
+_SDK: Final = "claude-agent-sdk 0.2.187-0.2.189"
+_IPYTHON: Final = "IPython 9.18.1"
+_KERNEL: Final = "ipykernel 7.4.0"
+_LAB: Final = "JupyterLab 4.6.6"
+
+PYTHON: Final = (
+    *rows(
+        Kind.PYTHON,
+        _SDK,
+        (
+            "claude_agent_sdk:Transport",
+            "sdk/_cli/transport.py",
+            "The SDK's own transport is private, shares our process group, drops fields of the result and closes slowly.",
+        ),
+        (
+            "claude_agent_sdk:ClaudeSDKClient(transport)",
+            "sdk/_cli/process.py",
+            "The way in for a transport of our own.",
+            "ClaudeSDKClient(options, self._transport)",
+        ),
+        (
+            "claude_agent_sdk:_bundled",
+            "sdk/_cli/command_line.py",
+            "The CLI in the SDK's wheel; the SDK finds it in a private method of its transport.",
+            '"_bundled"',
+        ),
+    ),
+    *rows(
+        Kind.PYTHON,
+        _IPYTHON,
+        (
+            "IPython.core.inputtransformer2:make_tokens_by_line",
+            "_kernel/transform.py",
+            "Tells a line that looks like the magic from one in a string; IPython's own transformers use it.",
+        ),
+        (
+            "IPython.core.completer:context_matcher",
+            "_kernel/completion.py",
+            "Matchers with a context are provisional; the older kind cannot complete behind a cell magic.",
+        ),
+        (
+            "IPython.utils.dir2:get_real_method",
+            "_kernel/values/shown_value.py",
+            "How formatters look for `_repr_*_` methods without falling for objects that have every attribute.",
+        ),
+        (
+            "IPython.core.interactiveshell:InteractiveShell.should_run_async(transformed_cell)",
+            "_kernel/tools/run_code.py",
+            "Marked as experimental; whether code of Claude's has a top-level await.",
+            "should_run_async(code, transformed_cell=transformed)",
+        ),
+        (
+            "IPython.core.magic:MagicsManager.registry",
+            "_kernel/extension.py",
+            "IPython has no way to take magics out again.",
+            "magics_manager.registry",
+        ),
+        (
+            "IPython.core.compilerop:CachingCompiler.format_code_name",
+            "_kernel/values/source_code.py",
+            "The name of a cell as in IPython's tracebacks.",
+        ),
+    ),
+    *rows(
+        Kind.PYTHON,
+        "matplotlib 3.11.2",
+        (
+            "matplotlib.axes._base:_AxesBase",
+            "_kernel/values/shown_value.py",
+            "The base of all axes, known by its name, so that matplotlib is not imported.",
+        ),
+        (
+            "matplotlib.figure:FigureBase",
+            "_kernel/values/shown_value.py",
+            "The base of figures and subfigures, known by its name.",
+        ),
+    ),
+    *rows(
+        Kind.APART,
+        "nest_asyncio2 1.7.4",
+        (
+            "what nest_asyncio2.apply replaces",
+            "_kernel/nested_asyncio.py",
+            "It has no way back: its changes are found in the modules and classes that it is known to change.",
+            "nest_asyncio2.apply()",
+        ),
+    ),
+    *rows(
+        Kind.REQUEST,
+        _SDK,
+        (
+            '{"type": "control_request"',
+            "sdk/_cli/transport.py",
+            "Which requests have no answer yet: the SDK would wait a minute for those of a CLI that has ended.",
+        ),
+    ),
+)
+
+SHELL: Final = (
+    *rows(
+        Kind.SHELL,
+        "ipykernel 7.4.0",
+        (
+            "get_ipython()._last_traceback_during_displayhook is False",
+            "_kernel/frontend.py",
+            "ipykernel fails a cell, or the next one, because something in it could not be shown, also where we have shown it.",
+            "_last_traceback_during_displayhook",
+        ),
+        (
+            "callable(get_ipython().displayhook.register_hook) and callable(get_ipython().display_pub.register_hook)",
+            "_kernel/tools/run_code.py",
+            "What code of Claude's shows, as the cell shows it; the one of the display hook is new in 7.4.",
+            "register_hook",
+        ),
+    ),
+    *rows(
+        Kind.SHELL,
+        _KERNEL,
+        (
+            "get_ipython().kernel.get_parent('shell')['content']['allow_stdin'] is True",
+            "_kernel/frontend.py",
+            "Whether somebody can be asked; the public `raw_input` only tells by failing.",
+            'get("allow_stdin")',
+        ),
+        (
+            "'get_parent' in get_ipython().kernel.get_parent('shell')['content']['code']",
+            "_kernel/frontend.py",
+            "Whether a magic has the whole cell, as only then its call can be awaited.",
+            'get("code", "")',
+        ),
+    ),
+    *rows(
+        Kind.SHELL,
+        _IPYTHON,
+        (
+            "callable(get_ipython().InteractiveTB.structured_traceback)",
+            "_kernel/tools/run_code.py",
+            "The traceback of Claude's code as the cell shows it, without showing it again.",
+            "InteractiveTB.structured_traceback",
+        ),
+        (
+            "'input_hist_raw' in get_ipython().history_manager.input_hist_raw[-1]",
+            "_kernel/extension.py",
+            "The cell that is running: it may go on after loading the extension.",
+            "history_manager.input_hist_raw",
+        ),
+    ),
+    *rows(
+        Kind.SHELL,
+        f"{_IPYTHON}, Python 3.11-3.13",
+        (
+            "linecache.cache[a_cell.__code__.co_filename][1::2] == (None, a_cell.__code__.co_filename)",
+            "_kernel/values/source_code.py",
+            "Cells are told from files by the entry that IPython makes: four fields, no time of change.",
+            "linecache.cache",
+        ),
+    ),
+)
+
+PAGES: Final = (
+    *rows(
+        Kind.PAGE,
+        _LAB,
+        ("cellId", "_kernel/frontend.py", "Which cell runs, to know it again."),
+        ("jp-RenderedHTMLCommon", "_render", "Widgets look from the start like the HTML output that they will be."),
+        ("data-jp-theme-light", "_render", "Whether the theme is light."),
+    ),
+    *rows(
+        Kind.SOURCE,
+        "jupyter-server 2.21.1",
+        (
+            "jupyter_server.services.sessions.sessionmanager:JPY_SESSION_NAME",
+            "_kernel/state/notebook_file.py",
+            "The notebook's path, in the kernel's environment.",
+            "JPY_SESSION_NAME",
+        ),
+    ),
+    *rows(
+        Kind.APART,
+        "VS Code, by its documentation of 2026",
+        ("__vsc_ipynb_file__", "_kernel/state/notebook_file.py", "The notebook's path, in the person's variables."),
+        ("vscode-light", "_render", "Whether the theme is light."),
+    ),
+    *rows(
+        Kind.PAGE,
+        "ipywidgets 8.1.9",
+        ("widget-html-content", "_render", "A class of ipywidgets whose look is not that of the card."),
+        ("widget-htmlmath-content", "_render", "A class of ipywidgets whose look is not that of the card."),
+        ("jupyter-button", "_render", "A class of ipywidgets whose look is not that of the card."),
+    ),
+)

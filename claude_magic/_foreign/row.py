@@ -1,0 +1,45 @@
+"""One row of the list, and the kinds of rows there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a row names, and so where the test looks for it."""
+
+    PYTHON = "a name in a package: `module:Name`, or `module:Name(parameter)`"
+    SHELL = "an expression that is true in the cell of a running kernel"
+    FLAG = "a flag that the CLI takes and its --help does not tell"
+    WORDS = "a text in the CLI's executable"
+    SAID = "a text in what the CLI sends"
+    MESSAGE = "a field of a message that the CLI sends: `type/subtype.field`"
+    ENTRY = "a field of an entry in the CLI's transcripts: `type/subtype.field`"
+    WRITTEN = "a text in the CLI's transcripts, byte by byte"
+    FILE = "a file below the CLI's configuration directory"
+    REQUEST = "how something begins that the SDK's client writes to its transport"
+    SOURCE = "a text in the source of a Python module: `module:text`"
+    PAGE = "a text in the files of JupyterLab or its extensions"
+    APART = "what this test cannot look up: a test of its own does, or it is not installed where tests run"
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """One thing that is not ours.
+
+    `used_in` is the module or the folder of ours, below the package, that uses it, `written` how it stands there, if not by
+    the last part of its name. `seen_in` are the versions that it was met in.
+    """
+
+    kind: Kind
+    name: str
+    used_in: str
+    why: str
+    seen_in: str
+    written: str = ""
+
+
+def rows(kind: Kind, seen_in: str, *given: tuple[str, str, str] | tuple[str, str, str, str]) -> tuple[Foreign, ...]:
+    """Return the rows of one kind that were seen in the same versions: `(name, used_in, why)`, perhaps with `written`."""
+    return tuple(Foreign(kind, *row[:3], seen_in, *row[3:]) for row in given)

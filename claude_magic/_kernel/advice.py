@@ -1,0 +1,67 @@
+"""What to do about an error, told to somebody in a notebook.
+
+The sdk's errors speak to the author of a script: they name parameters and functions. Here stands what to type in a cell
+instead. An error takes its words where it leaves a cell; what has no row is right for both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final, TypeVar
+
+from claude_magic.errors import (
+    BudgetExceededError,
+    ClaudeError,
+    NotLoggedInError,
+    SessionNotFoundError,
+    TurnLimitError,
+    TurnTimeoutError,
+)
+
+E = TypeVar("E", bound=ClaudeError)
+
+STEPS: Final = {
+    NotLoggedInError.next_step: (
+        "Run `claude` in a terminal and type /login, or set ANTHROPIC_API_KEY before the kernel starts."
+    ),
+    SessionNotFoundError.next_step: "%claude_session list shows what there is; without a session a new one starts.",
+    "Give more of the ID; list_sessions() shows them.": "Give more of the ID; %claude_session list shows them.",
+    "Make the directory again, or begin another session.": (
+        "Make the directory again, or begin another session (--new in a cell)."
+    ),
+    TurnTimeoutError.next_step: (
+        "Give it more time (--timeout SECONDS, timeout=...), or ask for less at once; the session can be continued."
+    ),
+    BudgetExceededError.next_step: (
+        "Raise the budget (--budget USD, budget=... of ask()), or ask for less at once; the session can be continued."
+    ),
+    TurnLimitError.next_step: 'Raise the limit (--max-turns N, max_turns=N), or say "go on" to continue from here.',
+    "Choose another permission_mode.": "Choose another with --mode.",
+    "Ask for access to this model or feature, or choose another model.": (
+        "Ask for access to this model or feature, or choose another with --model."
+    ),
+    "Check the name given as model; `opus`, `sonnet` and `haiku` always name a current one.": (
+        "Check the model's name (--model); `opus`, `sonnet` and `haiku` always name a current one."
+    ),
+    "Send less: /compact shortens the conversation, and without a session_id an empty one starts.": (
+        "Send less: /compact shortens the conversation, --new starts an empty one."
+    ),
+}
+"""What the sdk says, and what a notebook says instead."""
+
+
+def in_notebook_words(error: E) -> E:
+    """Let an error say what to type in a cell, and return it."""
+    error.next_step = STEPS.get(error.next_step, error.next_step)
+    return error
+
+
+@contextlib.contextmanager
+def in_a_notebook() -> Iterator[None]:
+    """Give every error that leaves the block, or the decorated function, the words of a notebook."""
+    try:
+        yield
+    except ClaudeError as error:
+        in_notebook_words(error)
+        raise

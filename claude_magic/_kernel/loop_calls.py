@@ -1,0 +1,138 @@
+"""Whether a cell runs an event loop: in its own text, or in code of the person's that it calls.
+
+A guess from reading, without running anything. Library code is not read: it is long, and what it would take to know what runs
+of it is to run it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import re
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, Final
+
+from claude_magic._kernel.values.tracebacks import is_library
+
+_PACKAGE: Final = str(Path(__file__).parents[1])
+
+MAX_READ: Final = 2_000
+"""Functions and other objects that are looked at for one cell."""
+
+_METHOD: Final = "run_until_complete"
+_CALLS: Final = re.compile(rf"\b{_METHOD}\b|\bfrom\s+asyncio\s+import\b.*\brun\b")
+_CALLS_OF: Final = re.compile(r"\b(?P<module>\w+)\s*\.\s*run\b")
+_ALIAS: Final = re.compile(r"\bimport\s+asyncio\s+as\s+(?P<alias>\w+)")
+_SCRIPT: Final = re.compile(r"^\s*%run\s+(?:-\S+\s+)*(?P<path>\S+)", re.MULTILINE)
+_IMPORT: Final = re.compile(r"^\s*(?:import|from)\s+(?P<module>\w+)", re.MULTILINE)
+_WORD: Final = re.compile(r"[^\W\d]\w*")
+_NAME: Final = re.compile(r"(?<![\w.%!])[^\W\d]\w*")
+_PROMPT: Final = re.compile(r"(?:\s*\n|#\|.*\n)*%%claude\b")
+
+_BY_THEMSELVES: Final = frozenset({"__init__", "__call__", "__enter__", "__iter__", "__next__", "__getitem__"})
+"""Methods that are called without being named."""
+
+
+def runs_a_loop(code: str, namespace: Mapping[str, Any]) -> bool:
+    """Whether a cell, as it was typed, has or leads to a call that runs a loop.
+
+    :param namespace: the person's variables.
+    """
+    # A prompt is only text, but for its expressions.
+    if _PROMPT.match(code) and "{{" not in code and "{%" not in code:
+        return False
+    if any(_says_so(text) for text in (code, *_files(code))):
+        return True
+    roots = [namespace[name] for name in set(_NAME.findall(code)) & namespace.keys()]
+    return _leads_to_run(roots, frozenset(_WORD.findall(code)))
+
+
+def _says_so(code: str) -> bool:
+    # Not its syntax: a call may stand behind `%timeit`, or below `%%time`.
+    modules = {"asyncio", *_ALIAS.findall(code)}
+    return bool(_CALLS.search(code)) or any(match["module"] in modules for match in _CALLS_OF.finditer(code))
+
+
+def _files(code: str) -> Iterator[str]:
+    """Yield the text of the scripts that a cell runs, and of the person's own modules that it imports."""
+    paths = [match["path"].strip("'\"") for match in _SCRIPT.finditer(code)]
+    for match in _IMPORT.finditer(code):
+        with contextlib.suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec(match["module"])
+            if spec is not None and spec.origin is not None and _is_own_file(spec.origin):
+                paths.append(spec.origin)
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError):
+            yield Path(path).expanduser().read_text(encoding="utf-8")
+
+
+def _leads_to_run(roots: Iterable[Any], names: frozenset[str]) -> bool:
+    waiting = deque((root, names) for root in roots)
+    seen: set[tuple[int, frozenset[str]]] = set()
+    while waiting and len(seen) < MAX_READ:
+        value, names = waiting.popleft()
+        if value is asyncio.run:
+            return True
+        if (id(value), names) in seen:
+            continue
+        seen.add((id(value), names))
+        if issubclass(type(value), FunctionType):
+            if not _is_own_file(value.__code__.co_filename):
+                continue
+            names = frozenset(_names(value.__code__))
+            if _METHOD in names:
+                return True
+        waiting += [(found, names) for found in _reached(value, names)]
+    return False
+
+
+def _reached(value: Any, names: frozenset[str]) -> Iterable[Any]:
+    """Return what code that uses these names may reach by way of a value, of which no code of its own is run."""
+    kind = type(value)
+    if issubclass(kind, FunctionType):
+        enclosed = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
+        return [*_named(value.__globals__, names), *enclosed]
+    if issubclass(kind, MethodType | staticmethod | classmethod):
+        return [value.__func__]
+    if issubclass(kind, property):
+        return [value.fget]
+    if issubclass(kind, ModuleType):
+        return _named(ModuleType.__getattribute__(value, "__dict__"), names)
+    if issubclass(kind, type) and _is_own(value):
+        members = [vars(base) for base in type.mro(value) if _is_own(base)]
+        return [member for each in members for member in _named(each, names | _BY_THEMSELVES)]
+    return [kind] if _is_own(kind) else ()
+
+
+def _named(members: Mapping[str, Any], names: frozenset[str]) -> list[Any]:
+    return [members[name] for name in names & members.keys()]
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - of a variable that has no value yet it raises
+    except ValueError:
+        return False
+    return True
+
+
+def _is_own_file(path: str) -> bool:
+    return not (is_library(path) or path.startswith(_PACKAGE))
+
+
+def _is_own(kind: type) -> bool:
+    """Whether a class was written by the person: in a cell, or in a file that belongs to no library."""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return kind.__module__ == "__main__" or (file is not None and _is_own_file(file))
