@@ -36,7 +36,7 @@ SLACK_S = 1.0
 def cli_pids() -> set[int]:
     """Return the IDs of the live CLI processes that this process has started."""
     alive = set()
-    for child in psutil.Process().children():
+    for child in psutil.Process().children(recursive=True):
         try:
             if child.status() != psutil.STATUS_ZOMBIE and "stream-json" in child.cmdline():
                 alive.add(child.pid)

@@ -9,11 +9,7 @@ unstable: pyproject.toml caps the SDK's version for that reason.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import signal
-from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -22,6 +18,7 @@ import anyio
 from claude_agent_sdk import CLIConnectionError, Transport
 
 from claude_magic._redaction import redact
+from claude_magic.sdk._cli.child import Child
 
 MAX_STDERR_LINE_BYTES = 2_000
 
@@ -40,7 +37,7 @@ class CLITransport(Transport):
         self._directory = directory
         self._env = env
         self._close_timeout_s = close_timeout_s
-        self._process: Process | None = None
+        self._process: Child | None = None
         self._stderr_task: asyncio.Task[None] | None = None
         self._stderr: deque[str] = deque(maxlen=40)
         self.turn_messages: list[dict[str, Any]] = []
@@ -63,20 +60,12 @@ class CLITransport(Transport):
         return redact("\n".join(self._stderr), self._env)
 
     async def connect(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            cwd=self._directory,
-            env=dict(self._env),
-            start_new_session=True,
-        )
+        self._process = await Child.start(self._command, directory=self._directory, env=self._env)
         self._stderr_task = asyncio.create_task(self._read_stderr(self._process), name="claude-stderr")
 
     async def write(self, data: str) -> None:
         process = self._process
-        if process is None or process.stdin is None or process.returncode is not None:
+        if process is None or process.returncode is not None:
             raise CLIConnectionError("the CLI is not running")
         if data.startswith('{"type": "control_request"'):
             self._unanswered.append(json.loads(data)["request_id"])
@@ -88,7 +77,7 @@ class CLITransport(Transport):
 
     async def read_messages(self) -> AsyncIterator[dict[str, Any]]:
         process = self._process
-        if process is None or process.stdout is None:
+        if process is None:
             raise CLIConnectionError("the CLI is not running")
         async for line in _lines(process.stdout):
             # Some builds write diagnostics between the messages; a message is always an object.
@@ -119,10 +108,9 @@ class CLITransport(Transport):
         if process is None:
             return
         with anyio.CancelScope(shield=True):
-            if process.stdin is not None:
-                process.stdin.close()
+            process.stdin.close()
             if not await self._ended(process, self._close_timeout_s * _GRACEFUL):
-                self._signal(process, signal.SIGTERM)
+                process.terminate()
                 if not await self._ended(process, self._close_timeout_s * _TERMINATED):
                     self.kill()
                     await process.wait()
@@ -140,34 +128,23 @@ class CLITransport(Transport):
     def kill(self) -> None:
         """End the process and whatever it has started, at once."""
         if self._process is not None:
-            self._signal(self._process, signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+            self._process.kill()
 
     def is_ready(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
     async def end_input(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
+        if self._process is not None:
             self._process.stdin.close()
 
-    async def _ended(self, process: Process, timeout_s: float) -> bool:
+    async def _ended(self, process: Child, timeout_s: float) -> bool:
         with anyio.move_on_after(timeout_s):
             await process.wait()
         return process.returncode is not None
 
-    async def _read_stderr(self, process: Process) -> None:
-        assert process.stderr is not None
+    async def _read_stderr(self, process: Child) -> None:
         async for line in _lines(process.stderr):
             self._stderr.append(line[:MAX_STDERR_LINE_BYTES].decode(errors="replace").rstrip())
-
-    def _signal(self, process: Process, number: int) -> None:
-        # It leads its own session, so its process group is it and the commands that its tools started.
-        with contextlib.suppress(ProcessLookupError):
-            if process.returncode is not None:
-                return
-            if os.name == "nt":
-                process.send_signal(number)
-            else:
-                os.killpg(process.pid, number)
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
