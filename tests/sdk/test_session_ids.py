@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import claude_agent_sdk as sdk
 import pytest
@@ -10,16 +11,28 @@ from watching import QUICK, MakeConfig, Run
 
 from claude_magic.errors import APIError, TurnLimitError, TurnTimeoutError
 from claude_magic.sdk import ClaudeClient, OutputFormat, SessionAwareClient
-from claude_magic.sdk._cli.translation import Translator
+from claude_magic.sdk._cli.turn_reader import Reading, TurnReader
 from claude_magic.sdk.events import TurnEnded
+from claude_magic.sdk.host import Listener
 
 
-def test_messages_end_with_the_result() -> None:
+def test_messages_end_with_the_result(run_async: Run) -> None:
     """What the CLI has already said behind a turn's result is none of the turn's messages."""
     raw = [{"type": "assistant", "uuid": "a"}, {"type": "result", "uuid": "r"}, {"type": "system", "uuid": "s"}]
     figures = {"duration_ms": 1, "duration_api_ms": 1, "is_error": False, "num_turns": 1}
-    (ended,) = Translator(raw).read(sdk.ResultMessage(subtype="success", session_id="s", uuid="r", **figures))
-    assert isinstance(ended, TurnEnded)
+    unread = list(raw)
+
+    def taken(message_id: str | None) -> list[dict[str, Any]]:
+        count = [message["uuid"] for message in unread].index(message_id) + 1
+        return [unread.pop(0) for _ in range(count)]
+
+    async def read() -> TurnEnded:
+        reader, reading = TurnReader(taken, Listener), Reading(Listener(), "p")
+        reader.expect(reading)
+        reader.read(sdk.ResultMessage(subtype="success", session_id="s", uuid="r", user_message_uuid="p", **figures))
+        return await reading.done
+
+    ended = run_async(read())
     assert ended.raw == raw[1]
     assert list(ended.messages) == raw[:2]
 

@@ -1,8 +1,8 @@
 """One live CLI process and the task that owns it.
 
 claude-agent-sdk wants one task to connect, use and disconnect its client, so every `LiveProcess` has an owner task that does
-just that: it starts the CLI, serves one turn at a time, and closes it. Others ask the owner and wait. The pool decides which
-process serves which turn; this module does not know that there are others.
+just that: it starts the CLI, serves one turn at a time, and closes it. Others ask the owner and wait. What the CLI says is read
+all the time, also between turns. The pool decides which process serves which turn; this module does not know of others.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
 import anyio
 import claude_agent_sdk as sdk
+from claude_agent_sdk import CLIConnectionError
 
 from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, flags
 from claude_magic.sdk._cli.failures import cli_died, failure_of, translate_exception
 from claude_magic.sdk._cli.permissions import request_of, result_of, server_of
-from claude_magic.sdk._cli.translation import Translator
 from claude_magic.sdk._cli.transport import CLITransport
+from claude_magic.sdk._cli.turn_reader import Reading, TurnReader
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.events import Event
-from claude_magic.sdk.host import SERVER, Decision, Tool, ToolResult, TurnHost
+from claude_magic.sdk.host import SERVER, Decision, Listener, Tool, ToolResult, TurnHost
 
 _CHECK_CLI = "Check that cli_path names the Claude CLI and that it starts: `claude --version` in a terminal."
 
@@ -72,13 +72,20 @@ class LiveProcess:
     :param launch: what it is started with; `launch.resume` names the session, otherwise it begins a new one.
     :param close_timeout_s: bound on ending it.
     :param tools: our own tools that Claude may call; the turn's host does their work.
+    :param begin_own: makes the host of a turn that the CLI begins by itself.
     """
 
     def __init__(
-        self, cli: str, launch: Launch, *, env: dict[str, str], close_timeout_s: float, tools: Sequence[Tool] = ()
+        self,
+        cli: str,
+        launch: Launch,
+        *,
+        env: dict[str, str],
+        close_timeout_s: float,
+        tools: Sequence[Tool] = (),
+        begin_own: Callable[[], TurnHost] = Listener,
     ) -> None:
         self.launch = launch
-        self.session_id: str | None = None if launch.fork else launch.resume
         self.state = State.NEW
         self.turns = 0
         self.has_answered = False
@@ -106,9 +113,22 @@ class LiveProcess:
         if launch.tools:
             options.mcp_servers = {SERVER: server_of(tools, self._call)}
         self._client = sdk.ClaudeSDKClient(options, self._transport)
+        self._reader = TurnReader(self._transport.taken, begin_own)
+        self._reader.session_id = None if launch.fork else launch.resume
+        self._reading: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<LiveProcess {self.session_id or 'new session'} {self.state.name} pid={self._transport.pid}>"
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that it is about, `None` before the CLI has said it."""
+        return self._reader.session_id
+
+    @property
+    def work(self) -> tuple[str, ...]:
+        """What goes on in the background, in a few words each: a process with such work is not idle."""
+        return self._reader.work
 
     @property
     def alive(self) -> bool:
@@ -176,6 +196,7 @@ class LiveProcess:
                     reason.next_step = _CHECK_CLI
                 ready.set_exception(reason)
                 return
+            self._reading = asyncio.create_task(self._read(), name="claude-reader")
             self.state = State.IDLE
             ready.set_result(None)
             while (turn := await self._turns.get()) is not None:
@@ -197,6 +218,10 @@ class LiveProcess:
         finally:
             self.state = State.CLOSING
             await self._client.disconnect()
+            if self._reading is not None:
+                self._reading.cancel()
+                await asyncio.wait([self._reading])
+                self._reader.end(CLIConnectionError("the CLI has ended"))
             self.state = State.CLOSED
             self._refuse_waiting()
             if not ready.done():
@@ -205,38 +230,35 @@ class LiveProcess:
 
     async def _serve(self, turn: _Turn) -> None:
         self.turns += 1
-        self._transport.turn_messages = []
-        translator = Translator(self._transport.turn_messages)
-        message_id = str(uuid.uuid4())
+        reading = Reading(turn.host, prompt_id=str(uuid.uuid4()))
+        self._reader.expect(reading)
         try:
             await self._adopt(turn.options)
-            await self._client.query(_messages(turn.prompt, message_id))
+            await self._client.query(_messages(turn.prompt, str(reading.prompt_id)))
             turn.sent.set()
-            async for message in self._client.receive_messages():
-                # A task in the background may end a turn of its own between ours; its result names another message.
-                if isinstance(message, sdk.ResultMessage) and not _answers(message, message_id):
-                    continue
-                if isinstance(message, sdk.SystemMessage):
-                    # The mode also changes in the middle of a turn: when a plan is accepted, or edits for the session.
-                    self._mode = message.data.get("permissionMode") or self._mode
-                    self._mode_unchosen = self._mode_unchosen or self._mode
-                for event in translator.read(message):
-                    self.has_answered = True
-                    self._note(event)
-                    turn.host.emit(event)
-                if translator.ended is not None:
-                    break
+            ended = await reading.done
         except ClaudeError:
             raise
         except Exception as error:  # the SDK also raises plain Exception, for messages it cannot read
             await self._wait_for_exit()
-            raise self._translated(error) from error
-        if translator.ended is None:
-            await self._wait_for_exit()
-            raise self._died()
-        failure = failure_of(translator.ended, self._transport.stderr, structured=turn.options.schema is not None)
+            raise self._translated(error, reading) from error
+        finally:
+            self.has_answered = reading.has_begun
+        failure = failure_of(ended, self._transport.stderr, structured=turn.options.schema is not None)
         if failure is not None:
             raise failure
+
+    async def _read(self) -> None:
+        """Hand on everything that the CLI says, for as long as it lives."""
+        try:
+            async for message in self._client.receive_messages():
+                self._reader.read(message)
+                self._mode = self._reader.permission_mode or self._mode
+                self._mode_unchosen = self._mode_unchosen or self._mode
+        except Exception as error:  # noqa: BLE001 - the SDK also raises plain Exception, for messages it cannot read
+            self._reader.end(error)
+        else:
+            self._reader.end(CLIConnectionError("the CLI has ended"))
 
     async def _adopt(self, options: TurnOptions) -> None:
         mode: Any = options.permission_mode or self._mode_unchosen
@@ -254,32 +276,25 @@ class LiveProcess:
             self._mode = mode
 
     async def _ask(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
-        turn = self._current
-        if turn is None:
+        host = self._reader.host_of(context.tool_use_id)
+        if host is None:
             return sdk.PermissionResultDeny(message="The turn has ended.")
         request = request_of(tool, arguments, context, self.launch.directory)
         try:
-            answer = await turn.host.ask(request)
+            answer = await host.ask(request)
         except asyncio.CancelledError:
-            turn.host.emit(events.PermissionAnswered(request.call_id, Decision.DENY.value, word="the turn was stopped"))
+            host.emit(events.PermissionAnswered(request.call_id, Decision.DENY.value, word="the turn was stopped"))
             raise
         rules = request.rules if answer.decision is Decision.SESSION else ()
         word = answer.word if answer.decision is Decision.DENY else ""
-        turn.host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, rules, word))
+        host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, rules, word))
         return result_of(answer, request, context)
 
     async def _call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        turn = self._current
-        if turn is None:
+        host = self._reader.host_of(None)
+        if host is None:
             return ToolResult("The turn has ended.", is_error=True)
-        return await turn.host.call(tool, arguments)
-
-    def _note(self, event: Event) -> None:
-        match event:
-            case events.SessionStarted() | events.SessionReplaced():
-                self.session_id = event.session_id
-            case events.TurnEnded() if event.session_id:
-                self.session_id = event.session_id
+        return await host.call(tool, arguments)
 
     def _begin_interrupt(self, turn: _Turn, limit_s: float) -> asyncio.Task[None]:
         task = asyncio.create_task(self._interrupt(turn, limit_s), name="claude-interrupt")
@@ -313,14 +328,12 @@ class LiveProcess:
             if turn is not None:
                 _finish(turn, CLIDiedError("The Claude CLI was closed.", session_id=self.session_id))
 
-    def _died(self) -> ClaudeError:
+    def _translated(self, error: Exception, reading: Reading | None = None) -> ClaudeError:
         transport = self._transport
-        return cli_died(transport.exit_code, transport.turn_messages, stderr=transport.stderr, session_id=self.session_id)
-
-    def _translated(self, error: Exception) -> ClaudeError:
-        if self._transport.exit_code is not None:
-            return self._died()
-        return translate_exception(error, cli=self._cli, stderr=self._transport.stderr, session_id=self.session_id)
+        if transport.exit_code is not None or isinstance(error, CLIConnectionError):
+            said = reading.messages if reading else transport.taken()
+            return cli_died(transport.exit_code, said, stderr=transport.stderr, session_id=self.session_id)
+        return translate_exception(error, cli=self._cli, stderr=transport.stderr, session_id=self.session_id)
 
 
 async def _set_or_done(event: asyncio.Event, future: asyncio.Future[None]) -> None:
@@ -344,11 +357,6 @@ def _finish(turn: _Turn, error: ClaudeError | None) -> None:
         turn.done.set_result(None)
     else:
         turn.done.set_exception(error)
-
-
-def _answers(result: sdk.ResultMessage, message_id: str) -> bool:
-    named = {result.user_message_uuid, *(result.user_message_uuids or ())} - {None}
-    return not named or message_id in named
 
 
 async def _messages(prompt: Prompt, message_id: str) -> AsyncIterator[dict[str, Any]]:

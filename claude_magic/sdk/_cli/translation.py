@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import dropwhile
 from typing import Any
 
 import claude_agent_sdk as sdk
@@ -24,7 +23,10 @@ _CUT_OFF = "Your response above was cut off"
 
 
 class Translator:
-    """Read one turn's messages in their order. `ended` is its last event once that has come."""
+    """Read one turn's messages in their order. `ended` is its last event once that has come.
+
+    :param raw_messages: what the CLI wrote in this turn, up to the message that is read.
+    """
 
     def __init__(self, raw_messages: Sequence[dict[str, Any]], clock: Callable[[], float] = time.monotonic) -> None:
         self._raw_messages = raw_messages
@@ -177,9 +179,8 @@ class Translator:
                 yield events.Notice("The connection broke here; Claude was asked to go on.")
 
     def _result(self, message: sdk.ResultMessage) -> events.TurnEnded:
-        # The CLI may have said more by now, which is none of this turn's.
-        own = list(dropwhile(lambda raw: raw.get("uuid") != message.uuid, reversed(self._raw_messages)))[::-1]
-        raw: dict[str, Any] = own[-1] if own else {}
+        last = self._raw_messages[-1] if self._raw_messages else {}
+        raw: dict[str, Any] = last if last.get("uuid") == message.uuid else {}
         by_model = raw.get("model_usage_since_last_result")
         main_model = (message.model_usage or {}).get(self._model or "")
         return events.TurnEnded(
@@ -202,7 +203,7 @@ class Translator:
             permission_denials=tuple(message.permission_denials or ()),
             structured=message.structured_output,
             raw=raw,
-            messages=tuple(own or self._raw_messages),
+            messages=tuple(self._raw_messages),
         )
 
     def _next_block(self) -> int:

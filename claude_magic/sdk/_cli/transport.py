@@ -40,7 +40,8 @@ class CLITransport(Transport):
         self._process: Child | None = None
         self._stderr_task: asyncio.Task[None] | None = None
         self._stderr: deque[str] = deque(maxlen=40)
-        self.turn_messages: list[dict[str, Any]] = []
+        self._raw: deque[dict[str, Any]] = deque()
+        """Messages that `taken` has not been asked for; without the pieces of a stream, which are many."""
         self._unanswered: list[str] = []
         """Control requests that the CLI has not answered yet."""
 
@@ -58,6 +59,14 @@ class CLITransport(Transport):
     def stderr(self) -> str:
         """The last lines of the CLI's standard error, without the secrets of its environment."""
         return redact("\n".join(self._stderr), self._env)
+
+    def taken(self, message_id: str | None = None) -> list[dict[str, Any]]:
+        """Return, and forget, the messages up to the one with this UUID, as the CLI wrote them; all of them without a UUID."""
+        ids = [raw.get("uuid") for raw in self._raw]
+        if message_id is not None and message_id not in ids:
+            return []
+        count = len(ids) if message_id is None else ids.index(message_id) + 1
+        return [self._raw.popleft() for _ in range(count)]
 
     async def connect(self) -> None:
         self._process = await Child.start(self._command, directory=self._directory, env=self._env)
@@ -92,8 +101,11 @@ class CLITransport(Transport):
                     self._unanswered = [waiting for waiting in self._unanswered if waiting != request_id]
                 case {"type": "stream_event" | "control_request" | "control_cancel_request"}:
                     pass
+                case {"type": "command_lifecycle"}:
+                    # When a prompt is taken up and done with (CLI 2.1.332); the SDK knows no such message and would drop it.
+                    message = {**message, "type": "system", "subtype": "command_lifecycle"}
                 case {"type": str()}:
-                    self.turn_messages.append(message)
+                    self._raw.append(message)
                 case _:
                     continue
             yield message
