@@ -24,6 +24,7 @@ FLAGS: Final = (
             "The value of --permission-prompt-tool that lets the CLI ask over the control protocol.",
             '"--permission-prompt-tool", "stdio"',
         ),
+        ("command_lifecycle", "sdk/_cli/turn_reader.py", "The message that says which prompt the CLI takes up now."),
         ("alwaysLoad", "sdk/_cli/process.py", "Otherwise Claude has to look for our tools before it can use them."),
         ("client_composed", "sdk/_cli/process.py", "A prompt that expands nothing: no @path, no /command."),
         (
@@ -58,11 +59,16 @@ MESSAGES: Final = (
     *rows(
         Kind.MESSAGE,
         _CLI,
-        ("system/init.permissionMode", "sdk/_cli/process.py", "The mode that the CLI's settings have chosen."),
+        ("system/init.permissionMode", "sdk/_cli/turn_reader.py", "The mode that the CLI's settings have chosen."),
         (
             "result.user_message_uuid",
-            "sdk/_cli/process.py",
+            "sdk/_cli/turn_reader.py",
             "Which prompt a result answers: tasks in the background end turns of their own.",
+        ),
+        (
+            "system/init.user_message_uuids",
+            "sdk/_cli/turn_reader.py",
+            "Which prompt a turn begins with; none where the CLI began it.",
         ),
         (
             "result.model_usage_since_last_result.*.costUSD",

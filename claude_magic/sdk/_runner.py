@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -34,7 +35,7 @@ from claude_magic.sdk._history.transcripts import is_before_compaction
 from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.events import Event
+from claude_magic.sdk.events import Event, Notice, TurnEnded
 from claude_magic.sdk.host import (
     Decision,
     PermissionAnswer,
@@ -54,13 +55,23 @@ class TurnRunner:
 
     :param tools: our own tools, which the hosts of the turns do.
     :param asks: whether those hosts can be asked for permission; otherwise the CLI denies what its rules do not allow.
+    :param on_own_turn: called with the response of each turn that the CLI began by itself, when it has ended.
     """
 
-    def __init__(self, config: ClaudeConfig, log: ClientLog, *, tools: Sequence[Tool], asks: bool) -> None:
+    def __init__(
+        self,
+        config: ClaudeConfig,
+        log: ClientLog,
+        *,
+        tools: Sequence[Tool],
+        asks: bool,
+        on_own_turn: Callable[[SessionAwareResponse], None],
+    ) -> None:
         self._config = config
         self._tools = tools
         self._asks = asks
         self._log = log
+        self._on_own_turn = on_own_turn
         self.pool = ProcessPool(
             self._make,
             max_processes=config.max_concurrent_processes,
@@ -238,6 +249,7 @@ class TurnRunner:
             env=environment(self._config.env, launch.directory),
             close_timeout_s=self._config.process_cleanup_timeout,
             tools=self._tools,
+            begin_own=partial(_OwnTurn, self._on_own_turn, self._log),
         )
 
 
@@ -254,6 +266,8 @@ class LiveTurn:
         :raises ClaudeError: of the kind that says why the turn failed.
         """
         async with self._pool.lease(self._launch) as process:
+            if process.replaced_work:
+                host.emit(Notice(f"Ended, as this turn needs another process: {'; '.join(process.replaced_work)}."))
             fresh = process.turns == 0
             try:
                 return await process.run_turn(prompt, self._launch.options, host)
@@ -276,7 +290,7 @@ class _Attempt:
         self._log = log
 
     def emit(self, event: Event) -> None:
-        self.reached_cli = True
+        self.reached_cli = self.reached_cli or not isinstance(event, Notice)
         self._log.event(event)
         fold(self.response, event)
         self._host.emit(event)
@@ -294,6 +308,28 @@ class _Attempt:
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         return await self._host.call(tool, arguments)
+
+
+class _OwnTurn:
+    """The host of a turn that the CLI began by itself: nobody waits for it, so nobody can be asked in it."""
+
+    def __init__(self, on_end: Callable[[SessionAwareResponse], None], log: ClientLog) -> None:
+        self._on_end = on_end
+        self._log = log
+        self._response = SessionAwareResponse()
+
+    def emit(self, event: Event) -> None:
+        self._log.event(event)
+        fold(self._response, event)
+        # Behind a renewed process the CLI only takes note that a task is gone.
+        if isinstance(event, TurnEnded) and (event.num_turns or event.is_error):
+            self._on_end(self._response)
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        return PermissionAnswer(Decision.DENY, "Nobody can be asked between two prompts.")
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        return ToolResult("Nobody does this between two prompts.", is_error=True)
 
 
 def _worth_repeating(error: ClaudeError) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -39,12 +39,21 @@ class ClaudeClient:
     :param config: `None` for the defaults.
     :param tools: tools of the caller's own; the `host` of a turn does their work.
     :param asks: whether the host of a turn can be asked for permission; if not, the CLI denies what no rule allows.
+    :param on_own_turn: called with the response of each turn that the CLI began by itself, such as when a command that Claude
+        had left running has ended. Its cost is in no other turn's.
     """
 
-    def __init__(self, config: ClaudeConfig | None = None, *, tools: Sequence[Tool] = (), asks: bool = False) -> None:
+    def __init__(
+        self,
+        config: ClaudeConfig | None = None,
+        *,
+        tools: Sequence[Tool] = (),
+        asks: bool = False,
+        on_own_turn: Callable[[SessionAwareResponse], None] = lambda response: None,
+    ) -> None:
         self.config = config or ClaudeConfig()
         self._log = ClientLog(self.config)
-        self._runner = TurnRunner(self.config, self._log, tools=tools, asks=asks)
+        self._runner = TurnRunner(self.config, self._log, tools=tools, asks=asks, on_own_turn=on_own_turn)
         self._workspaces = Workspaces(self.config.workspace_dir)
 
     async def __aenter__(self) -> Self:

@@ -51,8 +51,15 @@ TRAITS: dict[str, tuple[type[TraitType], object, bool, object, str]] = {
         "record; replay; auto: replay what is recorded, go live for the rest; off; without-login.",
     ),
     "cassette_speed": (Float, 1.0, False, 0.0, "How many times faster than recorded; 0: at once."),
+    "background": (Bool, True, False, None, "Let Claude leave commands and helpers running between cells."),
     "presentation": (Bool, False, False, None, "Show replies to a room: larger, and without what they cost."),
-    "nest_asyncio": (Bool, True, False, None, "Let asyncio.run(...) work in cells (nest-asyncio2)."),
+    "nest_asyncio": (
+        Bool,
+        True,
+        False,
+        None,
+        "Let asyncio.run(...) work in cells: the first that calls it has nest_asyncio2 applied.",
+    ),
 }
 
 options = pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)

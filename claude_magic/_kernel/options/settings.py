@@ -18,6 +18,10 @@ TURN_TRAITS = [option.name for option in OPTIONS if option.sets is not None]
 CASSETTE_MODES = ("record", "replay", "auto", "off", "without-login")
 
 
+CLIENT_TRAITS = ["cli_path", "max_warm", "idle_timeout", "background"]
+"""The traits that decide how the client is made."""
+
+
 class Settings(Configurable):
     """The defaults of every cell of this kernel; a cell's own options come first."""
 
@@ -38,6 +42,7 @@ class Settings(Configurable):
         CASSETTE_MODES, "auto", help="record; replay; auto: replay what is recorded, go live for the rest; off; without-login."
     ).tag(config=True)
     cassette_speed = Float(1.0, min=0.0, help="How many times faster than recorded; 0: at once.").tag(config=True)
+    background = Bool(True, help="Let Claude leave commands and helpers running between cells.").tag(config=True)
     presentation = Bool(False, help="Show replies to a room: larger, and without what they cost.").tag(config=True)
     nest_asyncio = Bool(
         True, help="Let asyncio.run(...) work in cells: the first that calls it has nest_asyncio2 applied."
@@ -58,4 +63,5 @@ class Settings(Configurable):
 
     def client_config(self) -> ClaudeConfig:
         """Return the settings as the client wants them."""
-        return ClaudeConfig(cli_path=self.cli_path, max_warm=self.max_warm, idle_timeout=self.idle_timeout)
+        env = {} if self.background else {"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1"}
+        return ClaudeConfig(cli_path=self.cli_path, max_warm=self.max_warm, idle_timeout=self.idle_timeout, env=env)

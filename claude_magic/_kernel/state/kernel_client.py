@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
 from claude_magic._kernel.background import Background, Stream
 from claude_magic._kernel.options.cell_options import Options
-from claude_magic._kernel.options.settings import TURN_TRAITS, Settings
+from claude_magic._kernel.options.settings import CLIENT_TRAITS, TURN_TRAITS, Settings
 from claude_magic._kernel.options.turn_choices import time_limit_s, turn_options
 from claude_magic._kernel.state.directory_trust import Trust, allow_rules, memories
 from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
 
 if TYPE_CHECKING:
@@ -38,9 +40,11 @@ class KernelClient:
         self._settings = settings
         self._trust = trust
         self._warm_up = warm_up
+        self.own_turns: deque[SessionAwareResponse] = deque()
+        """Responses of turns that the CLI began by itself, which nobody has taken yet; put here on the background thread."""
         self._background = Background()
         self._client: Future[ClaudeClient] = self._background.start(self._open)
-        settings.observe(self._renew, ["cli_path", "max_warm", "idle_timeout"])
+        settings.observe(self._renew, CLIENT_TRAITS)
         settings.observe(self._prepare_again, TURN_TRAITS)
 
     def get(self) -> ClaudeClient:
@@ -112,7 +116,7 @@ class KernelClient:
         # The SDK takes a second to import: on this thread, while the person still types.
         from claude_magic.sdk.client import ClaudeClient
 
-        client = ClaudeClient(self._settings.client_config(), tools=TOOLS, asks=True)
+        client = ClaudeClient(self._settings.client_config(), tools=TOOLS, asks=True, on_own_turn=self.own_turns.append)
         client.prepare(self._next_session())
         # One step of the loop lets the CLI start, which takes longer than the imports that the first cell needs.
         asyncio.get_running_loop().call_soon(self._warm_up)

@@ -26,6 +26,7 @@ from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turn
 from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class KernelState:
         self._last_prompt: Prompt | None = None
         self._last_error: BaseException | None = None
         self._told_of: dict[str, str] = {}
+        self._untold: list[str] = []
+        """What the next cell should say of turns that the CLI began by itself."""
 
     @property
     def current(self) -> Session | None:
@@ -144,6 +147,7 @@ class KernelState:
         :raises SessionNotFoundError: when `--resume` names no session.
         :raises TurnNotFoundError: when `--at` names no turn that one could go on from.
         """
+        self.take_own_turns()
         own = self.turns.last_of(cell_id)
         if options.new:
             return Start(how="--new")
@@ -199,6 +203,21 @@ class KernelState:
             ended = [*map(self._end, outcomes)]
             chosen = next((number for number, outcome in enumerate(outcomes) if outcome.failure is None), 0)
             return ended, chosen, self._adopt(outcomes[chosen])
+
+    def take_own_turns(self) -> None:
+        """Put the turns into the tree that the CLI began by itself and has ended by now; the next cell tells of them."""
+        with self._lock:
+            while self.client.own_turns:
+                response = self.client.own_turns.popleft()
+                session = self.sessions.get(response.session_id or "")
+                if session is None:
+                    continue
+                start = Start(session.end, session.last_turn, how="by itself")
+                failed = response.ended is not None and response.ended.is_error
+                turn = self.turns.begin("(Claude went on by itself)", start, None).ended(response, failed=failed)
+                self.turns.put(turn)
+                self.sessions.add(turn, response, session.directory, played=False)
+                self._untold.append(_own_turn_words(turn, response))
 
     def keep_comparison(self, comparison: Comparison) -> None:
         """Remember a comparison, for `pick` and `diff`."""
@@ -285,7 +304,8 @@ class KernelState:
 
     def remarks(self, request: TurnRequest) -> tuple[str, ...]:
         """Return what the person should know before a turn is sent."""
-        remarks = [remark] if (remark := self.cassette_settings.remark()) else []
+        remarks, self._untold = self._untold, []
+        remarks += [remark] if (remark := self.cassette_settings.remark()) else []
         if request.options.permission_mode == "bypassPermissions":
             remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
         directory = request.directory
@@ -313,6 +333,14 @@ class KernelState:
             return self.current.session_id == session_id
         self.continue_session(self.sessions.get(session_id))
         return True
+
+
+def _own_turn_words(turn: Turn, response: SessionAwareResponse) -> str:
+    from claude_magic._render.parts.wording import dollars, one_line
+
+    cost = f" ({dollars(response.cost_usd)})" if response.cost_usd else ""
+    said = one_line(response.arrived or response.content, 200)
+    return f"Claude went on by itself, which is turn {turn.number}{cost}: {said or 'no words'}"
 
 
 def _branch_of(session: Session) -> Start:

@@ -88,6 +88,8 @@ class LiveProcess:
         self.launch = launch
         self.state = State.NEW
         self.turns = 0
+        self.replaced_work: tuple[str, ...] = ()
+        """What went on in the process whose place this one has taken, and has ended with that."""
         self.has_answered = False
         """Whether anything came back in the last turn that it was given."""
         self._cli = cli

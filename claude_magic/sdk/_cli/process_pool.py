@@ -104,12 +104,14 @@ class ProcessPool:
             yield
 
     async def _take(self, launch: Launch) -> LiveProcess:
+        replaced_work: tuple[str, ...] = ()
         for process in list(self._processes):
             if process in self._lent or not _continues(process, launch):
                 continue
             if process not in self._closing and process.alive and _serves(process, launch):
                 return await self._lend(process)
             # Two processes on one session would each write their own continuation: the old one goes first.
+            replaced_work = process.work
             await asyncio.wait([self._close(process)])
         async with self._making_room:
             idle = [process for process in self._processes if process not in self._lent]
@@ -118,6 +120,7 @@ class ProcessPool:
             if closing:
                 await asyncio.wait(closing)
             process = self._make(launch)
+            process.replaced_work = replaced_work
             self._processes.append(process)
             self._lent.add(process)
         return await self._lend(process)
@@ -146,7 +149,8 @@ class ProcessPool:
     def _close_surplus(self) -> None:
         idle = [process for process in self._processes if process not in self._lent and process not in self._closing]
         for surplus in idle[: max(0, len(idle) - self._max_warm)]:
-            self._close(surplus)
+            if not surplus.work:
+                self._close(surplus)
 
     def _close(self, process: LiveProcess) -> asyncio.Task[None]:
         if process not in self._closing:
@@ -169,7 +173,14 @@ class ProcessPool:
 
     def _expire(self, process: LiveProcess) -> None:
         loop = asyncio.get_running_loop()
-        self._expiries[process] = loop.call_later(self._idle_timeout_s, self._close, process)
+        self._expiries[process] = loop.call_later(self._idle_timeout_s, self._close_idle, process)
+
+    def _close_idle(self, process: LiveProcess) -> None:
+        """Close a process that nobody has used for long, unless work of its own goes on: that is looked at again."""
+        if process.work and process.alive:
+            self._expire(process)
+        else:
+            self._close(process)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
