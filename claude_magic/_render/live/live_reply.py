@@ -10,8 +10,8 @@ from typing import Final
 
 from ipywidgets import HTML, Button, HBox, HTMLMath, VBox, Widget
 
-from claude_magic._render.live.approval import ApprovalCard
 from claude_magic._render.live.growing_text import PIECE_LENGTH, GrowingText
+from claude_magic._render.live.question import ApprovalCard
 from claude_magic._render.live.widgets import WidgetMaker
 from claude_magic._render.parts.block import block_html, line_html
 from claude_magic._render.parts.wording import shown_blocks, status_line

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from page import Page
 
-from claude_magic._render.live.approval import ask_in_lines
 from claude_magic._render.live.live_view import LiveView
+from claude_magic._render.live.question import ask_in_lines
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 
 RULE = "Bash(git status:*)"

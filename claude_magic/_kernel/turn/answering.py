@@ -51,7 +51,7 @@ class Questions:
         if self._buttons and self._view.ask(self._number, request, partial(deliver, question.answer)):
             self._open.append(question)
             return None
-        from claude_magic._render.live.approval import ask_in_lines
+        from claude_magic._render.live.question import ask_in_lines
 
         with interruptible():
             deliver(question.answer, ask_in_lines(request))
