@@ -29,13 +29,13 @@ FLAGS: Final = (
         ("client_composed", "sdk/_cli/process.py", "A prompt that expands nothing: no @path, no /command."),
         (
             "CLAUDE_CODE_ENTRYPOINT",
-            "sdk/_cli/command_line.py",
+            "sdk/_cli/environment.py",
             "The SDK's own transport tells the CLI by it who has started it.",
         ),
-        ("CLAUDE_AGENT_SDK_VERSION", "sdk/_cli/command_line.py", "Goes with CLAUDE_CODE_ENTRYPOINT."),
+        ("CLAUDE_AGENT_SDK_VERSION", "sdk/_cli/environment.py", "Goes with CLAUDE_CODE_ENTRYPOINT."),
         (
             "CLAUDECODE",
-            "sdk/_cli/command_line.py",
+            "sdk/_cli/environment.py",
             "Left out of the environment: a CLI that finds it takes itself for the tool of another one.",
         ),
         (

@@ -26,7 +26,8 @@ from claude_magic.errors import (
 from claude_magic.sdk._cassette.cassette import Cassette
 from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
-from claude_magic.sdk._cli.command_line import Command, Launch, environment, find_cli, printed
+from claude_magic.sdk._cli.command_line import Command, Launch, find_cli, printed
+from claude_magic.sdk._cli.environment import environment, fingerprint
 from claude_magic.sdk._cli.permissions import rule_of
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._cli.process_pool import ProcessPool
@@ -209,6 +210,7 @@ class TurnRunner:
             trusted=request.trusted,
             asks=self._asks,
             tools=tuple(rule_of(tool) for tool in self._tools if tool.read_only) if request.use_tools else (),
+            surroundings=fingerprint(self._config.env),
             granted=granted,
         )
 

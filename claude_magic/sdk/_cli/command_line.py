@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,8 +28,9 @@ class Launch:
     begins behind the message `at` instead of at its end.
 
     Where the directory is not `trusted`, settings of its own (hooks, rules, servers) are not loaded. `asks` says that
-    somebody can be asked for permission, `tools` are the rules that allow our own tools, `granted` is what was allowed for
-    the session while an earlier process ran: rules and directories.
+    somebody can be asked for permission, `tools` are the rules that allow our own tools. `surroundings` stand for the
+    variables and settings that hold when it starts. `granted` is what was allowed for the session while an earlier process
+    ran: rules and directories.
     """
 
     directory: str
@@ -42,6 +42,7 @@ class Launch:
     at: str | None = None
     asks: bool = False
     tools: tuple[str, ...] = ()
+    surroundings: str = ""
     granted: tuple[str, ...] = ()
 
     def serves(self, other: Launch) -> bool:
@@ -133,11 +134,3 @@ def find_cli(cli_path: str | os.PathLike[str] | None) -> str:
         "There is no Claude CLI in this installation of claude-agent-sdk, and none on PATH.",
         next_step="Reinstall claude-agent-sdk from a wheel for this platform, or install Claude Code and set cli_path.",
     )
-
-
-def environment(extra: Mapping[str, str], directory: str) -> dict[str, str]:
-    """Return the environment of a CLI process: ours, with `extra` over it, in `directory`."""
-    # CLAUDECODE tells a CLI that it was started by another one; a kernel started by Claude Code would pass it on.
-    inherited = {name: value for name, value in os.environ.items() if name != "CLAUDECODE"}
-    identity = {"CLAUDE_CODE_ENTRYPOINT": "sdk-py", "CLAUDE_AGENT_SDK_VERSION": claude_agent_sdk.__version__}
-    return {**inherited, **identity, **extra, "PWD": directory}

@@ -7,7 +7,8 @@ import os
 from asyncio.subprocess import DEVNULL
 
 from claude_magic.errors import CLINotFoundError
-from claude_magic.sdk._cli.command_line import environment, find_cli
+from claude_magic.sdk._cli.command_line import find_cli
+from claude_magic.sdk._cli.environment import environment
 
 LOGIN_TIMEOUT_S = 20.0
 

@@ -19,7 +19,7 @@ import anyio
 import claude_agent_sdk as sdk
 from claude_agent_sdk import CLIConnectionError
 
-from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError
+from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError, NotLoggedInError
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, flags
 from claude_magic.sdk._cli.failures import cli_died, failure_of, translate_exception
@@ -92,6 +92,8 @@ class LiveProcess:
         """What went on in the process whose place this one has taken, and has ended with that."""
         self.has_answered = False
         """Whether anything came back in the last turn that it was given."""
+        self.lacks_login = False
+        """Whether the API did not know it: somebody may have logged in since, which it would not notice."""
         self._cli = cli
         self._close_timeout_s = close_timeout_s
         self._mode = launch.options.permission_mode
@@ -248,6 +250,7 @@ class LiveProcess:
             self.has_answered = reading.has_begun
         failure = failure_of(ended, self._transport.stderr, structured=turn.options.schema is not None)
         if failure is not None:
+            self.lacks_login = self.lacks_login or isinstance(failure, NotLoggedInError)
             raise failure
 
     async def _read(self) -> None:

@@ -192,7 +192,7 @@ class ProcessPool:
 def _serves(process: LiveProcess, launch: Launch) -> bool:
     # The CLI counts a budget over the life of the process (2.1.331); a turn's own budget wants one that has spent nothing.
     spent = process.turns > 0 and launch.options.max_budget_usd is not None
-    return process.launch.serves(launch) and not spent
+    return process.launch.serves(launch) and not spent and not process.lacks_login
 
 
 def _continues(process: LiveProcess, launch: Launch) -> bool:
