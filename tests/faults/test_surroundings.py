@@ -57,7 +57,7 @@ def test_settings_of_the_person(
     async def ask() -> None:
         async with SessionAwareClient(ClaudeConfig(env=own_variables(home, api.url))) as client:
             await client.query_with_session("one")
-            settings.write_text(json.dumps({"permissions": {"deny": ["WebFetch"]}}))
+            settings.write_text(json.dumps({"permissions": {"deny": ["Bash"]}}))
             await client.query_with_session("two", auto_resume_last=True)
 
     try:
@@ -65,7 +65,7 @@ def test_settings_of_the_person(
     finally:
         settings.unlink()
     offered = [{tool["name"] for tool in request["tools"]} for request in api.requests]
-    assert "WebFetch" in offered[0] - offered[1]
+    assert "Bash" in offered[0] - offered[1]
 
 
 def test_after_a_missing_login(
