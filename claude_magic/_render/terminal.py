@@ -16,7 +16,7 @@ from rich.text import Text as Line
 
 from claude_magic._markdown import finished_length
 from claude_magic._render.parts.markdown_html import parser
-from claude_magic._render.parts.wording import (
+from claude_magic._render.parts.reply_wording import (
     shown_blocks,
     status_line,
     strip_controls,

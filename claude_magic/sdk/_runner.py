@@ -28,7 +28,7 @@ from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk._cli.command_line import Command, Launch, find_cli, printed
 from claude_magic.sdk._cli.environment import environment, fingerprint
-from claude_magic.sdk._cli.permissions import rule_of
+from claude_magic.sdk._cli.permission_protocol import rule_of
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._cli.process_pool import ProcessPool
 from claude_magic.sdk._history.sessions import projects_of

@@ -8,7 +8,7 @@ import pytest
 from cells import SETTLED, Configure, answered, on_page
 from rig.kernel import Kernel
 
-from claude_magic._render.parts.wording import shown_blocks
+from claude_magic._render.parts.reply_wording import shown_blocks
 from claude_magic._render.settled.reply import SettledReply, reply_bundle
 from claude_magic.sdk import events
 from claude_magic.sdk.response import SessionAwareResponse, fold

@@ -9,7 +9,7 @@ import pytest
 from replies import SESSION, call, called, ended, reply, said
 
 from claude_magic._render.parts.redacted_reply import cleaned
-from claude_magic._render.parts.wording import (
+from claude_magic._render.parts.reply_wording import (
     clip,
     dollars,
     duration,

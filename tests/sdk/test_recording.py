@@ -14,7 +14,7 @@ import pytest
 from messages_api import MessagesAPI
 from watching import QUICK, MakeConfig, Run, cli_pids, run_turn
 
-from claude_magic._render.parts.wording import footer
+from claude_magic._render.parts.reply_wording import footer
 from claude_magic.errors import APIError, NotLoggedInError, TurnInterrupted, TurnTimeoutError
 from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, Event, SessionAwareClient, SessionAwareResponse, cassette
 from claude_magic.sdk.config import TurnOptions

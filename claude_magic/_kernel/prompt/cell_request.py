@@ -10,7 +10,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.options.cell_options import Options
-from claude_magic._render.parts.wording import one_line
+from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import ClaudeError, ConfigError
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import SessionAwareResponse

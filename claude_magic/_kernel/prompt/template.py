@@ -20,7 +20,7 @@ from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 
 from claude_magic._kernel.tools.run_code import interruptible
-from claude_magic._render.parts.wording import one_line
+from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import ClaudeError
 
 _TEMPLATE = re.compile(r"\{\{|\{%")

@@ -11,7 +11,7 @@ from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.notebook_file import in_one_kernel, notebook_path, saved_turns, told_name
 from claude_magic._kernel.state.turns import Session
 from claude_magic._paths import shorten_home
-from claude_magic._render.parts.wording import one_line
+from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import ConfigError, SessionNotFoundError
 
 MOST_ASKED = 9

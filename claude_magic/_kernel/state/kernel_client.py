@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from claude_magic._kernel.background import Background, Stream
 from claude_magic._kernel.options.cell_options import Options
+from claude_magic._kernel.options.merged_options import time_limit_s, turn_options
 from claude_magic._kernel.options.settings import CLIENT_TRAITS, TURN_TRAITS, Settings
-from claude_magic._kernel.options.turn_choices import time_limit_s, turn_options
 from claude_magic._kernel.state.directory_trust import Trust, allow_rules, memories
 from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS

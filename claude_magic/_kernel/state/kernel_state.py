@@ -336,7 +336,7 @@ class KernelState:
 
 
 def _own_turn_words(turn: Turn, response: SessionAwareResponse) -> str:
-    from claude_magic._render.parts.wording import dollars, one_line
+    from claude_magic._render.parts.reply_wording import dollars, one_line
 
     cost = f" ({dollars(response.cost_usd)})" if response.cost_usd else ""
     said = one_line(response.arrived or response.content, 200)

@@ -22,7 +22,7 @@ from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.state.kernel_state import Comparison, KernelState
 from claude_magic._kernel.state.turns import Outcome, Start, Turn
 from claude_magic._kernel.tools.kernel_tools import KernelTools
-from claude_magic._kernel.turn.answering import Questions
+from claude_magic._kernel.turn.permission_answers import Questions
 from claude_magic._kernel.turn.queue import Errand, Item, Numbered, Question, QueueHost, deliver
 from claude_magic._kernel.turn.running_turn import RunningTurn
 from claude_magic.errors import ClaudeError, SessionNotFoundError

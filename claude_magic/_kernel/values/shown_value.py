@@ -26,11 +26,11 @@ from IPython.core.pylabtools import print_figure
 from IPython.lib.pretty import RepresentationPrinter
 from IPython.utils.dir2 import get_real_method
 
-from claude_magic._kernel.values import frames
+from claude_magic._kernel.values import dataframes
 from claude_magic._kernel.values.source_code import source_of
 from claude_magic._kernel.values.time_limit import FAILURES, TookTooLong, bounded
 from claude_magic._kernel.values.tracebacks import error_text
-from claude_magic._render.parts.wording import clipped, one_line, strip_controls
+from claude_magic._render.parts.reply_wording import clipped, one_line, strip_controls
 from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk.content import MAX_IMAGE_BYTES, check_size, media_type_of
 from claude_magic.sdk.events import Image
@@ -236,11 +236,11 @@ def _register_library_types(kind: type) -> None:
 
 
 _LIBRARY_TYPES: Final[dict[tuple[str, str], Callable[[Any], str | Shown]]] = {
-    ("pandas", "DataFrame"): frames.pandas_frame,
-    ("pandas", "Series"): frames.pandas_series,
-    ("pandas", "Styler"): lambda styler: frames.pandas_frame(styler.data),
-    ("polars", "DataFrame"): frames.polars_frame,
-    ("polars", "Series"): frames.polars_series,
+    ("pandas", "DataFrame"): dataframes.pandas_frame,
+    ("pandas", "Series"): dataframes.pandas_series,
+    ("pandas", "Styler"): lambda styler: dataframes.pandas_frame(styler.data),
+    ("polars", "DataFrame"): dataframes.polars_frame,
+    ("polars", "Series"): dataframes.polars_series,
     ("numpy", "generic"): str,
     ("matplotlib", "FigureBase"): _figure,
     ("matplotlib", "_AxesBase"): _figure,

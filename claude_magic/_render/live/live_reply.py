@@ -14,7 +14,7 @@ from claude_magic._render.live.growing_text import PIECE_LENGTH, GrowingText
 from claude_magic._render.live.question import ApprovalCard
 from claude_magic._render.live.widgets import WidgetMaker
 from claude_magic._render.parts.block import block_html, line_html
-from claude_magic._render.parts.wording import shown_blocks, status_line
+from claude_magic._render.parts.reply_wording import shown_blocks, status_line
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 

@@ -16,8 +16,8 @@ from ipywidgets import HTML, Button, HBox, Layout, Text, VBox
 from claude_magic._paths import shorten_home
 from claude_magic._render.live.widgets import close_tree
 from claude_magic._render.parts.markdown_html import escape
+from claude_magic._render.parts.reply_wording import one_line, reveal, tool_name
 from claude_magic._render.parts.tool_call import input_html
-from claude_magic._render.parts.wording import one_line, reveal, tool_name
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
 

@@ -16,8 +16,8 @@ from ipywidgets import HTML, Box, VBox, Widget
 from claude_magic._paths import shorten_home
 from claude_magic._render.live.interactive_output import InteractiveOutput
 from claude_magic._render.parts.markdown_html import escape
+from claude_magic._render.parts.reply_wording import dollars, one_line
 from claude_magic._render.parts.style_sheet import styled_html
-from claude_magic._render.parts.wording import dollars, one_line
 from claude_magic._render.settled.session_list import NO_ROWS, SessionRow, cells, text_table
 
 SESSIONS_SHOWN: Final = 20

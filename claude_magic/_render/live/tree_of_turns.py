@@ -17,8 +17,8 @@ from claude_magic._render.live.interactive_output import InteractiveOutput
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import clean_line
+from claude_magic._render.parts.reply_wording import one_line
 from claude_magic._render.parts.style_sheet import styled_html
-from claude_magic._render.parts.wording import one_line
 
 TURNS_SHOWN: Final = 200
 

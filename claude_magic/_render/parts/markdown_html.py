@@ -27,7 +27,7 @@ from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
 from claude_magic._markdown import is_web_link, language_of, make_parser
-from claude_magic._render.parts.wording import strip_controls
+from claude_magic._render.parts.reply_wording import strip_controls
 
 # Longer code is shown plain: colouring costs about a millisecond a kilobyte.
 HIGHLIGHT_LIMIT: Final = 30_000

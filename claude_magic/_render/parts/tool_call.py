@@ -14,7 +14,7 @@ from pygments.lexers import get_lexer_for_filename
 from pygments.util import ClassNotFound
 
 from claude_magic._render.parts.markdown_html import code_html, escape, text_html
-from claude_magic._render.parts.wording import clip, reveal, strip_controls, tool_argument, tool_name, tool_outcome
+from claude_magic._render.parts.reply_wording import clip, reveal, strip_controls, tool_argument, tool_name, tool_outcome
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.response import ToolCall
 

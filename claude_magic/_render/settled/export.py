@@ -15,7 +15,7 @@ from typing import Any, Final
 from claude_magic._paths import shorten_home
 from claude_magic._redaction import redact
 from claude_magic._render.parts import safe_markdown
-from claude_magic._render.parts.wording import one_line
+from claude_magic._render.parts.reply_wording import one_line
 from claude_magic._render.settled.reply import SettledReply, reply_bundle, reply_markdown
 from claude_magic.sdk._history.transcripts import Exchange
 from claude_magic.sdk.response import Remark, SessionAwareResponse

@@ -12,8 +12,8 @@ from typing import Final
 
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import escape
+from claude_magic._render.parts.reply_wording import one_line
 from claude_magic._render.parts.style_sheet import styled_html
-from claude_magic._render.parts.wording import one_line
 
 NO_ROWS: Final = "No sessions in this directory yet."
 

@@ -23,7 +23,7 @@ from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError, NotLogge
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, flags
 from claude_magic.sdk._cli.failures import cli_died, failure_of, translate_exception
-from claude_magic.sdk._cli.permissions import request_of, result_of, server_of
+from claude_magic.sdk._cli.permission_protocol import request_of, result_of, server_of
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader
 from claude_magic.sdk.config import TurnOptions

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.tools.run_code import interruptible
 from claude_magic._kernel.turn.queue import Question, deliver
-from claude_magic._render.parts.wording import tool_argument, tool_name
+from claude_magic._render.parts.reply_wording import tool_argument, tool_name
 from claude_magic.sdk.host import Decision, PermissionAnswer, granted_mode, typeable
 from claude_magic.sdk.response import ToolCall
 
