@@ -14,6 +14,7 @@ from traitlets.config import Config
 
 from claude_magic._kernel.magics import ClaudeMagics
 from claude_magic._kernel.options.settings import Settings
+from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic.sdk.response import SessionAwareResponse
 
 _NAME = ClaudeMagics.__name__
@@ -22,8 +23,13 @@ _REPLY_MEDIA_TYPES = ("text/html", "text/markdown")
 
 def load(shell: InteractiveShell) -> None:
     """Register magics, input transformer and completer; start the CLI in the background."""
-    if _NAME in shell.magics_manager.registry:
-        return
+    if _NAME not in shell.magics_manager.registry:
+        # A thread that was begun by half could not be ended, and an interrupt would wait for it.
+        with held_back():
+            _load(shell)
+
+
+def _load(shell: InteractiveShell) -> None:
     _leave_out_unfit(shell.config.ClaudeMagics)
     magics = ClaudeMagics(shell)
     shell.register_magics(magics)

@@ -22,6 +22,7 @@ from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.state.kernel_state import Comparison, KernelState
 from claude_magic._kernel.state.turns import Outcome, Start, Turn
 from claude_magic._kernel.tools.kernel_tools import KernelTools
+from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._kernel.turn.permission_answers import Questions
 from claude_magic._kernel.turn.queue import Errand, Item, Numbered, Question, QueueHost, deliver
 from claude_magic._kernel.turn.running_turn import RunningTurn
@@ -47,6 +48,7 @@ class CellTurns:
         self._tools = KernelTools(frontend.shell)
         self._waiting: deque[Numbered] = deque()
         self._texts: deque[str] = deque()
+        self._running: list[RunningTurn] = []
         self._began = time.monotonic()
 
     @contextlib.contextmanager
@@ -66,15 +68,17 @@ class CellTurns:
             numbers = range(1, len(self._choices) + 1)
             self._questions = [Questions(self._frontend, self._view, number, buttons=self._buttons) for number in numbers]
             try:
-                self._send(turns)
-                try:
-                    yield
-                finally:
-                    self._let_go()
+                with held_back():
+                    self._send(turns)
+                yield
             except BaseException:
                 # Whatever it was, an interrupt among it; a settled comparison keeps its buttons until the next cell.
-                self._view.close()
+                with held_back(drop=True):
+                    self._let_go()
+                    self._view.close()
                 raise
+            else:
+                self._let_go()
 
     async def run_async(self) -> list[SessionAwareResponse]:
         """Take what comes until the turns have ended, and settle; other callbacks of the kernel's loop run meanwhile.
@@ -107,7 +111,8 @@ class CellTurns:
                     while self._texts:
                         yield self._texts.popleft()
             except KeyboardInterrupt:
-                self.stop_and_wait()
+                with held_back(drop=True):
+                    self.stop_and_wait()
             if not self._begin_again():
                 return
 
@@ -126,9 +131,18 @@ class CellTurns:
 
         :raises ClaudeError: why the turn failed; of a comparison, when no turn of it succeeded.
         """
+        with held_back():
+            self._stream.result()
+            failure = self._settle()
+        if failure is not None:
+            raise failure
+        self._state.prepare_again(self._running[0].request, self._running[0].start)
+        return [running.response for running in self._running]
+
+    def _settle(self) -> ClaudeError | None:
+        """Let the turns end and leave the output that stays; return why there is no answer."""
         from claude_magic._render.settled.reply import SettledReply
 
-        self._stream.result()
         outcomes, ended, chosen, is_current = self._end()
         current = chosen + 1 if is_current else 0
         replies = [
@@ -150,13 +164,11 @@ class CellTurns:
         self._view.settle(replies, current=current, on_pick=self._pick if self._buttons else None)
         for running in self._running:
             running.response.structured = running.data  # now that the data itself has been shown
-        if failure is not None:
-            raise failure
-        self._state.prepare_again(self._running[0].request, self._running[0].start)
-        return [running.response for running in self._running]
+        return failure
 
     def _made_ready(self, start: Start) -> list[RunningTurn]:
         """Make the turns, and find out whether they can be sent."""
+        self._client = self._state.client.get()
         turns = []
         cassette = self._state.cassette()
         for choice in self._choices:
@@ -172,10 +184,10 @@ class CellTurns:
         return turns
 
     def _send(self, turns: list[RunningTurn]) -> None:
-        self._client = self._state.client.get()
         for running in turns:
             running.turn = self._state.begin(self._cell, running.start, self._cell_id)
-        self._running, self._has_ended = turns, False
+        self._has_ended = False
+        self._running = turns
         self._stream: Stream[Numbered, None] = self._state.client.stream(self._run_all)
 
     async def _run_all(self, put: Callable[[Numbered], None]) -> None:
@@ -205,12 +217,15 @@ class CellTurns:
         return outcomes, *self._state.end(outcomes)
 
     def _let_go(self) -> None:
-        """Leave nothing running; turns that were not settled, whatever kept them from it, still stand in the tree."""
-        self.stop()
-        if not self._has_ended:
-            for batch in self._stream.batches():
-                self._fold_rest(batch)
-            self._end()
+        """Leave nothing running; turns that something kept from being settled are settled now."""
+        if self._running:
+            self.stop()
+            if not self._has_ended:
+                for batch in self._stream.batches():
+                    self._fold_rest(batch)
+                # What kept the cell from it is on its way to the person already.
+                with contextlib.suppress(Exception):
+                    self._settle()
         if self._main:
             self._frontend.forget_failed_display()
 

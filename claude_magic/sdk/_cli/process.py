@@ -63,6 +63,7 @@ class _Turn:
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     sent: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: bool = False
+    has_begun: bool = False
 
 
 class LiveProcess:
@@ -91,7 +92,7 @@ class LiveProcess:
         self.replaced_work: tuple[str, ...] = ()
         """What went on in the process whose place this one has taken, and has ended with that."""
         self.has_answered = False
-        """Whether anything came back in the last turn that it was given."""
+        """Whether anything had come back in the turn in which it died."""
         self.lacks_login = False
         """Whether the API did not know it: somebody may have logged in since, which it would not notice."""
         self._cli = cli
@@ -160,11 +161,13 @@ class LiveProcess:
         """
         if self._owner is None or self._owner.done():
             raise CLIDiedError("The Claude CLI has ended.", session_id=self.session_id)
-        self.has_answered = False
         turn = _Turn(prompt, options, host)
         self._turns.put_nowait(turn)
         try:
             await asyncio.shield(turn.done)
+        except CLIDiedError:
+            self.has_answered = turn.has_begun
+            raise
         except asyncio.CancelledError:
             # What the turn comes to is nobody's any more: the caller hears of the cancellation.
             turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -247,7 +250,7 @@ class LiveProcess:
             await self._wait_for_exit()
             raise self._translated(error, reading) from error
         finally:
-            self.has_answered = reading.has_begun
+            turn.has_begun = reading.has_begun
         failure = failure_of(ended, self._transport.stderr, structured=turn.options.schema is not None)
         if failure is not None:
             self.lacks_login = self.lacks_login or isinstance(failure, NotLoggedInError)
