@@ -25,16 +25,22 @@ from rig.leaks import Ledger, assert_no_widgets
 RUN_HOME = pytest.StashKey[Path]()
 INHERITED = pytest.StashKey[dict[str, str]]()
 
+ROOMS = ("browser", "tests", "kernel", "sdk", "render")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Isolate this process before any test module is imported; without a key, so that nobody is logged in."""
-    config.addinivalue_line("markers", "slow: takes several seconds")
     config.stash[INHERITED] = dict(os.environ)
     config.stash[RUN_HOME] = Path(tempfile.mkdtemp(prefix="claude-magic-tests-"))
     for name in filter(is_foreign, list(os.environ)):
         del os.environ[name]
     os.environ.update(own_variables(config.stash[RUN_HOME], NOWHERE))
     del os.environ["ANTHROPIC_API_KEY"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the rooms of the tests whose modules take longest first, so that no worker begins one when the others are done."""
+    items.sort(key=lambda item: ROOMS.index(room) if (room := item.path.parent.name) in ROOMS else 0)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

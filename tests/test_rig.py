@@ -277,7 +277,6 @@ def test_api_begins_at_zero(api: MessagesAPI, run_async: Callable[..., Any]) -> 
     assert run_async(nothing()) == 0
 
 
-@pytest.mark.slow
 def test_a_turn_of_the_real_cli(kernel: Kernel, api: MessagesAPI) -> None:
     """The bundled CLI answers in a kernel from the script, and ends with its client."""
     began = time.monotonic()
@@ -290,7 +289,7 @@ def test_a_turn_of_the_real_cli(kernel: Kernel, api: MessagesAPI) -> None:
     assert kernel.children() == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_lab(lab: Lab, tmp_path: Path) -> None:
     """JupyterLab runs a notebook, takes a click in mid-cell, changes its theme and has its picture taken."""
     lab.write("rig.ipynb", [("markdown", "# A title"), ("code", "6 * 7"), ("code", ASYNC_BUTTON)])

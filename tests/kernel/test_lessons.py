@@ -128,7 +128,6 @@ def pupil(module_pupil: Kernel, recorded: Recorded) -> Kernel:
     return module_pupil
 
 
-@pytest.mark.slow
 def test_played_as_it_was_live(recorded: Recorded, pupil: Kernel) -> None:
     """Every cell shows what it showed live, in every form, and does what may be done; only the cost is marked."""
     played = go_through(pupil)

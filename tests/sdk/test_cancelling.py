@@ -64,6 +64,7 @@ def test_bounds_of_asyncio(bounded: Callable[..., Any], make_config: MakeConfig,
     run_async(ask())
 
 
+@pytest.mark.long
 def test_cancelled_at_any_moment(make_config: MakeConfig, run_async: Run) -> None:
     """Whenever in its life a turn is cancelled, it ends then: the next prompt gets its own answer, and soon."""
 
