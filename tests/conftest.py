@@ -73,8 +73,7 @@ def module_api() -> Iterator[MessagesAPI]:
 @pytest.fixture
 def api(module_api: MessagesAPI) -> MessagesAPI:
     """The scripted API with nothing asked of it yet in this test."""
-    module_api.requests.clear()
-    module_api.refusals.clear()
+    module_api.begin()
     return module_api
 
 

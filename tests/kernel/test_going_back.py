@@ -158,7 +158,7 @@ def test_prepared_process_is_closed_when_idle(loaded_kernel: Kernel, api: Messag
     answered(loaded_kernel, "one", cell_id="p1")
     answered(loaded_kernel, "two", cell_id="p2")
     answered(loaded_kernel, "two, 1", "--redo", cell_id="p2")
-    loaded_kernel.wait_for(lambda: not clis(loaded_kernel), 10, "no CLI")
+    loaded_kernel.wait_for(lambda: not clis(loaded_kernel), about="no CLI")
     answered(loaded_kernel, "two, 2", "--redo", cell_id="p2")
     assert history(api) == ["one", "two, 2"]
 

@@ -225,7 +225,7 @@ def test_slow_replay_is_stopped(way: str, pupil: Kernel, tmp_path: Path) -> None
     cell = pupil.start(f"{'%%time' if 'time' in way else ''}\n%%claude\n{TURN['prompt']}".lstrip())
     cell.wait_for(lambda _: "It" in on_page(pupil))
     pupil.click("Stop") if way == "Stop" else pupil.interrupt()
-    result = cell.wait(5)
+    result = cell.wait()
     assert result.reply["ename"] == "TurnInterrupted"
     assert "\nIt\n" in result.text
 

@@ -2,7 +2,7 @@
 
 This module holds what the frontend's side keeps: a cell and its outputs as a notebook would save them, the open
 widgets. The parts around it: `environment` (nothing
-inherited), `kernel` (a real ipykernel), `leaks` (nothing left over), `lab` (JupyterLab in a browser).
+inherited), `kernel` (a real ipykernel), `leaks` (nothing left over), `lab` (JupyterLab in a browser), `pace` (limits of time).
 """
 
 from __future__ import annotations

@@ -190,6 +190,13 @@ class Kernel:
         """Interrupt the kernel as the stop button does: a SIGINT to its whole process group."""
         self._manager.interrupt_kernel()
 
+    def stop(self) -> None:
+        """Interrupt what runs, as often as it takes."""
+        for cell in self.running:
+            cell.unanswered.clear()
+            self.interrupt()
+            cell.wait()
+
     def restart(self) -> None:
         """Restart the kernel; what ran is forgotten, as are the widgets. Asserts that its children ended."""
         children = self.children()

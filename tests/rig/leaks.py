@@ -24,7 +24,7 @@ from rig.environment import OWNER
 if TYPE_CHECKING:
     from rig.kernel import Kernel
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 """How long something may take to end after its owner let go of it."""
 
 
