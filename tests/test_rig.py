@@ -29,7 +29,7 @@ clicked = asyncio.Event()
 button = widgets.Button(description="Allow once")
 button.on_click(lambda _: clicked.set())
 display(button)
-await asyncio.wait_for(clicked.wait(), 20)
+await asyncio.wait_for(clicked.wait(), 60)
 print("clicked")
 for widget in (button.layout, button.style, button): widget.close()
 """
@@ -126,7 +126,7 @@ def test_interrupt(kernel: Kernel) -> None:
     cell = kernel.start(BLOCKING)
     cell.wait_for(lambda result: "waiting" in result.stdout)
     kernel.interrupt()
-    result = cell.wait(timeout_s=20)
+    result = cell.wait()
     assert result.status == "error"
     assert result.errors[0]["ename"] == "KeyboardInterrupt"
 

@@ -177,7 +177,7 @@ def shown_fences(notebook: LabNotebook, index: int) -> list[str]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_no_payload_does_anything(lab: Lab) -> None:
     """Whatever the model and its tools say, nothing in a cell runs, loads or links where it must not; fences show it all."""
     assert not any(">>" in payload.replace(">>>", "") for payload in PAYLOADS), "a directive would end early"

@@ -117,12 +117,12 @@ def stopped(cell: RunningCell, stop: Callable[[], None]) -> CellResult:
 
 
 @pytest.fixture
-def kernel_with_names(loaded_kernel: Kernel) -> Iterator[Kernel]:
+def kernel_with_names(shared_session: Kernel) -> Iterator[Kernel]:
     """A kernel whose user has made some variables."""
-    assert loaded_kernel.run(NAMESPACE).ok
-    yield loaded_kernel
-    assert loaded_kernel.run("%reset -f").ok
-    assert loaded_kernel.run("%load_ext claude_magic").ok
+    assert shared_session.run(NAMESPACE).ok
+    yield shared_session
+    assert shared_session.run("%reset -f").ok
+    assert shared_session.run("%load_ext claude_magic").ok
 
 
 def test_the_package_under_test(loaded_kernel: Kernel) -> None:
