@@ -55,6 +55,16 @@ def ledger() -> Ledger:
     return Ledger()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_behind_by_the_module(ledger: Ledger) -> Iterator[None]:
+    """Fail the last test of a module after whose fixtures a process or thread is there that was not there before."""
+    ledger.look_anew()
+    before = ledger.snapshot()
+    yield
+    ledger.look_anew()
+    ledger.check(before)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(ledger: Ledger) -> Iterator[None]:
     """Fail a test after which a process or thread is there that was not there before."""

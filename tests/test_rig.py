@@ -203,6 +203,26 @@ def test_leaked_process_is_caught(sdk_env: dict[str, str]) -> None:
     ledger.check(before)
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda command: subprocess.Popen(command).pid,
+        lambda command: os.posix_spawnp(command[0], command, os.environ),
+        lambda command: os.spawnvp(os.P_NOWAIT, command[0], command),
+    ],
+    ids=["subprocess", "posix_spawn", "fork"],
+)
+def test_every_way_of_starting_is_heard(start: Callable[[list[str]], int]) -> None:
+    """However this process starts another one, it is found afterwards; where it has started none nobody looks."""
+    ledger = Ledger()
+    ledger.check(ledger.snapshot())
+    before = ledger.snapshot()
+    pid = start(["sleep", "77"])
+    with pytest.raises(LeakError, match="sleep 77"):
+        ledger.check(before, patience_s=0.1)
+    assert not psutil.pid_exists(pid)
+
+
 def test_adopted_process_may_stay() -> None:
     """A registered process and what it starts are no leak, as long as they are registered."""
     ledger = Ledger()

@@ -71,6 +71,10 @@ class Ledger:
     def snapshot(self) -> Snapshot:
         return Snapshot(self._processes(), frozenset(threading.enumerate()))
 
+    def look_anew(self) -> None:
+        """Look at the processes next time in any case: `multiprocessing` spawns some without telling."""
+        self._quiet_since = None
+
     def check(self, before: Snapshot, patience_s: float = PATIENCE_S) -> None:
         """Raise `LeakError` for what is new since the snapshot and does not end by itself; kill such processes."""
         deadline = time.monotonic() + patience_s
