@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import struct
 import subprocess
@@ -10,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from rig.environment import NotLoopbackError, is_foreign, isolated_environment
 from rig.kernel import Kernel, KernelDiedError
 from rig.lab import Lab
 from rig.leaks import LeakError, Ledger, assert_ended, assert_no_widgets
+from rig.pace import at_some_pace
 
 ASYNC_BUTTON = """
 import asyncio, ipywidgets as widgets
@@ -246,6 +249,24 @@ def test_leaked_thread_is_caught() -> None:
         ledger.check(before, patience_s=0.1)
     over.set()
     ledger.check(before)
+
+
+@pytest.mark.parametrize(("needed", "tried"), [(1, [1]), (4, [1, 4]), (100, [1, 4, 16])])
+def test_pace(needed: int, tried: list[int], api: MessagesAPI) -> None:
+    """A limit that was too short for the machine is tried again with a longer one; what is wrong fails at every pace."""
+    paces = []
+
+    @at_some_pace
+    def limited(api: MessagesAPI, pace: int) -> None:
+        assert api.requests == []
+        api.requests.append({})
+        paces.append(pace)
+        assert pace >= needed
+
+    with pytest.raises(AssertionError) if needed > tried[-1] else nullcontext():
+        limited(api=api)
+    assert paces == tried
+    assert list(inspect.signature(limited).parameters) == ["api"]
 
 
 def test_environment_inherits_no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, api: MessagesAPI) -> None:
