@@ -72,6 +72,7 @@ def test_runs_and_gives_the_saved_outputs(name: str, tmp_path: Path) -> None:
     assert plain_outputs(executed) == plain_outputs(saved(name))
 
 
+@pytest.mark.long
 def test_quickstart_runs_without_cli_login_and_network(tmp_path: Path) -> None:
     """Where nobody is logged in, every answer of the quickstart is there, played, and the first cell says so."""
     first, *others = plain_outputs(execute("quickstart.ipynb", tmp_path, OFFLINE))

@@ -108,6 +108,7 @@ def test_refused_turn(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["one", "two"]
 
 
+@pytest.mark.long
 def test_before_a_compaction(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """`/compact` can be undone: before it lies the whole conversation, behind it the summary."""
     first = answered(loaded_kernel, "one", cell_id="c1")
@@ -136,6 +137,7 @@ def test_cleared(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["one", "instead"]
 
 
+@pytest.mark.long
 def test_branches_of_branches(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """A branch of a branch sees the way that led to it, also when every process has died meanwhile."""
     one = turn_of(answered(loaded_kernel, "one"))
@@ -152,6 +154,7 @@ def test_branches_of_branches(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["one", "two", "five"]
 
 
+@pytest.mark.long
 def test_prepared_process_is_closed_when_idle(loaded_kernel: Kernel, api: MessagesAPI, configure: Configure) -> None:
     """The process prepared for asking once more is closed when nobody does; then `--redo` sees the same."""
     configure("idle_timeout", 1)
@@ -163,6 +166,7 @@ def test_prepared_process_is_closed_when_idle(loaded_kernel: Kernel, api: Messag
     assert history(api) == ["one", "two, 2"]
 
 
+@pytest.mark.long
 def test_resumed_session(loaded_kernel: Kernel, fresh_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
     """In another kernel `--resume X --fork` and `--redo` go back to what the disk says, also what was said meanwhile."""
     session = session_of(answered(loaded_kernel, "one"))

@@ -172,6 +172,7 @@ def painted(text: str, size: int) -> tuple[int, int]:
     return rendered, pieces
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     [

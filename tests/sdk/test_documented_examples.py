@@ -41,6 +41,7 @@ def test_types() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.long
 def test_run_as_a_script(environment: dict[str, str], workdir: Path) -> None:
     """As a script they print what they should, and nothing on standard error."""
     command = [sys.executable, "-W", "default", str(EXAMPLES)]

@@ -381,6 +381,7 @@ def test_nothing_private_is_recorded(
     assert run_async(ask(NO_CLI, "replay")) == said_now
 
 
+@pytest.mark.long
 def test_killed_while_recording(
     make_config: MakeConfig, run_async: Run, tmp_path: Path, sdk_env: dict[str, str], api: MessagesAPI
 ) -> None:
