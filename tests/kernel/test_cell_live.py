@@ -8,6 +8,12 @@ from messages_api import MessagesAPI
 from rig.kernel import Kernel
 
 
+@pytest.fixture
+def loaded_kernel(shared_session: Kernel) -> Kernel:
+    """No test here needs a session of its own."""
+    return shared_session
+
+
 @pytest.mark.parametrize("kind", ["async", "sync"])
 def test_streams_then_settles(loaded_kernel: Kernel, api: MessagesAPI, kind: str) -> None:
     """Text appears while it is written; then the widget is replaced, in the same display, by settled output."""

@@ -200,6 +200,7 @@ def test_timeout_of_the_settings(loaded_kernel: Kernel, configure: Configure) ->
     failure(ask(loaded_kernel, "<<hang>>"), "TurnTimeoutError")
 
 
+@pytest.mark.long
 def test_budget(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """`--budget` ends the turn once it is spent; it counts the turn, not the session."""
     for _ in range(3):

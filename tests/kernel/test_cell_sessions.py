@@ -7,6 +7,7 @@ import signal
 import uuid
 from pathlib import Path
 
+import pytest
 from cells import Configure, answered, ask, clis, ended, failure, history, plain, session_of
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
@@ -23,6 +24,7 @@ def kill_clis(kernel: Kernel) -> None:
     assert ended(processes, 5)
 
 
+@pytest.mark.long
 def test_run_all(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """Run All asks in order, in one session, on one process."""
     cells = ["%%claude\none", "x = 2", "%claude two?", "%%time\n%%claude\nthree", "%%claude --quiet\nfour", "%%claude\nfive"]

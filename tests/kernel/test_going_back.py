@@ -36,6 +36,7 @@ def interrupted(kernel: Kernel, api: MessagesAPI, options: str = "", **run: str)
     return result
 
 
+@pytest.mark.long
 def test_redo_four_cells_up(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """`--redo` in a cell further up asks in place of what was asked there; the branch left behind can be continued."""
     results = [answered(loaded_kernel, prompt, cell_id=prompt) for prompt in ("a", "b", "c", "d", "e")]
@@ -49,6 +50,7 @@ def test_redo_four_cells_up(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["a", "b", "c", "d", "e", "the old way"]
 
 
+@pytest.mark.long
 def test_redo_once_more(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """Each further `--redo` takes the place of the one before, also that of a first turn; none piles up."""
     answered(loaded_kernel, "one", cell_id="1")

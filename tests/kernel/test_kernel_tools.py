@@ -117,12 +117,18 @@ def stopped(cell: RunningCell, stop: Callable[[], None]) -> CellResult:
 
 
 @pytest.fixture
-def kernel_with_names(shared_session: Kernel) -> Iterator[Kernel]:
+def loaded_kernel(shared_session: Kernel) -> Kernel:
+    """No test here needs a session of its own."""
+    return shared_session
+
+
+@pytest.fixture
+def kernel_with_names(loaded_kernel: Kernel) -> Iterator[Kernel]:
     """A kernel whose user has made some variables."""
-    assert shared_session.run(NAMESPACE).ok
-    yield shared_session
-    assert shared_session.run("%reset -f").ok
-    assert shared_session.run("%load_ext claude_magic").ok
+    assert loaded_kernel.run(NAMESPACE).ok
+    yield loaded_kernel
+    assert loaded_kernel.run("%reset -f").ok
+    assert loaded_kernel.run("%load_ext claude_magic").ok
 
 
 def test_the_package_under_test(loaded_kernel: Kernel) -> None:
@@ -148,6 +154,7 @@ def test_list_variables(kernel_with_names: Kernel, api: MessagesAPI) -> None:
         assert name not in lines
 
 
+@pytest.mark.long
 def test_no_variables(fresh_kernel: Kernel, api: MessagesAPI) -> None:
     """In a new kernel there is nothing to list, and it says so."""
     fresh_kernel.run("%load_ext claude_magic")
