@@ -25,16 +25,22 @@ from rig.leaks import Ledger, assert_no_widgets
 RUN_HOME = pytest.StashKey[Path]()
 INHERITED = pytest.StashKey[dict[str, str]]()
 
+ROOMS = ("browser", "tests", "kernel", "sdk", "render")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Isolate this process before any test module is imported; without a key, so that nobody is logged in."""
-    config.addinivalue_line("markers", "slow: takes several seconds")
     config.stash[INHERITED] = dict(os.environ)
     config.stash[RUN_HOME] = Path(tempfile.mkdtemp(prefix="claude-magic-tests-"))
     for name in filter(is_foreign, list(os.environ)):
         del os.environ[name]
     os.environ.update(own_variables(config.stash[RUN_HOME], NOWHERE))
     del os.environ["ANTHROPIC_API_KEY"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the rooms of the tests whose modules take longest first, so that no worker begins one when the others are done."""
+    items.sort(key=lambda item: ROOMS.index(room) if (room := item.path.parent.name) in ROOMS else 0)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -47,6 +53,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def ledger() -> Ledger:
     """Where longer-lived fixtures register their processes: `with ledger.adopt(lambda: kernel.pid): ...`."""
     return Ledger()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_behind_by_the_module(ledger: Ledger) -> Iterator[None]:
+    """Fail the last test of a module after whose fixtures a process or thread is there that was not there before."""
+    ledger.look_anew()
+    before = ledger.snapshot()
+    yield
+    ledger.look_anew()
+    ledger.check(before)
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +83,7 @@ def module_api() -> Iterator[MessagesAPI]:
 @pytest.fixture
 def api(module_api: MessagesAPI) -> MessagesAPI:
     """The scripted API with nothing asked of it yet in this test."""
-    module_api.requests.clear()
-    module_api.refusals.clear()
+    module_api.begin()
     return module_api
 
 

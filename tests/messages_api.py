@@ -11,6 +11,7 @@ Directives stand between `<<` and `>>`; text outside them is ignored when there 
     <<tool NAME JSON>>          ask for a tool; what follows is said after its result came back
     <<history>>                 say every prompt of the conversation, one a line
     <<sleep SECONDS>>           wait, then go on
+    <<wait>>                    wait until the test sets `api.go_on`
     <<hang>>                    say no more and keep the connection open
     <<drop>>                    close the connection in the middle
     <<status CODE TIMES>>       answer with this HTTP status, TIMES times for this prompt (default: always)
@@ -33,7 +34,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-DIRECTIVE = re.compile(r"<<(say|stream|think|tool|history|sleep|hang|drop|status|stop|only|model)\b ?(.*?)>>(?!>)", re.DOTALL)
+VERBS = "say|stream|think|tool|history|sleep|wait|hang|drop|status|stop|only|model"
+DIRECTIVE = re.compile(rf"<<({VERBS})\b ?(.*?)>>(?!>)", re.DOTALL)
 ADDED_BY_CLI = re.compile(
     r"<(system-reminder|local-command-caveat|local-command-stdout|command-name|command-message|command-args)>.*?</\1>\s*",
     re.DOTALL,
@@ -76,6 +78,7 @@ class MessagesAPI:
         self.requests: list[dict[str, Any]] = []
         self.arrived = threading.Condition()
         self.closing = threading.Event()
+        self.go_on = threading.Event()
         self.refusals: Counter[str] = Counter()
         self._numbers = itertools.count(1)
         self._script = script or (lambda prompt: None)
@@ -128,11 +131,18 @@ class MessagesAPI:
 
     def __exit__(self, *exc_info: object) -> None:
         self.closing.set()
+        self.go_on.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
-    def wait_for_requests(self, count: int, timeout_s: float = 30) -> None:
+    def begin(self) -> None:
+        """Forget what was asked before."""
+        self.requests.clear()
+        self.refusals.clear()
+        self.go_on.clear()
+
+    def wait_for_requests(self, count: int, timeout_s: float = 60) -> None:
         """Return when at least `count` requests have arrived since the server started."""
         with self.arrived:
             if not self.arrived.wait_for(lambda: len(self.requests) >= count, timeout_s):
@@ -202,6 +212,9 @@ class MessagesAPI:
             match directive.verb:
                 case "sleep":
                     self.closing.wait(float(directive.argument))
+                    continue
+                case "wait":
+                    self.go_on.wait()
                     continue
                 case "hang":
                     self.closing.wait()

@@ -23,6 +23,8 @@ IDS_AND_DATES = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\btoo
 PRIVATE = re.compile(r"sk-\w|\.claude\b|/(home|root|Users|tmp)\b|\b(Bearer|oauth|organization|account|email)", re.IGNORECASE)
 
 PLAYED = "Nobody is logged in, so the answers are played from quickstart.jsonl."
+QUICK = "quickstart.ipynb"
+"""The notebook that is always run."""
 RECORDED = sorted(name for name in LESSONS if has_cassette(name))
 
 
@@ -60,7 +62,9 @@ def _timeless(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("name", sorted(LESSONS))
+@pytest.mark.parametrize(
+    "name", [QUICK, *(pytest.param(name, marks=pytest.mark.long) for name in sorted({*LESSONS} - {QUICK}))]
+)
 def test_runs_and_gives_the_saved_outputs(name: str, tmp_path: Path) -> None:
     """Run All in a real kernel gives the saved outputs; what plays always does so without CLI, login and network."""
     plays_always = 'cassette_mode = "replay"' in "".join(cell.source for cell in saved(name).cells)
@@ -68,6 +72,7 @@ def test_runs_and_gives_the_saved_outputs(name: str, tmp_path: Path) -> None:
     assert plain_outputs(executed) == plain_outputs(saved(name))
 
 
+@pytest.mark.long
 def test_quickstart_runs_without_cli_login_and_network(tmp_path: Path) -> None:
     """Where nobody is logged in, every answer of the quickstart is there, played, and the first cell says so."""
     first, *others = plain_outputs(execute("quickstart.ipynb", tmp_path, OFFLINE))
@@ -80,6 +85,7 @@ def test_quickstart_runs_without_cli_login_and_network(tmp_path: Path) -> None:
     assert sum("recorded" in text for text in played) == len(LESSONS["quickstart.ipynb"])  # one is quiet, one the panel
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", RECORDED)
 def test_cassette_is_what_the_script_makes(name: str, tmp_path: Path) -> None:
     """What is shipped is what would be recorded now, says who wrote its answers, and holds nothing private."""

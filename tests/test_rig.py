@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import struct
 import subprocess
@@ -10,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from rig.environment import NotLoopbackError, is_foreign, isolated_environment
 from rig.kernel import Kernel, KernelDiedError
 from rig.lab import Lab
 from rig.leaks import LeakError, Ledger, assert_ended, assert_no_widgets
+from rig.pace import at_some_pace
 
 ASYNC_BUTTON = """
 import asyncio, ipywidgets as widgets
@@ -29,7 +32,7 @@ clicked = asyncio.Event()
 button = widgets.Button(description="Allow once")
 button.on_click(lambda _: clicked.set())
 display(button)
-await asyncio.wait_for(clicked.wait(), 20)
+await asyncio.wait_for(clicked.wait(), 60)
 print("clicked")
 for widget in (button.layout, button.style, button): widget.close()
 """
@@ -126,7 +129,7 @@ def test_interrupt(kernel: Kernel) -> None:
     cell = kernel.start(BLOCKING)
     cell.wait_for(lambda result: "waiting" in result.stdout)
     kernel.interrupt()
-    result = cell.wait(timeout_s=20)
+    result = cell.wait()
     assert result.status == "error"
     assert result.errors[0]["ename"] == "KeyboardInterrupt"
 
@@ -203,6 +206,26 @@ def test_leaked_process_is_caught(sdk_env: dict[str, str]) -> None:
     ledger.check(before)
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda command: subprocess.Popen(command).pid,
+        lambda command: os.posix_spawnp(command[0], command, os.environ),
+        lambda command: os.spawnvp(os.P_NOWAIT, command[0], command),
+    ],
+    ids=["subprocess", "posix_spawn", "fork"],
+)
+def test_every_way_of_starting_is_heard(start: Callable[[list[str]], int]) -> None:
+    """However this process starts another one, it is found afterwards; where it has started none nobody looks."""
+    ledger = Ledger()
+    ledger.check(ledger.snapshot())
+    before = ledger.snapshot()
+    pid = start(["sleep", "77"])
+    with pytest.raises(LeakError, match="sleep 77"):
+        ledger.check(before, patience_s=0.1)
+    assert not psutil.pid_exists(pid)
+
+
 def test_adopted_process_may_stay() -> None:
     """A registered process and what it starts are no leak, as long as they are registered."""
     ledger = Ledger()
@@ -226,6 +249,24 @@ def test_leaked_thread_is_caught() -> None:
         ledger.check(before, patience_s=0.1)
     over.set()
     ledger.check(before)
+
+
+@pytest.mark.parametrize(("needed", "tried"), [(1, [1]), (4, [1, 4]), (100, [1, 4, 16])])
+def test_pace(needed: int, tried: list[int], api: MessagesAPI) -> None:
+    """A limit that was too short for the machine is tried again with a longer one; what is wrong fails at every pace."""
+    paces = []
+
+    @at_some_pace
+    def limited(api: MessagesAPI, pace: int) -> None:
+        assert api.requests == []
+        api.requests.append({})
+        paces.append(pace)
+        assert pace >= needed
+
+    with pytest.raises(AssertionError) if needed > tried[-1] else nullcontext():
+        limited(api=api)
+    assert paces == tried
+    assert list(inspect.signature(limited).parameters) == ["api"]
 
 
 def test_environment_inherits_no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, api: MessagesAPI) -> None:
@@ -277,7 +318,6 @@ def test_api_begins_at_zero(api: MessagesAPI, run_async: Callable[..., Any]) -> 
     assert run_async(nothing()) == 0
 
 
-@pytest.mark.slow
 def test_a_turn_of_the_real_cli(kernel: Kernel, api: MessagesAPI) -> None:
     """The bundled CLI answers in a kernel from the script, and ends with its client."""
     began = time.monotonic()
@@ -290,7 +330,7 @@ def test_a_turn_of_the_real_cli(kernel: Kernel, api: MessagesAPI) -> None:
     assert kernel.children() == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_lab(lab: Lab, tmp_path: Path) -> None:
     """JupyterLab runs a notebook, takes a click in mid-cell, changes its theme and has its picture taken."""
     lab.write("rig.ipynb", [("markdown", "# A title"), ("code", "6 * 7"), ("code", ASYNC_BUTTON)])

@@ -9,8 +9,6 @@ import pytest
 from playwright.sync_api import Locator, expect
 from rig.lab import Lab, LabNotebook
 
-pytestmark = pytest.mark.slow
-
 READABLE = 4.5
 """The contrast that WCAG asks of text."""
 

@@ -176,8 +176,8 @@ def shown_fences(notebook: LabNotebook, index: int) -> list[str]:
     return texts
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_no_payload_does_anything(lab: Lab) -> None:
     """Whatever the model and its tools say, nothing in a cell runs, loads or links where it must not; fences show it all."""
     assert not any(">>" in payload.replace(">>>", "") for payload in PAYLOADS), "a directive would end early"
@@ -201,7 +201,7 @@ def test_no_payload_does_anything(lab: Lab) -> None:
         assert not (lab.root / "pwn.html").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_wires_trip(lab: Lab) -> None:
     """What is displayed without care does run, load and link, and each is noticed; also in a notebook that is reopened."""
     cells = [*CONTROLS.values(), REMOTE, LINK]

@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 from messages_api import MessagesAPI
-from rig import CellResult, RunningCell
+from rig import TIMEOUT_S, CellResult, RunningCell
 from rig.kernel import Kernel
 
 Configure = Callable[[str, object], None]
@@ -65,9 +65,19 @@ def clis(kernel: Kernel) -> list[psutil.Process]:
     return [process for process in kernel.children() if process.name() == "claude"]
 
 
-def ended(processes: Sequence[psutil.Process], timeout_s: float) -> bool:
+def ended(processes: Sequence[psutil.Process], timeout_s: float = TIMEOUT_S) -> bool:
     """Wait for processes to end; say whether they did."""
     return not psutil.wait_procs(processes, timeout=timeout_s)[1]
+
+
+def stopped_soon(cell: RunningCell, stop: Callable[[], None]) -> CellResult:
+    """Stop a turn, and see the cell end while its CLI still lives: one that takes long to stop would be killed before."""
+    # An older one, of another session, may be on its way out.
+    process = max(clis(cell.kernel), key=psutil.Process.create_time)
+    stop()
+    result = cell.wait()
+    assert process in clis(cell.kernel)
+    return result
 
 
 def failure(result: CellResult, name: str) -> str:
@@ -125,11 +135,6 @@ def usage_error(result: CellResult) -> str:
     return lines[0]
 
 
-def replied_at(result: CellResult) -> float:
-    """Return when the frontend heard that the cell had ended, on the monotonic clock."""
-    return float(next(result.of_type("execute_reply"))["arrived"])
-
-
 def on_page(kernel: Kernel) -> str:
     """Return what the open widgets show."""
     return "\n".join(str(state["value"]) for state in kernel.widgets.values() if isinstance(state.get("value"), str))
@@ -146,7 +151,7 @@ def only_cli(kernel: Kernel, prompt: str = "one", options: str = "") -> tuple[st
     others = clis(kernel)
     for process in others:
         process.kill()
-    assert ended(others, 5)
+    assert ended(others)
     session = session_of(answered(kernel, prompt, options))
     (process,) = clis(kernel)
     return session, process

@@ -28,6 +28,13 @@ def configure(loaded_kernel: Kernel) -> Iterator[Configure]:
         loaded_kernel.run(f"%config ClaudeMagics.{name} = {value!r}")
 
 
+@pytest.fixture
+def shared_session(kernel: Kernel) -> Kernel:
+    """The module's kernel going on with whatever session it has, for tests to which it makes no difference: it is warm."""
+    assert kernel.run("%load_ext claude_magic").ok
+    return kernel
+
+
 @pytest.fixture(scope="module")
 def shell() -> Iterator[InteractiveShell]:
     """A shell in this process, without a history file; `__main__`, paths and hooks are as before afterwards."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import SETTLED, answered, ask, clis, ended, failure, on_page, replied_at, session_of, start
+from cells import SETTLED, answered, ask, clis, ended, failure, on_page, session_of, start, stopped_soon
 from messages_api import Directive, MessagesAPI, prompts_in
 from rig import CellResult, RunningCell
 from rig.kernel import Kernel
+from rig.pace import at_some_pace
 
-SOON_S = 1.0
 PLANNING = "Plan mode is active"
 """The CLI's word to the model (2.1.331)."""
 
@@ -76,7 +76,7 @@ def cards(kernel: Kernel) -> list[str]:
 
 def asks(cell: RunningCell, count: int = 1) -> str:
     """Wait until the cell asks; return what the newest card says."""
-    cell.wait_for(lambda _: complete_cards(cell.kernel) >= count, 20)
+    cell.wait_for(lambda _: complete_cards(cell.kernel) >= count)
     return cards(cell.kernel)[-1]
 
 
@@ -91,7 +91,7 @@ def click(cell: RunningCell, label: str) -> None:
     asks(cell)
     button = cell.kernel.button(label)
     cell.kernel.click(button)
-    cell.wait_for(lambda _: button not in cell.kernel.widgets, 10)
+    cell.wait_for(lambda _: button not in cell.kernel.widgets)
 
 
 def tell(cell: RunningCell, words: str) -> None:
@@ -114,7 +114,7 @@ def clicked(kernel: Kernel, prompt: str, label: str, options: str = "") -> CellR
 def unasked(kernel: Kernel, prompt: str, options: str = "") -> CellResult:
     """Run a cell to its end: it must not ask."""
     cell = start(kernel, prompt, options)
-    kernel.wait_for(lambda: cell.result.done or complete_cards(kernel) > 0, 20)
+    kernel.wait_for(lambda: cell.result.done or complete_cards(kernel) > 0)
     if asked := labels(kernel):
         kernel.interrupt()
         cell.wait()
@@ -151,8 +151,12 @@ def in_all_forms(result: CellResult, *texts: str) -> None:
 
 
 def passed(kernel: Kernel, seconds: int) -> Callable[[CellResult], bool]:
-    """Say whether the status line counts this many seconds."""
-    return lambda _: re.search(rf"\b{seconds} s\b", re.sub(r"<[^>]*>", " ", on_page(kernel))) is not None
+    """Say whether the status line counts this many seconds, or more."""
+
+    def counted() -> list[str]:
+        return re.findall(r"\b(\d+) s\b", re.sub(r"<[^>]*>", " ", on_page(kernel)))
+
+    return lambda _: any(int(number) >= seconds for number in counted())
 
 
 # What is asked
@@ -266,7 +270,7 @@ def test_allow_for_the_session(loaded_kernel: Kernel, notebook_dir: Path, unchan
     processes = clis(loaded_kernel)
     for process in processes:
         process.kill()
-    assert ended(processes, 5)
+    assert ended(processes)
     (notebook_dir / "often").unlink()
     assert session_of(unasked(loaded_kernel, bash("touch often"))) == session_of(result)
     assert (notebook_dir / "often").exists()
@@ -281,7 +285,7 @@ def test_a_rule_allows_no_more_than_it_says(loaded_kernel: Kernel) -> None:
     processes = clis(loaded_kernel)
     for process in processes:
         process.kill()
-    assert ended(processes, 5)
+    assert ended(processes)
     result = ask(loaded_kernel, bash("mkdir injected"), allow_stdin=False)
     assert "denied" in result.text.lower()
     assert not (loaded_kernel.notebook_dir / "injected").exists()
@@ -332,40 +336,43 @@ def test_two_at_once(loaded_kernel: Kernel, api: MessagesAPI, tmp_path: Path) ->
 # Time and interrupts
 
 
-def test_waiting_is_not_counted(loaded_kernel: Kernel, notebook_dir: Path) -> None:
+@at_some_pace
+def test_waiting_is_not_counted(loaded_kernel: Kernel, notebook_dir: Path, pace: int) -> None:
     """A person may take longer than `--timeout`; the turn goes on with the time that was left."""
     answered(loaded_kernel, "warm up")
-    cell = start(loaded_kernel, bash("touch patient") + "<<say done>>", "--timeout 2")
+    cell = start(loaded_kernel, bash("touch patient") + "<<say done>>", f"--timeout {2 * pace}")
     asks(cell)
-    cell.wait_for(passed(loaded_kernel, 3))
+    cell.wait_for(passed(loaded_kernel, 3 * pace))
     click(cell, "Allow once")
     assert cell.wait().ok
     assert (notebook_dir / "patient").exists()
 
 
-def test_timeout_counts_again_after_the_answer(loaded_kernel: Kernel) -> None:
+@at_some_pace
+def test_timeout_counts_again_after_the_answer(loaded_kernel: Kernel, pace: int) -> None:
     """After an answer the timeout holds as before."""
     answered(loaded_kernel, "warm up")
-    cell = start(loaded_kernel, bash("touch patient") + "<<hang>>", "--timeout 1.5")
+    cell = start(loaded_kernel, bash("touch patient") + "<<hang>>", f"--timeout {1.5 * pace}")
     asks(cell)
-    cell.wait_for(passed(loaded_kernel, 2))
+    cell.wait_for(passed(loaded_kernel, 2 * pace))
     click(cell, "Allow once")
-    failure(cell.wait(10), "TurnTimeoutError")
+    failure(cell.wait(), "TurnTimeoutError")
 
 
 @pytest.mark.parametrize("then", ["<<say done>>", "<<hang>>"])
-def test_waiting_for_two_is_not_counted(loaded_kernel: Kernel, tmp_path: Path, then: str) -> None:
+@at_some_pace
+def test_waiting_for_two_is_not_counted(loaded_kernel: Kernel, tmp_path: Path, then: str, pace: int) -> None:
     """While one of two questions is still open the clock stands; it goes on when both are answered."""
     answered(loaded_kernel, "warm up")
     calls = json.dumps([["Read", {"file_path": str(tmp_path / name)}] for name in ("a", "b")])
-    cell = start(loaded_kernel, f"<<tool both {calls}>>{then}", "--timeout 1.5")
+    cell = start(loaded_kernel, f"<<tool both {calls}>>{then}", f"--timeout {1.5 * pace}")
     asks(cell, 2)
     click(cell, "Deny")
-    cell.wait_for(passed(loaded_kernel, 3))
+    cell.wait_for(passed(loaded_kernel, 3 * pace))
     click(cell, "Deny")
     if then == "<<hang>>":
         try:
-            failure(cell.wait(6), "TurnTimeoutError")
+            failure(cell.wait(), "TurnTimeoutError")
         except TimeoutError:
             loaded_kernel.interrupt()
             cell.wait()
@@ -384,14 +391,8 @@ def test_stopped_while_asking(loaded_kernel: Kernel, api: MessagesAPI, notebook_
     cell = start(loaded_kernel, "<<say Before.>>" + bash("touch stopped"))
     asks(cell)
     count = len(api.requests)
-    asked_at = cell.result.messages[-1]["arrived"]
-    if way == "Stop":
-        loaded_kernel.click("Stop")
-    else:
-        loaded_kernel.interrupt()
-    result = cell.wait(20)
+    result = stopped_soon(cell, loaded_kernel.interrupt if way == "interrupt" else lambda: loaded_kernel.click("Stop"))
     failure(result, "TurnInterrupted")
-    assert replied_at(result) - asked_at < SOON_S + 0.5
     assert not (notebook_dir / "stopped").exists()
     assert dict(loaded_kernel.widgets) == {}
     assert len(api.requests) == count
@@ -441,13 +442,10 @@ def test_interrupted_at_input(loaded_kernel: Kernel, notebook_dir: Path, kind: s
     """An interrupt at the `input()` denies and stops the turn; the next cell works."""
     session = session_of(answered(loaded_kernel, "one"))
     cell = start(loaded_kernel, bash("touch interrupted"), options, kind=kind)
-    cell.wait_for(lambda result: bool(result.prompts), 20)
+    cell.wait_for(lambda result: bool(result.prompts))
     cell.unanswered.clear()
-    asked_at = cell.result.messages[-1]["arrived"]
-    loaded_kernel.interrupt()
-    result = cell.wait(20)
+    result = stopped_soon(cell, loaded_kernel.interrupt)
     assert [error["ename"] for error in result.errors] == ["TurnInterrupted"], result.errors
-    assert replied_at(result) - asked_at < SOON_S + 0.5
     assert not (notebook_dir / "interrupted").exists()
     assert "✗ denied" in result.text or options == "--quiet"
     assert session_of(answered(loaded_kernel, "two")) == session
@@ -551,7 +549,7 @@ def test_a_mode_for_the_session(loaded_kernel: Kernel, notebook_dir: Path, uncha
     processes = clis(loaded_kernel)
     for process in processes:
         process.kill()
-    assert ended(processes, 5)
+    assert ended(processes)
     assert session_of(unasked(loaded_kernel, write("after-death.txt"))) == session_of(result)
     unasked(loaded_kernel, write("another-model.txt"), "--model haiku")
     clicked(loaded_kernel, write("in-plan-mode.txt"), "Deny", "--mode plan")

@@ -190,6 +190,7 @@ def test_stream(asking: Kernel) -> None:
 @pytest.mark.parametrize(
     "how", ["threading.Thread(target=ask, args=['<<hang>>']).start()", "loop.run_in_executor(None, ask, '<<hang>>')"]
 )
+@pytest.mark.long
 def test_no_thread_keeps_a_turn_alive(how: str, fresh_kernel: Kernel, api: MessagesAPI) -> None:
     """A turn that was asked in a thread ends with the kernel; what it started is looked for when the kernel is shut down."""
     setup = "import asyncio, threading\nfrom claude_magic import ask\nloop = asyncio.get_running_loop()"

@@ -11,6 +11,7 @@ from cells import answered, ask, clis, failure, history, kept, on_page, only_cli
 from messages_api import MessagesAPI
 from rig.environment import isolated_environment
 from rig.kernel import Kernel
+from rig.pace import at_some_pace
 
 frontends = pytest.mark.parametrize("allow_stdin", [True, False], ids=["live", "static"])
 
@@ -45,9 +46,10 @@ def test_overloaded_then_answered(loaded_kernel: Kernel, api: MessagesAPI) -> No
     assert len(api.requests) == 4
 
 
-def test_refused_key_is_tried_again(loaded_kernel: Kernel) -> None:
+@at_some_pace
+def test_refused_key_is_tried_again(loaded_kernel: Kernel, pace: int) -> None:
     """401 shows as a retry that names it, and ends with `--timeout`."""
-    cell = start(loaded_kernel, "<<status 401>>", "--timeout 3")
+    cell = start(loaded_kernel, "<<status 401>>", f"--timeout {3 * pace}")
     cell.wait_for(lambda _: "Retrying" in on_page(loaded_kernel))
     assert "(401)" in on_page(loaded_kernel)
     failure(cell.wait(), "TurnTimeoutError")
@@ -79,7 +81,7 @@ def test_cli_killed_in_mid_turn(loaded_kernel: Kernel, api: MessagesAPI, number:
     api.wait_for_requests(3)
     for process in clis(loaded_kernel):
         os.kill(process.pid, number)
-    result = cell.wait(20)
+    result = cell.wait()
     failure(result, "CLIDiedError")
     kept(result, "The beginning.")
     assert session_of(result) == session
@@ -94,7 +96,7 @@ def test_cli_killed_in_the_first_turn(loaded_kernel: Kernel, api: MessagesAPI) -
     cell.wait_for(lambda _: "The beginning." in on_page(loaded_kernel))
     for process in clis(loaded_kernel):
         process.kill()
-    failure(cell.wait(20), "CLIDiedError")
+    failure(cell.wait(), "CLIDiedError")
     answered(loaded_kernel, "two")
 
 
@@ -109,12 +111,13 @@ def test_run_all_stops(loaded_kernel: Kernel, api: MessagesAPI, kind: str) -> No
     failure(results[1], "APIError")
 
 
-def test_caught_in_code(loaded_kernel: Kernel) -> None:
+@at_some_pace
+def test_caught_in_code(loaded_kernel: Kernel, pace: int) -> None:
     """In code the failure is an exception of ours that carries the session and the text."""
     answered(loaded_kernel, "one")
     code = (
         "from claude_magic.errors import ClaudeError\n"
-        "try:\n    get_ipython().run_cell_magic('claude', '--timeout 1', '<<say The beginning.>><<hang>>')\n"
+        f"try:\n    get_ipython().run_cell_magic('claude', '--timeout {pace}', '<<say The beginning.>><<hang>>')\n"
         "except ClaudeError as error:\n    caught = [type(error).__name__, error.content, error.session_id]"
     )
     result = loaded_kernel.run(code)

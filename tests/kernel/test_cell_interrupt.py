@@ -5,19 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 
 import psutil
 import pytest
-from cells import about, answered, ask, clis, ended, failure, history, kept, on_page, only_cli, replied_at, session_of, start
+from cells import about, answered, ask, clis, ended, failure, history, kept, on_page, only_cli, session_of, start, stopped_soon
 from messages_api import MessagesAPI
 from rig import CellResult, RunningCell
 from rig.kernel import Kernel
-
-SOON_S = 1.0
-BOUND_S = 15.0
-"""Until a CLI that does not react is gone."""
 
 kinds = pytest.mark.parametrize("kind", ["async", "sync"])
 ways = pytest.mark.parametrize(("kind", "allow_stdin"), [("async", True), ("sync", False)], ids=["async-live", "sync-static"])
@@ -25,17 +20,13 @@ ways = pytest.mark.parametrize(("kind", "allow_stdin"), [("async", True), ("sync
 
 def interrupted(cell: RunningCell, stop: Callable[[], None] | None = None) -> CellResult:
     """Interrupt the kernel and assert that the cell ends soon, as an interrupted turn."""
-    began = time.monotonic()
-    (stop or cell.kernel.interrupt)()
-    result = cell.wait(20)
-    took_s = replied_at(result) - began
+    result = stopped_soon(cell, stop or cell.kernel.interrupt)
     failure(result, "TurnInterrupted")
-    assert took_s < SOON_S
     return result
 
 
 # The CLI (2.1.331) refuses a plain `sleep`.
-NAP = "import time; time.sleep(30)"
+NAP = "import time; time.sleep(600)"
 TOOL = f"""<<tool Bash {{"command": "python3 -c '{NAP}'"}}>>"""
 ALLOWED = "--allow Bash(python3:*)"
 
@@ -53,7 +44,7 @@ def napping(kernel: Kernel) -> list[psutil.Process]:
     def found() -> list[psutil.Process]:
         return [process for process in kernel.children() if command_of(process)[-1:] == [NAP]]
 
-    kernel.wait_for(lambda: bool(found()), 20, "the command")
+    kernel.wait_for(lambda: bool(found()), about="the command")
     return found()
 
 
@@ -73,7 +64,7 @@ def test_waiting_for_the_api(loaded_kernel: Kernel, api: MessagesAPI, kind: str,
 def test_streaming(loaded_kernel: Kernel, api: MessagesAPI, kind: str) -> None:
     """While text streams in the turn ends within a second; what had arrived stays."""
     session = session_of(answered(loaded_kernel, "one"))
-    cell = start(loaded_kernel, "<<say The beginning.>><<stream 2000 20 100>>", kind=kind)
+    cell = start(loaded_kernel, "<<say The beginning.>><<stream 2000 20 100>><<hang>>", kind=kind)
     cell.wait_for(lambda _: "lorem ipsum" in on_page(loaded_kernel))
     result = interrupted(cell)
     kept(result, "The beginning.", "lorem ipsum")
@@ -89,8 +80,8 @@ def test_inside_a_tool(loaded_kernel: Kernel, api: MessagesAPI, kind: str, allow
     prompt = f"<<say Before the call.>>{TOOL}<<say never>>"
     cell = start(loaded_kernel, prompt, ALLOWED, kind=kind, allow_stdin=allow_stdin)
     commands = napping(loaded_kernel)
-    kept(interrupted(cell), "Before the call.", "time.sleep(30)")
-    assert ended(commands, 5)
+    kept(interrupted(cell), "Before the call.", "time.sleep(600)")
+    assert ended(commands)
     answered(loaded_kernel, "two", ALLOWED)
     assert history(api)[0] == "one"
 
@@ -111,7 +102,7 @@ def test_stop_button_inside_a_tool(loaded_kernel: Kernel) -> None:
     cell = start(loaded_kernel, TOOL, ALLOWED)
     commands = napping(loaded_kernel)
     interrupted(cell, lambda: loaded_kernel.click("Stop"))
-    assert ended(commands, 5)
+    assert ended(commands)
 
 
 def test_between_retries(loaded_kernel: Kernel) -> None:
@@ -139,7 +130,7 @@ def test_while_the_first_process_starts(fresh_kernel: Kernel) -> None:
     cell = fresh_kernel.start("print('begun')\n%claude <<hang>>", stop_on_error=False)
     cell.wait_for(lambda result: result.stdout == "begun\n")
     fresh_kernel.interrupt()
-    result = cell.wait(20)
+    result = cell.wait()
     failure(result, "TurnInterrupted")
     answered(fresh_kernel, "hello")
 
@@ -154,7 +145,7 @@ def test_pressed_again(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     for _ in range(3):
         loaded_kernel.interrupt()
         threading.Event().wait(0.15)
-    result = cell.wait(20)
+    result = cell.wait()
     failure(result, "TurnInterrupted")
     kept(result, "The beginning.")
     assert session_of(answered(loaded_kernel, "two")) == session
@@ -170,7 +161,7 @@ def test_a_cli_that_does_not_react(loaded_kernel: Kernel, api: MessagesAPI, kind
     kept(interrupted(cell), "The beginning.")
     following = start(loaded_kernel, "two")
     assert session_of(following.wait()) == session
-    assert ended([process], BOUND_S)
+    assert ended([process])
     assert history(api)[0] == "one"
     assert history(api)[-1] == "two"
 

@@ -9,6 +9,7 @@ import pytest
 from cells import Configure, about, answered, ask, failure, history, kept, plain, sent_text, session_of, usage_error
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
+from rig.pace import at_some_pace
 
 OPTIONS = {
     "--new": "-n",
@@ -182,13 +183,14 @@ def test_settings_hold_for_every_cell(loaded_kernel: Kernel, api: MessagesAPI, c
     assert history(api) == ["one", "two", "three"]
 
 
-def test_timeout(loaded_kernel: Kernel) -> None:
+@at_some_pace
+def test_timeout(loaded_kernel: Kernel, pace: int) -> None:
     """`--timeout` ends the turn after so many seconds; what had arrived stays."""
     answered(loaded_kernel, "warm up")
-    result = ask(loaded_kernel, "<<say partial>><<hang>>", "--timeout 1")
-    assert "1 s" in failure(result, "TurnTimeoutError")
+    result = ask(loaded_kernel, "<<say partial>><<hang>>", f"--timeout {pace}")
+    assert f"{pace} s" in failure(result, "TurnTimeoutError")
     kept(result, "partial")
-    answered(loaded_kernel, "and on", "--timeout 30")
+    answered(loaded_kernel, "and on", "--timeout 60")
 
 
 def test_timeout_of_the_settings(loaded_kernel: Kernel, configure: Configure) -> None:
@@ -198,6 +200,7 @@ def test_timeout_of_the_settings(loaded_kernel: Kernel, configure: Configure) ->
     failure(ask(loaded_kernel, "<<hang>>"), "TurnTimeoutError")
 
 
+@pytest.mark.long
 def test_budget(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """`--budget` ends the turn once it is spent; it counts the turn, not the session."""
     for _ in range(3):

@@ -50,13 +50,6 @@ LINES = [
 ]
 
 
-@pytest.fixture
-def shared_session(kernel: Kernel) -> Kernel:
-    """The module's kernel going on with whatever session it has."""
-    assert kernel.run("%load_ext claude_magic").ok
-    return kernel
-
-
 @pytest.mark.parametrize("prompt", [*ONE_LINE, *LINES], ids=lambda prompt: prompt[:16].encode("unicode_escape").decode())
 def test_cell_reaches_the_api_unchanged(shared_session: Kernel, api: MessagesAPI, prompt: str) -> None:
     """The body of a cell is the prompt, as typed."""

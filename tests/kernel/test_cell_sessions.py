@@ -7,6 +7,7 @@ import signal
 import uuid
 from pathlib import Path
 
+import pytest
 from cells import Configure, answered, ask, clis, ended, failure, history, plain, session_of
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
@@ -23,6 +24,7 @@ def kill_clis(kernel: Kernel) -> None:
     assert ended(processes, 5)
 
 
+@pytest.mark.long
 def test_run_all(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """Run All asks in order, in one session, on one process."""
     cells = ["%%claude\none", "x = 2", "%claude two?", "%%time\n%%claude\nthree", "%%claude --quiet\nfour", "%%claude\nfive"]
@@ -68,7 +70,7 @@ def test_idle_process_is_closed(loaded_kernel: Kernel, api: MessagesAPI, configu
     session = session_of(answered(loaded_kernel, "one"))
     processes = clis(loaded_kernel)
     assert processes
-    assert ended(processes, 10)
+    assert ended(processes)
     assert session_of(answered(loaded_kernel, "two")) == session
     assert history(api) == ["one", "two"]
 
@@ -88,7 +90,7 @@ def test_max_warm(loaded_kernel: Kernel, configure: Configure) -> None:
     configure("max_warm", 1)
     for number in range(3):
         answered(loaded_kernel, f"session {number}", "--new")
-    loaded_kernel.wait_for(lambda: len(clis(loaded_kernel)) == 1, 10, "one warm process")
+    loaded_kernel.wait_for(lambda: len(clis(loaded_kernel)) == 1, about="one warm process")
 
 
 def test_warm_sessions_go_on_side_by_side(loaded_kernel: Kernel) -> None:
@@ -206,4 +208,4 @@ def test_directory_is_gone(loaded_kernel: Kernel, tmp_path: Path, notebook_dir: 
 def test_session_of_the_command_line_is_found(loaded_kernel: Kernel, api: MessagesAPI, home: Path) -> None:
     """Sessions are the CLI's own: the transcript lies where `claude -r` finds it."""
     session = session_of(answered(loaded_kernel, "one"))
-    loaded_kernel.wait_for(lambda: bool(transcripts(home, session)), 5, "a transcript")
+    loaded_kernel.wait_for(lambda: bool(transcripts(home, session)), about="a transcript")

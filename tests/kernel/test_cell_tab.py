@@ -21,7 +21,7 @@ def complete(kernel: Kernel, code: str) -> list[str]:
         ours = (message for message in kernel.stray if message["parent_header"].get("msg_id") == request.result.msg_id)
         return [message["content"] for message in ours if message["msg_type"] == "complete_reply"]
 
-    kernel.wait_for(lambda: bool(replies()), 20, code)
+    kernel.wait_for(lambda: bool(replies()), about=code)
     reply = replies()[0]
     assert reply["status"] == "ok"
     assert reply["cursor_end"] == cursor

@@ -86,6 +86,7 @@ def test_pick_by_button(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["<<say one of them>>", "on"]
 
 
+@pytest.mark.long
 def test_one_is_refused(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """A model that the API refuses leaves the other standing, which is current; when all are refused nothing changes."""
     answered(loaded_kernel, "one")

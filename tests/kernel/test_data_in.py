@@ -309,11 +309,11 @@ def test_the_last_error(loaded_kernel: Kernel, api: MessagesAPI) -> None:
 
 def test_interrupt_of_an_expression(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """An expression that hangs is interrupted as any other code."""
-    loaded_kernel.run("import time\ndef hang():\n    print('going', flush=True)\n    time.sleep(60)")
+    loaded_kernel.run("import time\ndef hang():\n    print('going', flush=True)\n    time.sleep(600)")
     cell = loaded_kernel.start("%%claude\n{{ hang() }}")
-    cell.wait_for(lambda result: "going" in result.stdout, 20)
+    cell.wait_for(lambda result: "going" in result.stdout)
     loaded_kernel.interrupt()
-    assert cell.wait(10).reply["ename"] == "KeyboardInterrupt"
+    assert cell.wait().reply["ename"] == "KeyboardInterrupt"
     assert api.requests == []
 
 

@@ -43,6 +43,12 @@ def next_cell(result: CellResult) -> str | None:
 
 
 @pytest.fixture
+def loaded_kernel(shared_session: Kernel) -> Kernel:
+    """No test here needs a session of its own."""
+    return shared_session
+
+
+@pytest.fixture
 def kernel_with_types(loaded_kernel: Kernel) -> Kernel:
     """A kernel whose user has made some types."""
     assert loaded_kernel.run(TYPES).ok

@@ -36,6 +36,7 @@ def interrupted(kernel: Kernel, api: MessagesAPI, options: str = "", **run: str)
     return result
 
 
+@pytest.mark.long
 def test_redo_four_cells_up(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """`--redo` in a cell further up asks in place of what was asked there; the branch left behind can be continued."""
     results = [answered(loaded_kernel, prompt, cell_id=prompt) for prompt in ("a", "b", "c", "d", "e")]
@@ -49,6 +50,7 @@ def test_redo_four_cells_up(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["a", "b", "c", "d", "e", "the old way"]
 
 
+@pytest.mark.long
 def test_redo_once_more(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """Each further `--redo` takes the place of the one before, also that of a first turn; none piles up."""
     answered(loaded_kernel, "one", cell_id="1")
@@ -108,6 +110,7 @@ def test_refused_turn(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["one", "two"]
 
 
+@pytest.mark.long
 def test_before_a_compaction(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """`/compact` can be undone: before it lies the whole conversation, behind it the summary."""
     first = answered(loaded_kernel, "one", cell_id="c1")
@@ -136,6 +139,7 @@ def test_cleared(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["one", "instead"]
 
 
+@pytest.mark.long
 def test_branches_of_branches(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """A branch of a branch sees the way that led to it, also when every process has died meanwhile."""
     one = turn_of(answered(loaded_kernel, "one"))
@@ -152,17 +156,19 @@ def test_branches_of_branches(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["one", "two", "five"]
 
 
+@pytest.mark.long
 def test_prepared_process_is_closed_when_idle(loaded_kernel: Kernel, api: MessagesAPI, configure: Configure) -> None:
     """The process prepared for asking once more is closed when nobody does; then `--redo` sees the same."""
     configure("idle_timeout", 1)
     answered(loaded_kernel, "one", cell_id="p1")
     answered(loaded_kernel, "two", cell_id="p2")
     answered(loaded_kernel, "two, 1", "--redo", cell_id="p2")
-    loaded_kernel.wait_for(lambda: not clis(loaded_kernel), 10, "no CLI")
+    loaded_kernel.wait_for(lambda: not clis(loaded_kernel), about="no CLI")
     answered(loaded_kernel, "two, 2", "--redo", cell_id="p2")
     assert history(api) == ["one", "two, 2"]
 
 
+@pytest.mark.long
 def test_resumed_session(loaded_kernel: Kernel, fresh_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
     """In another kernel `--resume X --fork` and `--redo` go back to what the disk says, also what was said meanwhile."""
     session = session_of(answered(loaded_kernel, "one"))

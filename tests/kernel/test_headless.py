@@ -52,7 +52,7 @@ def write(path: Path, sources: list[str]) -> None:
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", RUNS)
 def test_every_answer_is_settled(name: str, tmp_path: Path, api: MessagesAPI, run: Run) -> None:
     """Each cell holds its answer as plain output, and no widget; Quarto's option lines are no part of the prompt."""
@@ -83,7 +83,7 @@ def test_cells_as_text(form: str) -> None:
     assert [cell.source for cell in jupytext.reads(text, fmt=form).cells] == sources
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_failed_turn_fails_the_run(tmp_path: Path, run: Run) -> None:
     """The exit code says that a turn failed, the log says why, and no cell behind it was run."""
     write(tmp_path / "in.ipynb", [PLAYED, "%%claude\ntwo", "open('after', 'w').close()"])

@@ -19,7 +19,7 @@ from rig.kernel import Kernel
 from rig.lab import LAB, NOTEBOOK_7, Application, Lab, why_not
 from rig.leaks import Ledger
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 REPLY = """\
 The **median** of `[1, 2, 9]` is $2$:

@@ -188,6 +188,7 @@ def test_without_code_in_the_kernel(plain_kernel: Kernel) -> None:
     assert plain_kernel.value(names) == before
 
 
+@pytest.mark.long
 def test_restart_ends_the_cli(fresh_kernel: Kernel, api: MessagesAPI) -> None:
     """A restarted kernel leaves no CLI behind, and picks the session up by a prefix of its ID."""
     fresh_kernel.run("%load_ext claude_magic")

@@ -46,6 +46,7 @@ def test_notebook_of_another_machine(loaded_kernel: Kernel, tmp_path: Path) -> N
     assert loaded_kernel.run("%claude_session turns").stdout.startswith("No turns yet")
 
 
+@pytest.mark.long
 def test_conversation_of_the_notebook(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """After a restart `resume` continues it, and `restore` brings back turns that one can branch from and ask again."""
     kernel, path = loaded_kernel, loaded_kernel.notebook_dir / "notebook.ipynb"

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from cells import SETTLED, Configure, answered, on_page
+from messages_api import MessagesAPI
 from rig.kernel import Kernel
 
 from claude_magic._render.parts.reply_wording import shown_blocks
@@ -35,13 +36,14 @@ def test_settled_reply(for_audience: bool) -> None:
     assert "<details open" not in bundle["text/html"]
 
 
-def test_in_a_kernel(loaded_kernel: Kernel, configure: Configure) -> None:
+def test_in_a_kernel(loaded_kernel: Kernel, api: MessagesAPI, configure: Configure) -> None:
     """Live and settled, side by side and in the panel nothing costs, and what goes on is told politely."""
     configure("presentation", True)
-    cell = loaded_kernel.start("%%claude\n<<say Hello.>><<sleep 0.5>><<say And more.>>")
+    cell = loaded_kernel.start("%%claude\n<<say Hello.>><<wait>><<say And more.>>")
     cell.wait_for(lambda _: "Hello." in on_page(loaded_kernel))
     assert any("claude-audience" in state.get("_dom_classes", ()) for state in loaded_kernel.widgets.values())
     assert 'role="status" aria-live="polite"' in on_page(loaded_kernel)
+    api.go_on.set()
     results = [cell.wait(), answered(loaded_kernel, "which?", "--samples 2")]
     results.append(loaded_kernel.run("%claude_session", allow_stdin=False))
     for result in results:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -152,16 +153,44 @@ def test_delete_the_current_one(loaded_kernel: Kernel, api: MessagesAPI, home: P
     assert list(home.glob(f".claude/projects/*/{gone}.jsonl")) == []
 
 
+def tell(kernel: Kernel) -> str:
+    """Hold a session of two turns and a failed one; return its ID."""
+    session = session_of(answered(kernel, "What is *a*?\n<<say A **letter** <b>>>"))
+    answered(kernel, '<<tool Bash {"command": "echo hi"}>><<say 42>>', "--allow Bash")
+    assert ask(kernel, "<<status 400>>").status == "error"
+    return session
+
+
+@contextmanager
+def inside(kernel: Kernel, directory: Path) -> Iterator[Kernel]:
+    """Let the kernel's working directory be another one for a while."""
+    assert kernel.run(f"import os; before = os.getcwd(); os.chdir({str(directory)!r})").ok
+    yield kernel
+    assert kernel.run("os.chdir(before)").ok
+
+
 @pytest.fixture
 def told(loaded_kernel: Kernel, tmp_path: Path) -> Iterator[Kernel]:
     """The kernel in a directory of the test's own, with a session of two turns and a failed one."""
-    before = loaded_kernel.run(f"import os; before = os.getcwd(); os.chdir({str(tmp_path)!r})")
-    assert before.ok
-    answered(loaded_kernel, "What is *a*?\n<<say A **letter** <b>>>")
-    answered(loaded_kernel, '<<tool Bash {"command": "echo hi"}>><<say 42>>', "--allow Bash")
-    assert ask(loaded_kernel, "<<status 400>>").status == "error"
-    yield loaded_kernel
-    assert loaded_kernel.run("os.chdir(before)").ok
+    with inside(loaded_kernel, tmp_path):
+        tell(loaded_kernel)
+        yield loaded_kernel
+
+
+@pytest.fixture(scope="module")
+def told_before() -> set[str]:
+    """The session that the tests share which only read it."""
+    return set()
+
+
+@pytest.fixture
+def told_once(kernel: Kernel, tmp_path: Path, told_before: set[str], request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """The same for tests that only read the session: the first of them tells it."""
+    if not told_before or not any(session in shown(say(kernel, "show")) for session in told_before):
+        request.getfixturevalue("loaded_kernel")
+        told_before.add(tell(kernel))
+    with inside(kernel, tmp_path):
+        yield kernel
 
 
 def exported(kernel: Kernel, words: str, path: Path) -> str:
@@ -214,17 +243,17 @@ def test_export_notebook(told: Kernel, tmp_path: Path, api: MessagesAPI) -> None
         "~/in home.md": "in home.md",
     }.items(),
 )
-def test_export_paths(told: Kernel, tmp_path: Path, home: Path, typed: str, name: str) -> None:
+def test_export_paths(told_once: Kernel, tmp_path: Path, home: Path, typed: str, name: str) -> None:
     """A path is taken as it is meant: with spaces, quotes, `..` and `~`."""
-    written = exported(told, typed.replace("{}", tmp_path.name), (home if typed.startswith("~") else tmp_path) / name)
+    written = exported(told_once, typed.replace("{}", tmp_path.name), (home if typed.startswith("~") else tmp_path) / name)
     assert written.startswith("# What is")
 
 
-def test_export_keeps_a_link(told: Kernel, tmp_path: Path) -> None:
+def test_export_keeps_a_link(told_once: Kernel, tmp_path: Path) -> None:
     """What a link leads to is replaced, not the link."""
     (tmp_path / "real.md").write_text("old")
     (tmp_path / "link.md").symlink_to(tmp_path / "real.md")
-    assert "3 turns" in shown(say(told, "export link.md --force"))
+    assert "3 turns" in shown(say(told_once, "export link.md --force"))
     assert (tmp_path / "link.md").is_symlink()
     assert (tmp_path / "real.md").read_text().startswith("# What is")
 
@@ -245,13 +274,13 @@ def test_export_keeps_a_link(told: Kernel, tmp_path: Path) -> None:
         "''": (".md",),
     }.items(),
 )
-def test_export_mistakes(told: Kernel, tmp_path: Path, typed: str, parts: tuple[str, ...]) -> None:
+def test_export_mistakes(told_once: Kernel, tmp_path: Path, typed: str, parts: tuple[str, ...]) -> None:
     """A path that cannot be written to: one line that says why and what to write, and nothing is left behind."""
     (tmp_path / "sub.md").mkdir()
     (tmp_path / "plain.md").write_text("")
     os.mkfifo(tmp_path / "pipe.md")
     before = set(tmp_path.rglob("*"))
-    line = usage_error(say(told, f"export {typed}"))
+    line = usage_error(say(told_once, f"export {typed}"))
     for part in parts:
         assert part in line
     assert set(tmp_path.rglob("*")) == before

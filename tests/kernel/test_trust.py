@@ -88,7 +88,7 @@ def test_trusted(place: Place, api: MessagesAPI, home: Path) -> None:
     assert session_of(place.ask()) == session
     assert place.hooked.exists()
     assert json.dumps(api.requests[-1]).count("aubergine") == 1
-    place.kernel.wait_for(place.started.exists, 5, "the server")
+    place.kernel.wait_for(place.started.exists, about="the server")
     assert place.runs_by_rule()
 
 

@@ -187,6 +187,7 @@ def test_a_list_is_not_cut_before_its_next_number() -> None:
     assert finished_length("a\r\n\r\nb\r\n") == len("a\r\n\r\n")
 
 
+@pytest.mark.long
 def test_rendering_is_linear() -> None:
     """Ten times the text takes about ten times as long, in all three forms; deep nesting is no exception."""
 

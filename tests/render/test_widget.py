@@ -174,6 +174,7 @@ def painted(text: str, size: int) -> tuple[int, int]:
     return rendered, pieces
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,8 +1,8 @@
 """The rig: real kernels, real CLI, real JupyterLab for the tests; only the model is scripted.
 
-This module holds what the frontend's side keeps: a cell and its outputs as a notebook would save them, the open
-widgets. The parts around it: `environment` (nothing
-inherited), `kernel` (a real ipykernel), `leaks` (nothing left over), `lab` (JupyterLab in a browser).
+This module holds what the frontend's side keeps: a cell and its outputs as a notebook would save them, the open widgets.
+The parts around it: `environment` (nothing inherited), `kernel` (a real ipykernel), `leaks` (nothing left over), `lab`
+(JupyterLab in a browser), `pace` (limits of time).
 """
 
 from __future__ import annotations

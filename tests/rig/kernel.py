@@ -21,6 +21,9 @@ from rig import TIMEOUT_S, Answer, CellResult, Displays, Message, RunningCell, W
 from rig.environment import require_isolated
 from rig.leaks import assert_ended, tree
 
+AFTER_CHILDREN_S = 0.5
+"""How long a kernel that was asked to end, and whose children have ended, may take before it is terminated."""
+
 
 class KernelDiedError(RuntimeError):
     """The kernel process ended while something waited for it."""
@@ -51,7 +54,8 @@ class Kernel:
         log = self._log = (Path(self._own.name) / "log").open("w+b")
         connection_file = str(Path(self._own.name) / "connection.json")
         self._manager: Any = KernelManager(kernel_name="python3", connection_file=connection_file)
-        self._manager.start_kernel(env=self._environment, cwd=str(self.notebook_dir), stdout=log, stderr=log)
+        self._launch = {"env": self._environment, "cwd": str(self.notebook_dir), "stdout": log, "stderr": log}
+        self._manager.start_kernel(**self._launch)
         try:
             self._connect()
         except BaseException:
@@ -62,7 +66,7 @@ class Kernel:
     def __exit__(self, *exc_info: object) -> None:
         children = self.children()
         self._disconnect()
-        self._manager.shutdown_kernel()
+        self._end(children)
         self._log.close()
         self._own.cleanup()
         assert_ended(children)
@@ -186,16 +190,35 @@ class Kernel:
         """Interrupt the kernel as the stop button does: a SIGINT to its whole process group."""
         self._manager.interrupt_kernel()
 
+    def stop(self) -> None:
+        """Interrupt what runs, as often as it takes."""
+        for cell in self.running:
+            cell.unanswered.clear()
+            self.interrupt()
+            cell.wait()
+
     def restart(self) -> None:
         """Restart the kernel; what ran is forgotten, as are the widgets. Asserts that its children ended."""
         children = self.children()
         self._disconnect()
-        self._manager.restart_kernel()
+        self._end(children, restart=True)
         assert_ended(children)
+        self._manager.start_kernel(**self._launch)
         self.widgets.clear()
         self._cells.clear()
         self._displays = Displays()
         self._connect()
+
+    # The process
+
+    def _end(self, children: list[psutil.Process], *, restart: bool = False) -> None:
+        """Ask the process to end, as a frontend does, and see that it is gone."""
+        self._manager.interrupt_kernel()
+        self._manager.request_shutdown(restart=restart)
+        psutil.wait_procs(children, timeout=TIMEOUT_S)
+        # With much imported, ipykernel 7.4 closes everything and then does not end until it is terminated.
+        self._manager.finish_shutdown(waittime=2 * AFTER_CHILDREN_S, pollinterval=0.02, restart=restart)
+        self._manager.cleanup_resources(restart=restart)
 
     # The channels
 

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 Theme = Literal["light", "dark"]
 THEMES: dict[Theme, str] = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
-START_S = 60.0
+START_S = 120.0
+WAIT_S = 60.0
+"""How long the browser waits for what a test expects on the page."""
 WIDTH, HEIGHT = 1000, 800
 
 
@@ -100,7 +102,9 @@ class Lab:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import expect, sync_playwright
+
+        expect.set_options(timeout=WAIT_S * 1000)
 
         for name, settings in SETTINGS.items():
             path = Path(self._environment["JUPYTERLAB_SETTINGS_DIR"]) / f"{name}.jupyterlab-settings"
@@ -148,6 +152,7 @@ class Lab:
         context = self._browser.new_context(
             viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=scale, reduced_motion="reduce"
         )
+        context.set_default_timeout(WAIT_S * 1000)
         with context.new_page() as page:
             notebook = LabNotebook(page, self.root / name)
             page.goto(f"{self.url}/{self._application.page.format(name=name)}")
@@ -226,7 +231,7 @@ class LabNotebook:
         else:
             self.start("notebook:run-cell")
 
-    def wait_idle(self, timeout_s: float = 60) -> None:
+    def wait_idle(self, timeout_s: float = WAIT_S) -> None:
         """Return when no cell waits or runs and the kernel is idle."""
         idle = f"() => {PANEL}.sessionContext.session?.kernel?.status === 'idle'"
         cells = f"{PANEL}.content.widgets.every(cell => (cell.model.executionState ?? 'idle') === 'idle')"

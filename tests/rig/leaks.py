@@ -1,12 +1,14 @@
 """What a test left behind: processes, threads, widgets.
 
 It owns the comparison of before and after, and waiting for what is on its way out. A process counts as ours when it
-descends from pytest or carries the run's mark in its environment, so an orphan is found as well.
+descends from pytest or carries the run's mark in its environment, so an orphan is found as well. Looking at all processes
+takes time, so it is done only where there can be a new one: Python tells when this process starts another.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -22,8 +24,12 @@ from rig.environment import OWNER
 if TYPE_CHECKING:
     from rig.kernel import Kernel
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 """How long something may take to end after its owner let go of it."""
+
+
+STARTING = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.system", "os.spawn"})
+"""Python's audit events for every way in which this process can start another one."""
 
 
 class LeakError(AssertionError):
@@ -43,6 +49,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._adopted: list[Callable[[], int]] = []
+        self._quiet_since: int | None = None
 
     @contextmanager
     def adopt(self, pid: Callable[[], int]) -> Iterator[None]:
@@ -62,12 +69,16 @@ class Ledger:
             yield
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(frozenset(own_processes()), frozenset(threading.enumerate()))
+        return Snapshot(self._processes(), frozenset(threading.enumerate()))
+
+    def look_anew(self) -> None:
+        """Look at the processes next time in any case: `multiprocessing` spawns some without telling."""
+        self._quiet_since = None
 
     def check(self, before: Snapshot, patience_s: float = PATIENCE_S) -> None:
         """Raise `LeakError` for what is new since the snapshot and does not end by itself; kill such processes."""
         deadline = time.monotonic() + patience_s
-        extra = own_processes() - before.processes
+        extra = self._processes() - before.processes
         # Only then what belongs to the adopted: a process that starts in between must not count as left behind.
         extra -= {process for pid in self._adopted for process in tree(pid())}
         leaks = [f"process {line}" for line in end_of(extra, patience_s)]
@@ -78,6 +89,30 @@ class Ledger:
                     leaks.append(f"thread {thread.name}")
         if leaks:
             raise LeakError("left behind: " + "; ".join(leaks))
+
+    def _processes(self) -> frozenset[psutil.Process]:
+        """Return the processes of this test run; do not look where none was left, and none has been started since."""
+        starts = _starts.count
+        if self._quiet_since == starts:
+            return frozenset()
+        found = frozenset(own_processes())
+        self._quiet_since = None if found else starts
+        return found
+
+
+class _Starts:
+    """Count how often this process has started another one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, _: object) -> None:
+        if event in STARTING:
+            self.count += 1
+
+
+_starts = _Starts()
 
 
 def is_exempt(thread: threading.Thread) -> bool:

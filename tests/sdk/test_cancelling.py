@@ -25,9 +25,8 @@ def test_cancelled_turn_is_interrupted_and_the_session_goes_on(
             turn = asyncio.create_task(client.query_with_session("<<say part>><<hang>>", auto_resume_last=True))
             await arrived(api, 2)
             turn.cancel()
-            async with asyncio.timeout(2):
-                with pytest.raises(asyncio.CancelledError):
-                    await turn
+            with pytest.raises(asyncio.CancelledError):
+                await turn
             assert client.last_session_id == session_id
             reply = await client.query_with_session("<<history>>", auto_resume_last=True)
             assert reply.session_id == session_id
@@ -64,16 +63,16 @@ def test_bounds_of_asyncio(bounded: Callable[..., Any], make_config: MakeConfig,
     run_async(ask())
 
 
+@pytest.mark.long
 def test_cancelled_at_any_moment(make_config: MakeConfig, run_async: Run) -> None:
     """Whenever in its life a turn is cancelled, it ends then: the next prompt gets its own answer, and soon."""
 
     async def cancelled_after(pause: Coroutine[Any, Any, Any], client: SessionAwareClient, number: int) -> None:
-        turn = asyncio.create_task(client.query_with_session("<<sleep 4>><<say late>>", auto_resume_last=True))
+        turn = asyncio.create_task(client.query_with_session("<<hang>>", auto_resume_last=True))
         await pause
         turn.cancel()
         await asyncio.wait([turn])
-        async with asyncio.timeout(2):
-            reply = await client.query_with_session(f"<<say answer {number}>>", auto_resume_last=True)
+        reply = await client.query_with_session(f"<<say answer {number}>>", auto_resume_last=True)
         assert reply.content == f"answer {number}"
 
     async def passes(count: int) -> None:
@@ -98,12 +97,13 @@ def test_cancelled_while_it_waits(make_config: MakeConfig, run_async: Run, api: 
     async def ask() -> None:
         async with SessionAwareClient(make_config()) as client:
             session_id = (await client.query_with_session("start")).session_id
-            first = asyncio.create_task(client.query("<<sleep 0.5>><<say first>>", session_id=session_id))
+            first = asyncio.create_task(client.query("<<wait>><<say first>>", session_id=session_id))
             await arrived(api, 2)
             second = asyncio.create_task(client.query("never asked", session_id=session_id))
             third = asyncio.create_task(client.query("<<history>>", session_id=session_id))
             await asyncio.sleep(0)
             second.cancel()
+            api.go_on.set()
             assert (await first).content == "first"
             assert "never asked" not in (await third).content
 

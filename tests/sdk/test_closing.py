@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from messages_api import MessagesAPI
+from rig.pace import at_some_pace
 from watching import CLOSE_S, SLACK_S, MakeConfig, Run, arrived, cli_pids, script, until
 
 from claude_magic.errors import ClaudeError
@@ -43,27 +44,29 @@ def test_transcripts_are_on_disk(make_config: MakeConfig, run_async: Run, home: 
     assert said == [f"answer {number}" for number in range(5)]
 
 
-def test_idle_processes_end_gracefully(make_config: MakeConfig, run_async: Run) -> None:
+@at_some_pace
+def test_idle_processes_end_gracefully(make_config: MakeConfig, run_async: Run, pace: int) -> None:
     """Idle processes are gone after aclose, long before the bound, and a second aclose does nothing."""
 
     async def ask() -> None:
-        client = ClaudeClient(make_config())
+        client = ClaudeClient(make_config(process_cleanup_timeout=5 * pace))
         await asyncio.gather(client.query("one"), client.query("two"))
         assert len(cli_pids()) == 2
-        assert await close_timed(client) < 2
-        assert await close_timed(client) < 0.1
+        assert await close_timed(client) < 2 * pace
+        assert await close_timed(client) < 0.1 * pace
 
     run_async(ask())
 
 
-def test_while_a_turn_runs(make_config: MakeConfig, run_async: Run, api: MessagesAPI) -> None:
+@at_some_pace
+def test_while_a_turn_runs(make_config: MakeConfig, run_async: Run, api: MessagesAPI, pace: int) -> None:
     """A running turn is interrupted by aclose; whoever waits for it hears so by an error of ours."""
 
     async def ask() -> None:
-        client = ClaudeClient(make_config(process_cleanup_timeout=CLOSE_S))
+        client = ClaudeClient(make_config(process_cleanup_timeout=CLOSE_S * pace))
         turn = asyncio.create_task(client.query("<<say part>><<hang>>"))
         await arrived(api)
-        assert await close_timed(client) < CLOSE_S
+        assert await close_timed(client) < CLOSE_S * pace
         with pytest.raises(ClaudeError):
             await turn
 
@@ -71,16 +74,17 @@ def test_while_a_turn_runs(make_config: MakeConfig, run_async: Run, api: Message
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
-def test_stopped_cli(busy: bool, make_config: MakeConfig, run_async: Run, api: MessagesAPI) -> None:
+@at_some_pace
+def test_stopped_cli(busy: bool, make_config: MakeConfig, run_async: Run, api: MessagesAPI, pace: int) -> None:
     """A CLI that was suspended (SIGSTOP) is gone within the bound, too."""
 
     async def ask() -> None:
-        client = ClaudeClient(make_config(process_cleanup_timeout=CLOSE_S))
+        client = ClaudeClient(make_config(process_cleanup_timeout=CLOSE_S * pace))
         turn = asyncio.create_task(client.query("<<hang>>" if busy else "hello"))
         await (arrived(api) if busy else asyncio.wait([turn]))
         (pid,) = cli_pids()
         os.kill(pid, signal.SIGSTOP)
-        assert await close_timed(client) < CLOSE_S + SLACK_S
+        assert await close_timed(client) < (CLOSE_S + SLACK_S) * pace
         if busy:
             with pytest.raises(ClaudeError):
                 await turn
@@ -88,18 +92,20 @@ def test_stopped_cli(busy: bool, make_config: MakeConfig, run_async: Run, api: M
     run_async(ask())
 
 
-def test_tool_that_runs(make_config: MakeConfig, run_async: Run, workdir: Path) -> None:
+@at_some_pace
+def test_tool_that_runs(make_config: MakeConfig, run_async: Run, workdir: Path, pace: int) -> None:
     """A command that a tool has started, and that ignores SIGTERM, is gone after aclose, too."""
+    (workdir / "pid").unlink(missing_ok=True)
     command = "trap '' TERM INT HUP; echo $$ > pid; while :; do sleep 1; done"
     call = f"<<tool Bash {json.dumps({'command': command})}>><<say done>>"
 
     async def ask() -> None:
-        client = ClaudeClient(make_config(allowed_tools=["Bash"], process_cleanup_timeout=CLOSE_S))
+        client = ClaudeClient(make_config(allowed_tools=["Bash"], process_cleanup_timeout=CLOSE_S * pace))
         turn = asyncio.create_task(client.query(call))
         pid_file = workdir / "pid"
         await until(lambda: pid_file.exists() and pid_file.read_text().strip())
         tool = psutil.Process(int(pid_file.read_text()))
-        assert await close_timed(client) < CLOSE_S + SLACK_S
+        assert await close_timed(client) < (CLOSE_S + SLACK_S) * pace
         assert not tool.is_running()
         with pytest.raises(ClaudeError):
             await turn
@@ -107,27 +113,29 @@ def test_tool_that_runs(make_config: MakeConfig, run_async: Run, workdir: Path) 
     run_async(ask())
 
 
-def test_cli_that_never_listens(make_config: MakeConfig, run_async: Run, tmp_path: Path) -> None:
+@at_some_pace
+def test_cli_that_never_listens(make_config: MakeConfig, run_async: Run, tmp_path: Path, pace: int) -> None:
     """A CLI that hangs while it starts is ended within the bound; its turn runs into its own timeout before."""
     mute = script(tmp_path / "mute", "import time\ntime.sleep(600)\n# stream-json")
 
     async def ask() -> None:
-        client = ClaudeClient(make_config(cli_path=mute, process_cleanup_timeout=CLOSE_S))
+        client = ClaudeClient(make_config(cli_path=mute, process_cleanup_timeout=CLOSE_S * pace))
         with pytest.raises(TimeoutError):
             await client.query("hello", timeout=0.5)
-        assert await close_timed(client) < CLOSE_S + SLACK_S
+        assert await close_timed(client) < (CLOSE_S + SLACK_S) * pace
 
-    run_async(ask(), timeout_s=20)
+    run_async(ask())
 
 
-def test_while_a_cli_starts(make_config: MakeConfig, run_async: Run) -> None:
+@at_some_pace
+def test_while_a_cli_starts(make_config: MakeConfig, run_async: Run, pace: int) -> None:
     """aclose in the middle of a start ends that process; the turn that wanted it fails with an error of ours."""
 
     async def ask() -> None:
-        client = ClaudeClient(make_config(process_cleanup_timeout=CLOSE_S))
+        client = ClaudeClient(make_config(process_cleanup_timeout=CLOSE_S * pace))
         turn = asyncio.create_task(client.query("hello"))
         await until(cli_pids)
-        assert await close_timed(client) < CLOSE_S + SLACK_S
+        assert await close_timed(client) < (CLOSE_S + SLACK_S) * pace
         with pytest.raises(ClaudeError):
             await turn
         assert cli_pids() == set()
@@ -140,7 +148,7 @@ def test_turns_that_wait_start_no_process_any_more(make_config: MakeConfig, run_
 
     async def ask() -> None:
         client = ClaudeClient(make_config(max_concurrent_processes=1, process_cleanup_timeout=CLOSE_S))
-        turns = [asyncio.create_task(client.query("<<sleep 1>><<say late>>")) for _ in range(4)]
+        turns = [asyncio.create_task(client.query("<<wait>><<say late>>")) for _ in range(4)]
         await arrived(api)
         await client.aclose()
         results = await asyncio.gather(*turns, return_exceptions=True)

@@ -114,6 +114,7 @@ def test_text_is_the_list_quoted_for_a_shell(prompt: str, client: ClaudeClient) 
     assert command[command.index("-r") + 1] == ID
 
 
+@pytest.mark.long
 def test_gives_the_same_answer(make_config: MakeConfig, run_async: Run, environment: dict[str, str], workdir: Path) -> None:
     """The typed command gets the answer that the client gets, because the model sees the same prompt."""
 
@@ -128,6 +129,7 @@ def test_gives_the_same_answer(make_config: MakeConfig, run_async: Run, environm
     run_async(ask())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("typed", [False, True], ids=["list", "text"])
 def test_resumes_the_same_session(
     typed: bool, make_config: MakeConfig, run_async: Run, environment: dict[str, str], workdir: Path

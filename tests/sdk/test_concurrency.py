@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from messages_api import MessagesAPI
 from watching import MakeConfig, Run, arrived, cli_pids, counting_processes, until
 
@@ -40,6 +41,7 @@ def test_sessions_run_side_by_side(make_config: MakeConfig, run_async: Run, api:
     run_async(ask())
 
 
+@pytest.mark.long
 def test_gather_over_20_prompts_keeps_to_the_limit(make_config: MakeConfig, run_async: Run) -> None:
     """20 prompts with max_concurrent_processes=3 are all answered, and never more than 3 CLI processes live."""
 

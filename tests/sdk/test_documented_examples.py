@@ -32,6 +32,7 @@ AttachmentError Check the path; nothing was sent.
 """
 
 
+@pytest.mark.long
 def test_types() -> None:
     """mypy --strict finds nothing in the examples."""
     pytest.importorskip("mypy")
@@ -40,6 +41,7 @@ def test_types() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.long
 def test_run_as_a_script(environment: dict[str, str], workdir: Path) -> None:
     """As a script they print what they should, and nothing on standard error."""
     command = [sys.executable, "-W", "default", str(EXAMPLES)]
@@ -48,6 +50,7 @@ def test_run_as_a_script(environment: dict[str, str], workdir: Path) -> None:
     assert ran.stderr == ""
 
 
+@pytest.mark.long
 def test_run_in_a_cell(fresh_kernel: Kernel) -> None:
     """In a notebook cell that ends in asyncio.run(main()) they print the same, after %load_ext, and so with await."""
     assert fresh_kernel.run("%load_ext claude_magic").ok

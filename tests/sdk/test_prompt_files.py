@@ -97,7 +97,7 @@ def test_files_that_cannot_go_in(make_config: MakeConfig, run_async: Run, api: M
     assert api.requests == []
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_pipe_does_not_hang(make_config: MakeConfig, run_async: Run, workdir: Path) -> None:
     """A named pipe is refused; it does not make the program wait for a writer."""
     os.mkfifo(workdir / "pipe")

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 from messages_api import MessagesAPI
+from rig.pace import at_some_pace
 from watching import QUICK, MakeConfig, Run, cli_pids, run_turn
 
 from claude_magic._render.parts.reply_wording import footer
@@ -163,13 +164,16 @@ def test_auto_goes_on_where_the_recording_ends(
     assert api.requests == []
 
 
-def test_auto_asks_again_what_failed(make_config: MakeConfig, run_async: Run, tmp_path: Path, api: MessagesAPI) -> None:
+@at_some_pace
+def test_auto_asks_again_what_failed(
+    make_config: MakeConfig, run_async: Run, tmp_path: Path, api: MessagesAPI, pace: int
+) -> None:
     """Only answers count as recorded there: what was stopped goes live, and that nobody was logged in is not written down."""
-    path = tmp_path / "lesson.jsonl"
+    path = tmp_path / f"lesson-{pace}.jsonl"
 
     async def ask(config: ClaudeConfig, prompt: str, mode: str = "auto") -> Any:
         async with ClaudeClient(config) as client, cassette(path, mode, 0):
-            return await run_turn(client, prompt, timeout=1)
+            return await run_turn(client, prompt, timeout=pace)
 
     logged_out = make_config(env=make_config().env | {"ANTHROPIC_API_KEY": ""})
     with pytest.raises(NotLoggedInError):
@@ -221,21 +225,22 @@ def test_another_mode(make_config: MakeConfig, run_async: Run, tmp_path: Path) -
     assert run_async(ask()) == [f"- one\n- {mode} <<history>>" for mode in ("off", "record", "auto")]
 
 
-def test_failures_are_recorded(make_config: MakeConfig, run_async: Run, tmp_path: Path, api: MessagesAPI) -> None:
+@at_some_pace
+def test_failures_are_recorded(make_config: MakeConfig, run_async: Run, tmp_path: Path, api: MessagesAPI, pace: int) -> None:
     """A refused, a timed out and a stopped turn fail again, with the same error and what had arrived."""
-    tape = Cassette(tmp_path / "lesson.jsonl", "record")
+    tape = Cassette(tmp_path / f"lesson-{pace}.jsonl", "record")
 
     async def record() -> None:
         async with ClaudeClient(make_config(env=QUICK)) as client:
             with pytest.raises(APIError):
                 await run_turn(client, "<<status 529>>", cassette=tape)
             with pytest.raises(TurnTimeoutError):
-                await run_turn(client, "<<say half>><<hang>>", timeout=1.5, cassette=tape)
+                await run_turn(client, "<<say half>><<hang>>", timeout=1.5 * pace, cassette=tape)
             begun = asyncio.Event()
             turn = asyncio.create_task(
                 run_turn(
                     client,
-                    "<<say part>><<sleep 9>><<say late>>",
+                    "<<say part>><<wait>><<say late>>",
                     lambda event: begun.set() if isinstance(event, TextDelta) else None,
                     cassette=tape,
                 )
@@ -251,10 +256,10 @@ def test_failures_are_recorded(make_config: MakeConfig, run_async: Run, tmp_path
             with pytest.raises(APIError) as refused:
                 await run_turn(client, "<<status 529>>", cassette=again)
             assert (refused.value.status, bool(refused.value.session_id)) == (529, True)
-            with pytest.raises(TurnTimeoutError, match=r"1\.5 s") as late:
+            with pytest.raises(TurnTimeoutError, match=rf"{1.5 * pace:g} s") as late:
                 await run_turn(client, "<<say half>><<hang>>", cassette=again)
             with pytest.raises(TurnInterrupted) as stopped:
-                await run_turn(client, "<<say part>><<sleep 9>><<say late>>", cassette=again)
+                await run_turn(client, "<<say part>><<wait>><<say late>>", cassette=again)
             assert (late.value.content, stopped.value.content) == ("half", "part")
 
     run_async(record())
@@ -323,10 +328,11 @@ def test_files_and_shell_are_left_alone(make_config: MakeConfig, run_async: Run,
     assert (seen(played), now.asked, made.exists()) == (seen(live), [], False)
 
 
-def test_pace_and_stop(make_config: MakeConfig, run_async: Run, tmp_path: Path) -> None:
+@at_some_pace
+def test_pace_and_stop(make_config: MakeConfig, run_async: Run, tmp_path: Path, pace: int) -> None:
     """It is played at the recorded pace divided by the speed, and can be stopped at any moment."""
-    path = tmp_path / "lesson.jsonl"
-    prompt = "<<say a>><<sleep 0.8>><<say b>>"
+    path = tmp_path / f"lesson-{pace}.jsonl"
+    prompt = f"<<say a>><<sleep {0.8 * pace}>><<say b>>"
 
     async def ask() -> None:
         async with ClaudeClient(make_config()) as client:
@@ -338,13 +344,13 @@ def test_pace_and_stop(make_config: MakeConfig, run_async: Run, tmp_path: Path) 
                 tape = Cassette(path, "replay", speed)
                 await run_turn(client, prompt, lambda event, times=times: times.append(clock()), cassette=tape)
                 took.append(times[-1] - times[0])
-            assert took[0] > 0.75
-            assert 0.15 < took[1] < took[0] / 2
-            assert took[2] < 0.1
+            assert took[0] > 0.75 * pace
+            assert 0.15 * pace < took[1] < took[0] / 2
+            assert took[2] < 0.1 * pace
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(run_turn(client, prompt, cassette=Cassette(path, "replay")), 0.2)
+                await asyncio.wait_for(run_turn(client, prompt, cassette=Cassette(path, "replay")), 0.2 * pace)
             with pytest.raises(TurnTimeoutError):
-                await run_turn(client, prompt, timeout=0.3, cassette=Cassette(path, "replay"))
+                await run_turn(client, prompt, timeout=0.3 * pace, cassette=Cassette(path, "replay"))
 
     run_async(ask())
 
@@ -376,6 +382,7 @@ def test_nothing_private_is_recorded(
     assert run_async(ask(NO_CLI, "replay")) == said_now
 
 
+@pytest.mark.long
 def test_killed_while_recording(
     make_config: MakeConfig, run_async: Run, tmp_path: Path, sdk_env: dict[str, str], api: MessagesAPI
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -36,7 +35,7 @@ def failure(run_async: Run, config: ClaudeConfig, prompt: str = "hello") -> Clau
                 await client.query(prompt)
         return caught.value
 
-    error = run_async(ask(), timeout_s=20)
+    error = run_async(ask())
     assert error.next_step
     assert error.next_step in str(error)
     return error
@@ -239,9 +238,8 @@ def test_interrupted_from_outside(make_config: MakeConfig, run_async: Run) -> No
             events = client.stream_query("<<say part>><<hang>>")
             assert await anext(events) == "part"
             os.kill(*cli_pids(), signal.SIGINT)
-            async with asyncio.timeout(10):
-                with pytest.raises(ClaudeError):
-                    await anext(events)
+            with pytest.raises(ClaudeError):
+                await anext(events)
             reply = await client.query_with_session("hello", auto_resume_last=True)
             assert reply.content == "You said: hello"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import claude_agent_sdk as sdk
 import pytest
+from rig.pace import at_some_pace
 from watching import QUICK, MakeConfig, Run
 
 from claude_magic.errors import APIError, TurnLimitError, TurnTimeoutError
@@ -105,13 +106,14 @@ def test_failed_turn_has_it(status: int, make_config: MakeConfig, run_async: Run
     run_async(ask())
 
 
-def test_turn_that_is_cut_off_has_it(make_config: MakeConfig, run_async: Run) -> None:
+@at_some_pace
+def test_turn_that_is_cut_off_has_it(make_config: MakeConfig, run_async: Run, pace: int) -> None:
     """A turn that runs into its timeout has said which session it is, and that session goes on."""
 
     async def ask() -> None:
         async with SessionAwareClient(make_config()) as client:
             with pytest.raises(TurnTimeoutError) as caught:
-                await client.query_with_session("<<say begun>><<hang>>", timeout=2)
+                await client.query_with_session("<<say begun>><<hang>>", timeout=2 * pace)
             assert client.last_session_id == caught.value.session_id
             reply = await client.query_with_session("<<history>>", auto_resume_last=True)
             assert reply.session_id == caught.value.session_id

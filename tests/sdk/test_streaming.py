@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 import pytest
 from messages_api import MessagesAPI
+from rig.pace import at_some_pace
 from watching import QUICK, UNKNOWN, MakeConfig, Run, arrived, cli_pids
 
 from claude_magic.errors import APIError, SessionNotFoundError, TurnTimeoutError
@@ -39,8 +40,7 @@ def test_plain_break_interrupts(make_config: MakeConfig, run_async: Run) -> None
             async for text in client.stream_query("<<say first words>><<hang>>", session_id=client.last_session_id):
                 assert text == "first words"
                 break
-            async with asyncio.timeout(5):
-                reply = await client.query_with_session("hello", auto_resume_last=True)
+            reply = await client.query_with_session("hello", auto_resume_last=True)
             assert reply.content == "You said: hello"
 
     run_async(ask())
@@ -78,7 +78,8 @@ def test_events_in_order(make_config: MakeConfig, run_async: Run) -> None:
     run_async(ask())
 
 
-def test_failure_comes_after_what_had_arrived(make_config: MakeConfig, run_async: Run) -> None:
+@at_some_pace
+def test_failure_comes_after_what_had_arrived(make_config: MakeConfig, run_async: Run, pace: int) -> None:
     """A stream whose turn fails yields what came, then raises with the same text and the session ID."""
 
     async def ask() -> None:
@@ -91,7 +92,7 @@ def test_failure_comes_after_what_had_arrived(make_config: MakeConfig, run_async
 
         async with SessionAwareClient(make_config(env=QUICK)) as client:
             with pytest.raises(TurnTimeoutError) as caught:
-                await listen(client, "<<say part>><<hang>>", timeout=2)
+                await listen(client, "<<say part>><<hang>>", timeout=2 * pace)
             assert (pieces, caught.value.content, bool(caught.value.session_id)) == (["part"], "part", True)
             with pytest.raises(APIError):
                 await listen(client, "<<status 529>>")

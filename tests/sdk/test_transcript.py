@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rig.pace import at_some_pace
 from watching import QUICK, MakeConfig, Run, run_turn
 
 from claude_magic.errors import APIError, TurnTimeoutError
@@ -82,9 +83,10 @@ def test_files(talk: Talk, workdir: Path) -> None:
 
 
 @pytest.mark.parametrize("before", ["<<say so far>>", ""])
-def test_interrupted(before: str, talk: Talk) -> None:
+@at_some_pace
+def test_interrupted(before: str, talk: Talk, pace: int) -> None:
     """A turn that was stopped keeps what had arrived and says that it was; the next one is not mixed up with it."""
-    stopped, after = read(talk(f"{before}<<hang>>", "after", timeout=3))
+    stopped, after = read(talk(f"{before}<<hang>>", "after", timeout=3 * pace))
     assert (stopped.reply, stopped.trouble) == ("so far" if before else "", "Interrupted.")
     assert (stopped.message_id is not None) == bool(before)
     assert (after.reply, after.trouble) == ("You said: after", "")

@@ -30,7 +30,7 @@ CLOSE_S = 2.0
 """A `process_cleanup_timeout` for the tests that need a short one."""
 
 SLACK_S = 1.0
-"""What two busy cores may add to a bound."""
+"""What two busy cores may add to a bound, at `pace` 1."""
 
 
 def cli_pids() -> set[int]:
@@ -83,7 +83,7 @@ async def arrived(api: MessagesAPI, count: int = 1) -> None:
     await asyncio.to_thread(api.wait_for_requests, count)
 
 
-async def until(happened: Any, timeout_s: float = 10) -> None:
+async def until(happened: Any, timeout_s: float = 60) -> None:
     """Return when `happened()` is true."""
     async with asyncio.timeout(timeout_s):
         while not happened():  # noqa: ASYNC110 - a process table has no event
