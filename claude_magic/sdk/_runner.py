@@ -269,7 +269,8 @@ class LiveTurn:
         """
         async with self._pool.lease(self._launch) as process:
             if process.replaced_work:
-                host.emit(Notice(f"Ended, as this turn needs another process: {'; '.join(process.replaced_work)}."))
+                ended = "; ".join(work.about for work in process.replaced_work)
+                host.emit(Notice(f"Ended, as this turn needs another process: {ended}."))
             fresh = process.turns == 0
             try:
                 return await process.run_turn(prompt, self._launch.options, host)

@@ -26,7 +26,7 @@ from claude_magic.sdk._workspaces import Workspaces
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
 from claude_magic.sdk.content import Prompt, content_blocks
 from claude_magic.sdk.events import Event, TextDelta
-from claude_magic.sdk.host import Listener, Tool, TurnHost
+from claude_magic.sdk.host import BackgroundWork, Listener, Tool, TurnHost
 from claude_magic.sdk.response import SessionAwareResponse, raw_json
 from claude_magic.sdk.turn_request import TurnRequest
 
@@ -215,6 +215,17 @@ class ClaudeClient:
     async def close_session(self, session_id: str) -> None:
         """End the live process of a session, if there is one."""
         await self._runner.pool.close_session(session_id)
+
+    def work(self, session_id: str) -> tuple[BackgroundWork, ...]:
+        """Return what Claude has left running in a session."""
+        process = self._runner.pool.warm(session_id)
+        return process.work if process else ()
+
+    async def stop_work(self, session_id: str, task_id: str) -> None:
+        """Stop something that Claude has left running in a session."""
+        process = self._runner.pool.warm(session_id)
+        if process is not None:
+            await process.stop_work(task_id)
 
     def warm(self, session_id: str) -> LiveProcess | None:
         """Return the live process of a session, `None` when there is none."""

@@ -72,6 +72,14 @@ class Tool:
     read_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class BackgroundWork:
+    """Something that Claude has left running behind a turn: a command, or a helper. `about` says what, in a few words."""
+
+    task_id: str
+    about: str
+
+
 class TurnHost(Protocol):
     """Who runs a turn. All of it is called on the client's event loop."""
 

@@ -47,6 +47,19 @@ def test_work_is_not_ended_silently(loaded_kernel: Kernel, api: MessagesAPI) -> 
     assert "You said: question" in cell.text
 
 
+def test_stopped_in_the_panel(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """The session panel lists what still runs, and its Stop button ends it."""
+    assert loaded_kernel.run(f"%%claude --allow Bash\n<<tool Bash {LONG}>><<say I have begun it.>>").ok
+    assert loaded_kernel.run("%claude_session").ok
+    assert "still running" in "".join(str(state.get("value")) for state in loaded_kernel.widgets.values())
+    (command,) = [process for process in loaded_kernel.children() if process.cmdline()[-1:] == ["600"]]
+    loaded_kernel.click(loaded_kernel.button("Stop sleep 600"))
+    loaded_kernel.sync()
+    command.wait(30)
+    assert "still running" not in "".join(str(state.get("value")) for state in loaded_kernel.widgets.values())
+    assert loaded_kernel.run("%%claude\nquestion").ok
+
+
 def test_no_background(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """With `background = False` Claude is not offered to leave a command running."""
     offered = []

@@ -44,7 +44,7 @@ class SessionWords:
             return
         from claude_magic._render.live.session_panel import SessionPanel
 
-        self._panel = SessionPanel(*self._contents(), self._resume_by_click)
+        self._panel = SessionPanel(*self._contents(), self._resume_by_click, self._stop_by_click)
         self._panel.show()
 
     def close_panel(self) -> None:
@@ -146,6 +146,12 @@ class SessionWords:
         if self._panel is not None:
             self._panel.update(*self._contents())
 
+    def _stop_by_click(self, task_id: str) -> None:
+        if self._state.current is not None:
+            self._state.client.stop_work(self._state.current.session_id, task_id)
+        if self._panel is not None:
+            self._panel.update(*self._contents())
+
     def _contents(self) -> tuple[SessionFacts | None, list[SessionRow]]:
         from claude_magic._render.live.session_panel import SessionFacts
 
@@ -163,6 +169,7 @@ class SessionWords:
             cost_usd=None if self._state.settings.presentation else current.cost_usd,
             context_used=current.context_used,
             played=self._state.sessions.is_played(current),
+            work=self._state.client.work(current.session_id),
         )
         return facts, rows
 

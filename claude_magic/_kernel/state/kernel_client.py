@@ -20,6 +20,7 @@ from claude_magic._kernel.state.directory_trust import Trust, allow_rules, memor
 from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.host import BackgroundWork
 from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
 
@@ -101,6 +102,14 @@ class KernelClient:
     def is_warm(self, session_id: str) -> bool:
         """Whether a live process holds this session."""
         return self.get().warm(session_id) is not None
+
+    def work(self, session_id: str) -> tuple[BackgroundWork, ...]:
+        """Return what Claude has left running in a session."""
+        return self.get().work(session_id)
+
+    def stop_work(self, session_id: str, task_id: str) -> None:
+        """Stop something that Claude has left running in a session."""
+        self._background.call(self.get().stop_work, session_id, task_id)
 
     def close_session(self, session_id: str) -> None:
         """End the live process of a session, if there is one."""

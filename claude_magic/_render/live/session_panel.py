@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from ipywidgets import HTML, Box, VBox, Widget
+from ipywidgets import HTML, Box, HBox, VBox, Widget
 
 from claude_magic._paths import shorten_home
 from claude_magic._render.live.interactive_output import InteractiveOutput
@@ -19,12 +19,15 @@ from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.reply_wording import dollars, one_line
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.settled.session_list import NO_ROWS, SessionRow, cells, text_table
+from claude_magic.sdk.host import BackgroundWork
 
 SESSIONS_SHOWN: Final = 20
 
 _HEADINGS: Final = ("session", "name", "first prompt", "turns", "last used", "")
 _COPYABLE: Final = ("session", "in a terminal")
 _NO_SESSION: Final = "No session yet: the next %%claude cell starts one."
+_WORK: Final = "work "
+"""Begins the keys of the buttons that stop something; sessions have keys of their own."""
 _RESUME: Final = "%claude_session resume ID continues one of them."
 
 
@@ -44,18 +47,27 @@ class SessionFacts:
     cost_usd: float | None = None
     context_used: float | None = None
     played: bool = False
+    work: tuple[BackgroundWork, ...] = ()
+    """What Claude has left running."""
 
 
 class SessionPanel(InteractiveOutput[str]):
     """The panel with a Resume button for each session but the current one; main thread only.
 
     :param on_resume: called with the session's ID when its button is clicked; `update` then shows what came of it.
+    :param on_stop: called with the ID of work that goes on, when its button is clicked.
     """
 
     sections = ("panel",)
 
-    def __init__(self, facts: SessionFacts | None, rows: Sequence[SessionRow], on_resume: Callable[[str], None]) -> None:
-        super().__init__(on_resume)
+    def __init__(
+        self,
+        facts: SessionFacts | None,
+        rows: Sequence[SessionRow],
+        on_resume: Callable[[str], None],
+        on_stop: Callable[[str], None] = lambda task_id: None,
+    ) -> None:
+        super().__init__(lambda key: on_stop(key.removeprefix(_WORK)) if key.startswith(_WORK) else on_resume(key))
         self._facts, self._rows = facts, tuple(rows)
 
     def update(self, facts: SessionFacts | None, rows: Sequence[SessionRow]) -> None:
@@ -66,14 +78,17 @@ class SessionPanel(InteractiveOutput[str]):
     def _build(self) -> Sequence[Widget]:
         make = self._maker.make
         self._about, self._table, self._rest, self._spacer = make(HTML), make(HTML), make(HTML), make(Box)
+        self._work = make(HBox)
         self._beside = make(VBox)
         self._beside.add_class("claude-resume")
         sessions = make(Box, [self._table, self._beside])
         sessions.add_class("claude-sessions-box")
-        return self._about, sessions, self._rest
+        return self._about, self._work, sessions, self._rest
 
     def _paint(self) -> None:
         self._about.value = _facts_html(self._facts)
+        work = self._facts.work if self._facts else ()
+        self._work.children = [self._button(_WORK + one.task_id, f"Stop {one_line(one.about, 30)}", one.about) for one in work]
         self._table.value = _table_html(self._rows)
         self._rest.value = _rest_html(self._rows)
         self._beside.children = [
@@ -115,6 +130,7 @@ def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
         ("directory", one_line(shorten_home(facts.directory or ""), 200)),
         ("model", " · ".join(filter(None, (model, context)))),
         ("so far", " · ".join(filter(None, (turns, tokens, cost)))),
+        ("still running", "; ".join(one_line(work.about, 60) for work in facts.work)),
         ("in a terminal", "" if facts.played else f"claude -r {shlex.quote(one_line(facts.session_id))}"),
     )
     return [(name, value) for name, value in listed if value]

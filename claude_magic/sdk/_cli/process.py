@@ -28,7 +28,7 @@ from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.host import SERVER, Decision, Listener, Tool, ToolResult, TurnHost
+from claude_magic.sdk.host import SERVER, BackgroundWork, Decision, Listener, Tool, ToolResult, TurnHost
 
 _CHECK_CLI = "Check that cli_path names the Claude CLI and that it starts: `claude --version` in a terminal."
 
@@ -42,6 +42,10 @@ INTERRUPT_AGAIN_S = 0.3
 
 INTERRUPT_LIMIT_S = 5.0
 """How long the CLI may take to end an interrupted turn before it is killed; the session is on disk."""
+
+
+STOP_LIMIT_S = 3.0
+"""How long the CLI may take to say that work in the background has stopped."""
 
 
 class State(Enum):
@@ -89,7 +93,7 @@ class LiveProcess:
         self.launch = launch
         self.state = State.NEW
         self.turns = 0
-        self.replaced_work: tuple[str, ...] = ()
+        self.replaced_work: tuple[BackgroundWork, ...] = ()
         """What went on in the process whose place this one has taken, and has ended with that."""
         self.has_answered = False
         """Whether anything had come back in the turn in which it died."""
@@ -131,9 +135,22 @@ class LiveProcess:
         return self._reader.session_id
 
     @property
-    def work(self) -> tuple[str, ...]:
-        """What goes on in the background, in a few words each: a process with such work is not idle."""
+    def work(self) -> tuple[BackgroundWork, ...]:
+        """What goes on in the background: a process with such work is not idle."""
         return self._reader.work
+
+    async def stop_work(self, task_id: str) -> None:
+        """Stop something that goes on in the background; nothing happens where it has ended."""
+        if not self.alive or not self._goes_on(task_id):
+            return
+        await self._client.stop_task(task_id)
+        with anyio.move_on_after(STOP_LIMIT_S):
+            while self._goes_on(task_id):
+                self._reader.work_changed.clear()
+                await self._reader.work_changed.wait()
+
+    def _goes_on(self, task_id: str) -> bool:
+        return any(work.task_id == task_id for work in self.work)
 
     @property
     def alive(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from claude_magic.errors import ClaudeError, ConfigError
 from claude_magic.sdk._cli.command_line import Launch
 from claude_magic.sdk._cli.process import LiveProcess
+from claude_magic.sdk.host import BackgroundWork
 
 
 class ProcessPool:
@@ -104,7 +105,7 @@ class ProcessPool:
             yield
 
     async def _take(self, launch: Launch) -> LiveProcess:
-        replaced_work: tuple[str, ...] = ()
+        replaced_work: tuple[BackgroundWork, ...] = ()
         for process in list(self._processes):
             if process in self._lent or not _continues(process, launch):
                 continue

@@ -20,7 +20,7 @@ import claude_agent_sdk as sdk
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.translation import Translator
 from claude_magic.sdk.events import Event
-from claude_magic.sdk.host import TurnHost
+from claude_magic.sdk.host import BackgroundWork, TurnHost
 
 
 @dataclass(eq=False)
@@ -72,8 +72,9 @@ class TurnReader:
         """Who called a tool: a helper's own messages name the call that it works for."""
         self.session_id: str | None = None
         self.permission_mode: str | None = None
-        self.work: tuple[str, ...] = ()
-        """What goes on in the background, in a few words each."""
+        self.work: tuple[BackgroundWork, ...] = ()
+        """What goes on in the background."""
+        self.work_changed = asyncio.Event()
 
     def expect(self, reading: Reading) -> None:
         """Wait for the answer to a prompt that is about to be sent."""
@@ -117,7 +118,11 @@ class TurnReader:
         # The mode also changes in the middle of a turn: when a plan is accepted, or edits for the session.
         self.permission_mode = message.data.get("permissionMode") or self.permission_mode
         if message.subtype == "background_tasks_changed":
-            self.work = tuple(str(task.get("description") or task.get("task_type")) for task in message.data.get("tasks") or ())
+            self.work = tuple(
+                BackgroundWork(str(task.get("task_id")), str(task.get("description") or task.get("task_type")))
+                for task in message.data.get("tasks") or ()
+            )
+            self.work_changed.set()
 
     def _reading(self, message: sdk.Message) -> Reading | None:
         match message:
