@@ -24,6 +24,7 @@ from claude_magic._kernel.session_words.word_table import words_usage
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.transform import transform_for
 from claude_magic._kernel.turn import cell_turns
+from claude_magic._kernel.turn.open_questions import OpenQuestions
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import SessionAwareResponse
 
@@ -37,6 +38,7 @@ class ClaudeMagics(Settings, Magics):
         self.frontend = Frontend(shell)
         self.state = KernelState(self, self.frontend.import_views)
         self.sessions = SessionMagic(self.state, self.frontend)
+        self.questions = OpenQuestions(self.state.client, self.frontend)
         self.transform = transform_for(self.frontend)
         self.matcher = matcher_for(self.state, shell.user_ns)
         self.nested_asyncio = NestedAsyncio(shell, self)
@@ -46,11 +48,13 @@ class ClaudeMagics(Settings, Magics):
         """Leave what has ended as plain output, without buttons: a saved notebook shall hold no dead widget."""
         self._forget_idle()
         self.state.take_own_turns()
+        self.questions.close()
         self.sessions.close_panel()
         self.state.settle_comparison()
 
     def after_cell(self, result: ExecutionResult) -> None:
         """Remember why the cell failed, for `--error`; a failure of Claude's is not meant."""
+        self.questions.show()
         # Perhaps no cell follows, and the notebook is opened where its kernel is not. A terminal runs no loop.
         self._forget_idle()
         with contextlib.suppress(RuntimeError):

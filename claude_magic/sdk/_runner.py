@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -50,6 +50,8 @@ from claude_magic.sdk.host import (
 from claude_magic.sdk.response import SessionAwareResponse, fold
 from claude_magic.sdk.turn_request import TurnRequest
 
+AskLater = Callable[[PermissionRequest], Awaitable[PermissionAnswer]]
+
 
 class TurnRunner:
     """Run turns on the pool's processes, or play them from a cassette.
@@ -57,6 +59,7 @@ class TurnRunner:
     :param tools: our own tools, which the hosts of the turns do.
     :param asks: whether those hosts can be asked for permission; otherwise the CLI denies what its rules do not allow.
     :param on_own_turn: called with the response of each turn that the CLI began by itself, when it has ended.
+    :param on_own_question: answers the permission requests of such turns, however long that takes.
     """
 
     def __init__(
@@ -67,12 +70,14 @@ class TurnRunner:
         tools: Sequence[Tool],
         asks: bool,
         on_own_turn: Callable[[SessionAwareResponse], None],
+        on_own_question: AskLater,
     ) -> None:
         self._config = config
         self._tools = tools
         self._asks = asks
         self._log = log
         self._on_own_turn = on_own_turn
+        self._on_own_question = on_own_question
         self.pool = ProcessPool(
             self._make,
             max_processes=config.max_concurrent_processes,
@@ -251,7 +256,7 @@ class TurnRunner:
             env=environment(self._config.env, launch.directory),
             close_timeout_s=self._config.process_cleanup_timeout,
             tools=self._tools,
-            begin_own=partial(_OwnTurn, self._on_own_turn, self._log),
+            begin_own=partial(_OwnTurn, self._on_own_turn, self._on_own_question, self._log),
         )
 
 
@@ -314,10 +319,11 @@ class _Attempt:
 
 
 class _OwnTurn:
-    """The host of a turn that the CLI began by itself: nobody waits for it, so nobody can be asked in it."""
+    """The host of a turn that the CLI began by itself: nobody waits for it."""
 
-    def __init__(self, on_end: Callable[[SessionAwareResponse], None], log: ClientLog) -> None:
+    def __init__(self, on_end: Callable[[SessionAwareResponse], None], ask: AskLater, log: ClientLog) -> None:
         self._on_end = on_end
+        self._ask = ask
         self._log = log
         self._response = SessionAwareResponse()
 
@@ -329,7 +335,7 @@ class _OwnTurn:
             self._on_end(self._response)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        return PermissionAnswer(Decision.DENY, "Nobody can be asked between two prompts.")
+        return await self._ask(request)
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         return ToolResult("Nobody does this between two prompts.", is_error=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,15 @@ from claude_magic.sdk._workspaces import Workspaces
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
 from claude_magic.sdk.content import Prompt, content_blocks
 from claude_magic.sdk.events import Event, TextDelta
-from claude_magic.sdk.host import BackgroundWork, Listener, Tool, TurnHost
+from claude_magic.sdk.host import (
+    BackgroundWork,
+    Listener,
+    PermissionAnswer,
+    PermissionRequest,
+    Tool,
+    TurnHost,
+    nobody_answers,
+)
 from claude_magic.sdk.response import SessionAwareResponse, raw_json
 from claude_magic.sdk.turn_request import TurnRequest
 
@@ -41,6 +49,7 @@ class ClaudeClient:
     :param asks: whether the host of a turn can be asked for permission; if not, the CLI denies what no rule allows.
     :param on_own_turn: called with the response of each turn that the CLI began by itself, such as when a command that Claude
         had left running has ended. Its cost is in no other turn's.
+    :param on_own_question: answers the permission requests of such turns, however long that takes; by default with a no.
     """
 
     def __init__(
@@ -50,10 +59,13 @@ class ClaudeClient:
         tools: Sequence[Tool] = (),
         asks: bool = False,
         on_own_turn: Callable[[SessionAwareResponse], None] = lambda response: None,
+        on_own_question: Callable[[PermissionRequest], Awaitable[PermissionAnswer]] = nobody_answers,
     ) -> None:
         self.config = config or ClaudeConfig()
         self._log = ClientLog(self.config)
-        self._runner = TurnRunner(self.config, self._log, tools=tools, asks=asks, on_own_turn=on_own_turn)
+        self._runner = TurnRunner(
+            self.config, self._log, tools=tools, asks=asks, on_own_turn=on_own_turn, on_own_question=on_own_question
+        )
         self._workspaces = Workspaces(self.config.workspace_dir)
 
     async def __aenter__(self) -> Self:

@@ -122,6 +122,11 @@ class Listener:
         return ToolResult(f"There is no tool {tool}.", is_error=True)
 
 
+async def nobody_answers(request: PermissionRequest) -> PermissionAnswer:
+    """Say no to a question of work that goes on between two prompts."""
+    return PermissionAnswer(Decision.DENY, "Nobody can be asked between two prompts.")
+
+
 def typeable(rules: Iterable[str]) -> tuple[str, ...]:
     """Return those rules that mean the same when they are typed: on a command line commas and parentheses divide rules."""
     return tuple(rule for rule in rules if _TYPEABLE_RULE.fullmatch(rule))

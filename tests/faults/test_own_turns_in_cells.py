@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
 
@@ -12,6 +14,10 @@ LONG = json.dumps({"command": "sleep 600", "run_in_background": True})
 
 
 STATE = "get_ipython().magics_manager.registry['ClaudeMagics'].state"
+
+
+def page(kernel: Kernel) -> str:
+    return "\n".join(str(state.get("value")) for state in kernel.widgets.values())
 
 
 def last_is_own(kernel: Kernel) -> bool:
@@ -47,16 +53,40 @@ def test_work_is_not_ended_silently(loaded_kernel: Kernel, api: MessagesAPI) -> 
     assert "You said: question" in cell.text
 
 
+@pytest.mark.parametrize("when", ["<<sleep 1>>", ""])
+def test_question_of_a_helper(loaded_kernel: Kernel, api: MessagesAPI, tmp_path: Path, when: str) -> None:
+    """What a helper asks between two cells, or at the end of one, waits for the next cell."""
+    made = tmp_path / "made"
+    bash = json.dumps({"command": f"touch {made}"})
+    prompt = f"{when}<<tool Bash {bash}>><<say done>>".replace("<", "\\u003c").replace(">", "\\u003e").replace('"', '\\"')
+    agent = f'{{"description": "a helper", "subagent_type": "general-purpose", "prompt": "{prompt}"}}'
+    assert loaded_kernel.run(f"%%claude --allow Agent --allow Task\n<<tool Agent {agent}>><<say I have sent it off.>>").ok
+    api.wait_for_requests(3)
+    while not any(state.get("description") == "Deny and tell" for state in loaded_kernel.widgets.values()):
+        loaded_kernel.run("import time; time.sleep(0.05)")
+    loaded_kernel.sync()
+    if when:
+        assert "Claude asks this in work that it had left running." in page(loaded_kernel)
+        # Unanswered it goes from one cell to the next.
+        assert loaded_kernel.run("1").ok
+        assert "Allow once" in {state.get("description") for state in loaded_kernel.widgets.values()}
+    loaded_kernel.click(loaded_kernel.button("Allow once"))
+    loaded_kernel.wait_for(made.exists)
+    result = loaded_kernel.run("%%claude\nquestion")
+    assert result.ok
+    assert "You said: question" in result.text
+
+
 def test_stopped_in_the_panel(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """The session panel lists what still runs, and its Stop button ends it."""
     assert loaded_kernel.run(f"%%claude --allow Bash\n<<tool Bash {LONG}>><<say I have begun it.>>").ok
     assert loaded_kernel.run("%claude_session").ok
-    assert "still running" in "".join(str(state.get("value")) for state in loaded_kernel.widgets.values())
+    assert "still running" in page(loaded_kernel)
     (command,) = [process for process in loaded_kernel.children() if process.cmdline()[-1:] == ["600"]]
     loaded_kernel.click(loaded_kernel.button("Stop sleep 600"))
     loaded_kernel.sync()
     command.wait(30)
-    assert "still running" not in "".join(str(state.get("value")) for state in loaded_kernel.widgets.values())
+    assert "still running" not in page(loaded_kernel)
     assert loaded_kernel.run("%%claude\nquestion").ok
 
 

@@ -10,17 +10,19 @@ import os
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from claude_magic._kernel.background import Background, Stream
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.merged_options import time_limit_s, turn_options
 from claude_magic._kernel.options.settings import CLIENT_TRAITS, TURN_TRAITS, Settings
+from claude_magic._kernel.queue import Question
 from claude_magic._kernel.state.directory_trust import Trust, allow_rules, memories
 from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.host import BackgroundWork
+from claude_magic.sdk.host import BackgroundWork, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
 
@@ -43,6 +45,8 @@ class KernelClient:
         self._warm_up = warm_up
         self.own_turns: deque[SessionAwareResponse] = deque()
         """Responses of turns that the CLI began by itself, which nobody has taken yet; put here on the background thread."""
+        self.own_questions: deque[Question] = deque()
+        """Permission requests of such turns, which wait for the next cell."""
         self._background = Background()
         self._client: Future[ClaudeClient] = self._background.start(self._open)
         settings.observe(self._renew, CLIENT_TRAITS)
@@ -125,11 +129,23 @@ class KernelClient:
         # The SDK takes a second to import: on this thread, while the person still types.
         from claude_magic.sdk.client import ClaudeClient
 
-        client = ClaudeClient(self._settings.client_config(), tools=TOOLS, asks=True, on_own_turn=self.own_turns.append)
+        client = ClaudeClient(
+            self._settings.client_config(),
+            tools=TOOLS,
+            asks=True,
+            on_own_turn=self.own_turns.append,
+            on_own_question=self._ask_later,
+        )
         client.prepare(self._next_session())
         # One step of the loop lets the CLI start, which takes longer than the imports that the first cell needs.
         asyncio.get_running_loop().call_soon(self._warm_up)
         return client
+
+    async def _ask_later(self, request: PermissionRequest) -> PermissionAnswer:
+        whose = "Claude asks this in work that it had left running."
+        question = Question(replace(request, reason=" ".join(filter(None, (whose, request.reason)))))
+        self.own_questions.append(question)
+        return await asyncio.wrap_future(question.answer)
 
     def _renew(self, change: object) -> None:
         self._client = self._background.start(self._reopen, self.get())

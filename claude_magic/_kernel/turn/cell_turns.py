@@ -19,12 +19,12 @@ from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.background import Stream
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.prompt.cell_request import CellRequest
+from claude_magic._kernel.queue import Errand, Item, Numbered, Question, QueueHost, deliver
 from claude_magic._kernel.state.kernel_state import Comparison, KernelState
 from claude_magic._kernel.state.turns import Outcome, Start, Turn
 from claude_magic._kernel.tools.kernel_tools import KernelTools
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._kernel.turn.permission_answers import Questions
-from claude_magic._kernel.turn.queue import Errand, Item, Numbered, Question, QueueHost, deliver
 from claude_magic._kernel.turn.running_turn import RunningTurn
 from claude_magic.errors import ClaudeError, SessionNotFoundError
 from claude_magic.sdk.events import Notice, TextDelta
@@ -143,6 +143,8 @@ class CellTurns:
         """Let the turns end and leave the output that stays; return why there is no answer."""
         from claude_magic._render.settled.reply import SettledReply
 
+        for questions in self._questions:
+            self._state.client.own_questions.extend(questions.release())
         outcomes, ended, chosen, is_current = self._end()
         current = chosen + 1 if is_current else 0
         replies = [
@@ -231,6 +233,8 @@ class CellTurns:
 
     def _errands(self, batch: list[Numbered]) -> Iterator[Errand]:
         """Take what has come and paint it, and yield in its turn what is for the caller to do."""
+        while self._state.client.own_questions and self._main:
+            self._waiting.append((0, self._state.client.own_questions.popleft()))
         self._waiting.extend(batch)
         while self._waiting:
             number, item = self._waiting.popleft()

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.queue import Question, deliver
 from claude_magic._kernel.tools.run_code import interruptible
-from claude_magic._kernel.turn.queue import Question, deliver
 from claude_magic._render.parts.reply_wording import tool_argument, tool_name
 from claude_magic.sdk.host import Decision, PermissionAnswer, granted_mode, typeable
 from claude_magic.sdk.response import ToolCall
@@ -56,6 +56,12 @@ class Questions:
         with interruptible():
             deliver(question.answer, ask_in_lines(request))
         return None
+
+    def release(self) -> list[Question]:
+        """Return, and show no more, what nobody has answered by the end of the turn: a helper goes on behind it, and waits."""
+        self.tidy()
+        left, self._open = self._open, []
+        return left
 
     def tidy(self) -> None:
         """Take away the cards of requests that are answered, or that the end of the turn has answered."""

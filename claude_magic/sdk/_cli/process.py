@@ -122,6 +122,7 @@ class LiveProcess:
         if launch.tools:
             options.mcp_servers = {SERVER: server_of(tools, self._call)}
         self._client = sdk.ClaudeSDKClient(options, self._transport)
+        self._begin_own = begin_own
         self._reader = TurnReader(self._transport.taken, begin_own)
         self._reader.session_id = None if launch.fork else launch.resume
         self._reading: asyncio.Task[None] | None = None
@@ -301,9 +302,8 @@ class LiveProcess:
             self._mode = mode
 
     async def _ask(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
-        host = self._reader.host_of(context.tool_use_id)
-        if host is None:
-            return sdk.PermissionResultDeny(message="The turn has ended.")
+        # A helper goes on behind the turn that it was sent off in.
+        host = self._reader.host_of(context.tool_use_id) or self._begin_own()
         request = request_of(tool, arguments, context, self.launch.directory)
         try:
             answer = await host.ask(request)

@@ -81,7 +81,7 @@ class TurnReader:
         self._expected = reading
 
     def host_of(self, call_id: str | None) -> TurnHost | None:
-        """Return who hosts the turn that a tool call belongs to, `None` when that turn has ended."""
+        """Return who hosts the turn that a tool call belongs to, `None` when that turn has ended, or none is known."""
         reading = self._callers.get(call_id or "") or self._speaking or self._expected
         return None if reading is None or reading.done.done() else reading.host
 
@@ -91,19 +91,22 @@ class TurnReader:
         if isinstance(message, sdk.SystemMessage):
             self._note(message)
         reading = self._reading(message)
-        if reading is None or reading.done.done():
+        if reading is None:
             return
+        if isinstance(message, sdk.AssistantMessage):
+            self._callers |= {block.id: reading for block in message.content if isinstance(block, sdk.ToolUseBlock)}
+        if reading.done.done():
+            return  # a helper goes on behind the turn that it was sent off in
         reading.messages += raw
         try:
             for event in reading.read(message):
                 if isinstance(event, events.SessionStarted | events.SessionReplaced | events.TurnEnded):
                     self.session_id = event.session_id or self.session_id
-                elif isinstance(event, events.ToolStarted | events.ToolCalled):
-                    self._callers[event.call_id] = reading
         except Exception as error:  # noqa: BLE001 - a host's, and its turn's alone: others are read on
             reading.fail(error)
         if reading.done.done():
-            self._callers = {call: caller for call, caller in self._callers.items() if not caller.done.done()}
+            if not self.work:
+                self._callers = {call: caller for call, caller in self._callers.items() if not caller.done.done()}
             self._speaking = None if self._speaking is reading else self._speaking
             self._expected = None if self._expected is reading else self._expected
 

@@ -1,0 +1,41 @@
+"""Questions of work that goes on behind a cell: shown in the output of a cell that has ended, until the next one begins."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.queue import Question, deliver
+from claude_magic._kernel.state.kernel_client import KernelClient
+
+if TYPE_CHECKING:
+    from claude_magic._render.live.open_question import OpenQuestion
+
+
+class OpenQuestions:
+    """Those of one kernel."""
+
+    def __init__(self, client: KernelClient, frontend: Frontend) -> None:
+        self._client = client
+        self._frontend = frontend
+        self._shown: list[tuple[Question, OpenQuestion]] = []
+
+    def show(self) -> None:
+        """Show what nobody has answered, where there are buttons; called when a cell has ended."""
+        while self._client.own_questions and self._frontend.has_widgets():
+            from claude_magic._render.live.open_question import OpenQuestion
+
+            question = self._client.own_questions.popleft()
+            if not question.answer.done():
+                card = OpenQuestion(question.request, partial(deliver, question.answer))
+                card.show()
+                self._shown.append((question, card))
+
+    def close(self) -> None:
+        """Leave plain output; what is not answered waits for the cell that begins."""
+        shown, self._shown = self._shown, []
+        for question, card in shown:
+            card.close()
+            if not question.answer.done():
+                self._client.own_questions.append(question)

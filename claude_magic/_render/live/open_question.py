@@ -1,0 +1,47 @@
+"""A question that nobody has answered when a cell has ended, in that cell's output: it can be answered until the next cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ipywidgets import Widget
+
+from claude_magic._render.live.interactive_output import InteractiveOutput
+from claude_magic._render.live.question import ApprovalCard
+from claude_magic._render.parts.markdown_html import escape
+from claude_magic._render.parts.redacted_reply import clean_line
+from claude_magic._render.parts.reply_wording import tool_argument, tool_name
+from claude_magic._render.parts.style_sheet import styled_html
+from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
+from claude_magic.sdk.response import ToolCall
+
+
+class OpenQuestion(InteractiveOutput[str]):
+    """A permission request of work that goes on behind a cell; main thread only.
+
+    :param on_answer: called once, with the answer; the card is plain output then.
+    """
+
+    def __init__(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
+        super().__init__(lambda key: None)
+        self._request = request
+        self._tell = on_answer
+        self._said = "it waits for the next %%claude cell"
+        self._card = ApprovalCard(request, self._answer)
+
+    def _answer(self, answer: PermissionAnswer) -> None:
+        self._said = answer.decision.value
+        self._tell(answer)
+        self.close()
+
+    def _build(self) -> Sequence[Widget]:
+        return [self._card.box]
+
+    def _paint(self) -> None:
+        """Have nothing that changes."""
+
+    def _plain_bundle(self) -> dict[str, Any]:
+        call = ToolCall(0, self._request.call_id, self._request.tool, self._request.input)
+        text = clean_line(f"Claude asked for {tool_name(call)} {tool_argument(call)}".rstrip() + f": {self._said}")
+        return {"text/html": styled_html(f'<p class="claude-remark">{escape(text)}</p>'), "text/plain": text}
