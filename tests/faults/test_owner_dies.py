@@ -39,8 +39,12 @@ def wait_for_file(kernel: Kernel) -> None:
     kernel.wait_for(Path(kernel.notebook_dir, "begun").exists)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("moment", MOMENTS)
+QUICK = [("in a tool", signal.SIGKILL), ("in text", signal.SIGTERM)]
+OTHERS = [(moment, ending) for moment in MOMENTS for ending in (signal.SIGKILL, signal.SIGTERM)]
+CASES = [*QUICK, *(pytest.param(*case, marks=pytest.mark.long) for case in OTHERS if case not in QUICK)]
+
+
+@pytest.mark.parametrize(("moment", "ending"), CASES)
 def test_kernel(tmp_path: Path, environment: dict[str, str], api: MessagesAPI, moment: str, ending: signal.Signals) -> None:
     """A killed kernel takes its CLI along at any moment of a turn, with the commands that run in sessions of their own."""
     prompt, happened = MOMENTS[moment]

@@ -153,7 +153,7 @@ def test_turn_that_used_a_tool_is_not_repeated(make_config: MakeConfig, run_asyn
         if isinstance(event, ToolReturned):
             os.kill(*cli_pids(), signal.SIGKILL)
 
-    call = f'<<tool Bash {{"command": "echo once | tee -a {workdir}/log"}}>><<say done>>'
+    call = f'<<tool Bash {{"command": "echo once | tee -a {workdir}/log"}}>><<hang>>'
 
     async def ask() -> None:
         async with ClaudeClient(make_config(max_retries=3, retry_delay=0, env=QUICK, allowed_tools=["Bash"])) as client:
