@@ -164,7 +164,8 @@ class SessionWords:
             name=(row.name if row else None) or current.name,
             directory=current.directory,
             model=current.model,
-            turns=row.turns if row and row.turns is not None else current.turns,
+            # The transcript tells of turns before this kernel, the kernel of those that no prompt began.
+            turns=max(current.turns, (row.turns if row else None) or 0),
             tokens=current.tokens or None,
             cost_usd=None if self._state.settings.presentation else current.cost_usd,
             context_used=current.context_used,
