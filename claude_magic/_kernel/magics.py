@@ -45,6 +45,7 @@ class ClaudeMagics(Settings, Magics):
     def before_cell(self, info: object = None) -> None:
         """Leave what has ended as plain output, without buttons: a saved notebook shall hold no dead widget."""
         self._forget_idle()
+        self.frontend.note_cell()
         self.state.take_own_turns()
         self.sessions.close_panel()
         self.state.settle_comparison()
