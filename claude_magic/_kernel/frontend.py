@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
+from claude_magic._kernel.lost_replies import LostReplies
+
 if TYPE_CHECKING:
     from claude_magic._render.views import View
 
@@ -29,12 +31,20 @@ class Frontend:
         self._kernel: Any = getattr(shell, "kernel", None)
         self._cell: dict[str, Any] = {}
         """The request of the cell that runs, or ran last."""
+        self._lost = LostReplies(shell.user_ns)
         self.note_cell()
 
     def note_cell(self) -> None:
         """Remember the cell that begins to run: what a widget's callback shows has no cell of its own."""
         if self._is_cell(request := self._request()):
             self._cell = request
+
+    def show_lost_replies(self) -> None:
+        """Show the replies that settled on a page that had gone; call it in a cell."""
+        if views := self._lost.found(self._cell):
+            print("This page was opened after Claude had been asked. Not in the notebook as it was saved:")
+            for view in views:
+                view.show_again()
 
     def view(self, labels: Sequence[str], *, quiet: bool, for_audience: bool, on_stop: Callable[[], None]) -> View:
         """Open the view that this frontend can show; call it on the main thread, in the cell.
@@ -55,10 +65,13 @@ class Frontend:
             return TerminalView(labels, console, for_audience=for_audience)
         if not self.can_answer():
             with self._where_it_shows():
-                return views.StaticView(for_audience=for_audience)
-        from claude_magic._render.live.live_view import LiveView
+                view = views.StaticView(for_audience=for_audience)
+        else:
+            from claude_magic._render.live.live_view import LiveView
 
-        return LiveView(labels, on_stop, for_audience=for_audience)
+            view = LiveView(labels, on_stop, for_audience=for_audience)
+        self._lost.watch(view, self._cell)
+        return view
 
     @property
     def is_text_only(self) -> bool:

@@ -49,6 +49,8 @@ class ClaudeMagics(Settings, Magics):
         self.state.take_own_turns()
         self.sessions.close_panel()
         self.state.settle_comparison()
+        if info is not None:  # else it is no cell, but the end of the time for buttons
+            self.frontend.show_lost_replies()
 
     def after_cell(self, result: ExecutionResult) -> None:
         """Remember why the cell failed, for `--error`; a failure of Claude's is not meant."""

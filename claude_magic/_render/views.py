@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from claude_magic._render.place import Place
@@ -62,6 +63,7 @@ class StaticView(View):
     def __init__(self, *, for_audience: bool = False, until_settled: Mapping[str, Any] = ANSWERING) -> None:
         self._for_audience = for_audience
         self._settled: tuple[SettledReply, ...] = ()
+        self.settled_at: datetime | None = None
         self._current = 0
         self._handle = Place()
         self._handle.display(until_settled)
@@ -70,6 +72,16 @@ class StaticView(View):
         """Display the settled output."""
         self._settled, self._current = tuple(alternatives), current
         self._display_settled()
+        self.settled_at = datetime.now(UTC)
+
+    def turns(self) -> list[tuple[int | None, str | None]]:
+        """Return the number and the session of each turn that has settled here."""
+        return [(reply.turn, reply.response.session_id) for reply in self._settled]
+
+    def show_again(self) -> None:
+        """Display the settled output anew, in the running cell, which is its place from now on."""
+        self._handle = Place()
+        self._handle.display(self._bundle(), self._metadata())
 
     def show_current(self, current: int) -> None:
         """Mark another reply as the current one, in the same display."""
@@ -78,8 +90,13 @@ class StaticView(View):
             self._display_settled()
 
     def _display_settled(self) -> None:
-        bundle = output_bundle(self._settled, self._current, for_audience=self._for_audience)
-        self._handle.update(bundle, output_metadata(self._settled, self._current))
+        self._handle.update(self._bundle(), self._metadata())
+
+    def _bundle(self) -> dict[str, str]:
+        return output_bundle(self._settled, self._current, for_audience=self._for_audience)
+
+    def _metadata(self) -> dict[str, Any]:
+        return output_metadata(self._settled, self._current)
 
 
 class LateView(View):

@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import expect
 from rig.lab import Lab, LabNotebook
 
+pytestmark = pytest.mark.long
+
 CELLS = (
     "%load_ext claude_magic\nimport ipywidgets\ndef claude(prompt):\n    get_ipython().run_line_magic('claude', prompt)",
     "out = ipywidgets.Output()\ndisplay(out)\nwith out:\n    %claude inside",
