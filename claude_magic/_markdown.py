@@ -7,16 +7,18 @@ HTML, and what is inside a line, to those who show them. Importing it imports th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import unescapeAll
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+from claude_magic._quiet_library import quiet_library
 
 # So many characters behind a `$$` it is no formula's beginning any more: few formulas are as long as that, and a text that
 # says `$$` and means it must not be held up to its end.
@@ -56,9 +58,17 @@ class Code:
         return self.language in _RUN_BY_IPYTHON
 
 
+class _QuietParser(MarkdownIt):
+    """markdown-it 4.3 logs each rule that it tries at each line."""
+
+    def parse(self, src: str, env: MutableMapping[str, Any] | None = None) -> list[Token]:
+        with quiet_library("markdown_it"):
+            return super().parse(src, env)
+
+
 def make_parser(*, mathematics: bool = True) -> MarkdownIt:
     """Make a parser: CommonMark, tables, strikethrough and `$`-mathematics, without raw HTML."""
-    markdown = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+    markdown = _QuietParser("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
     if mathematics:
         markdown.use(dollarmath_plugin, allow_labels=False, allow_space=False, allow_digits=False, double_inline=True)
     # It decides about blocks, too: what defines a link that may not be followed is a paragraph.

@@ -19,7 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = ("errors", "sdk", "_render", "_kernel")
 FOREIGN = {
     "claude_agent_sdk": ("sdk/",),
-    "IPython": ("_kernel/", "__init__.py", "_render/live/", "_render/views.py"),
+    "IPython": ("_kernel/", "__init__.py", "_render/live/", "_render/place.py"),
     "ipykernel": ("_kernel/",),
 }
 

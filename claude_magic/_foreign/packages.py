@@ -71,6 +71,15 @@ PYTHON: Final = (
     ),
     *rows(
         Kind.PYTHON,
+        "ipywidgets 8.1.9",
+        (
+            "ipywidgets.widgets.widget:_instances",
+            "_kernel/frontend.py",
+            "Which Output widget takes what is displayed: it says so in itself alone. Reading `Widget.widgets` warns.",
+        ),
+    ),
+    *rows(
+        Kind.PYTHON,
         "matplotlib 3.11.2",
         (
             "matplotlib.axes._base:_AxesBase",

@@ -18,6 +18,8 @@ from typing import Any, Generic, TypeVar
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from claude_magic._quiet_library import quiet_library
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -33,7 +35,8 @@ class Background:
 
     def __init__(self) -> None:
         self._exit = contextlib.ExitStack()
-        self._portal: BlockingPortal = self._exit.enter_context(start_blocking_portal(name="claude-magic"))
+        with quiet_library("asyncio"):  # which says of each loop what it selects with
+            self._portal: BlockingPortal = self._exit.enter_context(start_blocking_portal(name="claude-magic"))
 
     def call(self, function: Callable[..., Awaitable[R]], *args: Any) -> R:
         """Run a coroutine function over there, block until it returns, and return what it returns."""

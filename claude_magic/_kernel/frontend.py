@@ -1,14 +1,23 @@
-"""What the frontend of the running cell can do: widgets, questions, async cells; and the view that fits it."""
+"""What the frontend of the running cell can do: widgets, questions, async cells; and the view that fits it.
+
+Not every place shows what is displayed there, or takes an update of it: a console, an Output widget, a widget's callback, a
+capture. Whatever it is, a reply is shown in it, or in the cell that ran last.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
+
+from claude_magic._kernel.lost_replies import LostReplies
 
 if TYPE_CHECKING:
     from claude_magic._render.views import View
@@ -20,6 +29,22 @@ class Frontend:
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self._kernel: Any = getattr(shell, "kernel", None)
+        self._cell: dict[str, Any] = {}
+        """The request of the cell that runs, or ran last."""
+        self._lost = LostReplies(shell.user_ns)
+        self.note_cell()
+
+    def note_cell(self) -> None:
+        """Remember the cell that begins to run: what a widget's callback shows has no cell of its own."""
+        if self._is_cell(request := self._request()):
+            self._cell = request
+
+    def show_lost_replies(self) -> None:
+        """Show the replies that settled on a page that had gone; call it in a cell."""
+        if views := self._lost.found(self._cell):
+            print("This page was opened after Claude had been asked. Not in the notebook as it was saved:")
+            for view in views:
+                view.show_again()
 
     def view(self, labels: Sequence[str], *, quiet: bool, for_audience: bool, on_stop: Callable[[], None]) -> View:
         """Open the view that this frontend can show; call it on the main thread, in the cell.
@@ -31,20 +56,37 @@ class Frontend:
 
         if quiet:
             return views.View()
-        if self._kernel is None:
-            from claude_magic._render.terminal import TerminalView
+        if self._kernel is not None and (self._is_captured() or self._in_output_widget()):
+            return views.LateView(self._where_it_shows, for_audience=for_audience)
+        if self.is_text_only:
+            from claude_magic._render.terminal import TerminalView, console_of_kernel
 
-            return TerminalView(labels, for_audience=for_audience)
+            console = None if self._kernel is None else console_of_kernel()
+            return TerminalView(labels, console, for_audience=for_audience)
         if not self.can_answer():
-            return views.StaticView(for_audience=for_audience)
-        from claude_magic._render.live.live_view import LiveView
+            with self._where_it_shows():
+                view = views.StaticView(for_audience=for_audience)
+        else:
+            from claude_magic._render.live.live_view import LiveView
 
-        return LiveView(labels, on_stop, for_audience=for_audience)
+            view = LiveView(labels, on_stop, for_audience=for_audience)
+        self._lost.watch(view, self._cell)
+        return view
 
     @property
-    def is_terminal(self) -> bool:
-        """Whether this is IPython in a terminal, without a kernel."""
-        return self._kernel is None
+    def is_text_only(self) -> bool:
+        """Whether text is printed here and nothing else shown: IPython in a terminal, or a console on a kernel.
+
+        `jupyter console` and qtconsole ignore updates of a display. They are known by what notebooks tell of themselves and
+        they do not.
+        """
+        if self._kernel is None:
+            return True
+        request = self._cell
+        if not request.get("content", {}).get("allow_stdin") or "cellId" in request.get("metadata", {}):
+            return False
+        in_notebook = "JPY_SESSION_NAME" in os.environ or "__vsc_ipynb_file__" in self.shell.user_ns
+        return not (in_notebook or "google.colab" in sys.modules)
 
     def import_views(self) -> None:
         """Import what a cell will need; ipywidgets, Jinja2 and their like take longer than a cell should wait."""
@@ -66,8 +108,8 @@ class Frontend:
         return bool(self.shell.exit_now) or not threading.main_thread().is_alive()
 
     def has_widgets(self) -> bool:
-        """Whether buttons can be shown and clicked."""
-        return self._kernel is not None and self.can_answer()
+        """Whether buttons can be shown and clicked, and taken away again."""
+        return not (self.is_text_only or self._is_captured() or self._in_output_widget()) and self.can_answer()
 
     def cell_id(self) -> str | None:
         """Return the notebook's ID of the running cell, as JupyterLab and Notebook 7 tell it."""
@@ -91,6 +133,59 @@ class Frontend:
         # ipykernel 7.4 fails the cell for that, an async one also for the cell before it; only running code makes it forget.
         if getattr(self.shell, "_last_traceback_during_displayhook", False):
             self.shell.run_cell("", store_history=False, silent=True)
+
+    def _is_captured(self) -> bool:
+        """Whether displays are kept for later, by `%%capture` and its like."""
+        return isinstance(self.shell.display_pub, CapturingDisplayPublisher)
+
+    def _in_output_widget(self) -> bool:
+        """Whether an Output widget takes what is displayed; it takes no updates (ipywidgets #1180)."""
+        if "ipywidgets" not in sys.modules:  # which whoever has made a widget has imported
+            return False
+        from ipywidgets import Output
+        from ipywidgets.widgets import widget as widgets
+
+        # ipywidgets 7 has the same as a class attribute, which may not be read in 8.
+        known = getattr(widgets, "_instances", None)
+        shown_for = self._parent_header().get("msg_id")
+        return any(
+            isinstance(widget, Output) and widget.msg_id == shown_for
+            for widget in list((widgets.Widget.widgets if known is None else known).values())
+        )
+
+    @contextmanager
+    def _where_it_shows(self) -> Iterator[None]:
+        """Let what is displayed meanwhile belong to the last cell, if a notebook would show it nowhere.
+
+        So it is in a widget's callback, and in a thread after one.
+        """
+        publisher: Any = self.shell.display_pub
+        header = self._parent_header()
+        if self._is_cell({"header": header}) or not self._cell or self._is_captured() or self._in_output_widget():
+            yield
+        elif hasattr(publisher, "set_thread_parent"):
+            token = publisher.set_thread_parent(self._cell)
+            try:
+                yield
+            finally:
+                publisher.reset_thread_parent(token)
+        else:
+            publisher.set_parent(self._cell)
+            try:
+                yield
+            finally:
+                publisher.set_parent({"header": header})
+
+    def _parent_header(self) -> dict[str, Any]:
+        """Return the header of the request that displays belong to."""
+        try:
+            header: dict[str, Any] = getattr(self.shell.display_pub, "parent_header", None) or {}
+        except LookupError:  # ipykernel 7.0, in a thread
+            return {}
+        return header
+
+    def _is_cell(self, request: dict[str, Any]) -> bool:
+        return bool(request.get("header", {}).get("msg_type") == "execute_request")
 
     def _request(self) -> dict[str, Any]:
         if self._kernel is None:

@@ -47,10 +47,13 @@ class ClaudeMagics(Settings, Magics):
     def before_cell(self, info: object = None) -> None:
         """Leave what has ended as plain output, without buttons: a saved notebook shall hold no dead widget."""
         self._forget_idle()
+        self.frontend.note_cell()
         self.state.take_own_turns()
         self.questions.close()
         self.sessions.close_panel()
         self.state.settle_comparison()
+        if info is not None:  # else it is no cell, but the end of the time for buttons
+            self.frontend.show_lost_replies()
 
     def after_cell(self, result: ExecutionResult) -> None:
         """Remember why the cell failed, for `--error`; a failure of Claude's is not meant."""

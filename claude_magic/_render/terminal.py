@@ -36,6 +36,12 @@ from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text,
 _MUTED = "dim"
 
 
+def console_of_kernel() -> Console:
+    """Return what prints in a console on a kernel: colours, and none of the control sequences that a terminal takes."""
+    # ipykernel sets FORCE_COLOR, by which rich would take it for a terminal.
+    return Console(force_jupyter=False, force_terminal=False, color_system="standard")
+
+
 class TerminalView(View):
     """Streams one reply; of several it says on one line how far they are, and prints them one after the other in the end.
 

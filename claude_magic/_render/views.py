@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from IPython.display import DisplayHandle
-
+from claude_magic._render.place import Place
 from claude_magic._render.settled.cell_output import output_bundle, output_metadata
 from claude_magic._render.settled.reply import SettledReply
 from claude_magic.errors import ClaudeError
@@ -62,14 +63,25 @@ class StaticView(View):
     def __init__(self, *, for_audience: bool = False, until_settled: Mapping[str, Any] = ANSWERING) -> None:
         self._for_audience = for_audience
         self._settled: tuple[SettledReply, ...] = ()
+        self.settled_at: datetime | None = None
         self._current = 0
-        self._handle = DisplayHandle()
-        self._handle.display(dict(until_settled), raw=True)
+        self._handle = Place()
+        self._handle.display(until_settled)
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Display the settled output."""
         self._settled, self._current = tuple(alternatives), current
         self._display_settled()
+        self.settled_at = datetime.now(UTC)
+
+    def turns(self) -> list[tuple[int | None, str | None]]:
+        """Return the number and the session of each turn that has settled here."""
+        return [(reply.turn, reply.response.session_id) for reply in self._settled]
+
+    def show_again(self) -> None:
+        """Display the settled output anew, in the running cell, which is its place from now on."""
+        self._handle = Place()
+        self._handle.display(self._bundle(), self._metadata())
 
     def show_current(self, current: int) -> None:
         """Mark another reply as the current one, in the same display."""
@@ -78,5 +90,32 @@ class StaticView(View):
             self._display_settled()
 
     def _display_settled(self) -> None:
-        bundle = output_bundle(self._settled, self._current, for_audience=self._for_audience)
-        self._handle.update(bundle, raw=True, metadata=output_metadata(self._settled, self._current))
+        self._handle.update(self._bundle(), self._metadata())
+
+    def _bundle(self) -> dict[str, str]:
+        return output_bundle(self._settled, self._current, for_audience=self._for_audience)
+
+    def _metadata(self) -> dict[str, Any]:
+        return output_metadata(self._settled, self._current)
+
+
+class LateView(View):
+    """Show the settled output as a display of its own, once it is there.
+
+    For places that no update of a display reaches, such as an Output widget, and for those that keep every display and
+    update beside each other, as a capture does.
+
+    :param in_place: lets what is displayed inside it be seen.
+    :param for_audience: whether it is shown to a room.
+    """
+
+    def __init__(self, in_place: Callable[[], AbstractContextManager[None]], *, for_audience: bool = False) -> None:
+        self._in_place = in_place
+        self._for_audience = for_audience
+        self._handle = Place()
+
+    def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
+        """Display the settled output."""
+        bundle = output_bundle(alternatives, current, for_audience=self._for_audience)
+        with self._in_place():
+            self._handle.display(bundle, output_metadata(alternatives, current))

@@ -14,6 +14,8 @@ from claude_magic.sdk._cli.command_line import Command
 from claude_magic.sdk.config import ClaudeConfig
 from claude_magic.sdk.events import Event
 
+_OURS = ("claude_magic", "claude_magic.sdk")
+
 
 class _Formatter(logging.Formatter):
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -28,12 +30,14 @@ class ClientLog:
     """The log of one client, below the logger `claude_magic.sdk`, which applications configure as usual.
 
     With `debug_mode` the command of every turn is logged, with `verbose_logging` every event, too; `log_file` gets both.
-    Where the application has configured no logging, they go to standard error.
+    Where the application has configured no logging, they go to standard error. A root logger that takes debug messages asks
+    for none of that: commands hold whole prompts. A level for `claude_magic` or `claude_magic.sdk` does.
     """
 
     def __init__(self, config: ClaudeConfig) -> None:
         self.logger = logging.getLogger("claude_magic.sdk").getChild(f"{id(self):x}")
         self._verbose = config.verbose_logging
+        self._env = config.env
         self._handler: logging.Handler | None = None
         if config.debug_mode or config.verbose_logging or config.log_file:
             self.logger.setLevel(logging.DEBUG)
@@ -47,12 +51,18 @@ class ClientLog:
 
     def turn(self, command: Command) -> None:
         """Write down what a turn would be on the command line."""
-        self.logger.debug("turn: %s", command.text)
+        if any(logger.level for logger in (self.logger, *map(logging.getLogger, _OURS))):
+            self._write("turn: %s", command.text)
 
     def event(self, event: Event) -> None:
         """Write down an event, if the config asks for that."""
         if self._verbose:
-            self.logger.debug("event: %r", event)
+            self._write("event: %s", repr(event))
+
+    def _write(self, message: str, text: str) -> None:
+        if self.logger.isEnabledFor(logging.DEBUG):
+            # An application's own handlers take the record as it is.
+            self.logger.debug(message, redact(text, {**os.environ, **self._env}))
 
     def close(self) -> None:
         """Close the log file."""

@@ -44,6 +44,9 @@ DEFAULT_PREFIX_FILE = "prefix-prompt.md"
 class ClaudeClient:
     """Ask Claude through the CLI. An async context manager: leaving it ends every process it started.
 
+    Its processes live in the event loop that asked first. Another loop can use it when that one is closed, which ends them;
+    until then it hears a ConfigError.
+
     :param config: `None` for the defaults.
     :param tools: tools of the caller's own; the `host` of a turn does their work.
     :param asks: whether the host of a turn can be asked for permission; if not, the CLI denies what no rule allows.
@@ -77,7 +80,10 @@ class ClaudeClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every CLI process of this client, letting transcripts be written; bounded by `process_cleanup_timeout`."""
+        """End every CLI process of this client, letting transcripts be written; bounded by `process_cleanup_timeout`.
+
+        It may be called from another event loop, and more than once.
+        """
         await self._runner.pool.aclose()
         if self.config.workspace_cleanup_on_exit:
             self._workspaces.remove_created()

@@ -220,3 +220,20 @@ def test_debug_mode_speaks_where_no_logging_is_set_up(environment: dict[str, str
     ran = subprocess.run([sys.executable, "-c", code], env=environment, cwd=workdir, capture_output=True, text=True, check=True)
     assert ran.stdout == "You said: hello\n"
     assert "-p hello --output-format stream-json --verbose" in ran.stderr
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["root alone", "by name"])
+def test_an_application_that_logs_everything(
+    asked: bool, make_config: MakeConfig, run_async: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A command, which holds the whole prompt, goes to an application's log when it asks for ours by name, without keys."""
+
+    async def ask() -> None:
+        async with ClaudeClient(make_config()) as client:
+            await client.query("the key is sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789")
+
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG if asked else logging.NOTSET, "claude_magic.sdk"):
+        run_async(ask())
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("claude_magic")]
+    assert [message.startswith("turn: ") and "the key is" in message for message in told] == [True] * asked
+    assert "abcdefghij" not in "".join(told)

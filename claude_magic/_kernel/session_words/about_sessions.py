@@ -134,7 +134,7 @@ class SessionWords:
         self._put(panel_bundle(facts, rows), panel_text(facts, rows))
 
     def _put(self, bundle: dict[str, str], text: str) -> None:
-        if self._frontend.is_terminal:
+        if self._frontend.is_text_only:
             print(text)
         else:
             display(bundle, raw=True)

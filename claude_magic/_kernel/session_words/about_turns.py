@@ -30,7 +30,7 @@ class TurnWords:
         from claude_magic._render.live.tree_of_turns import TurnTree, tree_bundle, tree_text
 
         rows = self._rows()
-        if self._frontend.is_terminal or not rows:
+        if self._frontend.is_text_only or not rows:
             print(tree_text(rows) if rows else "No turns yet: the next %%claude cell makes the first one.")
         elif self._frontend.has_widgets():
             self._tree = TurnTree(rows, self._continue_by_click)
@@ -79,7 +79,7 @@ class TurnWords:
                 f"%claude_session: diff needs two numbers from 1 to {len(comparison.alternatives)}, such as: diff 1 2"
             )
         bundle = diff_bundle(*(comparison.alternatives[number - 1] for number in numbers))
-        if self._frontend.is_terminal:
+        if self._frontend.is_text_only:
             print(bundle["text/plain"])
         else:
             display(bundle, raw=True)

@@ -12,10 +12,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from IPython.display import DisplayHandle
 from ipywidgets import Button, Widget
 
 from claude_magic._render.live.widgets import WidgetMaker, view_bundle
+from claude_magic._render.place import Place
 
 Key = TypeVar("Key", int, str)
 """What a button stands for: the number of a turn or a reply, the ID of a session."""
@@ -32,11 +32,9 @@ class InteractiveOutput(ABC, Generic[Key]):
     sections: ClassVar[tuple[str, ...]] = ()
     """Of the style sheet, besides those that every display of widgets needs."""
 
-    def __init__(
-        self, on_click: Callable[[Key], None], handle: DisplayHandle | None = None, *, for_audience: bool = False
-    ) -> None:
+    def __init__(self, on_click: Callable[[Key], None], handle: Place | None = None, *, for_audience: bool = False) -> None:
         self._on_click: Callable[[Key], None] = on_click
-        self._handle = handle or DisplayHandle()
+        self._handle = handle or Place()
         self._display: Callable[..., None] = self._handle.update if handle else self._handle.display
         self._for_audience = for_audience
         self._maker = WidgetMaker()
@@ -47,14 +45,14 @@ class InteractiveOutput(ABC, Generic[Key]):
         """Display it in the running cell."""
         self._box = self._maker.framed(self._build(), *self.sections, for_audience=self._for_audience)
         self._paint()
-        self._display(self._plain_bundle() | view_bundle(self._box), raw=True, metadata=self._metadata())
+        self._display(self._plain_bundle() | view_bundle(self._box), self._metadata())
 
     def close(self) -> None:
         """Leave the same as plain output, without buttons, and close every widget; a second call changes nothing."""
         if self._box is not None:
             box, self._box = self._box, None
             # In this order nothing flickers.
-            self._handle.update(self._plain_bundle(), raw=True, metadata=self._metadata())
+            self._handle.update(self._plain_bundle(), self._metadata())
             self._maker.close(box)
 
     def _repaint(self) -> None:

@@ -5,6 +5,7 @@ Shows all of what would run, where, and what each answer does. What the answer l
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from collections.abc import Callable
@@ -95,9 +96,13 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     if request.reason:
         lines.append(reveal(request.reason))
     session = f", [s] allow for this session: {reveal(', '.join(request.rules))}" if request.rules else ""
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
-    reply = input(f"[y] allow once{session}, [n] deny, or say what to do instead: ").strip()
+    asked = f"[y] allow once{session}, [n] deny, or say what to do instead: "
+    if isinstance(sys.stdout, io.StringIO):  # what is printed is captured, and nobody would see what they are asked
+        asked = "\n".join([*lines, asked])
+    else:
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+    reply = input(asked).strip()
     match reply.casefold():
         case "y" | "yes":
             return PermissionAnswer(Decision.ONCE)

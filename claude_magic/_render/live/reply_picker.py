@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from IPython.display import DisplayHandle
 from ipywidgets import HTML, HTMLMath, Widget
 
 from claude_magic._render.live.interactive_output import InteractiveOutput
+from claude_magic._render.place import Place
 from claude_magic._render.settled.cell_output import output_bundle, output_metadata
 from claude_magic._render.settled.comparison import body_html, head_html, title
 from claude_magic._render.settled.reply import SettledReply
@@ -29,7 +29,7 @@ class ReplyPicker(InteractiveOutput[int]):
         replies: Sequence[SettledReply],
         current: int,
         on_pick: Callable[[int], None],
-        handle: DisplayHandle,
+        handle: Place,
         *,
         for_audience: bool,
     ) -> None:

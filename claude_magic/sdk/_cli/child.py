@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import weakref
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
 from typing import Self
@@ -23,8 +24,12 @@ KILL_LIMIT_S = 1.0
 """How long a supervisor may take to kill everything before it is killed itself."""
 
 
+LONG_S = 10.0**8
+"""Longer than any loop runs."""
+
+
 class Child:
-    """A running CLI. `start` makes one."""
+    """A running CLI. `start` makes one. It does not outlive the loop that it was started in."""
 
     def __init__(self, process: Process, pid: int, channel: socket.socket | None) -> None:
         assert process.stdin is not None
@@ -35,6 +40,7 @@ class Child:
         """The process ID of the CLI itself."""
         self._process = process
         self._channel = channel
+        self._mooring = None if channel is None else _closed_with_loop(channel)
 
     @classmethod
     async def start(cls, command: Sequence[str], *, directory: str, env: Mapping[str, str]) -> Self:
@@ -88,6 +94,8 @@ class Child:
         await self._process.wait()
         if self._channel is not None:
             self._channel.close()
+            if self._mooring is not None and (handle := self._mooring()):
+                handle.cancel()
 
     def terminate(self) -> None:
         """Ask the CLI to end."""
@@ -105,6 +113,21 @@ class Child:
             self._wish(b"K")
             asyncio.get_running_loop().call_later(KILL_LIMIT_S, self._kill_supervisor)
 
+    def abandon(self) -> None:
+        """Let the CLI end, and all that it has started, where its loop does not run; callable from any thread."""
+        with contextlib.suppress(OSError):  # it has ended
+            if self._channel is None:
+                os.kill(self.pid, signal.SIGTERM)
+            else:
+                self._channel.shutdown(socket.SHUT_RDWR)
+
+    async def wait_elsewhere(self) -> None:
+        """Return when the CLI has ended, in a loop that it does not belong to."""
+        with contextlib.suppress(ProcessLookupError):
+            while sys.platform != "win32":  # nothing but its own loop is told of its end
+                os.kill(self.pid, 0)
+                await asyncio.sleep(0.01)
+
     def _wish(self, what: bytes) -> None:
         assert self._channel is not None
         with contextlib.suppress(OSError):  # it has ended
@@ -114,3 +137,17 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             if self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+class _Mooring:
+    """What nothing but a scheduled call holds."""
+
+
+def _closed_with_loop(channel: socket.socket) -> weakref.ref[asyncio.TimerHandle]:
+    """Close the channel when the running loop is closed, which ends the CLI: nobody could speak with it any more.
+
+    A loop tells nobody that it is closed, but it forgets then what it was to call later.
+    """
+    mooring = _Mooring()
+    weakref.finalize(mooring, channel.close).atexit = False
+    return weakref.ref(asyncio.get_running_loop().call_later(LONG_S, id, mooring))

@@ -100,7 +100,7 @@ class LiveProcess:
         self.lacks_login = False
         """Whether the API did not know it: somebody may have logged in since, which it would not notice."""
         self._cli = cli
-        self._close_timeout_s = close_timeout_s
+        self.close_timeout_s = close_timeout_s
         self._mode = launch.options.permission_mode
         """The permission mode that the CLI is in, as far as it has said."""
         self._mode_unchosen: str | None = None if self._mode is None else "default"
@@ -205,10 +205,14 @@ class LiveProcess:
                 self._transport.kill()
                 self._owner.cancel()
             if self._current is not None:
-                self._begin_interrupt(self._current, self._close_timeout_s / 2)
+                self._begin_interrupt(self._current, self.close_timeout_s / 2)
             with anyio.CancelScope(shield=True):
                 await asyncio.wait([self._owner, *self._ending])
         self.state = State.CLOSED
+
+    async def abandon(self) -> None:
+        """End the CLI from another loop than its own, which does not run; bounded by the closing time."""
+        await self._transport.abandon()
 
     async def _own(self, ready: asyncio.Future[None]) -> None:
         try:

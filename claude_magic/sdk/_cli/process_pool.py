@@ -17,6 +17,9 @@ from claude_magic.sdk._cli.command_line import Launch
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk.host import BackgroundWork
 
+FOREIGN_LOOP_S = 1.0
+"""What another loop may take to begin with what it is handed."""
+
 
 class ProcessPool:
     """Lend processes to turns.
@@ -33,13 +36,18 @@ class ProcessPool:
         self._max_processes = max_processes
         self._max_warm = max_warm
         self._idle_timeout_s = idle_timeout_s
-        self._busy = asyncio.Semaphore(max_processes)
+        self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Where its processes live."""
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._busy = asyncio.Semaphore(self._max_processes)
         self._queues: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._processes: list[LiveProcess] = []
         """Least recently used first."""
         self._lent: set[LiveProcess] = set()
         self._expiries: dict[LiveProcess, asyncio.TimerHandle] = {}
-        self._closed = False
         self._making_room = asyncio.Lock()
         self._closing: dict[LiveProcess, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -50,7 +58,9 @@ class ProcessPool:
 
         :raises CLINotFoundError: when the CLI does not start.
         :raises CLIDiedError: when it ends before it listens.
+        :raises ConfigError: when the pool is closed, or its processes live in another event loop.
         """
+        await self._enter()
         async with self._queued(launch), self._busy:
             if self._closed:
                 raise ConfigError("The client is closed.", next_step="Make a new one, or ask before leaving its context.")
@@ -65,13 +75,14 @@ class ProcessPool:
 
         One that was prepared before and does not fit any more is closed.
         """
-        for process in list(self._processes):
-            if process not in self._lent and process not in self._closing and _continues(process, launch):
-                if process.launch.serves(launch):
-                    return
-                self._close(process)
         # The turn that comes makes its own and hears why it fails.
         with contextlib.suppress(ClaudeError):
+            self._bind()
+            for process in list(self._processes):
+                if process not in self._lent and process not in self._closing and _continues(process, launch):
+                    if process.launch.serves(launch):
+                        return
+                    self._close(process)
             process = self._make(launch)
             self._processes.append(process)
             self._spawn(self._start_ahead(process))
@@ -82,18 +93,56 @@ class ProcessPool:
         return next((process for process in self._processes if process.alive and process.session_id == session_id), None)
 
     async def close_session(self, session_id: str) -> None:
-        """End the live process of a session, if there is one."""
+        """End the live process of a session, if there is one.
+
+        :raises ConfigError: when the pool's processes live in another event loop.
+        """
+        await self._enter()
         ending = [self._close(process) for process in self._processes if process.session_id == session_id]
         if ending:
             await asyncio.wait(ending)
 
     async def aclose(self) -> None:
-        """End every process, for good; bounded by the processes' own closing time."""
+        """End every process, for good; bounded by the processes' own closing time. Any loop may call it."""
         self._closed = True
+        processes = list(self._processes)
+        if self._loop in (None, asyncio.get_running_loop()):
+            await self._end_all()
+        elif processes:
+            assert self._loop is not None
+            if self._loop.is_running():
+                ending = asyncio.run_coroutine_threadsafe(self._end_all(), self._loop)
+                limit_s = max(process.close_timeout_s for process in processes) + FOREIGN_LOOP_S
+                await asyncio.wait([asyncio.wrap_future(ending)], timeout=limit_s)
+            # Its loop may be blocked, or wait for somebody to run it again.
+            await asyncio.gather(*(process.abandon() for process in processes))
+
+    async def _end_all(self) -> None:
         for process in list(self._processes):
             self._close(process)
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _enter(self) -> None:
+        """Belong to the running loop; processes whose loop was closed have ended, and new ones resume their sessions.
+
+        :raises ConfigError: when there are processes in another loop.
+        """
+        if self._loop is not None and self._loop.is_closed():
+            processes, self._processes = self._processes, []
+            await asyncio.gather(*(process.abandon() for process in processes))
+        self._bind()
+
+    def _bind(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            if self._processes:
+                raise ConfigError(
+                    "This client is in use in another event loop.",
+                    next_step="Make a client for each loop, or hand it work by asyncio.run_coroutine_threadsafe.",
+                )
+            self._begin_anew()
+            self._loop = loop
 
     @contextlib.asynccontextmanager
     async def _queued(self, launch: Launch) -> AsyncIterator[None]:
@@ -138,6 +187,8 @@ class ProcessPool:
         return process
 
     def _give_back(self, process: LiveProcess) -> None:
+        if process not in self._lent:  # its loop was closed
+            return
         self._lent.discard(process)
         self._processes.remove(process)
         self._processes.append(process)

@@ -142,6 +142,13 @@ class CLITransport(Transport):
         if self._process is not None:
             self._process.kill()
 
+    async def abandon(self) -> None:
+        """End the process from a loop that it does not belong to, because its own does not run."""
+        if self._process is not None:
+            self._process.abandon()
+            with anyio.move_on_after(self._close_timeout_s):
+                await self._process.wait_elsewhere()
+
     def is_ready(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
