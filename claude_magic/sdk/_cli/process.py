@@ -95,6 +95,8 @@ class LiveProcess:
         """Whether anything had come back in the turn in which it died."""
         self.lacks_login = False
         """Whether the API did not know it: somebody may have logged in since, which it would not notice."""
+        self.holds_unkept = False
+        """Whether it knows turns of its session that could not be written to disk, and end with it."""
         self._cli = cli
         self._close_timeout_s = close_timeout_s
         self._mode = launch.options.permission_mode
@@ -134,6 +136,11 @@ class LiveProcess:
     def work(self) -> tuple[str, ...]:
         """What goes on in the background, in a few words each: a process with such work is not idle."""
         return self._reader.work
+
+    @property
+    def must_stay(self) -> bool:
+        """Whether something would be lost with it, so that it is not closed for being idle."""
+        return bool(self.work) or self.holds_unkept
 
     @property
     def alive(self) -> bool:
