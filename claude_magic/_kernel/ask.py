@@ -176,6 +176,8 @@ def _magics() -> Any:
     if magics is None:
         raise ConfigError(
             "claude_magic is not loaded here.",
-            next_step="Run %load_ext claude_magic first; in a script use claude_magic.sdk.",
+            next_step=(
+                "Run %load_ext claude_magic first; in a script, and in a worker process of a notebook, use claude_magic.sdk."
+            ),
         )
     return magics

@@ -18,10 +18,17 @@ from typing import Any, Generic, TypeVar
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from claude_magic._forks import OwnProcess
 from claude_magic._quiet_library import quiet_library
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_FORKED = "Claude is at work for the kernel's own process, and this one was forked from it."
+_USE_THREADS = (
+    "Use threads: ThreadPoolExecutor, or joblib with prefer='threads'. "
+    "A worker process can make a ClaudeClient (claude_magic.sdk) of its own."
+)
 
 BATCH_INTERVAL_S = 0.05
 """At most 20 batches a second: browsers paint smoothly at that rate, and the server drops more than 1,000 messages a second."""
@@ -31,28 +38,45 @@ TICK_S = 0.1
 
 
 class Background:
-    """A thread whose event loop runs until `close`."""
+    """A thread whose event loop runs until `close`. A forked child has no such thread, and is told so instead of waiting."""
 
     def __init__(self) -> None:
+        self._process = OwnProcess()
         self._exit = contextlib.ExitStack()
         with quiet_library("asyncio"):  # which says of each loop what it selects with
             self._portal: BlockingPortal = self._exit.enter_context(start_blocking_portal(name="claude-magic"))
 
+    def check_process(self) -> None:
+        """Refuse to go on in a forked child of the process that the thread runs in.
+
+        :raises ConfigError: there.
+        """
+        self._process.check(_FORKED, _USE_THREADS)
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a forked child of the process that the thread runs in."""
+        return self._process.is_forked
+
     def call(self, function: Callable[..., Awaitable[R]], *args: Any) -> R:
         """Run a coroutine function over there, block until it returns, and return what it returns."""
+        self.check_process()
         return self._portal.call(function, *args)
 
     def start(self, function: Callable[..., Awaitable[R]], *args: Any) -> Future[R]:
         """Run a coroutine function over there and return its future at once."""
+        self.check_process()
         return self._portal.start_task_soon(function, *args)
 
     def stream(self, work: Callable[[Callable[[T], None]], Awaitable[R]]) -> Stream[T, R]:
         """Run `work(put)` over there; what it puts comes out of the stream."""
+        self.check_process()
         return Stream(self._portal, work)
 
     def close(self) -> None:
-        """End the loop and the thread; everything on it must have been closed before."""
-        self._exit.close()
+        """End the loop and the thread; everything on it must have been closed before. In a forked child both are another's."""
+        if not self.is_forked:
+            self._exit.close()
 
 
 class Stream(Generic[T, R]):

@@ -67,7 +67,9 @@ class ClaudeMagics(Settings, Magics):
             self.state.remember_error(error)
 
     def close(self) -> None:
-        """End every process and thread of this kernel's Claude."""
+        """End every process and thread of this kernel's Claude; a forked child that exits has none of them."""
+        if self.state.client.is_forked:
+            return
         self.before_cell()
         self.state.close()
 

@@ -21,6 +21,7 @@ from claude_magic.errors import (
     CLIDiedError,
     NotLoggedInError,
     SessionNotFoundError,
+    TurnNotFoundError,
     TurnTimeoutError,
 )
 from claude_magic.sdk._cassette.cassette import Cassette
@@ -31,7 +32,8 @@ from claude_magic.sdk._cli.environment import environment, fingerprint
 from claude_magic.sdk._cli.permission_protocol import rule_of
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._cli.process_pool import ProcessPool
-from claude_magic.sdk._history.sessions import projects_of
+from claude_magic.sdk._history.kept_turns import KeptTurns
+from claude_magic.sdk._history.sessions import all_projects, projects_of
 from claude_magic.sdk._history.transcripts import is_before_compaction
 from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
@@ -89,6 +91,7 @@ class TurnRunner:
         self.directories: dict[str, str] = {}
         """Where the sessions of this client live."""
         self.last_session_id: str | None = None
+        self._kept = KeptTurns(all_projects(config.env))
         self._granted: dict[str, tuple[str, ...]] = {}
         """What a person has allowed for a session: its next process must be told of it."""
 
@@ -157,7 +160,12 @@ class TurnRunner:
         self._log.turn(command)
         if self._needs_copy(request):
             launch = await self._launch_from_copy(request, launch)
-        response = await self._run(request, host, LiveTurn(self.pool, launch))
+        if request.fork and self._kept.is_missing(request.session_id, request.at):
+            raise TurnNotFoundError(
+                "The turn to branch off from is not kept on disk; only the process of its session knows it.",
+                next_step="Go on in that session, or branch off from an earlier turn.",
+            )
+        response = await self._run(request, host, LiveTurn(self.pool, launch, self._kept))
         response.metadata["command"] = command.text
         return response
 
@@ -256,16 +264,21 @@ class TurnRunner:
             env=environment(self._config.env, launch.directory),
             close_timeout_s=self._config.process_cleanup_timeout,
             tools=self._tools,
-            begin_own=partial(_OwnTurn, self._on_own_turn, self._on_own_question, self._log),
+            begin_own=partial(_OwnTurn, self._end_own_turn, self._on_own_question, self._log),
         )
+
+    def _end_own_turn(self, response: SessionAwareResponse) -> None:
+        self._kept.note(response.session_id, response.message_id)
+        self._on_own_turn(response)
 
 
 class LiveTurn:
     """A turn on a live process: the source of a turn, as a recording is another one."""
 
-    def __init__(self, pool: ProcessPool, launch: Launch) -> None:
+    def __init__(self, pool: ProcessPool, launch: Launch, kept: KeptTurns) -> None:
         self._pool = pool
         self._launch = launch
+        self._kept = kept
 
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
         """Run the turn on a process of the pool; on a fresh one if that had died while nobody looked.
@@ -277,13 +290,29 @@ class LiveTurn:
                 ended = "; ".join(work.about for work in process.replaced_work)
                 host.emit(Notice(f"Ended, as this turn needs another process: {ended}."))
             fresh = process.turns == 0
+            if fresh:
+                await self._tell_of_missing(host)
             try:
-                return await process.run_turn(prompt, self._launch.options, host)
+                return await self._serve(process, prompt, host)
             except CLIDiedError:
                 if process.has_answered or fresh:
                     raise
         async with self._pool.lease(self._launch) as process:
-            return await process.run_turn(prompt, self._launch.options, host)
+            await self._tell_of_missing(host)
+            return await self._serve(process, prompt, host)
+
+    async def _serve(self, process: LiveProcess, prompt: Prompt, host: TurnHost) -> None:
+        await process.run_turn(prompt, self._launch.options, host)
+        assert isinstance(host, _Attempt)
+        session_id = host.response.session_id
+        if remark := await self._kept.look(session_id, host.response.message_id, self._launch.directory):
+            host.emit(Notice(remark))
+        process.holds_unkept = self._kept.count_missing(session_id) > 0
+
+    async def _tell_of_missing(self, host: TurnHost) -> None:
+        launch = self._launch
+        if not launch.fork and (remark := await self._kept.go_on_from_disk(launch.resume, launch.directory)):
+            host.emit(Notice(remark))
 
 
 class _Attempt:

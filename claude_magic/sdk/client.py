@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from claude_magic._forks import OwnProcess
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._cassette.cassette import active_cassette
 from claude_magic.sdk._cli.command_line import Command
@@ -37,6 +38,9 @@ from claude_magic.sdk.host import (
 )
 from claude_magic.sdk.response import SessionAwareResponse, raw_json
 from claude_magic.sdk.turn_request import TurnRequest
+
+_FORKED = "This ClaudeClient belongs to the process that this one was forked from."
+_USE_THREADS = "Use threads instead of processes, or make a ClaudeClient in the forked process itself."
 
 DEFAULT_PREFIX_FILE = "prefix-prompt.md"
 
@@ -65,6 +69,7 @@ class ClaudeClient:
         on_own_question: Callable[[PermissionRequest], Awaitable[PermissionAnswer]] = nobody_answers,
     ) -> None:
         self.config = config or ClaudeConfig()
+        self._process = OwnProcess()
         self._log = ClientLog(self.config)
         self._runner = TurnRunner(
             self.config, self._log, tools=tools, asks=asks, on_own_turn=on_own_turn, on_own_question=on_own_question
@@ -82,8 +87,11 @@ class ClaudeClient:
     async def aclose(self) -> None:
         """End every CLI process of this client, letting transcripts be written; bounded by `process_cleanup_timeout`.
 
-        It may be called from another event loop, and more than once.
+        It may be called from another event loop, and more than once. In a forked child there is nothing to end: the processes
+        are the parent's.
         """
+        if self._process.is_forked:
+            return
         await self._runner.pool.aclose()
         if self.config.workspace_cleanup_on_exit:
             self._workspaces.remove_created()
@@ -201,9 +209,11 @@ class ClaudeClient:
         Inside `with cassette(...)` the turn is played from there, or recorded to it.
 
         :param host: takes the events, answers permission requests and does the tools' work; `None`: nobody does.
+        :raises ConfigError: in a forked child of the process that the client was made in.
         :raises TurnTimeoutError: after `request.timeout_s` seconds; the turn is interrupted.
         :raises ClaudeError: of the kind that says why; it carries the session ID and the text that had arrived.
         """
+        self._process.check(_FORKED, _USE_THREADS)
         return await self._runner.run(request, host or Listener(), active_cassette())
 
     def command(
@@ -232,6 +242,7 @@ class ClaudeClient:
 
     async def close_session(self, session_id: str) -> None:
         """End the live process of a session, if there is one."""
+        self._process.check(_FORKED, _USE_THREADS)
         await self._runner.pool.close_session(session_id)
 
     def work(self, session_id: str) -> tuple[BackgroundWork, ...]:

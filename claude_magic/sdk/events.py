@@ -150,7 +150,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnded:
-    """The last event of a turn: what it came to.
+    """The last event of a turn, but for a `Notice` that it is not kept on disk: what it came to.
 
     `usage` counts tokens as the API does; `cost_usd` and `usage` are of this turn alone, `None` and empty when the CLI does
     not say. `context_tokens` of the model's `context_window` are in use after it. `raw` is the CLI's own result message,

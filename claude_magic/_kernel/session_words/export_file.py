@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,8 @@ class ExportFile:
                 remedy = "give another name, or add --force to replace it"
                 raise UsageError(f"%claude_session: {self.shown} is there already; {remedy}")
             if not self.path.is_file() or not os.access(self.path, os.W_OK):
-                raise UsageError(f"%claude_session: {self.shown} cannot be replaced; give another name")
+                why = "it can only be read" if self.path.is_file() else "it is no plain file"
+                raise UsageError(f"%claude_session: {self.shown} cannot be replaced, as {why}; give another path")
 
     def write(self, text: str) -> None:
         """Write the whole file, or leave everything as it was.
@@ -64,7 +66,11 @@ class ExportFile:
             try:
                 with fresh.open("x", encoding="utf-8", newline="\n") as file:
                     file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())  # some disks say only now that they are full
                 self.check()
+                if self.path.exists():
+                    shutil.copymode(self.path, fresh)
                 fresh.replace(self.path)
             finally:
                 with contextlib.suppress(OSError):

@@ -52,8 +52,24 @@ class KernelClient:
         settings.observe(self._renew, CLIENT_TRAITS)
         settings.observe(self._prepare_again, TURN_TRAITS)
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a forked child of the process that the client is in."""
+        return self._background.is_forked
+
+    def check_process(self) -> None:
+        """Refuse to go on in a forked child.
+
+        :raises ConfigError: there.
+        """
+        self._background.check_process()
+
     def get(self) -> ClaudeClient:
-        """Return the client; waits until it is there."""
+        """Return the client; waits until it is there.
+
+        :raises ConfigError: in a forked child of this process, which has no part in it.
+        """
+        self.check_process()
         return self._client.result()
 
     def stream(self, work: Callable[[Callable[[T], None]], Awaitable[R]]) -> Stream[T, R]:

@@ -54,6 +54,7 @@ class CellTurns:
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Open the view, then send the prompt; leave nothing running and no widget open, whatever happens inside."""
+        self._state.client.check_process()
         with self._state.turn_in_cell() if self._main else contextlib.nullcontext():
             with in_a_notebook():
                 start = self._state.start(self._cell.options, self._cell_id, attended=self._frontend.can_answer())

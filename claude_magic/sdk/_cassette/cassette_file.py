@@ -7,6 +7,7 @@ processes may record to one file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +40,9 @@ if sys.platform != "win32":
     import fcntl
 
 FORMAT: Final = 1
+
+_PROBE: Final = 1 << 14
+"""So many bytes must fit before a turn is asked that shall be recorded."""
 
 _ELSEWHERE: Final = "record to another file, such as ~/lesson.jsonl"
 
@@ -93,20 +98,19 @@ class CassetteFile:
                 elif self._open is not None:
                     lines.insert(0, line_of(0.0, UNFINISHED, scrubber))
                 data = ("" if self._ends_line else "\n").encode() + "".join(f"{line}\n" for line in lines).encode()
-                if file.write(data) != len(data):
-                    raise OSError(0, "only a part of it went into the file")
-                os.fsync(file.fileno())
+                _add(file, data)
 
     def check_writable(self) -> None:
         """Raise `CassetteError` when a turn could not be added: better before it is asked than after."""
         self.read()
         with self._errors("written"):
-            if self._path.exists():
+            exists = self._path.exists()
+            if exists:
                 self._path.open("ab").close()
-                return
             there = next(parent for parent in self._path.parents if parent.exists())
             # What the permissions say is not all: a disk may be full or read-only.
-            tempfile.TemporaryFile(dir=there).close()
+            with contextlib.suppress(*[PermissionError] if exists else []), tempfile.TemporaryFile(dir=there) as probe:
+                probe.write(bytes(_PROBE))
 
     def _check_kind(self) -> None:
         mode = self._path.stat().st_mode
@@ -209,6 +213,20 @@ class CassetteFile:
             raise CassetteError(
                 f"The cassette {shorten_home(str(self._path))} cannot be {what}: {reason}.", next_step=next_step
             ) from error
+
+
+def _add(file: FileIO, data: bytes) -> None:
+    """Write all of it behind what is there, or leave the file as it was: a part would be in the way of all that follows."""
+    before = os.fstat(file.fileno()).st_size
+    try:
+        written = file.write(data)
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(before)
+        raise
+    if written != len(data):
+        file.truncate(before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextlib.contextmanager

@@ -99,6 +99,8 @@ class LiveProcess:
         """Whether anything had come back in the turn in which it died."""
         self.lacks_login = False
         """Whether the API did not know it: somebody may have logged in since, which it would not notice."""
+        self.holds_unkept = False
+        """Whether it knows turns of its session that could not be written to disk, and end with it."""
         self._cli = cli
         self.close_timeout_s = close_timeout_s
         self._mode = launch.options.permission_mode
@@ -152,6 +154,11 @@ class LiveProcess:
 
     def _goes_on(self, task_id: str) -> bool:
         return any(work.task_id == task_id for work in self.work)
+
+    @property
+    def must_stay(self) -> bool:
+        """Whether something would be lost with it, so that it is not closed for being idle."""
+        return bool(self.work) or self.holds_unkept
 
     @property
     def alive(self) -> bool:

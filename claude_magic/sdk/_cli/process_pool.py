@@ -201,7 +201,7 @@ class ProcessPool:
     def _close_surplus(self) -> None:
         idle = [process for process in self._processes if process not in self._lent and process not in self._closing]
         for surplus in idle[: max(0, len(idle) - self._max_warm)]:
-            if not surplus.work:
+            if not surplus.must_stay:
                 self._close(surplus)
 
     def _close(self, process: LiveProcess) -> asyncio.Task[None]:
@@ -228,8 +228,8 @@ class ProcessPool:
         self._expiries[process] = loop.call_later(self._idle_timeout_s, self._close_idle, process)
 
     def _close_idle(self, process: LiveProcess) -> None:
-        """Close a process that nobody has used for long, unless work of its own goes on: that is looked at again."""
-        if process.work and process.alive:
+        """Close a process that nobody has used for long, unless something would be lost with it: that is looked at again."""
+        if process.must_stay and process.alive:
             self._expire(process)
         else:
             self._close(process)

@@ -61,6 +61,12 @@ def projects_of(env: Mapping[str, str]) -> Path | None:
     return None
 
 
+def all_projects(env: Mapping[str, str]) -> Path:
+    """Return where a CLI keeps its sessions that runs with `env` over our environment."""
+    configured = os.environ.get("CLAUDE_CONFIG_DIR")
+    return projects_of(env) or Path(configured or Path.home() / ".claude") / "projects"
+
+
 def find_session(wanted: str, directory: str) -> SessionInfo:
     """Return the session with this ID, unique prefix of an ID, or name; a full ID may be of any directory.
 

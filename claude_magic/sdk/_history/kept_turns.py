@@ -1,0 +1,150 @@
+"""Whether the turns of a session are on disk, and what to say when they are not.
+
+The CLI (2.1.332) has written a turn before it says that the turn has ended. When it cannot write, because the disk is full or
+can only be read, it goes on without a word, and what was said is gone when its process ends. So each turn is looked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import claude_agent_sdk as sdk
+
+from claude_magic._paths import shorten_home
+
+_PATIENCE_S = (0.0, 0.02, 0.08, 0.2)
+"""When a turn is looked for again that is not there: a network's disk may show it a moment later."""
+
+_CHUNK = 1 << 18
+_FULL_BYTES = 1 << 16
+
+
+@dataclass(slots=True)
+class _Session:
+    missing: list[str] = field(default_factory=list)
+    """The last messages of the turns that are not in the file now, the oldest first."""
+    lost: list[str] = field(default_factory=list)
+    """Those of turns that will never be in it: others have been written behind them."""
+    size: int = 0
+    """How long the file was when a turn was found in it last: what is added stands behind that."""
+
+
+class KeptTurns:
+    """What is known of the transcripts below one directory.
+
+    :param projects: where the CLI keeps its sessions.
+    """
+
+    def __init__(self, projects: Path) -> None:
+        self._projects = projects
+        self._sessions: defaultdict[str, _Session] = defaultdict(_Session)
+
+    def count_missing(self, session_id: str | None) -> int:
+        """Return how many turns of a session a live process knows and the disk does not."""
+        session = self._sessions.get(session_id or "")
+        return len(session.missing) + len(session.lost) if session else 0
+
+    def note(self, session_id: str | None, message_id: str | None) -> None:
+        """Take a turn that the CLI began by itself for missing until the next one is looked for."""
+        if session_id and message_id:
+            self._sessions[session_id].missing.append(message_id)
+
+    async def look(self, session_id: str | None, message_id: str | None, directory: str) -> str:
+        """Look for a turn that has just ended, and return what should be said of it; empty when all is well."""
+        if not session_id or not message_id:
+            return ""
+        session = self._sessions[session_id]
+        earlier = len(session.missing)
+        path = self._path(session_id, directory)
+        for delay_s in _PATIENCE_S:
+            await asyncio.sleep(delay_s)
+            if await asyncio.to_thread(_find, path, [message_id], session):
+                break
+        else:
+            session.missing.append(message_id)
+            return self._not_kept(len(session.missing), path)
+        if not earlier:
+            return ""
+        await asyncio.to_thread(_find, path, list(session.missing), session)
+        if not (lost := session.missing):
+            return ""
+        session.lost, session.missing = [*session.lost, *lost], []
+        return f"{self._shown} is written again, but {_turns_before(len(lost))} not kept."
+
+    def is_missing(self, session_id: str | None, message_id: str | None) -> bool:
+        """Tell whether a turn ended in this message and is not on disk, so that no branch can begin there."""
+        session = self._sessions.get(session_id or "")
+        return session is not None and message_id in (*session.missing, *session.lost)
+
+    async def go_on_from_disk(self, session_id: str | None, directory: str) -> str:
+        """Note that a session goes on without the process that knew its missing turns; return what should be said of it."""
+        if not session_id or not self.count_missing(session_id):
+            return ""
+        session = self._sessions.pop(session_id)
+        await asyncio.to_thread(_find, self._path(session_id, directory), list(session.missing), session)
+        if not (count := len(session.missing) + len(session.lost)):
+            return ""
+        which, them = ("1 turn of this session was", "it") if count == 1 else (f"{count} turns of this session were", "them")
+        return f"{which} not kept on disk, and ended with the process: Claude does not know {them}."
+
+    @property
+    def _shown(self) -> str:
+        return shorten_home(str(self._projects))
+
+    def _path(self, session_id: str, directory: str) -> Path:
+        name = f"{session_id}.jsonl"
+        expected = self._projects / sdk.project_key_for_directory(directory) / name
+        return expected if expected.exists() else next(self._projects.glob(f"*/{name}"), expected)
+
+    def _not_kept(self, count: int, path: Path) -> str:
+        which, them = ("This turn is", "it") if count == 1 else (f"The last {count} turns are", "them")
+        why, next_step = _reason(path.parent)
+        return f"{which} not kept: {self._shown} {why}. Claude knows {them} until its process ends; {next_step}."
+
+
+def _find(path: Path, message_ids: list[str], session: _Session) -> bool:
+    """Look for messages behind what is known of the file, from its end; those that are there are not missing."""
+    # The message after it names it, too, as its parent.
+    wanted = {message_id: f'"uuid":"{message_id}"'.encode() for message_id in message_ids}
+    try:
+        with path.open("rb") as file:
+            size = end = file.seek(0, os.SEEK_END)
+            begin = session.size if session.size <= size else 0  # a shorter file is another one
+            behind = b""
+            while wanted and end > begin:
+                start = max(begin, end - _CHUNK)
+                file.seek(start)
+                data = file.read(end - start) + behind
+                wanted = {message_id: word for message_id, word in wanted.items() if word not in data}
+                end, behind = start, data[:64]
+    except OSError:
+        return False
+    found = set(message_ids) - wanted.keys()
+    session.missing = [message_id for message_id in session.missing if message_id not in found]
+    if not wanted and not session.missing:
+        session.size = size
+    return not wanted
+
+
+def _reason(directory: Path) -> tuple[str, str]:
+    """Return why nothing can be written below a directory, as far as the system says it, and what helps."""
+    there = next((path for path in (directory, *directory.parents) if path.exists()), Path(os.sep))
+    if not there.is_dir():
+        return f"cannot be written, as {there.name} is no directory", "move that file away"
+    if hasattr(os, "statvfs"):
+        disk = os.statvfs(there)
+        if disk.f_flag & os.ST_RDONLY:
+            return "is on a disk that can only be read", "let it be written, or set CLAUDE_CONFIG_DIR to another place"
+        if disk.f_bavail * disk.f_frsize < _FULL_BYTES or (disk.f_files and not disk.f_favail):
+            return "is on a disk that is full", "make room there"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return "is not yours to write to", "change its permissions, or set CLAUDE_CONFIG_DIR to another place"
+    return "was not written to by the Claude CLI", "see whether there is room and nothing forbids it"
+
+
+def _turns_before(count: int) -> str:
+    return "the turn before this one is" if count == 1 else f"the {count} turns before this one are"
