@@ -45,8 +45,9 @@ class Recorder:
         self._waiting_since = 0.0
 
     def emit(self, event: Event) -> None:
-        """Note an event and hand it on."""
-        self._facts.append((self._elapsed_s(), event))
+        """Note an event and hand it on; that the API was slow on that day is no part of a lesson."""
+        if not isinstance(event, events.Unanswered):
+            self._facts.append((self._elapsed_s(), event))
         self._host.emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
