@@ -6,6 +6,7 @@
     │   └── AttachmentError          a file that cannot go into a prompt
     ├── CLIError                     the Claude CLI as a program
     │   ├── CLINotFoundError         it is not there, or not executable
+    │   ├── CLITooOldError           it lacks a flag that we need
     │   └── CLIDiedError             it ended in the middle of a turn, or did not start
     ├── NotLoggedInError             the CLI has no account to work with
     ├── SessionNotFoundError         no such conversation
@@ -99,6 +100,12 @@ class CLINotFoundError(CLIError):
     """The CLI is not where it was looked for, or is not executable."""
 
     next_step = "Correct cli_path, or leave it empty to use the CLI that comes with claude-agent-sdk."
+
+
+class CLITooOldError(CLIError):
+    """The CLI does not know a flag, or a value of one, that it is started with."""
+
+    next_step = "Update it (`claude update`), or leave cli_path empty to use the CLI that comes with claude-agent-sdk."
 
 
 class CLIDiedError(CLIError):

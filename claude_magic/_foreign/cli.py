@@ -13,6 +13,7 @@ FLAGS: Final = (
         Kind.FLAG,
         _CLI,
         ("--resume-session-at", "sdk/_cli/command_line.py", "A branch that begins in the middle of a session."),
+        ("--append-system-prompt-file", "sdk/_cli/child.py", "A system prompt that is too long for a command line."),
         ("--max-turns", "sdk/config.py", "The limit of rounds with tools."),
     ),
     *rows(
@@ -121,6 +122,19 @@ WORDS: Final = (
         ("OAuth token", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
         ("[Request interrupted by user", "sdk/_cli/translation.py", "The CLI writes it as if the user had said it."),
         ("Your response above was cut off", "sdk/_cli/translation.py", "The CLI writes it as if the user had said it."),
+        ("Output token limit hit", "sdk/_cli/translation.py", "The CLI writes it as if the user had said it."),
+        (
+            "Your response above was stopped by a safety",
+            "sdk/_cli/translation.py",
+            "The CLI writes it as if the user had said it.",
+        ),
+        ("cannot be used with root/sudo", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
+        ("Configuration error in", "sdk/_cli/failures.py", "Its .claude.json is broken; it has no code for that."),
+        ("unknown option", "sdk/_cli/failures.py", "A flag that this CLI lacks; it has no code for that."),
+        ("abandoned_blocks", "sdk/_cli/transport.py", "Which blocks of a stream did not survive a broken connection."),
+        ("max_output_tokens", "sdk/_cli/failures.py", "What it calls a reply that became too long."),
+        ("connection_failed", "sdk/_cli/failures.py", "What it calls a connection that broke."),
+        ("api_error_params", "sdk/_cli/failures.py", "Whether the limit of a reply or the context was reached."),
     ),
     *rows(
         Kind.SAID,

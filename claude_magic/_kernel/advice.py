@@ -13,6 +13,8 @@ from typing import Final, TypeVar
 from claude_magic.errors import (
     BudgetExceededError,
     ClaudeError,
+    CLINotFoundError,
+    CLITooOldError,
     NotLoggedInError,
     SessionNotFoundError,
     TurnLimitError,
@@ -43,6 +45,26 @@ STEPS: Final = {
     ),
     "Check the name given as model; `opus`, `sonnet` and `haiku` always name a current one.": (
         "Check the model's name (--model); `opus`, `sonnet` and `haiku` always name a current one."
+    ),
+    "Choose another permission_mode, run as another user, or set IS_SANDBOX=1 where this is a sandbox.": (
+        "Choose another with --mode, run the kernel as another user, or set IS_SANDBOX=1 (%env) where this is a sandbox."
+    ),
+    CLINotFoundError.next_step: (
+        "Correct the path (%config ClaudeMagics.cli_path = ...), or set it to None to use the CLI that comes with "
+        "claude-agent-sdk."
+    ),
+    CLITooOldError.next_step: (
+        "Update it (`claude update` in a terminal), or use the CLI that comes with claude-agent-sdk: "
+        "%config ClaudeMagics.cli_path = None."
+    ),
+    "Say it in other words, in a new session, or choose another model.": (
+        "Say it in other words, in a new session (--new), or choose another model (--model)."
+    ),
+    "Use asyncio's default loop; on Windows that is asyncio.ProactorEventLoop.": (
+        "Leave asyncio's event loop policy as it is; on Windows the loop must be a ProactorEventLoop."
+    ),
+    "Close files, or allow more: `ulimit -n 4096` in the shell that starts Python.": (
+        "Close files, or allow more: `ulimit -n 4096` in the shell that starts Jupyter."
     ),
     "Send less: /compact shortens the conversation, and without a session_id an empty one starts.": (
         "Send less: /compact shortens the conversation, --new starts an empty one."

@@ -22,6 +22,7 @@ from claude_magic._kernel.prompt.file_patterns import files_matching
 from claude_magic._kernel.state.turns import Turn
 from claude_magic._kernel.turn import cell_turns
 from claude_magic.errors import ConfigError
+from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt, content_blocks
 from claude_magic.sdk.response import SessionAwareResponse
 
@@ -139,7 +140,7 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
         raise ConfigError(message, next_step="Leave one out; nothing was sent.")
     if not magics.frontend.on_main_thread():
         options = replace(options, no_kernel=True)
-    blocks = content_blocks(files_matching(files), os.getcwd())
+    blocks = content_blocks(files_matching(files), working_directory())
     content: Any = [*blocks, {"type": "text", "text": prompt}] if blocks else prompt
     wanted = schema_of(kind) if kind is not None else None
     return CellRequest(prompt, Prompt(content, verbatim=True), options, schema=wanted)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
 import time
 from collections import deque
@@ -20,6 +21,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from claude_magic._forks import OwnProcess
 from claude_magic._quiet_library import quiet_library
+from claude_magic.errors import ClaudeError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,13 +40,27 @@ TICK_S = 0.1
 
 
 class Background:
-    """A thread whose event loop runs until `close`. A forked child has no such thread, and is told so instead of waiting."""
+    """A thread whose event loop runs until `close`. A forked child has no such thread, and is told so instead of waiting.
+
+    :raises ClaudeError: when the system has no room for it.
+    """
 
     def __init__(self) -> None:
         self._process = OwnProcess()
         self._exit = contextlib.ExitStack()
-        with quiet_library("asyncio"):  # which says of each loop what it selects with
-            self._portal: BlockingPortal = self._exit.enter_context(start_blocking_portal(name="claude-magic"))
+        # Under the policy that ipykernel 6 and 7.1 set on Windows a loop could start no process.
+        options: dict[str, Any] = {}
+        if sys.platform == "win32":
+            options["loop_factory"] = asyncio.ProactorEventLoop
+        portal = start_blocking_portal(backend_options=options, name="claude-magic")
+        try:
+            with quiet_library("asyncio"):  # which says of each loop what it selects with
+                self._portal: BlockingPortal = self._exit.enter_context(portal)
+        except OSError as error:
+            raise ClaudeError(
+                f"The thread for Claude could not be started: {error.strerror or error}.",
+                next_step="Close files or processes, or allow more: `ulimit -n 4096` in the shell that starts Jupyter.",
+            ) from error
 
     def check_process(self) -> None:
         """Refuse to go on in a forked child of the process that the thread runs in.

@@ -24,6 +24,7 @@ from claude_magic._render.parts.reply_wording import (
     tool_argument,
     tool_name,
     tool_outcome,
+    waiting,
     whole_seconds,
 )
 from claude_magic._render.settled.comparison import failure_words, figures, title
@@ -34,6 +35,7 @@ from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
 _MUTED = "dim"
+_VOID = "The connection broke. What stands above from the last answer on is void; Claude answers anew."
 
 
 def console_of_kernel() -> Console:
@@ -45,7 +47,7 @@ def console_of_kernel() -> Console:
 class TerminalView(View):
     """Streams one reply; of several it says on one line how far they are, and prints them one after the other in the end.
 
-    Where output is not a terminal, it prints what is finished and no status.
+    Where output is not a terminal, it prints what is finished and no status, but says once when it has to wait.
 
     :param labels: what is different about each reply, in the order of the responses; a single one is shown without.
     :param console: where to print; by default rich's own, on standard output.
@@ -58,6 +60,7 @@ class TerminalView(View):
         self._live: Live | None = None
         self._printers = [_ReplyPrinter(self._console) for _ in labels]
         self._failed: set[int] = set()
+        self._is_waiting = False
 
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
         """Print what has become final since the last call and draw the rest, with the status line below it."""
@@ -66,7 +69,11 @@ class TerminalView(View):
             return
         (response,), (printer,) = responses, self._printers
         printer.print_finished(response)
-        style = "yellow" if response.retrying else _MUTED
+        said = waiting(response)
+        if said and not self._is_waiting and not self._console.is_terminal:
+            self._print(said, "yellow")
+        self._is_waiting = bool(said)
+        style = "yellow" if said else _MUTED
         self._draw([*printer.pending(response), Line("  ".join(status_line(response, elapsed_s)), style=style)])
 
     def fail(self, number: int, failure: ClaudeError) -> None:
@@ -130,11 +137,18 @@ class _ReplyPrinter:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._printed_blocks = 0
+        self._begun: list[Block] = []
+        """The blocks of which something is printed."""
         self._printed_length = 0  # of the text of the first block that is not printed whole
 
     def print_finished(self, response: SessionAwareResponse, *, ended: bool = False) -> None:
         """Print what has become final since the last call: all of it if the turn has `ended`."""
         blocks = shown_blocks(response)
+        kept = [block for block in self._begun if any(block is known for known in response.blocks)]
+        if len(kept) < len(self._begun):
+            # What a terminal has shown stays there.
+            self._console.print(Line(_VOID, style="yellow"))
+            self._begun, self._printed_blocks, self._printed_length = kept, len(kept), 0
         while self._printed_blocks < len(blocks):
             block = blocks[self._printed_blocks]
             whole = ended or block.complete
@@ -144,6 +158,7 @@ class _ReplyPrinter:
                 self._console.print(_block_line(block, ended=ended))
             if not whole:
                 return
+            self._note(block)
             self._printed_blocks += 1
             self._printed_length = 0
 
@@ -158,11 +173,16 @@ class _ReplyPrinter:
             else:
                 yield _block_line(block)
 
+    def _note(self, block: Block) -> None:
+        if not any(block is begun for begun in self._begun):
+            self._begun.append(block)
+
     def _print_text(self, block: Text, *, whole: bool) -> None:
         rest = block.text[self._printed_length :]
         finished = rest if whole else rest[: finished_length(rest)]
         if finished.strip():
             self._console.print(_prose(finished))
+            self._note(block)
         self._printed_length += len(finished)
 
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from claude_magic._render.parts.reply_wording import waiting
 from claude_magic._render.place import Place
 from claude_magic._render.settled.cell_output import output_bundle, output_metadata
 from claude_magic._render.settled.reply import SettledReply
@@ -67,6 +68,15 @@ class StaticView(View):
         self._current = 0
         self._handle = Place()
         self._handle.display(until_settled)
+        self._until_settled = until_settled
+        self._said = ""
+
+    def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
+        """Say why nothing comes, in the place of the reply, for as long as that lasts."""
+        said = "; ".join(dict.fromkeys(filter(None, map(waiting, responses))))
+        if said != self._said:
+            self._said = said
+            self._handle.update({"text/plain": f"Claude has not answered: {said}"} if said else self._until_settled)
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Display the settled output."""

@@ -13,7 +13,6 @@ from typing import Any
 import anyio
 import claude_agent_sdk as sdk
 
-from claude_magic._paths import shorten_home
 from claude_magic.errors import (
     APIError,
     CassetteError,
@@ -29,6 +28,7 @@ from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk._cli.command_line import Command, Launch, find_cli, printed
 from claude_magic.sdk._cli.environment import environment, fingerprint
+from claude_magic.sdk._cli.failures import directory_gone
 from claude_magic.sdk._cli.permission_protocol import rule_of
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._cli.process_pool import ProcessPool
@@ -254,10 +254,7 @@ class TurnRunner:
 
     def _make(self, launch: Launch) -> LiveProcess:
         if not os.path.isdir(launch.directory):
-            raise SessionNotFoundError(
-                f"The directory {shorten_home(launch.directory)} is gone, and its sessions with it.",
-                next_step="Make the directory again, or begin another session.",
-            )
+            raise directory_gone(launch.directory)
         return LiveProcess(
             find_cli(self._config.cli_path),
             launch,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
 from claude_magic._paths import shorten_home
-from claude_magic.errors import WorkspaceError
+from claude_magic.errors import ConfigError, WorkspaceError
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -51,3 +52,17 @@ class Workspaces:
         for path in self._created:
             shutil.rmtree(path, ignore_errors=True)
         self._created.clear()
+
+
+def working_directory() -> str:
+    """Return where this process works.
+
+    :raises ConfigError: when that directory is gone.
+    """
+    try:
+        return os.getcwd()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "The working directory is gone: somebody has deleted or moved it.",
+            next_step="Change to another one, or make it again.",
+        ) from error

@@ -7,7 +7,6 @@ also the notebook's, goes through `run_turn`.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -23,7 +22,7 @@ from claude_magic.sdk._history import sessions
 from claude_magic.sdk._history.sessions import SessionInfo
 from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk._runner import TurnRunner
-from claude_magic.sdk._workspaces import Workspaces
+from claude_magic.sdk._workspaces import Workspaces, working_directory
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
 from claude_magic.sdk.content import Prompt, content_blocks
 from claude_magic.sdk.events import Event, TextDelta
@@ -264,20 +263,20 @@ class ClaudeClient:
         if workspace_id is not None:
             return self._workspaces.directory(workspace_id)
         if session_id is None:
-            return os.getcwd()
+            return working_directory()
         known = self._runner.directories.get(session_id)
-        return known or sessions.directory_of(session_id, sessions.projects_of(self.config.env)) or os.getcwd()
+        return known or sessions.directory_of(session_id, sessions.projects_of(self.config.env)) or working_directory()
 
     def _compose(self, prompt: str, files: list[str]) -> Prompt:
         text = self._prefix() + prompt
-        blocks = content_blocks(files, os.getcwd())
+        blocks = content_blocks(files, working_directory())
         return Prompt([*blocks, {"type": "text", "text": text}] if blocks else text)
 
     def _prefix(self) -> str:
         if not self.config.enable_prefix_prompt:
             return ""
         named = self.config.prefix_prompt_file
-        path = Path(os.getcwd(), Path(named or DEFAULT_PREFIX_FILE).expanduser())
+        path = Path(working_directory(), Path(named or DEFAULT_PREFIX_FILE).expanduser())
         try:
             return path.read_text(encoding="utf-8").rstrip("\n") + "\n\n"
         except FileNotFoundError as error:

@@ -124,6 +124,14 @@ class Retrying:
 
 
 @dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The API at `address` has not answered for `for_s` seconds; said again and again for as long as that lasts."""
+
+    address: str
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class TokensCounted:
     """Tokens of this turn so far, over all its requests."""
 
@@ -192,6 +200,7 @@ Event = (
     | PermissionAnswered
     | ToolReturned
     | Retrying
+    | Unanswered
     | TokensCounted
     | MessageEnded
     | Notice

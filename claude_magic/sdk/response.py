@@ -119,6 +119,7 @@ class SessionAwareResponse:
     input_tokens: int = field(default=0, repr=False)
     output_tokens: int = field(default=0, repr=False)
     retrying: events.Retrying | None = field(default=None, repr=False)
+    unanswered: events.Unanswered | None = field(default=None, repr=False)
     message_id: str | None = field(default=None, repr=False)
     ended: events.TurnEnded | None = field(default=None, repr=False)
 
@@ -214,7 +215,7 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
         case events.BlocksDiscarded():
             response.blocks = [block for block in response.blocks if block.number < event.first]
         case events.ToolStarted():
-            response.retrying = None
+            response.retrying = response.unanswered = None
             response.blocks.append(ToolCall(event.block, event.call_id, event.name))
         case events.ToolCalled():
             call = _called(response, event.call_id)
@@ -235,8 +236,12 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
                 call.denied, call.duration_s, call.complete = call.denied or event.denied, event.duration_s, True
         case events.Retrying():
             response.retrying = event
+            if event.status is not None:
+                response.unanswered = None
+        case events.Unanswered():
+            response.unanswered = event
         case events.TokensCounted():
-            response.retrying = None
+            response.retrying = response.unanswered = None
             response.input_tokens, response.output_tokens = event.input_tokens, event.output_tokens
         case events.MessageEnded():
             response.message_id = event.message_id
@@ -249,7 +254,7 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
 
 
 def _grow(response: SessionAwareResponse, event: events.TextDelta | events.ThinkingDelta) -> None:
-    response.retrying = None
+    response.retrying = response.unanswered = None
     block = _numbered(response, event.block)
     if not isinstance(block, Text | Thinking):
         block = Text(event.block) if isinstance(event, events.TextDelta) else Thinking(event.block)
@@ -258,7 +263,7 @@ def _grow(response: SessionAwareResponse, event: events.TextDelta | events.Think
 
 
 def _end(response: SessionAwareResponse, event: events.TurnEnded) -> None:
-    response.retrying = None
+    response.retrying = response.unanswered = None
     response.ended = event
     response.session_id = event.session_id or response.session_id
     response.model = event.model or response.model

@@ -46,14 +46,15 @@ def test_overloaded_then_answered(loaded_kernel: Kernel, api: MessagesAPI) -> No
     assert len(api.requests) == 4
 
 
-@at_some_pace
-def test_refused_key_is_tried_again(loaded_kernel: Kernel, pace: int) -> None:
-    """401 shows as a retry that names it, and ends with `--timeout`."""
-    cell = start(loaded_kernel, "<<status 401>>", f"--timeout {3 * pace}")
-    cell.wait_for(lambda _: "Retrying" in on_page(loaded_kernel))
-    assert "(401)" in on_page(loaded_kernel)
-    failure(cell.wait(), "TurnTimeoutError")
-    answered(loaded_kernel, "and on")
+@frontends
+def test_refused_key(loaded_kernel: Kernel, api: MessagesAPI, allow_stdin: bool) -> None:
+    """401 is NotLoggedInError after one request; the session goes on."""
+    session = session_of(answered(loaded_kernel, "one"))
+    before = len(api.requests)
+    text = failure(ask(loaded_kernel, "<<status 401>>", allow_stdin=allow_stdin), "NotLoggedInError")
+    assert "/login" in text
+    assert len(api.requests) == before + 1
+    assert session_of(answered(loaded_kernel, "<<history>>")) == session
 
 
 @frontends

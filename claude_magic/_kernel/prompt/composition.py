@@ -6,7 +6,6 @@ text block only, and nowhere in a verbatim message. How one value looks is `valu
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.prompt.file_patterns import files_matching
 from claude_magic._kernel.prompt.template import Data, Typed, fill
 from claude_magic._kernel.values.shown_value import Shown, show_value
+from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt, content_blocks, fenced
 from claude_magic.sdk.events import Image
 
@@ -70,7 +70,7 @@ def compose(
         images.extend(shown.images)
         return shown.text or ("(image)" if shown.images else "")
 
-    blocks = content_blocks(files_matching(options.file), os.getcwd())
+    blocks = content_blocks(files_matching(options.file), working_directory())
     if options.error:
         if last_error is None:
             raise UsageError("%claude: --error: no cell has failed yet; nothing was sent")

@@ -13,6 +13,7 @@ from claude_magic._kernel.state.turns import Session
 from claude_magic._paths import shorten_home
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import ConfigError, SessionNotFoundError
+from claude_magic.sdk._workspaces import working_directory
 
 MOST_ASKED = 9
 """So many sessions a person can choose from."""
@@ -52,7 +53,7 @@ class NotebookWords:
 
         :raises ConfigError: when there is no such notebook, it holds no replies, or this kernel has turns already.
         """
-        told = Path(os.getcwd(), os.path.expanduser(typed)) if typed else notebook_path(self._frontend.shell.user_ns)
+        told = Path(working_directory(), os.path.expanduser(typed)) if typed else notebook_path(self._frontend.shell.user_ns)
         if told is None:
             name = told_name(self._frontend.shell.user_ns)
             missing = f"There is no notebook {name} here (any more)." if name else "Nobody tells this kernel its notebook."

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._paths import shorten_home
+from claude_magic.errors import ConfigError
+from claude_magic.sdk._workspaces import working_directory
 
 if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette
@@ -28,7 +30,7 @@ class CassetteSettings:
         self._is_logged_in: bool | None = None
         self._cassette: Cassette | None = None
         self._told = False
-        self._place = os.getcwd()
+        self._place = _place()
         settings.observe(self._begin, ["cassette"])
         settings.observe(self._tell_again, ["cassette_mode"])
 
@@ -79,7 +81,14 @@ class CassetteSettings:
     def _begin(self, change: object) -> None:
         self._cassette, self._told = None, False
         # Cells may change the directory before the first turn.
-        self._place = os.getcwd()
+        self._place = _place()
 
     def _tell_again(self, change: object) -> None:
         self._told = False
+
+
+def _place() -> str:
+    try:
+        return working_directory()
+    except ConfigError:
+        return ""  # gone: whoever needs it hears of that

@@ -6,7 +6,7 @@ What a turn of a directory is allowed to load is put into its options here, so t
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -21,6 +21,8 @@ from claude_magic._kernel.queue import Question
 from claude_magic._kernel.state.directory_trust import Trust, allow_rules, memories
 from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS
+from claude_magic.errors import ConfigError
+from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import BackgroundWork, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse
@@ -152,7 +154,8 @@ class KernelClient:
             on_own_turn=self.own_turns.append,
             on_own_question=self._ask_later,
         )
-        client.prepare(self._next_session())
+        with contextlib.suppress(ConfigError):  # the directory is gone, which the first cell says
+            client.prepare(self._next_session())
         # One step of the loop lets the CLI start, which takes longer than the imports that the first cell needs.
         asyncio.get_running_loop().call_soon(self._warm_up)
         return client
@@ -171,10 +174,11 @@ class KernelClient:
         return await self._open()
 
     def _prepare_again(self, change: object) -> None:
-        self.prepare(self._next_session())
+        with contextlib.suppress(ConfigError):
+            self.prepare(self._next_session())
 
     async def _prepare(self, client: ClaudeClient, request: TurnRequest) -> None:
         client.prepare(request)
 
     def _next_session(self) -> TurnRequest:
-        return self.request(Prompt(""), Options(), os.getcwd())
+        return self.request(Prompt(""), Options(), working_directory())

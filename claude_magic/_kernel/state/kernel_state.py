@@ -7,7 +7,6 @@ current after it; running and showing a turn is the business of `turn`.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns
 from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
+from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
@@ -177,7 +177,7 @@ class KernelState:
         :param options: those of the cell, or those of one alternative.
         """
         session = self.sessions.get(start.origin.session_id) if start.origin else None
-        directory = session.directory if session else os.getcwd()
+        directory = session.directory if session else working_directory()
         schema = cell.schema.text if cell.schema else None
         return self.client.request(cell.prompt, options, directory, start, schema=schema)
 
@@ -296,7 +296,7 @@ class KernelState:
     @property
     def directory(self) -> str:
         """Where the next turn works: the current session's directory, else the kernel's."""
-        return self.current.directory if self.current else os.getcwd()
+        return self.current.directory if self.current else working_directory()
 
     def close(self) -> None:
         """End every CLI process and the background thread."""

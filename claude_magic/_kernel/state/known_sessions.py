@@ -6,7 +6,6 @@ Finds, names and deletes them, and tells what was said in one. Which one is curr
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Collection
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.played_sessions import PlayedSessions
 from claude_magic._kernel.state.turns import Session, Turn, Turns
 from claude_magic.errors import SessionNotFoundError
+from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.response import SessionAwareResponse
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class KnownSessions:
         from claude_magic.sdk._history.transcripts import last_message_id
 
         failures: list[SessionNotFoundError] = []
-        for directory in dict.fromkeys([os.getcwd(), *(session.directory for session in self._known.values())]):
+        for directory in dict.fromkeys([working_directory(), *(session.directory for session in self._known.values())]):
             try:
                 info = store.find_session(wanted, directory)
             except SessionNotFoundError as failure:

@@ -5,6 +5,7 @@ Only reads. The frontend saves the file, so it may be behind what the page shows
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -16,6 +17,7 @@ from typing import Any
 from claude_magic._kernel.state.turns import Point, Start, Turn
 from claude_magic._paths import shorten_home
 from claude_magic.errors import ConfigError
+from claude_magic.sdk._workspaces import working_directory
 
 _Key = tuple[str, str | int]
 _NO_PATH = "Name it: %claude_session restore PATH."
@@ -70,7 +72,9 @@ def notebook_path(namespace: Mapping[str, Any]) -> Path | None:
     if told is None:
         return None
     # The server's path may begin at its root: the kernel runs in the notebook's directory.
-    candidates = (Path(told), Path(os.getcwd(), told), Path(os.getcwd(), Path(told).name))
+    candidates = [Path(told)]
+    with contextlib.suppress(ConfigError):  # its directory is gone
+        candidates += (Path(working_directory(), told), Path(working_directory(), Path(told).name))
     return next((path for path in candidates if path.is_absolute() and path.is_file()), None)
 
 

@@ -14,7 +14,7 @@ from claude_magic._render.live.growing_text import PIECE_LENGTH, GrowingText
 from claude_magic._render.live.question import ApprovalCard
 from claude_magic._render.live.widgets import WidgetMaker
 from claude_magic._render.parts.block import block_html, line_html
-from claude_magic._render.parts.reply_wording import shown_blocks, status_line
+from claude_magic._render.parts.reply_wording import shown_blocks, status_line, waiting
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
@@ -46,7 +46,7 @@ class LiveReply:
         activity, *figures = status_line(response, elapsed_s)
         if self.slot.children:
             activity = "waiting for you"
-        kind = "claude-status claude-activity" + (" claude-retrying" if response.retrying else "")
+        kind = "claude-status claude-activity" + (" claude-retrying" if waiting(response) else "")
         # The seconds tick outside of the live region: a screen reader is told what is going on, not the time.
         self._activity.value = f'<div role="status" aria-live="polite">{line_html([activity], kind)}</div>'
         self._figures.value = line_html(figures, "claude-status")

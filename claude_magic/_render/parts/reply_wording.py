@@ -131,12 +131,22 @@ def thinking_title(block: Thinking, *, ended: bool = False) -> str:
 def status_line(response: SessionAwareResponse, elapsed_s: float) -> list[str]:
     """Say what a running turn is doing, with which model, since when, and its tokens; unknown parts are left out.
 
-    The first part is a warning when `response.retrying` is set.
+    The first part is a warning when there is something to say of `waiting`.
     """
     tokens = response.input_tokens + response.output_tokens
-    activity = _retry(response.retrying) if response.retrying else _activity(response.blocks)
+    activity = waiting(response) or _activity(response.blocks)
     counted = f"{tokens:,} tokens" if tokens and not response.retrying else ""
     return [part for part in (activity, _model(response.model), whole_seconds(elapsed_s), counted) if part]
+
+
+def waiting(response: SessionAwareResponse) -> str:
+    """Say why a running turn does not go on: the API refuses to answer now, or does not answer; empty where it goes on."""
+    unanswered = response.unanswered
+    silent = f"no answer for {whole_seconds(unanswered.for_s)}" if unanswered else ""
+    if response.retrying:
+        again = _retry(response.retrying)
+        return f"{again}; {silent} from {one_line(unanswered.address)}" if unanswered else again
+    return f"waiting for {one_line(unanswered.address)}, {silent}" if unanswered else ""
 
 
 def footer(response: SessionAwareResponse, turn: int | None, note: str = "", *, for_audience: bool = False) -> list[str]:

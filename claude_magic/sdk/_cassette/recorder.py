@@ -45,8 +45,9 @@ class Recorder:
         self._waiting_since = 0.0
 
     def emit(self, event: Event) -> None:
-        """Note an event and hand it on; what is said behind the end is about this machine, and no part of a lesson."""
-        if not (self._facts and isinstance(self._facts[-1][1], events.TurnEnded)):
+        """Note an event and hand it on, but for what is about that day and that machine, and no part of a lesson."""
+        has_ended = bool(self._facts) and isinstance(self._facts[-1][1], events.TurnEnded)
+        if not has_ended and not isinstance(event, events.Unanswered):
             self._facts.append((self._elapsed_s(), event))
         self._host.emit(event)
 

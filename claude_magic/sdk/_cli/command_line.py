@@ -11,6 +11,7 @@ import shlex
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import claude_agent_sdk
 
@@ -18,6 +19,9 @@ from claude_magic._paths import shorten_home
 from claude_magic.errors import CLINotFoundError
 from claude_magic.sdk.config import CLI_FLAGS, READ_ONLY_TOOLS, TurnOptions
 from claude_magic.sdk.host import granted_directories, typeable
+
+OLDEST_CLI: Final = "2.1.330"
+"""The oldest CLI whose flags were tried; 2.1.250 lacks one that we need."""
 
 STREAM_FLAGS = ("--output-format", "stream-json", "--verbose")
 

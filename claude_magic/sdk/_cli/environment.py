@@ -7,11 +7,13 @@ reaches a new process only.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import claude_agent_sdk
 
@@ -22,6 +24,12 @@ _DECIDES: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 """Variables that decide to whom the CLI speaks, by what way and with which login, as its documentation names them."""
+
+_PROVIDERS: Final = {
+    "CLAUDE_CODE_USE_BEDROCK": ("Amazon Bedrock", "ANTHROPIC_BEDROCK_BASE_URL"),
+    "CLAUDE_CODE_USE_VERTEX": ("Google Vertex AI", "ANTHROPIC_VERTEX_BASE_URL"),
+    "CLAUDE_CODE_USE_FOUNDRY": ("Microsoft Foundry", "ANTHROPIC_FOUNDRY_BASE_URL"),
+}
 
 _SETTINGS: Final = ("settings.json", ".credentials.json")
 _NOT_PASSED_ON: Final = frozenset({"CLAUDECODE"})
@@ -45,10 +53,50 @@ def fingerprint(extra: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
+def api_address(variables: Mapping[str, str]) -> str:
+    """Say to whom a CLI with these variables speaks, and by which proxy: names and ports, no credentials."""
+    known = {name.upper(): value for name, value in {**variables, **_set_by_the_person(variables)}.items() if value}
+    for switch, (name, where) in _PROVIDERS.items():
+        if known.get(switch, "0").lower() not in ("0", "false"):
+            address = _host(known[where]) if where in known else name
+            break
+    else:
+        address = _host(known.get("ANTHROPIC_BASE_URL", "https://api.anthropic.com"))
+    proxy = known.get("HTTPS_PROXY") or known.get("HTTP_PROXY") or known.get("ALL_PROXY")
+    return f"{address} by way of the proxy {_host(proxy)}" if proxy and not _by_itself(address, known) else address
+
+
+def renews_login(variables: Mapping[str, str]) -> bool:
+    """Whether a CLI with these variables has a login that it renews when it is refused, and no key of its own."""
+    known = {**variables, **_set_by_the_person(variables)}
+    return not (known.get("ANTHROPIC_API_KEY") or known.get("ANTHROPIC_AUTH_TOKEN"))
+
+
 def cli_home(variables: Mapping[str, str]) -> Path:
     """Return the directory in which a CLI with these variables keeps its settings and its sessions."""
     configured = variables.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
     return Path(configured) if configured else Path(variables.get("HOME") or Path.home()) / ".claude"
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url if "://" in url else f"//{url}")
+    return parts.netloc.rpartition("@")[2] or url
+
+
+def _by_itself(address: str, known: Mapping[str, str]) -> bool:
+    host = address.partition(":")[0]
+    exceptions = known.get("NO_PROXY", "").replace(",", " ").split()
+    return any(name == "*" or host == name or host.endswith(f".{name.lstrip('*.')}") for name in exceptions)
+
+
+def _set_by_the_person(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that the person's settings put over those of the process."""
+    try:
+        settings = json.loads((cli_home(variables) / "settings.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    found = settings.get("env") if isinstance(settings, dict) else None
+    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _state_of(path: Path) -> bytes:

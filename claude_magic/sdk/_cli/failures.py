@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import errno
+import os
+import re
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from claude_magic._paths import shorten_home
@@ -12,6 +18,7 @@ from claude_magic.errors import (
     ClaudeError,
     CLIDiedError,
     CLINotFoundError,
+    CLITooOldError,
     ConfigError,
     NotLoggedInError,
     SessionNotFoundError,
@@ -20,6 +27,7 @@ from claude_magic.errors import (
     TurnInterrupted,
     TurnLimitError,
 )
+from claude_magic.sdk._cli.command_line import OLDEST_CLI
 from claude_magic.sdk.events import TurnEnded
 
 # The CLI's words (2.1.331); it has no code for these cases.
@@ -27,6 +35,30 @@ _NO_SESSION = ("No conversation found", "requires a valid session ID")
 _NO_MESSAGE = ("No message found",)
 _BAD_SCHEMA = "Error: --json-schema "
 _NO_LOGIN = ("Not logged in", "Invalid API key", "Please run /login", "OAuth token")
+
+_CONTROLS = re.compile(
+    r"""\x1b(?: \[[0-?]*[ -/]*[@-~] | [\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$) | [ -/]*[0-~] )
+    |\x9b[0-?]*[ -/]*[@-~] | [\x00-\x08\x0b-\x1f\x7f-\x9f]""",
+    re.VERBOSE,
+)
+
+CHECK_CLI = "Check that cli_path names the Claude CLI and that it starts: `claude --version` in a terminal."
+
+VERSION_LIMIT_S = 10.0
+
+# What the CLI says (2.1.332), and the parser of its options (commander).
+_NO_ROOT = "cannot be used with root/sudo"
+_UNKNOWN_OPTION = re.compile(r"error: unknown option '(--[\w-]+)")
+_UNKNOWN_CHOICE = re.compile(r"error: option '(--[\w-]+)[^']*' argument '([^']*)' is invalid")
+_BROKEN_SETTINGS = re.compile(r"(?:Configuration error in|Claude configuration file at) (.+?)(?: is corrupted)?: (.+)")
+_BACKUP = re.compile(r"cp -f .+")
+_FILE_ERROR = re.compile(r"\b(E[A-Z]{3,}): ([^,\n]+), \w+ '([^'\n]+)'")
+
+_PLACES = ("CLAUDE_CODE_TMPDIR", "TMPDIR", "CLAUDE_CONFIG_DIR", "HOME")
+"""Variables that name a directory in which the CLI writes."""
+
+_LONG_BYTES = 10_000
+_NOTHING_SENT = "nothing was sent."
 
 _NEXT_STEP = {
     400: "Change the prompt or the options it names; the session can be continued.",
@@ -41,6 +73,11 @@ _OVERLOADED = "Run it again in a while; the session can be continued."
 _DROPPED = "Check the network, then run it again; the session can be continued."
 
 
+_REFUSED = "Say it in other words, in a new session, or choose another model."
+_CUT_SHORT = "Ask for less at once, or allow more by CLAUDE_CODE_MAX_OUTPUT_TOKENS; the session can be continued."
+_NETWORK = re.compile(r"connect|network|socket|timed? ?out|ECONN|ENOTFOUND|EAI_AGAIN|proxy|fetch failed|DNS", re.IGNORECASE)
+
+
 def failure_of(ended: TurnEnded, stderr: str = "", *, structured: bool = False) -> ClaudeError | None:
     """Return the error that a turn ended with, `None` when it ended well.
 
@@ -52,7 +89,7 @@ def failure_of(ended: TurnEnded, stderr: str = "", *, structured: bool = False) 
         # The CLI reminds the model once and then lets it be (2.1.331).
         return StructuredOutputError("Claude answered in text, not in the form of the schema.", session_id=ended.session_id)
     session_id = ended.session_id
-    said = " ".join(ended.errors) or ended.text.strip()
+    said = plain(" ".join(ended.errors) or ended.text.strip())
     if (ended.terminal_reason or "").startswith("aborted"):
         return TurnInterrupted(f"Interrupted after {ended.duration_s:.1f} s.", session_id=session_id)
     match ended.subtype:
@@ -68,7 +105,7 @@ def failure_of(ended: TurnEnded, stderr: str = "", *, structured: bool = False) 
     if ended.status == 401 or _says(said, _NO_LOGIN):
         return NotLoggedInError(f"The CLI is not logged in: {said}", session_id=session_id)
     if ended.status is not None or ended.terminal_reason == "api_error":
-        next_step = _NEXT_STEP.get(ended.status or 0, _OVERLOADED if ended.status else _DROPPED)
+        next_step = _after_api_error(ended, said)
         return APIError(said or "The API did not answer.", status=ended.status, next_step=next_step, session_id=session_id)
     return TurnError(
         said or f"The turn ended with {ended.subtype}.",
@@ -76,6 +113,21 @@ def failure_of(ended: TurnEnded, stderr: str = "", *, structured: bool = False) 
         session_id=session_id,
         stderr=stderr,
     )
+
+
+def _after_api_error(ended: TurnEnded, said: str) -> str:
+    """Return what to do about a failure of the API: by its status, else by what the CLI (2.1.332) calls it."""
+    if ended.status is not None:
+        return _NEXT_STEP.get(ended.status, _OVERLOADED)
+    if ended.stop_reason == "refusal":
+        return _REFUSED
+    told: dict[str, Any] = next((message for message in reversed(ended.messages) if message.get("api_error")), {})
+    cut = (told.get("api_error_params") or {}).get("cut")
+    if cut == "context_window" or _says(said, ("context window", "too long")):
+        return _NEXT_STEP[413]
+    if told.get("api_error") == "max_output_tokens":
+        return _CUT_SHORT
+    return _DROPPED if told.get("api_error") == "connection_failed" or _NETWORK.search(said) else _OVERLOADED
 
 
 def translate_exception(error: Exception, *, cli: str, stderr: str, session_id: str | None) -> ClaudeError:
@@ -90,7 +142,7 @@ def cli_died(exit_code: int | None, messages: Sequence[dict[str, Any]], *, stder
     """Return the error for a CLI that ended while something was asked of it; its last message may say why."""
     for message in reversed(messages):
         if message.get("type") == "result" and message.get("errors"):
-            said = " ".join(map(str, message["errors"]))
+            said = plain(" ".join(map(str, message["errors"])))
             if _says(said, _NO_MESSAGE):
                 return SessionNotFoundError("The session no longer holds the message to go on from.", next_step=_GO_LATER)
             if _says(said, _NO_SESSION):
@@ -106,6 +158,134 @@ def cli_died(exit_code: int | None, messages: Sequence[dict[str, Any]], *, stder
     else:
         how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
     return CLIDiedError(f"The Claude CLI {how} before it had answered.", session_id=session_id, stderr=stderr)
+
+
+async def start_failure(
+    error: Exception,
+    otherwise: ClaudeError,
+    command: Sequence[str],
+    *,
+    directory: str,
+    env: Mapping[str, str],
+    stderr: str,
+) -> ClaudeError:
+    """Return the error for a CLI that did not start.
+
+    :param error: what was raised meanwhile.
+    :param otherwise: what holds when nothing better is known.
+    :param stderr: what the CLI wrote to its standard error.
+    """
+    match error:
+        case NotImplementedError():
+            return ConfigError(
+                f"This event loop ({type(asyncio.get_running_loop()).__name__}) cannot start processes.",
+                next_step="Use asyncio's default loop; on Windows that is asyncio.ProactorEventLoop.",
+            )
+        case OSError():
+            return _refused_by_the_system(error, command, directory, env)
+    said = f"{stderr}\n{otherwise.message}"
+    if _NO_ROOT in said:
+        return ConfigError(
+            "The CLI does not bypass permissions for root.",
+            next_step="Choose another permission_mode, run as another user, or set IS_SANDBOX=1 where this is a sandbox.",
+        )
+    if found := _UNKNOWN_OPTION.search(said) or _UNKNOWN_CHOICE.search(said):
+        flag, *value = found.groups()
+        version = await version_of(command[0], env)
+        what = f"the value {value[0]} of {flag}" if value else flag
+        return CLITooOldError(
+            f"The Claude CLI at {shorten_home(command[0])} is {version or 'of an unknown version'} and does not know {what}; "
+            f"{OLDEST_CLI} or later is needed."
+        )
+    if found := _BROKEN_SETTINGS.search(said):
+        path, reason = found.groups()
+        backup = _BACKUP.search(said)
+        mend = f"Mend it, or put its backup in its place: {backup.group()}" if backup else "Mend it, or delete it"
+        return ConfigError(f"The CLI's own file {shorten_home(path)} is broken: {reason.rstrip('.')}.", next_step=f"{mend}.")
+    if found := _FILE_ERROR.search(said):
+        _, reason, path = found.groups()
+        names = [name for name in _PLACES if (place := env.get(name)) and path.startswith(place)]
+        another = f"or let {names[0]} name another directory" if names else "or let TMPDIR and HOME name other directories"
+        return CLIDiedError(
+            f"The Claude CLI cannot write to {shorten_home(path)}: {reason}.",
+            next_step=f"Make it writable, {another}; {_NOTHING_SENT}",
+            stderr=stderr,
+        )
+    if isinstance(otherwise, CLIDiedError):
+        otherwise.next_step = CHECK_CLI
+    return otherwise
+
+
+async def version_of(cli: str, env: Mapping[str, str]) -> str | None:
+    """Ask the CLI for its version; `None` when it does not say."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(cli, "--version"), stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=dict(env), start_new_session=True
+        )
+    except OSError:
+        return None
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(), VERSION_LIMIT_S)
+    except TimeoutError:
+        return None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    found = re.search(rb"\d+(?:\.\d+)+", said)
+    return found.group().decode() if found else None
+
+
+def _refused_by_the_system(error: OSError, command: Sequence[str], directory: str, env: Mapping[str, str]) -> ClaudeError:
+    reason = error.strerror or str(error)
+    match error.errno:
+        case errno.E2BIG:
+            return _too_long(command, env)
+        case errno.EMFILE | errno.ENFILE:
+            return CLIDiedError(
+                f"The Claude CLI could not be started: {reason}{_file_limit(error.errno)}.",
+                next_step="Close files, or allow more: `ulimit -n 4096` in the shell that starts Python.",
+            )
+        case errno.EAGAIN | errno.ENOMEM:
+            return CLIDiedError(
+                f"The Claude CLI could not be started: {reason}.",
+                next_step="The system has no memory or no process left: end what is not needed, then run it again.",
+            )
+    if not os.path.isdir(directory):
+        return directory_gone(directory)
+    return CLINotFoundError(f"The Claude CLI at {shorten_home(command[0])} could not be started: {reason}.")
+
+
+def directory_gone(directory: str) -> SessionNotFoundError:
+    """Return the error for a session whose directory is not there."""
+    return SessionNotFoundError(
+        f"The directory {shorten_home(directory)} is gone, and its sessions with it.",
+        next_step="Make the directory again, or begin another session.",
+    )
+
+
+def _too_long(command: Sequence[str], env: Mapping[str, str]) -> ConfigError:
+    words = [*pairwise(command), *((f"the variable {name}", value) for name, value in env.items())]
+    sizes = sorted(((len(os.fsencode(word)), name) for name, word in words if name.startswith(("--", "the "))), reverse=True)
+    large = [f"{name} has {size:,} bytes" for size, name in sizes[:3] if size > _LONG_BYTES]
+    told = "; ".join(large) or f"{sum(size for size, _ in sizes):,} bytes in all"
+    return ConfigError(
+        f"The CLI's command line and environment are longer than the system takes: {told}.",
+        next_step=f"Shorten it; {_NOTHING_SENT}",
+    )
+
+
+def _file_limit(number: int) -> str:
+    if number != errno.EMFILE or os.name == "nt":
+        return ""
+    import resource  # absent on Windows
+
+    return f" ({resource.getrlimit(resource.RLIMIT_NOFILE)[0]} allowed to this process)"
+
+
+def plain(text: str) -> str:
+    """Return what a terminal would show of a text: without colours and other control sequences."""
+    return _CONTROLS.sub("", text)
 
 
 def _says(text: str, phrases: tuple[str, ...]) -> bool:

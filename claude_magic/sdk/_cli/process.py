@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 import anyio
@@ -21,16 +22,16 @@ from claude_agent_sdk import CLIConnectionError
 
 from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError, NotLoggedInError
 from claude_magic.sdk import events
+from claude_magic.sdk._api_watch import APIWatch
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, flags
-from claude_magic.sdk._cli.failures import cli_died, failure_of, translate_exception
+from claude_magic.sdk._cli.environment import api_address, renews_login
+from claude_magic.sdk._cli.failures import CHECK_CLI, cli_died, failure_of, start_failure, translate_exception
 from claude_magic.sdk._cli.permission_protocol import request_of, result_of, server_of
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import SERVER, BackgroundWork, Decision, Listener, Tool, ToolResult, TurnHost
-
-_CHECK_CLI = "Check that cli_path names the Claude CLI and that it starts: `claude --version` in a terminal."
 
 _PROTOCOL_FLAGS = ("--input-format", "stream-json", "--include-partial-messages")
 """The SDK's control protocol wants a stream in both directions."""
@@ -227,10 +228,7 @@ class LiveProcess:
                 await self._client.connect()
             except Exception as error:  # noqa: BLE001 - the SDK also raises plain Exception, for control requests
                 await self._wait_for_exit()
-                reason = self._translated(error)
-                if isinstance(reason, CLIDiedError):
-                    reason.next_step = _CHECK_CLI
-                ready.set_exception(reason)
+                ready.set_exception(await self._why_not_started(error))
                 return
             self._reading = asyncio.create_task(self._read(), name="claude-reader")
             self.state = State.IDLE
@@ -261,18 +259,21 @@ class LiveProcess:
             self.state = State.CLOSED
             self._refuse_waiting()
             if not ready.done():
-                ready.set_exception(CLIDiedError("The Claude CLI was closed before it listened.", next_step=_CHECK_CLI))
+                ready.set_exception(CLIDiedError("The Claude CLI was closed before it listened.", next_step=CHECK_CLI))
                 ready.exception()  # seen: perhaps nobody waits for it
 
     async def _serve(self, turn: _Turn) -> None:
         self.turns += 1
-        reading = Reading(turn.host, prompt_id=str(uuid.uuid4()))
+        env, stop = self._transport.env, partial(self._begin_interrupt, turn, INTERRUPT_LIMIT_S)
+        watch = APIWatch(turn.host, address=api_address(env), renews_login=renews_login(env), stop=stop)
+        reading = Reading(watch, prompt_id=str(uuid.uuid4()))
         self._reader.expect(reading)
         try:
             await self._adopt(turn.options)
             await self._client.query(_messages(turn.prompt, str(reading.prompt_id)))
             turn.sent.set()
-            ended = await reading.done
+            with watch:
+                ended = await reading.done
         except ClaudeError:
             raise
         except Exception as error:  # the SDK also raises plain Exception, for messages it cannot read
@@ -280,7 +281,7 @@ class LiveProcess:
             raise self._translated(error, reading) from error
         finally:
             turn.has_begun = reading.has_begun
-        failure = failure_of(ended, self._transport.stderr, structured=turn.options.schema is not None)
+        failure = watch.failure or failure_of(ended, self._transport.stderr, structured=turn.options.schema is not None)
         if failure is not None:
             self.lacks_login = self.lacks_login or isinstance(failure, NotLoggedInError)
             raise failure
@@ -363,6 +364,12 @@ class LiveProcess:
             turn = self._turns.get_nowait()
             if turn is not None:
                 _finish(turn, CLIDiedError("The Claude CLI was closed.", session_id=self.session_id))
+
+    async def _why_not_started(self, error: Exception) -> ClaudeError:
+        transport = self._transport
+        otherwise = self._translated(error)
+        command, env, stderr = transport.command, transport.env, transport.stderr
+        return await start_failure(error, otherwise, command, directory=self.launch.directory, env=env, stderr=stderr)
 
     def _translated(self, error: Exception, reading: Reading | None = None) -> ClaudeError:
         transport = self._transport

@@ -18,8 +18,12 @@ from claude_magic.sdk.events import Event
 _INTERRUPTED = "[Request interrupted by user"
 """How the CLI (2.1.331) begins what it puts behind an interrupted turn, as if the user had said it."""
 
-_CUT_OFF = "Your response above was cut off"
-"""How the CLI (2.1.331) begins what it says to the model after a broken connection."""
+_ASKED_TO_GO_ON = {
+    "Your response above was cut off": "The connection broke here; Claude was asked to go on.",
+    "Output token limit hit": "The reply reached its limit of tokens here; Claude was asked to go on.",
+    "Your response above was stopped by a safety": "The model's safeguards stopped the reply here; Claude was asked to go on.",
+}
+"""How the CLI (2.1.332) begins what it says to the model behind an answer without an end, and what a reader is told."""
 
 
 class Translator:
@@ -33,6 +37,8 @@ class Translator:
         self._clock = clock
         self._began = clock()
         self._blocks = 0
+        self._numbers: dict[int, int] = {}
+        """From the index of a block in the message that streams to its number."""
         self._open: dict[int, tuple[int, float]] = {}
         self._streamed: set[str | None] = set()
         self._calls: dict[str, float] = {}
@@ -101,6 +107,7 @@ class Translator:
                 self._streamed.add(message.get("id"))
                 self._model = message.get("model") or self._model
                 yield from self._abandoned()
+                self._numbers.clear()
                 usage = message.get("usage") or {}
                 cached = (usage.get("cache_read_input_tokens") or 0) + (usage.get("cache_creation_input_tokens") or 0)
                 self._context_tokens = (usage.get("input_tokens") or 0) + cached
@@ -121,27 +128,32 @@ class Translator:
                 number, started = self._open.pop(event["index"], (self._blocks, self._clock()))
                 yield events.BlockEnded(number, self._clock() - started)
             case "message_stop":
-                yield from self._abandoned()
+                yield from self._abandoned(event.get("abandoned_blocks"))
             case "message_delta":
                 usage = event.get("usage") or {}
                 self._message_output_tokens = usage.get("output_tokens") or self._message_output_tokens
                 yield self._counted()
 
-    def _abandoned(self) -> Iterator[Event]:
-        """A block that was begun and never ended: the connection broke, and the CLI asks the model to go on without it."""
-        if self._open:
-            yield events.BlocksDiscarded(min(number for number, _ in self._open.values()))
-            self._open.clear()
+    def _abandoned(self, named: dict[str, Any] | None = None) -> Iterator[Event]:
+        """What a broken connection has cost: blocks that the CLI names, else those that were begun and never ended."""
+        gone = [number for number, _ in self._open.values()]
+        if named is not None:
+            gone += [number for index, number in self._numbers.items() if index >= (named.get("from_block_index") or 0)]
+        if gone:
+            yield events.BlocksDiscarded(min(gone))
+        self._open.clear()
 
     def _counted(self) -> events.TokensCounted:
         return events.TokensCounted(self._input_tokens, self._output_tokens + self._message_output_tokens)
 
     def _start(self, index: int, block: dict[str, Any]) -> Iterator[Event]:
-        number = self._next_block()
+        self._numbers[index] = number = self._next_block()
         self._open[index] = (number, self._clock())
         if block.get("type") in ("tool_use", "server_tool_use"):
             self._calls[block["id"]] = self._clock()
             yield events.ToolStarted(number, block["id"], block["name"])
+        elif block.get("type") == "thinking":
+            yield events.ThinkingDelta(number, "")
 
     def _assistant(self, message: sdk.AssistantMessage) -> Iterator[Event]:
         of_subagent = message.parent_tool_use_id is not None
@@ -175,8 +187,10 @@ class Translator:
                 )
             elif isinstance(block, sdk.TextBlock) and block.text.startswith(_INTERRUPTED) and message.uuid:
                 yield events.MessageEnded(message.uuid)
-            elif isinstance(block, sdk.TextBlock) and block.text.startswith(_CUT_OFF):
-                yield events.Notice("The connection broke here; Claude was asked to go on.")
+            elif isinstance(block, sdk.TextBlock):
+                for beginning, notice in _ASKED_TO_GO_ON.items():
+                    if block.text.startswith(beginning):
+                        yield events.Notice(notice)
 
     def _result(self, message: sdk.ResultMessage) -> events.TurnEnded:
         last = self._raw_messages[-1] if self._raw_messages else {}

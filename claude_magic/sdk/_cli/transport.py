@@ -19,6 +19,7 @@ from claude_agent_sdk import CLIConnectionError, Transport
 
 from claude_magic._redaction import redact
 from claude_magic.sdk._cli.child import Child
+from claude_magic.sdk._cli.failures import plain
 
 MAX_STDERR_LINE_BYTES = 2_000
 
@@ -33,9 +34,9 @@ class CLITransport(Transport):
     """
 
     def __init__(self, command: Sequence[str], *, directory: str, env: Mapping[str, str], close_timeout_s: float) -> None:
-        self._command = command
+        self.command = command
+        self.env = env
         self._directory = directory
-        self._env = env
         self._close_timeout_s = close_timeout_s
         self._process: Child | None = None
         self._stderr_task: asyncio.Task[None] | None = None
@@ -58,7 +59,7 @@ class CLITransport(Transport):
     @property
     def stderr(self) -> str:
         """The last lines of the CLI's standard error, without the secrets of its environment."""
-        return redact("\n".join(self._stderr), self._env)
+        return redact("\n".join(self._stderr), self.env)
 
     def taken(self, message_id: str | None = None) -> list[dict[str, Any]]:
         """Return, and forget, the messages up to the one with this UUID, as the CLI wrote them; all of them without a UUID."""
@@ -69,7 +70,7 @@ class CLITransport(Transport):
         return [self._raw.popleft() for _ in range(count)]
 
     async def connect(self) -> None:
-        self._process = await Child.start(self._command, directory=self._directory, env=self._env)
+        self._process = await Child.start(self.command, directory=self._directory, env=self.env)
         self._stderr_task = asyncio.create_task(self._read_stderr(self._process), name="claude-stderr")
 
     async def write(self, data: str) -> None:
@@ -99,6 +100,9 @@ class CLITransport(Transport):
             match message:
                 case {"type": "control_response", "response": {"request_id": request_id}}:
                     self._unanswered = [waiting for waiting in self._unanswered if waiting != request_id]
+                case {"type": "stream_event", "abandoned_blocks": {} as abandoned}:
+                    # What did not survive a broken stream (CLI 2.1.332); the SDK keeps the event alone.
+                    message["event"]["abandoned_blocks"] = abandoned
                 case {"type": "stream_event" | "control_request" | "control_cancel_request"}:
                     pass
                 case {"type": "command_lifecycle"}:
@@ -163,7 +167,7 @@ class CLITransport(Transport):
 
     async def _read_stderr(self, process: Child) -> None:
         async for line in _lines(process.stderr):
-            self._stderr.append(line[:MAX_STDERR_LINE_BYTES].decode(errors="replace").rstrip())
+            self._stderr.append(plain(line[:MAX_STDERR_LINE_BYTES].decode(errors="replace")).rstrip())
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:

@@ -1,0 +1,121 @@
+"""What the API does not say: that it is silent, and that it does not know who asks.
+
+Stands between one turn and its host, looks at every event on its way, and passes all of them on. The CLI (2.1.332) waits for
+an answer for minutes without a word, and asks ten times more, for three minutes, with a key that was refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, Self
+
+from claude_magic.errors import NotLoggedInError
+from claude_magic.sdk import events
+from claude_magic.sdk.events import Event
+from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
+
+SILENCE_S: Final = 10.0
+"""After how long it is said that no answer has come, and how often it is said again."""
+
+_REFUSED: Final = 401
+
+
+class APIWatch:
+    """The host of a turn that tells another host also of silence. Its context is the time from the prompt to the turn's end.
+
+    :param address: where the API is, for a person to read.
+    :param renews_login: whether the CLI renews its login when it is refused: then the second refusal counts.
+    :param stop: ends the turn.
+    """
+
+    def __init__(self, host: TurnHost, *, address: str, renews_login: bool, stop: Callable[[], object]) -> None:
+        self._host = host
+        self._address = address
+        self._refusals_left = 2 if renews_login else 1
+        self._stop = stop
+        self._since: float | None = None
+        """Since when an answer is due."""
+        self._in_message = False
+        self._calls: set[str] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self.failure: NotLoggedInError | None = None
+        """Why the turn was ended."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._answered()
+
+    def emit(self, event: Event) -> None:
+        self._look_at(event)
+        # That thinking has begun is for this one alone.
+        if not (isinstance(event, events.ThinkingDelta) and not event.text):
+            self._host.emit(event)
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        return await self._host.ask(request)
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        return await self._host.call(tool, arguments)
+
+    def _look_at(self, event: Event) -> None:
+        match event:
+            case events.SessionStarted():
+                self._wait()
+            case events.TokensCounted():
+                # At the beginning of a message, and at its end; behind that the CLI may have work to do.
+                self._in_message = not self._in_message
+                self._answered()
+                if self._in_message:
+                    self._wait()
+            case events.TextDelta() | events.BlockEnded():
+                # More is to follow at once; thoughts and the input of a tool may be long in coming.
+                self._answered()
+                self._wait()
+            case events.ToolStarted(call_id=call_id) | events.ToolCalled(call_id=call_id):
+                self._calls.add(call_id)
+                self._answered()
+            case events.ToolReturned(call_id=call_id):
+                self._calls.discard(call_id)
+                if not self._calls:
+                    self._wait_for_message()
+            case events.ThinkingDelta() | events.TurnEnded():
+                self._answered()
+            case events.BlocksDiscarded() | events.Notice() | events.Retrying(status=None):
+                self._wait_for_message()
+            case events.Retrying(status=status):
+                self._in_message = False
+                self._answered()
+                if status == _REFUSED:
+                    self._refused()
+
+    def _wait_for_message(self) -> None:
+        self._in_message = False
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._since is None:
+            self._since = asyncio.get_running_loop().time()
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(SILENCE_S, self._say)
+
+    def _say(self) -> None:
+        if self._since is not None:
+            self._host.emit(events.Unanswered(self._address, asyncio.get_running_loop().time() - self._since))
+            self._look_again()
+
+    def _answered(self) -> None:
+        self._since = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refused(self) -> None:
+        self._refusals_left -= 1
+        if self._refusals_left == 0:
+            self.failure = NotLoggedInError(f"{self._address} refuses the login: 401.")
+            self._stop()
