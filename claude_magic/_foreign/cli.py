@@ -21,13 +21,13 @@ FLAGS: Final = (
         _CLI,
         (
             "stdio",
-            "sdk/_cli/process.py",
+            "sdk/_cli/command_line.py",
             "The value of --permission-prompt-tool that lets the CLI ask over the control protocol.",
             '"--permission-prompt-tool", "stdio"',
         ),
         ("command_lifecycle", "sdk/_cli/turn_reader.py", "The message that says which prompt the CLI takes up now."),
-        ("alwaysLoad", "sdk/_cli/process.py", "Otherwise Claude has to look for our tools before it can use them."),
-        ("client_composed", "sdk/_cli/process.py", "A prompt that expands nothing: no @path, no /command."),
+        ("alwaysLoad", "sdk/_cli/command_line.py", "Otherwise Claude has to look for our tools before it can use them."),
+        ("client_composed", "sdk/_cli/turn_reader.py", "A prompt that expands nothing: no @path, no /command."),
         (
             "CLAUDE_CODE_ENTRYPOINT",
             "sdk/_cli/environment.py",

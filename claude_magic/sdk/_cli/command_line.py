@@ -6,6 +6,7 @@ person is shown is what was run.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -18,7 +19,7 @@ import claude_agent_sdk
 from claude_magic._paths import shorten_home
 from claude_magic.errors import CLINotFoundError
 from claude_magic.sdk.config import CLI_FLAGS, READ_ONLY_TOOLS, TurnOptions
-from claude_magic.sdk.host import granted_directories, typeable
+from claude_magic.sdk.host import SERVER, granted_directories, typeable
 
 OLDEST_CLI: Final = "2.1.330"
 """The oldest CLI whose flags were tried; 2.1.250 lacks one that we need."""
@@ -112,6 +113,17 @@ def flags(launch: Launch) -> list[str]:
         arguments += ["--disallowedTools", "AskUserQuestion"]
     if not launch.trusted:
         arguments += ["--setting-sources", "user"]
+    return arguments
+
+
+def channel_flags(launch: Launch) -> list[str]:
+    """Return the flags for the SDK's control protocol, which nobody would type: it wants a stream in both directions."""
+    arguments = ["--input-format", "stream-json", "--include-partial-messages"]
+    if launch.asks:
+        arguments += ["--permission-prompt-tool", "stdio"]
+    if launch.tools:
+        # Otherwise Claude has to look for our tools before it can use them (CLI 2.1.331).
+        arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: {"type": "sdk", "name": SERVER, "alwaysLoad": True}}})]
     return arguments
 
 

@@ -8,9 +8,8 @@ all the time, also between turns. The pool decides which process serves which tu
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -23,18 +22,15 @@ from claude_agent_sdk import CLIConnectionError
 from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError, NotLoggedInError
 from claude_magic.sdk import events
 from claude_magic.sdk._api_watch import APIWatch
-from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, flags
+from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_flags, flags
 from claude_magic.sdk._cli.environment import api_address, renews_login
 from claude_magic.sdk._cli.failures import CHECK_CLI, cli_died, failure_of, start_failure, translate_exception
 from claude_magic.sdk._cli.permission_protocol import request_of, result_of, server_of
 from claude_magic.sdk._cli.transport import CLITransport
-from claude_magic.sdk._cli.turn_reader import Reading, TurnReader
+from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import SERVER, BackgroundWork, Decision, Listener, Tool, ToolResult, TurnHost
-
-_PROTOCOL_FLAGS = ("--input-format", "stream-json", "--include-partial-messages")
-"""The SDK's control protocol wants a stream in both directions."""
 
 INTERRUPT_REPLY_S = 0.7
 """How long the canceller of a turn waits for the CLI to confirm, so that a person's Stop is felt within a second."""
@@ -43,7 +39,6 @@ INTERRUPT_AGAIN_S = 0.3
 
 INTERRUPT_LIMIT_S = 5.0
 """How long the CLI may take to end an interrupted turn before it is killed; the session is on disk."""
-
 
 STOP_LIMIT_S = 3.0
 """How long the CLI may take to say that work in the background has stopped."""
@@ -114,7 +109,7 @@ class LiveProcess:
         self._owner: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._transport = CLITransport(
-            [cli, *STREAM_FLAGS, *_PROTOCOL_FLAGS, *_channel_flags(launch), *flags(launch)],
+            [cli, *STREAM_FLAGS, *channel_flags(launch), *flags(launch)],
             directory=launch.directory,
             env=env,
             close_timeout_s=close_timeout_s,
@@ -270,7 +265,7 @@ class LiveProcess:
         self._reader.expect(reading)
         try:
             await self._adopt(turn.options)
-            await self._client.query(_messages(turn.prompt, str(reading.prompt_id)))
+            await self._client.query(prompt_messages(turn.prompt, str(reading.prompt_id)))
             turn.sent.set()
             with watch:
                 ended = await reading.done
@@ -384,15 +379,6 @@ async def _set_or_done(event: asyncio.Event, future: asyncio.Future[None]) -> No
     await event.wait()
 
 
-def _channel_flags(launch: Launch) -> list[str]:
-    """Return the flags that give the CLI a way to ask us, which nobody would type."""
-    arguments = ["--permission-prompt-tool", "stdio"] if launch.asks else []
-    if launch.tools:
-        # Otherwise Claude has to look for our tools before it can use them (CLI 2.1.331).
-        arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: {"type": "sdk", "name": SERVER, "alwaysLoad": True}}})]
-    return arguments
-
-
 def _finish(turn: _Turn, error: ClaudeError | None) -> None:
     if turn.done.cancelled():
         return
@@ -400,13 +386,3 @@ def _finish(turn: _Turn, error: ClaudeError | None) -> None:
         turn.done.set_result(None)
     else:
         turn.done.set_exception(error)
-
-
-async def _messages(prompt: Prompt, message_id: str) -> AsyncIterator[dict[str, Any]]:
-    yield {
-        "type": "user",
-        "uuid": message_id,
-        "message": {"role": "user", "content": prompt.content},
-        "parent_tool_use_id": None,
-        **({"client_composed": True} if prompt.verbatim else {}),
-    }

@@ -11,7 +11,7 @@ Older CLIs say less: there, what is said while a prompt waits for its answer is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ import claude_agent_sdk as sdk
 
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.translation import Translator
+from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import BackgroundWork, TurnHost
 
@@ -176,3 +177,14 @@ def _uuid(message: sdk.Message) -> str | None:
 
 def _answered(result: sdk.ResultMessage) -> set[str | None]:
     return {result.user_message_uuid, *(result.user_message_uuids or ())} - {None}
+
+
+async def prompt_messages(prompt: Prompt, prompt_id: str) -> AsyncIterator[dict[str, Any]]:
+    """Yield what is written to the CLI for a prompt with this UUID."""
+    yield {
+        "type": "user",
+        "uuid": prompt_id,
+        "message": {"role": "user", "content": prompt.content},
+        "parent_tool_use_id": None,
+        **({"client_composed": True} if prompt.verbatim else {}),
+    }
