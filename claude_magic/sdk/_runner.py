@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import uuid
+import weakref
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import anyio
-import claude_agent_sdk as sdk
 
 from claude_magic._paths import shorten_home
 from claude_magic.errors import (
@@ -31,8 +33,7 @@ from claude_magic.sdk._cli.environment import environment, fingerprint
 from claude_magic.sdk._cli.permission_protocol import rule_of
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._cli.process_pool import ProcessPool
-from claude_magic.sdk._history.sessions import projects_of
-from claude_magic.sdk._history.transcripts import is_before_compaction
+from claude_magic.sdk._history.writers import Writers
 from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 from claude_magic.sdk.content import Prompt
@@ -84,6 +85,10 @@ class TurnRunner:
         self.directories: dict[str, str] = {}
         """Where the sessions of this client live."""
         self.last_session_id: str | None = None
+        self._sent: dict[str, None] = {}
+        """The UUIDs of the prompts that were sent, in their order."""
+        self._placing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._writers = Writers(config.env, self._sent)
         self._granted: dict[str, tuple[str, ...]] = {}
         """What a person has allowed for a session: its next process must be told of it."""
 
@@ -135,7 +140,8 @@ class TurnRunner:
 
     def prepare(self, request: TurnRequest) -> None:
         """Start a process ahead of a turn that begins a session or a branch; its prompt does not matter."""
-        if not self._needs_copy(request):
+        fork = request.fork and request.session_id is not None
+        if not fork or not self._writers.needs_branch(str(request.session_id), request.at):
             self.pool.prepare(self._launch(self._with_defaults(request)))
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
@@ -147,14 +153,46 @@ class TurnRunner:
         return printed(find_cli(self._config.cli_path), request.prompt.text, launch)
 
     async def _run_live(self, request: TurnRequest, host: TurnHost) -> SessionAwareResponse:
-        launch = self._launch(request)
-        command = self._printed(request, launch)
+        command = self._printed(request, self._launch(request))
         self._log.turn(command)
-        if self._needs_copy(request):
-            launch = await self._launch_from_copy(request, launch)
-        response = await self._run(request, host, LiveTurn(self.pool, launch))
+        # Turns of a session keep their order; behind this they queue in the pool, which is reached without waiting.
+        async with self._placing.setdefault(request.session_id, asyncio.Lock()) if request.session_id else nullcontext():
+            request, remarks = await self._placed(request)
+        response = await self._run(request, host, LiveTurn(self.pool, self._launch(request), remarks))
         response.metadata["command"] = command.text
         return response
+
+    async def _placed(self, request: TurnRequest) -> tuple[TurnRequest, tuple[str, ...]]:
+        """Find out who else has written to the session, and return where the turn begins after all, and what to say of it.
+
+        :raises SessionNotFoundError: when nothing is left of the session, or it belongs to another directory.
+        """
+        session_id = request.session_id
+        if session_id is None:
+            return request, ()
+        if request.fork:
+            branch = await asyncio.to_thread(self._writers.branch_where_needed, session_id, request.at)
+            # The CLI (2.1.331) would refuse, or hand on the summary instead of what it was made of.
+            return (self._in_branch(request, branch), ()) if branch else (request, ())
+        await asyncio.to_thread(self._writers.check_directory, session_id, request.directory)
+        if self.pool.is_busy(session_id):
+            return request, ()
+        keeps = self.pool.keeps(self._launch(request))
+        found = await asyncio.to_thread(self._writers.look, session_id, request.seen, keeps=keeps)
+        if found.is_behind:
+            process = self.pool.warm(session_id)
+            ended = process.work if process else ()
+            await self.pool.close_session(session_id)
+            found.remarks += (f"Ended with the process that was behind: {'; '.join(ended)}.",) if ended else ()
+        return (self._in_branch(request, found.branch) if found.branch else request), found.remarks
+
+    def _in_branch(self, request: TurnRequest, branch: str) -> TurnRequest:
+        """Return the same turn in a branch that was made on disk, with what was allowed and chosen before it."""
+        before = str(request.session_id)
+        self._granted[branch] = self._granted.get(before, ())
+        if before in self._model_chosen:
+            self._model_chosen.add(branch)
+        return replace(request, session_id=branch, fork=False, at=None, seen=None)
 
     async def _run(self, request: TurnRequest, host: TurnHost, source: TurnSource) -> SessionAwareResponse:
         # What is played again would only fail again.
@@ -214,19 +252,6 @@ class TurnRunner:
             granted=granted,
         )
 
-    def _needs_copy(self, request: TurnRequest) -> bool:
-        """Whether a branch must be made on disk: it begins before the session was compacted."""
-        if not request.fork or request.session_id is None or request.at is None or projects_of(self._config.env):
-            return False
-        return is_before_compaction(request.session_id, request.at)
-
-    async def _launch_from_copy(self, request: TurnRequest, launch: Launch) -> Launch:
-        """Make the branch on disk: the CLI (2.1.331) would refuse, or hand on the summary instead of what it was made of."""
-        copy = await asyncio.to_thread(
-            sdk.fork_session, str(request.session_id), request.directory, up_to_message_id=request.at
-        )
-        return replace(launch, resume=copy.session_id, fork=False, at=None)
-
     def _remember(self, request: TurnRequest, attempt: _Attempt) -> None:
         session_id = attempt.response.session_id
         if session_id is None:
@@ -235,6 +260,7 @@ class TurnRunner:
         before = request.session_id or session_id
         self._granted[session_id] = (*self._granted.get(before, ()), *attempt.granted)
         self.last_session_id = session_id
+        self._writers.note(session_id, attempt.response.message_id)
         self.directories[session_id] = request.directory
         if request.options.model is not None or before in self._model_chosen:
             self._model_chosen.add(session_id)
@@ -252,21 +278,33 @@ class TurnRunner:
             close_timeout_s=self._config.process_cleanup_timeout,
             tools=self._tools,
             begin_own=partial(_OwnTurn, self._on_own_turn, self._log),
+            new_prompt_id=self._new_prompt_id,
         )
+
+    def _new_prompt_id(self) -> str:
+        prompt_id = str(uuid.uuid4())
+        self._sent[prompt_id] = None
+        return prompt_id
 
 
 class LiveTurn:
-    """A turn on a live process: the source of a turn, as a recording is another one."""
+    """A turn on a live process: the source of a turn, as a recording is another one.
 
-    def __init__(self, pool: ProcessPool, launch: Launch) -> None:
+    :param remarks: what to say of where the turn begins.
+    """
+
+    def __init__(self, pool: ProcessPool, launch: Launch, remarks: Sequence[str] = ()) -> None:
         self._pool = pool
         self._launch = launch
+        self._remarks = remarks
 
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
         """Run the turn on a process of the pool; on a fresh one if that had died while nobody looked.
 
         :raises ClaudeError: of the kind that says why the turn failed.
         """
+        for remark in self._remarks:
+            host.emit(Notice(remark))
         async with self._pool.lease(self._launch) as process:
             if process.replaced_work:
                 host.emit(Notice(f"Ended, as this turn needs another process: {'; '.join(process.replaced_work)}."))

@@ -74,6 +74,7 @@ class LiveProcess:
     :param close_timeout_s: bound on ending it.
     :param tools: our own tools that Claude may call; the turn's host does their work.
     :param begin_own: makes the host of a turn that the CLI begins by itself.
+    :param new_prompt_id: makes the UUID of a prompt, by which the CLI's messages and transcripts name it.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class LiveProcess:
         close_timeout_s: float,
         tools: Sequence[Tool] = (),
         begin_own: Callable[[], TurnHost] = Listener,
+        new_prompt_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
+        self._new_prompt_id = new_prompt_id
         self.launch = launch
         self.state = State.NEW
         self.turns = 0
@@ -237,7 +240,7 @@ class LiveProcess:
 
     async def _serve(self, turn: _Turn) -> None:
         self.turns += 1
-        reading = Reading(turn.host, prompt_id=str(uuid.uuid4()))
+        reading = Reading(turn.host, prompt_id=self._new_prompt_id())
         self._reader.expect(reading)
         try:
             await self._adopt(turn.options)
