@@ -10,6 +10,7 @@
     │   └── CLIDiedError             it ended in the middle of a turn, or did not start
     ├── NotLoggedInError             the CLI has no account to work with
     ├── SessionNotFoundError         no such conversation
+    │   └── SessionLostError         one that was there, and whose transcript is gone or unreadable
     ├── TurnNotFoundError            no such turn, or none that one could go on from
     ├── CassetteError                a cassette that cannot be read or written
     │   └── CassetteMismatchError    a prompt that is not recorded in it
@@ -126,6 +127,19 @@ class SessionNotFoundError(ClaudeError):
     """No conversation has this ID, prefix or name."""
 
     next_step = "list_sessions() shows what there is; without a session_id a new session starts."
+
+
+class SessionLostError(SessionNotFoundError):
+    """A conversation that this client took part in, and of which nothing is left on disk; the prompt was not sent.
+
+    :param was: what became of its transcript: `is gone`.
+    """
+
+    next_step = "Without a session_id a new session starts; what was said before is only where it was shown."
+
+    def __init__(self, session_id: str, was: str) -> None:
+        super().__init__(f"The transcript of the session {session_id[:8]} {was}.", session_id=session_id)
+        self.was = was
 
 
 class TurnNotFoundError(ClaudeError):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Awaitable, Callable, Sequence
+import uuid
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import anyio
-import claude_agent_sdk as sdk
 
 from claude_magic.errors import (
     APIError,
@@ -33,12 +35,12 @@ from claude_magic.sdk._cli.permission_protocol import rule_of
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._cli.process_pool import ProcessPool
 from claude_magic.sdk._history.kept_turns import KeptTurns
-from claude_magic.sdk._history.sessions import all_projects, projects_of
-from claude_magic.sdk._history.transcripts import is_before_compaction
+from claude_magic.sdk._history.places import all_projects
+from claude_magic.sdk._history.writers import Writers
+from claude_magic.sdk._live_turn import AskLater, LiveTurn, OwnTurn
 from claude_magic.sdk._log import ClientLog
-from claude_magic.sdk.config import ClaudeConfig, TurnOptions
-from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.events import Event, Notice, TurnEnded
+from claude_magic.sdk.config import ClaudeConfig
+from claude_magic.sdk.events import Event, Notice
 from claude_magic.sdk.host import (
     Decision,
     PermissionAnswer,
@@ -51,8 +53,6 @@ from claude_magic.sdk.host import (
 )
 from claude_magic.sdk.response import SessionAwareResponse, fold
 from claude_magic.sdk.turn_request import TurnRequest
-
-AskLater = Callable[[PermissionRequest], Awaitable[PermissionAnswer]]
 
 
 class TurnRunner:
@@ -92,6 +92,10 @@ class TurnRunner:
         """Where the sessions of this client live."""
         self.last_session_id: str | None = None
         self._kept = KeptTurns(all_projects(config.env))
+        self._sent: dict[str, None] = {}
+        """The UUIDs of the prompts that were sent, in their order."""
+        self._placing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._writers = Writers(config.env, self._sent)
         self._granted: dict[str, tuple[str, ...]] = {}
         """What a person has allowed for a session: its next process must be told of it."""
 
@@ -143,7 +147,8 @@ class TurnRunner:
 
     def prepare(self, request: TurnRequest) -> None:
         """Start a process ahead of a turn that begins a session or a branch; its prompt does not matter."""
-        if not self._needs_copy(request):
+        fork = request.fork and request.session_id is not None
+        if not fork or not self._writers.needs_branch(str(request.session_id), request.at):
             self.pool.prepare(self._launch(self._with_defaults(request)))
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
@@ -155,19 +160,53 @@ class TurnRunner:
         return printed(find_cli(self._config.cli_path), request.prompt.text, launch)
 
     async def _run_live(self, request: TurnRequest, host: TurnHost) -> SessionAwareResponse:
-        launch = self._launch(request)
-        command = self._printed(request, launch)
+        command = self._printed(request, self._launch(request))
         self._log.turn(command)
-        if self._needs_copy(request):
-            launch = await self._launch_from_copy(request, launch)
-        if request.fork and self._kept.is_missing(request.session_id, request.at):
-            raise TurnNotFoundError(
-                "The turn to branch off from is not kept on disk; only the process of its session knows it.",
-                next_step="Go on in that session, or branch off from an earlier turn.",
-            )
-        response = await self._run(request, host, LiveTurn(self.pool, launch, self._kept))
+        # Turns of a session keep their order; behind this they queue in the pool, which is reached without waiting.
+        async with self._placing.setdefault(request.session_id, asyncio.Lock()) if request.session_id else nullcontext():
+            if request.fork and self._kept.is_missing(request.session_id, request.at):
+                raise TurnNotFoundError(
+                    "The turn to branch off from is not kept on disk; only the process of its session knows it.",
+                    next_step="Go on in that session, or branch off from an earlier turn.",
+                )
+            request, remarks = await self._placed(request)
+        response = await self._run(request, host, LiveTurn(self.pool, self._launch(request), self._kept, remarks))
         response.metadata["command"] = command.text
         return response
+
+    async def _placed(self, request: TurnRequest) -> tuple[TurnRequest, tuple[str, ...]]:
+        """Find out who else has written to the session, and return where the turn begins after all, and what to say of it.
+
+        :raises SessionNotFoundError: when nothing is left of the session, or it belongs to another directory.
+        """
+        session_id = request.session_id
+        if session_id is None:
+            return request, ()
+        if request.fork:
+            branch = await asyncio.to_thread(self._writers.branch_where_needed, session_id, request.at)
+            # The CLI (2.1.331) would refuse, or hand on the summary instead of what it was made of.
+            return (self._in_branch(request, branch), ()) if branch else (request, ())
+        await asyncio.to_thread(self._writers.check_directory, session_id, request.directory)
+        if self.pool.is_busy(session_id):
+            return request, ()
+        keeps = self.pool.keeps(self._launch(request))
+        found = await asyncio.to_thread(self._writers.look, session_id, request.seen, keeps=keeps)
+        if found.is_behind:
+            process = self.pool.warm(session_id)
+            ended = process.work if process else ()
+            await self.pool.close_session(session_id)
+            found.remarks += (
+                (f"Ended with the process that was behind: {'; '.join(work.about for work in ended)}.",) if ended else ()
+            )
+        return (self._in_branch(request, found.branch) if found.branch else request), found.remarks
+
+    def _in_branch(self, request: TurnRequest, branch: str) -> TurnRequest:
+        """Return the same turn in a branch that was made on disk, with what was allowed and chosen before it."""
+        before = str(request.session_id)
+        self._granted[branch] = self._granted.get(before, ())
+        if before in self._model_chosen:
+            self._model_chosen.add(branch)
+        return replace(request, session_id=branch, fork=False, at=None, seen=None)
 
     async def _run(self, request: TurnRequest, host: TurnHost, source: TurnSource) -> SessionAwareResponse:
         # What is played again would only fail again.
@@ -227,19 +266,6 @@ class TurnRunner:
             granted=granted,
         )
 
-    def _needs_copy(self, request: TurnRequest) -> bool:
-        """Whether a branch must be made on disk: it begins before the session was compacted."""
-        if not request.fork or request.session_id is None or request.at is None or projects_of(self._config.env):
-            return False
-        return is_before_compaction(request.session_id, request.at)
-
-    async def _launch_from_copy(self, request: TurnRequest, launch: Launch) -> Launch:
-        """Make the branch on disk: the CLI (2.1.331) would refuse, or hand on the summary instead of what it was made of."""
-        copy = await asyncio.to_thread(
-            sdk.fork_session, str(request.session_id), request.directory, up_to_message_id=request.at
-        )
-        return replace(launch, resume=copy.session_id, fork=False, at=None)
-
     def _remember(self, request: TurnRequest, attempt: _Attempt) -> None:
         session_id = attempt.response.session_id
         if session_id is None:
@@ -248,6 +274,7 @@ class TurnRunner:
         before = request.session_id or session_id
         self._granted[session_id] = (*self._granted.get(before, ()), *attempt.granted)
         self.last_session_id = session_id
+        self._writers.note(session_id, attempt.response.message_id)
         self.directories[session_id] = request.directory
         if request.options.model is not None or before in self._model_chosen:
             self._model_chosen.add(session_id)
@@ -261,55 +288,18 @@ class TurnRunner:
             env=environment(self._config.env, launch.directory),
             close_timeout_s=self._config.process_cleanup_timeout,
             tools=self._tools,
-            begin_own=partial(_OwnTurn, self._end_own_turn, self._on_own_question, self._log),
+            begin_own=partial(OwnTurn, self._end_own_turn, self._on_own_question, self._log),
+            new_prompt_id=self._new_prompt_id,
         )
 
     def _end_own_turn(self, response: SessionAwareResponse) -> None:
         self._kept.note(response.session_id, response.message_id)
         self._on_own_turn(response)
 
-
-class LiveTurn:
-    """A turn on a live process: the source of a turn, as a recording is another one."""
-
-    def __init__(self, pool: ProcessPool, launch: Launch, kept: KeptTurns) -> None:
-        self._pool = pool
-        self._launch = launch
-        self._kept = kept
-
-    async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
-        """Run the turn on a process of the pool; on a fresh one if that had died while nobody looked.
-
-        :raises ClaudeError: of the kind that says why the turn failed.
-        """
-        async with self._pool.lease(self._launch) as process:
-            if process.replaced_work:
-                ended = "; ".join(work.about for work in process.replaced_work)
-                host.emit(Notice(f"Ended, as this turn needs another process: {ended}."))
-            fresh = process.turns == 0
-            if fresh:
-                await self._tell_of_missing(host)
-            try:
-                return await self._serve(process, prompt, host)
-            except CLIDiedError:
-                if process.has_answered or fresh:
-                    raise
-        async with self._pool.lease(self._launch) as process:
-            await self._tell_of_missing(host)
-            return await self._serve(process, prompt, host)
-
-    async def _serve(self, process: LiveProcess, prompt: Prompt, host: TurnHost) -> None:
-        await process.run_turn(prompt, self._launch.options, host)
-        assert isinstance(host, _Attempt)
-        session_id = host.response.session_id
-        if remark := await self._kept.look(session_id, host.response.message_id, self._launch.directory):
-            host.emit(Notice(remark))
-        process.holds_unkept = self._kept.count_missing(session_id) > 0
-
-    async def _tell_of_missing(self, host: TurnHost) -> None:
-        launch = self._launch
-        if not launch.fork and (remark := await self._kept.go_on_from_disk(launch.resume, launch.directory)):
-            host.emit(Notice(remark))
+    def _new_prompt_id(self) -> str:
+        prompt_id = str(uuid.uuid4())
+        self._sent[prompt_id] = None
+        return prompt_id
 
 
 class _Attempt:
@@ -342,29 +332,6 @@ class _Attempt:
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         return await self._host.call(tool, arguments)
-
-
-class _OwnTurn:
-    """The host of a turn that the CLI began by itself: nobody waits for it."""
-
-    def __init__(self, on_end: Callable[[SessionAwareResponse], None], ask: AskLater, log: ClientLog) -> None:
-        self._on_end = on_end
-        self._ask = ask
-        self._log = log
-        self._response = SessionAwareResponse()
-
-    def emit(self, event: Event) -> None:
-        self._log.event(event)
-        fold(self._response, event)
-        # Behind a renewed process the CLI only takes note that a task is gone.
-        if isinstance(event, TurnEnded) and (event.num_turns or event.is_error):
-            self._on_end(self._response)
-
-    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        return await self._ask(request)
-
-    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        return ToolResult("Nobody does this between two prompts.", is_error=True)
 
 
 def _worth_repeating(error: ClaudeError) -> bool:

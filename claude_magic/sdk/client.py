@@ -18,7 +18,7 @@ from claude_magic.errors import ConfigError
 from claude_magic.sdk._cassette.cassette import active_cassette
 from claude_magic.sdk._cli.command_line import Command
 from claude_magic.sdk._cli.process import LiveProcess
-from claude_magic.sdk._history import sessions
+from claude_magic.sdk._history import places, sessions
 from claude_magic.sdk._history.sessions import SessionInfo
 from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk._runner import TurnRunner
@@ -167,7 +167,7 @@ class ClaudeClient:
     async def list_sessions(self, workspace_id: str | None = None) -> list[SessionInfo]:
         """Return the sessions of the working directory, or of a workspace, the one used last first."""
         directory = self._directory(None, workspace_id)
-        projects = sessions.projects_of(self.config.env)
+        projects = places.projects_of(self.config.env)
         if projects is None:
             return sessions.list_sessions(directory)
         return await sessions.list_sessions_elsewhere(directory, projects)
@@ -265,7 +265,7 @@ class ClaudeClient:
         if session_id is None:
             return working_directory()
         known = self._runner.directories.get(session_id)
-        return known or sessions.directory_of(session_id, sessions.projects_of(self.config.env)) or working_directory()
+        return known or sessions.directory_of(session_id, places.projects_of(self.config.env)) or working_directory()
 
     def _compose(self, prompt: str, files: list[str]) -> Prompt:
         text = self._prefix() + prompt

@@ -23,6 +23,8 @@ class TurnRequest:
     """Whether the turn begins a branch of the session instead of continuing it."""
     at: str | None = None
     """Where the branch begins: behind this message (`MessageEnded.message_id`); `None` for the end of the session."""
+    seen: str | None = None
+    """The last message of the session that the caller knows; what others have said since is told. `None`: whatever there is."""
     options: TurnOptions = field(default_factory=TurnOptions)
     """Model, limits and permissions; what is `None` is left to the client's config, then to the CLI."""
     timeout_s: float | None = None

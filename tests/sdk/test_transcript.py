@@ -11,7 +11,7 @@ import pytest
 from rig.pace import at_some_pace
 from watching import QUICK, MakeConfig, Run, run_turn
 
-from claude_magic.errors import APIError, TurnTimeoutError
+from claude_magic.errors import APIError, SessionNotFoundError, TurnTimeoutError
 from claude_magic.sdk import ClaudeClient
 from claude_magic.sdk._history.sessions import count_turns, find_session
 from claude_magic.sdk._history.transcripts import Exchange, exchanges, last_message_id
@@ -155,7 +155,8 @@ def test_not_there(sdk_env: dict[str, str], workdir: Path, monkeypatch: pytest.M
     session_id = "11111111-1111-4111-8111-111111111111"
     assert exchanges(session_id, str(workdir)) == []
     assert exchanges("no ID", str(workdir)) == []
-    assert last_message_id(session_id, str(workdir)) is None
+    with pytest.raises(SessionNotFoundError):
+        last_message_id(session_id, str(workdir))
     directory = Path(sdk_env["CLAUDE_CONFIG_DIR"]) / "projects" / "somewhere"
     directory.mkdir(parents=True)
     entries = [

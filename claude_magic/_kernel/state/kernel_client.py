@@ -104,6 +104,7 @@ class KernelClient:
             session_id=origin.session_id if origin else None,
             fork=fork,
             at=origin.message_id if origin and fork else None,
+            seen=origin.message_id if origin and not fork else None,
             options=turn_options(options, self._settings, schema=schema, rules=rules, memory=memory),
             timeout_s=time_limit_s(options, self._settings),
             trusted=trusted,

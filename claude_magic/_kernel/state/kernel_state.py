@@ -320,14 +320,18 @@ class KernelState:
         if response.session_id is None:
             self.turns.drop(turn)
             return turn
-        self.turns.put(turn)
         played = bool(response.metadata.get("recorded")) or self.cassette_settings.plays_only
+        if turn.failed and not played:
+            turn = self.sessions.as_kept(turn, response.directory or outcome.directory)
+        self.turns.put(turn)
+        if turn.end is None:
+            return turn  # a branch that never came to be
         self.sessions.add(turn, response, outcome.directory, played=played)
         return turn
 
     def _adopt(self, outcome: Outcome) -> bool:
         session_id = outcome.response.session_id
-        if session_id is None:
+        if session_id is None or self.sessions.get(session_id) is None:
             return False
         if self.current is not None and outcome.was_refused:
             return self.current.session_id == session_id

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -45,10 +46,31 @@ class KnownSessions:
         :param played: whether a cassette answered.
         """
         assert response.session_id is not None  # it has reached its session
-        new = Session(response.session_id, response.directory or directory)
-        self._known.setdefault(response.session_id, new).add(turn, response)
+        begun = turn.start.origin.message_id if turn.start.origin else None
+        new = Session(response.session_id, response.directory or directory, message_id=begun)
+        session = self._known.setdefault(response.session_id, new)
+        session.add(turn, response)
+        if not played and (turn.failed or response.message_id is None):
+            # It broke off, but its prompt is part of the session from now on.
+            with contextlib.suppress(SessionNotFoundError):  # what is known of it stays so
+                session.message_id = self._last_message_id(session.session_id, session.directory) or session.message_id
         if played:
             self._played.add(turn, response)
+
+    def as_kept(self, turn: Turn, directory: str) -> Turn:
+        """Return a turn that failed as the disk holds it: a CLI that was killed has told of messages that it had not written.
+
+        Its `end` is `None` where it was to begin a branch, and not even that was written.
+        """
+        if turn.end is None or self._client.is_warm(turn.end.session_id):
+            return turn
+        try:
+            last = self._last_message_id(turn.end.session_id, directory)
+        except SessionNotFoundError:
+            last = None
+        if last is None and turn.start.fork:
+            return replace(turn, end=None)
+        return turn if last == turn.end.message_id else replace(turn, end=replace(turn.end, message_id=None))
 
     def find(self, wanted: str) -> Session:
         """Return the session with this ID, unique prefix of an ID, or name.
@@ -56,8 +78,6 @@ class KnownSessions:
         :raises SessionNotFoundError: when there is none, or more than one.
         """
         store = self._store()
-        from claude_magic.sdk._history.transcripts import last_message_id
-
         failures: list[SessionNotFoundError] = []
         for directory in dict.fromkeys([working_directory(), *(session.directory for session in self._known.values())]):
             try:
@@ -69,7 +89,8 @@ class KnownSessions:
             session = self._known.setdefault(info.session_id, Session(info.session_id, where, info.name))
             # Another kernel may have gone on with it; a live process of ours would not know.
             if not self._client.is_warm(info.session_id):
-                session.message_id = last_message_id(info.session_id, where)
+                with contextlib.suppress(SessionNotFoundError):  # what is known of it stays so
+                    session.message_id = self._last_message_id(info.session_id, where)
             return session
         if (played := self._played.find(wanted)) is not None:
             return played
@@ -135,6 +156,13 @@ class KnownSessions:
         session = self.get(info.session_id)
         played = len(self._played.exchanges(session)) if session is not None else 0
         return played or int(self._store().count_turns(info))
+
+    def _last_message_id(self, session_id: str, directory: str) -> str | None:
+        self._client.get()
+        from claude_magic.sdk._history.transcripts import last_message_id
+
+        found: str | None = last_message_id(session_id, directory)
+        return found
 
     def _store(self) -> ModuleType:
         """Return `claude_magic.sdk._history.sessions`; the SDK that it imports is there by the time anyone asks."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from claude_magic.errors import ClaudeError, TurnInterrupted, TurnNotFoundError, TurnTimeoutError
-from claude_magic.sdk.response import SessionAwareResponse
+from claude_magic.sdk.response import Remark, SessionAwareResponse
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place in a session that a turn can go on from: behind this message; `None`: at its end, wherever that is."""
+    """A place in a session that a turn can go on from: behind this message; `None`: nothing has been said in it."""
 
     session_id: str
     message_id: str | None = None
@@ -33,7 +33,7 @@ class Start:
 
     def once_more(self, note: str) -> Start:
         """Return the start of a turn that takes the place of the one that began here."""
-        # Where the session held no message, nothing is lost by a new one; at its end it would hold the turn itself.
+        # A session that held no message loses nothing by a new one. A place that is not known is never `None`: see `Session`.
         origin = self.origin if self.origin and self.origin.message_id else None
         return replace(self, origin=origin, fork=origin is not None, how="--redo", note=note)
 
@@ -92,7 +92,8 @@ class Outcome:
     def was_refused(self) -> bool:
         """Whether it failed before anything was said, and nobody stopped it."""
         stopped = isinstance(self.failure, TurnInterrupted | TurnTimeoutError)
-        return self.failure is not None and not stopped and not self.response.blocks
+        said = any(not isinstance(block, Remark) for block in self.response.blocks)
+        return self.failure is not None and not stopped and not said
 
 
 class Turns:
@@ -171,7 +172,7 @@ class Session:
     """A conversation that this kernel has taken part in. `directory` is where it started: the CLI keeps it there.
 
     `turns`, `tokens` and `cost_usd` (US dollars) are what this kernel's turns came to. `last_turn` is this kernel's last
-    turn in it, `message_id` the last message that is known of it.
+    turn in it, `message_id` the last message that is known of it; `None` only while it holds none.
     """
 
     session_id: str

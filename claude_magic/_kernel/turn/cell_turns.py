@@ -26,7 +26,7 @@ from claude_magic._kernel.tools.kernel_tools import KernelTools
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._kernel.turn.permission_answers import Questions
 from claude_magic._kernel.turn.running_turn import RunningTurn
-from claude_magic.errors import ClaudeError, SessionNotFoundError
+from claude_magic.errors import ClaudeError, SessionLostError, SessionNotFoundError
 from claude_magic.sdk.events import Notice, TextDelta
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
@@ -205,11 +205,17 @@ class CellTurns:
         if origin is None or how or not all(isinstance(turn.answer, SessionNotFoundError) for turn in self._running):
             return False
         session = self._state.sessions.get(origin.session_id)
-        was = "was played here only" if session and self._state.sessions.is_played(session) else "is gone"
+        lost = self._running[0].answer
+        if session and self._state.sessions.is_played(session):
+            was = f"The session {origin.session_id[:8]} was played here only"
+        elif isinstance(lost, SessionLostError):
+            was = lost.message.rstrip(".")
+        else:
+            was = f"The session {origin.session_id[:8]} is gone"
         self._state.forget(origin.session_id)
         turns = self._made_ready(Start())
         for running in turns:
-            gone = f"The session {origin.session_id[:8]} {was}; this is a new one, without what was said."
+            gone = f"{was}; this is a new one, without what was said."
             fold(running.response, Notice(gone))
         self._send(turns)
         return True

@@ -74,6 +74,7 @@ class LiveProcess:
     :param close_timeout_s: bound on ending it.
     :param tools: our own tools that Claude may call; the turn's host does their work.
     :param begin_own: makes the host of a turn that the CLI begins by itself.
+    :param new_prompt_id: makes the UUID of a prompt, by which the CLI's messages and transcripts name it.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class LiveProcess:
         close_timeout_s: float,
         tools: Sequence[Tool] = (),
         begin_own: Callable[[], TurnHost] = Listener,
+        new_prompt_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
+        self._new_prompt_id = new_prompt_id
         self.launch = launch
         self.state = State.NEW
         self.turns = 0
@@ -261,7 +264,7 @@ class LiveProcess:
         self.turns += 1
         env, stop = self._transport.env, partial(self._begin_interrupt, turn, INTERRUPT_LIMIT_S)
         watch = APIWatch(turn.host, address=api_address(env), renews_login=renews_login(env), stop=stop)
-        reading = Reading(watch, prompt_id=str(uuid.uuid4()))
+        reading = Reading(watch, prompt_id=self._new_prompt_id())
         self._reader.expect(reading)
         try:
             await self._adopt(turn.options)

@@ -92,6 +92,17 @@ class ProcessPool:
         """Return the live process of a session, if there is one."""
         return next((process for process in self._processes if process.alive and process.session_id == session_id), None)
 
+    def keeps(self, launch: Launch) -> bool:
+        """Whether a live process of this session would serve the launch, so that it need not be resumed from disk."""
+        return any(
+            process.alive and process not in self._closing and _continues(process, launch) and _serves(process, launch)
+            for process in self._processes
+        )
+
+    def is_busy(self, session_id: str) -> bool:
+        """Whether a turn of this session is running."""
+        return any(process.session_id == session_id for process in self._lent)
+
     async def close_session(self, session_id: str) -> None:
         """End the live process of a session, if there is one.
 

@@ -7,8 +7,8 @@ them our words and our errors.
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,20 @@ import claude_agent_sdk as sdk
 
 from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError
-from claude_magic.sdk._history.transcripts import exchanges, read_entries
+from claude_magic.sdk._history.places import (
+    LONGEST_NAME,
+    belongs,
+    canonical,
+    folder_name,
+    folders,
+    is_id,
+    is_same_directory,
+    own_projects,
+    read_entries,
+    told_directory,
+    transcript_of,
+)
+from claude_magic.sdk._history.transcripts import exchanges, prompt_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +47,39 @@ class SessionInfo:
 
 def list_sessions(directory: str) -> list[SessionInfo]:
     """Return the sessions of a directory, the one used last first."""
-    return _sorted(sdk.list_sessions(directory=directory, include_worktrees=False))
+    name = folder_name(directory)
+    # Spelled like this the SDK looks into the CLI's folder, also where it would name that otherwise; of a long name it would
+    # look into the first folder that begins alike.
+    spelled = os.sep + name[1:]
+    listed = sdk.list_sessions(spelled if len(name) <= LONGEST_NAME else None, include_worktrees=False)
+    infos = []
+    for info in map(_info, listed):
+        # A large prompt stands before what tells the directory, and the SDK only looks at the beginning.
+        path = transcript_of(info.session_id) if info.directory in (None, spelled, canonical(spelled)) else None
+        told = info.directory if path is None else told_directory(path) or directory
+        if told is not None and is_same_directory(told, directory):
+            infos.append(replace(info, directory=told))
+    return _sorted(infos)
 
 
 async def list_sessions_elsewhere(directory: str, projects: Path) -> list[SessionInfo]:
     """Return the sessions of a directory from transcripts that the CLI keeps below `projects`."""
     key = sdk.project_key_for_directory(directory)
     store, files = sdk.InMemorySessionStore(), {}
-    for path in (projects / key).glob("*.jsonl"):
-        await store.append({"project_key": key, "session_id": path.stem}, list(read_entries(path)))
+    for path in (path for folder in folders(directory, projects) for path in folder.glob("*.jsonl")):
+        if not path.is_file() or not belongs(path, directory):
+            continue
+        entries = [entry for entry in read_entries(path) if isinstance(entry, dict)]
+        await store.append({"project_key": key, "session_id": path.stem}, entries)  # type: ignore[arg-type]
         files[path.stem] = path.stat()
     found = await sdk.list_sessions_from_store(store, directory=directory)
     return _sorted(
-        replace(session, last_modified=int(file.st_mtime * 1000), file_size=file.st_size)
-        for session in found
-        for file in [files[session.session_id]]
+        [
+            _info(replace(session, last_modified=int(file.st_mtime * 1000), file_size=file.st_size))
+            for session in found
+            for file in [files[session.session_id]]
+        ]
     )
-
-
-def projects_of(env: Mapping[str, str]) -> Path | None:
-    """Return where a CLI keeps its sessions that runs with `env` over our environment; `None`: where ours does."""
-    if configured := env.get("CLAUDE_CONFIG_DIR"):
-        return Path(configured) / "projects"
-    if "HOME" in env and "CLAUDE_CONFIG_DIR" not in os.environ:
-        return Path(env["HOME"]) / ".claude" / "projects"
-    return None
-
-
-def all_projects(env: Mapping[str, str]) -> Path:
-    """Return where a CLI keeps its sessions that runs with `env` over our environment."""
-    configured = os.environ.get("CLAUDE_CONFIG_DIR")
-    return projects_of(env) or Path(configured or Path.home() / ".claude") / "projects"
 
 
 def find_session(wanted: str, directory: str) -> SessionInfo:
@@ -87,22 +102,30 @@ def find_session(wanted: str, directory: str) -> SessionInfo:
                 f"{len(matches)} sessions in {shorten_home(directory)} match {wanted!r}: {which}.",
                 next_step="Give more of the ID; list_sessions() shows them.",
             )
-    if _is_id(wanted):
-        elsewhere = sdk.get_session_info(wanted)
+    if is_id(wanted):
+        elsewhere = sdk.get_session_info(wanted.lower())
         if elsewhere is not None:
             return _info(elsewhere)
-    how = "has the ID" if _is_id(wanted) else "has a name or an ID that begins with"
+    how = "has the ID" if is_id(wanted) else "has a name or an ID that begins with"
     raise SessionNotFoundError(f"No session in {shorten_home(directory)} {how} {wanted}.")
 
 
 def directory_of(session_id: str, projects: Path | None) -> str | None:
     """Return where a session lives, `None` when there is no such session or it does not say."""
-    if projects is None:
-        session = sdk.get_session_info(session_id)
-        return session.cwd if session is not None else None
-    paths = projects.glob(f"*/{session_id}.jsonl") if _is_id(session_id) else ()
-    directories = (entry.get("cwd") for path in paths for entry in read_entries(path))
-    return next((directory for directory in directories if isinstance(directory, str)), None)
+    path = transcript_of(session_id, projects)
+    return told_directory(path) if path else None
+
+
+def name_of(path: Path) -> str:
+    """Return what a session is called, by its transcript: its title, else the beginning of its first prompt."""
+    title = first = ""
+    for entry in read_entries(path):
+        match entry:
+            case {"type": "custom-title", "customTitle": str(given)}:
+                title = given
+            case {"type": "user"} if not first:
+                first = " ".join((prompt_in(entry) or "").split())[:40]
+    return title or first
 
 
 def count_turns(session: SessionInfo) -> int:
@@ -115,10 +138,8 @@ def rename_session(session_id: str, name: str, directory: str) -> None:
 
     :raises SessionNotFoundError: when there is no such session in the directory.
     """
-    try:
-        sdk.rename_session(session_id, name, directory=directory)
-    except FileNotFoundError as error:
-        raise SessionNotFoundError(f"No session in {shorten_home(directory)} has the ID {session_id}.") from error
+    with _own(session_id, directory):
+        sdk.rename_session(session_id, name)
 
 
 def delete_session(session_id: str, directory: str) -> None:
@@ -126,14 +147,24 @@ def delete_session(session_id: str, directory: str) -> None:
 
     :raises SessionNotFoundError: when there is no such session in the directory.
     """
+    with _own(session_id, directory):
+        sdk.delete_session(session_id)
+
+
+@contextmanager
+def _own(session_id: str, directory: str) -> Iterator[None]:
+    """See that a session is one of the directory; IDs are unique, so the SDK may look for it in all folders."""
+    missing = SessionNotFoundError(f"No session in {shorten_home(directory)} has the ID {session_id}.")
+    if transcript_of(session_id, own_projects(), directory) is None:
+        raise missing
     try:
-        sdk.delete_session(session_id, directory=directory)
+        yield
     except FileNotFoundError as error:
-        raise SessionNotFoundError(f"No session in {shorten_home(directory)} has the ID {session_id}.") from error
+        raise missing from error
 
 
-def _sorted(sessions: Iterable[sdk.SDKSessionInfo]) -> list[SessionInfo]:
-    return sorted(map(_info, sessions), key=lambda session: session.last_used, reverse=True)
+def _sorted(sessions: list[SessionInfo]) -> list[SessionInfo]:
+    return sorted(sessions, key=lambda session: session.last_used, reverse=True)
 
 
 def _info(session: sdk.SDKSessionInfo) -> SessionInfo:
@@ -145,10 +176,3 @@ def _info(session: sdk.SDKSessionInfo) -> SessionInfo:
         last_used=datetime.fromtimestamp(session.last_modified / 1000, UTC),
         size_bytes=session.file_size,
     )
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False

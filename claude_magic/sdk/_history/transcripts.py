@@ -6,19 +6,16 @@ they are called, is the business of `sessions`.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import os
 import re
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import claude_agent_sdk as sdk
 
+from claude_magic.errors import SessionNotFoundError
+from claude_magic.sdk._history.branches import in_a_loop
+from claude_magic.sdk._history.places import read_entries, transcript_of
 from claude_magic.sdk.response import Block, Growing, Text, ToolCall
 
 _SUMMARY = "This session is being continued from a previous conversation"
@@ -76,9 +73,13 @@ class Exchange:
 
 def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
     """Return a session's exchanges, the first one first, also those before it was compacted; empty when it is not there."""
-    messages = sdk.get_session_messages(session_id, directory=directory)
-    if any(text.startswith(_SUMMARY) for message in messages for text in _texts(_parts(message))):
-        messages = _with_compacted(session_id, directory) or messages
+    path = transcript_of(session_id, directory=directory)
+    try:
+        messages = _messages(path) if path else []
+        if path and any(text.startswith(_SUMMARY) for message in messages for text in _texts(_parts(message))):
+            messages = _messages(path, whole=True) or messages
+    except OSError:
+        return []
     found: list[Exchange] = []
     for message in messages:
         parts = _parts(message)
@@ -91,8 +92,17 @@ def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
 
 
 def last_message_id(session_id: str, directory: str | None) -> str | None:
-    """Return the UUID of the last message that the session goes on from, `None` when there is none."""
-    messages = sdk.get_session_messages(session_id, directory=directory)
+    """Return the UUID of the last message that the session goes on from; `None`: nothing has been said in it.
+
+    :raises SessionNotFoundError: when its transcript is not there or cannot be read, so that nobody knows.
+    """
+    path = transcript_of(session_id, directory=directory)
+    if path is None:
+        raise SessionNotFoundError(f"There is no transcript of the session {session_id}.")
+    try:
+        messages = _messages(path)
+    except OSError as error:
+        raise SessionNotFoundError(f"The transcript of the session {session_id} cannot be read: {error.strerror}.") from error
     ids = (message.uuid for message in reversed(messages) if message.type == "user" or not _is_synthetic(message))
     return next(ids, None)
 
@@ -102,53 +112,56 @@ def last_said_at(session_id: str) -> str:
 
     Its file is younger than that: the CLI (2.1.331) writes to it again when it ends.
     """
-    path = _path(session_id)
-    entries = (entry for entry in read_entries(path) if isinstance(entry, dict)) if path else ()
+    path = transcript_of(session_id)
+    try:
+        entries = [entry for entry in read_entries(path) if isinstance(entry, dict)] if path else []
+    except OSError:
+        return ""
     said = (entry for entry in entries if entry.get("type") in ("user", "assistant"))
     return max((str(entry.get("timestamp", "")) for entry in said), default="")
 
 
-def is_before_compaction(session_id: str, message_id: str) -> bool:
+def prompt_in(entry: dict[str, Any]) -> str | None:
+    """Return what somebody has typed in an entry of a transcript, `None` when it is no prompt."""
+    message = entry.get("message")
+    if entry.get("type") != "user" or entry.get("isMeta") or entry.get("isSidechain") or not isinstance(message, dict):
+        return None
+    content = message.get("content")
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if not isinstance(parts, list):
+        return None
+    parts = [part for part in parts if isinstance(part, dict)]
+    asked = None if any(part.get("type") == "tool_result" for part in parts) else _asked(parts)
+    return asked.prompt if asked is not None and not asked.is_command else None
+
+
+def is_before_compaction(path: Path, message_id: str) -> bool:
     """Whether the CLI has compacted the session after this message, so that it cannot go back there by itself."""
-    path = _path(session_id)
-    if path is None:
-        return False
     # By bytes: a transcript can be large, and each turn that goes back asks.
-    entries = path.read_bytes()
+    try:
+        entries = path.read_bytes()
+    except OSError:
+        return False
     return entries.rfind(b'"subtype":"compact_boundary"') > entries.find(f'"uuid":"{message_id}"'.encode()) >= 0
 
 
-def read_entries(path: Path) -> Iterator[Any]:
-    """Yield the entries of a transcript as they stand in its file."""
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            with contextlib.suppress(ValueError):  # the last line of a CLI that was killed
-                yield json.loads(line)
+def _messages(path: Path, *, whole: bool = False) -> list[sdk.SessionMessage]:
+    """Read a session's messages; the SDK itself would stumble over one bad character.
 
-
-def _with_compacted(session_id: str, directory: str | None) -> list[sdk.SessionMessage]:
-    """Read a session with what it was before the CLI compacted it: the file keeps that, unlinked."""
-    path = _path(session_id)
-    if path is None:
-        return []
-    entries = [entry for entry in read_entries(path) if isinstance(entry, dict)]
-    for entry in entries:
-        entry["parentUuid"] = entry.get("parentUuid") or entry.get("logicalParentUuid")
+    :param whole: also what it was before the CLI compacted it: the file keeps that, unlinked.
+    """
+    entries = [entry for entry in read_entries(path) if isinstance(entry, dict) and isinstance(entry.get("type"), str)]
+    if whole:
+        for entry in entries:
+            entry["parentUuid"] = entry.get("parentUuid") or entry.get("logicalParentUuid")
 
     async def read() -> list[sdk.SessionMessage]:
         store = sdk.InMemorySessionStore()
-        key = sdk.project_key_for_directory(directory)
-        await store.append({"project_key": key, "session_id": session_id}, entries)  # type: ignore[arg-type]
-        return await sdk.get_session_messages_from_store(store, session_id, directory=directory)
+        key = sdk.project_key_for_directory("/")
+        await store.append({"project_key": key, "session_id": path.stem}, entries)  # type: ignore[arg-type]
+        return await sdk.get_session_messages_from_store(store, path.stem, directory="/")
 
-    # The SDK links entries of a store only in a coroutine, and this thread may be running a loop already: a cell's.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, read()).result()
-
-
-def _path(session_id: str) -> Path | None:
-    projects = Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "projects"
-    return next(projects.glob(f"*/{session_id}.jsonl"), None)
+    return in_a_loop(read)
 
 
 def _asked(parts: list[dict[str, Any]]) -> Exchange | None:

@@ -1,0 +1,91 @@
+"""Branches that are made on disk, where the CLI would not find the place at which they begin.
+
+It goes back only along what it believes to be the conversation: not behind a compaction, and not to what another process has
+written beside it (2.1.332).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import claude_agent_sdk as sdk
+
+from claude_magic.errors import SessionNotFoundError
+from claude_magic.sdk._history.places import read_entries
+
+T = TypeVar("T")
+
+
+def branch_on_disk(path: Path, at: str, *, name: str | None = None) -> str:
+    """Write a transcript that holds all that led to the message `at`, and return the ID of its session.
+
+    :param name: what the branch is called; by default as the session, with a note that it is a fork.
+    :raises SessionNotFoundError: when the transcript does not hold that message.
+    """
+    session_id = path.stem
+    entries = leading_to(at, [entry for entry in read_entries(path) if isinstance(entry, dict)])
+    if not entries:
+        raise SessionNotFoundError("The session no longer holds the message to go on from.")
+    titles = [entry for entry in read_entries(path) if isinstance(entry, dict) and "title" in str(entry.get("type"))]
+
+    async def fork() -> tuple[str, list[Any]]:
+        store = sdk.InMemorySessionStore()
+        key = sdk.project_key_for_directory(os.sep)
+        await store.append({"project_key": key, "session_id": session_id}, [*entries, *titles])  # type: ignore[list-item]
+        fork = await sdk.fork_session_via_store(store, session_id, os.sep, up_to_message_id=at, title=name)
+        return fork.session_id, list(await store.load({"project_key": key, "session_id": fork.session_id}) or ())
+
+    branch_id, lines = in_a_loop(fork)
+    with open(path.with_name(f"{branch_id}.jsonl"), "x", encoding="utf-8", opener=_private) as file:
+        file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    return branch_id
+
+
+def leading_to(at: str, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the entries up to this message, without those that belong to another line of the conversation."""
+    by_id = {entry["uuid"]: entry for entry in entries if isinstance(entry.get("uuid"), str)}
+    line: set[str] = set()
+    walked: str | None = at
+    while walked is not None and walked in by_id and walked not in line:
+        line.add(walked)
+        walked = parent_of(by_id[walked])
+    kept: list[dict[str, Any]] = []
+    kept_ids: set[str] = set()
+    for entry in entries:
+        message_id = entry.get("uuid")
+        # What comes back from several tools at once hangs beside the line, and belongs to it. A prompt begins a line.
+        if message_id in line or (parent_of(entry) in kept_ids and not _begins(entry)):
+            kept.append(entry)
+            kept_ids.add(str(message_id))
+        if message_id == at:
+            return kept
+    return []
+
+
+def in_a_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run what the SDK only does in a coroutine; this thread may be running a loop already: a cell's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(work())).result()
+
+
+def parent_of(entry: dict[str, Any]) -> str | None:
+    """Return what an entry stands behind, also across a compaction."""
+    parent = entry.get("parentUuid") or entry.get("logicalParentUuid")
+    return parent if isinstance(parent, str) else None
+
+
+def _begins(entry: dict[str, Any]) -> bool:
+    match entry:
+        case {"type": "user", "message": {"content": list(parts)}}:
+            return not any(isinstance(part, dict) and part.get("type") == "tool_result" for part in parts)
+    return entry.get("type") == "user"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

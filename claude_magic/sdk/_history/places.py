@@ -1,0 +1,122 @@
+"""Where the CLI keeps the transcript of a session, and whose it is.
+
+The CLI names a folder after a directory, but not every directory gets a name of its own: `week_1` and `week-1` share one, and
+so do any two names of as many Chinese characters. Only the directory that is written inside a transcript tells them apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import unicodedata
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+LONGEST_NAME = 200
+"""So long is the name of a folder at most; that of a longer one is cut, and ends with a hash of the CLI's own."""
+
+
+def projects_of(env: Mapping[str, str]) -> Path | None:
+    """Return where a CLI keeps its sessions that runs with `env` over our environment; `None`: where ours does."""
+    if configured := env.get("CLAUDE_CONFIG_DIR"):
+        return Path(configured) / "projects"
+    if "HOME" in env and "CLAUDE_CONFIG_DIR" not in os.environ:
+        return Path(env["HOME"]) / ".claude" / "projects"
+    return None
+
+
+def own_projects() -> Path:
+    """Return where the CLI keeps its sessions that runs with our environment."""
+    return Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "projects"
+
+
+def all_projects(env: Mapping[str, str]) -> Path:
+    """Return where a CLI keeps its sessions that runs with `env` over our environment."""
+    return projects_of(env) or own_projects()
+
+
+def folder_name(directory: str) -> str:
+    """Return what the CLI calls the folder of a directory, up to the hash of a long name.
+
+    It replaces each UTF-16 unit, so a character such as an emoji counts twice.
+    """
+    doubled = re.sub("[\U00010000-\U0010ffff]", "--", canonical(directory))
+    return re.sub("[^a-zA-Z0-9]", "-", doubled)
+
+
+def folders(directory: str, projects: Path) -> list[Path]:
+    """Return the folders in which transcripts of a directory can be, among those of others."""
+    name = folder_name(directory)
+    if len(name) <= LONGEST_NAME:
+        return [projects / name] if (projects / name).is_dir() else []
+    return sorted(path for path in projects.glob(f"{name[:LONGEST_NAME]}-*") if path.is_dir())
+
+
+def transcript_of(session_id: str, projects: Path | None = None, directory: str | None = None) -> Path | None:
+    """Return the transcript of a session, `None` when there is none.
+
+    :param directory: the directory that it must have been started in; `None`: any.
+    """
+    if not is_id(session_id):
+        return None
+    found = sorted((projects or own_projects()).glob(f"*/{session_id.lower()}.jsonl"))
+    if directory is not None:
+        found = [path for path in found if belongs(path, directory)]
+    return found[0] if found else None
+
+
+def belongs(path: Path, directory: str) -> bool:
+    """Whether a transcript is of a session that was started in this directory; where it does not say it, its folder does."""
+    told = told_directory(path)
+    return path.parent in folders(directory, path.parent.parent) if told is None else is_same_directory(told, directory)
+
+
+def told_directory(path: Path) -> str | None:
+    """Return the directory that is written in a transcript, `None` when there is none in it."""
+    try:
+        told = (entry.get("cwd") for entry in read_entries(path) if isinstance(entry, dict))
+        return next((directory for directory in told if isinstance(directory, str)), None)
+    except OSError:
+        return None
+
+
+def is_same_directory(one: str, other: str) -> bool:
+    """Whether two paths name one directory."""
+    if canonical(one) == canonical(other):
+        return True
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def canonical(directory: str) -> str:
+    """Return a path as the CLI spells it: without links, and in composed characters."""
+    return unicodedata.normalize("NFC", os.path.realpath(directory))
+
+
+def read_entries(path: Path) -> Iterator[Any]:
+    """Yield the entries of a transcript as they stand in its file; lines that cannot be read are passed over."""
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        for line in lines:
+            if (entry := parsed(line)) is not None:
+                yield entry
+
+
+def parsed(line: str | bytes) -> Any:
+    """Return the entry on a line, `None` where there is none: a CLI that was killed leaves half a line."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_id(text: str) -> bool:
+    """Whether this is the ID of a session, and not a name."""
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False

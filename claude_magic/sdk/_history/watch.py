@@ -1,0 +1,246 @@
+"""What a client knows of a session's transcript, and what somebody else has done to it since.
+
+A session has one writer. Another kernel, a terminal or a process that outlived its kernel can write all the same, and a file
+can be cut or deleted. Messages are told apart by their UUIDs: those of our prompts are chosen by us, so a prompt that we
+neither knew nor sent is somebody else's. Only reads; what to do about it is the runner's business.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from claude_magic.errors import SessionLostError
+from claude_magic.sdk._history.branches import parent_of
+from claude_magic.sdk._history.places import parsed, transcript_of
+from claude_magic.sdk._history.transcripts import prompt_in
+
+_MARK_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look at a transcript has found.
+
+    `end` is the message that our own line has come to, `None` when there is none. `theirs` are the prompts of others, which
+    our line leads to (`behind`) or not (`ends`: the last message of each such line). `missing` are prompts that are
+    not there any more, and `lost` counts the messages. `is_ambiguous` says that a resume would go on from another line,
+    `is_going_on` that the last prompt behind our line has no answer yet.
+    """
+
+    end: str | None = None
+    theirs: tuple[str, ...] = ()
+    behind: bool = False
+    ends: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    lost: int = 0
+    is_ambiguous: bool = False
+    is_going_on: bool = False
+
+
+@dataclass(slots=True)
+class _Entry:
+    parent: str | None
+    prompt: str | None
+    prompt_id: str | None
+    is_said: bool
+    is_unanswered: bool
+    """Whether it is a prompt, or the call or the result of a tool, so that more follows."""
+
+
+class SessionWatch:
+    """One session, as this client knows it.
+
+    :param projects: where transcripts are; `None`: where the CLI of our own environment keeps them.
+    :param sent: the UUIDs of the prompts that this client has sent, in any session.
+    """
+
+    def __init__(self, session_id: str, projects: Path | None, sent: Collection[str]) -> None:
+        self._session_id = session_id
+        self._projects = projects
+        self._sent = sent
+        self._path: Path | None = None
+        self._entries: dict[str, _Entry] = {}
+        self._choice: str | None = None
+        """The message that the CLI would go on from: it notes that when it ends."""
+        self._offset = 0
+        self._mark = b""
+        self._known: dict[str, str] = {}
+        """The messages that we know of, each with its prompt, which is empty for an answer."""
+        self._end: str | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The transcript, `None` while there is none."""
+        if self._path is None or not self._path.exists():
+            self._path = transcript_of(self._session_id, self._projects)
+        return self._path
+
+    def note(self, message_id: str | None) -> None:
+        """Take what a turn of ours has left for known; it ended with this message, if that is known."""
+        try:
+            self._read()
+        except (OSError, SessionLostError):
+            return  # the next look says so
+        if not self._known:
+            # A branch begins with what it branches off from.
+            line = [entry for entry in self._sent if entry in self._entries]
+            self._know({known for start in (message_id, *line[-1:]) if start for known in self._line(start)})
+        self._know_own()
+        if message_id in self._entries:
+            self._end = message_id
+
+    def look(self, seen: str | None) -> Found:
+        """Compare the transcript with what is known, and know it from now on.
+
+        :param seen: the last message of the session that the caller knows, `None` for whatever there is.
+        :raises SessionLostError: when nothing is left of what was known.
+        """
+        first = not self._known
+        try:
+            self._read()
+        except SessionLostError:
+            if first:
+                return Found()  # the CLI says whether there is such a session
+            raise
+        except OSError as error:
+            raise SessionLostError(self._session_id, f"cannot be read: {error.strerror}") from error
+        if first:
+            self._know(self._up_to(seen))
+            said = [message_id for message_id, entry in self._entries.items() if entry.is_said]
+            self._end = seen if seen in self._entries else (said[-1] if said else None)
+        self._know_own()
+        gone = {message_id: prompt for message_id, prompt in self._known.items() if message_id not in self._entries}
+        new = [
+            message_id
+            for message_id, entry in self._entries.items()
+            if entry.prompt is not None and message_id not in self._known
+        ]
+        end = self._end if self._end in self._entries else None
+        before_end = set(self._line(end)) if end else set()
+        aside = [prompt for prompt in new if prompt not in before_end and end not in set(self._line(prompt))]
+        behind = [prompt for prompt in new if prompt not in before_end and prompt not in aside]
+        return Found(
+            end=end,
+            theirs=tuple(self._entries[prompt].prompt or "" for prompt in new),
+            behind=bool(behind),
+            ends=tuple(self._ends(aside)) if end else (),
+            missing=tuple(prompt for prompt in gone.values() if prompt),
+            lost=len(gone),
+            is_going_on=any(self._is_unanswered(prompt) for prompt in self._ends(behind)) if behind else False,
+            is_ambiguous=not behind and self._would_resume_elsewhere(before_end, end),
+        )
+
+    def accept(self) -> None:
+        """Take the transcript as it is now for all there is of the session."""
+        self._known.clear()
+        self._know(self._entries)
+        said = [message_id for message_id, entry in self._entries.items() if entry.is_said]
+        if self._end not in self._entries:
+            self._end = said[-1] if said else None
+
+    def accept_new(self) -> None:
+        """Take what others have added for known."""
+        self._know(self._entries)
+
+    def has_several_lines(self) -> bool:
+        """Whether there are prompts in it that do not lead to one another, so that the CLI finds only some."""
+        try:
+            self._read()
+        except (OSError, SessionLostError):
+            return False
+        prompts = [message_id for message_id, entry in self._entries.items() if entry.prompt is not None]
+        followed = {ancestor for prompt in prompts for ancestor in self._line(self._entries[prompt].parent)}
+        return sum(prompt not in followed for prompt in prompts) > 1
+
+    def _read(self) -> None:
+        """Read what was added; all, if it was not only added.
+
+        :raises SessionLostError: when there is nothing that can be read.
+        """
+        path = self.path
+        if path is None:
+            self._forget_file()
+            raise SessionLostError(self._session_id, "is gone")
+        with path.open("rb") as file:
+            file.seek(max(0, self._offset - len(self._mark)))
+            if os.fstat(file.fileno()).st_size < self._offset or file.read(len(self._mark)) != self._mark:
+                self._forget_file()
+                file.seek(0)
+            added = file.read()
+        lines = added[: added.rfind(b"\n") + 1]
+        self._offset += len(lines)
+        self._mark = (self._mark + lines)[-_MARK_BYTES:]
+        for line in lines.split(b"\n"):
+            self._add(line)
+        if not self._entries:
+            raise SessionLostError(self._session_id, "holds nothing that can be read")
+
+    def _forget_file(self) -> None:
+        self._entries.clear()
+        self._offset, self._mark, self._choice = 0, b"", None
+
+    def _add(self, line: bytes) -> None:
+        match parsed(line.decode("utf-8", errors="replace")) if line else None:
+            case {"type": "last-prompt", "leafUuid": str(leaf)}:
+                self._choice = leaf
+            case {"type": str(kind), "uuid": str(message_id), **rest} if "message" in rest or "parentUuid" in rest:
+                entry: dict[str, Any] = {"type": kind, **{str(name): value for name, value in rest.items()}}
+                said = kind in ("user", "assistant") and not rest.get("isSidechain") and not rest.get("isMeta")
+                told = rest.get("promptId")
+                self._entries[message_id] = _Entry(
+                    parent_of(entry),
+                    prompt_in(entry),
+                    told if isinstance(told, str) else None,
+                    said,
+                    (kind == "user" and b"[Request interrupted" not in line) or b'"type":"tool_use"' in line,
+                )
+                self._choice = message_id if said else self._choice
+
+    def _know(self, message_ids: Collection[str]) -> None:
+        for message_id, entry in self._entries.items():
+            if message_id in message_ids and entry.is_said:
+                self._known[message_id] = entry.prompt or ""
+
+    def _know_own(self) -> None:
+        """Know what has been added by prompts of ours, and what goes on behind what is known without a prompt."""
+        own: set[str] = set()
+        own_prompts = {entry.prompt_id for sent in self._sent if (entry := self._entries.get(sent)) and entry.prompt_id}
+        for message_id, entry in self._entries.items():
+            follows = entry.prompt is None and (entry.parent in own or entry.parent in self._known)
+            if message_id in self._known or message_id in self._sent or entry.prompt_id in own_prompts or follows:
+                own.add(message_id)
+                if entry.is_said and message_id not in self._known:
+                    self._known[message_id] = entry.prompt or ""
+                    self._end = message_id
+
+    def _line(self, start: str | None) -> Iterator[str]:
+        """Yield a message and all that led to it."""
+        walked: set[str] = set()
+        while start in self._entries and start not in walked:
+            walked.add(start)
+            yield start
+            start = self._entries[start].parent
+
+    def _up_to(self, seen: str | None) -> set[str]:
+        there = list(self._entries)
+        return set(there[: there.index(seen) + 1] if seen in self._entries else there)
+
+    def _ends(self, prompts: list[str]) -> Iterator[str]:
+        """Yield the last message of each line that these prompts are in."""
+        followed = {ancestor for prompt in prompts for ancestor in self._line(self._entries[prompt].parent)}
+        for prompt in prompts:
+            if prompt not in followed:
+                line = [said for said, entry in self._entries.items() if entry.is_said and prompt in set(self._line(said))]
+                yield line[-1]
+
+    def _is_unanswered(self, message_id: str) -> bool:
+        return self._entries[message_id].is_unanswered
+
+    def _would_resume_elsewhere(self, before_end: set[str], end: str | None) -> bool:
+        if end is None or self._choice not in self._entries or self._choice in before_end:
+            return False
+        return end not in set(self._line(self._choice))

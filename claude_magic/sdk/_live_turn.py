@@ -1,0 +1,111 @@
+"""Turns on live processes: those of a prompt, and those that the CLI begins by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from claude_magic.errors import CLIDiedError
+from claude_magic.sdk._cli.command_line import Launch
+from claude_magic.sdk._cli.process import LiveProcess
+from claude_magic.sdk._cli.process_pool import ProcessPool
+from claude_magic.sdk._history.kept_turns import KeptTurns
+from claude_magic.sdk._log import ClientLog
+from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.events import Event, MessageEnded, Notice, TurnEnded
+from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
+from claude_magic.sdk.response import SessionAwareResponse, fold
+
+AskLater = Callable[[PermissionRequest], Awaitable[PermissionAnswer]]
+
+
+class LiveTurn:
+    """A turn on a live process: the source of a turn, as a recording is another one.
+
+    :param remarks: what to say of where the turn begins.
+    """
+
+    def __init__(self, pool: ProcessPool, launch: Launch, kept: KeptTurns, remarks: Sequence[str] = ()) -> None:
+        self._pool = pool
+        self._launch = launch
+        self._kept = kept
+        self._remarks = remarks
+
+    async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
+        """Run the turn on a process of the pool; on a fresh one if that had died while nobody looked.
+
+        :raises ClaudeError: of the kind that says why the turn failed.
+        """
+        for remark in self._remarks:
+            host.emit(Notice(remark))
+        async with self._pool.lease(self._launch) as process:
+            if process.replaced_work:
+                ended = "; ".join(work.about for work in process.replaced_work)
+                host.emit(Notice(f"Ended, as this turn needs another process: {ended}."))
+            fresh = process.turns == 0
+            if fresh:
+                await self._tell_of_missing(host)
+            try:
+                return await self._serve(process, prompt, host)
+            except CLIDiedError:
+                if process.has_answered or fresh:
+                    raise
+        async with self._pool.lease(self._launch) as process:
+            await self._tell_of_missing(host)
+            return await self._serve(process, prompt, host)
+
+    async def _serve(self, process: LiveProcess, prompt: Prompt, host: TurnHost) -> None:
+        last = _LastMessage(host)
+        await process.run_turn(prompt, self._launch.options, last)
+        session_id, message_id = process.session_id, last.message_id
+        if remark := await self._kept.look(session_id, message_id, self._launch.directory):
+            host.emit(Notice(remark))
+        process.holds_unkept = self._kept.count_missing(session_id) > 0
+
+    async def _tell_of_missing(self, host: TurnHost) -> None:
+        launch = self._launch
+        if not launch.fork and (remark := await self._kept.go_on_from_disk(launch.resume, launch.directory)):
+            host.emit(Notice(remark))
+
+
+class _LastMessage:
+    """A host that hands everything on, and remembers what the turn ended with."""
+
+    def __init__(self, host: TurnHost) -> None:
+        self._host = host
+        self.message_id: str | None = None
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, MessageEnded):
+            self.message_id = event.message_id
+        self._host.emit(event)
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        return await self._host.ask(request)
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        return await self._host.call(tool, arguments)
+
+
+class OwnTurn:
+    """The host of a turn that the CLI began by itself: nobody waits for it."""
+
+    def __init__(self, on_end: Callable[[SessionAwareResponse], None], ask: AskLater, log: ClientLog) -> None:
+        self._on_end = on_end
+        self._ask = ask
+        self._log = log
+        self._response = SessionAwareResponse()
+
+    def emit(self, event: Event) -> None:
+        self._log.event(event)
+        fold(self._response, event)
+        # Behind a renewed process the CLI only takes note that a task is gone.
+        if isinstance(event, TurnEnded) and (event.num_turns or event.is_error):
+            self._on_end(self._response)
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        return await self._ask(request)
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        return ToolResult("Nobody does this between two prompts.", is_error=True)
