@@ -21,7 +21,7 @@ from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._history import places, sessions
 from claude_magic.sdk._history.sessions import SessionInfo
 from claude_magic.sdk._log import ClientLog
-from claude_magic.sdk._runner import TurnRunner
+from claude_magic.sdk._turn.runner import TurnRunner
 from claude_magic.sdk._workspaces import Workspaces, working_directory
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
 from claude_magic.sdk.content import Prompt, content_blocks

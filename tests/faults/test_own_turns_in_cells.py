@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import psutil
 import pytest
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
@@ -14,6 +15,14 @@ LONG = json.dumps({"command": "sleep 600", "run_in_background": True})
 
 
 STATE = "get_ipython().magics_manager.registry['ClaudeMagics'].state"
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """Return a process's command line, empty when it has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def page(kernel: Kernel) -> str:
@@ -82,7 +91,7 @@ def test_stopped_in_the_panel(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert loaded_kernel.run(f"%%claude --allow Bash\n<<tool Bash {LONG}>><<say I have begun it.>>").ok
     assert loaded_kernel.run("%claude_session").ok
     assert "still running" in page(loaded_kernel)
-    (command,) = [process for process in loaded_kernel.children() if process.cmdline()[-1:] == ["600"]]
+    (command,) = [process for process in loaded_kernel.children() if words_of(process)[-1:] == ["600"]]
     loaded_kernel.click(loaded_kernel.button("Stop sleep 600"))
     loaded_kernel.sync()
     command.wait(30)

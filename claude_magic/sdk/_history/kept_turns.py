@@ -65,8 +65,10 @@ class KeptTurns:
             if await asyncio.to_thread(_find, path, [message_id], session):
                 break
         else:
-            session.missing.append(message_id)
-            return self._not_kept(len(session.missing), path)
+            session.size = 0  # it may have been cut, and have grown again
+            if not await asyncio.to_thread(_find, path, [message_id], session):
+                session.missing.append(message_id)
+                return self._not_kept(len(session.missing), path)
         if not earlier:
             return ""
         await asyncio.to_thread(_find, path, list(session.missing), session)

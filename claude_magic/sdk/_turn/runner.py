@@ -37,8 +37,8 @@ from claude_magic.sdk._cli.process_pool import ProcessPool
 from claude_magic.sdk._history.kept_turns import KeptTurns
 from claude_magic.sdk._history.places import all_projects
 from claude_magic.sdk._history.writers import Writers
-from claude_magic.sdk._live_turn import AskLater, LiveTurn, OwnTurn
 from claude_magic.sdk._log import ClientLog
+from claude_magic.sdk._turn.live_turn import AskLater, LiveTurn, OwnTurn
 from claude_magic.sdk.config import ClaudeConfig
 from claude_magic.sdk.events import Event, Notice
 from claude_magic.sdk.host import (
