@@ -118,6 +118,9 @@ def test_spawned_worker(forking_kernel: Kernel, api: MessagesAPI) -> None:
         import worker_of_mine
         with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             error = str(pool.submit(worker_of_mine.asks, 1).exception())
+        # Python's own helper, which would wait for the kernel's end.
+        from multiprocessing import resource_tracker
+        resource_tracker._resource_tracker._stop()
         """)
     )
     assert cell.ok
