@@ -9,11 +9,15 @@ Directives stand between `<<` and `>>`; text outside them is ignored when there 
     <<stream COUNT SIZE HZ>>    a text block of COUNT deltas of SIZE characters, HZ a second (0: as fast as it goes)
     <<think TEXT>>              a thinking block
     <<tool NAME JSON>>          ask for a tool; what follows is said after its result came back
+    <<tools COUNT NAME JSON>>   ask for a tool COUNT times in one message; `%d` in the JSON is the call's number
     <<history>>                 say every prompt of the conversation, one a line
     <<sleep SECONDS>>           wait, then go on
     <<wait>>                    wait until the test sets `api.go_on`
     <<hang>>                    say no more and keep the connection open
     <<drop>>                    close the connection in the middle
+    <<raw TEXT>>                send these characters as they are, with `\\n` for an end of line: half an event, or none
+    <<event NAME JSON>>         send an event of any kind
+    <<again>>                   what follows is for a request that was sent before: what was said first came to nothing
     <<status CODE TIMES>>       answer with this HTTP status, TIMES times for this prompt (default: always)
     <<stop REASON>>             end the message with this stop reason
     <<only MODEL>>              answer 404 to any model whose name does not contain this
@@ -34,12 +38,15 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-VERBS = "say|stream|think|tool|history|sleep|wait|hang|drop|status|stop|only|model"
+VERBS = "say|stream|think|tools|tool|history|sleep|wait|hang|drop|raw|event|again|status|stop|only|model"
 DIRECTIVE = re.compile(rf"<<({VERBS})\b ?(.*?)>>(?!>)", re.DOTALL)
 ADDED_BY_CLI = re.compile(
     r"<(system-reminder|local-command-caveat|local-command-stdout|command-name|command-message|command-args)>.*?</\1>\s*",
     re.DOTALL,
 )
+
+RAW = "raw"
+"""In the place of an event's name: what comes with it is sent as it is."""
 
 IMAGE_SOURCE = re.compile(r"\[Image: source: .*\]")
 
@@ -80,6 +87,7 @@ class MessagesAPI:
         self.closing = threading.Event()
         self.go_on = threading.Event()
         self.refusals: Counter[str] = Counter()
+        self.asked: Counter[tuple[str, int]] = Counter()
         self._numbers = itertools.count(1)
         self._script = script or (lambda prompt: None)
         self._words_hz = words_hz
@@ -140,6 +148,7 @@ class MessagesAPI:
         """Forget what was asked before."""
         self.requests.clear()
         self.refusals.clear()
+        self.asked.clear()
         self.go_on.clear()
 
     def wait_for_requests(self, count: int, timeout_s: float = 60) -> None:
@@ -176,11 +185,20 @@ class MessagesAPI:
         handler.end_headers()
         handler.close_connection = True
         try:
-            for name, payload in self.stream(segment(directives, body), body, next(self._numbers)):
-                handler.wfile.write(f"event: {name}\ndata: {json.dumps(payload)}\n\n".encode())
+            for name, payload in self.stream(self.part(prompt, directives, body), body, next(self._numbers)):
+                event = payload if name == RAW else f"event: {name}\ndata: {json.dumps(payload)}\n\n"
+                handler.wfile.write(event.encode())
                 handler.wfile.flush()
         except ConnectionError:
             return
+
+    def part(self, prompt: str, directives: list[Directive], body: dict[str, Any]) -> list[Directive]:
+        """Return what is for this request: of its segment, what is for the first time, or what is for the next."""
+        wanted = segment(directives, body)
+        request = prompt, len(wanted) and directives.index(wanted[0])
+        self.asked[request] += 1
+        said = split(wanted, "again")
+        return said[min(self.asked[request], len(said)) - 1]
 
     def parse(self, prompt: str) -> list[Directive]:
         for text in (prompt, self._script(prompt) or f"You said: {prompt}"):
@@ -189,7 +207,7 @@ class MessagesAPI:
                 return found
         return [Directive("say", text)]
 
-    def stream(self, directives: list[Directive], body: dict[str, Any], number: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    def stream(self, directives: list[Directive], body: dict[str, Any], number: int) -> Iterator[tuple[str, Any]]:
         usage = {
             "input_tokens": 100,
             "output_tokens": 1,
@@ -221,23 +239,31 @@ class MessagesAPI:
                     return
                 case "drop":
                     return
-                case "status" | "only":
+                case "raw":
+                    yield RAW, directive.argument.replace("\\n", "\n")
+                    continue
+                case "event":
+                    name, _, payload = directive.argument.partition(" ")
+                    yield name, {"type": name, **json.loads(payload or "{}")}
+                    continue
+                case "status" | "only" | "again":
                     continue
                 case "stop":
                     stop_reason = directive.argument
                     continue
-                case "tool":
+                case "tool" | "tools":
                     stop_reason = "tool_use"
-            start, deltas = self.block(directive, body, f"toolu_{number:06}_{index}")
-            yield (
-                "content_block_start",
-                {"type": "content_block_start", "index": index, "content_block": start},
-            )
-            for delta in deltas:
-                said += 1
-                yield "content_block_delta", {"type": "content_block_delta", "index": index, "delta": delta}
-            yield "content_block_stop", {"type": "content_block_stop", "index": index}
-            index += 1
+            for block in alike(directive):
+                start, deltas = self.block(block, body, f"toolu_{number:06}_{index}")
+                yield (
+                    "content_block_start",
+                    {"type": "content_block_start", "index": index, "content_block": start},
+                )
+                for delta in deltas:
+                    said += 1
+                    yield "content_block_delta", {"type": "content_block_delta", "index": index, "delta": delta}
+                yield "content_block_stop", {"type": "content_block_stop", "index": index}
+                index += 1
         delta = {"stop_reason": stop_reason, "stop_sequence": None}
         usage = {**usage, "output_tokens": max(said, 1)}
         yield "message_delta", {"type": "message_delta", "delta": delta, "usage": usage}
@@ -290,6 +316,16 @@ def said_by(model: str, directives: list[Directive]) -> list[Directive]:
     return said
 
 
+def alike(directive: Directive) -> Iterator[Directive]:
+    """Yield a directive, and one of several calls as often as it says."""
+    if directive.verb != "tools":
+        yield directive
+        return
+    count, _, call = directive.argument.partition(" ")
+    for number in range(int(count)):
+        yield Directive("tool", call.replace("%d", str(number)))
+
+
 def segment(directives: list[Directive], body: dict[str, Any]) -> list[Directive]:
     """Return the part of a script that answers this request: a tool call ends one part, its result begins the next."""
     done = 0
@@ -300,9 +336,20 @@ def segment(directives: list[Directive], body: dict[str, Any]) -> list[Directive
     parts: list[list[Directive]] = [[]]
     for directive in directives:
         parts[-1].append(directive)
-        if directive.verb == "tool":
+        if directive.verb in ("tool", "tools"):
             parts.append([])
     return parts[min(done, len(parts) - 1)] or [Directive("say", "Done.")]
+
+
+def split(directives: list[Directive], verb: str) -> list[list[Directive]]:
+    """Return the directives between those of this verb."""
+    parts: list[list[Directive]] = [[]]
+    for directive in directives:
+        if directive.verb == verb:
+            parts.append([])
+        else:
+            parts[-1].append(directive)
+    return parts
 
 
 def error_type(status: int) -> str:

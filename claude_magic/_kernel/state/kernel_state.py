@@ -161,7 +161,7 @@ class KernelState:
             # Where the frontend gives cells no IDs, the last turn is all that a person can mean.
             again = self.turns.last() if cell_id is None and options.redo and attended else own
             if again is not None:
-                return again.start.once_more(f"instead of turn {again.number}")
+                return self.turns.once_more(again.start, f"instead of turn {again.number}")
         if self._place is not None:
             return Start(self.turns.reached(self._place), self._place, True, f"from {self._place}", f"from turn {self._place}")
         if self.current is None:
@@ -253,7 +253,7 @@ class KernelState:
         if self.cassette_settings.plays_only:
             return
         if start.how.startswith(("--redo", "--at")) or self.settings.rerun == "redo":
-            origin = start.once_more("").origin
+            origin = self.turns.once_more(start, "").origin
             where = (origin.session_id, origin.message_id) if origin else (None, None)
             again = replace(request, prompt=Prompt(""), session_id=where[0], fork=origin is not None, at=where[1])
             self.client.prepare(again)
@@ -269,6 +269,20 @@ class KernelState:
         self.sessions.forget(session_id)
         if self.current is not None and self.current.session_id == session_id:
             self.continue_session(None)
+
+    def instead_of(self, session_id: str) -> Start:
+        """Return where to go on when a session turned out to be gone: before it branched off, else in a new one.
+
+        A branch is gone, for example, when its CLI was stopped before it had written anything.
+        """
+        session = self.sessions.get(session_id)
+        for turn in reversed(self.turns.path(session.last_turn if session else None)):
+            end = turn.end
+            if not turn.failed and not turn.can_continue:
+                break  # it has cleared the conversation
+            if end is not None and end.message_id and end.session_id != session_id and self.sessions.get(end.session_id):
+                return Start(end, turn.number, True, f"from {turn.number}", f"from turn {turn.number}")
+        return Start()
 
     def find(self, wanted: str) -> Session:
         """Return the session with this ID, unique prefix of an ID, or name.

@@ -31,12 +31,6 @@ class Start:
     how: str = ""
     note: str = ""
 
-    def once_more(self, note: str) -> Start:
-        """Return the start of a turn that takes the place of the one that began here."""
-        # A session that held no message loses nothing by a new one. A place that is not known is never `None`: see `Session`.
-        origin = self.origin if self.origin and self.origin.message_id else None
-        return replace(self, origin=origin, fork=origin is not None, how="--redo", note=note)
-
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -156,6 +150,19 @@ class Turns:
             path.append(self._turns[number])
             number = path[-1].start.parent
         return tuple(reversed(path))
+
+    def once_more(self, start: Start, note: str) -> Start:
+        """Return the start of a turn that takes the place of one that began there."""
+        begun = start
+        # Behind a turn that came to nothing is where that one began: in its session no message is known to go on from.
+        # One that did not fail has cleared the conversation.
+        while begun.origin and not begun.origin.message_id and begun.parent in self._turns:
+            if not self._turns[begun.parent].failed:
+                break
+            begun = self._turns[begun.parent].start
+        # Where the session held no message, nothing is lost by a new one; at its end it would hold the turn itself.
+        origin = begun.origin if begun.origin and begun.origin.message_id else None
+        return replace(start, origin=origin, fork=origin is not None, how="--redo", note=note)
 
     def last_of(self, cell_id: str | None) -> Turn | None:
         """Return the last turn that was asked in this cell."""

@@ -59,24 +59,18 @@ class CellTurns:
             with in_a_notebook():
                 start = self._state.start(self._cell.options, self._cell_id, attended=self._frontend.can_answer())
             turns = self._made_ready(start)
-            # Nothing is sent before somebody can see what comes back.
-            self._view = self._frontend.view(
-                [choice.label for choice in self._choices],
-                quiet=self._cell.options.quiet,
-                for_audience=self._state.settings.presentation,
-                on_stop=self.stop,
-            )
-            numbers = range(1, len(self._choices) + 1)
-            self._questions = [Questions(self._frontend, self._view, number, buttons=self._buttons) for number in numbers]
+            opened = contextlib.ExitStack()
             try:
-                with held_back():
+                with held_back():  # a view that was opened by half could not be closed
+                    self._open_view()
+                    opened.callback(self._view.close)
                     self._send(turns)
                 yield
             except BaseException:
                 # Whatever it was, an interrupt among it; a settled comparison keeps its buttons until the next cell.
                 with held_back(drop=True):
                     self._let_go()
-                    self._view.close()
+                    opened.close()
                 raise
             else:
                 self._let_go()
@@ -186,6 +180,17 @@ class CellTurns:
             turns.append(RunningTurn(choice.label, own, request, cassette, response))
         return turns
 
+    def _open_view(self) -> None:
+        """Open the view: nothing is sent before somebody can see what comes back."""
+        self._view = self._frontend.view(
+            [choice.label for choice in self._choices],
+            quiet=self._cell.options.quiet,
+            for_audience=self._state.settings.presentation,
+            on_stop=self.stop,
+        )
+        numbers = range(1, len(self._choices) + 1)
+        self._questions = [Questions(self._frontend, self._view, number, buttons=self._buttons) for number in numbers]
+
     def _send(self, turns: list[RunningTurn]) -> None:
         for running in turns:
             running.turn = self._state.begin(self._cell, running.start, self._cell_id)
@@ -200,7 +205,7 @@ class CellTurns:
                 group.start_soon(running.run, self._client, QueueHost(number, put))
 
     def _begin_again(self) -> bool:
-        """Ask again in a new session when the current one turned out to be gone, and say so; else return False."""
+        """Ask again behind what is left, or in a new session, when the current one is gone, and say so; else return False."""
         origin, how = self._running[0].start.origin, self._running[0].start.how
         if origin is None or how or not all(isinstance(turn.answer, SessionNotFoundError) for turn in self._running):
             return False
@@ -212,11 +217,12 @@ class CellTurns:
             was = lost.message.rstrip(".")
         else:
             was = f"The session {origin.session_id[:8]} is gone"
+        start = self._state.instead_of(origin.session_id)
         self._state.forget(origin.session_id)
-        turns = self._made_ready(Start())
+        turns = self._made_ready(start)
+        now = f"this goes on from turn {start.parent}" if start.origin else "this is a new one, without what was said"
         for running in turns:
-            gone = f"{was}; this is a new one, without what was said."
-            fold(running.response, Notice(gone))
+            fold(running.response, Notice(f"{was}; {now}."))
         self._send(turns)
         return True
 

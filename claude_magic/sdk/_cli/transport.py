@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,9 @@ from claude_magic.sdk._cli.child import Child
 from claude_magic.sdk._cli.failures import plain
 
 MAX_STDERR_LINE_BYTES = 2_000
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+"""How JSON writes a half of a character outside of the first 65,536."""
 
 _GRACEFUL, _TERMINATED = 0.6, 0.3
 """Shares of the closing time: for leaving at the end of input (transcripts flush), and after SIGTERM."""
@@ -94,7 +98,7 @@ class CLITransport(Transport):
             if not line.startswith(b"{"):
                 continue
             try:
-                message = json.loads(line)
+                message = well_formed(json.loads(line)) if _SURROGATE.search(line) else json.loads(line)
             except ValueError:
                 continue  # cut off: the CLI was killed while it wrote
             match message:
@@ -168,6 +172,21 @@ class CLITransport(Transport):
     async def _read_stderr(self, process: Child) -> None:
         async for line in _lines(process.stderr):
             self._stderr.append(plain(line[:MAX_STDERR_LINE_BYTES].decode(errors="replace")).rstrip())
+
+
+def well_formed(data: Any) -> Any:
+    """Return data from JSON with a replacement character for each half of a character, which no output takes.
+
+    The CLI (2.1.332) cuts long results of tools between two UTF-16 units, so that half of an emoji can stand at the end.
+    """
+    match data:
+        case str():
+            return data.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [well_formed(item) for item in data]
+        case dict():
+            return {well_formed(key): well_formed(value) for key, value in data.items()}
+    return data
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
