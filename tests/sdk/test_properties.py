@@ -309,7 +309,8 @@ class Tree(RuleBasedStateMachine):
         assert [prompt for prompt, _ in told.messages] == expected
         prompt = next(self.prompts)
         turn = self.state.begin(CellRequest(prompt, Prompt(prompt), Options()), start, cell)
-        response = SessionAwareResponse(session_id=session_id)
+        # What was played is in no transcript, so the disk of this machine is not asked.
+        response = SessionAwareResponse(session_id=session_id, metadata={"recorded": True})
         failure: ClaudeError | None = None
         if comes_to in ("answer", "a part"):
             fold(response, events.TextDelta(0, "Yes."))
