@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -30,6 +31,8 @@ ROOMS = ("browser", "tests", "kernel", "sdk", "render")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Isolate this process before any test module is imported; without a key, so that nobody is logged in."""
+    # A shell that starts the tests in the background lets them ignore it, and their kernels and scripts inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[INHERITED] = dict(os.environ)
     config.stash[RUN_HOME] = Path(tempfile.mkdtemp(prefix="claude-magic-tests-"))
     for name in filter(is_foreign, list(os.environ)):
