@@ -195,7 +195,8 @@ class MessagesAPI:
     def part(self, prompt: str, directives: list[Directive], body: dict[str, Any]) -> list[Directive]:
         """Return what is for this request: of its segment, what is for the first time, or what is for the next."""
         wanted = segment(directives, body)
-        request = prompt, len(wanted) and directives.index(wanted[0])
+        # Behind the last tool call there may be nothing of the script's own.
+        request = prompt, directives.index(wanted[0]) if wanted and wanted[0] in directives else len(directives)
         self.asked[request] += 1
         said = split(wanted, "again")
         return said[min(self.asked[request], len(said)) - 1]
