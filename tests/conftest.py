@@ -41,8 +41,18 @@ def pytest_configure(config: pytest.Config) -> None:
     del os.environ["ANTHROPIC_API_KEY"]
 
 
+FAULTS_OF_EVERY_RUN = ("test_own_turns.py", "test_surroundings.py", "test_debug_logging.py")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the rooms of the tests whose modules take longest first, so that no worker begins one when the others are done."""
+    """Put the rooms of the tests whose modules take longest first, so that no worker begins one when the others are done.
+
+    Most faults start kernels and processes of their own for each case, and are left to the long tests.
+    """
+    for item in items:
+        if item.path.parent.name == "faults" and item.path.name not in FAULTS_OF_EVERY_RUN:
+            item.add_marker(pytest.mark.long)
     items.sort(key=lambda item: ROOMS.index(room) if (room := item.path.parent.name) in ROOMS else 0)
 
 
