@@ -48,11 +48,11 @@ FAULTS_OF_EVERY_RUN = ("test_own_turns.py", "test_surroundings.py", "test_debug_
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the rooms of the tests whose modules take longest first, so that no worker begins one when the others are done.
 
-    Most faults start kernels and processes of their own for each case, and are left to the long tests; the long half of the
-    matrix has a command of its own.
+    Most faults start kernels and processes of their own for each case, and are left to the long tests; the matrix of
+    faults has a command of its own.
     """
     for item in items:
-        if item.path.name.startswith("test_matrix") and item.get_closest_marker("long"):
+        if item.path.name.startswith("test_matrix"):
             item.add_marker(pytest.mark.matrix)
         if item.path.parent.name == "faults" and item.path.name not in FAULTS_OF_EVERY_RUN:
             item.add_marker(pytest.mark.long)
