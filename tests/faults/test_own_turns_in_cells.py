@@ -54,12 +54,13 @@ def test_helper_between_cells(loaded_kernel: Kernel, api: MessagesAPI) -> None:
 
 
 def test_work_is_not_ended_silently(loaded_kernel: Kernel, api: MessagesAPI) -> None:
-    """A cell whose options need another process says what that ends."""
+    """A cell whose options need another process says what that ends, and the cells after it do not."""
     assert loaded_kernel.run(f"%%claude --allow Bash\n<<tool Bash {LONG}>><<say I have begun it.>>").ok
     cell = loaded_kernel.run("%%claude --allow Read\nquestion")
     assert cell.ok
     assert "Ended, as this turn needs another process: sleep 600." in cell.text
     assert "You said: question" in cell.text
+    assert "Ended" not in loaded_kernel.run("%%claude --allow Read\nanother").text
 
 
 @pytest.mark.parametrize("when", ["<<sleep 1>>", ""])

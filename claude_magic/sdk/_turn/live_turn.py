@@ -40,11 +40,11 @@ class LiveTurn:
         for remark in self._remarks:
             host.emit(Notice(remark))
         async with self._pool.lease(self._launch) as process:
-            if process.replaced_work:
-                ended = "; ".join(work.about for work in process.replaced_work)
-                host.emit(Notice(f"Ended, as this turn needs another process: {ended}."))
             fresh = process.turns == 0
             if fresh:
+                if process.replaced_work:
+                    ended = "; ".join(work.about for work in process.replaced_work)
+                    host.emit(Notice(f"Ended, as this turn needs another process: {ended}."))
                 await self._tell_of_missing(host)
             try:
                 return await self._serve(process, prompt, host)
