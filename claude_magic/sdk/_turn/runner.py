@@ -160,7 +160,8 @@ class TurnRunner:
         return printed(find_cli(self._config.cli_path), request.prompt.text, launch)
 
     async def _run_live(self, request: TurnRequest, host: TurnHost) -> SessionAwareResponse:
-        command = self._printed(request, self._launch(request))
+        launch = self._launch(request)
+        command = self._printed(request, launch)
         self._log.turn(command)
         # Turns of a session keep their order; behind this they queue in the pool, which is reached without waiting.
         async with self._placing.setdefault(request.session_id, asyncio.Lock()) if request.session_id else nullcontext():
@@ -169,12 +170,14 @@ class TurnRunner:
                     "The turn to branch off from is not kept on disk; only the process of its session knows it.",
                     next_step="Go on in that session, or branch off from an earlier turn.",
                 )
-            request, remarks = await self._placed(request)
-        response = await self._run(request, host, LiveTurn(self.pool, self._launch(request), self._kept, remarks))
+            placed, remarks = await self._placed(request, launch)
+        if placed is not request:
+            request, launch = placed, self._launch(placed)
+        response = await self._run(request, host, LiveTurn(self.pool, launch, self._kept, remarks))
         response.metadata["command"] = command.text
         return response
 
-    async def _placed(self, request: TurnRequest) -> tuple[TurnRequest, tuple[str, ...]]:
+    async def _placed(self, request: TurnRequest, launch: Launch) -> tuple[TurnRequest, tuple[str, ...]]:
         """Find out who else has written to the session, and return where the turn begins after all, and what to say of it.
 
         :raises SessionNotFoundError: when nothing is left of the session, or it belongs to another directory.
@@ -189,7 +192,7 @@ class TurnRunner:
         await asyncio.to_thread(self._writers.check_directory, session_id, request.directory)
         if self.pool.is_busy(session_id):
             return request, ()
-        keeps = self.pool.keeps(self._launch(request))
+        keeps = self.pool.keeps(launch)
         found = await asyncio.to_thread(self._writers.look, session_id, request.seen, keeps=keeps)
         if found.is_behind:
             process = self.pool.warm(session_id)
