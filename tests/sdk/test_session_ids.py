@@ -14,7 +14,7 @@ from claude_magic.errors import APIError, TurnLimitError, TurnTimeoutError
 from claude_magic.sdk import ClaudeClient, OutputFormat, SessionAwareClient
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader
 from claude_magic.sdk.events import TurnEnded
-from claude_magic.sdk.host import Listener
+from claude_magic.sdk.host import Listener, TurnHost
 
 
 def test_messages_end_with_the_result(run_async: Run) -> None:
@@ -36,6 +36,36 @@ def test_messages_end_with_the_result(run_async: Run) -> None:
     ended = run_async(read())
     assert ended.raw == raw[1]
     assert list(ended.messages) == raw[:2]
+
+
+@pytest.mark.parametrize("told_first", [True, False], ids=["queued before its end", "queued behind its end"])
+def test_own_end_before_the_prompt(run_async: Run, told_first: bool) -> None:
+    """What a resumed CLI says of work that ended with its last process is a turn of its own, though it comes first."""
+    figures = {"duration_ms": 1, "duration_api_ms": 1, "is_error": False, "num_turns": 0, "session_id": "s"}
+    queued, started = (
+        sdk.SystemMessage("command_lifecycle", {"command_uuid": "p", "state": state}) for state in ("queued", "started")
+    )
+    own_end = sdk.ResultMessage(subtype="success", origin={"kind": "task-notification"}, **figures)
+    own: list[TurnHost] = []
+
+    def begin_own() -> TurnHost:
+        own.append(Listener())
+        return own[-1]
+
+    async def read() -> TurnEnded:
+        reader, reading = TurnReader(lambda _: [], begin_own), Reading(Listener(), "p")
+        reader.expect(reading)
+        reader.read(sdk.SystemMessage("init", {"session_id": "s"}))
+        for message in (queued, own_end) if told_first else (own_end, queued):
+            reader.read(message)
+        assert not reading.done.done()
+        reader.read(started)
+        reader.read(sdk.SystemMessage("init", {"session_id": "s", "user_message_uuids": ["p"]}))
+        reader.read(sdk.ResultMessage(subtype="success", user_message_uuid="p", result="yours", **figures))
+        return await reading.done
+
+    assert run_async(read()).text == "yours"
+    assert len(own) == 1
 
 
 def test_session_id_is_in_every_format(make_config: MakeConfig, run_async: Run) -> None:

@@ -132,9 +132,12 @@ class TurnReader:
         match message:
             case sdk.SystemMessage(subtype="command_lifecycle", data=data):
                 self._names_prompts = True
-                expected, started = self._expected, data.get("state") == "started"
-                if expected is not None and started and data.get("command_uuid") == expected.prompt_id:
-                    self._take_up(expected)
+                expected, state = self._expected, data.get("state")
+                if expected is not None and data.get("command_uuid") == expected.prompt_id:
+                    if state == "started":
+                        self._take_up(expected)
+                    elif state == "queued" and self._speaking is expected:
+                        self._give_back(expected)
                 return None
             case sdk.SystemMessage(subtype="init", data=data):
                 if self._begins_by_itself(data):
@@ -146,6 +149,8 @@ class TurnReader:
                     self._take_up(self._expected)
                 elif message.origin is None and self._speaking is None:
                     return self._expected
+                elif message.origin is not None and self._expected is not None and self._speaking is self._expected:
+                    self._give_back(self._expected)
             case sdk.AssistantMessage(parent_tool_use_id=str(call_id)) | sdk.UserMessage(parent_tool_use_id=str(call_id)):
                 return self._callers.get(call_id, self._speaking)
         return self._speaking or (None if self._names_prompts else self._expected)
@@ -155,6 +160,12 @@ class TurnReader:
             # It was a turn of the CLI's own, and the prompt is answered inside it.
             self._speaking.fail(MergedError("its end is that of the prompt's turn"))
         self._speaking = reading
+
+    def _give_back(self, reading: Reading) -> None:
+        # A resumed CLI tells of work that ended with its last process before it takes a prompt, and so before it has shown
+        # that it names prompts: what began then was a turn of its own.
+        reading.has_begun = False
+        self._speaking = Reading(self._begin_own())
 
     def _begins_by_itself(self, data: dict[str, Any]) -> bool:
         if self._expected is None:
