@@ -103,14 +103,20 @@ def test_stopped(notebook: Notebook, moment: str, above: str) -> None:
     ends_well(notebook)
 
 
-def test_stopped_idle(notebook: Notebook) -> None:
-    """A cell that is sent to a CLI which does not move can be interrupted; the one after goes on."""
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_stopped_idle(notebook: Notebook, interrupted: bool) -> None:
+    """A CLI that does not move is replaced, and the prompt sent again; an interrupt ends the wait, and the next cell works."""
     for process in notebook.clis():
         freeze(process)
-    cell = notebook.start("<<say never sent>>")
-    cell.wait_for(lambda _: notebook.page() != "")
-    notebook.kernel.interrupt()
-    understood(notebook.took(cell.wait()), "TurnInterrupted")
+    cell = notebook.start("<<say sent again>>")
+    if interrupted:
+        cell.wait_for(lambda _: notebook.page() != "")
+        notebook.kernel.interrupt()
+        understood(notebook.took(cell.wait()), "TurnInterrupted")
+    else:
+        result = notebook.took(cell.wait())
+        assert result.ok, result.outputs
+        assert "sent again" in result.text
     ends_well(notebook)
 
 

@@ -29,7 +29,7 @@ def test_messages_end_with_the_result(run_async: Run) -> None:
 
     async def read() -> TurnEnded:
         reader, reading = TurnReader(taken, Listener), Reading(Listener(), "p")
-        reader.expect(reading)
+        reader.expect(reading, lambda: None)
         reader.read(sdk.ResultMessage(subtype="success", session_id="s", uuid="r", user_message_uuid="p", **figures))
         return await reading.done
 
@@ -54,7 +54,7 @@ def test_own_end_before_the_prompt(run_async: Run, told_first: bool) -> None:
 
     async def read() -> TurnEnded:
         reader, reading = TurnReader(lambda _: [], begin_own), Reading(Listener(), "p")
-        reader.expect(reading)
+        reader.expect(reading, lambda: None)
         reader.read(sdk.SystemMessage("init", {"session_id": "s"}))
         for message in (queued, own_end) if told_first else (own_end, queued):
             reader.read(message)

@@ -265,7 +265,7 @@ class LiveProcess:
         env, stop = self._transport.env, partial(self._begin_interrupt, turn, INTERRUPT_LIMIT_S)
         watch = APIWatch(turn.host, address=api_address(env), renews_login=renews_login(env), stop=stop)
         reading = Reading(watch, prompt_id=self._new_prompt_id())
-        self._reader.expect(reading)
+        self._reader.expect(reading, self._transport.kill)
         try:
             await self._adopt(turn.options)
             await self._client.query(prompt_messages(turn.prompt, str(reading.prompt_id)))

@@ -23,6 +23,9 @@ from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import BackgroundWork, TurnHost
 
+UNHEARD_LOOK_S, UNHEARD_LOOKS = 5.0, 3
+"""How often, and how many times in vain, a CLI that says which prompts it has is looked at before it counts as stuck."""
+
 
 @dataclass(eq=False)
 class Reading:
@@ -33,6 +36,8 @@ class Reading:
     messages: list[dict[str, Any]] = field(default_factory=list)
     """What the CLI has written in this turn."""
     done: asyncio.Future[events.TurnEnded] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    is_heard: bool = False
+    """Whether the CLI has said that it has the prompt."""
     has_begun: bool = False
     """Whether anything was said in it."""
 
@@ -77,9 +82,20 @@ class TurnReader:
         """What goes on in the background."""
         self.work_changed = asyncio.Event()
 
-    def expect(self, reading: Reading) -> None:
-        """Wait for the answer to a prompt that is about to be sent."""
+    def expect(self, reading: Reading, unheard: Callable[[], object]) -> None:
+        """Wait for the answer to a prompt that is about to be sent; call `unheard` when the CLI seems not to read it."""
         self._expected = reading
+        self._look_whether_heard(reading, unheard, UNHEARD_LOOKS)
+
+    def _look_whether_heard(self, reading: Reading, unheard: Callable[[], object], looks_left: int) -> None:
+        # Looked at several times: if it was this event loop that stood still, the CLI's word may be waiting to be read.
+        if reading.is_heard or reading.done.done() or not self._names_prompts:
+            return
+        if looks_left == 0:
+            unheard()
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_later(UNHEARD_LOOK_S, self._look_whether_heard, reading, unheard, looks_left - 1)
 
     def host_of(self, call_id: str | None) -> TurnHost | None:
         """Return who hosts the turn that a tool call belongs to, `None` when that turn has ended, or none is known."""
@@ -134,6 +150,7 @@ class TurnReader:
                 self._names_prompts = True
                 expected, state = self._expected, data.get("state")
                 if expected is not None and data.get("command_uuid") == expected.prompt_id:
+                    expected.is_heard = True
                     if state == "started":
                         self._take_up(expected)
                     elif state == "queued" and self._speaking is expected:
