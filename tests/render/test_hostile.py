@@ -13,7 +13,7 @@ from replies import called, image, reply, said, thought
 
 from claude_magic._render.parts.markdown_html import text_html
 from claude_magic._render.parts.safe_markdown import text_markdown
-from claude_magic._render.parts.style_sheet import rules
+from claude_magic._render.parts.style_sheet import settled_rules
 from claude_magic._render.settled.reply import SettledReply, reply_bundle, reply_html, reply_markdown, reply_plain
 from claude_magic.errors import APIError
 from claude_magic.sdk.events import Notice, SessionStarted, TurnEnded
@@ -22,16 +22,17 @@ from claude_magic.sdk.response import SessionAwareResponse
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 LISTS = {"li", "ol", "ul"}
 TABLES = {"table", "tbody", "td", "th", "thead", "tr"}
-PROSE = {"a", "blockquote", "br", "code", "em", "hr", "p", "pre", "s", "span", "strong"} | HEADINGS | LISTS | TABLES
-CHROME = PROSE | {"b", "details", "div", "img", "style", "summary"}
+PROSE = {"a", "b", "blockquote", "br", "code", "em", "hr", "i", "p", "pre", "s", "span", "strong"} | HEADINGS | LISTS | TABLES
+CHROME = PROSE | {"details", "div", "img", "summary"}
 ATTRIBUTES = {
     "a": {"href", "title", "rel"},
     "ol": {"start"},
     "td": {"style"},
     "th": {"style"},
-    "img": {"src", "alt"},
-    **{tag: {"class"} for tag in ("code", "details", "div", "p", "span")},
+    "img": {"src", "alt", "style"},
+    **{tag: {"class", "style"} for tag in ("b", "code", "details", "div", "h4", "p", "pre", "span")},
 }
+OURS = {declaration for rule in settled_rules().values() for declaration in rule.split(";")}
 LINK = re.compile(r"(https?://|mailto:)[^\s\"<>`]+", re.IGNORECASE)
 IMAGE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}")
 HTML_ON = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -45,7 +46,6 @@ class Elements(HTMLParser):
         self.allowed = allowed
         self.refused: list[str] = []
         self.code: list[str] = []
-        self.styles: list[str] = []
         self._open: list[str] = []
         self.feed(html)
         self.close()
@@ -67,8 +67,6 @@ class Elements(HTMLParser):
     def handle_data(self, data: str) -> None:
         if "pre" in self._open:
             self.code[-1] += data
-        if "style" in self._open:
-            self.styles.append(data)
 
     def handle_comment(self, data: str) -> None:
         self.refused.append(f"<!--{data}")
@@ -90,7 +88,8 @@ class Elements(HTMLParser):
             case "src":
                 return IMAGE.fullmatch(value) is not None
             case "style":
-                return re.fullmatch(r"text-align:(left|right|center);?", value) is not None
+                ours = set(value.split(";")) <= OURS
+                return ours or re.fullmatch(r"text-align:(left|right|center);?", value) is not None
             case "class":
                 return re.fullmatch(r"[a-z0-9 -]*", value) is not None and "jp-" not in value
             case _:
@@ -140,7 +139,6 @@ def test_html_holds_only_listed_tags_attributes_and_schemes(payload: str) -> Non
     for response in everywhere(payload):
         elements = Elements(reply_html(SettledReply(response, 1, APIError(payload, stderr=payload))), CHROME)
         assert elements.refused == []
-        assert elements.styles == [rules("reply")]
     assert Elements(text_html(payload), PROSE).refused == []
 
 

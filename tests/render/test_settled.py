@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from html import unescape
@@ -14,6 +15,7 @@ from claude_magic._markdown import finished_length
 from claude_magic._render.parts.block import block_html
 from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, text_html
 from claude_magic._render.parts.safe_markdown import text_markdown
+from claude_magic._render.settled.cell_output import output_bundle, output_metadata
 from claude_magic._render.settled.reply import SettledReply, reply_html, reply_markdown, reply_plain
 from claude_magic.errors import TurnInterrupted, TurnTimeoutError
 from claude_magic.sdk.events import Notice, TextDelta
@@ -49,7 +51,7 @@ The end\\! $e^x$
 
 
 def words(html: str) -> str:
-    return " ".join(unescape(re.sub("<style>.*?</style>|<[^>]+>", " ", html, flags=re.DOTALL)).split())
+    return " ".join(unescape(re.sub("<[^>]+>", " ", html)).split())
 
 
 def test_markdown_reads_the_same_after_it_was_written_anew() -> None:
@@ -77,17 +79,41 @@ def test_where_a_turn_began_is_said() -> None:
     assert "from turn 1" not in reply_plain(SettledReply(said("hello"), note="from turn 1"))
 
 
-def test_an_output_carries_the_rules_that_it_needs() -> None:
-    """A settled reply holds its own section of the style sheet, without comments and without the rules of widgets."""
-    html = reply_html(SettledReply(said("hello")))
-    assert ".claude-footer" in html
-    assert "/*" not in html
-    assert not any(name in html for name in (".claude-columns", ".claude-listing", ".jupyter-button", ".claude-live"))
+def test_a_reply_of_one_sentence_is_small() -> None:
+    """All forms and metadata of one sentence take less than 2.5 kB of a notebook, without a style sheet."""
+    settled = [SettledReply(said("The capital of France is Paris."), 3)]
+    output = {"data": output_bundle(settled, 1), "metadata": output_metadata(settled, 1), "output_type": "display_data"}
+    written = json.dumps(output, indent=1)
+    assert len(written) < 2500
+    assert "<style" not in written
+
+
+def test_a_longer_reply_is_its_text_in_three_forms() -> None:
+    """What prose takes beside 1.5 kB is its text in HTML, Markdown and plain text, with little around it."""
+    text = "A paragraph of prose with `code` and **bold** text that goes on for a while, and then some more.\n\n" * 100
+    written = json.dumps(output_bundle([SettledReply(said(text), 3)], 1))
+    assert len(written) < 1500 + 3.7 * len(text)
+
+
+def test_every_piece_has_its_style_with_it() -> None:
+    """JupyterLab takes style sheets out of an untrusted notebook: each element says how it looks, in what is kept there."""
+    html = reply_html(SettledReply(called("Bash", {"command": "ls"}, "a.py", duration_s=0.1), 3))
+    assert re.search(r'<div class="claude-magic" style="[^"]*border-left:', html)
+    assert re.search(r'<pre style="[^"]*border:', html)
+    declared = " ".join(re.findall(r'style="([^"]*)"', html))
+    assert "var(" not in declared
+    assert "color-mix" not in declared
+
+
+def test_a_text_that_looks_like_an_element_keeps_its_words() -> None:
+    """Only elements of ours are given a style: the same letters in a reply stay as they were written."""
+    written = 'say <pre class="claude-tool"> or `<td>` or class="claude-footer"'
+    assert written.replace("`", "") in words(reply_html(SettledReply(said(written))))
 
 
 def test_code_is_highlighted_when_its_language_is_known() -> None:
-    """A fence of a known language has colours, another one is plain."""
-    assert '<span class="kn">import</span>' in text_html("```python\nimport a\n```")
+    """A fence of a known language has bold keywords, another one is plain."""
+    assert "<b>import</b>" in text_html("```python\nimport a\n```")
     assert text_html("```nonesuch\nimport a\n```") == "<pre><code>import a\n</code></pre>\n"
 
 
@@ -112,7 +138,7 @@ def test_a_tool_call_opens_to_its_input_and_result() -> None:
     assert '<span class="gd">-x = 1</span>' in html
     assert '<span class="gi">+x = 2</span>' in html
     shown = block_html(called("Read", {}, "", images=(image("image/png"),)).blocks[0])
-    assert f'<img src="data:image/png;base64,{PIXEL}" alt="Image from Read">' in shown
+    assert f'src="data:image/png;base64,{PIXEL}" alt="Image from Read">' in shown
 
 
 def test_a_long_result_is_cut_in_the_middle() -> None:
@@ -150,7 +176,7 @@ def test_a_failed_turn_is_labelled() -> None:
     response = reply(TextDelta(0, "We begin"))
     failure = TurnTimeoutError("The turn took longer than 1 s.", stderr="boom")
     html = reply_html(SettledReply(response, None, failure))
-    assert '<div class="claude-magic claude-failed">' in html
+    assert "border-color:#d9483b" in html
     assert "Not finished (TurnTimeoutError). What had arrived is above." in words(html)
     assert "boom" not in html
     assert reply_plain(SettledReply(SessionAwareResponse(session_id="s"), None, failure)) == "s"

@@ -88,7 +88,7 @@ def test_what_a_notebook_keeps() -> None:
     bundle = tree_bundle(ROWS)
     assert bundle["text/plain"] == tree_text(ROWS)
     assert bundle["text/markdown"] == f"```\n{tree_text(ROWS)}\n```"
-    html = bundle["text/html"].partition("</style>")[2]
+    html = bundle["text/html"]
     assert "   <b>6  Give this plot a title " in html
     assert html.count("<b>") == 1
 

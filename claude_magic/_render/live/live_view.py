@@ -45,7 +45,7 @@ class LiveView(StaticView):
         else:
             self._stop = StopButton(maker, on_stop, *_STOP_ALL)
             self._replies = [LiveReply(maker) for _ in labels]
-            box = maker.framed([self._columns()], "columns", for_audience=for_audience)
+            box = maker.framed([self._columns()], for_audience=for_audience)
         self._box: Widget | None = box
         super().__init__(for_audience=for_audience, until_settled=ANSWERING | view_bundle(box))
 

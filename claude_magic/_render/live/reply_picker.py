@@ -22,8 +22,6 @@ class ReplyPicker(InteractiveOutput[int]):
     :param handle: of the display in which they were until now.
     """
 
-    sections = ("columns",)
-
     def __init__(
         self,
         replies: Sequence[SettledReply],

@@ -58,8 +58,6 @@ class SessionPanel(InteractiveOutput[str]):
     :param on_stop: called with the ID of work that goes on, when its button is clicked.
     """
 
-    sections = ("panel",)
-
     def __init__(
         self,
         facts: SessionFacts | None,
@@ -104,7 +102,7 @@ def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict
     """Give the panel as HTML and as text, for a notebook to keep."""
     inside = _facts_html(facts) + _table_html(rows) + _rest_html(rows)
     return {
-        "text/html": styled_html(inside, "panel"),
+        "text/html": styled_html(inside),
         "text/plain": panel_text(facts, rows[:SESSIONS_SHOWN]),
     }
 
@@ -140,8 +138,8 @@ def _facts_html(facts: SessionFacts | None) -> str:
     if facts is None:
         return f'<p class="claude-remark">{escape(_NO_SESSION)}</p>\n'
     cells = ((name, _copyable(value) if name in _COPYABLE else escape(value)) for name, value in _facts(facts))
-    lines = (f'<tr><th scope="row">{name}</th><td>{cell}</td></tr>\n' for name, cell in cells)
-    return f'<table class="claude-facts">\n{"".join(lines)}</table>\n'
+    lines = (f'<tr><th class="claude-fact">{name}</th><td>{cell}</td></tr>\n' for name, cell in cells)
+    return f"<table>\n{''.join(lines)}</table>\n"
 
 
 def _copyable(value: str) -> str:

@@ -63,8 +63,6 @@ class TurnTree(InteractiveOutput[int]):
     :param on_continue: called with the number of the turn whose button is clicked; `update` then shows what came of it.
     """
 
-    sections = ("turns",)
-
     def __init__(self, rows: Sequence[TurnRow], on_continue: Callable[[int], None]) -> None:
         super().__init__(on_continue)
         self._rows = tuple(rows)
@@ -106,7 +104,7 @@ def tree_bundle(rows: Sequence[TurnRow]) -> dict[str, str]:
     text = "\n".join(_texts(lines, len(rows) - len(lines)))
     inside = _tree_html(lines, len(rows) - len(lines))
     return {
-        "text/html": styled_html(inside, "turns"),
+        "text/html": styled_html(inside),
         "text/markdown": safe_markdown.fence(text),
         "text/plain": text,
     }
@@ -180,7 +178,7 @@ def _tree_html(lines: Sequence[_DrawnTurn], earlier: int) -> str:
         text = next(texts)
         branches = _narrow(line.branches)
         marked.append(escape(branches) + _emphasised(line.row, escape(text.removeprefix(branches))))
-    return f'<div class="claude-turns"><pre>{chr(10).join(marked)}</pre></div>\n'
+    return f'<pre class="claude-drawing">{chr(10).join(marked)}</pre>\n'
 
 
 def _emphasised(row: TurnRow, html: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ipywidgets import HTML, HBox, Layout, VBox, Widget
 
-from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, style_element
+from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, live_rules
 
 
 class WidgetMaker:
@@ -31,13 +31,12 @@ class WidgetMaker:
         self._made.append(widget)
         return widget
 
-    def framed(self, parts: Sequence[Widget], *sections: str, for_audience: bool = False) -> Any:
+    def framed(self, parts: Sequence[Widget], *, for_audience: bool = False) -> Any:
         """Stack widgets in a box that can be displayed, with the style sheet of all widgets.
 
-        :param sections: of the style sheet, besides those that every display of widgets needs.
         :param for_audience: whether it is shown to a room.
         """
-        style = self.make(HTML, style_element(*sections, "widgets"))
+        style = self.make(HTML, f"<style>{live_rules()}</style>")
         style.add_class("claude-hidden")
         inner = self.make(VBox, [style, *parts])
         inner.add_class("claude-magic")

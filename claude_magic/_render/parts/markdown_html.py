@@ -11,6 +11,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from itertools import groupby
 from typing import Any, Final
 
 import nh3
@@ -19,11 +20,9 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
-from pygments.token import STANDARD_TYPES
+from pygments.token import Comment, Generic, Keyword, Operator
 from pygments.util import ClassNotFound
 
 from claude_magic._markdown import is_web_link, language_of, make_parser
@@ -35,9 +34,18 @@ HIGHLIGHT_LIMIT: Final = 30_000
 # Longer text is shown as it was written: parsing and cleaning it would hold up the kernel for seconds.
 MARKDOWN_LIMIT: Final = 200_000
 
+_KINDS: Final = {
+    Keyword: ("b", ""),
+    Operator.Word: ("b", ""),
+    Comment: ("i", ""),
+    Generic.Inserted: ("span", "gi"),
+    Generic.Deleted: ("span", "gd"),
+}
+"""How kinds of tokens are told apart: an element and its class. A colour would be said anew with each piece that is kept."""
+
 _BREAKS: Final = ("softbreak", "hardbreak")
 # No img: a remote image tells its server that the cell was opened.
-_TAGS: Final = "a blockquote br code em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul"
+_TAGS: Final = "a b blockquote br code em h1 h2 h3 h4 h5 h6 hr i li ol p pre s span strong table tbody td th thead tr ul"
 
 
 def text_html(markdown: str) -> str:
@@ -93,7 +101,7 @@ def _cleaner() -> nh3.Cleaner:
     return nh3.Cleaner(
         tags=set(_TAGS.split()),
         attributes={"a": {"href", "title"}, "ol": {"start"}, "td": {"style"}, "th": {"style"}},
-        allowed_classes={"span": {name for name in STANDARD_TYPES.values() if name}},
+        allowed_classes={"span": {"gi", "gd"}},
         filter_style_properties={"text-align"},
         url_schemes={"http", "https", "mailto"},
     )
@@ -138,9 +146,22 @@ def _highlighted(code: str, language: str) -> str:
     found = lexer(language) if language and len(code) <= HIGHLIGHT_LIMIT else None
     if found is None:
         return html.escape(code)
-    coloured = highlight(code, found, HtmlFormatter(nowrap=True))
+    tokens = groupby(found.get_tokens(code), lambda token: _kind(token[0]))
+    marked = "".join(_marked(kind, "".join(text for _, text in group)) for kind, group in tokens)
     # Pygments ends the last line; the code of a fence that is still open may end within one.
-    return coloured if code.endswith("\n") else coloured.removesuffix("\n")
+    return marked if code.endswith("\n") else marked.removesuffix("\n")
+
+
+def _marked(kind: tuple[str, str], text: str) -> str:
+    element, css_class = kind
+    escaped = html.escape(text)
+    attribute = f' class="{css_class}"' if css_class else ""
+    return f"<{element}{attribute}>{escaped}</{element}>" if element else escaped
+
+
+@cache
+def _kind(token: Any) -> tuple[str, str]:
+    return next((kind for parent, kind in _KINDS.items() if token in parent), ("", ""))
 
 
 def _text(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, ___: Any) -> str:

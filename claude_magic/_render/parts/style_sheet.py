@@ -1,4 +1,4 @@
-"""The style sheet, `style.css`, as outputs carry it: the sections that one needs, without comments.
+"""The style sheet, `style.css`: as `style=` in the elements of what a notebook keeps, and as rules for what is live.
 
 Owns the element around everything that is shown as HTML. What the rules say is the file's business.
 """
@@ -6,6 +6,7 @@ Owns the element around everything that is shown as HTML. What the rules say is 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -15,26 +16,65 @@ AUDIENCE_CLASS: Final = "claude-audience"
 
 _SECTION: Final = re.compile(r"^/\* == (\w+) == .*\*/$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
+_RULE: Final = re.compile(r"([^{}]+)\{([^{}]*)\}")
+_OURS: Final = ".claude-magic"
+_HOOK: Final = "claude-text"
+"""The class of what a model said, by which pages and tests find it; it has no style of its own."""
+_PLAIN: Final = re.compile(r"\.?[\w-]+")
+# A `<` in a text is escaped. Our own elements have the class first; one with other attributes alone keeps them as they are.
+_ELEMENT: Final = re.compile(r'<([a-z][a-z0-9]*)(?: class="([^"]*)"|(?=>))')
 
 
-def styled_html(inside: str, *sections: str, classes: str = "") -> str:
-    """Wrap safe HTML in the element that the style sheet is about, with the sheet in it.
+def styled_html(inside: str, *, failed: bool = False, for_audience: bool = False) -> str:
+    """Wrap safe HTML in the element that the style sheet is about, and give every element its style.
 
-    :param sections: of the style sheet, besides `reply`.
-    :param classes: more classes of the element.
+    :param failed: whether it is what had arrived of a turn that failed.
+    :param for_audience: whether it is shown to a room: the texts are larger.
     """
-    return f'<div class="{f"claude-magic {classes}".rstrip()}">{style_element(*sections)}\n{inside}</div>'
+    if for_audience:
+        inside = inside.replace('<div class="claude-text">', '<div class="claude-text claude-large">')
+    classes = f"claude-magic {AUDIENCE_CLASS}" if for_audience else "claude-magic"
+    around = _style("claude-magic claude-failed" if failed else "claude-magic")
+    return f'<div class="{classes}"{around}>{_ELEMENT.sub(_styled, inside)}</div>'
 
 
-def style_element(*sections: str) -> str:
-    """Return a `<style>` with these sections of the style sheet after `reply`, which everything needs."""
-    return f"<style>{rules('reply', *sections)}</style>"
+def live_rules() -> str:
+    """Return the rules for what is live: those of saved outputs, below our element, and those of widgets."""
+    return f"{_RULE.sub(_below_ours, _sheet()['settled'])}\n{_sheet()['live']}"
 
 
-def rules(*sections: str) -> str:
-    """Return the rules of these sections."""
-    sheet = _sheet()
-    return "\n".join(sheet[section] for section in sections)
+def _below_ours(rule: re.Match[str]) -> str:
+    selectors, declarations = rule[1].strip(), rule[2]
+    # Our class named twice comes before what the page says of elements below classes of its own.
+    ours = selectors if selectors == _OURS else f"{_OURS}{_OURS} :is({selectors})"
+    return f"{ours}{{{declarations}}}"
+
+
+def _styled(element: re.Match[str]) -> str:
+    tag, classes = element[1], element[2] or ""
+    return f"<{tag}{_style(classes, tag)}" if classes != _HOOK else element[0]
+
+
+@cache
+def _style(classes: str, tag: str = "") -> str:
+    """Return the attribute for an element of these classes, empty when the sheet says nothing about it."""
+    rules = settled_rules()
+    named = [rules.get(tag, ""), *(rules.get(f".{name}", "") for name in classes.split())]
+    declarations = ";".join(filter(None, named))
+    return f' style="{declarations}"' if declarations else ""
+
+
+@cache
+def settled_rules() -> Mapping[str, str]:
+    """Return what the section of saved outputs declares, by class or element."""
+    found: dict[str, str] = {}
+    for selectors, body in _RULE.findall(_sheet()["settled"]):
+        declarations = ";".join(re.sub(r"\s*([:,])\s+", r"\1", part.strip()) for part in body.split(";") if part.strip())
+        for selector in map(str.strip, selectors.split(",")):
+            if not _PLAIN.fullmatch(selector):
+                raise ValueError(f"{selector!r} in style.css is neither one class nor one element")
+            found[selector] = ";".join(filter(None, (found.get(selector, ""), declarations)))
+    return found
 
 
 @cache
@@ -45,5 +85,5 @@ def _sheet() -> dict[str, str]:
 
 
 def _bare(section: str) -> str:
-    """Leave out comments and empty lines: each output carries the rest of its sections."""
+    """Leave out comments and empty lines."""
     return "\n".join(line for line in _COMMENT.sub("", section).splitlines() if line.strip())

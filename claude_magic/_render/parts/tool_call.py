@@ -75,7 +75,8 @@ def _image_html(image: Image, name: str) -> str:
         return "<p>An image that is not valid base64 is not shown.</p>"
     if size > IMAGE_BYTES:
         return f"<p>An image of {size / 1e6:.1f} MB is not shown.</p>"
-    return f'<img src="data:{image.media_type};base64,{image.data}" alt="{html.escape(f"Image from {name}")}">'
+    source = f"data:{image.media_type};base64,{image.data}"
+    return f'<img class="claude-image" src="{source}" alt="{html.escape(f"Image from {name}")}">'
 
 
 def _source(call: ToolCall) -> tuple[str, str, frozenset[str]]:

@@ -38,7 +38,7 @@ def _about(reply: SettledReply) -> dict[str, Any]:
         "session_id": response.session_id,
         "turn": reply.turn,
         "model": response.model,
-        "usage": response.usage,
+        "usage": {name: figure for name, figure in response.usage.items() if figure},
         "cost_usd": response.cost_usd,
         "duration_s": response.duration_s,
         **reply.about,

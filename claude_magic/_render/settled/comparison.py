@@ -16,11 +16,14 @@ from claude_magic._render.parts.block import line_html
 from claude_magic._render.parts.markdown_html import code_html, escape
 from claude_magic._render.parts.redacted_reply import clean_line, cleaned
 from claude_magic._render.parts.reply_wording import duration, one_line, shown_blocks, strip_controls
-from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, styled_html
+from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.settled.reply import SettledReply, blocks_html, blocks_markdown, blocks_plain, footer_parts
 from claude_magic.errors import TurnInterrupted
 
 LABEL_LENGTH: Final = 60
+
+_PAIRS: Final = 4
+"""So many columns are two rows of two."""
 
 _SAME: Final = "Both say the same, word for word."
 
@@ -33,9 +36,9 @@ def columns_bundle(replies: Sequence[SettledReply], current: int, *, for_audienc
     """
     sections = [(number, reply.cleaned(), number == current, for_audience) for number, reply in enumerate(replies, 1)]
     columns = "".join(_column_html(*section) for section in sections)
-    inside = f'<div class="claude-columns">\n{columns}</div>'
+    inside = f'<div class="claude-columns{" claude-pairs" if len(replies) == _PAIRS else ""}">\n{columns}</div>'
     return {
-        "text/html": styled_html(inside, "columns", classes=AUDIENCE_CLASS if for_audience else ""),
+        "text/html": styled_html(inside, for_audience=for_audience),
         "text/markdown": "\n\n".join(_section_markdown(*section) for section in sections),
         "text/plain": "\n\n\n".join(_section_plain(*section) for section in sections),
     }
@@ -49,7 +52,7 @@ def diff_bundle(first: SettledReply, second: SettledReply) -> dict[str, str]:
     diff = "\n".join(difflib.unified_diff(before, after, from_name, to_name, lineterm=""))
     inside = code_html(diff, "diff") if diff else f'<p class="claude-remark">{_SAME}</p>\n'
     return {
-        "text/html": styled_html(f'<div class="claude-difference">{inside}</div>', "columns"),
+        "text/html": styled_html(inside),
         "text/markdown": safe_markdown.fence(diff, "diff") if diff else _SAME,
         "text/plain": diff or _SAME,
     }
@@ -63,7 +66,7 @@ def title(number: int, label: str) -> str:
 def head_html(number: int, label: str, mark: str = "") -> str:
     """Render the line above a reply: its name and, at the other end, a word about it."""
     marked = f' <span class="claude-mark">{escape(mark)}</span>' if mark else ""
-    return f'<div class="claude-head"><h4>{escape(title(number, label))}</h4>{marked}</div>\n'
+    return f'<div class="claude-head"><h4 class="claude-label">{escape(title(number, label))}</h4>{marked}</div>\n'
 
 
 def body_html(reply: SettledReply, for_audience: bool) -> str:
@@ -76,7 +79,7 @@ def ending_html(reply: SettledReply, for_audience: bool) -> str:
     name, message, next_step = failure_words(reply)
     failure = ""
     if name:
-        failure = f'<p class="claude-failure"><b>{escape(name)}</b> {escape(message)}</p>\n'
+        failure = f'<p class="claude-failure"><b class="claude-bad">{escape(name)}</b> {escape(message)}</p>\n'
         failure += f'<p class="claude-remark">{escape(next_step)}</p>\n' if next_step else ""
     elif message:
         failure = f'<p class="claude-warn">{escape(message)}</p>\n'

@@ -15,7 +15,7 @@ from claude_magic._render.parts.block import block_html, block_markdown, block_p
 from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import cleaned
 from claude_magic._render.parts.reply_wording import duration, footer, shown_blocks, strip_controls
-from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, styled_html
+from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic.errors import ClaudeError, TurnInterrupted
 from claude_magic.sdk.response import SessionAwareResponse, Text
 
@@ -61,13 +61,12 @@ def reply_bundle(reply: SettledReply, *, for_audience: bool = False) -> dict[str
 
 
 def reply_html(reply: SettledReply, *, for_audience: bool = False) -> str:
-    """Render a settled reply, with its style and footer."""
+    """Render a settled reply, with its footer."""
     failed = reply.failure is not None and not isinstance(reply.failure, TurnInterrupted)
-    classes = ("claude-failed" if failed else "", AUDIENCE_CLASS if for_audience else "")
     label = failure_line(reply)
     failure = f'<p class="claude-warn">{escape(label)}</p>\n' if label else ""
     inside = blocks_html(reply.response) + failure + line_html(footer_parts(reply, for_audience), "claude-footer")
-    return styled_html(inside, classes=" ".join(filter(None, classes)))
+    return styled_html(inside, failed=failed, for_audience=for_audience)
 
 
 def reply_markdown(reply: SettledReply, *, for_audience: bool = False) -> str:

@@ -38,13 +38,13 @@ class SessionRow:
 def listing_bundle(rows: Sequence[SessionRow]) -> dict[str, str]:
     """Give all rows, with the sizes of the sessions, as a notebook keeps them."""
     lines = [_cells_with_size(row) for row in rows]
-    head = "".join(f'<th scope="col">{heading}</th>' for heading in _HEADINGS)
+    head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>\n" for line in lines)
-    table = f'<table class="claude-listing"><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>\n'
+    table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>\n"
     none = f'<p class="claude-remark">{escape(NO_ROWS)}</p>\n'
     marked = (f"| {' | '.join(line)} |" for line in (_HEADINGS, ["---"] * len(_HEADINGS), *map(_escaped, lines)))
     return {
-        "text/html": styled_html(table if rows else none, "listing"),
+        "text/html": styled_html(table if rows else none),
         "text/markdown": "\n".join(marked) if rows else NO_ROWS,
         "text/plain": listing_text(rows),
     }
