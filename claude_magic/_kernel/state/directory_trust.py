@@ -80,7 +80,10 @@ class Trust:
         new = [Unloaded(path, "changed" if path in said else "new") for path in found if said.get(path) != found[path]]
         unknown = [Unloaded(path, "too much") for path, digest in found.items() if digest == UNKNOWN == said.get(path)]
         gone = [Unloaded(path, "gone") for path in said if path not in found]
-        return sorted([*new, *unknown, *gone], key=lambda unloaded: unloaded.path)
+        # Settings first: they say most, and not everything may be named.
+        return sorted(
+            [*new, *unknown, *gone], key=lambda one: (one.path.count(os.sep), not one.path.endswith(".json"), one.path)
+        )
 
     def changed(self, directory: str, seen: dict[str, str]) -> bool:
         """Whether the directory holds other things than those seen before, which `seen` remembers."""
