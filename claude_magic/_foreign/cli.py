@@ -39,6 +39,14 @@ FLAGS: Final = (
             "sdk/_cli/environment.py",
             "Left out of the environment: a CLI that finds it takes itself for the tool of another one.",
         ),
+        ("CLAUDE_CODE_DISABLE_CRON", "sdk/_cli/environment.py", "No turn begins by what a file of the directory says."),
+        (
+            "ConfigChange",
+            "sdk/_cli/permission_protocol.py",
+            "The hook that keeps a process at the settings it has started with; the SDK does not name it.",
+        ),
+        ("project_settings", "sdk/_cli/permission_protocol.py", "A source of settings in a ConfigChange."),
+        ("local_settings", "sdk/_cli/permission_protocol.py", "A source of settings in a ConfigChange."),
         (
             "hasTrustDialogAccepted",
             "_kernel/state/directory_trust.py",

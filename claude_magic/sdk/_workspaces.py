@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
+import stat
 from pathlib import Path
+
+import platformdirs
 
 from claude_magic._paths import shorten_home
 from claude_magic.errors import ConfigError, WorkspaceError
@@ -17,11 +19,13 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Workspaces:
     """Make workspaces on first use and remember which ones are new.
 
-    :param base: the directory that holds them; `None` for one under the system's temporary directory.
+    :param base: the directory that holds them; `None` for one of the person's own, which nobody else can have prepared.
     """
 
     def __init__(self, base: str | Path | None) -> None:
-        self._base = Path(base).expanduser().absolute() if base is not None else Path(tempfile.gettempdir()) / "claude_magic"
+        self._is_own = base is None
+        self._base = platformdirs.user_data_path("claude_magic") / "workspaces" if base is None else Path(base).expanduser()
+        self._base = self._base.absolute()
         self._created: list[Path] = []
 
     def directory(self, workspace_id: str) -> str:
@@ -38,6 +42,8 @@ class Workspaces:
             )
         missing = [parent for parent in (path, *path.parents) if not parent.exists()]
         try:
+            if self._is_own:
+                self._make_private()
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WorkspaceError(
@@ -46,6 +52,22 @@ class Workspaces:
         if path in missing:
             self._created.append(path)
         return str(path)
+
+    def _make_private(self) -> None:
+        """Make the base a directory that nobody else can look into.
+
+        :raises WorkspaceError: when it is another user's.
+        """
+        self._base.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.name == "nt":
+            return
+        state = self._base.lstat()
+        if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
+            raise WorkspaceError(
+                f"{shorten_home(str(self._base))} is not a directory of yours.", next_step="Choose a workspace_dir."
+            )
+        if stat.S_IMODE(state.st_mode) & 0o077:
+            self._base.chmod(0o700)
 
     def remove_created(self) -> None:
         """Remove the workspaces that were not there before, with all that is in them."""

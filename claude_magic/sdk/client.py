@@ -200,6 +200,7 @@ class ClaudeClient:
             at=at,
             options=options or TurnOptions(),
             timeout_s=timeout,
+            trusted=self.config.trusted,
         )
 
     async def run_turn(self, request: TurnRequest, host: TurnHost | None = None) -> SessionAwareResponse:

@@ -108,9 +108,10 @@ class ClaudeConfig:
 
     Times are in seconds. `default_timeout` bounds a whole turn, `None` means no bound. `max_retries` further attempts follow
     a start or a turn that failed before anything was said, `retry_delay` apart. `safe_mode` gives Claude read-only tools and
-    nothing else. `env` is put over the process's environment. At most `max_concurrent_processes` CLI processes run at once;
-    of those that have nothing to do, `max_warm` stay alive for `idle_timeout`. `process_cleanup_timeout` bounds how long
-    ending one may take. `effort`, `system`, `max_turns` and `max_budget_usd` are as in `TurnOptions`.
+    nothing else. In a directory that is not `trusted` nothing of its own is loaded (hooks, agents, skills, rules, servers)
+    but the text of `CLAUDE.md`. `env` is put over the process's environment. At most `max_concurrent_processes` CLI processes
+    run at once; of those that have nothing to do, `max_warm` stay alive for `idle_timeout`. `process_cleanup_timeout` bounds
+    how long ending one may take. `effort`, `system`, `max_turns` and `max_budget_usd` are as in `TurnOptions`.
     """
 
     cli_path: str | Path | None = None
@@ -127,6 +128,7 @@ class ClaudeConfig:
     workspace_dir: str | Path | None = None
     workspace_cleanup_on_exit: bool = False
     safe_mode: bool = False
+    trusted: bool = False
     permission_mode: str | None = None
     allowed_tools: list[str] | None = None
     max_concurrent_processes: int = 5

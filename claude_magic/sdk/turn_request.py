@@ -29,8 +29,8 @@ class TurnRequest:
     """Model, limits and permissions; what is `None` is left to the client's config, then to the CLI."""
     timeout_s: float | None = None
     """Seconds for the whole turn; `None` for no limit."""
-    trusted: bool = True
-    """Whether the directory's own settings (hooks, rules, servers) are loaded."""
+    trusted: bool = False
+    """Whether what the directory holds for the CLI is loaded (hooks, agents, skills, rules, servers), or only `CLAUDE.md`."""
     use_tools: bool = True
     """Whether Claude is given the client's tools."""
 

@@ -120,15 +120,15 @@ def test_what_an_option_sets(option: Option) -> None:
 
 
 def test_a_cell_s_choice_comes_first() -> None:
-    """The cell's choices come before the settings; rules add up, and the directory's text goes before the system text."""
+    """The cell's choices come before the settings; rules add up."""
     settings = Settings(model="opus", effort="low", system="Be brief.", budget=1, allow=["Read"], timeout=9)
     cell = parse_cell("--model haiku --budget 2 --allow Grep")
-    assert turn_options(cell, settings, schema="{}", rules=["Glob"], memory="Use tabs.") == TurnOptions(
+    assert turn_options(cell, settings, schema="{}") == TurnOptions(
         model="haiku",
         effort="low",
-        system="Use tabs.\n\nBe brief.",
+        system="Be brief.",
         max_budget_usd=2,
-        allowed_tools=("Read", "Grep", "Glob"),
+        allowed_tools=("Read", "Grep"),
         schema="{}",
     )
     assert turn_options(Options(), Settings()) == TurnOptions()

@@ -13,6 +13,8 @@ from messages_api import MessagesAPI
 from rig import CellResult
 from rig.kernel import Kernel
 
+from claude_magic._kernel.state.directory_trust import Trust
+
 NOTICE = "%claude_session trust"
 TOUCH = '<<tool Bash {"command": "touch by-rule"}>><<say done>>'
 
@@ -106,7 +108,7 @@ def test_changed(place: Place) -> None:
 
 
 def test_settings_that_come_later(loaded_kernel: Kernel, directory: Path, tmp_path: Path) -> None:
-    """A directory without settings is as good as trusted; settings that come while its CLI is warm are not loaded unasked."""
+    """In a directory without settings nothing is said; settings that come while its CLI is warm are not loaded unasked."""
     before = loaded_kernel.value("__import__('os').getcwd()")
     loaded_kernel.run(f"import os; os.chdir({str(directory)!r})")
     try:
@@ -123,21 +125,56 @@ def test_settings_that_come_later(loaded_kernel: Kernel, directory: Path, tmp_pa
 
 
 def test_remembered(place: Place, home: Path) -> None:
-    """The yes is kept in our own file below XDG_CONFIG_HOME: path and hash, nothing of the files; no settings are written."""
+    """The yes is kept in our own file below XDG_CONFIG_HOME: paths and hashes, no text of a file; no settings are written."""
     own = home / ".claude" / "settings.json"
     place.write(".claude/settings.local.json", {"env": {"API_TOKEN": "sk-very-secret"}})
     before = {path: path.read_bytes() for path in place.directory.rglob("*") if path.is_file()}
     place.trust()
     place.ask()
     known = json.loads(store(home).read_text())
-    assert len(known[str(place.directory)]) == 64
+    files = [".claude/settings.json", ".claude/settings.local.json", ".mcp.json"]
+    assert sorted(known[str(place.directory)]) == [str(place.directory / name) for name in files]
+    assert {len(digest) for digest in known[str(place.directory)].values()} == {64}
     assert "secret" not in store(home).read_text()
     assert {path: path.read_bytes() for path in place.directory.rglob("*") if path.is_file()} == before
     assert not own.exists()
 
 
+def test_what_is_new_wants_another_yes(place: Place, tmp_path: Path) -> None:
+    """A skill, agent or program that comes or changes after a yes is named, can be looked at, and is not loaded before."""
+    program = place.directory / "check.sh"
+    program.write_text(f"touch {tmp_path}/checked")
+    hook = {"hooks": [{"type": "command", "command": "sh check.sh"}]}
+    place.write(".claude/settings.json", {"hooks": {"UserPromptSubmit": [hook]}})
+    place.trust()
+    assert NOTICE not in place.ask().text
+    assert (tmp_path / "checked").exists()
+    for path, text, how in (
+        (program, f"touch {tmp_path}/planted", "check.sh (changed)"),
+        (place.directory / ".claude/agents/a.md", "---\nname: a\ndescription: PLANTED\u202e\n---\nx", "a.md"),
+        (place.directory / ".claude/skills/s/SKILL.md", "---\nname: s\ndescription: PLANTED\n---\nx", "SKILL.md"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        said = place.ask().text
+        assert how in said
+        assert NOTICE in said
+        shown = place.kernel.run("%claude_session trust show").stdout
+        assert text.replace("\u202e", "<U+202E>") in shown
+        place.trust()
+        assert place.kernel.run("%claude_session trust show").stdout.startswith("There is nothing here")
+    assert not (tmp_path / "planted").exists()
+
+
+def test_gone(place: Place) -> None:
+    """What is taken away after a yes changes what the rest does: that wants another yes, too."""
+    place.trust()
+    (place.directory / ".mcp.json").unlink()
+    assert ".mcp.json (gone)" in place.ask().text
+
+
 def test_the_cli_was_told(place: Place, home: Path) -> None:
-    """Where the CLI itself was told to trust the directory the settings are loaded, without a word."""
+    """Where the CLI itself was told to trust the directory the settings are loaded, without a word; later ones are not."""
     known = home / ".claude" / ".claude.json"
     before = json.loads(known.read_text()) if known.exists() else {}
     projects = before.get("projects", {}) | {str(place.directory): {"hasTrustDialogAccepted": True}}
@@ -145,6 +182,23 @@ def test_the_cli_was_told(place: Place, home: Path) -> None:
     assert NOTICE not in place.ask().text
     assert place.hooked.exists()
     assert place.runs_by_rule()
+    place.write(".claude/settings.local.json", {"permissions": {"allow": ["Bash(mkdir *)"]}})
+    assert NOTICE in place.ask().text
+
+
+def test_the_cli_was_told_of_a_parent(home: Path, tmp_path: Path) -> None:
+    """The CLI's yes to a directory is one for its repository, not for whatever is put below it."""
+    repository, unpacked = tmp_path / "repository", tmp_path / "repository/unpacked"
+    (repository / ".git").mkdir(parents=True)
+    (unpacked / ".git").mkdir(parents=True)
+    (repository / "notebooks").mkdir()
+    (tmp_path / ".claude.json").write_text(json.dumps({"projects": {str(repository): {"hasTrustDialogAccepted": True}}}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path))
+        trust = Trust(tmp_path / "trust.json")
+        assert trust.covers(str(repository / "notebooks"))
+        assert not trust.covers(str(unpacked))
+        assert not trust.covers(str(tmp_path))
 
 
 def test_parents_servers(loaded_kernel: Kernel, place: Place) -> None:

@@ -18,6 +18,7 @@ from claude_magic.sdk._cli.command_line import find_cli
 
 STREAM = ["--output-format", "stream-json", "--verbose"]
 ALWAYS = ["--system-prompt-snapshot", "off"]
+UNTRUSTED = ["--setting-sources", "user"]
 ID = "11111111-2222-4333-8444-555555555555"
 HARD_PROMPTS = [
     'it\'s "quoted" `here`',
@@ -56,8 +57,9 @@ def result_of(command: list[str] | str, environment: dict[str, str], directory: 
 
 def test_is_exactly_this_list(client: ClaudeClient) -> None:
     """Prompt, session and stream flags stand where a person would write them."""
-    assert list(client.command("hello")) == [find_cli(None), "-p", "hello", *STREAM, *ALWAYS]
-    assert list(client.command("hello", resume_session_id=ID)) == [find_cli(None), "-p", "hello", "-r", ID, *STREAM, *ALWAYS]
+    rest = [*STREAM, *ALWAYS, *UNTRUSTED]
+    assert list(client.command("hello")) == [find_cli(None), "-p", "hello", *rest]
+    assert list(client.command("hello", resume_session_id=ID)) == [find_cli(None), "-p", "hello", "-r", ID, *rest]
 
 
 def test_flags_of_the_config(make_config: MakeConfig) -> None:
@@ -87,12 +89,14 @@ def test_flags_of_the_config(make_config: MakeConfig) -> None:
         "Read,Bash(git log:*)",
         "--permission-mode",
         "acceptEdits",
+        *UNTRUSTED,
     ]
     assert list(ClaudeClient(make_config(safe_mode=True)).command("hello"))[6:] == [
         *ALWAYS,
         "--tools",
         "Read,Glob,Grep",
         "--strict-mcp-config",
+        *UNTRUSTED,
     ]
 
 

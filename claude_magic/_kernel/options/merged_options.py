@@ -1,8 +1,7 @@
-"""What holds for one turn: the one place where a cell's options, the settings and the directory come together."""
+"""What holds for one turn: the one place where a cell's options and the settings come together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from claude_magic._kernel.options.cell_options import OPTIONS, Options
@@ -10,23 +9,18 @@ from claude_magic._kernel.options.settings import Settings
 from claude_magic.sdk.config import TurnOptions
 
 
-def turn_options(
-    options: Options, settings: Settings, *, schema: str | None = None, rules: Sequence[str] = (), memory: str = ""
-) -> TurnOptions:
+def turn_options(options: Options, settings: Settings, *, schema: str | None = None) -> TurnOptions:
     """Return what holds for a turn: the cell's choices, and the settings where it has none; what allows tools adds up.
 
     :param schema: the JSON schema of the reply, as text.
-    :param rules: further ones that allow tools, of the directory's own settings.
-    :param memory: a text that goes before the system text: the directory's `CLAUDE.md`.
     """
     chosen: dict[str, Any] = {}
     for option in OPTIONS:
         if option.sets is not None:
             own, configured = getattr(options, option.name), getattr(settings, option.name)
             chosen[option.sets] = (*configured, *own) if option.several else own or configured
-    texts = [text for text in (memory, chosen["system"]) if text]
-    chosen["system"] = "\n\n".join(texts) or None
-    chosen["allowed_tools"] = (*chosen["allowed_tools"], *rules) or None
+    chosen["system"] = chosen["system"] or None
+    chosen["allowed_tools"] = chosen["allowed_tools"] or None
     return TurnOptions(**chosen, schema=schema)
 
 

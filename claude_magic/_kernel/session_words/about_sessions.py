@@ -100,12 +100,23 @@ class SessionWords:
         """
         print(f"Deleted {self._state.delete(wanted).label}.")
 
+    def show_unloaded(self) -> None:
+        """Print what of the directory would be loaded after a yes."""
+        unloaded = self._state.trust.unloaded(self._state.directory)
+        for one in unloaded:
+            print(f"--- {one}\n{one.text}\n")
+        print("%claude_session trust loads it." if unloaded else "There is nothing here that waits for a yes.")
+
     def trust_directory(self) -> None:
-        """Load the settings of the directory from the next cell on."""
+        """Load what the directory holds from the next cell on, as it is now."""
         directory = self._state.directory
-        files = self._state.trust.add(directory)
-        names = ", ".join(shorten_home(str(path)) for path in files)
-        print(f"From the next cell on these are loaded: {names}." if files else "This directory has no settings of its own.")
+        loaded = self._state.trust.add(directory)
+        if not self._state.trust.covers(directory):
+            print(f"Not loaded, as it cannot be judged: {', '.join(map(str, self._state.trust.unloaded(directory)))}.")
+        elif loaded:
+            print(f"From the next cell on these are loaded: {', '.join(map(shorten_home, loaded))}.")
+        else:
+            print("This directory has nothing to load. What comes later waits for another yes.")
 
     def export(self, typed: str) -> None:
         """Write the current session to a file.

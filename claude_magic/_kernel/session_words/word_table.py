@@ -44,6 +44,12 @@ def _show(about: WordsByTopic, argument: str) -> None:
     about.turns.show_prompt() if argument else about.sessions.show_panel()
 
 
+def _trust(about: WordsByTopic, argument: str) -> None:
+    if argument not in ("", "show"):
+        raise UsageError(f"%claude_session: trust takes show or nothing, not {argument!r}")
+    about.sessions.show_unloaded() if argument else about.sessions.trust_directory()
+
+
 WORDS = (
     Word(
         "show",
@@ -104,8 +110,11 @@ WORDS = (
     ),
     Word(
         "trust",
-        {"trust": "load the settings of this directory: its hooks, rules and servers"},
-        lambda about, _: about.sessions.trust_directory(),
+        {
+            "trust": "load what this directory holds for Claude Code now: hooks, agents, skills, rules, servers",
+            "trust show": "print what that would load",
+        },
+        _trust,
     ),
 )
 

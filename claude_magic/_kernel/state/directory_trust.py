@@ -1,28 +1,51 @@
-"""Whether the settings of a directory may be loaded.
+"""Whether what a directory holds for the CLI may be loaded: its hooks, agents, skills, rules, servers.
 
-`.claude/settings*.json` and `.mcp.json` can run hooks, start servers and allow tools. They are loaded when the person has said
-yes to exactly these files, in our own file below the user's configuration directory, or when the CLI has a yes for the
-directory. `CLAUDE.md` is only text: it is loaded in any case, by a way of its own when the rest is not.
+A yes is for what is there, by content, and is kept in our own file below the user's configuration directory. Whatever is new
+or changed since then wants another one, and until then nothing of the directory is loaded but `CLAUDE.md`, which is only text.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from claude_magic.sdk.host import typeable
+from claude_magic._paths import shorten_home
+from claude_magic._redaction import redact
+from claude_magic.sdk._folder.contents import UNKNOWN, contents
+from claude_magic.sdk._folder.git_settings import git_programs
+from claude_magic.sdk._folder.memories import upwards
 
-_SETTINGS = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
-_MEMORIES = ("CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")
+MAX_SHOWN = 20_000
+"""So many characters of a file are shown before somebody says yes to it."""
 
-MAX_MEMORY_BYTES = 80_000
-"""Of all CLAUDE.md texts together: they travel in one argument, and Linux allows 128 KiB for that."""
+
+@dataclass(frozen=True, slots=True)
+class Unloaded:
+    """Something that waits for a yes: its path, and whether it has `changed` since the last one, or is gone, or is new."""
+
+    path: str
+    how: str
+
+    def __str__(self) -> str:
+        name = shorten_home(_visible(self.path, ""))
+        return name if self.how == "new" else f"{name} ({self.how})"
+
+    @property
+    def text(self) -> str:
+        """What it says, with characters that cannot be seen spelled out."""
+        programs = git_programs(os.path.dirname(self.path)).get(self.path)
+        try:
+            text = "\n".join(programs) if programs else Path(self.path).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            return f"({error.strerror})"
+        rest = len(text) - MAX_SHOWN
+        return redact(_visible(text[:MAX_SHOWN])) + (f"\n... and {rest:,} more characters" if rest > 0 else "")
 
 
 class Trust:
@@ -33,92 +56,79 @@ class Trust:
 
     def __init__(self, store: Path | None = None) -> None:
         self._store = store or platformdirs.user_config_path("claude_magic") / "trust.json"
+        self._seen: set[str] = set()
 
     def covers(self, directory: str) -> bool:
-        """Whether the directory's settings may be loaded; a directory without any is covered."""
-        files = settings_files(directory)
-        if not files or _cli_trusts(directory):
-            return True
-        return _read(self._store).get(_key(directory)) == _digest(files)
+        """Whether the person has said yes to exactly what the directory holds now.
+
+        Where the CLI was told by its own dialog to trust the directory, that is a yes to what is there when we first see it.
+        """
+        said = self._said(directory)
+        if said is None and directory not in self._seen:
+            self._seen.add(directory)
+            if _cli_trusts(directory):
+                self.add(directory)
+                said = self._said(directory)
+        if said is None:
+            return False
+        found = contents(directory)
+        return said == found and UNKNOWN not in found.values()
+
+    def unloaded(self, directory: str) -> list[Unloaded]:
+        """Return what of the directory nobody has said yes to, and what is gone since somebody did."""
+        said, found = self._said(directory) or {}, contents(directory)
+        new = [Unloaded(path, "changed" if path in said else "new") for path in found if said.get(path) != found[path]]
+        unknown = [Unloaded(path, "too much") for path, digest in found.items() if digest == UNKNOWN == said.get(path)]
+        gone = [Unloaded(path, "gone") for path in said if path not in found]
+        # Settings first: they say most, and not everything may be named.
+        return sorted(
+            [*new, *unknown, *gone], key=lambda one: (one.path.count(os.sep), not one.path.endswith(".json"), one.path)
+        )
 
     def changed(self, directory: str, seen: dict[str, str]) -> bool:
-        """Whether the directory's settings differ from those seen before, which `seen` remembers."""
-        digest = _digest(settings_files(directory))
-        return seen.get(directory) != digest and not seen.update({directory: digest})
+        """Whether the directory holds other things than those seen before, which `seen` remembers."""
+        state = repr(sorted(contents(directory).items()))
+        return seen.get(directory) != state and not seen.update({directory: state})
 
-    def add(self, directory: str) -> list[Path]:
-        """Trust the settings of the directory as they are now, and return their files."""
-        files = settings_files(directory)
-        known = _read(self._store)
-        known[_key(directory)] = _digest(files)
+    def add(self, directory: str) -> list[str]:
+        """Say yes to all that the directory holds now, and return its paths."""
+        found = contents(directory)
+        known = _read(self._store) | {_key(directory): found}
         self._store.parent.mkdir(parents=True, exist_ok=True)
-        self._store.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        return files
+        beside = self._store.with_suffix(f".{os.getpid()}")
+        beside.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        beside.replace(self._store)
+        return list(found)
 
-
-def allow_rules(directory: str) -> tuple[str, ...]:
-    """Return the allow rules of a directory's settings.
-
-    The CLI ignores them in a directory that it was never told to trust by its own dialog, whatever has been said to us.
-    """
-    found = (_read(path).get("permissions") for path in settings_files(directory) if path.name != ".mcp.json")
-    rules = (rule for permissions in found if isinstance(permissions, dict) for rule in permissions.get("allow") or ())
-    return typeable(rule for rule in rules if isinstance(rule, str))
-
-
-def settings_files(directory: str) -> list[Path]:
-    """Return the settings files that the CLI would load for a directory, but for the user's own."""
-    own = _cli_home()
-    candidates = (parent / name for parent in _upwards(directory) for name in _SETTINGS)
-    return [path for path in candidates if path.is_file() and path.parent != own]
-
-
-def memories(directory: str) -> str:
-    """Return the text of the `CLAUDE.md` files that hold for a directory, each with its name; empty when there are none."""
-    own = _cli_home()
-    texts = []
-    for parent in reversed(list(_upwards(directory))):
-        for name in _MEMORIES:
-            path = parent / name
-            if path.parent == own or not path.is_file():
-                continue
-            text = path.read_text(encoding="utf-8", errors="replace")
-            texts.append(f"Instructions of the project, from {path}:\n\n{text.strip()}")
-    return "\n\n".join(texts).encode()[:MAX_MEMORY_BYTES].decode(errors="ignore")
-
-
-def _upwards(directory: str) -> Iterator[Path]:
-    path = Path(directory).absolute()
-    yield path
-    yield from path.parents
-
-
-def _cli_home() -> Path:
-    configured = os.environ.get("CLAUDE_CONFIG_DIR")
-    return Path(configured) if configured else Path.home() / ".claude"
+    def _said(self, directory: str) -> dict[str, str] | None:
+        said = _read(self._store).get(_key(directory))
+        # Versions before kept one hash for three files.
+        return said if isinstance(said, dict) else None
 
 
 def _cli_trusts(directory: str) -> bool:
-    """Read the CLI's own answer, which is never written here; it is about a directory and all below."""
+    """Read the CLI's own answer, which is never written here; it holds for a directory, and for a whole repository."""
     configured = os.environ.get("CLAUDE_CONFIG_DIR")
     projects = _read(Path(configured or Path.home()) / ".claude.json").get("projects")
     if not isinstance(projects, dict):
         return False
-    answers = (projects.get(str(parent)) for parent in _upwards(directory))
+    answers = (projects.get(str(parent)) for parent in _of_repository(directory))
     return any(isinstance(answer, dict) and answer.get("hasTrustDialogAccepted") is True for answer in answers)
+
+
+def _of_repository(directory: str) -> Iterator[Path]:
+    """Yield a directory and those above it, as far as its repository reaches: what was put elsewhere below is another thing."""
+    parents = list(upwards(directory))
+    root = next((place for place, parent in enumerate(parents) if (parent / ".git").exists()), 0)
+    yield from parents[: root + 1]
 
 
 def _key(directory: str) -> str:
     return os.path.realpath(directory)
 
 
-def _digest(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        content = path.read_bytes()
-        digest.update(f"{path}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()
+def _visible(text: str, allowed: str = "\n\t") -> str:
+    return "".join(char if char.isprintable() or char in allowed else f"<U+{ord(char):04X}>" for char in text)
 
 
 def _read(path: Path) -> dict[str, Any]:

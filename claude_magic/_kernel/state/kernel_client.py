@@ -18,7 +18,7 @@ from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.merged_options import time_limit_s, turn_options
 from claude_magic._kernel.options.settings import CLIENT_TRAITS, TURN_TRAITS, Settings
 from claude_magic._kernel.queue import Question
-from claude_magic._kernel.state.directory_trust import Trust, allow_rules, memories
+from claude_magic._kernel.state.directory_trust import Trust
 from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic.errors import ConfigError
@@ -87,17 +87,12 @@ class KernelClient:
         *,
         schema: str | None = None,
     ) -> TurnRequest:
-        """Return the request of a turn, with what its directory is allowed to load.
-
-        Rules of the directory's own are added when it is trusted; else its `CLAUDE.md` texts, which the CLI drops together with
-        its settings.
+        """Return the request of a turn, which says whether what its directory holds may be loaded.
 
         :param start: where the turn begins; `None`: it begins a session.
         :param schema: the JSON schema of the reply, as text.
         """
         origin, fork = (start.origin, start.fork) if start else (None, False)
-        trusted = self._trust.covers(directory)
-        rules, memory = (allow_rules(directory), "") if trusted else ((), memories(directory))
         return TurnRequest(
             prompt=prompt,
             directory=directory,
@@ -105,9 +100,9 @@ class KernelClient:
             fork=fork,
             at=origin.message_id if origin and fork else None,
             seen=origin.message_id if origin and not fork else None,
-            options=turn_options(options, self._settings, schema=schema, rules=rules, memory=memory),
+            options=turn_options(options, self._settings, schema=schema),
             timeout_s=time_limit_s(options, self._settings),
-            trusted=trusted,
+            trusted=self._trust.covers(directory),
             use_tools=not options.no_kernel,
         )
 

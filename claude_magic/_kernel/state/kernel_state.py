@@ -18,11 +18,10 @@ from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.state.cassette_settings import CassetteSettings
-from claude_magic._kernel.state.directory_trust import Trust, settings_files
+from claude_magic._kernel.state.directory_trust import Trust, Unloaded
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns
-from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
     from claude_magic._render.settled.reply import SettledReply
     from claude_magic._render.views import View
     from claude_magic.sdk._cassette.cassette import Cassette
+
+NAMED = 6
+"""So many things that are not loaded are named in a cell; %claude_session trust show names all."""
 
 
 @dataclass(slots=True)
@@ -324,8 +326,7 @@ class KernelState:
             remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
         directory = request.directory
         if not request.trusted and self.trust.changed(directory, self._told_of):
-            names = ", ".join(dict.fromkeys(shorten_home(str(path)) for path in settings_files(directory)))
-            remarks.append(f"Not loaded, as they can run programs and allow tools: {names}. %claude_session trust loads them.")
+            remarks += [remark] if (remark := _unloaded_words(self.trust.unloaded(directory))) else []
         return tuple(remarks)
 
     def _end(self, outcome: Outcome) -> Turn:
@@ -351,6 +352,17 @@ class KernelState:
             return self.current.session_id == session_id
         self.continue_session(self.sessions.get(session_id))
         return True
+
+
+def _unloaded_words(unloaded: Sequence[Unloaded]) -> str:
+    names = [str(one) for one in unloaded]
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return (
+        f"Not loaded, as they can run programs and allow tools: {', '.join(names[:NAMED])}{more}. "
+        "%claude_session trust show prints them, %claude_session trust loads them."
+    )
 
 
 def _own_turn_words(turn: Turn, response: SessionAwareResponse) -> str:

@@ -24,6 +24,9 @@ from claude_magic.sdk.host import SERVER, granted_directories, typeable
 OLDEST_CLI: Final = "2.1.330"
 """The oldest CLI whose flags were tried; 2.1.250 lacks one that we need."""
 
+_ALL_OF_GIT: Final = frozenset({"Bash", "Bash(*)", "Bash(git)", "Bash(git *)", "Bash(git:*)"})
+"""Rules by which a person has allowed whatever git may run."""
+
 STREAM_FLAGS = ("--output-format", "stream-json", "--verbose")
 
 
@@ -32,16 +35,21 @@ class Launch:
     """What a CLI process is started with. `resume` names the session it continues, `fork` makes a branch of that, which
     begins behind the message `at` instead of at its end.
 
-    Where the directory is not `trusted`, settings of its own (hooks, rules, servers) are not loaded. `asks` says that
-    somebody can be asked for permission, `tools` are the rules that allow our own tools. `surroundings` stand for the
-    variables and settings that hold when it starts. `granted` is what was allowed for the session while an earlier process
-    ran: rules and directories.
+    Where the directory is not `trusted`, nothing of its own is loaded (hooks, agents, skills, rules, servers), whenever it
+    comes, and `memory` is the text of its `CLAUDE.md`; where it is, `contents` stands for what there was to
+    load. `asks_for_git` says that git would run programs there.
+    `asks` says that somebody can be asked for permission, `tools` are the rules that allow our own tools. `surroundings`
+    stand for the variables and settings that hold when it starts. `granted` is what was allowed for the session while an
+    earlier process ran: rules and directories.
     """
 
     directory: str
     options: TurnOptions
     safe_mode: bool = False
-    trusted: bool = True
+    trusted: bool = False
+    memory: str = ""
+    contents: str = ""
+    asks_for_git: bool = False
     resume: str | None = None
     fork: bool = False
     at: str | None = None
@@ -49,6 +57,11 @@ class Launch:
     tools: tuple[str, ...] = ()
     surroundings: str = ""
     granted: tuple[str, ...] = ()
+
+    @property
+    def system(self) -> str:
+        """What is added to Claude Code's own system prompt."""
+        return "\n\n".join(filter(None, (self.memory, self.options.system)))
 
     def serves(self, other: Launch) -> bool:
         """Whether a process started with this can serve a turn that asks for `other`, whatever session each is about.
@@ -81,7 +94,7 @@ def printed(cli: str, prompt: str, launch: Launch) -> Command:
     on_path = shutil.which("claude")
     program = "claude" if on_path and os.path.samefile(on_path, cli) else cli
     resume = ["-r", launch.resume] if launch.resume else []
-    rest = flags(replace(launch, resume=None))
+    rest = flags(replace(launch, resume=None, memory=""))
     if prompt.startswith("-"):
         return Command([program, "-p", *resume, *STREAM_FLAGS, *rest, "--", prompt])
     return Command([program, "-p", prompt, *resume, *STREAM_FLAGS, *rest])
@@ -99,6 +112,7 @@ def flags(launch: Launch) -> list[str]:
         arguments.append(f"--resume-session-at={launch.at}")
     chosen = {name: getattr(launch.options, name) for name in CLI_FLAGS}
     rules = (*(launch.options.allowed_tools or ()), *launch.tools, *typeable(launch.granted))
+    chosen["system"] = launch.system
     chosen["allowed_tools"] = () if launch.safe_mode else rules
     for name, flag in CLI_FLAGS.items():
         if value := chosen[name]:
@@ -113,6 +127,10 @@ def flags(launch: Launch) -> list[str]:
         arguments += ["--disallowedTools", "AskUserQuestion"]
     if not launch.trusted:
         arguments += ["--setting-sources", "user"]
+    may_all = not _ALL_OF_GIT.isdisjoint(rules) or launch.options.permission_mode == "bypassPermissions"
+    if launch.asks_for_git and not may_all:
+        # Otherwise the CLI runs those commands that only look without a question (2.1.332).
+        arguments += ["--settings", json.dumps({"permissions": {"ask": ["Bash(git *)"]}})]
     return arguments
 
 

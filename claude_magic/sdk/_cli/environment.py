@@ -35,12 +35,15 @@ _SETTINGS: Final = ("settings.json", ".credentials.json")
 _NOT_PASSED_ON: Final = frozenset({"CLAUDECODE"})
 """It tells a CLI that another one has started it, which a kernel started by Claude Code would pass on."""
 
+_ALWAYS: Final = {"CLAUDE_CODE_DISABLE_CRON": "1"}
+"""Without it the CLI begins turns by what a file of the directory says, also when the directory's settings are not loaded."""
+
 
 def environment(extra: Mapping[str, str], directory: str) -> dict[str, str]:
     """Return the environment of a CLI process: ours, with `extra` over it, in `directory`."""
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     identity = {"CLAUDE_CODE_ENTRYPOINT": "sdk-py", "CLAUDE_AGENT_SDK_VERSION": claude_agent_sdk.__version__}
-    return {**inherited, **identity, **extra, "PWD": directory}
+    return {**inherited, **identity, **extra, **_ALWAYS, "PWD": directory}
 
 
 def fingerprint(extra: Mapping[str, str]) -> str:

@@ -46,6 +46,20 @@ def result_of(answer: PermissionAnswer, request: PermissionRequest, context: sdk
             return sdk.PermissionResultDeny(message=answer.word or DENIED)
 
 
+def settings_stay() -> dict[Any, list[sdk.HookMatcher]]:
+    """Return the hook that keeps a process at the settings that were there when it started.
+
+    The CLI watches the files of its directory and would obey what is changed or added there; a turn that comes later gets a
+    process of its own for that.
+    """
+
+    async def refuse(*about: object) -> sdk.HookJSONOutput:
+        return {"decision": "block", "reason": "What changed is loaded when a person has said yes to it."}
+
+    # The SDK does not name this event, and hands on what it is given (0.2.189).
+    return {"ConfigChange": [sdk.HookMatcher("project_settings|local_settings|skills", [refuse])]}
+
+
 def server_of(tools: Sequence[Tool], call: Callable[[str, dict[str, Any]], Awaitable[ToolResult]]) -> sdk.McpSdkServerConfig:
     """Return an in-process MCP server whose tools are done by `call`."""
     return sdk.create_sdk_mcp_server(SERVER, tools=[_tool(tool, call) for tool in tools])

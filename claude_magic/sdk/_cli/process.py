@@ -25,7 +25,7 @@ from claude_magic.sdk._api_watch import APIWatch
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_flags, flags
 from claude_magic.sdk._cli.environment import api_address, renews_login
 from claude_magic.sdk._cli.failures import CHECK_CLI, cli_died, failure_of, start_failure, translate_exception
-from claude_magic.sdk._cli.permission_protocol import request_of, result_of, server_of
+from claude_magic.sdk._cli.permission_protocol import request_of, result_of, server_of, settings_stay
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
 from claude_magic.sdk.config import TurnOptions
@@ -120,6 +120,8 @@ class LiveProcess:
         options = sdk.ClaudeAgentOptions()
         if launch.asks:
             options.can_use_tool = self._ask
+        if launch.trusted:
+            options.hooks = settings_stay()
         if launch.tools:
             options.mcp_servers = {SERVER: server_of(tools, self._call)}
         self._client = sdk.ClaudeSDKClient(options, self._transport)

@@ -34,6 +34,9 @@ from claude_magic.sdk._cli.failures import directory_gone
 from claude_magic.sdk._cli.permission_protocol import rule_of
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._cli.process_pool import ProcessPool
+from claude_magic.sdk._folder.contents import allow_rules, fingerprint_of
+from claude_magic.sdk._folder.git_settings import git_programs
+from claude_magic.sdk._folder.memories import memories
 from claude_magic.sdk._history.kept_turns import KeptTurns
 from claude_magic.sdk._history.places import all_projects
 from claude_magic.sdk._history.writers import Writers
@@ -50,6 +53,7 @@ from claude_magic.sdk.host import (
     TurnHost,
     TurnSource,
     granted_mode,
+    typeable,
 )
 from claude_magic.sdk.response import SessionAwareResponse, fold
 from claude_magic.sdk.turn_request import TurnRequest
@@ -251,6 +255,9 @@ class TurnRunner:
         """Return what a process for this turn is started with."""
         options = request.options
         granted = self._granted.get(request.session_id or "", ())
+        if request.trusted:
+            rules = (*(options.allowed_tools or ()), *typeable(allow_rules(request.directory)))
+            options = replace(options, allowed_tools=rules or None)
         if options.model is None and request.session_id in self._model_chosen:
             options = replace(options, model="default")
         if options.permission_mode is None and (mode := granted_mode(granted)):
@@ -263,6 +270,10 @@ class TurnRunner:
             fork=request.fork,
             at=request.at,
             trusted=request.trusted,
+            # The CLI drops it together with the directory's settings.
+            memory="" if request.trusted else memories(request.directory),
+            contents=fingerprint_of(request.directory) if request.trusted else "",
+            asks_for_git=not request.trusted and bool(git_programs(request.directory)),
             asks=self._asks,
             tools=tuple(rule_of(tool) for tool in self._tools if tool.read_only) if request.use_tools else (),
             surroundings=fingerprint(self._config.env),

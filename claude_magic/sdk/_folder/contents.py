@@ -1,0 +1,144 @@
+"""What the CLI would load of a folder when it is trusted, by content.
+
+That is all below `.claude`, `.mcp.json`, the files of the folder that these name as programs, and what the git settings
+run. `CLAUDE.md` is not among it: it is only text.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from claude_magic.sdk._folder.git_settings import git_programs
+from claude_magic.sdk._folder.memories import cli_home, upwards
+
+UNKNOWN: Final = ""
+"""In the place of a hash: what cannot be read, or is too much to be judged. Nobody can have trusted it."""
+
+MAX_FILES = 2000
+MAX_FILE_BYTES = 10_000_000
+
+_SETTINGS: Final = ("settings.json", "settings.local.json")
+_NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent-memory-local", "scheduled_tasks.json", "logs"})
+"""Names directly below `.claude`: text that is read in any case, what the CLI writes itself, and tasks, which never run."""
+_WRITTEN: Final = (".lock", ".log", ".txt", ".jsonl", ".csv", ".tmp")
+"""Endings of what hooks write directly below `.claude`."""
+
+_COMMANDS: Final = re.compile(r"^[\s-]*[\"']?command[\"']?\s*:\s*(.+)$|!`([^`]+)`|^```!\n(.*?)^```", re.MULTILINE | re.DOTALL)
+"""Where agents, skills and commands say what is run."""
+
+
+def contents(directory: str) -> dict[str, str]:
+    """Return the hash of each file that would be loaded for a directory, or that a loaded one would run, by path."""
+    found: dict[str, str] = {}
+    for project, path in _loaded_files(directory):
+        if len(found) >= MAX_FILES:
+            return found | {os.path.dirname(path): UNKNOWN}
+        found[path], words = _seen(path)
+        for base in {directory, project} if words else ():
+            for named in (os.path.normpath(os.path.join(base, word)) for word in words):
+                # What lies elsewhere did not come with the folder, and may be what a hook writes.
+                if named not in found and named.startswith(os.path.join(base, "")) and os.path.isfile(named):
+                    found[named] = _seen(named)[0]
+    for place, programs in git_programs(directory).items():
+        found[place] = hashlib.sha256("\n".join(programs).encode("utf-8", "surrogateescape")).hexdigest()
+    return found
+
+
+def fingerprint_of(directory: str) -> str:
+    """Return a text that changes with what would be loaded for a directory."""
+    return hashlib.sha256(repr(sorted(contents(directory).items())).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def allow_rules(directory: str) -> list[str]:
+    """Return the allow rules of a directory's settings.
+
+    The CLI ignores them in a directory that it was never told to trust by its own dialog, whatever has been said to us.
+    """
+    rules: list[str] = []
+    for name in _SETTINGS:
+        settings = _json(Path(directory, ".claude", name))
+        permissions = settings.get("permissions") if isinstance(settings, dict) else None
+        allow = permissions.get("allow") if isinstance(permissions, dict) else None
+        rules += [rule for rule in allow if isinstance(rule, str)] if isinstance(allow, list) else []
+    return rules
+
+
+def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
+    """Yield the directory that a file belongs to, and the file."""
+    own = str(cli_home())
+    for parent in map(str, upwards(directory)):
+        if os.path.isfile(servers := os.path.join(parent, ".mcp.json")):
+            yield parent, servers
+        if (folder := os.path.join(parent, ".claude")) == own:
+            continue
+        # Links are followed, as the CLI does; that they may lead in a circle is why there is a limit.
+        for place, folders, names in os.walk(folder, followlinks=True):
+            if place == folder:
+                folders[:] = [name for name in folders if name not in _NOT_LOADED]
+                names = [name for name in names if name not in _NOT_LOADED and not name.endswith(_WRITTEN)]
+            folders.sort()
+            yield from ((parent, os.path.join(place, name)) for name in sorted(names))
+
+
+def _seen(path: str) -> tuple[str, tuple[str, ...]]:
+    try:
+        state = os.stat(path)
+        if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_FILE_BYTES:
+            return UNKNOWN, ()
+        return _read(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+    except OSError:
+        return UNKNOWN, ()
+
+
+@functools.lru_cache(maxsize=MAX_FILES)
+def _read(path: str, state: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the hash of a file, and the words of its commands; `state` is what tells that it has not changed."""
+    content = Path(path).read_bytes()
+    return hashlib.sha256(content).hexdigest(), tuple(sorted(_words(Path(path).name, content.decode(errors="replace"))))
+
+
+def _words(name: str, text: str) -> set[str]:
+    if name in (*_SETTINGS, ".mcp.json"):
+        settings = _parsed(text)
+        texts = list(_strings({**settings, "permissions": None})) if isinstance(settings, dict) else []
+    elif name.endswith((".md", ".json")):
+        texts = [part for match in _COMMANDS.findall(text) for part in match]
+    else:
+        return set()
+    run = (re.sub(r">>?\s*\S+", " ", text) for text in texts)
+    words = {word for text in run for word in re.findall(r"[^\s\"'`;|&<>(),=]+", text)}
+    return {re.sub(r"^\$\{?CLAUDE_PROJECT_DIR\}?/", "", word) for word in words if len(word) < 1000 and "\0" not in word}
+
+
+def _strings(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for part in value.values():
+                yield from _strings(part)
+        case list():
+            for part in value:
+                yield from _strings(part)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return _parsed(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

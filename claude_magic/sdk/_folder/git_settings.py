@@ -1,0 +1,117 @@
+"""What the settings of a git repository would run when Claude only looks at it.
+
+The CLI (2.1.332) runs `git status`, `git diff` and the like without a question. Settings that come with a folder can make
+them run any program: filters, monitors, hooks, other settings that are included, repositories inside it. Known keys that run
+nothing are listed; all others count.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from claude_magic.sdk._folder.memories import upwards
+
+_HARMLESS: Final = re.compile(
+    r"""core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode|symlinks|autocrlf|eol
+        |safecrlf|quotepath|longpaths|fscache|abbrev|untrackedcache|preloadindex|compression|commentchar)
+    |remote\.(url|fetch|push|pushurl|tagopt|prune|gh-resolved)
+    |branch\.(remote|merge|rebase|pushremote|description|autosetupmerge|autosetuprebase|vscode-merge-base|gh-merge-base)
+    |user\.(name|email|useconfigonly) | pull\.(rebase|ff) | push\.(default|autosetupremote) | init\.defaultbranch
+    |color\.\w+ | advice\.\w+ | gc\.(auto|autodetach) | fetch\.prune | merge\.(ff|conflictstyle) | rerere\.enabled""",
+    re.VERBOSE,
+)
+_SECTION: Final = re.compile(r'\[([\w.-]+)(?:\s+"[^"\\]*")?\]\s*(.*)')
+_KEY: Final = re.compile(r"([A-Za-z][\w-]*)\s*(?:=.*)?")
+
+_SUBMODULE: Final = bytes.fromhex("0000e000")
+"""The mode of another repository in git's index."""
+
+_HOOKS: Final = ("post-index-change", "fsmonitor-watchman")
+_MAX_BYTES: Final = 50_000_000
+
+
+def git_programs(directory: str) -> dict[str, list[str]]:
+    """Return what the git settings that hold in a directory could run, by the file that says so; mostly nothing."""
+    repository = next(_repositories(directory), None)
+    found: dict[str, list[str]] = {}
+    for place in _settings_of(repository) if repository else ():
+        if keys := _judged(_unknown_keys, config := os.path.join(place, "config")):
+            found[config] = list(keys)
+        if hooks := [name for name in _HOOKS if os.path.exists(os.path.join(place, "hooks", name))]:
+            found[os.path.join(place, "hooks")] = hooks
+        if _judged(_submodules, index := os.path.join(place, "index")) or _has_shared_index(place):
+            found[index] = ["repositories inside this one"]
+    return found
+
+
+def _repositories(directory: str) -> Iterator[str]:
+    for parent in map(str, upwards(directory)):
+        if os.path.exists(repository := os.path.join(parent, ".git")):
+            yield repository
+        elif os.path.exists(os.path.join(parent, "HEAD")) and os.path.exists(os.path.join(parent, "objects")):
+            yield parent
+
+
+def _settings_of(repository: str) -> Iterator[str]:
+    """Yield the directories that hold the repository's settings: `.git` may be a file that names it."""
+    if os.path.isfile(repository):
+        named = _text(repository).removeprefix("gitdir:").strip()
+        repository = os.path.join(os.path.dirname(repository), named)
+    yield repository
+    if common := _text(os.path.join(repository, "commondir")).strip():
+        yield os.path.join(repository, common)
+
+
+def _has_shared_index(place: str) -> bool:
+    try:
+        return any(name.startswith("sharedindex.") for name in os.listdir(place))
+    except OSError:
+        return False
+
+
+def _judged(judge: Callable[[str, tuple[int, ...]], tuple[str, ...]], path: str) -> tuple[str, ...]:
+    try:
+        state = os.stat(path)
+        if state.st_size > _MAX_BYTES or not stat.S_ISREG(state.st_mode):
+            return ("(cannot be judged)",)
+        return judge(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+    except FileNotFoundError:
+        return ()
+    except OSError:
+        return ("(cannot be read)",)
+
+
+@functools.lru_cache(maxsize=64)
+def _unknown_keys(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
+    """Return the lines of a settings file that are not known to run nothing; `state` tells that it has not changed."""
+    section, unknown = "", []
+    for line in Path(path).read_bytes().decode("latin-1").split("\n"):
+        rest = line.strip()
+        if header := _SECTION.match(rest):
+            section, rest = header.group(1).lower(), header.group(2)
+        if not rest or rest[0] in "#;":
+            continue
+        key = _KEY.fullmatch(rest)
+        # What goes on in the next line could be taken for a section there.
+        if key is None or rest.endswith("\\") or not _HARMLESS.fullmatch(f"{section}.{key.group(1).lower()}"):
+            unknown.append(f"[{section}] {rest}")
+    return tuple(unknown)
+
+
+@functools.lru_cache(maxsize=64)
+def _submodules(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
+    return ("submodules",) if _SUBMODULE in Path(path).read_bytes() else ()
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read(4096)
+    except OSError:
+        return ""

@@ -1,0 +1,304 @@
+"""What a folder holds for the CLI acts only where the caller has said `trusted`, and only as it was when a process started."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from messages_api import MessagesAPI
+from watching import MakeConfig, Run, until
+
+from claude_magic.errors import WorkspaceError
+from claude_magic.sdk import ClaudeClient, ClaudeConfig, SessionAwareClient
+from claude_magic.sdk._folder.contents import UNKNOWN, contents
+from claude_magic.sdk._folder.git_settings import git_programs
+from claude_magic.sdk.host import Decision, Listener, PermissionAnswer, PermissionRequest
+
+EVENTS = ("SessionStart", "UserPromptSubmit", "PreToolUse", "ConfigChange", "Stop", "SessionEnd")
+LOOK = '<<tool Bash {"command": "git status"}>><<say looked>>'
+
+
+class Denying(Listener):
+    """Somebody who says no to everything, and remembers what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        self.asked.append(request.tool)
+        return PermissionAnswer(Decision.DENY)
+
+
+@pytest.fixture
+def traces(tmp_path: Path) -> Path:
+    """Where whatever acts leaves a file."""
+    path = tmp_path / "traces"
+    path.mkdir()
+    return path
+
+
+def write(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def fill(folder: Path, traces: Path, name: str = "") -> None:
+    """Put everything into a folder that the CLI would load, each with a trace of its own."""
+
+    def hook(of: str) -> list[object]:
+        return [{"hooks": [{"type": "command", "command": f"touch {traces}/{name}{of}"}]}]
+
+    hooks = {event: hook(event) for event in EVENTS}
+    of_file = f"hooks:\n  PreToolUse:\n    - hooks:\n        - type: command\n          command: touch {traces}/{name}file"
+    write(folder / ".claude/settings.json", {"hooks": hooks, "enableAllProjectMcpServers": True, "outputStyle": "loud"})
+    write(folder / ".claude/settings.local.json", {"hooks": {"Stop": hook("local")}, "env": {"FROM_FOLDER": "1"}})
+    write(folder / ".mcp.json", {"mcpServers": {"x": {"command": "touch", "args": [f"{traces}/{name}server"]}}})
+    for where in ("agents/planted.md", "skills/planted/SKILL.md", "commands/planted-command.md"):
+        header = f"name: planted\ndescription: PLANTED\nallowed-tools: Bash\npermissionMode: acceptEdits\n{of_file}"
+        write(folder / ".claude" / where, f"---\n{header}\n---\nPLANTED !`touch {traces}/{name}command`\n")
+    write(folder / ".claude/output-styles/loud.md", "---\nname: loud\ndescription: PLANTED\n---\nPLANTED\n")
+    write(folder / ".claude/rules/planted.md", "PLANTED\n")
+    write(folder / ".claude/skills/plug/.claude-plugin/plugin.json", {"name": "plug", "version": "1.0.0"})
+    write(folder / ".claude/skills/plug/hooks/hooks.json", {"hooks": hooks})
+    task = {"id": "aaaaaaaa", "cron": "* * * * *", "prompt": "PLANTED", "createdAt": 1, "recurring": False}
+    write(folder / ".claude/scheduled_tasks.json", {"tasks": [task]})
+    write(folder / ".env", "FROM_FOLDER=1\nANTHROPIC_CUSTOM_HEADERS=X-From-Folder: PLANTED\n")
+    write(folder / "bunfig.toml", 'preload = ["./planted.ts"]\n')
+    write(folder / "planted.ts", f'require("fs").writeFileSync("{traces}/{name}bun", "")\n')
+    write(folder / "below/.claude/skills/deep/SKILL.md", f"---\nname: deep\ndescription: PLANTED\n{of_file}\n---\n")
+    write(folder / "below/data.txt", "data")
+
+
+def left(traces: Path) -> list[str]:
+    return sorted(path.name for path in traces.iterdir())
+
+
+async def try_all(client: SessionAwareClient, folder: Path) -> None:
+    """Do what would let the contents of a folder act: prompts, tools, typed commands, all in one session."""
+    read = f'<<tool Read {{"file_path": "{folder}/below/data.txt"}}>><<say read>>'
+    for prompt in ("hello", read, '<<tool Skill {"skill": "planted"}>><<say used>>', "/planted", "/planted-command"):
+        await client.query_with_session(prompt, auto_resume_last=True)
+
+
+@pytest.mark.parametrize("when", ["before", "later"])
+def test_untrusted(when: str, make_config: MakeConfig, run_async: Run, workdir: Path, traces: Path, api: MessagesAPI) -> None:
+    """A script's client loads nothing of a folder but CLAUDE.md, also of what comes while its CLI is warm."""
+    (workdir / "CLAUDE.md").write_text("aubergine")
+
+    async def ask() -> None:
+        async with SessionAwareClient(make_config()) as client:
+            if when == "later":
+                await client.query_with_session("hello")
+            fill(workdir, traces)
+            await try_all(client, workdir)
+
+    run_async(ask())
+    sent = json.dumps(api.requests)
+    assert left(traces) == []
+    assert "aubergine" in sent
+    assert "PLANTED" not in sent
+
+
+def test_trusted_stays_as_it_was(make_config: MakeConfig, run_async: Run, workdir: Path, traces: Path) -> None:
+    """With `trusted=True` hooks run; what changes while a process is warm is not obeyed by it, also when it ends."""
+    fill(workdir, traces, "old-")
+    seen: list[str] = []
+
+    async def ask() -> None:
+        async with SessionAwareClient(make_config(trusted=True)) as client:
+            await client.query_with_session("hello")
+            seen.extend(left(traces))
+            fill(workdir, traces, "new-")
+            await until((traces / "old-ConfigChange").exists)  # by which the CLI tells that it has noticed
+            await client.close_session(str(client.last_session_id))
+
+    run_async(ask())
+    assert {"old-UserPromptSubmit", "old-Stop", "old-local"} <= set(seen)
+    assert "old-SessionEnd" in left(traces)
+    assert [name for name in left(traces) if name.startswith("new-")] == []
+
+
+def test_trusted_next_turn_has_what_changed(make_config: MakeConfig, run_async: Run, workdir: Path, traces: Path) -> None:
+    """Where a script trusts the folder, its next turn gets a process that has loaded what changed."""
+    fill(workdir, traces, "old-")
+
+    async def ask() -> None:
+        async with SessionAwareClient(make_config(trusted=True)) as client:
+            await client.query_with_session("hello")
+            fill(workdir, traces, "new-")
+            await client.query_with_session("hello", auto_resume_last=True)
+
+    run_async(ask())
+    assert "new-UserPromptSubmit" in left(traces)
+
+
+def repository(folder: Path, *settings: str) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=folder, check=True, capture_output=True
+        )
+
+    git("init", "-q", ".")
+    (folder / "file.txt").write_text("one")
+    git("add", "file.txt")
+    git("commit", "-qm", "first")
+    with (folder / ".git/config").open("a") as file:
+        file.write("\n".join(settings))
+
+
+def test_git_settings_that_run_programs(make_config: MakeConfig, run_async: Run, workdir: Path, traces: Path) -> None:
+    """Where the folder's git settings would run a program, `git status` is asked for; else the CLI just does it."""
+    repository(workdir)
+
+    async def ask(host: Denying) -> None:
+        async with ClaudeClient(make_config(), asks=True) as client:
+            await client.run_turn(client.request(LOOK), host)
+            with (workdir / ".git/config").open("a") as file:
+                file.write(f'[core]\n\tfsmonitor = "touch {traces}/monitor; false"\n')
+            await client.run_turn(client.request(LOOK), host)
+
+    run_async(ask(host := Denying()))
+    assert host.asked == ["Bash"]
+    assert left(traces) == []
+
+
+def test_git_that_the_caller_allows(workdir: Path) -> None:
+    """Who has allowed all of git, or everything, is not asked for it; who has allowed some of it is."""
+    repository(workdir, "[core]\n\tfsmonitor = x")
+    for choices, asks in (
+        ({}, True),
+        ({"allowed_tools": ["Bash(git log *)"]}, True),
+        ({"allowed_tools": ["Bash(git *)"]}, False),
+        ({"permission_mode": "bypassPermissions"}, False),
+        ({"trusted": True}, False),
+    ):
+        assert ("--settings" in ClaudeClient(ClaudeConfig(**choices)).command("hello")) is asks  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        '[core]\n\tfsmonitor = "touch x"',
+        "[core] fsmonitor = x",
+        "[CORE]\nFsMonitor=x",
+        '[filter "evil"]\n\tclean = x',
+        "[core]\n\thooksPath = hooks",
+        "[include]\n\tpath = other",
+        '[includeIf "gitdir:/"]\n\tpath = other',
+        "[core]\n\tfilemode = a \\\n[color]\n\tfsmonitor = x",
+        "[core]\n\tfilemode = x\x0c[color]\n\tfsmonitor = x",
+        "[core]\n\tfilemode = x\r[color]\n\tfsmonitor = x",
+        '[remote "o\\"x"]\n\turl = x',
+        "[remote]\n\tpromisor = true",
+        "[core]\n\tworktree = /",
+        "[extensions]\n\tworktreeConfig = true",
+        "fsmonitor",
+        "[core",
+    ],
+)
+def test_git_settings_that_could_run_something(settings: str, workdir: Path) -> None:
+    """Every way to write a setting that is not known to run nothing counts."""
+    repository(workdir, settings)
+    assert git_programs(str(workdir))
+    below = workdir / "below"
+    below.mkdir()
+    assert git_programs(str(below))
+
+
+def test_git_settings_of_everyday(workdir: Path) -> None:
+    """What git itself writes, with a remote and branches, runs nothing, nor does a folder without a repository."""
+    assert git_programs(str(workdir)) == {}
+    remote = '[remote "origin"]\n\turl = https://example.org/x.git\n\tfetch = +refs/heads/*:refs/remotes/origin/*'
+    repository(workdir, remote, '[branch "main"]\n\tremote = origin ; as usual\n\tmerge = refs/heads/main', "# end")
+    assert git_programs(str(workdir)) == {}
+
+
+def a_hook(folder: Path) -> None:
+    write(folder / ".git/hooks/post-index-change", "#!/bin/sh\n")
+
+
+def a_submodule(folder: Path) -> None:
+    write(folder / "inner/x", "x")
+    inner = folder / "inner"
+    repository(inner)
+    subprocess.run(["git", "add", "inner"], cwd=folder, check=True, capture_output=True)
+
+
+def a_file_that_names_another(folder: Path) -> None:
+    (folder / ".git").rename(folder / "elsewhere")
+    write(folder / ".git", "gitdir: elsewhere\n")
+    write(folder / "elsewhere/config", "[core]\n\tfsmonitor = x\n")
+
+
+def a_bare_one(folder: Path) -> None:
+    for name in ("HEAD", "objects", "refs", "config"):
+        (folder / ".git" / name).rename(folder / name)
+    subprocess.run(["rm", "-rf", ".git"], cwd=folder, check=True)
+    write(folder / "config", "[core]\n\tfsmonitor = x\n")
+
+
+@pytest.mark.parametrize("change", [a_hook, a_submodule, a_file_that_names_another, a_bare_one])
+def test_other_ways_of_git(change: Callable[[Path], None], workdir: Path) -> None:
+    """Hooks of looking, repositories inside and repositories elsewhere count, too."""
+    repository(workdir)
+    assert git_programs(str(workdir)) == {}
+    change(workdir)
+    assert git_programs(str(workdir))
+
+
+def test_contents(workdir: Path, traces: Path) -> None:
+    """Contents are all that would be loaded, and the folder's own files that it would run, by what they hold."""
+    assert contents(str(workdir)) == {}
+    fill(workdir, traces)
+    write(workdir / "tools/check.sh", "true")
+    write(workdir / ".claude/settings.json", {"hooks": {"Stop": [{"command": "$CLAUDE_PROJECT_DIR/tools/check.sh >> log.md"}]}})
+    write(workdir / "log.md", "x")
+    before = contents(str(workdir))
+    names = {os.path.relpath(path, workdir) for path in before}
+    assert {".mcp.json", ".claude/settings.local.json", ".claude/skills/planted/SKILL.md", "tools/check.sh"} <= names
+    assert not names & {"log.md", ".claude/scheduled_tasks.json", "below/data.txt"}
+    write(workdir / "tools/check.sh", "pwd!")
+    write(workdir / ".claude/notes.log", "written by a hook")
+    after = contents(str(workdir))
+    assert {path for path in after if after[path] != before.get(path)} == {str(workdir / "tools/check.sh")}
+
+
+def test_what_cannot_be_judged(workdir: Path) -> None:
+    """A file that cannot be read for its size or kind, or a folder that never ends, is nothing that one could trust."""
+    (workdir / ".claude/skills").mkdir(parents=True)
+    os.mkfifo(workdir / ".claude/skills/pipe")
+    with (workdir / ".claude/big.json").open("wb") as file:
+        file.truncate(11_000_000)
+    assert list(contents(str(workdir)).values()) == [UNKNOWN, UNKNOWN]
+    (workdir / ".claude/skills/circle").symlink_to(workdir / ".claude")
+    assert UNKNOWN in contents(str(workdir)).values()
+
+
+def test_default_workspaces_are_private(make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without `workspace_dir`, workspaces are below the person's data directory, which nobody else can open or prepare."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    base = tmp_path / "data/claude_magic/workspaces"
+    base.mkdir(parents=True, mode=0o777)
+    client = ClaudeClient(make_config())
+    client.command("hello", workspace_id="one")
+    assert (base / "one").is_dir()
+    assert base.stat().st_mode & 0o777 == 0o700
+    (base / "one").rmdir()
+    base.rmdir()
+    base.symlink_to(tmp_path)
+    with pytest.raises(WorkspaceError, match="not a directory of yours"):
+        ClaudeClient(make_config()).command("hello", workspace_id="one")
+
+
+def test_trusted_is_a_choice_of_the_config(workdir: Path) -> None:
+    """The default is no; `trusted=True` lets the CLI load the folder, and its allow rules hold."""
+    write(workdir / ".claude/settings.json", {"permissions": {"allow": ["Bash(touch *)"]}})
+    untrusted, trusted = ClaudeClient(), ClaudeClient(ClaudeConfig(trusted=True))
+    assert "--setting-sources" in untrusted.command("hello")
+    assert "--setting-sources" not in trusted.command("hello")
+    assert "Bash(touch *)" in trusted.command("hello")
