@@ -62,12 +62,17 @@ def _json_object(name: str, value: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CLIFlag:
-    """How the CLI is told of a choice: its flag, the value as text, and words that stand behind it, also without a value."""
+    """How the CLI is told of a choice: its flag, the value as text, and words that stand behind it, also without a value.
+
+    `field` is for what may be long or private: everybody on the machine can read a command line. It names the value in the
+    first request of the control protocol, which says it in place of the flag.
+    """
 
     name: str
     check: Check = lambda name, value: None
     text: Callable[[Any], str] = str
     always: tuple[str, ...] = ()
+    field: str = ""
 
 
 def _flag(flag: CLIFlag) -> Any:
@@ -85,10 +90,12 @@ class TurnOptions:
     model: str | None = _flag(CLIFlag("--model"))
     effort: str | None = _flag(CLIFlag("--effort", _one_of(EFFORTS)))
     # Without the snapshot off the CLI (2.1.331) keeps the system prompt of a session's first turn for all later ones.
-    system: str | None = _flag(CLIFlag("--append-system-prompt", always=("--system-prompt-snapshot", "off")))
+    system: str | None = _flag(
+        CLIFlag("--append-system-prompt", always=("--system-prompt-snapshot", "off"), field="appendSystemPrompt")
+    )
     max_turns: int | None = _flag(CLIFlag("--max-turns", _at_least_1))
     max_budget_usd: float | None = _flag(CLIFlag("--max-budget-usd", _more_than_0, "{:g}".format))
-    schema: str | None = _flag(CLIFlag("--json-schema", _json_object))
+    schema: str | None = _flag(CLIFlag("--json-schema", _json_object, field="jsonSchema"))
     allowed_tools: tuple[str, ...] | None = _flag(CLIFlag("--allowedTools", text=",".join))
     permission_mode: str | None = _flag(CLIFlag("--permission-mode", _one_of(PERMISSION_MODES)))
 

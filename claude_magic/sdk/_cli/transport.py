@@ -34,13 +34,23 @@ _GRACEFUL, _TERMINATED = 0.6, 0.3
 class CLITransport(Transport):
     """Run the CLI and carry JSON lines to and from it.
 
+    :param first_request: what the first control request says beyond what the SDK lets it say.
     :param close_timeout_s: how long `close` may take before the process and its children are killed.
     """
 
-    def __init__(self, command: Sequence[str], *, directory: str, env: Mapping[str, str], close_timeout_s: float) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        directory: str,
+        env: Mapping[str, str],
+        close_timeout_s: float,
+        first_request: Mapping[str, Any] | None = None,
+    ) -> None:
         self.command = command
         self.env = env
         self._directory = directory
+        self._first_request = first_request or {}
         self._close_timeout_s = close_timeout_s
         self._process: Child | None = None
         self._stderr_task: asyncio.Task[None] | None = None
@@ -82,7 +92,10 @@ class CLITransport(Transport):
         if process is None or process.returncode is not None:
             raise CLIConnectionError("the CLI is not running")
         if data.startswith('{"type": "control_request"'):
-            self._unanswered.append(json.loads(data)["request_id"])
+            asked = json.loads(data)
+            self._unanswered.append(asked["request_id"])
+            if asked["request"]["subtype"] == "initialize":
+                data = json.dumps(asked | {"request": asked["request"] | self._first_request}) + "\n"
         try:
             process.stdin.write(data.encode())
             await process.stdin.drain()
