@@ -19,3 +19,12 @@ def expand_home(text: str) -> str:
     """Write the home directory for `~` wherever that begins a path in the text."""
     home = os.path.expanduser("~")
     return re.sub(r"(?<![\w./~-])~(?=[/\\])", lambda _: home, text)
+
+
+def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str | None:
+    """Return where a path really leads when that is not in the folder, by whatever link; `None` when it stays inside."""
+    real, root = os.path.realpath(path), os.path.realpath(folder)
+    try:
+        return None if os.path.commonpath((real, root)) == root else real
+    except ValueError:  # another drive
+        return real

@@ -2,7 +2,8 @@
 
 `.claude/settings*.json` and `.mcp.json` can run hooks, start servers and allow tools. They are loaded when the person has said
 yes to exactly these files, in our own file below the user's configuration directory, or when the CLI has a yes for the
-directory. `CLAUDE.md` is only text: it is loaded in any case, by a way of its own when the rest is not.
+directory. `CLAUDE.md` is only text: it is loaded in any case, by a way of its own when the rest is not, but for one that leads
+to a file elsewhere: it is asked for like the settings.
 """
 
 from __future__ import annotations
@@ -10,19 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from claude_magic.sdk._folder.memories import cli_home, memories_outside, upwards
 from claude_magic.sdk.host import typeable
 
 _SETTINGS = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
-_MEMORIES = ("CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")
-
-MAX_MEMORY_BYTES = 80_000
-"""Of all CLAUDE.md texts together: they travel in one argument, and Linux allows 128 KiB for that."""
 
 
 class Trust:
@@ -36,19 +33,19 @@ class Trust:
 
     def covers(self, directory: str) -> bool:
         """Whether the directory's settings may be loaded; a directory without any is covered."""
-        files = settings_files(directory)
+        files = _asked_for(directory)
         if not files or _cli_trusts(directory):
             return True
         return _read(self._store).get(_key(directory)) == _digest(files)
 
     def changed(self, directory: str, seen: dict[str, str]) -> bool:
         """Whether the directory's settings differ from those seen before, which `seen` remembers."""
-        digest = _digest(settings_files(directory))
+        digest = _digest(_asked_for(directory))
         return seen.get(directory) != digest and not seen.update({directory: digest})
 
     def add(self, directory: str) -> list[Path]:
         """Trust the settings of the directory as they are now, and return their files."""
-        files = settings_files(directory)
+        files = _asked_for(directory)
         known = _read(self._store)
         known[_key(directory)] = _digest(files)
         self._store.parent.mkdir(parents=True, exist_ok=True)
@@ -68,34 +65,13 @@ def allow_rules(directory: str) -> tuple[str, ...]:
 
 def settings_files(directory: str) -> list[Path]:
     """Return the settings files that the CLI would load for a directory, but for the user's own."""
-    own = _cli_home()
-    candidates = (parent / name for parent in _upwards(directory) for name in _SETTINGS)
+    own = cli_home()
+    candidates = (parent / name for parent in upwards(directory) for name in _SETTINGS)
     return [path for path in candidates if path.is_file() and path.parent != own]
 
 
-def memories(directory: str) -> str:
-    """Return the text of the `CLAUDE.md` files that hold for a directory, each with its name; empty when there are none."""
-    own = _cli_home()
-    texts = []
-    for parent in reversed(list(_upwards(directory))):
-        for name in _MEMORIES:
-            path = parent / name
-            if path.parent == own or not path.is_file():
-                continue
-            text = path.read_text(encoding="utf-8", errors="replace")
-            texts.append(f"Instructions of the project, from {path}:\n\n{text.strip()}")
-    return "\n\n".join(texts).encode()[:MAX_MEMORY_BYTES].decode(errors="ignore")
-
-
-def _upwards(directory: str) -> Iterator[Path]:
-    path = Path(directory).absolute()
-    yield path
-    yield from path.parents
-
-
-def _cli_home() -> Path:
-    configured = os.environ.get("CLAUDE_CONFIG_DIR")
-    return Path(configured) if configured else Path.home() / ".claude"
+def _asked_for(directory: str) -> list[Path]:
+    return [*settings_files(directory), *memories_outside(directory)]
 
 
 def _cli_trusts(directory: str) -> bool:
@@ -104,7 +80,7 @@ def _cli_trusts(directory: str) -> bool:
     projects = _read(Path(configured or Path.home()) / ".claude.json").get("projects")
     if not isinstance(projects, dict):
         return False
-    answers = (projects.get(str(parent)) for parent in _upwards(directory))
+    answers = (projects.get(str(parent)) for parent in upwards(directory))
     return any(isinstance(answer, dict) and answer.get("hasTrustDialogAccepted") is True for answer in answers)
 
 
@@ -115,9 +91,9 @@ def _key(directory: str) -> str:
 def _digest(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
-        content = path.read_bytes()
-        digest.update(f"{path}\0{len(content)}\0".encode())
-        digest.update(content)
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256")
+        digest.update(f"{path}\0{content.hexdigest()}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

@@ -18,10 +18,11 @@ from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.merged_options import time_limit_s, turn_options
 from claude_magic._kernel.options.settings import CLIENT_TRAITS, TURN_TRAITS, Settings
 from claude_magic._kernel.queue import Question
-from claude_magic._kernel.state.directory_trust import Trust, allow_rules, memories
+from claude_magic._kernel.state.directory_trust import Trust, allow_rules
 from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic.errors import ConfigError
+from claude_magic.sdk._folder.memories import memories
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import BackgroundWork, PermissionAnswer, PermissionRequest
@@ -97,7 +98,7 @@ class KernelClient:
         """
         origin, fork = (start.origin, start.fork) if start else (None, False)
         trusted = self._trust.covers(directory)
-        rules, memory = (allow_rules(directory), "") if trusted else ((), memories(directory))
+        rules, memory = (allow_rules(directory), "") if trusted else ((), memories(directory).text)
         return TurnRequest(
             prompt=prompt,
             directory=directory,

@@ -24,6 +24,7 @@ from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns
 from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
+from claude_magic.sdk._folder.memories import memories, memories_outside
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import SessionAwareResponse
@@ -68,6 +69,7 @@ class KernelState:
         self._last_prompt: Prompt | None = None
         self._last_error: BaseException | None = None
         self._told_of: dict[str, str] = {}
+        self._told_of_memories: set[str] = set()
         self._untold: list[str] = []
         """What the next cell should say of turns that the CLI began by itself."""
 
@@ -324,8 +326,17 @@ class KernelState:
             remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
         directory = request.directory
         if not request.trusted and self.trust.changed(directory, self._told_of):
-            names = ", ".join(dict.fromkeys(shorten_home(str(path)) for path in settings_files(directory)))
-            remarks.append(f"Not loaded, as they can run programs and allow tools: {names}. %claude_session trust loads them.")
+            if names := ", ".join(dict.fromkeys(shorten_home(str(path)) for path in settings_files(directory))):
+                remarks.append(
+                    f"Not loaded, as they can run programs and allow tools: {names}. %claude_session trust loads them."
+                )
+            for path, target in memories_outside(directory).items():
+                shown = f"{shorten_home(str(path))} leads out of its folder, to {shorten_home(target)}"
+                remarks.append(f"Not read: {shown}. %claude_session trust loads it.")
+        if not request.trusted:
+            cut = [f"Not all of {shorten_home(str(path))} was read." for path in memories(directory).cut]
+            remarks += [remark for remark in cut if remark not in self._told_of_memories]
+            self._told_of_memories.update(cut)
         return tuple(remarks)
 
     def _end(self, outcome: Outcome) -> Turn:
