@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 
 def shorten_home(text: str, home: str | None = None) -> str:
@@ -22,9 +23,18 @@ def expand_home(text: str) -> str:
 
 
 def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str | None:
-    """Return where a path really leads when that is not in the folder, by whatever link; `None` when it stays inside."""
-    real, root = os.path.realpath(path), os.path.realpath(folder)
-    try:
-        return None if os.path.commonpath((real, root)) == root else real
-    except ValueError:  # another drive
-        return real
+    """Return where a path really leads when that is not in the folder, by whatever link; `None` when it stays inside.
+
+    A folder of a git repository is as wide as that: annexes and caches of data are links inside it.
+    """
+    real, root = os.path.realpath(path), Path(os.path.realpath(folder))
+    home = Path(os.path.realpath(os.path.expanduser("~")))
+    repository = next((parent for parent in (root, *root.parents) if (parent / ".git").exists()), root)
+    if not home.is_relative_to(repository):  # some keep their whole home in one
+        root = repository
+    return None if Path(real).is_relative_to(root) else real
+
+
+def place_of(path: str, directory: str) -> str:
+    """Return the folder that a path is meant to stay in: the working directory, or else the one that it stands in."""
+    return directory if Path(os.path.normpath(path)).is_relative_to(directory) else os.path.dirname(os.path.normpath(path))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import answered, session_of
+from cells import answered, ask, failure, session_of
 from messages_api import MessagesAPI
 from rig import CellResult
 from rig.kernel import Kernel
@@ -236,3 +236,12 @@ def test_links_inside(place: Place, api: MessagesAPI) -> None:
     told = place.ask().text
     assert "leads out" not in told
     assert "aubergine" in json.dumps(api.requests[-1])
+
+
+def test_mention_of_a_link(place: Place, api: MessagesAPI, tmp_path: Path) -> None:
+    """An `@path` that leads out of the directory fails the cell, which names the path to type instead; nothing is sent."""
+    (tmp_path / "private.txt").write_text("courgette")
+    (place.directory / "notes.txt").symlink_to(tmp_path / "private.txt")
+    text = failure(ask(place.kernel, "sum up @notes.txt"), "AttachmentError")
+    assert str(tmp_path / "private.txt") in text
+    assert api.requests == []
