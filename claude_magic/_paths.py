@@ -6,10 +6,12 @@ import os
 import re
 from pathlib import Path
 
+from claude_magic._text import well_formed
+
 
 def shorten_home(text: str, home: str | None = None) -> str:
     """Write `~` for the home directory, by default this person's, wherever it begins a path in the text."""
-    home = home or os.path.expanduser("~")
+    home, text = home or os.path.expanduser("~"), well_formed(text)
     if len(home) < 2:
         return text
     # A path also begins behind an option's letter (`-I/home/...`) and in a `file:` address; a full stop may end it.

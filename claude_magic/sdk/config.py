@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from claude_magic._text import well_formed
 from claude_magic.errors import ConfigError
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"]
@@ -103,6 +104,8 @@ class TurnOptions:
         for name, flag in CLI_FLAGS.items():
             if (value := getattr(self, name)) is not None:
                 flag.check(name, value)
+                if not (flag.field or _is_one_word(flag.text(value))):
+                    raise ConfigError(f"{name} {value!r} holds a character that no command line takes.")
 
 
 CLI_FLAGS: dict[str, CLIFlag] = {choice.name: choice.metadata["flag"] for choice in fields(TurnOptions)}
@@ -168,6 +171,10 @@ class ClaudeConfig:
     def _chosen(self, name: str) -> Any:
         value = getattr(self, name)
         return tuple(value) if isinstance(value, list) else value
+
+
+def _is_one_word(text: str) -> bool:
+    return "\0" not in text and text == well_formed(text)
 
 
 def _is_json_object(text: str) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_magic._paths import outside, place_of, shorten_home
+from claude_magic._text import well_formed_data
 from claude_magic.errors import AttachmentError
 
 _CHECK_PATH = "Check the path; nothing was sent."
@@ -29,6 +30,10 @@ class Prompt:
 
     content: str | list[dict[str, Any]]
     verbatim: bool = False
+
+    def __post_init__(self) -> None:
+        # The API refuses a request with half a character in it.
+        object.__setattr__(self, "content", well_formed_data(self.content))
 
     @property
     def text(self) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import claude_agent_sdk
 
 from claude_magic._paths import shorten_home
+from claude_magic._text import well_formed
 from claude_magic.errors import CLINotFoundError
 from claude_magic.sdk.config import CLI_FLAGS, READ_ONLY_TOOLS, TurnOptions
 from claude_magic.sdk.host import SERVER, granted_directories, typeable
@@ -105,7 +106,7 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
     chosen["allowed_tools"] = () if launch.safe_mode else rules
     for name, flag in CLI_FLAGS.items():
         if (value := chosen[name]) and (typed or not flag.field):
-            arguments += [flag.name, flag.text(value)]
+            arguments += [flag.name, well_formed(flag.text(value))]
         arguments += flag.always
     if launch.safe_mode:
         arguments += ["--tools", ",".join(READ_ONLY_TOOLS), "--strict-mcp-config"]
