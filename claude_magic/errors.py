@@ -31,6 +31,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from claude_magic._redaction import redact
+from claude_magic._text import well_formed
 
 
 class ClaudeError(Exception):
@@ -54,7 +55,7 @@ class ClaudeError(Exception):
         content: str = "",
         stderr: str = "",
     ) -> None:
-        message = redact(message)
+        message = redact(well_formed(message))
         super().__init__(message)
         self.message = message
         if next_step is not None:

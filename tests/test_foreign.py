@@ -26,7 +26,6 @@ from rig.kernel import Kernel
 import claude_magic
 from claude_magic._foreign import FOREIGN, Foreign, Kind
 from claude_magic.sdk import ClaudeClient, ClaudeConfig
-from claude_magic.sdk._cli import child
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_flags, find_cli, flags
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk.config import TurnOptions
@@ -259,9 +258,9 @@ def test_every_flag_is_known(run_cli: Callable[..., str]) -> None:
     )
     launch = Launch(directory="/", options=options, resume="r", fork=True, at="a", asks=True, tools=("t",), granted=("G",))
     ways = [launch, Launch(directory="/", options=options, safe_mode=True, trusted=False)]
-    arguments = [argument for way in ways for argument in flags(way)]
+    arguments = [argument for way in ways for argument in flags(way, typed=True)]
     arguments += [*STREAM_FLAGS, *channel_flags(launch)]
-    used = {argument.partition("=")[0] for argument in (*arguments, *child._BY_FILE.values()) if argument.startswith("--")}
+    used = {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}
     told = set(re.findall(r"--[\w-]+", run_cli("--help")))
     assert used - told == {row.name for row in FOREIGN if row.kind is Kind.FLAG}
 

@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from claude_magic._text import well_formed
 from claude_magic.errors import ConfigError
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"]
@@ -62,12 +63,17 @@ def _json_object(name: str, value: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CLIFlag:
-    """How the CLI is told of a choice: its flag, the value as text, and words that stand behind it, also without a value."""
+    """How the CLI is told of a choice: its flag, the value as text, and words that stand behind it, also without a value.
+
+    `field` is for what may be long or private: everybody on the machine can read a command line. It names the value in the
+    first request of the control protocol, which says it in place of the flag.
+    """
 
     name: str
     check: Check = lambda name, value: None
     text: Callable[[Any], str] = str
     always: tuple[str, ...] = ()
+    field: str = ""
 
 
 def _flag(flag: CLIFlag) -> Any:
@@ -85,10 +91,12 @@ class TurnOptions:
     model: str | None = _flag(CLIFlag("--model"))
     effort: str | None = _flag(CLIFlag("--effort", _one_of(EFFORTS)))
     # Without the snapshot off the CLI (2.1.331) keeps the system prompt of a session's first turn for all later ones.
-    system: str | None = _flag(CLIFlag("--append-system-prompt", always=("--system-prompt-snapshot", "off")))
+    system: str | None = _flag(
+        CLIFlag("--append-system-prompt", always=("--system-prompt-snapshot", "off"), field="appendSystemPrompt")
+    )
     max_turns: int | None = _flag(CLIFlag("--max-turns", _at_least_1))
     max_budget_usd: float | None = _flag(CLIFlag("--max-budget-usd", _more_than_0, "{:g}".format))
-    schema: str | None = _flag(CLIFlag("--json-schema", _json_object))
+    schema: str | None = _flag(CLIFlag("--json-schema", _json_object, field="jsonSchema"))
     allowed_tools: tuple[str, ...] | None = _flag(CLIFlag("--allowedTools", text=",".join))
     permission_mode: str | None = _flag(CLIFlag("--permission-mode", _one_of(PERMISSION_MODES)))
 
@@ -96,6 +104,8 @@ class TurnOptions:
         for name, flag in CLI_FLAGS.items():
             if (value := getattr(self, name)) is not None:
                 flag.check(name, value)
+                if not (flag.field or _is_one_word(flag.text(value))):
+                    raise ConfigError(f"{name} {value!r} holds a character that no command line takes.")
 
 
 CLI_FLAGS: dict[str, CLIFlag] = {choice.name: choice.metadata["flag"] for choice in fields(TurnOptions)}
@@ -163,6 +173,10 @@ class ClaudeConfig:
     def _chosen(self, name: str) -> Any:
         value = getattr(self, name)
         return tuple(value) if isinstance(value, list) else value
+
+
+def _is_one_word(text: str) -> bool:
+    return "\0" not in text and text == well_formed(text)
 
 
 def _is_json_object(text: str) -> bool:

@@ -15,8 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claude_magic._paths import shorten_home
+from claude_magic._paths import outside, place_of, shorten_home
+from claude_magic._text import well_formed_data
 from claude_magic.errors import AttachmentError
+
+_CHECK_PATH = "Check the path; nothing was sent."
+_MENTION = re.compile(r'(?<![A-Za-z0-9_.+-])@(?:"([^"]+)"|(\S+))')
+_AFTER_NAME = re.compile(r"\W+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,10 @@ class Prompt:
 
     content: str | list[dict[str, Any]]
     verbatim: bool = False
+
+    def __post_init__(self) -> None:
+        # The API refuses a request with half a character in it.
+        object.__setattr__(self, "content", well_formed_data(self.content))
 
     @property
     def text(self) -> str:
@@ -55,27 +64,60 @@ _IMAGES = {
 def content_blocks(files: Iterable[str | os.PathLike[str]], directory: str) -> list[dict[str, Any]]:
     """Return a content block for each file; relative paths are looked for in `directory`.
 
-    :raises AttachmentError: for a file that is missing, not a file, too large, or of a kind that Claude does not read.
+    :raises AttachmentError: for a file that is missing, not a file, too large, or of a kind that Claude does not read, and for
+        a link that leads out of its folder.
     """
-    return [_block(Path(directory, os.path.expanduser(os.fspath(file)))) for file in files]
+    return [_block(Path(directory, os.path.expanduser(os.fspath(file))), directory) for file in files]
 
 
-def _block(path: Path) -> dict[str, Any]:
+def check_mentions(prompt: Prompt, directory: str) -> None:
+    """Refuse an `@path` that the CLI would read through a link that leads out of the directory.
+
+    :raises AttachmentError: then.
+    """
+    if prompt.verbatim:
+        return
+    # The CLI (2.1.332) looks for them in the last text, and leaves out what ends a sentence.
+    text = prompt.text if isinstance(prompt.content, str) else str(prompt.content[-1].get("text", ""))
+    for quoted, bare in _MENTION.findall(text):
+        for named in {quoted} if quoted else {bare, bare.partition("#")[0], _AFTER_NAME.sub("", bare.partition("#")[0])}:
+            path = os.path.join(directory, os.path.expanduser(named))
+            if "\0" not in path and os.path.exists(path):
+                refuse_outside(path, place_of(path, directory))
+
+
+def refuse_outside(path: str, folder: str) -> None:
+    """Refuse what leads out of a folder.
+
+    :raises AttachmentError: then, with the path that would be read.
+    """
+    if target := outside(path, folder):
+        raise AttachmentError(
+            f"{shorten_home(path)} leads out of its folder, to {shorten_home(target)}.",
+            next_step="Give that path itself if Claude shall read it; nothing was sent.",
+        )
+
+
+def _block(path: Path, directory: str) -> dict[str, Any]:
     shown = shorten_home(str(path))
+    if "\0" in shown:
+        raise AttachmentError("A name of a file holds a NUL, which no file has.", next_step=_CHECK_PATH)
     try:
+        refuse_outside(str(path), place_of(str(path), directory))
         if path.is_dir():
             raise AttachmentError(f"{shown} is a directory.", next_step="Name the files in it that Claude shall read.")
         if path.exists() and not path.is_file():
             raise AttachmentError(f"{shown} is not a regular file.", next_step="Write what it holds into one.")
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            data = file.read(max(MAX_TEXT_BYTES, MAX_IMAGE_BYTES, MAX_PDF_BYTES) + 1)
+        # Some files below /proc wait for news for ever, and say that they are empty.
+        with open(path, "rb", opener=_without_waiting) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(max(MAX_TEXT_BYTES, MAX_IMAGE_BYTES, MAX_PDF_BYTES) + 1) or b""
     except FileNotFoundError as error:
-        raise AttachmentError(f"There is no file {shown}.", next_step="Check the path; nothing was sent.") from error
-    except OSError as error:
-        reason = error.strerror or str(error)
+        raise AttachmentError(f"There is no file {shown}.", next_step=_CHECK_PATH) from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise AttachmentError(f"{shown} cannot be read: {reason}.", next_step="Nothing was sent.") from error
-    media_type = media_type_of(data)
+    media_type, size = media_type_of(data), max(size, len(data))
     if media_type is not None:
         kind, limit = ("document", MAX_PDF_BYTES) if media_type == "application/pdf" else ("image", MAX_IMAGE_BYTES)
         check_size(shown, size, limit)
@@ -90,6 +132,10 @@ def _block(path: Path) -> dict[str, Any]:
             raise AttachmentError(f"{shown} is no text in UTF-8.", next_step=f"Save it as UTF-8. {kinds}") from error
         raise AttachmentError(f"{shown} is neither text nor an image nor a PDF.", next_step=kinds) from error
     return {"type": "text", "text": fenced(path.name, text)}
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def fenced(name: str, text: str) -> str:

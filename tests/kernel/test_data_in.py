@@ -321,8 +321,10 @@ def test_interrupt_of_an_expression(loaded_kernel: Kernel, api: MessagesAPI) -> 
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def files(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with files of several kinds, and in it."""
+    private = tmp_path_factory.mktemp("private")
+    (private / "a.txt").write_text("private")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for name, text in {"a b.txt": "spaced @secret.txt", "it's.txt": "quoted", "x[1].txt": "bracketed", "empty.txt": ""}.items():
@@ -331,6 +333,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "binary.dat").write_bytes(bytes(range(256)))
     (tmp_path / "latin.csv").write_bytes("Zürich;1".encode("latin-1"))
     (tmp_path / "folder").mkdir()
+    (tmp_path / "link.txt").symlink_to(private / "a.txt")
+    (tmp_path / "links").symlink_to(private)
     return tmp_path
 
 
@@ -351,6 +355,9 @@ def test_files(composed: Compose, files: Path) -> None:
         ("~/nowhere.txt", "There is no file ~/nowhere.txt"),
         ("no*.txt", "No file matches no"),
         ("folder", "is a directory"),
+        ("link.txt", "leads out of its folder"),
+        ("lin*.txt", "leads out of its folder"),
+        ("links/a.txt", "leads out of its folder"),
         ("folder/*", "No file matches folder"),
         ("binary.dat", "neither text nor an image"),
         ("latin.csv", "no text in UTF-8"),
@@ -361,6 +368,15 @@ def test_file_that_cannot_be_sent(composed: Compose, files: Path, path: str, sai
     with pytest.raises(ClaudeError) as raised:
         composed("look", file=(path,))
     assert said in raised.value.message
+
+
+def test_patterns_elsewhere(composed: Compose, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern of another directory does not find, through a link, what is not in that directory."""
+    (files / "folder" / "b.txt").write_text("open")
+    monkeypatch.chdir(files / "folder")
+    assert texts(composed("look", file=(f"{files}/fold*/*.txt",)))[0].startswith("b.txt:")
+    with pytest.raises(ClaudeError, match="leads out of its folder, to"):
+        composed("look", file=(f"{files}/l*/*.txt",))
 
 
 def test_file_error_in_a_cell(loaded_kernel: Kernel, api: MessagesAPI) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import answered, session_of
+from cells import answered, ask, failure, session_of
 from messages_api import MessagesAPI
 from rig import CellResult
 from rig.kernel import Kernel
 
 from claude_magic._kernel.state.directory_trust import Trust
+from claude_magic.sdk._folder.memories import MAX_MEMORY_BYTES, memories
 
 NOTICE = "%claude_session trust"
 TOUCH = '<<tool Bash {"command": "touch by-rule"}>><<say done>>'
@@ -229,8 +230,71 @@ def test_own_settings(loaded_kernel: Kernel, home: Path) -> None:
 
 
 def test_long_memories(place: Place, api: MessagesAPI) -> None:
-    """Memories that are long, in any script, do not break the cell."""
-    for name in ("CLAUDE.md", "CLAUDE.local.md"):
-        (place.directory / name).write_text("茄" * 39_000)
+    """Memories that are long, in any script, are cut and do not break the cell, which says it once."""
+    (place.directory / "CLAUDE.local.md").write_text("茄" * 20_000)
+    (place.directory / "CLAUDE.md").write_text("瓜" * 20_000)
+    told = place.ask().text
+    sent = json.dumps(api.requests[-1], ensure_ascii=False)
+    assert (sent.count("茄"), sent.count("瓜")) == (20_000, 6_666)
+    assert f"Not all of {place.directory}/CLAUDE.md was read." in told
+    assert "Not all of" not in place.ask().text
+
+
+def test_huge_memories(tmp_path: Path) -> None:
+    """Of a memory of any size no more is read than is sent; one that cannot be read is told like one that is cut."""
+    with (tmp_path / "CLAUDE.md").open("wb") as file:
+        file.truncate(10**12)
+    (tmp_path / ".claude").mkdir()
+    (tmp_path / ".claude" / "CLAUDE.md").write_text("short")
+    found = memories(str(tmp_path))
+    assert found.text.endswith("short")
+    assert found.cut == (tmp_path / "CLAUDE.md",)
+    assert len(found.text) < MAX_MEMORY_BYTES + 500
+
+
+@pytest.mark.parametrize("name", ["CLAUDE.md", "CLAUDE.local.md", ".claude/CLAUDE.md", ".claude"])
+def test_links_that_lead_out(place: Place, api: MessagesAPI, tmp_path: Path, name: str) -> None:
+    """A memory that leads out of its folder is not sent, and named with its target once; trusting the folder loads it."""
+    for path in (place.directory / ".mcp.json", place.directory / ".claude" / "settings.json"):
+        path.unlink()
+    (place.directory / "CLAUDE.md").unlink()
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / "CLAUDE.md").write_text("The secret is *courgette*.\n")
+    link = place.directory / name
+    if name == ".claude":
+        link.rmdir()
+    link.symlink_to(private / "CLAUDE.md" if name.endswith(".md") else private)
+    told = place.ask().text
+    assert "courgette" not in json.dumps(api.requests)
+    assert f"leads out of its folder, to {private / 'CLAUDE.md'}" in told
+    assert "courgette" not in json.dumps(api.requests)
+    assert "leads out" not in place.ask().text
+    place.trust()
     place.ask()
-    assert "茄茄茄" in str(api.requests[-1])
+    assert "courgette" in json.dumps(api.requests[-1])
+    (private / "CLAUDE.md").write_text("The secret is *zucchini*.\n")
+    assert "leads out" in place.ask().text
+    assert "zucchini" not in json.dumps(api.requests)
+
+
+def test_links_inside(place: Place, api: MessagesAPI) -> None:
+    """A link to another file of the folder, or to a memory that is read anyhow, is nothing to speak of."""
+    (place.directory / "CLAUDE.md").rename(place.directory / "AGENTS.md")
+    (place.directory / "CLAUDE.md").symlink_to("AGENTS.md")
+    below = place.directory / "below"
+    below.mkdir()
+    (below / "CLAUDE.md").symlink_to("../CLAUDE.md")
+    place.kernel.run(f"import os; os.chdir({str(below)!r})")
+    told = place.ask().text
+    assert "leads out" not in told
+    assert "aubergine" in json.dumps(api.requests[-1])
+
+
+def test_mention_of_a_link(place: Place, api: MessagesAPI, tmp_path: Path) -> None:
+    """An `@path` that leads out of the directory fails the cell, which names the path to type instead; nothing is sent."""
+    (tmp_path / "private.txt").write_text("courgette")
+    (place.directory / "notes.txt").symlink_to(tmp_path / "private.txt")
+    text = failure(ask(place.kernel, "sum up @notes.txt"), "AttachmentError")
+    assert str(tmp_path / "private.txt") in text
+    assert api.requests == []

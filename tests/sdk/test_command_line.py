@@ -8,13 +8,17 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import psutil
 import pytest
-from watching import MakeConfig, Run
+from messages_api import MessagesAPI
+from watching import MakeConfig, Run, cli_pids, run_turn
 
 from claude_magic.sdk import ClaudeClient, SessionAwareClient
 from claude_magic.sdk._cli.command_line import find_cli
+from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.schema import Schema
 
 STREAM = ["--output-format", "stream-json", "--verbose"]
 ALWAYS = ["--system-prompt-snapshot", "off"]
@@ -241,3 +245,22 @@ def test_an_application_that_logs_everything(
     told = [record.getMessage() for record in caplog.records if record.name.startswith("claude_magic")]
     assert [message.startswith("turn: ") and "the key is" in message for message in told] == [True] * asked
     assert "abcdefghij" not in "".join(told)
+
+
+def test_nothing_private_in_the_process_list(make_config: MakeConfig, run_async: Run, api: MessagesAPI) -> None:
+    """System text and schema reach the model, however long and whatever is in them, and not the command line of the CLI."""
+    system = "aubergine \0 \ud83d " + "x" * 200_000 + " courgette"
+    options = TurnOptions(system=system, schema=Schema.of(dict[Literal["zucchini"], int]).text)
+
+    async def ask() -> list[str]:
+        async with ClaudeClient(make_config()) as client:
+            reply = await run_turn(client, '<<tool StructuredOutput {"zucchini": 1}>>', options=options)
+            assert reply.structured == {"zucchini": 1}
+            return [word for pid in cli_pids() for word in psutil.Process(pid).cmdline()]
+
+    words = " ".join(run_async(ask()))
+    assert "stream-json" in words
+    sent = json.dumps(api.requests[-1])
+    for word in ("aubergine", "courgette", "zucchini"):
+        assert word in sent
+        assert word not in words

@@ -26,7 +26,7 @@ EVERYTHING = TurnOptions(
 def test_every_choice_is_a_flag() -> None:
     """Each field of a turn's options becomes the CLI's flag that stands beside it."""
     assert CLI_FLAGS.keys() == {choice.name for choice in dataclasses.fields(TurnOptions)}
-    words = flags(Launch(directory="/", options=EVERYTHING))
+    words = flags(Launch(directory="/", options=EVERYTHING), typed=True)
     for name, flag in CLI_FLAGS.items():
         assert words[words.index(flag.name) + 1] == flag.text(getattr(EVERYTHING, name))
     assert not {flag.name for flag in CLI_FLAGS.values()} & set(flags(Launch(directory="/", options=TurnOptions())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import struct
 import zlib
@@ -15,7 +16,7 @@ from watching import MakeConfig, Run, cli_pids, user_blocks, user_texts
 
 from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk import ClaudeClient, SessionAwareClient
-from claude_magic.sdk.content import MAX_TEXT_BYTES
+from claude_magic.sdk.content import MAX_TEXT_BYTES, content_blocks
 
 
 def ask_with(run_async: Run, config: Any, files: list[str], prompt: str = "read this") -> None:
@@ -147,3 +148,67 @@ def test_files_in_every_way_to_ask(make_config: MakeConfig, run_async: Run, api:
 
     run_async(ask())
     assert ["the data" in str(request["messages"]) for request in api.requests] == [True, True]
+
+
+LINKS = ["link.txt", "directory/data.txt", "data/../link.txt"]
+
+
+@pytest.fixture
+def linked(workdir: Path, tmp_path: Path) -> Path:
+    """A directory outside, to which links lead."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "data.txt").write_text("the hidden words")
+    (workdir / "link.txt").symlink_to(outside / "data.txt")
+    (workdir / "directory").symlink_to(outside)
+    (workdir / "data").mkdir()
+    (workdir / "data" / "real.txt").write_text("the open words")
+    (workdir / "data" / "inside.txt").symlink_to("real.txt")
+    return outside
+
+
+def test_links_that_lead_out(make_config: MakeConfig, run_async: Run, api: MessagesAPI, workdir: Path, linked: Path) -> None:
+    """A link out of the directory is followed neither as a file nor as `@path`; the error names what to give instead."""
+    below = linked / "below"
+    below.mkdir()
+    (below / "up.txt").symlink_to("../data.txt")
+
+    async def ask() -> None:
+        async with ClaudeClient(make_config()) as client:
+            for name in (*LINKS, str(below / "up.txt")):
+                with pytest.raises(AttachmentError, match=r"leads out of its folder, to .*/outside/data.txt"):
+                    await client.query("read this", files=[name])
+            for mention in (
+                "@link.txt",
+                'read @"link.txt"',
+                "@link.txt#L1-2",
+                "is it @link.txt?",
+                "(@directory)",
+                "a\n@directory/",
+            ):
+                with pytest.raises(AttachmentError, match=r"leads out of its folder, to .*/outside"):
+                    await client.query(mention)
+            assert api.requests == []
+            await client.query(f"read @{linked}/data.txt, not a@link.txt", files=["data/inside.txt"])
+
+    run_async(ask())
+    assert "the hidden words" in str(api.requests[-1])
+    assert "the open words" in str(api.requests[-1])
+
+
+def test_links_inside_a_repository(make_config: MakeConfig, run_async: Run, api: MessagesAPI, workdir: Path) -> None:
+    """Links stay inside when they lead to another place of the same git repository, as those of an annex do."""
+    (workdir / ".git" / "annex").mkdir(parents=True)
+    (workdir / ".git" / "annex" / "data").write_text("the open words")
+    (workdir / "data").mkdir()
+    (workdir / "data" / "link.txt").symlink_to("../.git/annex/data")
+    ask_with(run_async, make_config(), [str(workdir / "data" / "link.txt")])
+    assert "the open words" in user_texts(api)
+
+
+@pytest.mark.skipif(not Path("/proc/kmsg").exists(), reason="a file of Linux")
+@pytest.mark.parametrize("name", ["/proc/kmsg", "/proc/self/pagemap", "/dev/zero", "a\0b", "\ud800"])
+def test_files_without_an_end(name: str, workdir: Path) -> None:
+    """Files that have no end, or wait for news, and names that no file can have, end in an error or in text, at once."""
+    with contextlib.suppress(AttachmentError):
+        content_blocks([name], str(workdir))

@@ -132,4 +132,4 @@ def test_the_cli_takes_every_form(make_config: MakeConfig, run_async: Run) -> No
     assert tree.load(of_tree.structured) == data
     assert union.load(of_union.structured) == (1, "a")
     assert isinstance(refused, ConfigError)
-    assert "The CLI does not take the schema: it is not a valid JSON Schema: Invalid regular expression" in refused.message
+    assert refused.message == "The CLI does not take the schema."

@@ -165,4 +165,4 @@ def test_not_there(sdk_env: dict[str, str], workdir: Path, monkeypatch: pytest.M
         {"type": "assistant", "uuid": "c", "parentUuid": "b", "message": "?"},
     ]
     (directory / f"{session_id}.jsonl").write_text("\n".join(map(json.dumps, entries)) + '\n{"type": "us')
-    assert said(exchanges(session_id, None)) == [("half ?", "")]
+    assert said(exchanges(session_id, None)) == [("half \ufffd", "")]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
-from claude_magic._paths import shorten_home
+from claude_magic._paths import place_of, shorten_home
 from claude_magic.errors import AttachmentError
+from claude_magic.sdk._workspaces import working_directory
+from claude_magic.sdk.content import refuse_outside
 
 
 def files_matching(patterns: Iterable[str]) -> list[str]:
     """Return the paths, and for each glob pattern the files that match it, in order; a file of that very name goes first.
 
-    :raises AttachmentError: for a pattern that no file matches.
+    :raises AttachmentError: for a pattern that no file matches, or a link that leads out of where it looks.
     """
     return [path for pattern in patterns for path in _matching(pattern)]
 
@@ -25,4 +29,13 @@ def _matching(pattern: str) -> list[str]:
     found = sorted(path for path in glob.glob(expanded, recursive=True) if os.path.isfile(path))
     if not found:
         raise AttachmentError(f"No file matches {shorten_home(pattern)}.", next_step="Check the pattern; nothing was sent.")
+    directory, place = working_directory(), _literal(expanded)
+    for path in found:
+        refuse_outside(path, place if place_of(os.path.join(directory, path), directory) != directory else directory)
     return found
+
+
+def _literal(pattern: str) -> str:
+    """Return the directory that a pattern begins with, up to what may be anything."""
+    parts = Path(pattern).parts
+    return os.path.join("", *itertools.takewhile(lambda part: not glob.has_magic(part), parts[:-1])) or os.curdir

@@ -10,6 +10,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -22,7 +23,9 @@ from claude_magic._kernel.state.directory_trust import Trust, Unloaded
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns
+from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
+from claude_magic.sdk._folder.memories import memories, memories_outside
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import SessionAwareResponse
@@ -70,6 +73,7 @@ class KernelState:
         self._last_prompt: Prompt | None = None
         self._last_error: BaseException | None = None
         self._told_of: dict[str, str] = {}
+        self._told_of_memories: set[str] = set()
         self._untold: list[str] = []
         """What the next cell should say of turns that the CLI began by itself."""
 
@@ -326,7 +330,16 @@ class KernelState:
             remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
         directory = request.directory
         if not request.trusted and self.trust.changed(directory, self._told_of):
-            remarks += [remark] if (remark := _unloaded_words(self.trust.unloaded(directory))) else []
+            outside = memories_outside(directory)
+            unloaded = [one for one in self.trust.unloaded(directory) if Path(one.path) not in outside]
+            remarks += [remark] if (remark := _unloaded_words(unloaded)) else []
+            for path, target in outside.items():
+                shown = f"{shorten_home(str(path))} leads out of its folder, to {shorten_home(target)}"
+                remarks.append(f"Not read: {shown}. %claude_session trust loads it.")
+        if not request.trusted:
+            cut = [f"Not all of {shorten_home(str(path))} was read." for path in memories(directory).cut]
+            remarks += [remark for remark in cut if remark not in self._told_of_memories]
+            self._told_of_memories.update(cut)
         return tuple(remarks)
 
     def _end(self, outcome: Outcome) -> Turn:

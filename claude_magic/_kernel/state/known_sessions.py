@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.played_sessions import PlayedSessions
 from claude_magic._kernel.state.turns import Session, Turn, Turns
+from claude_magic._text import name_line
 from claude_magic.errors import SessionNotFoundError
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.response import SessionAwareResponse
@@ -113,7 +114,7 @@ class KnownSessions:
         """
         with self._may_be_missing(session):
             self._store().rename_session(session.session_id, name, session.directory)
-        session.name = name
+        session.name = name_line(name)
 
     def forget(self, session_id: str) -> None:
         """Know no more of a session, which is gone."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from claude_magic._kernel.state.turns import Point, Start, Turn
 from claude_magic._paths import shorten_home
+from claude_magic._text import parse_json
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._workspaces import working_directory
 
@@ -90,7 +90,7 @@ def saved_turns(path: Path) -> list[SavedTurn]:
     :raises ConfigError: when the file is no notebook that can be read.
     """
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8-sig"))
+        notebook = parse_json(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"{shorten_home(str(path))} cannot be read: {error.strerror or error}.", next_step=_NO_PATH

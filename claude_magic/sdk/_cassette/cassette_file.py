@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from claude_magic._paths import shorten_home
+from claude_magic._text import parse_json
 from claude_magic._version import __version__
 from claude_magic.errors import CassetteError
 from claude_magic.sdk._cassette.line_format import (
@@ -180,7 +181,7 @@ class CassetteFile:
 
     def _check_header(self, line: str) -> None:
         try:
-            header = json.loads(line)
+            header = parse_json(line)
         except ValueError:
             header = None
         match header:

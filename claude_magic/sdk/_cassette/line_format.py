@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, get_args
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
+from claude_magic._text import parse_json
 from claude_magic.sdk import events
 from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk.config import TurnOptions
@@ -195,7 +196,7 @@ def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:
     :raises LineError: when it is none that this version writes.
     """
     try:
-        data = json.loads(line)
+        data = parse_json(line)
     except ValueError as error:
         raise LineError("is not JSON, or only a part of it") from error
     match data:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from claude_magic._paths import shorten_home
 from claude_magic._redaction import redact
+from claude_magic._text import well_formed
 
 _IDENTIFIERS: Final = frozenset({"call_id", "data", "media_type", "message_id", "parent_id", "session_id"})
 """Fields that hold no text of anybody: changing them would break what refers to them, and an image."""
@@ -57,7 +58,7 @@ class Scrubber:
 
         :param runs: whether it is code that is run again: there a name that is a word of its own may be any variable.
         """
-        text = redact(_whole(text), self._env)
+        text = redact(well_formed(text), self._env)
         for home in self._homes:
             text = shorten_home(text, home)
         for anywhere, in_paths, placeholder in self._names:
@@ -183,12 +184,7 @@ def _undivided(pieces: Iterable[str]) -> Iterator[str]:
         text, begun = begun + piece, ""
         if text and "\ud800" <= text[-1] <= "\udbff":
             text, begun = text[:-1], text[-1]
-        yield _whole(text)
-
-
-def _whole(text: str) -> str:
-    """Make pairs of surrogates the characters they mean; half of one is none, and no UTF-8 can hold it."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        yield well_formed(text)
 
 
 def _patterns(names: set[str], placeholder: str) -> list[tuple[re.Pattern[str], re.Pattern[str], str]]:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 import os
 import signal
 import socket
 import sys
-import tempfile
 import weakref
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
@@ -28,11 +26,6 @@ KILL_LIMIT_S = 1.0
 
 LONG_S = 10.0**8
 """Longer than any loop runs."""
-LONG_BYTES = 100_000
-"""Linux takes no word of a command line that is longer than 128 KiB."""
-
-_BY_FILE = {"--append-system-prompt": "--append-system-prompt-file"}
-"""Flags whose value the CLI also takes from a file."""
 
 
 class Child:
@@ -61,7 +54,6 @@ class Child:
             )
             return cls(process, process.pid, None)
         with contextlib.ExitStack() as stack:
-            command, files = _with_files(command, stack)
             ours, theirs = socket.socketpair()
             stack.enter_context(theirs)
             try:
@@ -73,7 +65,7 @@ class Child:
                     cwd=directory,
                     env=dict(env),
                     start_new_session=True,
-                    pass_fds=[theirs.fileno(), *files],
+                    pass_fds=[theirs.fileno()],
                 )
             except BaseException:
                 ours.close()
@@ -160,18 +152,3 @@ def _closed_with_loop(channel: socket.socket) -> weakref.ref[asyncio.TimerHandle
     mooring = _Mooring()
     weakref.finalize(mooring, channel.close).atexit = False
     return weakref.ref(asyncio.get_running_loop().call_later(LONG_S, id, mooring))
-
-
-def _with_files(command: Sequence[str], stack: contextlib.ExitStack) -> tuple[list[str], list[int]]:
-    """Put long values into files without a name, which the child inherits: nothing is left of them when it has ended."""
-    words, files = list(command), []
-    for place, (flag, value) in enumerate(itertools.pairwise(command)):
-        text = value.encode()
-        if flag in _BY_FILE and len(text) > LONG_BYTES:
-            file = tempfile.TemporaryFile()  # noqa: SIM115 - the stack's
-            stack.enter_context(file)
-            file.write(text)
-            file.seek(0)
-            files.append(file.fileno())
-            words[place : place + 2] = [_BY_FILE[flag], f"/dev/fd/{file.fileno()}"]
-    return words, files

@@ -1,7 +1,7 @@
 """The command line of the CLI: the one place where our choices become its flags, by the table in `config`.
 
 `Launch` says what one process is started with; the live process and `ClaudeClient.command` both use `flags`, so that what a
-person is shown is what was run.
+person is shown is what was run. What is long or private is told to a live process by `first_request` instead.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import shlex
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import claude_agent_sdk
 
 from claude_magic._paths import shorten_home
+from claude_magic._text import well_formed
 from claude_magic.errors import CLINotFoundError
 from claude_magic.sdk.config import CLI_FLAGS, READ_ONLY_TOOLS, TurnOptions
 from claude_magic.sdk.host import SERVER, granted_directories, typeable
@@ -94,14 +95,17 @@ def printed(cli: str, prompt: str, launch: Launch) -> Command:
     on_path = shutil.which("claude")
     program = "claude" if on_path and os.path.samefile(on_path, cli) else cli
     resume = ["-r", launch.resume] if launch.resume else []
-    rest = flags(replace(launch, resume=None, memory=""))
+    rest = flags(replace(launch, resume=None, memory=""), typed=True)
     if prompt.startswith("-"):
         return Command([program, "-p", *resume, *STREAM_FLAGS, *rest, "--", prompt])
     return Command([program, "-p", prompt, *resume, *STREAM_FLAGS, *rest])
 
 
-def flags(launch: Launch) -> list[str]:
-    """Return the flags that say the same as `launch`, without those that choose the form of input and output."""
+def flags(launch: Launch, *, typed: bool = False) -> list[str]:
+    """Return the flags that say the same as `launch`, without those that choose the form of input and output.
+
+    :param typed: also what `first_request` says, as a person has no other way to say it.
+    """
     arguments: list[str] = []
     # The form with "=" binds the value also when it begins with a dash, as a session's title may.
     if launch.resume:
@@ -115,8 +119,8 @@ def flags(launch: Launch) -> list[str]:
     chosen["system"] = launch.system
     chosen["allowed_tools"] = () if launch.safe_mode else rules
     for name, flag in CLI_FLAGS.items():
-        if value := chosen[name]:
-            arguments += [flag.name, flag.text(value)]
+        if (value := chosen[name]) and (typed or not flag.field):
+            arguments += [flag.name, well_formed(flag.text(value))]
         arguments += flag.always
     if launch.safe_mode:
         arguments += ["--tools", ",".join(READ_ONLY_TOOLS), "--strict-mcp-config"]
@@ -132,6 +136,14 @@ def flags(launch: Launch) -> list[str]:
         # Otherwise the CLI runs those commands that only look without a question (2.1.332).
         arguments += ["--settings", json.dumps({"permissions": {"ask": ["Bash(git *)"]}})]
     return arguments
+
+
+def first_request(launch: Launch) -> dict[str, Any]:
+    """Return what is said in the first request of the control protocol, for which a command line is too short and too open."""
+    options = launch.options
+    system = {CLI_FLAGS["system"].field: launch.system} if launch.system else {}
+    schema = {CLI_FLAGS["schema"].field: json.loads(options.schema)} if options.schema else {}
+    return {**system, **schema}
 
 
 def channel_flags(launch: Launch) -> list[str]:

@@ -7,7 +7,7 @@ import errno
 import os
 import re
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -29,11 +29,11 @@ from claude_magic.errors import (
 )
 from claude_magic.sdk._cli.command_line import OLDEST_CLI
 from claude_magic.sdk.events import TurnEnded
+from claude_magic.sdk.response import STRUCTURED_OUTPUT
 
 # The CLI's words (2.1.331); it has no code for these cases.
 _NO_SESSION = ("No conversation found", "requires a valid session ID")
 _NO_MESSAGE = ("No message found",)
-_BAD_SCHEMA = "Error: --json-schema "
 _NO_LOGIN = ("Not logged in", "Invalid API key", "Please run /login", "OAuth token")
 
 _CONTROLS = re.compile(
@@ -68,7 +68,6 @@ _NEXT_STEP = {
     429: "Wait for the limit to pass, then run it again.",
 }
 _GO_LATER = "Go back to a later turn: what came before /compact is out of reach."
-_CHANGE_SCHEMA = "Change the schema; nothing was sent."
 _OVERLOADED = "Run it again in a while; the session can be continued."
 _DROPPED = "Check the network, then run it again; the session can be continued."
 
@@ -150,14 +149,24 @@ def cli_died(exit_code: int | None, messages: Sequence[dict[str, Any]], *, stder
             return CLIDiedError(f"The Claude CLI ended: {said}", session_id=session_id, stderr=stderr)
     if _says(stderr, _NO_SESSION):
         return SessionNotFoundError(stderr.splitlines()[-1])
-    if _says(stderr, (_BAD_SCHEMA,)):
-        reason = stderr.partition(_BAD_SCHEMA)[2].partition("\n")[0].strip()
-        return ConfigError(f"The CLI does not take the schema: it {reason}.", next_step=_CHANGE_SCHEMA, session_id=session_id)
     if exit_code is None:
         how = "closed its output"
     else:
         how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
     return CLIDiedError(f"The Claude CLI {how} before it had answered.", session_id=session_id, stderr=stderr)
+
+
+def bad_schema(schema: str | None, tools: Collection[str] | None) -> ConfigError | None:
+    """Return the error for a schema that the CLI passes over: it (2.1.332) says nothing, and gives Claude no tool for it.
+
+    :param tools: the tools that Claude has, `None` when the CLI has not said it yet.
+    """
+    if not schema or tools is None or STRUCTURED_OUTPUT in tools:
+        return None
+    return ConfigError(
+        "The CLI does not take the schema.",
+        next_step="Check its types, and its patterns: they must be regular expressions of JavaScript.",
+    )
 
 
 async def start_failure(

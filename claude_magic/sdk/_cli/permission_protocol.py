@@ -8,6 +8,7 @@ from typing import Any
 
 import claude_agent_sdk as sdk
 
+from claude_magic._text import well_formed
 from claude_magic.sdk.host import (
     DENIED,
     SERVER,
@@ -74,7 +75,7 @@ def _tool(tool: Tool, call: Callable[[str, dict[str, Any]], Awaitable[ToolResult
     async def handle(arguments: dict[str, Any]) -> dict[str, Any]:
         result = await call(tool.name, arguments)
         images = [{"type": "image", "data": image.data, "mimeType": image.media_type} for image in result.images]
-        return {"content": [{"type": "text", "text": result.text}, *images], "is_error": result.is_error}
+        return {"content": [{"type": "text", "text": well_formed(result.text)}, *images], "is_error": result.is_error}
 
     annotations = sdk.ToolAnnotations(readOnlyHint=tool.read_only)
     return sdk.SdkMcpTool(tool.name, tool.description, tool.schema, handle, annotations)

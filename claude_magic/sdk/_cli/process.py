@@ -22,9 +22,9 @@ from claude_agent_sdk import CLIConnectionError
 from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError, NotLoggedInError
 from claude_magic.sdk import events
 from claude_magic.sdk._api_watch import APIWatch
-from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_flags, flags
+from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_flags, first_request, flags
 from claude_magic.sdk._cli.environment import api_address, renews_login
-from claude_magic.sdk._cli.failures import CHECK_CLI, cli_died, failure_of, start_failure, translate_exception
+from claude_magic.sdk._cli.failures import CHECK_CLI, bad_schema, cli_died, failure_of, start_failure, translate_exception
 from claude_magic.sdk._cli.permission_protocol import request_of, result_of, server_of, settings_stay
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
@@ -116,6 +116,7 @@ class LiveProcess:
             directory=launch.directory,
             env=env,
             close_timeout_s=close_timeout_s,
+            first_request=first_request(launch),
         )
         options = sdk.ClaudeAgentOptions()
         if launch.asks:
@@ -293,6 +294,9 @@ class LiveProcess:
                 self._reader.read(message)
                 self._mode = self._reader.permission_mode or self._mode
                 self._mode_unchosen = self._mode_unchosen or self._mode
+                if refused := bad_schema(self.launch.options.schema, self._reader.tools):
+                    self._reader.end(refused)
+                    self._transport.kill()
         except Exception as error:  # noqa: BLE001 - the SDK also raises plain Exception, for messages it cannot read
             self._reader.end(error)
         else:

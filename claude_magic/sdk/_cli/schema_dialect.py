@@ -18,7 +18,7 @@ VALUE: Final = "value"
 """The property that holds a reply whose schema is no object."""
 
 MAX_LENGTH: Final = 100_000
-"""Linux takes 128 KiB for one word of a command line."""
+"""More than any form that a model can fill; a person who types the same command has 128 KiB for it on Linux."""
 
 _ONE: Final = frozenset({"additionalProperties", "contains", "propertyNames", "not", "if", "then", "else"})
 _SEVERAL: Final = frozenset({"allOf", "anyOf", "oneOf"})
@@ -37,7 +37,7 @@ _NOT_AT_ROOT: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "not", "if",
 def for_cli(schema: Mapping[str, Any]) -> tuple[str, bool]:
     """Return the schema as the CLI takes it, and whether the reply is wrapped in an object with one property.
 
-    :raises ConfigError: when it refers to what is not in it, or is too long for a command line.
+    :raises ConfigError: when it refers to what is not in it, or is too long.
     """
     if "properties" in schema and "type" not in schema:
         schema = {"type": "object", **schema}

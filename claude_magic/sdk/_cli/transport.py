@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -19,13 +18,11 @@ import anyio
 from claude_agent_sdk import CLIConnectionError, Transport
 
 from claude_magic._redaction import redact
+from claude_magic._text import has_half, parse_json, well_formed_data
 from claude_magic.sdk._cli.child import Child
 from claude_magic.sdk._cli.failures import plain
 
 MAX_STDERR_LINE_BYTES = 2_000
-
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-"""How JSON writes a half of a character outside of the first 65,536."""
 
 _GRACEFUL, _TERMINATED = 0.6, 0.3
 """Shares of the closing time: for leaving at the end of input (transcripts flush), and after SIGTERM."""
@@ -34,19 +31,30 @@ _GRACEFUL, _TERMINATED = 0.6, 0.3
 class CLITransport(Transport):
     """Run the CLI and carry JSON lines to and from it.
 
+    :param first_request: what the first control request says beyond what the SDK lets it say.
     :param close_timeout_s: how long `close` may take before the process and its children are killed.
     """
 
-    def __init__(self, command: Sequence[str], *, directory: str, env: Mapping[str, str], close_timeout_s: float) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        directory: str,
+        env: Mapping[str, str],
+        close_timeout_s: float,
+        first_request: Mapping[str, Any] | None = None,
+    ) -> None:
         self.command = command
         self.env = env
         self._directory = directory
+        self._first_request = first_request or {}
         self._close_timeout_s = close_timeout_s
         self._process: Child | None = None
         self._stderr_task: asyncio.Task[None] | None = None
         self._stderr: deque[str] = deque(maxlen=40)
         self._raw: deque[dict[str, Any]] = deque()
         """Messages that `taken` has not been asked for; without the pieces of a stream, which are many."""
+        self._pieces = _Pieces()
         self._unanswered: list[str] = []
         """Control requests that the CLI has not answered yet."""
 
@@ -82,7 +90,10 @@ class CLITransport(Transport):
         if process is None or process.returncode is not None:
             raise CLIConnectionError("the CLI is not running")
         if data.startswith('{"type": "control_request"'):
-            self._unanswered.append(json.loads(data)["request_id"])
+            asked = json.loads(data)
+            self._unanswered.append(asked["request_id"])
+            if asked["request"]["subtype"] == "initialize":
+                data = json.dumps(asked | {"request": asked["request"] | self._first_request}) + "\n"
         try:
             process.stdin.write(data.encode())
             await process.stdin.drain()
@@ -98,8 +109,8 @@ class CLITransport(Transport):
             if not line.startswith(b"{"):
                 continue
             try:
-                message = well_formed(json.loads(line)) if _SURROGATE.search(line) else json.loads(line)
-            except ValueError:
+                message = self._pieces.parse(line.decode()) if b'"stream_event"' in line[:30] else parse_json(line)
+            except (ValueError, RecursionError):
                 continue  # cut off: the CLI was killed while it wrote
             match message:
                 case {"type": "control_response", "response": {"request_id": request_id}}:
@@ -174,19 +185,30 @@ class CLITransport(Transport):
             self._stderr.append(plain(line[:MAX_STDERR_LINE_BYTES].decode(errors="replace")).rstrip())
 
 
-def well_formed(data: Any) -> Any:
-    """Return data from JSON with a replacement character for each half of a character, which no output takes.
+class _Pieces:
+    """The pieces of texts that stream, where a character may be divided between two of them."""
 
-    The CLI (2.1.332) cuts long results of tools between two UTF-16 units, so that half of an emoji can stand at the end.
-    """
-    match data:
-        case str():
-            return data.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case list():
-            return [well_formed(item) for item in data]
-        case dict():
-            return {well_formed(key): well_formed(value) for key, value in data.items()}
-    return data
+    def __init__(self) -> None:
+        self._begun: dict[tuple[Any, Any], str] = {}
+
+    def parse(self, line: str) -> Any:
+        """Return a message; half a character at the end of a piece comes with the next one.
+
+        :raises ValueError: when it is no JSON.
+        """
+        if not has_half(line):
+            return json.loads(line)
+        message = json.loads(line)
+        match message.get("event"):
+            case {"index": index, "delta": {"text": str(text)} | {"thinking": str(text)} as delta} if text:
+                block = message.get("parent_tool_use_id"), index
+                begun = self._begun.pop(block, "")
+                if "\udc00" <= text[0] <= "\udfff":
+                    text = begun + text
+                if "\ud800" <= text[-1] <= "\udbff":
+                    text, self._begun[block] = text[:-1], text[-1]
+                delta["text" if "text" in delta else "thinking"] = text
+        return well_formed_data(message)
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:

@@ -78,6 +78,8 @@ class TurnReader:
         """Who called a tool: a helper's own messages name the call that it works for."""
         self.session_id: str | None = None
         self.permission_mode: str | None = None
+        self.tools: frozenset[str] | None = None
+        """The tools that Claude has, `None` before the CLI has said it."""
         self.work: tuple[BackgroundWork, ...] = ()
         """What goes on in the background."""
         self.work_changed = asyncio.Event()
@@ -137,6 +139,8 @@ class TurnReader:
     def _note(self, message: sdk.SystemMessage) -> None:
         # The mode also changes in the middle of a turn: when a plan is accepted, or edits for the session.
         self.permission_mode = message.data.get("permissionMode") or self.permission_mode
+        if message.subtype == "init":
+            self.tools = frozenset(message.data.get("tools") or ())
         if message.subtype == "background_tasks_changed":
             self.work = tuple(
                 BackgroundWork(str(task.get("task_id")), str(task.get("description") or task.get("task_type")))

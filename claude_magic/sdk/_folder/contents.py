@@ -1,7 +1,7 @@
 """What the CLI would load of a folder when it is trusted, by content.
 
 That is all below `.claude`, `.mcp.json`, the files of the folder that these name as programs, and what the git settings
-run. `CLAUDE.md` is not among it: it is only text.
+run. `CLAUDE.md` is among it only where it is a link that leads out of the folder: else it is text that is read in any case.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from claude_magic.sdk._folder.git_settings import git_programs
-from claude_magic.sdk._folder.memories import cli_home, upwards
+from claude_magic.sdk._folder.memories import cli_home, memories_outside, upwards
 
 UNKNOWN: Final = ""
 """In the place of a hash: what cannot be read, or is too much to be judged. Nobody can have trusted it."""
@@ -47,6 +47,8 @@ def contents(directory: str) -> dict[str, str]:
                 # What lies elsewhere did not come with the folder, and may be what a hook writes.
                 if named not in found and named.startswith(os.path.join(base, "")) and os.path.isfile(named):
                     found[named] = _seen(named)[0]
+    # The text of one that leads out of the folder may be private.
+    found |= {str(path): _seen(str(path))[0] for path in memories_outside(directory)}
     for place, programs in git_programs(directory).items():
         found[place] = hashlib.sha256("\n".join(programs).encode("utf-8", "surrogateescape")).hexdigest()
     return found

@@ -1,29 +1,59 @@
-"""The `CLAUDE.md` texts of a directory, which are read in any case: by us, where the CLI may load nothing of it."""
+"""The `CLAUDE.md` texts of a directory, which are read in any case: by us, where the CLI may load nothing of it.
+
+They are text of the folder, and nothing else: a link that leads out of it is not followed, as it may lead to what is private.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from claude_magic._paths import outside
 
 _MEMORIES = ("CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")
 
 MAX_MEMORY_BYTES = 80_000
-"""Of all CLAUDE.md texts together: they travel in one argument, and Linux allows 128 KiB for that."""
+"""Of all CLAUDE.md texts together: they go with every prompt, and no model follows more instructions than that."""
 
 
-def memories(directory: str) -> str:
-    """Return the text of the `CLAUDE.md` files that hold for a directory, each with its name; empty when there are none."""
-    own = cli_home()
-    texts = []
-    for parent in reversed(list(upwards(directory))):
-        for name in _MEMORIES:
-            path = parent / name
-            if path.parent == own or not os.path.isfile(path):
-                continue
-            text = path.read_text(encoding="utf-8", errors="replace")
-            texts.append(f"Instructions of the project, from {path}:\n\n{text.strip()}")
-    return "\n\n".join(texts).encode()[:MAX_MEMORY_BYTES].decode(errors="ignore")
+@dataclass(frozen=True, slots=True)
+class Memories:
+    """What the files say, each with its name. `cut` names those of which not all, or nothing, could be read."""
+
+    text: str = ""
+    cut: tuple[Path, ...] = ()
+
+
+def memories(directory: str) -> Memories:
+    """Return what the `CLAUDE.md` files say that hold for a directory; the nearest one comes last, and is cut last."""
+    texts: list[str] = []
+    cut: list[Path] = []
+    left_bytes = MAX_MEMORY_BYTES
+    for path, target in _files(directory):
+        if target is not None:
+            continue
+        try:
+            with path.open("rb") as file:
+                content = file.read(left_bytes + 1)
+        except OSError:
+            cut.append(path)
+            continue
+        if len(content) > left_bytes:
+            cut.append(path)
+            content = content[:left_bytes]
+        left_bytes -= len(content)
+        if text := content.decode(errors="ignore" if path in cut else "replace").strip():
+            texts.append(f"Instructions of the project, from {path}:\n\n{text}")
+    return Memories("\n\n".join(reversed(texts)), tuple(cut))
+
+
+def memories_outside(directory: str) -> dict[Path, str]:
+    """Return the `CLAUDE.md` files of a directory that lead out of it, each with what the CLI would read in its place."""
+    files = dict(_files(directory))
+    read = {os.path.realpath(path) for path, target in files.items() if target is None}
+    return {path: target for path, target in files.items() if target is not None and target not in read}
 
 
 def upwards(directory: str) -> Iterator[Path]:
@@ -37,3 +67,13 @@ def cli_home() -> Path:
     """Return the directory of the person's own settings, which are no folder's."""
     configured = os.environ.get("CLAUDE_CONFIG_DIR")
     return Path(configured) if configured else Path.home() / ".claude"
+
+
+def _files(directory: str) -> Iterator[tuple[Path, str | None]]:
+    """Yield the files that hold, the nearest first, each with where it leads when that is outside of its folder."""
+    own = cli_home()
+    for parent in upwards(directory):
+        for name in reversed(_MEMORIES):
+            path = parent / name
+            if path.parent != own and path.is_file():
+                yield path, outside(path, parent)

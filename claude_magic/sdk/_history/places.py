@@ -6,7 +6,6 @@ so do any two names of as many Chinese characters. Only the directory that is wr
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import unicodedata
@@ -14,6 +13,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from claude_magic._text import parse_json
 
 LONGEST_NAME = 200
 """So long is the name of a folder at most; that of a longer one is cut, and ends with a hash of the CLI's own."""
@@ -109,7 +110,7 @@ def read_entries(path: Path) -> Iterator[Any]:
 def parsed(line: str | bytes) -> Any:
     """Return the entry on a line, `None` where there is none: a CLI that was killed leaves half a line."""
     try:
-        return json.loads(line)
+        return parse_json(line)
     except (ValueError, RecursionError):
         return None
 

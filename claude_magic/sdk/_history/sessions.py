@@ -16,7 +16,8 @@ from pathlib import Path
 import claude_agent_sdk as sdk
 
 from claude_magic._paths import shorten_home
-from claude_magic.errors import SessionNotFoundError
+from claude_magic._text import name_line, well_formed
+from claude_magic.errors import ConfigError, SessionNotFoundError
 from claude_magic.sdk._history.places import (
     LONGEST_NAME,
     belongs,
@@ -122,7 +123,7 @@ def name_of(path: Path) -> str:
     for entry in read_entries(path):
         match entry:
             case {"type": "custom-title", "customTitle": str(given)}:
-                title = given
+                title = name_line(given)
             case {"type": "user"} if not first:
                 first = " ".join((prompt_in(entry) or "").split())[:40]
     return title or first
@@ -137,7 +138,10 @@ def rename_session(session_id: str, name: str, directory: str) -> None:
     """Give a session a name, which `--resume` and `claude -r` understand.
 
     :raises SessionNotFoundError: when there is no such session in the directory.
+    :raises ConfigError: when nothing can be seen of the name.
     """
+    if not (name := name_line(name)):
+        raise ConfigError("The name is empty.", next_step="Give it a letter.")
     with _own(session_id, directory):
         sdk.rename_session(session_id, name)
 
@@ -170,8 +174,8 @@ def _sorted(sessions: list[SessionInfo]) -> list[SessionInfo]:
 def _info(session: sdk.SDKSessionInfo) -> SessionInfo:
     return SessionInfo(
         session_id=session.session_id,
-        name=session.custom_title,
-        first_prompt=session.first_prompt,
+        name=name_line(session.custom_title) if session.custom_title else None,
+        first_prompt=well_formed(session.first_prompt) if session.first_prompt else None,
         directory=session.cwd,
         last_used=datetime.fromtimestamp(session.last_modified / 1000, UTC),
         size_bytes=session.file_size,

@@ -239,5 +239,4 @@ def _parts(message: sdk.SessionMessage) -> list[dict[str, Any]]:
 
 def _texts(parts: list[dict[str, Any]]) -> list[str]:
     texts = (part.get("text") for part in parts if part.get("type") == "text")
-    # Half of a surrogate pair, which JSON can hold, could neither be shown nor written.
-    return [text.encode(errors="replace").decode() for text in texts if isinstance(text, str)]
+    return [text for text in texts if isinstance(text, str)]

@@ -43,6 +43,7 @@ from claude_magic.sdk._history.writers import Writers
 from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk._turn.live_turn import AskLater, LiveTurn, OwnTurn
 from claude_magic.sdk.config import ClaudeConfig
+from claude_magic.sdk.content import check_mentions
 from claude_magic.sdk.events import Event, Notice
 from claude_magic.sdk.host import (
     Decision,
@@ -109,9 +110,11 @@ class TurnRunner:
         :param cassette: where the turn is played from, or recorded to.
         :raises TurnTimeoutError: after the request's timeout; the turn is interrupted.
         :raises CassetteMismatchError: when it can only be played, and is not recorded.
+        :raises AttachmentError: for an `@path` that leads out of the directory by a link.
         :raises ClaudeError: why it failed, with the session ID and the text that had arrived.
         """
         request = self._with_defaults(request)
+        check_mentions(request.prompt, request.directory)
         if cassette is None or cassette.mode == "off":
             return await self._run_live(cassette.live(request) if cassette else request, host)
         scrubber = Scrubber(self._config.env)
@@ -271,7 +274,7 @@ class TurnRunner:
             at=request.at,
             trusted=request.trusted,
             # The CLI drops it together with the directory's settings.
-            memory="" if request.trusted else memories(request.directory),
+            memory="" if request.trusted else memories(request.directory).text,
             contents=fingerprint_of(request.directory) if request.trusted else "",
             asks_for_git=not request.trusted and bool(git_programs(request.directory)),
             asks=self._asks,

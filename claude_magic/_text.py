@@ -1,0 +1,59 @@
+"""Text that every output takes: no half of a character, which JSON can name and no UTF-8 holds.
+
+The CLI cuts texts between two UTF-16 units, models write such escapes, and names of files can hold them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_HALVES = re.compile("[\ud800-\udfff]")
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def well_formed(text: str) -> str:
+    """Make two halves the character they mean, and put a replacement character for one without the other."""
+    if text.isascii() or not _HALVES.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def well_formed_data(data: Any) -> Any:
+    """Do the same with every text in lists and dictionaries."""
+    match data:
+        case str():
+            return well_formed(data)
+        case list():
+            return [well_formed_data(item) for item in data]
+        case dict():
+            return {well_formed_data(key): well_formed_data(value) for key, value in data.items()}
+    return data
+
+
+def parse_json(line: str | bytes) -> Any:
+    """Return the data of a JSON text, with well-formed texts in it.
+
+    :raises ValueError: when it is no JSON.
+    :raises RecursionError: when it is nested too deep.
+    """
+    text = line.decode() if isinstance(line, bytes) else line
+    # In the text, as what is nested deep could not be walked through.
+    if has_half(text):
+        text = _ESCAPE.sub(lambda escape: r"\ufffd" if escape[1] else escape[0], well_formed(text))
+    return json.loads(text)
+
+
+def has_half(text: str) -> bool:
+    """Whether a JSON text may name half a character."""
+    return _ESCAPED_HALF.search(text) is not None or (not text.isascii() and _HALVES.search(text) is not None)
+
+
+def name_line(text: str) -> str:
+    """Return a name that somebody has given on one line, without control characters."""
+    return " ".join(_CONTROLS.sub(" ", well_formed(text)).split())
