@@ -18,8 +18,9 @@ import claude_agent_sdk
 
 from claude_magic._paths import shorten_home
 from claude_magic.errors import CLINotFoundError
+from claude_magic.sdk._gate.tool_list import switched_off
 from claude_magic.sdk.config import CLI_FLAGS, READ_ONLY_TOOLS, TurnOptions
-from claude_magic.sdk.host import SERVER, granted_directories, typeable
+from claude_magic.sdk.host import SERVER
 
 OLDEST_CLI: Final = "2.1.330"
 """The oldest CLI whose flags were tried; 2.1.250 lacks one that we need."""
@@ -35,7 +36,7 @@ class Launch:
     Where the directory is not `trusted`, settings of its own (hooks, rules, servers) are not loaded. `asks` says that
     somebody can be asked for permission, `tools` are the rules that allow our own tools. `surroundings` stand for the
     variables and settings that hold when it starts. `granted` is what was allowed for the session while an earlier process
-    ran: rules and directories.
+    ran.
     """
 
     directory: str
@@ -98,7 +99,7 @@ def flags(launch: Launch) -> list[str]:
     if launch.at:
         arguments.append(f"--resume-session-at={launch.at}")
     chosen = {name: getattr(launch.options, name) for name in CLI_FLAGS}
-    rules = (*(launch.options.allowed_tools or ()), *launch.tools, *typeable(launch.granted))
+    rules = (*(launch.options.allowed_tools or ()), *launch.tools)
     chosen["allowed_tools"] = () if launch.safe_mode else rules
     for name, flag in CLI_FLAGS.items():
         if value := chosen[name]:
@@ -106,11 +107,6 @@ def flags(launch: Launch) -> list[str]:
         arguments += flag.always
     if launch.safe_mode:
         arguments += ["--tools", ",".join(READ_ONLY_TOOLS), "--strict-mcp-config"]
-    for directory in granted_directories(launch.granted):
-        arguments += ["--add-dir", directory]
-    if launch.asks:
-        # Its questions want choices that our hosts cannot give back; without it Claude asks in its reply.
-        arguments += ["--disallowedTools", "AskUserQuestion"]
     if not launch.trusted:
         arguments += ["--setting-sources", "user"]
     return arguments
@@ -119,6 +115,7 @@ def flags(launch: Launch) -> list[str]:
 def channel_flags(launch: Launch) -> list[str]:
     """Return the flags for the SDK's control protocol, which nobody would type: it wants a stream in both directions."""
     arguments = ["--input-format", "stream-json", "--include-partial-messages"]
+    arguments += ["--disallowedTools", ",".join(switched_off(launch.options.allowed_tools or ()))]
     if launch.asks:
         arguments += ["--permission-prompt-tool", "stdio"]
     if launch.tools:

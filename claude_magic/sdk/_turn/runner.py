@@ -49,7 +49,6 @@ from claude_magic.sdk.host import (
     ToolResult,
     TurnHost,
     TurnSource,
-    granted_mode,
 )
 from claude_magic.sdk.response import SessionAwareResponse, fold
 from claude_magic.sdk.turn_request import TurnRequest
@@ -253,8 +252,6 @@ class TurnRunner:
         granted = self._granted.get(request.session_id or "", ())
         if options.model is None and request.session_id in self._model_chosen:
             options = replace(options, model="default")
-        if options.permission_mode is None and (mode := granted_mode(granted)):
-            options = replace(options, permission_mode=mode)
         return Launch(
             directory=request.directory,
             options=options,
