@@ -57,7 +57,7 @@ class Permissions:
         call = Call(
             announced["tool_name"],
             announced["tool_input"],
-            announced["permission_mode"],
+            announced.get("permission_mode") or "default",
             announced["cwd"],
             announced["session_id"],
             own_files=transcript,
@@ -67,7 +67,7 @@ class Permissions:
             case Verdict.PASS, _:
                 return SyncHookJSONOutput()
             case Verdict.ASK, reason:
-                return _answer("ask", reason or ("" if self._launch.asks else _NOBODY))
+                return _answer("ask", reason if self._launch.asks else f"{_NOBODY} {reason}".rstrip())
             case _, reason:
                 self._host_of(call_id).emit(events.PermissionAnswered(call_id or "", Decision.DENY.value, word=reason))
                 return _answer("deny", reason)

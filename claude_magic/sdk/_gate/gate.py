@@ -21,6 +21,7 @@ from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPER
 
 PLANNING: Final = "Plan mode changes nothing. Read, think, and hand in the plan; nothing else is allowed until it is accepted."
 NOT_ASKED: Final = "It was not allowed before, and this permission mode does not ask."
+RAISED: Final = "the definition of this helper gives it more permissions"
 SWITCHED_OFF: Final = "This tool is off here."
 
 _HELPER_ARGUMENTS: Final = {"description", "prompt", "subagent_type", "model", "effort", "run_in_background", "name"}
@@ -95,7 +96,7 @@ class Gate:
         if call.by_helper and (own_mode == "plan" or (mode in _RAISED and mode != own_mode)):
             # A helper's definition may raise the mode; only the person does that.
             verdict, reason = self._judge(call, own_mode or "default")
-            return (Verdict.ASK, "") if verdict is Verdict.PASS and call.tool in EDITING else (verdict, reason)
+            return (Verdict.ASK, RAISED) if verdict is Verdict.PASS and call.tool in EDITING else (verdict, reason)
         return self._judge(call, mode)
 
     def _judge(self, call: Call, mode: str) -> tuple[Verdict, str]:
@@ -115,7 +116,9 @@ class Gate:
             return Verdict.PASS, ""
         elif call.tool in OFF:
             return Verdict.DENY, SWITCHED_OFF
-        return (Verdict.DENY, NOT_ASKED) if mode == "dontAsk" else (Verdict.ASK, reason)
+        if mode == "dontAsk" and not self.was_granted(self.rules_for(call.tool, call.arguments, reason)):
+            return Verdict.DENY, NOT_ASKED
+        return Verdict.ASK, reason
 
     def rules_for(self, tool: str, arguments: Mapping[str, Any], reason: str | None = None) -> tuple[str, ...]:
         """Return what a yes for the session allows, as rules that can be typed: nothing broader than what is seen.
@@ -123,7 +126,8 @@ class Gate:
         :param reason: why the CLI asks; a file inside the folder for which it has one is asked each time.
         """
         if tool in COMMANDS:
-            return (f"{tool}({str(arguments.get('command', '')).strip()})",)
+            outside_sandbox = arguments.get("dangerouslyDisableSandbox")
+            return () if outside_sandbox else (f"{tool}({str(arguments.get('command', '')).strip()})",)
         if tool in READING | EDITING:
             paths = [resolved(path, self._directory) for path in paths_of(tool, arguments)]
             if any(within(path, self._cli_home) for path in paths):
