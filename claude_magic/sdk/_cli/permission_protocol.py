@@ -61,7 +61,7 @@ class Permissions:
             announced["cwd"],
             announced["session_id"],
             own_files=transcript,
-            by_helper="agent_id" in announced,
+            by_helper=bool(announced.get("agent_id")),
         )
         match self._gate.judge(call, self._mode()):
             case Verdict.PASS, _:

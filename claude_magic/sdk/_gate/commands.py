@@ -22,7 +22,7 @@ _PLAIN: Final = re.compile(r"[\w./:@%+, =-]+")
 _BEFORE: Final = re.compile(r"^(?:\w+=\S*\s+|(?:time|nohup|nice|timeout\s+\S+)\s+)+")
 """What may stand before a program without being one, for the CLI's rules, too."""
 
-_FLAGS: Final = {
+READERS: Final = {
     "pwd": "",
     "ls": "-[aAlhtrSF1dRsi]+",
     "cat": "-[nbsAEvT]+",
@@ -34,7 +34,7 @@ _FLAGS: Final = {
 }
 """Programs that read what they are told to, with those of their flags that name no other file and follow no link."""
 
-_EDITORS: Final = ("mkdir", "touch", "rm", "rmdir", "mv", "cp", "sed")
+EDITORS: Final = ("mkdir", "touch", "rm", "rmdir", "mv", "cp", "sed")
 """What the CLI (2.1.332) runs unasked in the mode `acceptEdits`, inside the folder."""
 
 
@@ -58,7 +58,7 @@ def only_reads(command: str, is_inside: Inside) -> bool:
 def only_edits(command: str, is_inside: Inside) -> bool:
     """Whether a command is one program that the mode `acceptEdits` covers, and no word leads out of the folder."""
     program, *words = _plain_words(command) or [""]
-    return program in _EDITORS and is_inside(".") and all(is_inside(word) for word in words if not word.startswith("-"))
+    return program in EDITORS and is_inside(".") and all(is_inside(word) for word in words if not word.startswith("-"))
 
 
 def covered(command: str, exact: frozenset[str], starts: tuple[str, ...], is_inside: Inside) -> bool:
@@ -73,9 +73,9 @@ def covered(command: str, exact: frozenset[str], starts: tuple[str, ...], is_ins
 
 def _reads(part: str, is_inside: Inside) -> bool:
     program, *words = _plain_words(part) or [""]
-    if program not in _FLAGS:
+    if program not in READERS:
         return False
-    flags = re.compile(_FLAGS[program])
+    flags = re.compile(READERS[program])
     return all(bool(flags.fullmatch(word)) if word.startswith("-") else is_inside(word) for word in words)
 
 
@@ -86,4 +86,6 @@ def _goes(part: str, is_inside: Inside) -> bool:
 
 def _plain_words(part: str) -> list[str]:
     """Return the words of a command in which nothing is expanded; none of any other."""
-    return shlex.split(part) if _PLAIN.fullmatch(_LITERAL.sub("q", part)) else []
+    words = shlex.split(part) if _PLAIN.fullmatch(_LITERAL.sub("q", part)) else []
+    # zsh puts the path of a program in the place of its name behind "=".
+    return [] if any(word.startswith("=") for word in words) else words

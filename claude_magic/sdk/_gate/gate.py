@@ -107,11 +107,10 @@ class Gate:
             return Verdict.DENY, PLANNING
         if call.tool in READING | EDITING:
             paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)]
-            if all(self._is_open(path, call) for path in paths):
+            elsewhere = [path for path in paths if not self._is_open(path, call)]
+            if paths and (not elsewhere or self._may_allow(call, paths)):
                 return Verdict.PASS, ""
-            if self._may_allow(call, paths):
-                return Verdict.PASS, ""
-            reason = f"leads to {paths[0]}, outside the folder"
+            reason = f"leads to {elsewhere[0]}, outside the folder" if elsewhere else ""
         elif self._is_free(call, mode) or self._may_allow(call):
             return Verdict.PASS, ""
         elif call.tool in OFF:
@@ -132,7 +131,7 @@ class Gate:
             paths = [resolved(path, self._directory) for path in paths_of(tool, arguments)]
             if any(within(path, self._cli_home) for path in paths):
                 return ()
-            if all(within(path, self._directory) for path in paths):
+            if paths and all(within(path, self._directory) for path in paths):
                 return ("Edit(**)",) if tool in EDITING and not reason else ()
             return tuple(_outside_rule(tool, path) for path in paths)
         if tool == "WebFetch":

@@ -13,7 +13,7 @@ from claude_magic.sdk._gate.tool_list import EDITING
 def paths_of(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
     """Yield the paths that a reading or editing tool is about, as they are given."""
     if tool in EDITING or tool == "Read":
-        yield str(arguments.get("file_path") or arguments.get("notebook_path") or ".")
+        yield from (str(arguments[name]) for name in ("file_path", "notebook_path") if name in arguments)
         return
     where = str(arguments.get("path") or ".")
     yield where
