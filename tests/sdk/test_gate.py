@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from watching import MakeConfig, Run
 
 from claude_magic.sdk import ClaudeClient, TurnOptions
 from claude_magic.sdk._gate import tool_list
+from claude_magic.sdk._gate.gate import Call, Gate, Verdict
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import Decision, Listener, PermissionAnswer, PermissionRequest, Tool, ToolResult
 from claude_magic.sdk.turn_request import TurnRequest
@@ -359,3 +361,72 @@ def test_an_edit_for_the_session_is_no_command(ask: Any, words: dict[str, str], 
     person = ask(prompt_of([write("{work}/one.txt"), *asked], words), person=Careful())
     assert len(person.asked) == 1 + len(asked), person.inputs
     assert (workdir / "in.txt").read_text() == "inside the folder\n"
+
+
+@pytest.fixture
+def helpers(cli_home: Path) -> Any:
+    """Helpers of the person's own whose definition gives them another permission mode than the conversation has."""
+    directory = cli_home / "agents"
+    directory.mkdir(parents=True, exist_ok=True)
+    for mode in ("bypassPermissions", "acceptEdits"):
+        front = f"name: {mode.lower()}\ndescription: d\npermissionMode: {mode}"
+        (directory / f"{mode.lower()}.md").write_text(f"---\n{front}\n---\nDo it.\n")
+    yield
+    for file in directory.iterdir():
+        file.unlink()
+
+
+@pytest.fixture(scope="module")
+def module_api() -> Any:
+    calls = [write("by-helper.txt"), bash("touch by-helper"), bash("cat link")]
+    script = prompt_of(calls, {})
+    with MessagesAPI(lambda prompt: script if "GO, HELPER" in prompt else None) as api:
+        yield api
+
+
+@pytest.mark.parametrize("helper", ["bypasspermissions", "acceptedits"])
+def test_a_helper_is_allowed_no_more(helper: str, helpers: None, ask: Any, words: dict[str, str], workdir: Path) -> None:
+    """What a helper does is asked like what Claude does, whatever mode its definition names."""
+    call = {"description": "d", "prompt": "GO, HELPER", "subagent_type": helper, "run_in_background": False}
+    person = ask(prompt_of([("Agent", call)], words))
+    assert [request.tool for request in person.asked] == ["Write", "Bash", "Bash"]
+    assert not list(workdir.glob("by-helper*"))
+
+
+def test_settings_of_the_person(cli_home: Path, ask: Any, words: dict[str, str]) -> None:
+    """Rules in the person's own settings answer, too; broken settings allow nothing."""
+    settings = cli_home / "settings.json"
+    directories = {"allow": ["Bash(uname:*)"], "additionalDirectories": [f"{words['base']}/outside"]}
+    settings.write_text(json.dumps({"permissions": directories}))
+    calls = prompt_of([bash("uname -a"), ("Read", {"file_path": "{base}/outside/x"}), bash("whoami")], words)
+    try:
+        assert ask(calls).inputs == [{"command": "whoami"}]
+    finally:
+        settings.unlink()
+
+
+def test_what_is_kept_of_this_session(tmp_path: Path) -> None:
+    """Long results that the CLI has put into files of this session are read unasked; those of another one are asked."""
+    sessions = tmp_path / ".claude" / "projects" / "work"
+    gate = Gate(str(tmp_path / "work"), tmp_path / ".claude", home=str(tmp_path))
+
+    def verdict(session: str) -> Verdict:
+        path = {"file_path": str(sessions / session / "tool-results" / "1.txt")}
+        call = Call("Read", path, "default", str(tmp_path / "work"), "this", own_files=str(sessions / "this"))
+        return gate.judge(call, "default")[0]
+
+    assert verdict("this") is Verdict.PASS
+    assert verdict("other") is Verdict.ASK
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [("BrandNew", {"path": "in.txt"}), ("mcp__server__read", {}), ("Read", {}), ("Agent", {"prompt": "p", "mode": "x"})],
+)
+def test_what_is_new_is_asked(tool: str, arguments: dict[str, Any], tmp_path: Path) -> None:
+    """A tool that no list names, and an argument that nobody knew, are asked; nothing is asked when permissions are bypassed."""
+    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path))
+    call = Call(tool, arguments, "default", str(tmp_path), "this")
+    assert gate.judge(call, "default")[0] is Verdict.ASK
+    assert gate.judge(replace(call, mode="dontAsk"), "dontAsk")[0] is Verdict.DENY
+    assert gate.judge(replace(call, mode="bypassPermissions"), "bypassPermissions")[0] is Verdict.PASS
