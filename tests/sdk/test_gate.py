@@ -424,7 +424,7 @@ def test_what_is_kept_of_this_session(tmp_path: Path) -> None:
     [("BrandNew", {"path": "in.txt"}), ("mcp__server__read", {}), ("Read", {}), ("Agent", {"prompt": "p", "mode": "x"})],
 )
 def test_what_is_new_is_asked(tool: str, arguments: dict[str, Any], tmp_path: Path) -> None:
-    """A tool that no list names, and an argument that nobody knew, are asked; nothing is asked when permissions are bypassed."""
+    """A tool that no list names, and an argument that nobody knew, are asked; bypassing permissions asks nothing."""
     gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path))
     call = Call(tool, arguments, "default", str(tmp_path), "this")
     assert gate.judge(call, "default")[0] is Verdict.ASK
