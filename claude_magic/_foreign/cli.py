@@ -8,6 +8,8 @@ from claude_magic._foreign.row import Kind, rows
 
 _CLI: Final = "Claude Code 2.1.330-2.1.332"
 
+_TOOLS: Final = ("ReportFindings", "ScheduleWakeup", "SendMessage", "EnterWorktree", "CronCreate", "ListAgents", "Workflow")
+
 FLAGS: Final = (
     *rows(
         Kind.FLAG,
@@ -143,6 +145,17 @@ WORDS: Final = (
         ("max_output_tokens", "sdk/_cli/failures.py", "What it calls a reply that became too long."),
         ("connection_failed", "sdk/_cli/failures.py", "What it calls a connection that broke."),
         ("api_error_params", "sdk/_cli/failures.py", "Whether the limit of a reply or the context was reached."),
+    ),
+    *rows(
+        Kind.WORDS,
+        _CLI,
+        *((name, "sdk/_gate/tool_list.py", "A tool of the CLI, in the one list of what it may do.") for name in _TOOLS),
+    ),
+    *rows(
+        Kind.APART,
+        _CLI,
+        ("plans", "sdk/_gate/gate.py", "Where the CLI keeps the plan that plan mode writes; test_approvals.py writes one."),
+        ("mkdir", "sdk/_gate/commands.py", "Commands that `acceptEdits` runs; test_gate.py runs some."),
     ),
     *rows(
         Kind.SAID,

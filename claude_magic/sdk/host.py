@@ -21,7 +21,6 @@ SERVER = "kernel"
 DENIED = "The person said no."
 """What Claude is told with a no that nobody put into words."""
 
-_MODE, _DIRECTORY = "mode ", "directory "
 _TYPEABLE_RULE = re.compile(r"[\w-]+(\([^(),\x00-\x1f\x7f-\x9f]*\))?")
 
 
@@ -130,24 +129,3 @@ async def nobody_answers(request: PermissionRequest) -> PermissionAnswer:
 def typeable(rules: Iterable[str]) -> tuple[str, ...]:
     """Return those rules that mean the same when they are typed: on a command line commas and parentheses divide rules."""
     return tuple(rule for rule in rules if _TYPEABLE_RULE.fullmatch(rule))
-
-
-def granted_mode(rules: Iterable[str]) -> str | None:
-    """Return the permission mode among what a yes for the session adds; the last one holds."""
-    modes = [rule.removeprefix(_MODE) for rule in rules if rule.startswith(_MODE)]
-    return modes[-1] if modes else None
-
-
-def granted_directories(rules: Iterable[str]) -> tuple[str, ...]:
-    """Return the directories among what a yes for the session adds."""
-    return tuple(rule.removeprefix(_DIRECTORY) for rule in rules if rule.startswith(_DIRECTORY))
-
-
-def mode_words(mode: object) -> str:
-    """Say that a permission mode is what a yes for the session adds."""
-    return f"{_MODE}{mode}"
-
-
-def directory_words(directory: str) -> str:
-    """Say that a directory to work in is what a yes for the session adds."""
-    return f"{_DIRECTORY}{directory}"

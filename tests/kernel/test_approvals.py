@@ -521,42 +521,41 @@ def test_plan(loaded_kernel: Kernel, api: MessagesAPI, unchanged: Callable[[], b
 
 
 def test_plan_after_a_plan(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
-    """Leaving plan mode ends it for that turn; chosen again, it is plan mode again: Claude is told, and may not just write."""
+    """Leaving plan mode ends it for that turn; chosen again, it is plan mode: Claude is told, and may not write at all."""
     write = tool("Write", file_path=str(notebook_dir / "planned.txt"), content="text")
     clicked(loaded_kernel, tool("ExitPlanMode"), "Allow once", "--mode plan")
     api.requests.clear()
     clicked(loaded_kernel, write, "Deny")
     assert PLANNING not in newest(api)
     cell = start(loaded_kernel, write + tool("ExitPlanMode"), "--mode plan")
-    assert "write a file" in asks(cell)
-    assert not [label for label in labels(loaded_kernel) if label.startswith("Allow for")]
-    assert PLANNING in newest(api)
-    click(cell, "Deny")
     assert "carry out its plan" in asks(cell)
+    assert "Plan mode changes nothing" in returned(api)[-1]
+    assert PLANNING in newest(api)
     click(cell, "Deny")
     assert cell.wait().ok
     assert not (notebook_dir / "planned.txt").exists()
 
 
-def test_a_mode_for_the_session(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
-    """`acceptEdits` allowed for the session holds for its next processes too; a cell's own mode, or a new session, is asked."""
+def test_edits_for_the_session(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
+    """Edits allowed for the session hold for its next processes too; not for commands, in plan mode, or in a new session."""
 
     def write(name: str) -> str:
         return tool("Write", file_path=str(notebook_dir / name), content="text")
 
-    result = clicked(loaded_kernel, write("granted.txt"), "Allow for this session: mode acceptEdits")
-    in_all_forms(result, "allowed for this session: mode acceptEdits")
+    result = clicked(loaded_kernel, write("granted.txt"), "Allow for this session: Edit(**)")
+    in_all_forms(result, "allowed for this session: Edit")
     processes = clis(loaded_kernel)
     for process in processes:
         process.kill()
     assert ended(processes)
     assert session_of(unasked(loaded_kernel, write("after-death.txt"))) == session_of(result)
     unasked(loaded_kernel, write("another-model.txt"), "--model haiku")
-    clicked(loaded_kernel, write("in-plan-mode.txt"), "Deny", "--mode plan")
+    unasked(loaded_kernel, write("in-plan-mode.txt"), "--mode plan")
     unasked(loaded_kernel, write("after-plan-mode.txt"))
+    clicked(loaded_kernel, bash("rm granted.txt"), "Deny")
     clicked(loaded_kernel, write("elsewhere.txt"), "Deny", "--new")
     written = {path.name for path in notebook_dir.glob("*.txt")}
-    assert written >= {"after-death.txt", "another-model.txt", "after-plan-mode.txt"}
+    assert written >= {"granted.txt", "after-death.txt", "another-model.txt", "after-plan-mode.txt"}
     assert not written & {"in-plan-mode.txt", "elsewhere.txt"}
     assert unchanged()
 

@@ -57,6 +57,26 @@ class Bundled:
 numbers, word, _hidden = [1, 2, 3], "text", 1
 """
 
+LAZY = """
+ran = []
+class Lazy:
+    def __len__(self): ran.append("len"); return 1
+    def __sizeof__(self): ran.append("sizeof"); return 1
+    def __getattr__(self, name): ran.append(name); raise AttributeError(name)
+    shape = property(lambda self: ran.append("shape"))
+    nbytes = property(lambda self: ran.append("nbytes"))
+class Rows(list):
+    def __len__(self): ran.append("len"); return 1
+    def __sizeof__(self): ran.append("sizeof"); return 1
+class Equal(type):
+    def __eq__(cls, other): ran.append("eq"); return True
+    def __hash__(cls): ran.append("hash"); return 1
+class Chart(metaclass=Equal):
+    def __len__(self): ran.append("len"); return 1
+lazy, rows, chart = Lazy(), Rows(), Chart()
+ran.clear()
+"""
+
 
 def tool(name: str, /, **arguments: Any) -> str:
     return f"<<tool mcp__kernel__{name} {json.dumps(arguments)}>>"
@@ -169,6 +189,15 @@ def test_list_odd_variables(kernel_with_names: Kernel, api: MessagesAPI, kind: s
     answered(kernel_with_names, tool("list_variables"))
     assert f"odd: {kind}" in last(api)
     assert "numbers: list" in last(api)
+
+
+def test_listing_runs_nothing(kernel_with_names: Kernel, api: MessagesAPI) -> None:
+    """Nothing of an object's own is run to list it: its length, its shape or its size may be a query."""
+    kernel_with_names.run(LAZY)
+    answered(kernel_with_names, tool("list_variables"))
+    lines = last(api).splitlines()
+    assert {"lazy: Lazy", "rows: Rows", "chart: Chart"} <= set(lines)
+    assert kernel_with_names.value("ran") == []
 
 
 def test_inspect(kernel_with_names: Kernel, api: MessagesAPI) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import reprlib
 import sys
-from collections.abc import Callable
-from types import FunctionType, ModuleType
-from typing import Any
+from collections.abc import Callable, Sized
+from types import ModuleType
+from typing import Any, Final
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.tools import run_code
 from claude_magic._kernel.values.shown_value import show_value, type_name
-from claude_magic._kernel.values.time_limit import FAILURES, bounded
+from claude_magic._kernel.values.time_limit import INSPECT_TIMEOUT_S
 from claude_magic.errors import ConfigError
 from claude_magic.sdk.host import Tool, ToolResult
 from claude_magic.sdk.response import SessionAwareResponse
@@ -23,13 +22,14 @@ DEFAULT_MAX_CHARACTERS = 4_000
 TOOLS = (
     Tool(
         "list_variables",
-        "List the variables of the user's notebook: name, type, shape or length, size in bytes.",
+        "List the variables of the user's notebook: name and type, and the shape or length and size of plain data.",
         {"type": "object", "properties": {}},
         read_only=True,
     ),
     Tool(
         "inspect_variable",
-        "Show a variable of the user's notebook as the notebook would: Markdown or text, and an image where it has one.",
+        "Show a variable of the user's notebook as the notebook would: Markdown or text, and an image where it has one. "
+        f"Its own code for that is run, for {INSPECT_TIMEOUT_S:g} s at most.",
         {
             "type": "object",
             "properties": {
@@ -52,6 +52,18 @@ TOOLS = (
         {"type": "object", "properties": {"source": {"type": "string"}}, "required": ["source"]},
     ),
 )
+
+
+_PLAIN: Final = (str, bytes, bytearray, list, tuple, dict, set, frozenset, int, float, complex, bool, type(None))
+
+_ARRAYS: Final = (
+    ("numpy", "ndarray"),
+    ("pandas", "DataFrame"),
+    ("pandas", "Series"),
+    ("polars", "DataFrame"),
+    ("polars", "Series"),
+)
+"""Types that hold their data in memory and know its shape; a subclass of one may compute it."""
 
 
 class KernelTools:
@@ -123,15 +135,15 @@ class KernelTools:
 
 
 def _described(name: str, value: object) -> str:
-    kind = type_name(value)
-    about = [kind]
-    with contextlib.suppress(*FAILURES), bounded():
-        shape = getattr(value, "shape", None)
-        if isinstance(shape, tuple):
-            about.append(f"shape {reprlib.repr(shape)}")
-        elif not issubclass(type(value), FunctionType | type):
-            about.append(f"length {len(value)}")  # type: ignore[arg-type]
-    with contextlib.suppress(*FAILURES), bounded():
-        size = getattr(value, "nbytes", None)
-        about.append(f"{size if isinstance(size, int) else sys.getsizeof(value)} bytes")
+    """Say what a variable is, and run nothing of its own: a length or a shape may be a query."""
+    kind = type(value)
+    about = [type_name(value)]
+    if any(getattr(sys.modules.get(module), known, None) is kind for module, known in _ARRAYS):
+        about.append(f"shape {reprlib.repr(tuple(value.shape))}")  # type: ignore[attr-defined]
+        if isinstance(size := getattr(value, "nbytes", None), int):
+            about.append(f"{size} bytes")
+    elif any(known is kind for known in _PLAIN):
+        if isinstance(value, Sized):
+            about.append(f"length {len(value)}")
+        about.append(f"{sys.getsizeof(value)} bytes")
     return f"{name}: {', '.join(about)}"

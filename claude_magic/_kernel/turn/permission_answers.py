@@ -11,7 +11,7 @@ from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.queue import Question, deliver
 from claude_magic._kernel.tools.run_code import interruptible
 from claude_magic._render.parts.reply_wording import tool_argument, tool_name
-from claude_magic.sdk.host import Decision, PermissionAnswer, granted_mode, typeable
+from claude_magic.sdk.host import Decision, PermissionAnswer, typeable
 from claude_magic.sdk.response import ToolCall
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class Questions:
         if not self._frontend.can_answer():
             deliver(question.answer, PermissionAnswer(Decision.DENY, _NOBODY))
             call = ToolCall(0, request.call_id, request.tool, request.input)
-            permit = " ".join(f"--allow {_quoted(rule)}" for rule in typeable(request.rules))
-            mode = granted_mode(request.rules)
-            hint = permit or (f"--mode {mode}" if mode else "")
+            # In a typed rule a star stands for anything.
+            rules = [rule for rule in typeable(request.rules) if not (rule.startswith("Bash(") and "*" in rule)]
+            hint = " ".join(f"--allow {_quoted(rule)}" for rule in rules)
             denied = f"Denied, as nobody was there to be asked: {tool_name(call)} {tool_argument(call)}".rstrip()
             return f"{denied}. {hint} would permit it." if hint else f"{denied}."
         if self._buttons and self._view.ask(self._number, request, partial(deliver, question.answer)):

@@ -19,8 +19,9 @@ import claude_agent_sdk
 from claude_magic._paths import shorten_home
 from claude_magic._text import well_formed
 from claude_magic.errors import CLINotFoundError
+from claude_magic.sdk._gate.tool_list import switched_off
 from claude_magic.sdk.config import CLI_FLAGS, READ_ONLY_TOOLS, TurnOptions
-from claude_magic.sdk.host import SERVER, granted_directories, typeable
+from claude_magic.sdk.host import SERVER
 
 OLDEST_CLI: Final = "2.1.330"
 """The oldest CLI whose flags were tried; 2.1.250 lacks one that we need."""
@@ -41,7 +42,7 @@ class Launch:
     load. `asks_for_git` says that git would run programs there.
     `asks` says that somebody can be asked for permission, `tools` are the rules that allow our own tools. `surroundings`
     stand for the variables and settings that hold when it starts. `granted` is what was allowed for the session while an
-    earlier process ran: rules and directories.
+    earlier process ran.
     """
 
     directory: str
@@ -115,7 +116,7 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
     if launch.at:
         arguments.append(f"--resume-session-at={launch.at}")
     chosen = {name: getattr(launch.options, name) for name in CLI_FLAGS}
-    rules = (*(launch.options.allowed_tools or ()), *launch.tools, *typeable(launch.granted))
+    rules = (*(launch.options.allowed_tools or ()), *launch.tools)
     chosen["system"] = launch.system
     chosen["allowed_tools"] = () if launch.safe_mode else rules
     for name, flag in CLI_FLAGS.items():
@@ -124,11 +125,6 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
         arguments += flag.always
     if launch.safe_mode:
         arguments += ["--tools", ",".join(READ_ONLY_TOOLS), "--strict-mcp-config"]
-    for directory in granted_directories(launch.granted):
-        arguments += ["--add-dir", directory]
-    if launch.asks:
-        # Its questions want choices that our hosts cannot give back; without it Claude asks in its reply.
-        arguments += ["--disallowedTools", "AskUserQuestion"]
     if not launch.trusted:
         arguments += ["--setting-sources", "user"]
     may_all = not _ALL_OF_GIT.isdisjoint(rules) or launch.options.permission_mode == "bypassPermissions"
@@ -149,6 +145,7 @@ def first_request(launch: Launch) -> dict[str, Any]:
 def channel_flags(launch: Launch) -> list[str]:
     """Return the flags for the SDK's control protocol, which nobody would type: it wants a stream in both directions."""
     arguments = ["--input-format", "stream-json", "--include-partial-messages"]
+    arguments += ["--disallowedTools", ",".join(switched_off(launch.options.allowed_tools or ()))]
     if launch.asks:
         arguments += ["--permission-prompt-tool", "stdio"]
     if launch.tools:

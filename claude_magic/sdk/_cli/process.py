@@ -20,17 +20,16 @@ import claude_agent_sdk as sdk
 from claude_agent_sdk import CLIConnectionError
 
 from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError, NotLoggedInError
-from claude_magic.sdk import events
 from claude_magic.sdk._api_watch import APIWatch
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_flags, first_request, flags
 from claude_magic.sdk._cli.environment import api_address, renews_login
 from claude_magic.sdk._cli.failures import CHECK_CLI, bad_schema, cli_died, failure_of, start_failure, translate_exception
-from claude_magic.sdk._cli.permission_protocol import request_of, result_of, server_of, settings_stay
+from claude_magic.sdk._cli.permission_protocol import Permissions, server_of
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.host import SERVER, BackgroundWork, Decision, Listener, Tool, ToolResult, TurnHost
+from claude_magic.sdk.host import SERVER, BackgroundWork, Listener, Tool, ToolResult, TurnHost
 
 INTERRUPT_REPLY_S = 0.7
 """How long the canceller of a turn waits for the CLI to confirm, so that a person's Stop is felt within a second."""
@@ -119,14 +118,12 @@ class LiveProcess:
             first_request=first_request(launch),
         )
         options = sdk.ClaudeAgentOptions()
-        if launch.asks:
-            options.can_use_tool = self._ask
-        if launch.trusted:
-            options.hooks = settings_stay()
+        Permissions(launch, env, lambda call_id: self._reader.host_of(call_id) or begin_own(), lambda: self._mode).add_to(
+            options
+        )
         if launch.tools:
             options.mcp_servers = {SERVER: server_of(tools, self._call)}
         self._client = sdk.ClaudeSDKClient(options, self._transport)
-        self._begin_own = begin_own
         self._reader = TurnReader(self._transport.taken, begin_own)
         self._reader.session_id = None if launch.fork else launch.resume
         self._reading: asyncio.Task[None] | None = None
@@ -316,20 +313,6 @@ class LiveProcess:
                     f"The CLI refuses the permission mode {mode}: {error}", next_step="Choose another permission_mode."
                 ) from error
             self._mode = mode
-
-    async def _ask(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
-        # A helper goes on behind the turn that it was sent off in.
-        host = self._reader.host_of(context.tool_use_id) or self._begin_own()
-        request = request_of(tool, arguments, context, self.launch.directory)
-        try:
-            answer = await host.ask(request)
-        except asyncio.CancelledError:
-            host.emit(events.PermissionAnswered(request.call_id, Decision.DENY.value, word="the turn was stopped"))
-            raise
-        rules = request.rules if answer.decision is Decision.SESSION else ()
-        word = answer.word if answer.decision is Decision.DENY else ""
-        host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, rules, word))
-        return result_of(answer, request, context)
 
     async def _call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         host = self._reader.host_of(None)

@@ -53,7 +53,6 @@ from claude_magic.sdk.host import (
     ToolResult,
     TurnHost,
     TurnSource,
-    granted_mode,
     typeable,
 )
 from claude_magic.sdk.response import SessionAwareResponse, fold
@@ -263,8 +262,6 @@ class TurnRunner:
             options = replace(options, allowed_tools=rules or None)
         if options.model is None and request.session_id in self._model_chosen:
             options = replace(options, model="default")
-        if options.permission_mode is None and (mode := granted_mode(granted)):
-            options = replace(options, permission_mode=mode)
         return Launch(
             directory=request.directory,
             options=options,

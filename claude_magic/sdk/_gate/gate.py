@@ -1,0 +1,196 @@
+"""One judgement for each call of a tool, before it runs: left to the CLI, asked, or denied.
+
+The gate never allows anything: what it lets pass, the CLI may still ask for or deny by its own rules. So a mistake here costs
+a question, and what the CLI allows unasked stays within what is in our list.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from claude_magic.sdk._gate.commands import only_edits, only_reads
+from claude_magic.sdk._gate.paths import paths_of, resolved, within
+from claude_magic.sdk._gate.rules import Rules, settings_in
+from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPERS, OFF, READING, UNASKED
+
+PLANNING: Final = "Plan mode changes nothing. Read, think, and hand in the plan; nothing else is allowed until it is accepted."
+NOT_ASKED: Final = "It was not allowed before, and this permission mode does not ask."
+RAISED: Final = "the definition of this helper gives it more permissions"
+SWITCHED_OFF: Final = "This tool is off here."
+
+_HELPER_ARGUMENTS: Final = {"description", "prompt", "subagent_type", "model", "effort", "run_in_background", "name"}
+"""Others give a helper another place, or other permissions."""
+
+_RAISED: Final = ("acceptEdits", "bypassPermissions", "auto")
+
+
+class Verdict(Enum):
+    """What becomes of a call."""
+
+    PASS = auto()
+    ASK = auto()
+    DENY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as the CLI announces it, in the permission `mode` that holds for it.
+
+    `own_files` is the directory in which the CLI keeps what belongs to this session, `by_helper` whether a helper calls.
+    """
+
+    tool: str
+    arguments: Mapping[str, Any]
+    mode: str
+    cwd: str
+    session_id: str
+    own_files: str = ""
+    by_helper: bool = False
+
+    @property
+    def command(self) -> str:
+        """What a shell would be given."""
+        return str(self.arguments.get("command", ""))
+
+
+class Gate:
+    """The judge of one process's calls.
+
+    :param directory: the folder of the conversation.
+    :param cli_home: where the CLI keeps its own files, which no conversation reads or writes unasked.
+    :param rules: the person's own, which allow.
+    :param granted: what was allowed for the session, in the words of `rules_for`.
+    :param harmless: names of our own tools that only look.
+    :param trusted: whether the folder's own settings hold.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        cli_home: Path,
+        *,
+        home: str,
+        rules: Iterable[str] = (),
+        granted: Iterable[str] = (),
+        harmless: Iterable[str] = (),
+        trusted: bool = False,
+    ) -> None:
+        own = [Path(directory, ".claude", name) for name in ("settings.json", "settings.local.json")] if trusted else []
+        settings = settings_in([cli_home / "settings.json", *own])
+        self._directory = os.path.realpath(directory)
+        self._cli_home = os.path.realpath(cli_home)
+        self._roots = [self._directory, *(resolved(path, directory) for path in settings.directories)]
+        self._rules = Rules((*rules, *settings.rules), self._directory, home)
+        self._granted = set(granted)
+        self._harmless = UNASKED | frozenset(harmless)
+
+    def judge(self, call: Call, own_mode: str | None) -> tuple[Verdict, str]:
+        """Return the verdict, and its reason in words; `own_mode` is the mode of the process itself."""
+        mode = call.mode
+        if call.by_helper and (own_mode == "plan" or (mode in _RAISED and mode != own_mode)):
+            # A helper's definition may raise the mode; only the person does that.
+            verdict, reason = self._judge(call, own_mode or "default")
+            return (Verdict.ASK, RAISED) if verdict is Verdict.PASS and call.tool in EDITING else (verdict, reason)
+        return self._judge(call, mode)
+
+    def _judge(self, call: Call, mode: str) -> tuple[Verdict, str]:
+        if mode == "bypassPermissions":
+            return Verdict.PASS, ""
+        reason = ""
+        if mode == "plan" and not self._changes_nothing(call):
+            return Verdict.DENY, PLANNING
+        if call.tool in READING | EDITING:
+            paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)]
+            elsewhere = [path for path in paths if not self._is_open(path, call)]
+            if paths and (not elsewhere or self._may_allow(call, paths)):
+                return Verdict.PASS, ""
+            reason = f"leads to {elsewhere[0]}, outside the folder" if elsewhere else ""
+        elif self._is_free(call, mode) or self._may_allow(call):
+            return Verdict.PASS, ""
+        elif call.tool in OFF:
+            return Verdict.DENY, SWITCHED_OFF
+        if mode == "dontAsk" and not self.was_granted(self.rules_for(call.tool, call.arguments, reason)):
+            return Verdict.DENY, NOT_ASKED
+        return Verdict.ASK, reason
+
+    def rules_for(self, tool: str, arguments: Mapping[str, Any], reason: str | None = None) -> tuple[str, ...]:
+        """Return what a yes for the session allows, as rules that can be typed: nothing broader than what is seen.
+
+        :param reason: why the CLI asks; a file inside the folder for which it has one is asked each time.
+        """
+        if tool in COMMANDS:
+            outside_sandbox = arguments.get("dangerouslyDisableSandbox")
+            return () if outside_sandbox else (f"{tool}({str(arguments.get('command', '')).strip()})",)
+        if tool in READING | EDITING:
+            paths = [resolved(path, self._directory) for path in paths_of(tool, arguments)]
+            if any(within(path, self._cli_home) for path in paths):
+                return ()
+            if paths and all(within(path, self._directory) for path in paths):
+                return ("Edit(**)",) if tool in EDITING and not reason else ()
+            return tuple(_outside_rule(tool, path) for path in paths)
+        if tool == "WebFetch":
+            host = urlsplit(str(arguments.get("url", ""))).hostname
+            return (f"WebFetch(domain:{host})",) if host else ()
+        if tool == "Skill":
+            return (f"Skill({arguments.get('skill', '')})",)
+        return () if tool in HELPERS | {"Workflow", "EnterPlanMode", "ExitPlanMode"} else (tool,)
+
+    def grant(self, rules: Iterable[str]) -> None:
+        """Remember what a person has allowed for the session."""
+        self._granted |= set(rules)
+
+    def was_granted(self, rules: tuple[str, ...]) -> bool:
+        """Whether all that a call needs was allowed for the session."""
+        return bool(rules) and self._granted >= set(rules)
+
+    def _changes_nothing(self, call: Call) -> bool:
+        if call.tool in HARMLESS | self._harmless or self._reads(call):
+            return True
+        # The CLI keeps the plan in a file among its own, and says which; the others it asks for.
+        plans = os.path.join(self._cli_home, "plans")
+        paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)] if call.tool in EDITING else []
+        return bool(paths) and all(within(path, plans) for path in paths)
+
+    def _is_free(self, call: Call, mode: str) -> bool:
+        """Whether a call that is not about one file is left to the CLI."""
+        if call.tool in HELPERS:
+            return call.arguments.keys() <= _HELPER_ARGUMENTS
+        if mode == "acceptEdits" and self._edits_files(call):
+            return True
+        # The CLI asks for it always, and puts the plan into what it asks.
+        return call.tool in self._harmless or call.tool == "ExitPlanMode" or self._reads(call)
+
+    def _may_allow(self, call: Call, paths: Sequence[str] = ()) -> bool:
+        return self._rules.may_allow(call.tool, call.arguments, paths, lambda word: self._leads_inside(word, call))
+
+    def _reads(self, call: Call) -> bool:
+        return call.tool == "Bash" and only_reads(call.command, lambda word: self._leads_inside(word, call))
+
+    def _edits_files(self, call: Call) -> bool:
+        return call.tool == "Bash" and only_edits(call.command, lambda word: self._leads_inside(word, call))
+
+    def _leads_inside(self, word: str, call: Call) -> bool:
+        return self._is_open(resolved(word, call.cwd), call)
+
+    def _is_open(self, path: str, call: Call) -> bool:
+        """Whether the CLI decides by itself about this path: it is inside the folder, or the session's own."""
+        own = call.own_files and within(path, os.path.realpath(call.own_files))
+        if call.tool not in EDITING and (own or call.session_id in path.split(os.sep)):
+            return True
+        if within(path, self._cli_home):
+            return call.mode == "plan" and within(path, os.path.join(self._cli_home, "plans"))
+        return any(within(path, root) for root in self._roots)
+
+
+def _outside_rule(tool: str, path: str) -> str:
+    """Name a place outside the folder: a file to be changed, or the files of the directory that is read from."""
+    directory = os.path.dirname(path)
+    if tool in EDITING or within(os.path.realpath(Path.home()), directory):
+        return f"{'Edit' if tool in EDITING else 'Read'}(/{path})"
+    return f"Read(/{directory}/*)"

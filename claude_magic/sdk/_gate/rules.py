@@ -1,0 +1,115 @@
+"""The person's own rules, as far as we must know them: whether one may allow a call, so that the CLI decides.
+
+Nothing is allowed here. The CLI alone knows what its rules mean; a rule that seems to cover a call leaves that call to it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from claude_magic.sdk._gate.commands import Inside, covered
+from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
+
+_GLOB: Final = re.compile(r":\*$|[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the settings of the person, and of a trusted folder, say: rules that allow, and further directories."""
+
+    rules: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
+
+
+def settings_in(files: Iterable[Path]) -> Settings:
+    """Read settings files; one that is not there, or broken, says nothing."""
+    rules: list[str] = []
+    directories: list[str] = []
+    for file in files:
+        try:
+            found = json.loads(file.read_bytes())
+        except (OSError, ValueError):
+            continue
+        permissions = found.get("permissions") if isinstance(found, dict) else None
+        if isinstance(permissions, dict):
+            rules += _texts(permissions.get("allow"))
+            directories += _texts(permissions.get("additionalDirectories"))
+    return Settings(tuple(rules), tuple(directories))
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Rules of one person, who works in `directory` and whose home is `home`."""
+
+    texts: tuple[str, ...]
+    directory: str
+    home: str
+
+    def may_allow(self, tool: str, arguments: Mapping[str, Any], paths: Sequence[str], is_inside: Inside) -> bool:
+        """Whether a rule may allow a call.
+
+        :param paths: the resolved paths that it is about.
+        :param is_inside: tells where the words of a command lead.
+        """
+        contents = list(self._contents(tool))
+        if None in contents:
+            return True
+        given = [content for content in contents if content]
+        if tool in COMMANDS:
+            exact = frozenset(content for content in given if not _GLOB.search(content))
+            starts = tuple(_literal(content).rstrip() for content in given if content not in exact)
+            return covered(str(arguments.get("command", "")), exact, starts, is_inside)
+        if tool in READING | EDITING:
+            begins = tuple(self._start(content) for content in given)
+            return bool(paths) and all(path.startswith(begins) for path in paths)
+        if tool == "WebFetch":
+            host = urlsplit(str(arguments.get("url", ""))).hostname or ""
+            return any(fnmatch.fnmatchcase(host, content.removeprefix("domain:")) for content in given)
+        values = [value for value in arguments.values() if isinstance(value, str)]
+        return any(value.startswith(_literal(content)) for content in given for value in values)
+
+    def _contents(self, tool: str) -> Iterator[str | None]:
+        """Yield what the rules for a tool say between their parentheses, `None` for a whole tool."""
+        for text in self.texts:
+            name, bracket, content = text.strip().partition("(")
+            content = content.removesuffix(")").strip()
+            if _same_tool(name, tool):
+                yield content if bracket and content not in ("", "*") else None
+
+    def _start(self, pattern: str) -> str:
+        """Return what paths begin with that a rule's pattern covers."""
+        literal = _literal(pattern)
+        if literal.startswith("//"):
+            return literal[1:]
+        if literal.startswith("~/"):
+            return f"{self.home}/{literal[2:]}"
+        return f"{self.directory}/{literal.removeprefix('./').removeprefix('/')}"
+
+
+def _same_tool(name: str, tool: str) -> bool:
+    if tool in EDITING:
+        return name in EDITING
+    if tool in READING:
+        return name in READING | EDITING
+    if tool in COMMANDS:
+        return name in (tool, "Bash")
+    if name.startswith("mcp__"):
+        # A rule may name a whole server.
+        return tool == name or tool.startswith(f"{name}__") or fnmatch.fnmatchcase(tool, name)
+    return name == tool
+
+
+def _literal(pattern: str) -> str:
+    found = _GLOB.search(pattern)
+    return pattern[: found.start()] if found else pattern
+
+
+def _texts(found: object) -> list[str]:
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []

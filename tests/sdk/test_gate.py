@@ -1,0 +1,432 @@
+"""What the real CLI does unasked, what it asks, and what is off: our list decides, whatever the CLI would let through."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from messages_api import MessagesAPI
+from watching import MakeConfig, Run
+
+from claude_magic.sdk import ClaudeClient, TurnOptions
+from claude_magic.sdk._gate import tool_list
+from claude_magic.sdk._gate.gate import Call, Gate, Verdict
+from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.host import Decision, Listener, PermissionAnswer, PermissionRequest, Tool, ToolResult
+from claude_magic.sdk.turn_request import TurnRequest
+
+KERNEL = "mcp__kernel__"
+NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
+TOOLS = [Tool("look", "Look.", NOTHING, read_only=True), Tool("act", "Act.", NOTHING)]
+
+UNASKED = [
+    ("Read", {"file_path": "{work}/in.txt"}),
+    ("Read", {"file_path": "{work}/sub/deep.txt"}),
+    (f"{KERNEL}look", {}),
+    *(
+        ("Bash", {"command": command})
+        for command in (
+            "pwd",
+            "ls -la",
+            "cat in.txt sub/deep.txt",
+            "head -n 2 in.txt",
+            "grep -rn 'inside the' .",
+            "ls sub && cat in.txt | head -1",
+            'find . -name "*.txt"',
+        )
+    ),
+    ("ToolSearch", {"query": "select:WebFetch", "max_results": 1}),
+]
+
+COMMANDS = [
+    "ps aux",
+    "env",
+    "cat link",
+    "cat 'link'",
+    'cat "link"',
+    'cat li""nk',
+    "cat lin\\k",
+    "cat l?nk",
+    "cat *",
+    "cat {{in.txt,link}}",
+    "cat -- link",
+    "cat < link",
+    "cat $(echo link)",
+    "cat `echo link`",
+    "cat linkdir/x",
+    "ls linkdir",
+    "ls linkdir/",
+    "ls -L linkdir/..",
+    "cat ../secret",
+    "cat sub/../../secret",
+    "cat {base}/secret",
+    "ls ~",
+    "ls; ps",
+    "ls\nps",
+    "ls & ps",
+    "ls | xargs ps",
+    "cd sub && cat ../link",
+    "cd .. && ls",
+    "cat in.txt > out.txt",
+    "echo hi > out.txt",
+    "grep -f link in.txt",
+    "grep --exclude-from=link x in.txt",
+    "grep -r --file=link .",
+    "wc --files0-from=link",
+    "find . -exec cat {{}} +",
+    "find -L . -name x",
+    "find . -fprint out.txt",
+    "find {base} -name secret",
+    "git log",
+    "git status",
+    "LD_PRELOAD=./x.so ls",
+    "tail -f in.txt",
+    "cat /proc/self/environ",
+    "cat /dev/tcp/127.0.0.1/9",
+    "jobs",
+    "uname -a",
+    "whoami",
+]
+
+ASKED = [
+    ("Read", {"file_path": "{base}/secret"}),
+    ("Read", {"file_path": "{work}/../secret"}),
+    ("Read", {"file_path": "{work}/link"}),
+    ("Read", {"file_path": "{work}/linkdir/x"}),
+    ("Read", {"file_path": "{cli}/projects/other/00000000-0000-4000-8000-000000000000.jsonl"}),
+    ("Read", {"file_path": "{memory}/MEMORY.md"}),
+    ("Read", {"file_path": "{cli}/.claude.json"}),
+    ("Write", {"file_path": "{work}/new.txt", "content": "x"}),
+    ("Write", {"file_path": "{base}/new.txt", "content": "x"}),
+    ("Write", {"file_path": "{work}/linkdir/new.txt", "content": "x"}),
+    ("Write", {"file_path": "{memory}/planted.md", "content": "x"}),
+    ("Write", {"file_path": "{cli}/plans/planted.md", "content": "x"}),
+    ("WebFetch", {"url": "https://docs.python.org/3/", "prompt": "p"}),
+    ("WebFetch", {"url": "https://code.claude.com/docs", "prompt": "p"}),
+    ("WebSearch", {"query": "some words"}),
+    ("Skill", {"skill": "simplify"}),
+    ("Workflow", {"script": "export const meta = {{name: 'a', description: 'b'}}\n"}),
+    ("Monitor", {"command": "ls", "description": "d", "timeout_ms": 1000, "persistent": False}),
+    ("EnterPlanMode", {}),
+    ("Agent", {"description": "d", "prompt": "p", "subagent_type": "general-purpose", "isolation": "worktree"}),
+    (f"{KERNEL}act", {}),
+    *(("Bash", {"command": command}) for command in COMMANDS),
+]
+
+OFF = [
+    ("CronCreate", {"cron": "*/5 * * * *", "prompt": "p", "recurring": True}),
+    ("CronList", {}),
+    ("ScheduleWakeup", {"delaySeconds": 60, "reason": "r", "prompt": "p"}),
+    ("EnterWorktree", {"name": "w"}),
+    ("ListAgents", {}),
+    ("SendMessage", {"to": "x", "message": "m", "summary": "s"}),
+]
+
+
+class Person(Listener):
+    """Answers each question alike, and remembers them."""
+
+    def __init__(self, decision: Decision = Decision.DENY) -> None:
+        super().__init__()
+        self.decision = decision
+        self.asked: list[PermissionRequest] = []
+        self.called: list[str] = []
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        self.asked.append(request)
+        return PermissionAnswer(self.decision)
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        self.called.append(tool)
+        return ToolResult("done")
+
+    @property
+    def inputs(self) -> list[dict[str, Any]]:
+        return [request.input for request in self.asked]
+
+
+@pytest.fixture
+def cli_home(home: Path) -> Path:
+    return home / ".claude"
+
+
+@pytest.fixture
+def words(workdir: Path, cli_home: Path) -> dict[str, str]:
+    """A folder with a file, links that lead out of it, and a secret beside it."""
+    base = workdir.parent
+    (workdir / "sub").mkdir()
+    (workdir / "in.txt").write_text("inside the folder\n")
+    (workdir / "sub" / "deep.txt").write_text("deep inside the folder\n")
+    (base / "secret").write_text("the secret\n")
+    (base / "outside").mkdir()
+    (base / "outside" / "x").write_text("the secret\n")
+    (workdir / "link").symlink_to(base / "secret")
+    (workdir / "linkdir").symlink_to(base / "outside")
+    slug = "".join(letter if letter.isalnum() else "-" for letter in str(workdir))
+    memory = cli_home / "projects" / slug / "memory"
+    memory.mkdir(parents=True)
+    (memory / "MEMORY.md").write_text("the secret\n")
+    other = cli_home / "projects" / "other"
+    other.mkdir(exist_ok=True)
+    (other / "00000000-0000-4000-8000-000000000000.jsonl").write_text('{"said": "the secret"}\n')
+    return {"work": str(workdir), "base": str(base), "cli": str(cli_home), "memory": str(memory)}
+
+
+def filled(value: Any, words: dict[str, str]) -> Any:
+    match value:
+        case str():
+            return value.format(**words)
+        case dict():
+            return {key: filled(inner, words) for key, inner in value.items()}
+    return value
+
+
+def prompt_of(calls: list[tuple[str, dict[str, Any]]], words: dict[str, str]) -> str:
+    return "".join(f"<<tool {name} {json.dumps(filled(arguments, words))}>>" for name, arguments in calls) + "<<say done>>"
+
+
+def results(api: MessagesAPI) -> list[str]:
+    """Return the text of each tool result in the newest request, oldest first."""
+    contents = [message["content"] for message in api.requests[-1]["messages"] if isinstance(message["content"], list)]
+    blocks = [block for content in contents for block in content if block["type"] == "tool_result"]
+    return [json.dumps(block["content"]) for block in blocks]
+
+
+@pytest.fixture
+def ask(make_config: MakeConfig, run_async: Run, words: dict[str, str]) -> Any:
+    """Run turns of one session with a person who answers alike."""
+
+    def ask(*prompts: str, person: Person | None = None, asks: bool = True, **choices: Any) -> Person:
+        person = person or Person()
+
+        async def go() -> None:
+            async with ClaudeClient(make_config(), tools=TOOLS, asks=asks) as client:
+                session_id = None
+                for prompt in prompts:
+                    options = TurnOptions(**choices)
+                    request = TurnRequest(
+                        prompt=Prompt(prompt), directory=words["work"], options=options, session_id=session_id, use_tools=True
+                    )
+                    session_id = (await client.run_turn(request, person)).session_id
+
+        run_async(go(), timeout_s=200)
+        return person
+
+    return ask
+
+
+def test_every_tool_is_in_one_list(ask: Any, api: MessagesAPI, words: dict[str, str]) -> None:
+    """Each tool that the CLI offers is in exactly one of our lists, and those that are off are not offered."""
+    lists = [tool_list.READING, tool_list.UNASKED, tool_list.HELPERS, tool_list.ASKED, tool_list.OFF]
+    names = [name for part in lists for name in part]
+    assert len(names) == len(set(names))
+    ask("hello")
+    request = json.dumps(api.requests[-1])
+    offered = {tool["name"] for tool in api.requests[-1]["tools"]} - {"DeferredToolPlaceholder"}
+    assert {name for name in offered if not name.startswith(KERNEL)} <= set(names) - tool_list.OFF
+    assert not [name for name in tool_list.OFF if f"\\n{name}\\n" in request]
+
+
+def test_unasked(ask: Any, api: MessagesAPI, words: dict[str, str]) -> None:
+    """Files of the folder are read unasked, also by plain commands; so are our own tools that only look."""
+    person = ask(prompt_of(UNASKED, words))
+    assert person.inputs == []
+    assert person.called == ["look"], results(api)
+    assert "denied" not in "".join(results(api))
+    assert sum("inside the folder" in text for text in results(api)) == 6
+
+
+def test_asked(ask: Any, api: MessagesAPI, words: dict[str, str], workdir: Path) -> None:
+    """All else is asked: what is outside, by whatever way; commands; changes; the web; skills; unknown tools."""
+    before = {path for root in (workdir, workdir.parent) for path in root.rglob("*")}
+    person = ask(prompt_of(ASKED, words))
+    wanted = [(name, filled(arguments, words)) for name, arguments in ASKED]
+    assert [request.tool for request in person.asked] == [name for name, _ in wanted]
+    commands = [request.input["command"] for request in person.asked if request.tool == "Bash"]
+    assert commands == [arguments["command"] for name, arguments in wanted if name == "Bash"]
+    assert person.called == []
+    assert "the secret" not in "".join(results(api))
+    assert {path for root in (workdir, workdir.parent) for path in root.rglob("*")} == before
+
+
+def test_off(ask: Any, api: MessagesAPI, words: dict[str, str]) -> None:
+    """Tools that are off do nothing, also when Claude calls them all the same, and nobody is asked."""
+    person = ask(prompt_of(OFF, words), person=Person(Decision.ONCE))
+    assert person.inputs == []
+    assert all("No such tool" in text or "off here" in text for text in results(api)), results(api)
+
+
+def write(path: str) -> tuple[str, dict[str, Any]]:
+    return "Write", {"file_path": path, "content": "x"}
+
+
+def bash(command: str) -> tuple[str, dict[str, Any]]:
+    return "Bash", {"command": command}
+
+
+CHANGES = [write("{work}/new.txt"), bash("touch by-bash"), (f"{KERNEL}act", {}), write("{memory}/planted.md")]
+
+
+def test_plan(ask: Any, words: dict[str, str], workdir: Path) -> None:
+    """Plan mode changes nothing, whatever rules allow and whatever the person would say; files are still read."""
+    calls = prompt_of([*CHANGES, ("Read", {"file_path": "{work}/in.txt"}), bash("cat in.txt")], words)
+    rules = ("Write", "Edit", "Bash", f"{KERNEL}act")
+    person = ask(calls, person=Person(Decision.ONCE), permission_mode="plan", allowed_tools=rules)
+    assert person.inputs == []
+    assert person.called == []
+    assert not (workdir / "new.txt").exists()
+    assert not (workdir / "by-bash").exists()
+    assert not Path(words["memory"], "planted.md").exists()
+
+
+@pytest.mark.parametrize("mode", ["dontAsk", "acceptEdits", "default"])
+def test_nobody_to_ask(mode: str, ask: Any, api: MessagesAPI, words: dict[str, str], workdir: Path) -> None:
+    """Where nobody can be asked, what would be asked does not happen, and Claude is told so."""
+    calls = [bash("ps aux"), bash("cat link"), ("Read", {"file_path": "{work}/link"}), write("{memory}/planted.md")]
+    person = ask(prompt_of(calls, words), asks=False, permission_mode=mode)
+    assert person.inputs == []
+    assert "the secret" not in "".join(results(api))
+    assert not Path(words["memory"], "planted.md").exists()
+    assert len([text for text in results(api) if "Nobody can be asked" in text or "does not ask" in text]) == len(calls)
+
+
+def test_accept_edits(ask: Any, words: dict[str, str], workdir: Path) -> None:
+    """`acceptEdits` keeps its meaning: files of the folder, and the CLI's few commands for them; nothing else."""
+    unasked = [write("{work}/new.txt"), bash("mkdir made"), bash("cp in.txt made/copy.txt")]
+    asked = [bash("cp link made/stolen"), bash("ps aux"), bash("echo hi > out.txt"), write("{memory}/planted.md")]
+    person = ask(prompt_of([*unasked, *asked], words), permission_mode="acceptEdits")
+    assert len(person.asked) == len(asked), person.inputs
+    assert (workdir / "made" / "copy.txt").exists()
+    assert not (workdir / "made" / "stolen").exists()
+
+
+def test_rules_of_the_person(ask: Any, words: dict[str, str], workdir: Path) -> None:
+    """A rule that is typed answers for the person, with all that the CLI's rules can say, and for nothing else."""
+    rules = ("Bash(touch:*)", "Bash(python3 *)", "Bash(git status)", f"Read(/{words['base']}/outside/**)")
+    allowed = [
+        bash("touch a"),
+        bash("touch b && touch c"),
+        bash("cd sub && python3 -c 'print(2)'"),
+        bash("LANG=C touch e"),
+        bash("touch f 2>&1 | head -1"),
+        bash("python3 -c 'import os; print(1)'"),
+        bash("git status"),
+        ("Read", {"file_path": "{base}/outside/x"}),
+    ]
+    asked = [
+        bash("touch g; ps aux"),
+        bash("touch h && cat {work}/link"),
+        bash("git log"),
+        ("Read", {"file_path": "{base}/secret"}),
+    ]
+    person = ask(prompt_of([*allowed, *asked], words), allowed_tools=rules)
+    assert len(person.asked) == len(asked), person.inputs
+    assert {path.name for path in workdir.rglob("?")} >= set("abcef")
+
+
+def test_for_the_session(ask: Any, words: dict[str, str], workdir: Path) -> None:
+    """A yes for the session allows what the card says and nothing else: edits of the folder's files, or that one command."""
+    granting = [write("{work}/one.txt"), bash("touch granted"), bash("rm *.tmp")]
+    covered = [write("{work}/sub/two.txt"), bash("touch granted"), bash("rm *.tmp")]
+    person = ask(prompt_of([*granting, *covered], words), person=Person(Decision.SESSION))
+    assert [request.rules for request in person.asked] == [("Edit(**)",), ("Bash(touch granted)",), ("Bash(rm *.tmp)",)]
+    assert (workdir / "sub" / "two.txt").exists()
+
+
+def test_an_edit_for_the_session_is_no_command(ask: Any, words: dict[str, str], workdir: Path) -> None:
+    """With edits allowed for the session, commands that change files, links out and settings are asked as before."""
+    asked = [
+        bash("rm in.txt"),
+        bash("mv in.txt x"),
+        bash("cp in.txt x"),
+        bash("sed -i s/a/b/ in.txt"),
+        bash("echo hi > in.txt"),
+        write("{work}/linkdir/new.txt"),
+        write("{base}/new.txt"),
+        write("{memory}/planted.md"),
+        write("{work}/.git/config"),
+        write("{work}/.claude/settings.json"),
+        write("{work}/.mcp.json"),
+    ]
+
+    class Careful(Person):
+        async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+            await super().ask(request)
+            first = len(self.asked) == 1
+            return PermissionAnswer(Decision.SESSION if first else Decision.DENY)
+
+    person = ask(prompt_of([write("{work}/one.txt"), *asked], words), person=Careful())
+    assert len(person.asked) == 1 + len(asked), person.inputs
+    assert (workdir / "in.txt").read_text() == "inside the folder\n"
+
+
+@pytest.fixture
+def helpers(cli_home: Path) -> Any:
+    """Helpers of the person's own whose definition gives them another permission mode than the conversation has."""
+    directory = cli_home / "agents"
+    directory.mkdir(parents=True, exist_ok=True)
+    for mode in ("bypassPermissions", "acceptEdits"):
+        front = f"name: {mode.lower()}\ndescription: d\npermissionMode: {mode}"
+        (directory / f"{mode.lower()}.md").write_text(f"---\n{front}\n---\nDo it.\n")
+    yield
+    for file in directory.iterdir():
+        file.unlink()
+
+
+@pytest.fixture(scope="module")
+def module_api() -> Any:
+    calls = [write("by-helper.txt"), bash("touch by-helper"), bash("cat link")]
+    script = prompt_of(calls, {})
+    with MessagesAPI(lambda prompt: script if "GO, HELPER" in prompt else None) as api:
+        yield api
+
+
+@pytest.mark.parametrize("helper", ["bypasspermissions", "acceptedits"])
+def test_a_helper_is_allowed_no_more(helper: str, helpers: None, ask: Any, words: dict[str, str], workdir: Path) -> None:
+    """What a helper does is asked like what Claude does, whatever mode its definition names."""
+    call = {"description": "d", "prompt": "GO, HELPER", "subagent_type": helper, "run_in_background": False}
+    person = ask(prompt_of([("Agent", call)], words))
+    assert [request.tool for request in person.asked] == ["Write", "Bash", "Bash"]
+    assert not list(workdir.glob("by-helper*"))
+
+
+def test_settings_of_the_person(cli_home: Path, ask: Any, words: dict[str, str]) -> None:
+    """Rules in the person's own settings answer, too; broken settings allow nothing."""
+    settings = cli_home / "settings.json"
+    directories = {"allow": ["Bash(uname:*)"], "additionalDirectories": [f"{words['base']}/outside"]}
+    settings.write_text(json.dumps({"permissions": directories}))
+    calls = prompt_of([bash("uname -a"), ("Read", {"file_path": "{base}/outside/x"}), bash("whoami")], words)
+    try:
+        assert ask(calls).inputs == [{"command": "whoami"}]
+    finally:
+        settings.unlink()
+
+
+def test_what_is_kept_of_this_session(tmp_path: Path) -> None:
+    """Long results that the CLI has put into files of this session are read unasked; those of another one are asked."""
+    sessions = tmp_path / ".claude" / "projects" / "work"
+    gate = Gate(str(tmp_path / "work"), tmp_path / ".claude", home=str(tmp_path))
+
+    def verdict(session: str) -> Verdict:
+        path = {"file_path": str(sessions / session / "tool-results" / "1.txt")}
+        call = Call("Read", path, "default", str(tmp_path / "work"), "this", own_files=str(sessions / "this"))
+        return gate.judge(call, "default")[0]
+
+    assert verdict("this") is Verdict.PASS
+    assert verdict("other") is Verdict.ASK
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [("BrandNew", {"path": "in.txt"}), ("mcp__server__read", {}), ("Read", {}), ("Agent", {"prompt": "p", "mode": "x"})],
+)
+def test_what_is_new_is_asked(tool: str, arguments: dict[str, Any], tmp_path: Path) -> None:
+    """A tool that no list names, and an argument that nobody knew, are asked; bypassing permissions asks nothing."""
+    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path))
+    call = Call(tool, arguments, "default", str(tmp_path), "this")
+    assert gate.judge(call, "default")[0] is Verdict.ASK
+    assert gate.judge(replace(call, mode="dontAsk"), "dontAsk")[0] is Verdict.DENY
+    assert gate.judge(replace(call, mode="bypassPermissions"), "bypassPermissions")[0] is Verdict.PASS
