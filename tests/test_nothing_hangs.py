@@ -20,7 +20,7 @@ from claude_magic._render.parts.highlighting import _KNOWN, BLOCK_S, LONGEST, TE
 from claude_magic._render.parts.markdown_html import code_html, is_too_much, text_html
 from claude_magic._render.parts.reply_wording import strip_controls
 from claude_magic._render.parts.safe_markdown import escape, text_markdown
-from claude_magic.sdk._cassette.scrubbing import _STANDS_FOR_ANYTHING
+from claude_magic.sdk._cassette.scrubbing import _STANDS_FOR_ANYTHING, same_text
 from claude_magic.sdk._history.transcripts import _inside
 
 SIGNS = [
@@ -61,6 +61,10 @@ READERS: dict[str, tuple[Callable[[str], Any], tuple[str, ...]]] = {
     "controls": (strip_controls, ("\x1b[", "\x1b[0", "\x1b]a", "\x9d", "\x1b ", "\r")),
     "escaped": (escape, ("www.", "://", "_", "1.", " ")),
     "a placeholder": (_STANDS_FOR_ANYTHING.split, ("[", "[KEY", "KEY", "[KEYKEY", "~")),
+    "a recorded prompt": (
+        lambda text: same_text(text, "a" * len(text), "a" * len(text)),
+        ("[user]", "~", "[user]a", "[host] "),
+    ),
     "a command": (lambda text: _inside(text, "command-name"), ("<command-name>", "</command-name>")),
 }
 
