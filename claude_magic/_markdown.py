@@ -30,7 +30,7 @@ _WEB: Final = re.compile(r"(?:https?://|mailto:)[^\s/]", re.IGNORECASE)
 _LINE_START: Final = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 
 # `title="a plot"`, `linenos=1`: what an info string says beside the language.
-_ATTRIBUTE: Final = re.compile(r"""[\w.-]+=(?:"[^"]*"|'[^']*'|[^\s,}]+)""")
+_ATTRIBUTE: Final = re.compile(r"""(?<![\w.-])[\w.-]++=(?:"[^"]*"|'[^']*'|[^\s,}]+)""")
 _BETWEEN_WORDS: Final = re.compile(r"[\s,;:{}()\[\]]+")
 # Pandoc's class for line numbers, and MyST's directives, whose language comes next.
 _NO_LANGUAGES: Final = frozenset({"numberlines", "code-block", "code-cell", "sourcecode"})

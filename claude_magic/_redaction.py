@@ -1,61 +1,110 @@
-"""Keep credentials out of what stays: settled outputs, logs, cassettes and the texts of errors.
+"""Keep credentials out of what stays: settled outputs, logs, cassettes, lists and the texts of errors.
 
-A credential is a value that the environment holds under a telling name, or a text of a shape that services give their keys.
+A credential is a value that the environment holds under a telling name, or what `claude_magic._secret_shapes` knows by its
+shape or its place.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from claude_magic._secret_shapes import is_ordinary, is_plain, is_secret, secrets_in, variable_tells
 
 MIN_LENGTH: Final = 6
 """A shorter value is no credential, and would be found in ordinary text."""
 
-_TELLING: Final = re.compile(
-    r"(?:^|_)(?:API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|KEY|TOKEN|SECRET|(?:PG)?PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH)"
-    r"S?(?:_|\d*$)",
-    re.IGNORECASE,
-)
-
-# Anthropic and others, GitHub, GitLab, Slack, AWS, Google, then JSON Web Tokens: as their documentations describe them.
-_SHAPES: Final = (
-    r"\bsk-[A-Za-z0-9_-]{20,}",
-    r"\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}",
-    r"\bglpat-[\w-]{20,}",
-    r"\bxox[abeoprs]-[\w-]{10,}",
-    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-    r"\bAIza[\w-]{35}",
-    r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}",
-    r"(?<=Bearer )[\w.~+/-]{16,}=*",
-)
+UNNAMED: Final = "credential"
+"""What stands for a credential that no variable holds."""
 
 
-def redact(text: str, env: Mapping[str, str] | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A text without its credentials; `names` says what stands in the place of each one, in order."""
+
+    text: str
+    names: tuple[str, ...] = ()
+
+
+def redact(text: str, env: Mapping[str, str] | None = None, *, name: str = "", runs: bool = False) -> str:
     """Return the text with `[NAME]` or `[credential]` in the place of each credential.
 
     :param env: whose values to look for; by default this process's environment.
+    :param name: what the text is the value of, where it is a piece of data.
+    :param runs: whether it is code that is run again, in which a name that tells is mostly a variable.
     """
-    pattern, known = _credentials(frozenset((os.environ if env is None else env).items()))
-    return pattern.sub(lambda match: f"[{known.get(match[0], 'credential')}]", text)
+    return masked(text, env, name=name, runs=runs).text
+
+
+def masked(text: str, env: Mapping[str, str] | None = None, *, name: str = "", runs: bool = False) -> Masked:
+    """Do as `redact` does, and tell what was masked."""
+    known = _known(frozenset((os.environ if env is None else env).items()))
+    found = [(start, end, variable) for form, variable in known for start, end in _places(form, text)]
+    found += [(start, end, "") for start, end in secrets_in(text, runs=runs)]
+    if name and not found and is_secret(name, text, sure=runs):
+        found = [(0, len(text), "")]
+    if not found:
+        return Masked(text)
+    pieces, names, behind = [], [], 0
+    for start, end, label in _joined(found):
+        pieces += [text[behind:start], f"[{label}]"]
+        names.append(label)
+        behind = end
+    return Masked("".join([*pieces, text[behind:]]), tuple(names))
+
+
+def _joined(found: list[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
+    """Make one of credentials that overlap, with the name of the longest variable among them."""
+    found.sort(key=lambda place: (place[0], -place[1]))
+    start, end, name = found[0]
+    for next_start, next_end, next_name in found[1:]:
+        if next_start < end:
+            end, name = max(end, next_end), name or next_name
+        else:
+            yield start, end, name or UNNAMED
+            start, end, name = next_start, next_end, next_name
+    yield start, end, name or UNNAMED
+
+
+def _places(form: str, text: str) -> Iterator[tuple[int, int]]:
+    """Yield where a value stands: anywhere if it is more than words, else as words of their own."""
+    anywhere = not is_plain(form) or any(character.isdigit() for character in form)
+    start = text.find(form)
+    while start >= 0:
+        end = start + len(form)
+        if anywhere or _is_whole(text, start, end):
+            yield start, end
+        start = text.find(form, end)
+
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    escaped = text[max(0, start - 2) : start] in ("\\n", "\\r", "\\t")
+    return (escaped or not text[start - 1 : start].isalnum()) and not text[end : end + 1].isalnum()
 
 
 @lru_cache(maxsize=8)
-def _credentials(env: frozenset[tuple[str, str]]) -> tuple[re.Pattern[str], dict[str, str]]:
-    """Return what finds credentials, and the name of the variable that holds each text of one."""
+def _known(env: frozenset[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the credentials of an environment in each form, with the name of the variable that holds it."""
     telling = [(name, value) for name, value in env if _is_telling(name, value)]
-    known = {form: name for name, value in sorted(telling, reverse=True) for form in _forms(value)}
-    # The longest first: one credential may begin with another.
-    return re.compile("|".join([*map(re.escape, sorted(known, key=len, reverse=True)), *_SHAPES])), known
+    return [
+        (form, name)
+        for form, name in {form: name for name, value in sorted(telling, reverse=True) for form in _forms(value)}.items()
+    ]
 
 
 def _is_telling(name: str, value: str) -> bool:
-    return len(value) >= MIN_LENGTH and not value.isdecimal() and _TELLING.search(name) is not None
+    return len(value) >= MIN_LENGTH and not value.isdecimal() and not is_ordinary(value) and variable_tells(name, value)
 
 
 def _forms(value: str) -> tuple[str, ...]:
-    """Return a value as it is, and as Python and JSON write it: a private key is lines, and a `repr` shows them as one."""
-    return (value, repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
+    """Return a value, and a password in it, as it is and as Python and JSON write it: a `repr` shows lines as one."""
+    inside = (value[start:end] for start, end in secrets_in(value))
+    return tuple(
+        form
+        for part in (value, *(part for part in inside if len(part) >= MIN_LENGTH and not is_ordinary(part)))
+        for form in (part, repr(part)[1:-1], json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1])
+    )

@@ -38,6 +38,7 @@ def _load(shell: InteractiveShell) -> None:
     formatters = _formatters(shell)
     for media_type in _REPLY_MEDIA_TYPES:
         formatters[media_type].for_type(SessionAwareResponse, partial(_reply_as, media_type, magics))
+    formatters["text/plain"].for_type(SessionAwareResponse, partial(_print_reply, magics))
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     atexit.register(magics.close)
@@ -58,7 +59,7 @@ def unload(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.remove(magics.transform)
     shell.Completer.custom_matchers.remove(magics.matcher)
     shell.configurables.remove(magics)
-    for media_type in _REPLY_MEDIA_TYPES:
+    for media_type in (*_REPLY_MEDIA_TYPES, "text/plain"):
         _formatters(shell)[media_type].pop(SessionAwareResponse, None)
     shell.events.unregister("pre_run_cell", magics.before_cell)
     shell.events.unregister("post_run_cell", magics.after_cell)
@@ -91,3 +92,7 @@ def _reply_as(media_type: str, settings: Settings, reply: SessionAwareResponse) 
     from claude_magic._render.settled.reply import SettledReply, reply_bundle  # no part of `%load_ext`
 
     return reply_bundle(SettledReply(reply), for_audience=settings.presentation)[media_type]
+
+
+def _print_reply(settings: Settings, reply: SessionAwareResponse, printer: Any, cycle: bool) -> None:
+    printer.text(_reply_as("text/plain", settings, reply))

@@ -25,14 +25,15 @@ MAX_READ: Final = 2_000
 """Functions and other objects that are looked at for one cell."""
 
 _METHOD: Final = "run_until_complete"
-_CALLS: Final = re.compile(rf"\b{_METHOD}\b|\bfrom\s+asyncio\s+import\b.*\brun\b")
+_CALLS: Final = re.compile(rf"\b{_METHOD}\b|\bfrom\s+asyncio\s+import\b(?P<names>.*)")
+_RUN: Final = re.compile(r"\brun\b")
 _CALLS_OF: Final = re.compile(r"\b(?P<module>\w+)\s*\.\s*run\b")
 _ALIAS: Final = re.compile(r"\bimport\s+asyncio\s+as\s+(?P<alias>\w+)")
-_SCRIPT: Final = re.compile(r"^\s*%run\s+(?:-\S+\s+)*(?P<path>\S+)", re.MULTILINE)
-_IMPORT: Final = re.compile(r"^\s*(?:import|from)\s+(?P<module>\w+)", re.MULTILINE)
+_SCRIPT: Final = re.compile(r"^[ \t]*+%run[ \t]++(?:-\S++[ \t]++)*+(?P<path>\S++)", re.MULTILINE)
+_IMPORT: Final = re.compile(r"^[ \t]*+(?:import|from)[ \t]++(?P<module>\w++)", re.MULTILINE)
 _WORD: Final = re.compile(r"[^\W\d]\w*")
 _NAME: Final = re.compile(r"(?<![\w.%!])[^\W\d]\w*")
-_PROMPT: Final = re.compile(r"(?:\s*\n|#\|.*\n)*%%claude\b")
+_PROMPT: Final = re.compile(r"(?:[ \t\r\f]*+\n|#\|.*\n)*+%%claude\b")
 
 _BY_THEMSELVES: Final = frozenset({"__init__", "__call__", "__enter__", "__iter__", "__next__", "__getitem__"})
 """Methods that are called without being named."""
@@ -55,7 +56,9 @@ def runs_a_loop(code: str, namespace: Mapping[str, Any]) -> bool:
 def _says_so(code: str) -> bool:
     # Not its syntax: a call may stand behind `%timeit`, or below `%%time`.
     modules = {"asyncio", *_ALIAS.findall(code)}
-    return bool(_CALLS.search(code)) or any(match["module"] in modules for match in _CALLS_OF.finditer(code))
+    if any(match["names"] is None or _RUN.search(match["names"]) for match in _CALLS.finditer(code)):
+        return True
+    return any(match["module"] in modules for match in _CALLS_OF.finditer(code))
 
 
 def _files(code: str) -> Iterator[str]:

@@ -66,6 +66,22 @@ def test_a_variable(loaded_kernel: Kernel) -> None:
     assert KEY not in json.dumps(settled)
 
 
+def test_what_was_masked_is_said(loaded_kernel: Kernel) -> None:
+    """The output, a reply shown by its name, what was sent, and the list of sessions mask the same; they say so."""
+    url = "postgresql://ada:" + "tr0ub4dor" + "@db/shop"
+    result = answered(loaded_kernel, f"<<say It is {KEY}, at {url}.>>", "--new --output reply")
+    again = loaded_kernel.run("reply")
+    settled = next(output for output in result.displays if "text/html" in output["data"])
+    named = next(output for output in again.outputs if "text/html" in output.get("data", {}))
+    for output in (settled, named):
+        assert not {form for form, text in output["data"].items() if KEY in text or "tr0ub4dor" in text}
+        assert "Masked here: MY_API_KEY, other credentials." in output["data"]["text/plain"]
+    sent = loaded_kernel.run("%claude_session show --prompt").stdout
+    assert f"It is [MY_API_KEY], at {url.replace('tr0ub4dor', '[credential]')}." in sent
+    assert "Masked here: MY_API_KEY, other credentials. It was sent as it is." in sent
+    assert KEY not in json.dumps(loaded_kernel.run("%claude_session list").outputs)
+
+
 def test_an_error(loaded_kernel: Kernel) -> None:
     """An error of the API that quotes the key reaches the cell without it."""
     result = ask(loaded_kernel, "refuse this")

@@ -172,7 +172,7 @@ def test_data_is_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [type(block) for block in shown_blocks(misfit)] == [ToolCall]
     response = called(STRUCTURED_OUTPUT, data, "ok")
     fold(response, ended("", structured=data))
-    (block,) = shown_blocks(cleaned(response))
+    *_, block = shown_blocks(cleaned(response))
     assert isinstance(block, Text)
     assert block.text == '```json\n{\n  "name": "Ada",\n  "key": "[SOME_API_KEY]"\n}\n```'
     assert json.loads(response.content) == response.structured == data

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from replies import call, called, ended, reply, said, thought
 
+from claude_magic._render.live.session_panel import SessionFacts, panel_bundle, panel_text
 from claude_magic._render.parts.redacted_reply import clean_line, cleaned
 from claude_magic._render.settled.reply import SettledReply, reply_bundle
+from claude_magic._render.settled.session_list import SessionRow, listing_bundle
 from claude_magic.sdk.events import BlockEnded, Notice, PermissionAnswered, TextDelta, ToolCalled, ToolReturned, ToolStarted
+from claude_magic.sdk.host import BackgroundWork
 from claude_magic.sdk.response import Remark, SessionAwareResponse, Text, Thinking, ToolCall, fold
 
 KEY = "correct-horse-battery"
@@ -22,14 +27,15 @@ def person(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def only_block(response: SessionAwareResponse) -> Text | Thinking | ToolCall | Remark:
-    (block,) = cleaned(response).blocks
+    block, said = cleaned(response).blocks
+    assert said == Remark("Masked here: MY_API_KEY.")
     return block
 
 
 def test_prose() -> None:
     """In prose the key is its name and the home directory `~`, in the answer's text as in its block."""
     shown = cleaned(said(f"Read {HOME}/data.csv with {KEY}."))
-    (block,) = shown.blocks
+    block = only_block(said(f"Read {HOME}/data.csv with {KEY}."))
     assert isinstance(block, Text)
     assert block.text == shown.content == "Read ~/data.csv with [MY_API_KEY]."
 
@@ -122,6 +128,35 @@ def test_what_was_bound_stays() -> None:
     used, _, remark = response.blocks
     assert used == call("Bash", {"edits": [{"path": f"{HOME}/a"}], "command": KEY}, f"{HOME} {KEY}")
     assert remark == Remark(KEY)
+
+
+def test_what_was_masked_is_said() -> None:
+    """A remark at the end says which variables were masked, and that there were credentials of no name; once."""
+    other = "gh" + "p_" + "a1B2" * 9
+    shown = cleaned(cleaned(reply(Notice(f"{other} {KEY}"), Notice(KEY), ended(""))))
+    assert [block.text for block in shown.blocks if isinstance(block, Remark)] == [
+        "[credential] [MY_API_KEY]",
+        "[MY_API_KEY]",
+        "Masked here: MY_API_KEY, other credentials.",
+    ]
+    assert not [block for block in cleaned(said("Nothing to hide.")).blocks if isinstance(block, Remark)]
+
+
+def test_data_by_its_name() -> None:
+    """What a tool was given under a telling name is masked as it would be in a text, words and numbers stay."""
+    given = {"env": {"DB_PASS": "tr0ub4dor", "user": "ada"}, "token": "native", "max_tokens": "4096", "password": "postgres"}
+    (block, _) = cleaned(called("Bash", given, None)).blocks
+    assert isinstance(block, ToolCall)
+    assert block.input == {**given, "env": {"DB_PASS": "[credential]", "user": "ada"}}
+
+
+def test_lists_of_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session's name and first prompt, and what Claude has left running, are cleaned in list and panel."""
+    row = SessionRow("3f2a9c1e", f"about {KEY}", f"use {KEY} in {HOME}/a", 1, datetime.now().astimezone(), current=True)
+    facts = SessionFacts("3f2a9c1e", name=f"about {KEY}", work=(BackgroundWork("1", f"curl -H {KEY}"),))
+    for text in (*listing_bundle([row]).values(), *panel_bundle(facts, [row]).values(), panel_text(facts, [row])):
+        assert KEY not in text
+        assert "about [MY_API_KEY]" in text or "about &#91;MY_API_KEY" in text
 
 
 def test_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:

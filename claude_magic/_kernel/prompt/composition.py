@@ -26,6 +26,7 @@ EXPLAIN = "Explain this error, and how to mend it."
 """The prompt of `%claude --error` when nothing else is asked."""
 
 _OPEN_PATH = re.compile(r"""@(?:"[^"]*|\S*)\Z""")
+_PATH_LENGTH = 1_000  # no path is longer; an end is looked for from each `@`
 _OPEN_COMMAND = re.compile(r"\s*/\S*")
 # Of what stands before a value: more than a path can have.
 _TAIL = 5_000
@@ -118,7 +119,10 @@ def _expanding(pieces: list[Typed | Data]) -> set[int]:
 
 def _without_open_end(text: str) -> str:
     """Leave out a path or a command at the end that what follows would belong to."""
-    return "" if _OPEN_COMMAND.fullmatch(text) else _OPEN_PATH.sub("", text)
+    if _OPEN_COMMAND.fullmatch(text):
+        return ""
+    before, end = text[:-_PATH_LENGTH], text[-_PATH_LENGTH:]
+    return before + _OPEN_PATH.sub("", end)
 
 
 def _joined(pieces: list[Typed | Data]) -> str:

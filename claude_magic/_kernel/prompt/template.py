@@ -107,7 +107,11 @@ def _with_python(typed: str, namespace: Mapping[str, Any]) -> tuple[str, dict[st
                     return f"{{{{ {name} }}}}"
         return match[0]
 
-    return (typed if "{%" in typed else _EXPRESSION.sub(replaced, typed)), values
+    if "{%" in typed:
+        return typed, values
+    # Behind the last end no expression is whole; to look for its end from each beginning would take long.
+    end = typed.rfind("}}") + 2 if "}}" in typed else 0
+    return _EXPRESSION.sub(replaced, typed[:end]) + typed[end:], values
 
 
 class _KeepTyped(Extension):

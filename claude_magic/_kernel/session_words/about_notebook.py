@@ -11,6 +11,7 @@ from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.notebook_file import in_one_kernel, notebook_path, saved_turns, told_name
 from claude_magic._kernel.state.turns import Session
 from claude_magic._paths import shorten_home
+from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import ConfigError, SessionNotFoundError
 from claude_magic.sdk._workspaces import working_directory
@@ -112,7 +113,7 @@ class NotebookWords:
         from claude_magic._render.settled.session_list import time_ago
 
         for number, info in enumerate(infos, 1):
-            what = one_line(info.name or info.first_prompt or "", 60)
+            what = one_line(redact(info.name or info.first_prompt or ""), 60)
             print(f"{number}  {info.session_id[:8]}  {time_ago(info.last_used):<10}  {what}")
         reply = input("Which session is this notebook's? A number, or the beginning of an ID: ").strip()
         if reply.isdecimal() and 1 <= int(reply) <= len(infos):

@@ -10,6 +10,7 @@ from IPython.display import display
 
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.state.kernel_state import KernelState
+from claude_magic._redaction import masked
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk.content import Prompt
 
@@ -85,13 +86,18 @@ class TurnWords:
             display(bundle, raw=True)
 
     def show_prompt(self) -> None:
-        """Print what the last turn sent.
+        """Print what the last turn sent, without the credentials in it.
 
         :raises UsageError: when there was none.
         """
         if self._state.last_prompt is None:
             raise UsageError("%claude_session: nothing has been sent yet; run a %%claude cell first")
-        print(sent(self._state.last_prompt))
+        from claude_magic._render.parts.redacted_reply import masked_line
+
+        shown = masked(sent(self._state.last_prompt))
+        print(shown.text)
+        if shown.names:
+            print(f"\n{masked_line(shown.names)} It was sent as it is.")
 
     def _rows(self) -> list[TurnRow]:
         from claude_magic._render.live.tree_of_turns import TurnRow

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from claude_magic._redaction import redact
 from claude_magic.errors import ClaudeError, TurnInterrupted, TurnNotFoundError, TurnTimeoutError
 from claude_magic.sdk.response import Remark, SessionAwareResponse
 
@@ -197,7 +198,7 @@ class Session:
     @property
     def label(self) -> str:
         """How it is spoken of: the start of its ID, and its name if it has one."""
-        return f"{self.session_id[:8]} ({self.name})" if self.name else self.session_id[:8]
+        return f"{self.session_id[:8]} ({redact(self.name)})" if self.name else self.session_id[:8]
 
     @property
     def end(self) -> Point:

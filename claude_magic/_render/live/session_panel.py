@@ -16,6 +16,7 @@ from ipywidgets import HTML, Box, HBox, VBox, Widget
 from claude_magic._paths import shorten_home
 from claude_magic._render.live.interactive_output import InteractiveOutput
 from claude_magic._render.parts.markdown_html import escape
+from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.reply_wording import dollars, one_line
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.settled.session_list import NO_ROWS, SessionRow, cells, text_table
@@ -86,7 +87,8 @@ class SessionPanel(InteractiveOutput[str]):
     def _paint(self) -> None:
         self._about.value = _facts_html(self._facts)
         work = self._facts.work if self._facts else ()
-        self._work.children = [self._button(_WORK + one.task_id, f"Stop {one_line(one.about, 30)}", one.about) for one in work]
+        shown = [(one.task_id, clean_line(one.about)) for one in work]
+        self._work.children = [self._button(_WORK + task_id, f"Stop {one_line(about, 30)}", about) for task_id, about in shown]
         self._table.value = _table_html(self._rows)
         self._rest.value = _rest_html(self._rows)
         self._beside.children = [
@@ -124,11 +126,11 @@ def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
     cost = f"{dollars(facts.cost_usd)}{paid}" if facts.cost_usd is not None else ""
     listed = (
         ("session", one_line(facts.session_id)),
-        ("name", one_line(facts.name or "")),
+        ("name", one_line(clean_line(facts.name or ""))),
         ("directory", one_line(shorten_home(facts.directory or ""), 200)),
         ("model", " · ".join(filter(None, (model, context)))),
         ("so far", " · ".join(filter(None, (turns, tokens, cost)))),
-        ("still running", "; ".join(one_line(work.about, 60) for work in facts.work)),
+        ("still running", "; ".join(one_line(clean_line(work.about), 60) for work in facts.work)),
         ("in a terminal", "" if facts.played else f"claude -r {shlex.quote(one_line(facts.session_id))}"),
     )
     return [(name, value) for name, value in listed if value]

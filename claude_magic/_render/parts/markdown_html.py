@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from functools import cache, lru_cache
-from itertools import groupby
+from functools import cache
 from typing import Any, Final
 
 import nh3
@@ -20,28 +19,21 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
-from pygments.lexer import Lexer
-from pygments.lexers import get_lexer_by_name
-from pygments.token import Comment, Generic, Keyword, Operator
-from pygments.util import ClassNotFound
 
 from claude_magic._markdown import is_web_link, language_of, make_parser
+from claude_magic._render.parts.highlighting import Allowance
 from claude_magic._render.parts.reply_wording import strip_controls
-
-# Longer code is shown plain: colouring costs about a millisecond a kilobyte.
-HIGHLIGHT_LIMIT: Final = 30_000
 
 # Longer text is shown as it was written: parsing and cleaning it would hold up the kernel for seconds.
 MARKDOWN_LIMIT: Final = 200_000
 
-_KINDS: Final = {
-    Keyword: ("b", ""),
-    Operator.Word: ("b", ""),
-    Comment: ("i", ""),
-    Generic.Inserted: ("span", "gi"),
-    Generic.Deleted: ("span", "gd"),
-}
-"""How kinds of tokens are told apart: an element and its class. A colour would be said anew with each piece that is kept."""
+# As many signs that mean something make the parser work for half a second, in whichever order they come.
+_SIGNS_LIMIT: Final = 12_000
+_SIGNS: Final = "[]!*_`$\\~<&"
+_TABLE_WEIGHT: Final = 4  # each sign of a table makes a cell
+
+_ALLOWANCE: Final = "claude_allowance"
+"""Where the parser's environment holds the time for colours."""
 
 _BREAKS: Final = ("softbreak", "hardbreak")
 # No img: a remote image tells its server that the cell was opened.
@@ -49,11 +41,17 @@ _TAGS: Final = "a b blockquote br code em h1 h2 h3 h4 h5 h6 hr i li ol p pre s s
 
 
 def text_html(markdown: str) -> str:
-    """Render a model's Markdown as HTML that is safe to show; a text over `MARKDOWN_LIMIT` as it was written."""
-    if len(markdown) > MARKDOWN_LIMIT:
+    """Render a model's Markdown as HTML that is safe to show; a text that is too much as it was written."""
+    if is_too_much(markdown):
         return f'<pre class="claude-plain">{html.escape(strip_controls(markdown))}</pre>'
-    rendered: str = parser().render(markdown)
+    rendered: str = parser().render(markdown, {_ALLOWANCE: Allowance()})
     return _cleaner().clean(rendered)
+
+
+def is_too_much(markdown: str) -> bool:
+    """Whether a text would hold up the kernel, by its length or by the signs in it."""
+    signs = sum(map(markdown.count, _SIGNS)) + _TABLE_WEIGHT * markdown.count("|") + markdown.count("\n") // 2
+    return len(markdown) > MARKDOWN_LIMIT or signs > _SIGNS_LIMIT
 
 
 def running_text(markdown: str) -> str:
@@ -67,9 +65,9 @@ def running_text(markdown: str) -> str:
     return " ".join(filter(None, pieces))
 
 
-def code_html(code: str, language: str = "") -> str:
-    """Render code as one `<pre>`, highlighted when Pygments knows the language."""
-    return f"<pre><code>{_highlighted(code, language)}</code></pre>\n"
+def code_html(code: str, language: str = "", allowance: Allowance | None = None) -> str:
+    """Render code as one `<pre>`, coloured where that is known to take little time."""
+    return f"<pre><code>{(allowance or Allowance()).coloured(code, language)}</code></pre>\n"
 
 
 def escape(text: str) -> str:
@@ -85,15 +83,6 @@ def parser(*, mathematics: bool = True) -> MarkdownIt:
     for name, rule in _RULES.items():
         markdown.add_render_rule(name, rule)
     return markdown
-
-
-@lru_cache(maxsize=256)
-def lexer(language: str) -> Lexer | None:
-    """Find Pygments' lexer for a fence's language, `None` when it has none."""
-    try:
-        return get_lexer_by_name(language, stripnl=False)
-    except ClassNotFound:
-        return None
 
 
 @cache
@@ -140,37 +129,13 @@ def _image_link(text: str, source: str) -> list[Token]:
     return [Token("link_open", "a", 1, attrs={"href": source}), inner, Token("link_close", "a", -1)]
 
 
-@lru_cache(maxsize=128)
-def _highlighted(code: str, language: str) -> str:
-    # Cached: a growing block is rendered again and again, with the same finished fences in it.
-    found = lexer(language) if language and len(code) <= HIGHLIGHT_LIMIT else None
-    if found is None:
-        return html.escape(code)
-    tokens = groupby(found.get_tokens(code), lambda token: _kind(token[0]))
-    marked = "".join(_marked(kind, "".join(text for _, text in group)) for kind, group in tokens)
-    # Pygments ends the last line; the code of a fence that is still open may end within one.
-    return marked if code.endswith("\n") else marked.removesuffix("\n")
-
-
-def _marked(kind: tuple[str, str], text: str) -> str:
-    element, css_class = kind
-    escaped = html.escape(text)
-    attribute = f' class="{css_class}"' if css_class else ""
-    return f"<{element}{attribute}>{escaped}</{element}>" if element else escaped
-
-
-@cache
-def _kind(token: Any) -> tuple[str, str]:
-    return next((kind for parent, kind in _KINDS.items() if token in parent), ("", ""))
-
-
 def _text(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, ___: Any) -> str:
     return escape(tokens[index].content)
 
 
-def _code(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, ___: Any) -> str:
+def _code(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, env: Any) -> str:
     token = tokens[index]
-    return code_html(token.content, language_of(token.info))
+    return code_html(token.content, language_of(token.info), env.get(_ALLOWANCE))
 
 
 def _math(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, ___: Any) -> str:

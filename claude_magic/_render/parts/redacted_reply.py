@@ -1,27 +1,32 @@
 """A reply without what a saved notebook must not give away: credentials, and the name of the home directory.
 
-Only what is shown is cleaned; the reply that `--output` binds stays as it is.
+Only what is shown is cleaned; the reply that `--output` binds stays as it is. What is shown says that something was masked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, assert_never
 
 from claude_magic._markdown import code_in, split_lines
 from claude_magic._paths import shorten_home
-from claude_magic._redaction import redact
+from claude_magic._redaction import UNNAMED, masked, redact
 from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
 
 def cleaned(response: SessionAwareResponse) -> SessionAwareResponse:
-    """Return a copy to be shown: credentials are left out, and the home directory is `~` but in code, which can be run."""
-    return replace(
-        response,
-        blocks=[_cleaned(block) for block in response.blocks],
-        content=_prose(response.content),
-        structured=_everywhere(response.structured),
-    )
+    """Return a copy to be shown: credentials are left out, and the home directory is `~` but in code, which can be run.
+
+    A remark at its end says what was masked.
+    """
+    cleaning = _Cleaning()
+    blocks = [cleaning.block(block) for block in response.blocks]
+    structured = cleaning.data(response.structured)
+    shown = replace(response, blocks=blocks, structured=structured, content=cleaning.prose(response.content))
+    if said := masked_line(cleaning.names):
+        shown.blocks.append(Remark(said))
+    return shown
 
 
 def clean_line(text: str) -> str:
@@ -29,41 +34,60 @@ def clean_line(text: str) -> str:
     return shorten_home(redact(text))
 
 
-def _cleaned(block: Block) -> Block:
-    match block:
-        case Text() | Thinking():
-            return replace(block, growing=Growing(_prose(block.text)))
-        case ToolCall():
-            # A rule that was allowed, or the words of a denial, may name them as well.
-            said, permission = clean_line(block.result), clean_line(block.permission)
-            return replace(block, input=_everywhere(block.input), result=said, permission=permission)
-        case Remark():
-            return replace(block, text=clean_line(block.text))
-        case _:
-            assert_never(block)
+def masked_line(names: Collection[str]) -> str:
+    """Say what was masked: variables by their names, of others that there are; empty for nothing."""
+    variables = sorted({name for name in names if name != UNNAMED})
+    others = [] if UNNAMED not in names else ["credentials" if not variables else "other credentials"]
+    return f"Masked here: {', '.join([*variables, *others])}." if variables or others else ""
 
 
-def _prose(markdown: str) -> str:
-    text = redact(markdown)
-    if shorten_home(text) == text:
-        return text
-    lines = split_lines(text)
-    of_code = {number for code in code_in(text) for number in range(code.first_line, code.end_line)}
-    return "".join(line if number in of_code else _shortened(line) for number, line in enumerate(lines))
+class _Cleaning:
+    """Cleans the texts of one reply and remembers what it masked."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def block(self, block: Block) -> Block:
+        match block:
+            case Text() | Thinking():
+                return replace(block, growing=Growing(self.prose(block.text)))
+            case ToolCall():
+                # A rule that was allowed, or the words of a denial, may name them as well.
+                said, permission = self._line(block.result), self._line(block.permission)
+                return replace(block, input=self.data(block.input), result=said, permission=permission)
+            case Remark():
+                return replace(block, text=self._line(block.text))
+            case _:
+                assert_never(block)
+
+    def prose(self, markdown: str) -> str:
+        text = self._masked(markdown)
+        if shorten_home(text) == text:
+            return text
+        lines = split_lines(text)
+        of_code = {number for code in code_in(text) for number in range(code.first_line, code.end_line)}
+        return "".join(line if number in of_code else _shortened(line) for number, line in enumerate(lines))
+
+    def data(self, value: Any, name: str = "") -> Any:
+        match value:
+            case str():
+                return self._line(value, name)
+            case dict():
+                return {self.data(key): self.data(part, str(key)) for key, part in value.items()}
+            case list():
+                return [self.data(part, name) for part in value]
+        return value
+
+    def _line(self, text: str, name: str = "") -> str:
+        return shorten_home(self._masked(text, name))
+
+    def _masked(self, text: str, name: str = "") -> str:
+        found = masked(text, name=name)
+        self.names.update(found.names)
+        return found.text
 
 
 def _shortened(line: str) -> str:
     shorter = shorten_home(line)
     # A home directory before two tildes must not become a fence, with the rest of the text in it.
     return shorter if "~~~" in line else shorter.replace("~~~", r"\~~~")
-
-
-def _everywhere(value: Any) -> Any:
-    match value:
-        case str():
-            return clean_line(value)
-        case dict():
-            return {_everywhere(key): _everywhere(part) for key, part in value.items()}
-        case list():
-            return [_everywhere(part) for part in value]
-    return value

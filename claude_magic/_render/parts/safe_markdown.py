@@ -18,7 +18,8 @@ from urllib.parse import quote
 from markdown_it.token import Token
 
 from claude_magic._markdown import language_of
-from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, lexer, parser
+from claude_magic._render.parts.highlighting import is_coloured
+from claude_magic._render.parts.markdown_html import is_too_much, parser
 from claude_magic._render.parts.reply_wording import strip_controls
 
 # An underscore inside a word is no emphasis.
@@ -34,7 +35,7 @@ _ALIGNMENTS: Final = {"text-align:left": ":--", "text-align:right": "--:", "text
 
 def text_markdown(markdown: str) -> str:
     """Write a model's Markdown anew, so that it is harmless to a frontend that runs raw HTML."""
-    if len(markdown) > MARKDOWN_LIMIT:
+    if is_too_much(markdown):
         return fence(strip_controls(markdown))
     return _Writer().write(parser().parse(markdown))
 
@@ -66,8 +67,8 @@ def fence(code: str, language: str = "") -> str:
     code = code.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
     longest = max(map(len, re.findall("`+", code)), default=0)
     ticks = "`" * max(3, longest + 1)
-    # A word that Pygments knows: frontends run others (`mermaid`, `math`, MyST's directives).
-    info = language if language.isascii() and language.isalnum() and lexer(language) else ""
+    # A language that is coloured here: frontends run other words (`mermaid`, `math`, MyST's directives), or hang over them.
+    info = language if language.isascii() and language.isalnum() and is_coloured(language) else ""
     return f"{ticks}{info}\n{code}\n{ticks}"
 
 

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Final
 
-from pygments.lexers import get_lexer_for_filename
-from pygments.util import ClassNotFound
-
+from claude_magic._render.parts.highlighting import language_of_file
 from claude_magic._render.parts.markdown_html import code_html, escape, text_html
 from claude_magic._render.parts.reply_wording import clip, reveal, strip_controls, tool_argument, tool_name, tool_outcome
 from claude_magic.sdk.events import Image
@@ -91,7 +89,7 @@ def _source(call: ToolCall) -> tuple[str, str, frozenset[str]]:
                 frozenset({"edits"}),
             )
         case {"file_path": str(path), "content": str(content)}:
-            return _language(path), content, frozenset({"content"})
+            return language_of_file(PurePath(path).name), content, frozenset({"content"})
         case {"new_source": str(code)}:
             return "python", code, frozenset({"new_source"})
         case {"command": str(command)}:
@@ -116,11 +114,3 @@ def _diff(old: str, new: str) -> str:
     for sign, text in (("-", old), ("+", new)):
         marked += (f"{sign}{line}" for line in (text.splitlines() if text else ()))
     return "\n".join(marked)
-
-
-def _language(path: str) -> str:
-    try:
-        aliases = get_lexer_for_filename(PurePath(path).name).aliases
-    except ClassNotFound:
-        return ""
-    return aliases[0] if aliases else ""

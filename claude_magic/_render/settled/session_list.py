@@ -12,6 +12,7 @@ from typing import Final
 
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import escape
+from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic._render.parts.style_sheet import styled_html
 
@@ -61,7 +62,7 @@ def cells(row: SessionRow, now: datetime | None = None) -> tuple[str, ...]:
     """Say of a session: the start of its ID, name, first prompt, turns, when it was used, whether it is current."""
     turns = "" if row.turns is None else f"{row.turns:,}"
     current = "current" if row.current else ""
-    name, prompt = one_line(row.name or ""), one_line(row.first_prompt or "", _PROMPT_LENGTH)
+    name, prompt = one_line(clean_line(row.name or "")), one_line(clean_line(row.first_prompt or ""), _PROMPT_LENGTH)
     return one_line(row.session_id)[:8], name, prompt, turns, time_ago(row.last_used, now), current
 
 

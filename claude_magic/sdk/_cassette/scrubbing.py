@@ -38,8 +38,15 @@ _COMMON_NAMES: Final = frozenset(
 )
 """Login and machine names that tell nothing of anybody and stand in ordinary text, or in any code."""
 
-_STANDS_FOR_ANYTHING: Final = re.compile(r"(\[(?:user|host|credential|\w*(?:KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH)\w*)\]|~)")
+# A name's length is bounded: otherwise each way to divide it would be tried.
+_STANDS_FOR_ANYTHING: Final = re.compile(
+    r"(\[(?:user|host|credential|(?=\w{1,64}\])\w*?(?:KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PWD|PAT|DSN|UR[IL]|CONN|COOKIE)\w*)\]|~)"
+)
 _PATH: Final = re.compile(r"(?P<root>[A-Za-z]:|/)[\w./\\-]*")
+
+
+_MOST_PLACES: Final = 200_000
+"""A text of placeholders that fits in more ways than these is no recording of ours; to try all would hold up the kernel."""
 
 
 class Scrubber:
@@ -53,12 +60,13 @@ class Scrubber:
         homes = {os.path.expanduser("~"), self._env.get("HOME", "")} - {""}
         self._homes = sorted(homes | {os.path.realpath(home) for home in homes}, key=len, reverse=True)
 
-    def text(self, text: str, *, runs: bool = False) -> str:
+    def text(self, text: str, *, name: str = "", runs: bool = False) -> str:
         """Return the text with a placeholder for each thing that is private.
 
+        :param name: what the text is the value of, where it is a piece of data.
         :param runs: whether it is code that is run again: there a name that is a word of its own may be any variable.
         """
-        text = redact(well_formed(text), self._env)
+        text = redact(well_formed(text), self._env, name=name, runs=runs)
         for home in self._homes:
             text = shorten_home(text, home)
         for anywhere, in_paths, placeholder in self._names:
@@ -80,15 +88,15 @@ class Scrubber:
                 return [self.value(inner, runs=runs) for inner in value]
         return value
 
-    def data(self, value: Any, *, runs: bool = False) -> Any:
+    def data(self, value: Any, *, name: str = "", runs: bool = False) -> Any:
         """Return somebody's data with all its texts scrubbed, keys among them, and nothing left out."""
         match value:
             case str():
-                return self.text(value, runs=runs)
+                return self.text(value, name=name, runs=runs)
             case dict():
-                return {self.data(key, runs=runs): self.data(inner, runs=runs) for key, inner in value.items()}
+                return {self.data(key, runs=runs): self.data(inner, name=str(key), runs=runs) for key, inner in value.items()}
             case list() | tuple():
-                return [self.data(inner, runs=runs) for inner in value]
+                return [self.data(inner, name=name, runs=runs) for inner in value]
         return value
 
     def pieces(self, pieces: Sequence[str]) -> list[str]:
@@ -147,7 +155,11 @@ def _fits(pieces: Sequence[str], text: str) -> bool:
     if not (text.endswith(pieces[-1]) and all(piece in text for piece in pieces[::2])):
         return False
     places = [0]
+    work = 0
     for number, piece in enumerate(pieces):
+        work += len(places)
+        if work > _MOST_PLACES:
+            return False
         if number % 2:
             places = _behind_any(piece, text, places)
         else:

@@ -39,8 +39,6 @@ _NO_MODEL = "<synthetic>"
 _NO_ANSWER = "No response requested."
 """What the CLI (2.1.331) lets `_NO_MODEL` say where a turn was resumed that had no answer."""
 
-_COMMAND = re.compile(r"<command-name>(?P<name>.*?)</command-name>", re.DOTALL)
-_ARGUMENTS = re.compile(r"<command-args>(?P<arguments>.*?)</command-args>", re.DOTALL)
 _FILE = re.compile(r"(?P<name>[^\n]+):\n`{3,}\n")
 
 
@@ -168,10 +166,10 @@ def _asked(parts: list[dict[str, Any]]) -> Exchange | None:
     """Read a message of the user's as a prompt; `None` when it is none."""
     said = _texts(parts)
     texts = [text for text in said if not text.startswith(_ADDED_BY_CLI)]
-    if command := next((match for text in said if text.startswith("<command-") and (match := _COMMAND.search(text))), None):
-        arguments = _ARGUMENTS.search(command.string)
-        words = (command["name"], arguments["arguments"] if arguments else "")
-        return Exchange(" ".join(word.strip() for word in words if word.strip()), is_command=True)
+    commands = (text for text in said if text.startswith("<command-"))
+    if command := next((text for text in commands if _inside(text, "command-name") is not None), None):
+        words = [(_inside(command, tag) or "").strip() for tag in ("command-name", "command-args")]
+        return Exchange(" ".join(filter(None, words)), is_command=True)
     attachments = [note for part in parts if (note := _attachment(part))]
     if not texts:
         return Exchange("", attachments=tuple(attachments)) if attachments else None
@@ -184,6 +182,11 @@ def _asked(parts: list[dict[str, Any]]) -> Exchange | None:
         else:
             written.append(text)
     return Exchange("\n\n".join((*written, prompt)), attachments=tuple(attachments))
+
+
+def _inside(text: str, tag: str) -> str | None:
+    inside, end, _ = text.partition(f"<{tag}>")[2].partition(f"</{tag}>")
+    return inside if end else None
 
 
 def _attachment(part: dict[str, Any]) -> str:

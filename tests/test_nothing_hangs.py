@@ -1,0 +1,172 @@
+"""What is made of texts costs no more than a text of its length may: whatever stands in it, and in whichever language it is.
+
+Measured is processor time, and what four times the text costs is compared with what the text costs, as machines differ.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+
+from claude_magic._kernel.loop_calls import runs_a_loop
+from claude_magic._kernel.prompt.composition import _without_open_end
+from claude_magic._kernel.prompt.template import fill
+from claude_magic._markdown import language_of
+from claude_magic._render.parts.highlighting import _KNOWN, BLOCK_S, LONGEST, TEXT_S, Allowance
+from claude_magic._render.parts.markdown_html import code_html, is_too_much, text_html
+from claude_magic._render.parts.reply_wording import strip_controls
+from claude_magic._render.parts.safe_markdown import escape, text_markdown
+from claude_magic.sdk._cassette.scrubbing import _STANDS_FOR_ANYTHING, same_text
+from claude_magic.sdk._history.transcripts import _inside
+
+SIGNS = [
+    *(
+        "[",
+        "]",
+        "[a](",
+        "[a](b) ",
+        "![",
+        "![a](",
+        "](",
+        "$",
+        "$$",
+        "$a",
+        "$a$ ",
+        "$a\n",
+        "\\",
+        "\\(",
+        "\\$",
+        "*",
+        "**",
+        "*a",
+        "_a ",
+    ),
+    *("~~", "`", "`a", "> ", "- ", "1. ", "|", "|a|\n|-|\n", "a|b\n-|-\n", "#", "&", "&a", "<", "http://a ", "\n", "    a\n"),
+    *("---\n", "===\n", "a\n===\n", "[a]: b\n", "```\n", "```c\na\n```\n"),
+]
+"""What means something in Markdown, to be repeated."""
+
+READERS: dict[str, tuple[Callable[[str], Any], tuple[str, ...]]] = {
+    "loops in a cell": (
+        lambda text: runs_a_loop(text, {}),
+        ("\n", " \n", "\t", "from asyncio import ", "%run -a ", "import ", "a . ", "#|a\n", "\r\n"),
+    ),
+    "an expression": (lambda text: filled(text), ("{{", "{{a", "{ {")),
+    "an open path": (lambda text: _without_open_end(text + " x"), ("@", '@"', "@a ", "/")),
+    "a fence's language": (language_of, ("a", "a=", 'a="', "a='b", ".", "-", "{", "&amp;")),
+    "controls": (strip_controls, ("\x1b[", "\x1b[0", "\x1b]a", "\x9d", "\x1b ", "\r")),
+    "escaped": (escape, ("www.", "://", "_", "1.", " ")),
+    "a placeholder": (_STANDS_FOR_ANYTHING.split, ("[", "[KEY", "KEY", "[KEYKEY", "~")),
+    "a recorded prompt": (
+        lambda text: same_text(text, "a" * len(text), "a" * len(text)),
+        ("[user]", "~", "[user]a", "[host] "),
+    ),
+    "a command": (lambda text: _inside(text, "command-name"), ("<command-name>", "</command-name>")),
+}
+
+
+def filled(text: str) -> object:
+    try:
+        return fill(text, {}, str)
+    except UsageError as error:
+        return error
+
+
+def cost_s(function: Callable[[str], Any], text: str) -> float:
+    start = time.thread_time()
+    function(text)
+    return time.thread_time() - start
+
+
+def repeated(piece: str, length: int) -> str:
+    return (piece * (length // len(piece) + 1))[:length]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_readers_are_linear(reader: str) -> None:
+    """No regular expression of ours goes over a text again and again."""
+    function, pieces = READERS[reader]
+    for piece in pieces:
+        quarter = max(cost_s(function, repeated(piece, 10_000)), 0.01)
+        whole = repeated(piece, 40_000)
+        assert any(cost_s(function, whole) < 10 * quarter for _ in range(3)), piece
+
+
+def test_a_cell_that_begins_with_empty_lines() -> None:
+    """Empty lines at the beginning of a cell cost nothing: 30 of them would have been years."""
+    assert not runs_a_loop("\n \n" * 40 + "x = 1", {})
+    assert runs_a_loop("\n\nfrom asyncio import run as go\n", {})
+    assert not runs_a_loop("from asyncio import sleep\n", {})
+
+
+@pytest.mark.parametrize("piece", SIGNS)
+def test_markdown_in_every_form(piece: str) -> None:
+    """190 kB of signs cost about what 40 kB of prose cost ten times, in HTML and in Markdown."""
+    prose = cost_s(text_html, repeated("The quick brown fox, and *his* `dog`. ", 40_000))
+    for form in (text_html, text_markdown):
+        text = repeated(piece, 190_000)
+        assert any(cost_s(form, text) < 25 * max(prose, 0.03) for _ in range(3)), form
+
+
+def test_signs_that_are_too_many() -> None:
+    """A text of signs is shown as it was written; a long answer with some of each is Markdown."""
+    assert is_too_much(repeated("![", 190_000))
+    assert not is_too_much(
+        repeated("The *quick* brown [fox](https://example.org) has `legs`.\n" + "And more words. " * 12, 150_000)
+    )
+
+
+@pytest.mark.parametrize("language", ["androidbp", "adl", "c", "cpp", "fish", "nonsense"])
+def test_a_slow_language(language: str) -> None:
+    """Code in a language whose lexer can take long is plain."""
+    assert code_html("int f(a < b)", language) == "<pre><code>int f(a &lt; b)</code></pre>\n"
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("markdown", f"```c\nusing {' ' * 2_000}a\n```\n"),
+        ("postgresql", f"CREATE FUNCTION f() RETURNS int AS $$ using {' ' * 2_000}a $$ LANGUAGE c;\n"),
+    ],
+)
+def test_code_inside_of_code(language: str, code: str) -> None:
+    """A language that holds code of others does not lead to the lexers of those."""
+    assert any(cost_s(lambda code: Allowance().coloured(code, language), code + "x" * number) < BLOCK_S for number in range(3))
+
+
+@pytest.mark.parametrize("language", ["console", "ini", "matlab"])
+def test_a_language_for_short_code(language: str) -> None:
+    """Where a token may take long, short code is coloured and longer code is plain."""
+    assert "<span" in code_html("$ a = 1\n", language)
+    assert "<span" not in code_html("$ a = 1\n" * 200, language)
+
+
+@pytest.mark.parametrize("language", ["python", "bash", "css"])
+def test_colours_end_in_time(language: str) -> None:
+    """The most code that is coloured, made to go back from each place, takes little longer than a block may."""
+    for piece in ('\\"', "'", "(", "a ", "[", "<a ", "/*", "$("):
+        code = repeated(piece, LONGEST + 3)
+        # Each time another text, as the same would not be coloured again.
+        parts = (code[number : LONGEST + number] for number in range(3))
+        assert any(cost_s(lambda part: Allowance().coloured(part, language), part) < 3 * BLOCK_S for part in parts), piece
+
+
+def test_colours_of_a_whole_text_end_in_time() -> None:
+    """Many blocks share one allowance: when it is used up, the rest is plain."""
+    allowance = Allowance()
+    taken = 0.0
+    for number in range(40):
+        taken += cost_s(lambda code: allowance.coloured(code, "css"), f"{number}" + '\\"' * 4_000)
+    assert taken < 3 * TEXT_S
+
+
+def test_languages_are_known_to_pygments() -> None:
+    """Each language of the list has a lexer, and they are written in lower case."""
+    from pygments.lexers import get_lexer_by_name
+
+    assert all(get_lexer_by_name(language) and language == language.lower() for language in _KNOWN)
+    assert {"python", "py", "bash", "json", "sql", "r", "julia", "javascript", "html", "yaml", "diff", "pycon"} <= _KNOWN
