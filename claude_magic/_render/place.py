@@ -10,14 +10,16 @@ from IPython.core.interactiveshell import InteractiveShell
 
 
 class Place:
-    """A display that stays with the publisher that it began with.
+    """A display that stays with the publisher that it began with. VS Code typesets no HTML: formulas are MathML there.
 
     IPython's own `DisplayHandle` asks for the publisher each time. By the time that a reply settles it may be another one:
     `%%capture` puts its own there for a while, for all threads, and would keep the reply of a thread to itself.
     """
 
     def __init__(self) -> None:
-        self._publisher: Any = InteractiveShell.instance().display_pub
+        shell = InteractiveShell.instance()
+        self._publisher: Any = shell.display_pub
+        self._typesets_html = "__vsc_ipynb_file__" not in shell.user_ns
         self._display_id = uuid.uuid4().hex
 
     def display(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
@@ -29,5 +31,10 @@ class Place:
         self._publish(bundle, metadata, update=True)
 
     def _publish(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None, *, update: bool) -> None:
+        if not self._typesets_html and "text/html" in bundle:
+            # Imported here: hardly anybody needs it.
+            from claude_magic._render.parts.mathml import with_mathml
+
+            bundle = {**bundle, "text/html": with_mathml(bundle["text/html"])}
         transient = {"display_id": self._display_id}
         self._publisher.publish(dict(bundle), dict(metadata or {}), transient=transient, update=update)
