@@ -183,10 +183,11 @@ def _first_open_fold(tokens: Sequence[Token]) -> int | None:
 
 def _fence_of_markdown(reader: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
     """Read a fence of Markdown as one block: a fence inside that names a language ends with the next bare one."""
-    opening = _FENCE.fullmatch(reader.src, reader.bMarks[start_line] + reader.tShift[start_line], reader.eMarks[start_line])
-    if opening is None or reader.is_code_block(start_line) or ("`" in opening[1] and "`" in opening[2]):
+    first = reader.bMarks[start_line] + reader.tShift[start_line]
+    if not reader.src.startswith(("```", "~~~"), first) or reader.is_code_block(start_line):
         return False
-    if language_of(opening[2]) not in _NESTING:
+    opening = _FENCE.fullmatch(reader.src, first, reader.eMarks[start_line])
+    if opening is None or ("`" in opening[1] and "`" in opening[2]) or language_of(opening[2]) not in _NESTING:
         return False
     if silent:
         return True

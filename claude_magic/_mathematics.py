@@ -325,9 +325,10 @@ def _note_open(env: Any, where: object, kind: str, until: int) -> None:
 
 
 def _block_rule(reader: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    if reader.is_code_block(start_line):
+    first = reader.bMarks[start_line] + reader.tShift[start_line]
+    if not reader.src.startswith(("$$", "\\"), first) or reader.is_code_block(start_line):
         return False
-    opening = _OPENING.match(reader.src, reader.bMarks[start_line] + reader.tShift[start_line], reader.eMarks[start_line])
+    opening = _OPENING.match(reader.src, first, reader.eMarks[start_line])
     if opening is None or (opening[1] and opening[1] not in _ENVIRONMENTS):
         return False
     kind = opening[1] or opening[0]

@@ -67,9 +67,10 @@ def _reference_rule(reader: StateInline, silent: bool) -> bool:
 
 
 def _footnote_rule(reader: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    if reader.is_code_block(start_line):
+    first = reader.bMarks[start_line] + reader.tShift[start_line]
+    if not reader.src.startswith("[^", first) or reader.is_code_block(start_line):
         return False
-    found = _FOOTNOTE.match(reader.src, reader.bMarks[start_line] + reader.tShift[start_line], reader.eMarks[start_line])
+    found = _FOOTNOTE.match(reader.src, first, reader.eMarks[start_line])
     if found is None:
         return False
     if silent:
