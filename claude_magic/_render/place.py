@@ -9,17 +9,24 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 
 
+def as_shown(bundle: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a bundle as the page shows it best: VS Code typesets no HTML, so formulas are MathML there."""
+    if "text/html" not in bundle or "__vsc_ipynb_file__" not in InteractiveShell.instance().user_ns:
+        return dict(bundle)
+    from claude_magic._render.parts.mathml import with_mathml  # hardly anybody needs it
+
+    return {**bundle, "text/html": with_mathml(bundle["text/html"])}
+
+
 class Place:
-    """A display that stays with the publisher that it began with. VS Code typesets no HTML: formulas are MathML there.
+    """A display that stays with the publisher that it began with.
 
     IPython's own `DisplayHandle` asks for the publisher each time. By the time that a reply settles it may be another one:
     `%%capture` puts its own there for a while, for all threads, and would keep the reply of a thread to itself.
     """
 
     def __init__(self) -> None:
-        shell = InteractiveShell.instance()
-        self._publisher: Any = shell.display_pub
-        self._typesets_html = "__vsc_ipynb_file__" not in shell.user_ns
+        self._publisher: Any = InteractiveShell.instance().display_pub
         self._display_id = uuid.uuid4().hex
 
     def display(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
@@ -31,10 +38,5 @@ class Place:
         self._publish(bundle, metadata, update=True)
 
     def _publish(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None, *, update: bool) -> None:
-        if not self._typesets_html and "text/html" in bundle:
-            # Imported here: hardly anybody needs it.
-            from claude_magic._render.parts.mathml import with_mathml
-
-            bundle = {**bundle, "text/html": with_mathml(bundle["text/html"])}
         transient = {"display_id": self._display_id}
-        self._publisher.publish(dict(bundle), dict(metadata or {}), transient=transient, update=update)
+        self._publisher.publish(as_shown(bundle), dict(metadata or {}), transient=transient, update=update)
