@@ -267,4 +267,4 @@ def test_reading_costs_what_the_length_is(worst: str) -> None:
         return process_time() - begin
 
     cost(1_000)
-    assert cost(60_000) < 40 * cost(6_000) + 0.1
+    assert cost(20_000) < 40 * cost(2_000) + 0.1
