@@ -10,19 +10,17 @@ import re
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import unescapeAll
+from markdown_it.ruler import RuleOptionsType
+from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
-from mdit_py_plugins.dollarmath import dollarmath_plugin
 
+from claude_magic._mathematics import FORMULA_LENGTH, mathematics_plugin, opens_formula
 from claude_magic._quiet_library import quiet_library
-
-# So many characters behind a `$$` it is no formula's beginning any more: few formulas are as long as that, and a text that
-# says `$$` and means it must not be held up to its end.
-FORMULA_LENGTH: Final = 10_000
+from claude_magic._written_html import written_html_plugin
 
 _WEB: Final = re.compile(r"(?:https?://|mailto:)[^\s/]", re.IGNORECASE)
 
@@ -36,6 +34,9 @@ _BETWEEN_WORDS: Final = re.compile(r"[\s,;:{}()\[\]]+")
 _NO_LANGUAGES: Final = frozenset({"numberlines", "code-block", "code-cell", "sourcecode"})
 # Python 2 is not meant, and neither is `pycon`: a session with its prompts and output is nothing to run.
 _PYTHON: Final = re.compile(r"(?:jupyter-)?python(?:3(?:\.\d+)*)?|py3?")
+# A fence of Markdown holds fences that have a language of their own.
+_NESTING: Final = frozenset({"markdown", "md", "mdx", "qmd", "rmd", "mdown"})
+_FENCE: Final = re.compile(r"(`{3,}|~{3,})[ \t]*(.*)")
 _RUN_BY_IPYTHON: Final = frozenset({"python", "ipython", "ipython3"})
 
 
@@ -66,11 +67,12 @@ class _QuietParser(MarkdownIt):
             return super().parse(src, env)
 
 
-def make_parser(*, mathematics: bool = True) -> MarkdownIt:
-    """Make a parser: CommonMark, tables, strikethrough and `$`-mathematics, without raw HTML."""
+def make_parser() -> MarkdownIt:
+    """Make a parser: CommonMark, tables, strikethrough, mathematics and a few tags, without raw HTML."""
     markdown = _QuietParser("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
-    if mathematics:
-        markdown.use(dollarmath_plugin, allow_labels=False, allow_space=False, allow_digits=False, double_inline=True)
+    markdown.use(mathematics_plugin).use(written_html_plugin)
+    anywhere: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    markdown.block.ruler.before("fence", "fence_of_markdown", _fence_of_markdown, anywhere)
     # It decides about blocks, too: what defines a link that may not be followed is a paragraph.
     markdown.validateLink = is_web_link  # type: ignore[method-assign]  # the documented way to change the rule
     return markdown
@@ -104,15 +106,16 @@ def finished_length(markdown: str) -> int:
     """Say how many characters of a growing Markdown text make blocks that nothing coming after can change.
 
     A view renders these once and only the rest again. Whether a line begins a new block is judged when it is complete,
-    so that `2` is not cut off from the list that `2. ` goes on with; what a `$$` begins may be a formula for the next
-    `FORMULA_LENGTH` characters.
+    so that `2` is not cut off from the list that `2. ` goes on with; what a `$$` begins may be a formula up to the next line
+    without text, and a fold goes on until it is closed.
     """
     lines = _whole_lines(markdown)
     tokens = _blocks().parse("".join(lines))
-    starts = [token.map[0] for token in tokens if token.level == 0 and token.map]
-    formula = _first_open_formula(tokens)
-    if formula is not None and len("".join(lines[formula:])) < FORMULA_LENGTH:
-        starts = [start for start in starts if start <= formula]
+    starts = [token.map[0] for token in tokens if token.level == 0 and token.map and token.nesting >= 0]
+    last = min(
+        (line for line in (_first_open_formula(lines), _first_open_fold(tokens)) if line is not None), default=len(lines)
+    )
+    starts = [start for start in starts if start <= last]
     return len("".join(lines[: starts[-1]])) if len(starts) > 1 else 0
 
 
@@ -126,7 +129,8 @@ def open_fence(markdown: str) -> str:
     if len(blocks) != 1 or blocks[0].type != "fence":
         return ""
     code = _code(blocks[0])
-    is_open = code.text.count("\n") == code.end_line - code.first_line
+    # In one of Markdown, how deep the next line stands depends on all of it.
+    is_open = code.text.count("\n") == code.end_line - code.first_line and code.language not in _NESTING
     return "".join(lines[: code.first_line]) if is_open else ""
 
 
@@ -154,17 +158,53 @@ def _whole_lines(markdown: str) -> list[str]:
     return split_lines(markdown.removesuffix("\r"))[:-1]
 
 
-def _first_open_formula(tokens: Sequence[Token]) -> int | None:
-    """Find the first paragraph that begins with `$$` and has no other in that line; return where its outermost block begins.
+def _first_open_formula(lines: Sequence[str]) -> int | None:
+    """Find the first line that a formula may begin in which is not over: no line without text has come since."""
+    begin = len(lines)
+    length = 0
+    found = None
+    while begin and lines[begin - 1].strip() and length < FORMULA_LENGTH:
+        begin -= 1
+        length += len(lines[begin])
+        found = begin if opens_formula(lines[begin]) else found
+    return found
 
-    All lines from there become one formula when a later one ends in `$$`, even one behind the list that the paragraph is in.
-    """
+
+def _first_open_fold(tokens: Sequence[Token]) -> int | None:
+    """Find the first fold that has not ended; return where its outermost block begins."""
     top = 0
-    for before, token in pairwise(tokens):
-        if before.level == 0 and before.map:
-            top = before.map[0]
-        if before.type in ("paragraph_open", "heading_open") and token.content.startswith("$$"):
-            first_line = token.content.partition("\n")[0]
-            if "$$" not in first_line[2:]:
-                return top
+    for token in tokens:
+        if token.level == 0 and token.map:
+            top = token.map[0]
+        if token.meta.get("unclosed"):
+            return top
     return None
+
+
+def _fence_of_markdown(reader: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
+    """Read a fence of Markdown as one block: a fence inside that names a language ends with the next bare one."""
+    first = reader.bMarks[start_line] + reader.tShift[start_line]
+    if not reader.src.startswith(("```", "~~~"), first) or reader.is_code_block(start_line):
+        return False
+    opening = _FENCE.fullmatch(reader.src, first, reader.eMarks[start_line])
+    if opening is None or ("`" in opening[1] and "`" in opening[2]) or language_of(opening[2]) not in _NESTING:
+        return False
+    if silent:
+        return True
+    depth, line = 1, start_line + 1
+    while line < end_line:
+        first, last = reader.bMarks[line] + reader.tShift[line], reader.eMarks[line]
+        if first < last and reader.sCount[line] < reader.blkIndent:
+            break
+        mark = None if reader.is_code_block(line) else _FENCE.fullmatch(reader.src, first, last)
+        if mark and mark[1].startswith(opening[1]) and "`" not in mark[2]:
+            depth += 1 if mark[2].strip() else -1
+            if not depth:
+                break
+        line += 1
+    token = reader.push("fence", "code", 0)
+    token.info, token.markup = opening[2].strip(), opening[1]
+    token.content = reader.getLines(start_line + 1, line, reader.sCount[start_line], True)
+    reader.line = line + (not depth)
+    token.map = [start_line, reader.line]
+    return True

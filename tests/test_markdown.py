@@ -12,7 +12,8 @@ from itertools import islice
 
 import pytest
 
-from claude_magic._markdown import FORMULA_LENGTH, code_in, finished_length, language_of, open_fence, split_lines
+from claude_magic._markdown import code_in, finished_length, language_of, open_fence, split_lines
+from claude_magic._mathematics import FORMULA_LENGTH
 from claude_magic._render.live.growing_text import GrowingText
 from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, text_html
 from claude_magic._render.parts.redacted_reply import cleaned
@@ -104,6 +105,11 @@ CASES = [
     pytest.param("<details>\n<summary>Code</summary>\n```python\na\n```\n</details>", ["a"], id="between HTML"),
     pytest.param("<pre>\n\n```\n</pre>\n```", ["</pre>"], id="HTML of code"),
     pytest.param("$$\n```\na\n```\n$$", [], id="in a formula"),
+    pytest.param("```markdown\n# a\n```js\nb\n```\nc\n```\nText.", ["# a\n```js\nb\n```\nc"], id="in a fence of Markdown"),
+    pytest.param("~~~ md\n```\na\n```\n~~~\n```\nb\n```", ["```\na\n```", "b"], id="other marks in a fence of Markdown"),
+    pytest.param("- ```md\n  ```js\n  a\nText.", ["```js\na"], id="a fence of Markdown ended by its list"),
+    pytest.param("<details>\n<summary>a</summary>\n\n```\nb\n```\n</details>\n```\nc\n```", ["b", "c"], id="in a fold"),
+    pytest.param("a[^1]\n\n[^1]: b\n```\nc\n```", ["c"], id="behind a footnote"),
     pytest.param("```\n$$\n```\n$$", ["$$"], id="a formula's mark"),
     pytest.param("| a |\n|---|\n```python\na\n```", ["a"], id="behind a table"),
     pytest.param("`a ```python b` and ```c```", [], id="code spans"),
@@ -166,14 +172,25 @@ def test_the_sdk_is_imported_without_a_parser() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False ['']\n"
 
 
-def test_a_formula_that_is_open_is_not_finished() -> None:
-    """What a `$$` begins is kept together, across blank lines and out of its list, until it ends or is too long for one."""
-    for opening in ("$$ x\n", "$$\nx\n", "- $$ x\n", "1. a\n\n   $$\n"):
-        assert finished_length(f"a\n\n{opening}\nb\n\nc\n") == len("a\n\n")
-        assert finished_length(f"{opening}\nb\n\nc $$\n\nd\n") == len(f"{opening}\nb\n\nc $$\n\n")
-        long = f"{opening}\n" + "b\n\n" * (FORMULA_LENGTH // 3)
-        assert finished_length(f"{long}c\n") == len(long)
+@pytest.mark.parametrize("opening", ["$$ x\n", "$$\nx\n", "- $$ x\n", "\\[\n", "> \\begin{align}\n"])
+def test_a_formula_that_is_open_is_not_finished(opening: str) -> None:
+    """What may be a formula is kept together, whatever its lines say, until it ends, breaks off or is too long for one."""
+    assert finished_length(f"a\n\n{opening}- b\n# c\n") == len("a\n\n")
+    assert finished_length(f"a\n\n{opening}- b\n\nc\n") == len(f"a\n\n{opening}- b\n\n")
+    long = f"{opening}" + "# b\n" * (FORMULA_LENGTH // 3)
+    assert finished_length(f"{long}c\n") == len(long)
+
+
+def test_a_formula_that_has_ended_is_finished() -> None:
+    """What follows a formula does not wait for it."""
+    assert finished_length("$$\n- x\n$$\n\nb\n") == len("$$\n- x\n$$\n\n")
     assert finished_length("$$x$$ is *x*\n\nb\n\nc\n") == len("$$x$$ is *x*\n\nb\n\n")
+
+
+def test_a_fold_that_is_open_is_not_finished() -> None:
+    """A fold is kept together until it is closed."""
+    assert finished_length("a\n\n<details>\n\nb\n\nc\n") == len("a\n\n")
+    assert finished_length("<details>\n\nb\n</details>\n\nc\n") == len("<details>\n\nb\n</details>\n\n")
 
 
 @pytest.mark.parametrize(
@@ -186,6 +203,7 @@ def test_a_formula_that_is_open_is_not_finished() -> None:
         ("```\na\n```\n", ""),
         ("```", ""),
         ("- ```\n  a\n", ""),
+        ("```markdown\n```js\n", ""),
         ("a\n\n```\n", ""),
     ],
 )
@@ -219,6 +237,19 @@ LINES = [
     *("```", "```", "````", "~~~", "~~~~", "``", "```python", "``` {.python .x}", "~~~ py `a`", "```js x", "```a```b", "```\t"),
     *("$$", "$$ x", "$$ x $$", "x $$", "$$x$$ y", "$$$", "$ x", "# $$", "$$ a | b"),
     *("| a | b |", "|---|---|", "---", "===", "# head", "***", "<div>", "</div>", "<pre>", "<!--", "-->", "<script>"),
+    *("\\[", "\\]", "\\[ x", "x \\]", "\\begin{align}", "\\end{align}", "\\(x", "y\\)", "$a$ $b"),
+    *(
+        "```markdown",
+        "~~~ md",
+        "<details>",
+        "<summary>s</summary>",
+        "</details>",
+        "<sub>a",
+        "</sub>",
+        "[^1]",
+        "[^1]: a",
+        "[ ] a",
+    ),
     *("[a]: https://x.example", "[a]: javascript:x", "[a]:", "'t", "[a]", "\\", "&#96;&#96;&#96;", "\x0b", "\u2028", "\0"),
 ]
 PREFIXES = ["", "", "", "", " ", "  ", "   ", "    ", "     ", "\t", "- ", "-   ", "-     ", "1. ", "2) ", "* ", "> ", ">"]

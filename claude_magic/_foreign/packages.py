@@ -196,6 +196,7 @@ PAGES: Final = (
         Kind.APART,
         "VS Code, by its documentation of 2026",
         ("__vsc_ipynb_file__", "_kernel/state/notebook_file.py", "The notebook's path, in the person's variables."),
+        ("__vsc_ipynb_file__", "_render/place.py", "Whether the page typesets no HTML."),
         ("vscode-light", "_render", "Whether the theme is light."),
     ),
     *rows(

@@ -89,9 +89,11 @@ def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:
 
 
 def _reply_as(media_type: str, settings: Settings, reply: SessionAwareResponse) -> str:
-    from claude_magic._render.settled.reply import SettledReply, reply_bundle  # no part of `%load_ext`
+    from claude_magic._render.place import as_shown  # no part of `%load_ext`
+    from claude_magic._render.settled.reply import SettledReply, reply_bundle
 
-    return reply_bundle(SettledReply(reply), for_audience=settings.presentation)[media_type]
+    shown: str = as_shown(reply_bundle(SettledReply(reply), for_audience=settings.presentation))[media_type]
+    return shown
 
 
 def _print_reply(settings: Settings, reply: SessionAwareResponse, printer: Any, cycle: bool) -> None:

@@ -9,6 +9,15 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 
 
+def as_shown(bundle: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a bundle as the page shows it best: VS Code typesets no HTML, so formulas are MathML there."""
+    if "text/html" not in bundle or "__vsc_ipynb_file__" not in InteractiveShell.instance().user_ns:
+        return dict(bundle)
+    from claude_magic._render.parts.mathml import with_mathml  # hardly anybody needs it
+
+    return {**bundle, "text/html": with_mathml(bundle["text/html"])}
+
+
 class Place:
     """A display that stays with the publisher that it began with.
 
@@ -30,4 +39,4 @@ class Place:
 
     def _publish(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None, *, update: bool) -> None:
         transient = {"display_id": self._display_id}
-        self._publisher.publish(dict(bundle), dict(metadata or {}), transient=transient, update=update)
+        self._publisher.publish(as_shown(bundle), dict(metadata or {}), transient=transient, update=update)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from markdown_it.token import Token
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markdown import Markdown
@@ -16,6 +17,7 @@ from rich.text import Text as Line
 
 from claude_magic._markdown import finished_length
 from claude_magic._render.parts.markdown_html import parser
+from claude_magic._render.parts.plain_tokens import plain_tokens
 from claude_magic._render.parts.reply_wording import (
     shown_blocks,
     status_line,
@@ -190,8 +192,36 @@ def _prose(markdown: str) -> RenderableType:
     # Link targets are shown in parentheses: a terminal's own links hide where they lead.
     document = Markdown("", hyperlinks=False)
     # rich's own parser would drop raw HTML instead of showing it as written.
-    document.parsed = parser(mathematics=False).parse(strip_controls(markdown))
+    document.parsed = list(_known(parser().parse(strip_controls(markdown))))
     return Padding(document, (0, 0, 1, 0))
+
+
+def _known(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Give tokens that rich knows: formulas are shown as they were written, line by line."""
+    for token in tokens:
+        match token.type:
+            case "formula_block":
+                yield Token("paragraph_open", "p", 1)
+                lines = [Token("text", "", 0, content=line) for line in token.content.split("\n")]
+                yield Token(
+                    "inline", "", 0, children=[part for line in lines for part in (line, Token("hardbreak", "br", 0))][:-1]
+                )
+                yield Token("paragraph_close", "p", -1)
+            case "summary_open":
+                yield from (Token("paragraph_open", "p", 1), Token("strong_open", "strong", 1))
+            case "summary_close":
+                yield from (Token("strong_close", "strong", -1), Token("paragraph_close", "p", -1))
+            case "details_open" | "details_close":
+                pass
+            case "inline" if token.children:
+                token.children = [_source(part) for part in plain_tokens(token.children)]
+                yield token
+            case _:
+                yield token
+
+
+def _source(token: Token) -> Token:
+    return Token("text", "", 0, content=token.content) if token.type == "formula" else token
 
 
 def _last_lines(text: str, count: int) -> RenderableType:

@@ -202,3 +202,14 @@ def test_notebook_without_a_name(console: Kernel) -> None:
     result = console.run("%%claude\nhello", cell_id="a-cell")
     assert shown(result.displays, "You said: hello")
     assert not result.stdout
+
+
+def test_a_page_that_typesets_no_html(loaded_kernel: Kernel) -> None:
+    """Where HTML is not typeset, as in VS Code, a reply's formulas are MathML, also of one that is shown by its name."""
+    asked = "%%claude -o reply\n<<say So $x^2$.>>"
+    assert "<math" not in loaded_kernel.run(asked, allow_stdin=False).bundle["text/html"]
+    assert loaded_kernel.run("__vsc_ipynb_file__ = '/a.ipynb'").ok
+    for result in (loaded_kernel.run(asked, allow_stdin=False), loaded_kernel.run("reply")):
+        assert "<msup><mi>x</mi><mn>2</mn></msup>" in result.bundle["text/html"]
+        assert "$x^2$" in result.bundle["text/markdown"]
+    assert loaded_kernel.run("del __vsc_ipynb_file__").ok

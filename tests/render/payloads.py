@@ -248,6 +248,66 @@ _MATH = [
     f"$!$[pwn](https://pwn.example/opened.png){RUN}",
 ]
 
+# Macros that draw over the page, load from elsewhere, define others or touch files.
+_MACROS = [
+    r'\mmlToken{mtext}[fontfamily=";position:fixed;top:0;left:0;color:red"]{pwn}',
+    r'\mmlToken{mglyph}[src="https://pwn.example/opened.png"]{pwn}',
+    r"\mmlToken {mi}[href=https://pwn.example]{pwn}",
+    r"\unicode[pwn.example/x,sans]{x41}",
+    r"\unicode{x202e}pwn",
+    r"\style{position:fixed;inset:0}{pwn}",
+    r"\class{jp-Dialog}{pwn}",
+    r"\cssId{pwn}{x}",
+    r"\href{https://pwn.example}{pwn}",
+    r"\url{https://pwn.example}",
+    r"\htmlClass{jp-Dialog}{pwn}\htmlId{pwn}{x}\htmlData{pwn=1}{x}\htmlStyle{position:fixed}{x}",
+    r"\data{pwn=1}{x}",
+    r"\includegraphics{https://pwn.example/opened.png}",
+    r"\require{pwn}",
+    r"\require {html}\href{https://pwn.example}{x}",
+    r"\def\x{pwn}\x",
+    r"\gdef\frac#1#2{pwn}",
+    r"\edef\x{pwn}\xdef\y{pwn}",
+    r"\let\frac\href\frac{https://pwn.example}{x}",
+    r"\newcommand{\x}{\href{https://pwn.example}{x}}\x",
+    r"\renewcommand{\alpha}{pwn}\providecommand{\y}{pwn}",
+    r"\DeclareMathOperator{\x}{pwn}\newenvironment{y}{pwn}{pwn}",
+    r"\input{/etc/passwd}",
+    r"\input /etc/passwd",
+    r"\include{pwn}\openin1=pwn\read1 to \x",
+    r"\newwrite\x\immediate\openout\x=pwn.html\write\x{pwn}\closeout\x",
+    r"\write18{touch pwn.html}",
+    r"\immediate\write18{touch pwn.html}",
+    r"\directlua{os.execute('touch pwn.html')}",
+    r"\csname input\endcsname{/etc/passwd}",
+    r"\^^69nput{/etc/passwd}",
+    r"\catcode`\@=0 @input{/etc/passwd}",
+    r"\special{html:<img src=https://pwn.example/opened.png>}",
+    r"\verb|pwn|\loop\iftrue\repeat",
+    r"\rlap{\raise100em{\rule{100em}{100em}}}pwn",
+    r"\smash{\rule[-50em]{100em}{100em}}pwn",
+    r"\hspace{-100em}pwn",
+    r"\hspace{-1em}\hspace{-1em}\hspace{-1em}\hspace{-1em}\hspace{-1em}\hspace{-1em}pwn",
+    r"\kern-99emp\mkern-999mu\mskip-999mu\hskip-99em pwn",
+    r"a \\[-100em] pwn",
+    "\\!" * 60 + " pwn",
+    r"\begin{array}{*{99999999}{c}} pwn \end{array}",
+    r"\begin{array}[t]{@{\href{https://pwn.example}{x}}c} pwn \end{array}",
+    r"\begin{tabular}{c} pwn \end{tabular}",
+    r"\begin{filecontents}{pwn.html} pwn \end{filecontents}",
+    r"\begin {verbatim} pwn \end {verbatim}",
+    r"\cancel[position=fixed;mathcolor=red]{pwn}",
+    r"\enclose{box}[mathbackground=red]{pwn}",
+    r"\bbox[border:99em solid red;position:fixed]{pwn}",
+    r"\color{red;position:fixed}pwn",
+    r"\color[RGB]{1,2,3}pwn",
+    r"\text{\href{https://pwn.example}{x} $\href{https://pwn.example}{x}$}",
+    r"\label{pwn}\ref{pwn}\eqref{pwn}",
+    r"x} \href{https://pwn.example}{x",
+    "% pwn\nx",
+]
+MACROS = [rf"{left}{macro}{right}" for macro in _MACROS for left, right in (("$", "$"), (r"\(", r"\)"), ("\\[\n", "\n\\]"))]
+
 _STRUCTURE = [
     f"# <img src=x onerror={RUN}>",
     f"<img src=x onerror={RUN}>\n===",
@@ -291,4 +351,4 @@ _STRUCTURE = [
     f"\u202e<img src=x onerror={RUN}>",
 ]
 
-PAYLOADS: list[str] = [*_HTML, *_JUPYTER, *_LINKS, *_CODE, *_MATH, *_STRUCTURE]
+PAYLOADS: list[str] = [*_HTML, *_JUPYTER, *_LINKS, *_CODE, *_MATH, *MACROS[::4], *_STRUCTURE]

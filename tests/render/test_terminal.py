@@ -58,12 +58,12 @@ def test_only_the_growing_end_is_drawn_again() -> None:
 
 def test_control_sequences_never_reach_the_terminal() -> None:
     """What a model or a tool says cannot steer the terminal, nor by an entity; raw HTML is shown as written."""
-    hostile = "\x1b]0;pwn\x07\x1b[2J\x9b2J&#27;[2J&#155;2J <b>bold</b> [a](https://x.example) ![b](https://y.example)"
+    hostile = "\x1b]0;pwn\x07\x1b[2J\x9b2J&#27;[2J&#155;2J <u>bold</u> [a](https://x.example) ![b](https://y.example)"
     events: list[Event] = [SessionStarted("s"), ToolCalled(0, "1", hostile, {hostile: hostile}), ToolReturned("1", hostile)]
     text = streamed([*events, Notice(hostile), TextDelta(1, hostile)], terminal=False)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
     assert "pwn" not in text
-    assert "<b>bold</b> a (https://x.example) b (https://y.example)" in text
+    assert "<u>bold</u> a (https://x.example) b (https://y.example)" in text
 
 
 def test_failures_are_labelled_below_what_had_arrived() -> None:

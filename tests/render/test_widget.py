@@ -227,7 +227,7 @@ def test_formulas_wait(page: Page) -> None:
     assert "mathjax_ignore" in page.html()[0]
     turn.take(BlockEnded(0))
     assert "mathjax_ignore" not in page.html()[0]
-    assert "$x^2$" in page.html()[0]
+    assert r"\(x^2\)" in page.html()[0]
     turn.view.close()
 
 

@@ -5,6 +5,7 @@ Shows all of what would run, where, and what each answer does. What the answer l
 
 from __future__ import annotations
 
+import html
 import io
 import re
 import sys
@@ -150,7 +151,7 @@ def _request_html(request: PermissionRequest) -> str:
     plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and not call.input else []
     about = [*plan, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
     return (
-        f'<div role="alertdialog" aria-label="{escape(_title(call))}"><p class="claude-title">{escape(_title(call))}</p>'
+        f'<div role="alertdialog" aria-label="{html.escape(_title(call))}"><p class="claude-title">{escape(_title(call))}</p>'
         f'{input_html(call, sys.maxsize)}<p class="claude-where">{escape(reveal(" · ".join(about)))}</p></div>'
     )
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
 from pygments.token import Comment, Generic, Keyword, Operator, _TokenType
@@ -119,7 +119,7 @@ def _marked(mark: tuple[str, str], text: str) -> str:
 
 
 @cache
-def _mark(token: _TokenType) -> tuple[str, str]:
+def _mark(token: Any) -> tuple[str, str]:
     return next((mark for kind, mark in _MARKS.items() if token in kind), ("", ""))
 
 

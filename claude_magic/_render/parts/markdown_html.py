@@ -1,14 +1,16 @@
-"""A model's Markdown -> HTML that is safe to show, and code -> highlighted HTML.
+r"""A model's Markdown -> HTML that is safe to show, and code -> highlighted HTML.
 
 Owns the HTML of what `claude_magic._markdown` reads. Trust is settled twice: the parser knows no raw HTML and no link but
-http, https and mailto (others stay as they were written), and what it emits is cleaned against short lists. Mathematics
-passes through as `$...$` text for the frontend's MathJax; every other dollar sign stands in an element of its own, so two
-prices are not taken for a formula.
+http, https and mailto (others stay as they were written), and what it emits is cleaned against short lists. Formulas that
+`claude_magic._mathematics` lets pass are text between `\( \)` or `\[ \]` for the frontend's MathJax. Every other dollar sign
+and backslash outside of code stands in an element of its own: MathJax looks for its marks in one stretch of text, so nothing
+else is mathematics to it.
 """
 
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
@@ -37,7 +39,11 @@ _ALLOWANCE: Final = "claude_allowance"
 
 _BREAKS: Final = ("softbreak", "hardbreak")
 # No img: a remote image tells its server that the cell was opened.
-_TAGS: Final = "a b blockquote br code em h1 h2 h3 h4 h5 h6 hr i li ol p pre s span strong table tbody td th thead tr ul"
+_TAGS: Final = (
+    "a b blockquote br code details em h1 h2 h3 h4 h5 h6 hr i kbd li ol p pre s span strong sub summary sup table tbody td th "
+    "thead tr ul"
+)
+_MARKS_OF_MATHEMATICS: Final = re.compile(r"[$\\]")
 
 
 def text_html(markdown: str) -> str:
@@ -56,7 +62,7 @@ def is_too_much(markdown: str) -> bool:
 
 def running_text(markdown: str) -> str:
     """Return what a text says in sentences: without marks, code blocks and tables."""
-    tokens = iter(parser(mathematics=False).parse(markdown))
+    tokens = iter(parser().parse(markdown))
     pieces = []
     for token in tokens:
         if token.type == "table_open":
@@ -71,14 +77,14 @@ def code_html(code: str, language: str = "", allowance: Allowance | None = None)
 
 
 def escape(text: str) -> str:
-    """Escape text for HTML outside of code, dollar signs kept from MathJax."""
-    return html.escape(text).replace("$", "<span>$</span>")
+    """Escape text for HTML outside of code, so that it is no mathematics either."""
+    return _MARKS_OF_MATHEMATICS.sub(r"<span>\g<0></span>", html.escape(text))
 
 
 @cache
-def parser(*, mathematics: bool = True) -> MarkdownIt:
+def parser() -> MarkdownIt:
     """Give the one parser with what makes HTML of its blocks: links that lead nowhere and images are settled."""
-    markdown = make_parser(mathematics=mathematics)
+    markdown = make_parser()
     markdown.core.ruler.push("settle_links", _settle_links)
     for name, rule in _RULES.items():
         markdown.add_render_rule(name, rule)
@@ -138,17 +144,26 @@ def _code(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict,
     return code_html(token.content, language_of(token.info), env.get(_ALLOWANCE))
 
 
-def _math(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, ___: Any) -> str:
+def _formula(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, ___: Any) -> str:
     token = tokens[index]
-    formula = html.escape(f"{token.markup}{token.content}{token.markup}")
+    tex = token.meta["tex"]
+    if tex is None:
+        formula = escape(token.content)
+    else:
+        left, right = (r"\[", r"\]") if token.meta["display"] else (r"\(", r"\)")
+        formula = f"<span>{left}{html.escape(tex, quote=False)}{right}</span>"
     return f"<p>{formula}</p>\n" if token.block else formula
+
+
+def _footnote(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, ___: Any) -> str:
+    return f"<sup>{escape(tokens[index].content)}</sup>"
 
 
 _RULES: Final = {
     "text": _text,
     "fence": _code,
     "code_block": _code,
-    "math_inline": _math,
-    "math_inline_double": _math,
-    "math_block": _math,
+    "formula": _formula,
+    "formula_block": _formula,
+    "footnote_ref": _footnote,
 }

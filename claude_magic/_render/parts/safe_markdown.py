@@ -2,8 +2,9 @@ r"""A model's Markdown -> Markdown that is harmless in a frontend that runs the 
 
 The text is parsed and written anew, so nothing rests on a guess about what some other parser takes for code. Characters
 that begin HTML, links or code become entities, which no parser takes for structure; `*`, `_`, `~`, `$`, `#` get a
-backslash, where the worst that a mistake does is emphasis. So there is no `<` and no foreign `](` outside of fences, and
-fences stand at column 0, also those of lists and quotes: inside, frontends disagree on where they end.
+backslash, where the worst that a mistake does is emphasis. What MathJax would look for in the finished page, whatever stood in
+the Markdown, is put into a `<span>` of its own. So there is no other `<` and no foreign `](` outside of fences, and fences
+stand at column 0, also those of lists and quotes: inside, frontends disagree on where they end.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from markdown_it.token import Token
 from claude_magic._markdown import language_of
 from claude_magic._render.parts.highlighting import is_coloured
 from claude_magic._render.parts.markdown_html import is_too_much, parser
+from claude_magic._render.parts.plain_tokens import plain_tokens
 from claude_magic._render.parts.reply_wording import strip_controls
 
 # An underscore inside a word is no emphasis.
 _SPECIAL: Final = re.compile(r"[&<>`\[\]{}|\\*~$#]|(?<![^\W_])_|_(?![^\W_])")
+# JupyterLab typesets what is between two dollars in the text of a page, and behind these, escaped or not.
+_MATHEMATICAL: Final = re.compile(r"\\(?=[(\[$]|begin|(?:eq)?ref)")
 # Frontends make links of bare addresses, also of what is not one: JupyterLab puts mathematics back into the `href`, quotes
 # and all.
 _BARE_URL: Final = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
@@ -45,9 +49,20 @@ def paragraph(text: str) -> str:
     return _started(escape(text))
 
 
-def escape(text: str) -> str:
-    """Write plain text as inline Markdown that reads the same, on one line."""
-    line = _SPECIAL.sub(_escaped, _BLANKS.sub(" ", text))
+def escape(text: str, *, dollars: int | None = None) -> str:
+    """Write plain text as inline Markdown that reads the same, on one line.
+
+    :param dollars: how many dollar signs the paragraph holds that it becomes part of.
+    """
+    line = _BLANKS.sub(" ", text)
+    apart = [match.start() for match in _MATHEMATICAL.finditer(line)]
+    if (line.count("$") if dollars is None else dollars) > 1:
+        apart += [match.start() for match in re.finditer(r"\$", line)]
+    pieces, begin = [], 0
+    for index in sorted(apart):
+        pieces += [_SPECIAL.sub(_escaped, line[begin:index]), f"<span>&#{ord(line[index])};</span>"]
+        begin = index + 1
+    line = "".join([*pieces, _SPECIAL.sub(_escaped, line[begin:])])
     return _BARE_URL.sub(lambda match: f"&#{ord(match[0])};", line)
 
 
@@ -83,12 +98,19 @@ def _started(text: str) -> str:
 
 
 def _formula(token: Token, *, in_table: bool = False) -> str | None:
-    """Write mathematics for MathJax; `None` when another parser could read something else into it."""
-    formula = " ".join(token.content.split())
-    if re.search(r"[`$\"]|(?<!\\)%" + (r"|\|" if in_table else ""), formula) or _BARE_URL.search(formula):
+    """Write mathematics for MathJax; `None` when it may not be typeset or another parser could read something else into it."""
+    if token.meta["tex"] is None:
+        return None
+    formula = " ".join(token.meta["tex"].split())
+    if re.search(r"[`$\"]" + (r"|\|" if in_table else ""), formula) or _BARE_URL.search(formula):
         return None
     formula = formula.replace("<", r"\lt ").replace(">", r"\gt ")
-    return f"{token.markup}{re.sub(r'](?=[(:[])', '] ', formula)}{token.markup}"
+    mark = "$$" if token.meta["display"] else "$"
+    return f"{mark}{re.sub(r'](?=[(:[])', '] ', formula)}{mark}"
+
+
+def _dollars(tokens: Sequence[Token]) -> int:
+    return sum(token.content.count("$") if token.type == "text" else 2 * (token.type == "formula") for token in tokens)
 
 
 def _link_end(href: str) -> str:
@@ -99,6 +121,8 @@ def _link_end(href: str) -> str:
 def _inline(tokens: Sequence[Token], *, in_table: bool = False, one_line: bool = False) -> str:
     pieces: list[str] = []
     targets: list[str] = []
+    tokens = list(plain_tokens(tokens))
+    dollars = _dollars(tokens)
     for token in tokens:
         match token.type:
             case "em_open" | "em_close":
@@ -122,12 +146,12 @@ def _inline(tokens: Sequence[Token], *, in_table: bool = False, one_line: bool =
             case "softbreak":
                 pieces.append("\n")
             case "hardbreak":
-                pieces.append("  \n")
-            case "math_inline" | "math_inline_double":
+                pieces.append("\\\n")
+            case "formula":
                 written = _formula(token, in_table=in_table)
-                pieces.append(escape(f"{token.markup}{token.content}{token.markup}") if written is None else written)
+                pieces.append(code_span(token.content, in_table=in_table) if written is None else written)
             case _ if token.content:
-                pieces.append(escape(token.content))
+                pieces.append(escape(token.content, dollars=dollars))
     return "".join(pieces)
 
 
@@ -160,6 +184,9 @@ class _Writer:
             match token.type:
                 case "paragraph_open":
                     self._paragraph(tokens[index + 1], tight=token.hidden)
+                case "summary_open":
+                    title = [part for part in tokens[index + 1].children or [] if part.tag != "strong"]
+                    self._put(f"**{_inline(title, one_line=True)}**")
                 case "heading_open":
                     self._heading(token.tag, tokens[index + 1])
                 case "blockquote_open":
@@ -175,7 +202,7 @@ class _Writer:
                     self._close_list()
                 case "fence" | "code_block":
                     self._put_fence(fence(token.content, language_of(token.info)))
-                case "math_block":
+                case "formula_block":
                     written = _formula(token)
                     self._put_fence(fence(token.content)) if written is None else self._put(written)
                 case "hr":
@@ -196,7 +223,8 @@ class _Writer:
 
     def _paragraph(self, inline: Token, *, tight: bool) -> None:
         lines = (line.strip(" \t") for line in _inline(inline.children or []).split("\n"))
-        self._put(_started("\n".join(line for line in lines if line)), tight=tight)
+        # A break at the end would be a backslash there, and none that was written is left as one.
+        self._put(_started("\n".join(line for line in lines if line).rstrip("\\\n")), tight=tight)
 
     def _heading(self, tag: str, inline: Token) -> None:
         self._put(f"{'#' * int(tag[1:])} {_inline(inline.children or [], one_line=True)}")

@@ -1,0 +1,72 @@
+"""Formulas of settled HTML as MathML, for pages that typeset no HTML (VS Code).
+
+Owns the one place where a formula is typeset in the kernel. A page that takes MathML out, as JupyterLab does in a notebook that
+it does not trust, finds the formula as text again, and typesets that.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from functools import cache
+from typing import Final
+
+import nh3
+from math_core import LatexError, LatexToMathML
+
+# How `markdown_html` writes a formula; no other `<span>` begins so.
+_FORMULA: Final = re.compile(r"<span>(\\[(\[])(.*?)(\\[)\]])</span>", re.DOTALL)
+_TAG: Final = re.compile(r"\\tag\s*(\*?)\s*\{([^{}]*)\}")
+# `\\[6pt]`: the library (0.9) does not know it.
+_ROW: Final = re.compile(r"(?<!\\)((?:\\\\)+)\*?\s*\[\s*[-+.\d][^\]]*\]")
+_TAGS: Final = (
+    "math mrow mi mn mo mtext mspace msqrt mroot mfrac msub msup msubsup munder mover munderover mtable mtr mtd mstyle mpadded "
+    "mphantom menclose mmultiscripts mprescripts"
+)
+_ATTRIBUTES: Final = (
+    "accent accentunder displaystyle fence form largeop linethickness lspace mathvariant maxsize minsize movablelimits "
+    "notation rspace scriptlevel separator stretchy style symmetric width height depth voffset"
+)
+_STYLES: Final = (
+    "text-align justify-items padding-left padding-right padding-top padding-bottom width margin-left color border-top "
+    "border-right border-left border-bottom math-style math-depth"
+)
+_SIZE: Final = "font-size:14px"
+
+
+def with_mathml(text: str) -> str:
+    """Put MathML in the place of the formulas of settled HTML; one that the library cannot read stays as it is."""
+    return _FORMULA.sub(_replaced, text)
+
+
+def _replaced(match: re.Match[str]) -> str:
+    opening, formula, closing = match.groups()
+    is_display = opening == "\\["
+    tex = _TAG.sub(lambda tag: f"\\qquad\\text{{{tag[2] if tag[1] else f'({tag[2]})'}}}", html.unescape(formula))
+    tex = _ROW.sub(r"\1", tex)
+    try:
+        mathml = _converter().convert_with_local_state(tex, displaystyle=is_display)
+    except LatexError:
+        return match[0]
+    body = _cleaner().clean(mathml).partition(">")[2].removesuffix("</math>")
+    # Without the elements of MathML its letters are left: they have no size, and the source has one.
+    display = ' display="block"' if is_display else ""
+    return (
+        f'<span style="font-size:0"><math{display} style="{_SIZE}"><semantics><mrow>{body}</mrow>'
+        f'<annotation-xml encoding="text/html"><span style="{_SIZE}">{opening}{formula}{closing}</span></annotation-xml>'
+        "</semantics></math></span>"
+    )
+
+
+@cache
+def _converter() -> LatexToMathML:
+    return LatexToMathML()
+
+
+@cache
+def _cleaner() -> nh3.Cleaner:
+    return nh3.Cleaner(
+        tags=set(_TAGS.split()),
+        attributes={"*": set(_ATTRIBUTES.split())},
+        filter_style_properties=set(_STYLES.split()),
+    )
