@@ -152,11 +152,11 @@ def repository(folder: Path, *settings: str) -> None:
 
 
 def test_git_settings_that_run_programs(make_config: MakeConfig, run_async: Run, workdir: Path, traces: Path) -> None:
-    """Where the folder's git settings would run a program, `git status` is asked for; else the CLI just does it."""
+    """Where the folder's git settings would run a program, `git status` is asked for also where a rule allows it."""
     repository(workdir)
 
     async def ask(host: Denying) -> None:
-        async with ClaudeClient(make_config(), asks=True) as client:
+        async with ClaudeClient(make_config(allowed_tools=["Bash(git status:*)"]), asks=True) as client:
             await client.run_turn(client.request(LOOK), host)
             with (workdir / ".git/config").open("a") as file:
                 file.write(f'[core]\n\tfsmonitor = "touch {traces}/monitor; false"\n')
