@@ -1,4 +1,4 @@
-"""Paths as people should see them: without the name of the person's home directory."""
+"""Paths as people should see them, without the name of the person's home directory; and files that nobody else should."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def expand_home(text: str) -> str:
     """Write the home directory for `~` wherever that begins a path in the text."""
     home = os.path.expanduser("~")
     return re.sub(r"(?<![\w./~-])~(?=[/\\])", lambda _: home, text)
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file as `open(opener=private)` wants it: one that is made so is readable by nobody else."""
+    return os.open(path, flags, 0o600)
