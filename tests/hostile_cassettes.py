@@ -12,7 +12,8 @@ MESSAGE = "00000000-0000-4000-8000-00000000000b"
 RUN = "mcp__kernel__run_code"
 
 HEADER = {"cassette": 1, "claude_magic": "0.1.0"}
-TURN: dict[str, Any] = {"turn": "a1", "session": SESSION, "prompt": "Sum it up."}
+PROMPT = "Sum it up."
+TURN: dict[str, Any] = {"turn": "a1", "session": SESSION, "prompt": PROMPT}
 STARTED = {"at": 0, "event": "SessionStarted", "session_id": SESSION, "model": "m"}
 END = {"at": 9, "end": "answered"}
 
@@ -119,8 +120,8 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "half a character": (turn('{"at": 0, "event": "Notice", "text": "\\ud800"}'), "cannot be read"),
     "a text as arguments": (turn({"at": 0, "call": "run_code", "arguments": "evil = 1"}), "arguments"),
     "a number as a tool": (turn({"at": 0, "call": 7, "arguments": {}}), "tool"),
-    "options of its own": (turn() and [TURN | {"allowed_tools": ["Bash"]}, STARTED, END], "allowed_tools"),
-    "a mode of its own": (turn() and [TURN | {"permission_mode": "bypassPermissions"}, STARTED, END], "permission_mode"),
+    "options of its own": ([TURN | {"allowed_tools": ["Bash"]}, STARTED, END], "allowed_tools"),
+    "a mode of its own": ([TURN | {"permission_mode": "bypassPermissions"}, STARTED, END], "permission_mode"),
     "the mark of a play": (turn(ended(recorded=False)), "recorded"),
     "another end": (turn(end={"at": 1, "end": "allowed"}), "outcome"),
 }

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from cells import about, answered, ask, failure, history, session_of
 from hostile_cassettes import (
+    PROMPT,
     REFUSED,
     RUN,
-    TURN,
     asks,
     called,
     ended,
@@ -28,8 +28,6 @@ from hostile_cassettes import (
 from messages_api import MessagesAPI
 from rig import CellResult
 from rig.kernel import Kernel
-
-PROMPT = str(TURN["prompt"])
 
 
 def use(kernel: Kernel, path: Path | None, mode: str = "auto") -> None:
