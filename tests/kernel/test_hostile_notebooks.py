@@ -123,6 +123,7 @@ def test_sessions_of_the_notebook(victim: Kernel, folder: Folder, api: MessagesA
     assert history(api) == ["And?"]
 
 
+@pytest.mark.long
 def test_where_its_turns_began(victim: Kernel, folder: Folder, api: MessagesAPI, tmp_path: Path) -> None:
     """A turn in a session of the person's that tells another place where it began is not asked again from there."""
     origins: list[Any] = [{"session_id": name, "message_id": folder.end} for name in names(folder)]

@@ -30,7 +30,7 @@ def wait_for_own_turn(kernel: Kernel) -> None:
         kernel.run("import time; time.sleep(0.05)")
 
 
-@pytest.mark.parametrize("tool", ["Bash", "Agent"])
+@pytest.mark.parametrize("tool", [pytest.param("Bash", marks=pytest.mark.long), "Agent"])
 def test_played_as_it_was_live(loaded_kernel: Kernel, api: MessagesAPI, tmp_path: Path, tool: str) -> None:
     """On another machine the same turns come in the same places, with what the next cell says of them."""
     path = tmp_path / "lesson.jsonl"
@@ -63,6 +63,7 @@ def test_played_as_it_was_live(loaded_kernel: Kernel, api: MessagesAPI, tmp_path
         assert session_of(again[0]) == session_of(again[1])
 
 
+@pytest.mark.long
 def test_auto_goes_on_behind_it(loaded_kernel: Kernel, api: MessagesAPI, tmp_path: Path) -> None:
     """Played where it was recorded, the next live cell goes on in that session, which holds what the CLI did by itself."""
     path = tmp_path / "lesson.jsonl"
