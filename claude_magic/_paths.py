@@ -1,4 +1,4 @@
-"""Paths as people should see them: without the name of the person's home directory."""
+"""Paths as people should see them, without the name of the person's home directory; and files that nobody else should."""
 
 from __future__ import annotations
 
@@ -40,3 +40,8 @@ def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str
 def place_of(path: str, directory: str) -> str:
     """Return the folder that a path is meant to stay in: the working directory, or else the one that it stands in."""
     return directory if Path(os.path.normpath(path)).is_relative_to(directory) else os.path.dirname(os.path.normpath(path))
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file as `open(opener=private)` wants it: one that is made so is readable by nobody else."""
+    return os.open(path, flags, 0o600)

@@ -36,9 +36,10 @@ def well_formed_data(data: Any) -> Any:
     return data
 
 
-def parse_json(line: str | bytes) -> Any:
+def parse_json(line: str | bytes, **reading: Any) -> Any:
     """Return the data of a JSON text, with well-formed texts in it.
 
+    :param reading: as `json.loads` takes it.
     :raises ValueError: when it is no JSON.
     :raises RecursionError: when it is nested too deep.
     """
@@ -46,7 +47,7 @@ def parse_json(line: str | bytes) -> Any:
     # In the text, as what is nested deep could not be walked through.
     if has_half(text):
         text = _ESCAPE.sub(lambda escape: r"\ufffd" if escape[1] else escape[0], well_formed(text))
-    return json.loads(text)
+    return json.loads(text, **reading)
 
 
 def has_half(text: str) -> bool:

@@ -29,6 +29,9 @@ STEPS: Final = {
     ),
     SessionNotFoundError.next_step: "%claude_session list shows what there is; without a session a new one starts.",
     "Give more of the ID; list_sessions() shows them.": "Give more of the ID; %claude_session list shows them.",
+    "Continue without a session_id; a lesson that is recorded here can be gone on with.": (
+        "Continue in a new session (--new); a lesson that is recorded here can be gone on with."
+    ),
     "Make the directory again, or begin another session.": (
         "Make the directory again, or begin another session (--new in a cell)."
     ),

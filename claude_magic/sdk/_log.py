@@ -5,10 +5,12 @@ Credentials that a prompt, a reply or a tool's result holds are left out.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Mapping
 
+from claude_magic._paths import private
 from claude_magic._redaction import redact
 from claude_magic.sdk._cli.command_line import Command
 from claude_magic.sdk.config import ClaudeConfig
@@ -24,6 +26,16 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record), {**os.environ, **self._env})
+
+
+class _PrivateFile(logging.FileHandler):
+    """A log that nobody else can read, as commands and events hold prompts."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.stream is None:
+            with contextlib.suppress(OSError):  # `logging` says why it cannot be written
+                os.close(private(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY))
+        super().emit(record)
 
 
 class ClientLog:
@@ -42,7 +54,7 @@ class ClientLog:
         if config.debug_mode or config.verbose_logging or config.log_file:
             self.logger.setLevel(logging.DEBUG)
         if config.log_file:
-            self._handler = logging.FileHandler(config.log_file, encoding="utf-8", delay=True)
+            self._handler = _PrivateFile(config.log_file, encoding="utf-8", delay=True)
         elif (config.debug_mode or config.verbose_logging) and not self.logger.hasHandlers():
             self._handler = logging.StreamHandler()
         if self._handler is not None:

@@ -91,7 +91,7 @@ class ClaudeClient:
         """
         if self._process.is_forked:
             return
-        await self._runner.pool.aclose()
+        await self._runner.aclose()
         if self.config.workspace_cleanup_on_exit:
             self._workspaces.remove_created()
         self._log.close()

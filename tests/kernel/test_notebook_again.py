@@ -146,7 +146,7 @@ def test_no_notebook(text: str, tmp_path: Path) -> None:
 
 def test_damaged_cells(tmp_path: Path) -> None:
     """What other tools have left in cells of a notebook takes no turn from its other cells."""
-    told = {"turn": 1, "session_id": "s"}
+    told = {"turn": 1, "session_id": "00000000-0000-4000-8000-00000000000a"}
     whole = {"cell_type": "code", "source": ["%%claude\n", "hi"], "outputs": [{"metadata": {"claude_magic": told}}]}
     outputs: list[Any] = [None, {}, {"metadata": None}, {"metadata": {"claude_magic": 1}}]
     outputs += [{"metadata": {"claude_magic": about}} for about in ({"turn": "1"}, {"alternatives": 7}, {"alternatives": [7]})]

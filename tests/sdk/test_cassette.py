@@ -435,8 +435,12 @@ def test_code_that_runs_again_stays_code() -> None:
         ("see ~ or", "see /home/a b or", False),
         ("by [user]\nat [host]", "by alice\nat box", True),
         ("by [user], at", "by a\nb, at", False),
-        ("[user][user]", "ab", True),
-        ("[user][user]", "a", False),
+        ("a: [user][user]", "a: bc", True),
+        ("a: [user][user]", "a: b", False),
+        # It stands for one word, and for no whole prompt.
+        ("my [user] is 5", "my salary of today is 5", False),
+        ("[user]", "hello", False),
+        ("[user] ~ [API_KEY]", "read /a now", False),
         # A regular expression would take hours for these.
         (" ".join(["[user]"] * 40) + ".", " ".join(map(str, range(80))) + "!", False),
         ("~" * 40, "/" * 80 + " ", False),

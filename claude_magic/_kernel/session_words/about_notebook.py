@@ -76,14 +76,14 @@ class NotebookWords:
             self._state.restore(turn, sessions[saved.session_id], saved.about)
         if not restored:
             raise SessionNotFoundError(
-                f"The sessions of {shorten_home(str(told))} are not on this machine.",
+                f"The sessions of {shorten_home(str(told))} are not on this machine, or not of this directory.",
                 next_step="A lesson that was played is run from its top; else the next %%claude cell starts a new session.",
             )
         last = next((saved for saved, _ in reversed(restored) if saved.chosen), restored[-1][0])
         session = sessions[last.session_id]
         self._state.continue_session(session)
         lost = sum(saved.session_id not in sessions for saved in turns)
-        missing = f"; {lost} more are of sessions that are not on this machine" if lost else ""
+        missing = f"; {lost} more are of sessions that are not on this machine, or not of this directory" if lost else ""
         print(f"Restored {len(restored)} {'turn' if len(restored) == 1 else 'turns'}{missing}.")
         if anew := [f"{saved.number} is now {turn.number}" for saved, turn in restored if saved.number != turn.number]:
             print(f"Numbers that an earlier kernel had given, too: {', '.join(anew)}.")
@@ -95,10 +95,11 @@ class NotebookWords:
             )
 
     def _found(self, session_ids: set[str]) -> dict[str, Session]:
-        """Return those sessions that are there."""
+        """Return those sessions that are there: of this directory, as a notebook from elsewhere may name any."""
+        there = {info.session_id for info in self._state.sessions.on_disk(working_directory())}
         found: dict[str, Session] = {}
-        for session_id in session_ids:
-            with contextlib.suppress(SessionNotFoundError):
+        for session_id in session_ids & there:
+            with contextlib.suppress(SessionNotFoundError):  # deleted meanwhile
                 found[session_id] = self._state.find(session_id)
         return found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from IPython.core.error import UsageError
 
-from claude_magic._paths import shorten_home
+from claude_magic._paths import private, shorten_home
 
 SUFFIXES = (".md", ".ipynb")
 
@@ -57,14 +57,14 @@ class ExportFile:
                 raise UsageError(f"%claude_session: {self.shown} cannot be replaced, as {why}; give another path")
 
     def write(self, text: str) -> None:
-        """Write the whole file, or leave everything as it was.
+        """Write the whole file, or leave everything as it was. A new file is readable by nobody else.
 
         :raises UsageError: when the file cannot be written.
         """
         fresh = self.path.with_name(f".export-{os.getpid()}~")
         with self._explained():
             try:
-                with fresh.open("x", encoding="utf-8", newline="\n") as file:
+                with open(fresh, "x", encoding="utf-8", newline="\n", opener=private) as file:
                     file.write(text)
                     file.flush()
                     os.fsync(file.fileno())  # some disks say only now that they are full

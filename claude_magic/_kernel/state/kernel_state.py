@@ -222,7 +222,7 @@ class KernelState:
                 failed = response.ended is not None and response.ended.is_error
                 turn = self.turns.begin("(Claude went on by itself)", start, None).ended(response, failed=failed)
                 self.turns.put(turn)
-                self.sessions.add(turn, response, session.directory, played=False)
+                self.sessions.add(turn, response, session.directory, played=bool(response.metadata.get("recorded")))
                 self._untold.append(_own_turn_words(turn, response))
 
     def keep_comparison(self, comparison: Comparison) -> None:
@@ -268,7 +268,7 @@ class KernelState:
         """Take a turn of an earlier kernel for one of this kernel's."""
         self.turns.put(turn)
         session.last_turn, session.turns = turn.number, session.turns + 1
-        session.model = about.get("model") or session.model
+        session.model = str(about.get("model") or "") or session.model
 
     def forget(self, session_id: str) -> None:
         """Continue this session no more: it is gone."""
@@ -381,7 +381,8 @@ def _unloaded_words(unloaded: Sequence[Unloaded]) -> str:
 def _own_turn_words(turn: Turn, response: SessionAwareResponse) -> str:
     from claude_magic._render.parts.reply_wording import dollars, one_line
 
-    cost = f" ({dollars(response.cost_usd)})" if response.cost_usd else ""
+    recorded = " recorded" if response.metadata.get("recorded") else ""
+    cost = f" ({dollars(response.cost_usd)}{recorded})" if response.cost_usd else ""
     said = one_line(response.arrived or response.content, 200)
     return f"Claude went on by itself, which is turn {turn.number}{cost}: {said or 'no words'}"
 

@@ -1,6 +1,7 @@
 """The notebook file that this kernel belongs to: where it is, and the turns that its saved replies tell of.
 
-Only reads. The frontend saves the file, so it may be behind what the page shows; what is not there is not known here.
+Only reads. The frontend saves the file, so it may be behind what the page shows; what is not there is not known here. Anybody
+may have written it: what is no ID is left out, and whose sessions these are is looked up elsewhere.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from claude_magic._kernel.state.turns import Point, Start, Turn
 from claude_magic._paths import shorten_home
 from claude_magic._text import parse_json
 from claude_magic.errors import ConfigError
+from claude_magic.sdk._history.places import is_id
 from claude_magic.sdk._workspaces import working_directory
 
 _Key = tuple[str, str | int]
+_MOST_TURNS = 1_000_000
+_LONGEST_HOW = 60
 _NO_PATH = "Name it: %claude_session restore PATH."
 
 
@@ -58,7 +62,8 @@ class SavedTurn:
     def turn(self, number: int, parent: int | None) -> Turn:
         """Return it as a turn of this kernel."""
         about = self.about
-        start = Start(self.origin, parent, bool(about.get("fork")), str(about.get("how") or ""))
+        how = " ".join((_text(about.get("how")) or "").split())[:_LONGEST_HOW]
+        start = Start(self.origin, parent, bool(about.get("fork")), how)
         end = Point(self.session_id, self.message_id)
         return Turn(number, self.prompt, start, self.cell_id, end, failed=bool(about.get("failed")))
 
@@ -160,8 +165,19 @@ def _told_by(output: object) -> Iterator[tuple[dict[str, Any], bool]]:
             alternatives = told.get("alternatives")
             for about in alternatives if isinstance(alternatives, list) and alternatives else [told]:
                 match about:
-                    case {"turn": int(), "session_id": str(session_id)}:
-                        yield about, session_id == told.get("session_id")
+                    case {"turn": int(number), "session_id": str(session_id)} if 0 < number < _MOST_TURNS and is_id(session_id):
+                        yield _with_ids(about), session_id == told.get("session_id")
+
+
+def _with_ids(about: dict[str, Any]) -> dict[str, Any]:
+    """Return what a turn tells without what stands in the place of an ID and is none."""
+    message_id = _text(about.get("message_id"))
+    match origin := about.get("origin"):
+        case {"session_id": str(session_id), "message_id": None | str() as behind} if is_id(session_id):
+            origin = origin if behind is None or is_id(behind) else None
+        case _:
+            origin = None
+    return about | {"origin": origin, "message_id": message_id if message_id and is_id(message_id) else None}
 
 
 def _prompt_of(source: str) -> str:

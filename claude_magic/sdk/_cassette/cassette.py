@@ -5,6 +5,9 @@ conversation. A place in a conversation is called by a chain of hashes, its line
 recorded and played, at which place each session and each message stands. Sessions and messages keep their recorded IDs when
 they are played; a session that is begun a second time gets an ID of its own, made from the recorded one, so that two
 conversations which begin alike stay two. What is recorded again in a later take is played in the place of the earlier one.
+
+What was recorded elsewhere is played in sessions of its own: it never answers in a session of this person's, none of them is
+gone on with behind it, and `auto` adds nothing to it.
 """
 
 from __future__ import annotations
@@ -14,21 +17,21 @@ import os
 import time
 import uuid
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, get_args
 
 from claude_magic._paths import shorten_home
-from claude_magic.errors import CassetteError, ConfigError
-from claude_magic.sdk._cassette.cassette_file import CassetteFile
-from claude_magic.sdk._cassette.line_format import UNKNOWN, Begun, RecordedTurn, identity_of
+from claude_magic.errors import CassetteError, ConfigError, SessionNotFoundError
+from claude_magic.sdk._cassette.cassette_file import CassetteFile, absolute
+from claude_magic.sdk._cassette.line_format import UNKNOWN, Begun, Identity, RecordedTurn, identity_of
 from claude_magic.sdk._cassette.player import PlayingTurn
 from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk._cassette.turn_matching import answering, mismatch, samples
+from claude_magic.sdk.host import Tool
 from claude_magic.sdk.turn_request import TurnRequest
 
 Mode = Literal["off", "record", "replay", "auto"]
@@ -45,14 +48,14 @@ class Cassette:
 
     :param path: a file of JSON lines.
     :param mode: `record` (go live and add what happens), `replay` (play, and never go live), `auto` (play what is answered in
-        the recording, go live for the rest and record it) or `off`.
+        the recording, go live for the rest and record it, unless others have recorded to the file) or `off`.
     :param speed: how many times faster than recorded it is played; 0: at once.
     :raises CassetteError: when the file cannot be read, or in `replay` is not there.
     :raises ConfigError: for a path, a mode or a speed that there cannot be.
     """
 
     def __init__(self, path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> None:
-        self.path = _absolute(path)
+        self.path = absolute(path)
         self.speed = speed
         self._file = CassetteFile(self.path)
         self._places: dict[str, str] = {}
@@ -61,6 +64,10 @@ class Cassette:
         """Sessions and their messages, and the places behind these."""
         self._last: dict[str, RecordedTurn] = {}
         """Sessions whose last turn was played, and that turn."""
+        self._foreign: set[str] = set()
+        """Sessions that were begun by playing what was recorded elsewhere."""
+        self._granted: dict[str, set[str]] = {}
+        """What was allowed in each session while turns were played in it; no live turn is allowed anything by that."""
         self._plays: Counter[str] = Counter()
         self._take: int | None = None
         """Which recording of the file this one is, from its first turn on."""
@@ -131,14 +138,28 @@ class Cassette:
         """Whether nothing goes live, so that no CLI is needed."""
         return self.mode == "replay"
 
+    @property
+    def adds(self) -> bool:
+        """Whether what goes live is recorded. `auto` adds to what was recorded here; only `record` adds to anything."""
+        return self.mode == "record" or (self.mode == "auto" and all(turn.is_from_here for turn in self._file.turns))
+
+    @property
+    def remark(self) -> str:
+        """What to say of a turn that goes live: that it is not recorded, where one could believe that it is."""
+        if self.mode != "auto" or self.adds:
+            return ""
+        return f"Not added to {self._shown}, as others have recorded to it, or edited it; the mode `record` adds to it."
+
     def play(
-        self, request: TurnRequest, scrubber: Scrubber, *, effects: Collection[str], granted: Collection[str]
+        self, request: TurnRequest, scrubber: Scrubber, *, effects: Mapping[str, Tool], is_kept: Callable[[str], bool]
     ) -> PlayingTurn | None:
         """Return the recorded turn that answers a request, ready to be played; `None` when the turn goes live.
 
         Turns that were recorded several times in one take are played in their order, then the last one again. In `auto` a
         turn that failed or was stopped goes live, and so does every turn of a conversation that has gone another way.
 
+        :param effects: our tools that are really done, by the names that the CLI gives them.
+        :param is_kept: tells whether a session is one that the CLI keeps here.
         :raises CassetteMismatchError: in `replay`, when no turn is recorded for the prompt.
         """
         if self.mode not in ("replay", "auto"):
@@ -147,34 +168,53 @@ class Cassette:
         turn = self._find(request, scrubber)
         if turn is None:
             return None
-        session_ids = self._session_ids(request, turn)
+        session_id, remark = request.session_id, ""
+        if session_id is not None and not turn.is_from_here and session_id not in self._foreign:
+            # Only in `replay`: the session is the person's own.
+            if is_kept(session_id):
+                remark = f"Played from {self._shown} in a session of its own; the session {session_id[:8]} stays as it is."
+            request = replace(request, session_id=None)
+        session_ids = self._session_ids(request, turn, is_kept)
         self._note(turn, session_ids)
-        return PlayingTurn(
-            turn,
-            session_ids=session_ids,
-            directory=request.directory,
-            speed=self.speed,
-            effects=effects,
-            granted=granted,
-        )
+        return self._playing(turn, session_ids, request, effects, remark)
+
+    def following(self, playing: PlayingTurn) -> list[tuple[float, PlayingTurn]]:
+        """Return what the CLI did by itself behind a turn, ready to be played, each with the seconds until its end."""
+        turn = playing.turn
+        found = []
+        for own in self._file.turns:
+            behind = own.begun.parent == turn.lineage and own.begun.take == turn.begun.take
+            same = own.begun.session == turn.last_session and own.is_from_here is turn.is_from_here
+            if own.begun.by_itself and behind and same:
+                self._note(own, playing.session_ids)
+                found.append((own.begun.after, playing.behind(own)))
+        return found
 
     def live(self, request: TurnRequest) -> TurnRequest:
         """Return the request in words of the CLI, which knows nothing of what was played.
 
         What follows a played turn becomes a branch of the recorded session behind that turn, unless it is its end.
 
+        :raises SessionNotFoundError: behind what was recorded elsewhere.
         :raises CassetteError: when it shall be recorded, and nothing can be written to the file.
         """
-        if self.mode != "off":
-            self._file.check_writable()
         session_id = request.session_id
+        if session_id in self._foreign:
+            raise SessionNotFoundError(
+                f"The session {session_id[:8]} was played from {self._shown}, which was not recorded here, or was edited: "
+                "Claude does not know it.",
+                next_step="Continue without a session_id; a lesson that is recorded here can be gone on with.",
+            )
+        if self.adds:
+            self._file.check_writable()
         if session_id is None or session_id not in self._last:
             return request
         played = self._last[session_id]
+        own = [turn for turn in self._file.turns if turn.is_from_here]
         if request.at is not None:
-            holders = (turn.last_session for turn in self._file.turns if request.at in turn.places)
+            holders = (turn.last_session for turn in own if request.at in turn.places)
             return replace(request, session_id=next(holders, played.last_session))
-        newest = [turn for turn in self._file.turns if turn.last_session == played.last_session][-1]
+        newest = next((turn for turn in reversed(own) if turn.last_session == played.last_session), played)
         if newest.begun == played.begun and session_id == played.last_session:
             return request
         behind = next(reversed(played.places), None)
@@ -217,12 +257,37 @@ class Cassette:
             self._file.append(turn, scrubber)
             self._read()
 
+    def record_by_itself(self, session_id: str, recording: Recorder, scrubber: Scrubber, *, after_s: float) -> None:
+        """Write down a turn that the CLI took by itself, behind the turn of its session that was recorded last.
+
+        :raises CassetteError: when it cannot be written.
+        """
+        place = self._places.get(session_id)
+        if place is None or self._take is None or not self.adds:
+            return
+        begun = Begun(
+            turn=place,
+            parent=place,
+            take=self._take,
+            session=session_id,
+            identity=Identity(prompt=""),
+            date=time.strftime("%Y-%m-%d", time.gmtime()),
+            by_itself=True,
+            after=round(after_s, 3),
+        )
+        turn = recording.turn(begun, scrubber, None)
+        if turn is not None:
+            self._file.append(turn, scrubber)
+            self._read()
+
     def _read(self) -> None:
         self._file.read()
         self._known = min(self._known, len(self._file.turns))
         for turn in self._file.turns[self._known :]:
-            self._note(turn, {})
-            self._last.pop(turn.last_session, None)
+            # What others say of a session is no news of it.
+            if turn.is_from_here:
+                self._note(turn, {})
+                self._last.pop(turn.last_session, None)
         self._known = len(self._file.turns)
 
     def _note(self, turn: RecordedTurn, session_ids: dict[str, str]) -> None:
@@ -244,38 +309,72 @@ class Cassette:
 
     def _find(self, request: TurnRequest, scrubber: Scrubber) -> RecordedTurn | None:
         asked, place = identity_of(request.prompt, request.options, scrubber), self._place(request)
-        found = answering(self._file.turns, asked, request.prompt.text)
+        prompted = [turn for turn in self._file.turns if not turn.begun.by_itself]
+        found = answering(prompted, asked, request.prompt.text)
         if self.mode == "auto":
             went_live = request.session_id is not None and request.session_id not in self._last
             found = [turn for turn in found if turn.answered and (turn.begun.parent == place or not went_live)]
+            if request.session_id is not None:
+                # A conversation is one that the CLI knows, or one that was recorded elsewhere; in neither comes the other.
+                is_foreign = request.session_id in self._foreign
+                found = [turn for turn in found if turn.is_from_here is not is_foreign]
         if not found:
             if self.mode == "replay":
-                raise mismatch(self._file.turns, asked, shorten_home(str(self.path))) if self._file.turns else self._empty()
+                raise mismatch(prompted, asked, self._shown) if prompted else self._empty()
             return None
         recorded = samples(found, asked, place)
         lineage = recorded[0].lineage
         self._plays[lineage] += 1
         return recorded[min(self._plays[lineage], len(recorded)) - 1]
 
-    def _session_ids(self, request: TurnRequest, turn: RecordedTurn) -> dict[str, str]:
+    def _playing(
+        self,
+        turn: RecordedTurn,
+        session_ids: dict[str, str],
+        request: TurnRequest,
+        effects: Mapping[str, Tool],
+        remark: str,
+    ) -> PlayingTurn:
+        before = self._granted.get(request.session_id or "", set())
+        last = session_ids.get(turn.last_session, turn.last_session)
+        return PlayingTurn(
+            turn,
+            session_ids=session_ids,
+            directory=request.directory,
+            speed=self.speed,
+            effects=effects,
+            granted=self._granted.setdefault(last, set(before)),
+            remark=remark,
+        )
+
+    def _session_ids(self, request: TurnRequest, turn: RecordedTurn, is_kept: Callable[[str], bool]) -> dict[str, str]:
         """Return which session IDs a play has in the place of the recorded ones."""
-        recorded = turn.begun.session
-        if request.session_id is not None and not request.fork:
-            # A session may have been named by its title; its ID is what the recording says.
-            session_ids = {recorded: request.session_id if _is_uuid(request.session_id) else recorded}
-        else:
-            session_ids = {recorded: self._fresh(recorded)}
-        if turn.last_session != recorded:
-            session_ids[turn.last_session] = self._fresh(turn.last_session)
+        recorded, last = turn.begun.session, turn.last_session
+        same = request.session_id if not request.fork else None
+        session_ids = {recorded: same or self._fresh(recorded, turn, is_kept)}
+        if last != recorded:
+            session_ids[last] = self._fresh(last, turn, is_kept)
         return session_ids
 
-    def _fresh(self, recorded: str) -> str:
+    def _fresh(self, recorded: str, turn: RecordedTurn, is_kept: Callable[[str], bool]) -> str:
+        """Return an ID for a session that a play begins: the recorded one, the first time."""
         self._plays[f"session {recorded}"] += 1
         number = self._plays[f"session {recorded}"]
-        return recorded if number == 1 else str(uuid.uuid5(_SESSIONS, f"{recorded} {number}"))
+        session_id = recorded if number == 1 else str(uuid.uuid5(_SESSIONS, f"{recorded} {number}"))
+        if turn.is_from_here:
+            return session_id
+        # One of this person's own is not what somebody else has recorded.
+        if session_id in self._places or is_kept(session_id):
+            return self._fresh(recorded, turn, is_kept)
+        self._foreign.add(session_id)
+        return session_id
+
+    @property
+    def _shown(self) -> str:
+        return shorten_home(str(self.path))
 
     def _empty(self) -> CassetteError:
-        shown = shorten_home(str(self.path))
+        shown = self._shown
         what = f"{shown} holds no turn that could be played." if self.path.exists() else f"There is no cassette {shown}."
         return CassetteError(what, next_step="Check the path; whoever has a login records it with the mode `record` or `auto`.")
 
@@ -292,20 +391,3 @@ def active_cassette() -> Cassette | None:
 
 _SESSIONS = uuid.UUID("5b1f0a52-8f0c-4b53-9c0b-6f6a7c0f2f11")
 """The name space of IDs for sessions that are played more than once."""
-
-
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    try:
-        if "\0" in os.fspath(path):
-            raise ConfigError("The path of a cassette holds a null character.")
-        return Path(path).expanduser().absolute()
-    except (TypeError, RuntimeError) as error:
-        raise ConfigError(f"{path!r} cannot be the path of a cassette: {error}") from error
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True

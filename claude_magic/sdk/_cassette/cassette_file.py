@@ -1,7 +1,7 @@
 """The file of a cassette: a header, then turns. Read it, check it, add to it; never change what is there.
 
 A turn is added in one write when it has ended, so that whoever is killed while recording leaves whole turns. Several
-processes may record to one file.
+processes may record to one file. It holds prompts, so nobody else can read a file that is made here.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
-from claude_magic._paths import shorten_home
-from claude_magic._text import parse_json
+from claude_magic._paths import private, shorten_home
 from claude_magic._version import __version__
-from claude_magic.errors import CassetteError
+from claude_magic.errors import CassetteError, ConfigError
 from claude_magic.sdk._cassette.line_format import (
     UNFINISHED,
     Begun,
@@ -33,9 +32,12 @@ from claude_magic.sdk._cassette.line_format import (
     RecordedTurn,
     json_line,
     line_of,
+    parsed,
     read_line,
 )
 from claude_magic.sdk._cassette.scrubbing import Scrubber
+from claude_magic.sdk._cassette.seal import Sealing
+from claude_magic.sdk._cassette.turn_check import TurnCheck
 
 if sys.platform != "win32":
     import fcntl
@@ -45,6 +47,9 @@ FORMAT: Final = 1
 _PROBE: Final = 1 << 14
 """So many bytes must fit before a turn is asked that shall be recorded."""
 
+MOST_BYTES: Final = 1 << 29
+"""A larger file is read by nobody: all of it would be in memory."""
+
 _ELSEWHERE: Final = "record to another file, such as ~/lesson.jsonl"
 
 
@@ -53,6 +58,7 @@ class CassetteFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._sealing = Sealing()
         self.note = ""
         """What the header says to whoever plays it; people write that into the file."""
         self._begin()
@@ -61,6 +67,9 @@ class CassetteFile:
         self.turns: list[RecordedTurn] = []
         self._open: RecordedTurn | None = None
         """A turn that the file holds only the beginning of."""
+        self._check: TurnCheck | None = None
+        self._digest = hashlib.sha256()
+        """Of the lines of that turn."""
         self._state: tuple[int, ...] = ()
         """The file, its size and when it was changed, when it was read last."""
         self._read = hashlib.sha256()
@@ -88,11 +97,14 @@ class CassetteFile:
 
         :raises CassetteError: when it cannot be written, or what is there cannot be read.
         """
-        last = (turn.ended_at, turn.ended or UNFINISHED)
-        lines = [line_of(None, turn.begun, scrubber), *(line_of(at, fact, scrubber) for at, fact in (*turn.facts, last))]
+        last = line_of(turn.ended_at, turn.ended or UNFINISHED, scrubber)
+        lines = [line_of(None, turn.begun, scrubber), *(line_of(at, fact, scrubber) for at, fact in turn.facts)]
+        digest = hashlib.sha256(b"".join(f"{line}\n".encode() for line in (*lines, last))).digest()
+        lines.append(json_line(json.loads(last) | {"seal": self._sealing.seal(digest)}))
         with self._errors("written"):
+            self._check_own_place()
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a+b", buffering=0) as file, _locked(file.fileno()):
+            with open(self._path, "a+b", buffering=0, opener=private) as file, _locked(file.fileno()):
                 self._catch_up(file.fileno())
                 if not self._lines:
                     lines.insert(0, _header())
@@ -105,6 +117,7 @@ class CassetteFile:
         """Raise `CassetteError` when a turn could not be added: better before it is asked than after."""
         self.read()
         with self._errors("written"):
+            self._check_own_place()
             exists = self._path.exists()
             if exists:
                 self._path.open("ab").close()
@@ -113,8 +126,16 @@ class CassetteFile:
             with contextlib.suppress(*[PermissionError] if exists else []), tempfile.TemporaryFile(dir=there) as probe:
                 probe.write(bytes(_PROBE))
 
+    def _check_own_place(self) -> None:
+        # A folder from elsewhere chooses where its links lead to.
+        if self._path.is_symlink():
+            raise OSError(0, f"it is a link; name the file itself, {shorten_home(os.path.realpath(self._path))}")
+
     def _check_kind(self) -> None:
-        mode = self._path.stat().st_mode
+        about = self._path.stat()
+        mode = about.st_mode
+        if about.st_size > MOST_BYTES:
+            raise OSError(0, f"it is larger than {MOST_BYTES >> 20} MB")
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe would wait for somebody at its other end
             raise OSError(0, "it is a device or a pipe, and no file")
 
@@ -145,7 +166,7 @@ class CassetteFile:
         if self._lines:
             try:
                 json.loads(data)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise self._error(self._lines + 1, "is cut off", "what comes before it can be used") from error
         self._take(data)
 
@@ -161,28 +182,38 @@ class CassetteFile:
         if not line.strip():
             return
         try:
-            at, fact = read_line(line)
+            self._take_line(line)
         except LineError as error:
             raise self._error(self._lines, str(error)) from error
+
+    def _take_line(self, line: str) -> None:
+        at, fact = read_line(line)
         match fact, self._open:
             case Begun(), None:
-                self._open = RecordedTurn(fact, self._lines)
+                self._open, self._check = RecordedTurn(fact, self._lines), TurnCheck(fact)
+                self._digest = hashlib.sha256(f"{line.strip()}\n".encode())
             case Begun(), RecordedTurn(line=line_number):
-                raise self._error(self._lines, f"begins a turn, and the one of line {line_number} has no end")
+                raise LineError(f"begins a turn, and the one of line {line_number} has no end")
             case _, None:
-                raise self._error(self._lines, "belongs to no turn")
+                raise LineError("belongs to no turn")
             case Ended(), RecordedTurn() as turn:
-                self._open = None
+                unsealed = {key: value for key, value in parsed(line).items() if key != "seal"}
+                self._digest.update(f"{json_line(unsealed)}\n".encode())
+                turn.is_from_here = self._sealing.fits(fact.seal, self._digest.digest())
                 turn.ended, turn.ended_at = fact, at
-                if fact != UNFINISHED:
+                self._open = self._check = None
+                if fact.outcome != "unfinished":
                     self.turns.append(turn)
             case (_, RecordedTurn() as turn) if not isinstance(fact, Begun | Ended):
+                assert self._check is not None
+                self._check.take(fact)
+                self._digest.update(f"{line.strip()}\n".encode())
                 turn.facts.append((at, fact))
 
     def _check_header(self, line: str) -> None:
         try:
-            header = parse_json(line)
-        except ValueError:
+            header = parsed(line)
+        except LineError:
             header = None
         match header:
             case {"cassette": int() as version, "claude_magic": str() as written_by}:
@@ -214,6 +245,19 @@ class CassetteFile:
             raise CassetteError(
                 f"The cassette {shorten_home(str(self._path))} cannot be {what}: {reason}.", next_step=next_step
             ) from error
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a cassette.
+
+    :raises ConfigError: for what cannot be one.
+    """
+    try:
+        if "\0" in os.fspath(path):
+            raise ConfigError("The path of a cassette holds a null character.")
+        return Path(path).expanduser().absolute()
+    except (TypeError, RuntimeError) as error:
+        raise ConfigError(f"{path!r} cannot be the path of a cassette: {error}") from error
 
 
 def _add(file: FileIO, data: bytes) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, Literal, get_args
@@ -30,6 +31,8 @@ UNKNOWN: Final = "unrecorded"
 _FORBID: Final = ConfigDict(extra="forbid")
 _EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(Event)}
 _NOT_RECORDED: Final = frozenset({"messages", "recorded"})
+_OWN: Final = frozenset({"turn", "parent", "take", "sample", "session", "date", "by_itself", "after"})
+"""What the first line of a turn says beyond what the turn is known by."""
 
 
 class LineError(ValueError):
@@ -58,6 +61,8 @@ class Begun:
     """The first line of a turn: where in which conversation it stands, and what identifies it.
 
     `take` counts how often the file has been recorded to, `sample` how often the same was asked there in that take, from 1.
+    A turn that the CLI took `by_itself` has no prompt, and stands in the conversation where the turn before it does; it had
+    ended `after` so many seconds.
     """
 
     turn: str
@@ -67,6 +72,8 @@ class Begun:
     session: str
     identity: Identity
     date: str = ""
+    by_itself: bool = False
+    after: float = 0.0
 
 
 @checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
@@ -92,13 +99,14 @@ class Called:
 
 @checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
 class Ended:
-    """The last line of a turn: how it ended, and the error that it raised if it did."""
+    """The last line of a turn: how it ended, and the error that it raised if it did. `seal` says where it was recorded."""
 
     outcome: Literal["answered", "failed", "interrupted", "unfinished"]
     error: str | None = None
     message: str = ""
     next_step: str = ""
     status: int | None = None
+    seal: str = ""
 
 
 UNFINISHED: Final = Ended(outcome="unfinished")
@@ -109,13 +117,17 @@ Fact = Event | Asked | Called
 
 @dataclass(slots=True)
 class RecordedTurn:
-    """A turn of a cassette: what happened, each with its time in seconds from the beginning. `line` is its first one."""
+    """A turn of a cassette: what happened, each with its time in seconds from the beginning. `line` is its first one.
+
+    `is_from_here` says that this person has recorded it, on this machine, and that nobody has edited it since.
+    """
 
     begun: Begun
     line: int = 0
     facts: list[tuple[float, Fact]] = field(default_factory=list)
     ended: Ended | None = None
     ended_at: float = 0.0
+    is_from_here: bool = False
 
     @property
     def lineage(self) -> str:
@@ -195,14 +207,13 @@ def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:
 
     :raises LineError: when it is none that this version writes.
     """
-    try:
-        data = parse_json(line)
-    except ValueError as error:
-        raise LineError("is not JSON, or only a part of it") from error
+    data = parsed(line)
     match data:
         case {"turn": str()}:
-            own = {key: data.pop(key) for key in ("turn", "parent", "take", "sample", "session", "date") if key in data}
+            own = {key: data.pop(key) for key in _OWN & data.keys()}
             return 0.0, _checked(Begun, own | {"identity": data})
+        case {"at": float() | int() as at} if isinstance(at, bool) or at < 0:
+            raise LineError(f"has a time that there cannot be: {at}")
         case {"at": float() | int() as at, "event": str(name)} if name in _EVENTS:
             kind = _EVENTS[name]
             del data["at"], data["event"]
@@ -221,6 +232,24 @@ def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:
     raise LineError("is neither the beginning of a turn, nor an event, a question, a call or an end")
 
 
+def parsed(line: str) -> Any:
+    """Return what a line of JSON holds.
+
+    :raises LineError: when it is none.
+    """
+    try:
+        return parse_json(line, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise LineError("is not JSON, or only a part of it") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of JSON")
+    return number
+
+
 @cache
 def _adapter(kind: type) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
@@ -230,7 +259,9 @@ def _checked(kind: type, data: dict[str, Any]) -> Any:
     try:
         # In JSON's terms a tuple is a list; otherwise no type is taken for another.
         return _adapter(kind).validate_json(json.dumps(data), strict=True)
-    except ValidationError as error:
+    except (ValidationError, RecursionError) as error:
+        if isinstance(error, RecursionError):
+            raise LineError("is nested too deeply") from error
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise LineError(f"has a field that cannot be read, {where}: {first['msg']}") from error

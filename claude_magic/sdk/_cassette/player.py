@@ -1,29 +1,42 @@
 """A recorded turn, played: a source of a turn as a live process is one, without a CLI, a network or an account.
 
 Everything is shown as it was recorded, at the recorded pace. Only our own tools that do something are really done again,
-after the same question; so nothing runs that was not allowed now, whatever a recording says.
+after the same question. A recording says when: what runs is the call that is shown, and what a yes allows is decided here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from claude_magic import errors
 from claude_magic._paths import expand_home
-from claude_magic.errors import ClaudeError, TurnError, TurnInterrupted
+from claude_magic.errors import ClaudeError, CLIDiedError, TurnError, TurnInterrupted
 from claude_magic.sdk import events
-from claude_magic.sdk._cassette.line_format import Asked, Called, Ended, RecordedTurn
+from claude_magic.sdk._cassette.line_format import Asked, Called, RecordedTurn
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import Event
-from claude_magic.sdk.host import DENIED, SERVER, Decision, PermissionAnswer, PermissionRequest, ToolResult, TurnHost
+from claude_magic.sdk.host import (
+    DENIED,
+    SERVER,
+    Decision,
+    PermissionAnswer,
+    PermissionRequest,
+    Tool,
+    ToolResult,
+    TurnHost,
+)
+from claude_magic.sdk.response import SessionAwareResponse, ToolCall, fold
 
 _YIELD_EVERY: Final = 50
 """Events at once, when they are not paced, before others on the loop have their turn."""
+
+_NOT_RUN: Final = "Not run here: the recording does not say what ran."
+_NOT_ITS_INPUT: Final = "Not run: the recorded call is not one that its tool takes."
 
 
 class PlayingTurn:
@@ -32,8 +45,9 @@ class PlayingTurn:
     :param session_ids: the session IDs that stand in the recording, and those that this play has in their place.
     :param directory: where the session of this play lives.
     :param speed: how many times faster than recorded; 0: at once.
-    :param effects: names of our tools, as the CLI calls them, that are really done.
-    :param granted: rules that were allowed for the session before.
+    :param effects: our tools that are really done, by the names that the CLI gives them.
+    :param granted: rules that were allowed for the session of this play; those that are now are added.
+    :param remark: what to say before.
     """
 
     def __init__(
@@ -43,30 +57,41 @@ class PlayingTurn:
         session_ids: dict[str, str],
         directory: str,
         speed: float,
-        effects: Collection[str] = (),
-        granted: Collection[str] = (),
+        effects: Mapping[str, Tool],
+        granted: set[str],
+        remark: str = "",
     ) -> None:
-        self._turn = turn
-        self._session_ids = session_ids
+        self.turn = turn
+        self.session_ids = session_ids
         self._directory = directory
         self._speed = speed
         self._effects = effects
-        self._granted = set(granted)
-        self._calls: dict[str, events.ToolCalled] = {}
+        self._granted = granted
+        self._remark = remark
+        self._rules: set[str] = set()
+        """Those of this turn alone."""
+        self._shown = SessionAwareResponse()
+        """The tool calls, as whoever looks at the turn sees them."""
         self._answers: dict[str, PermissionAnswer] = {}
         self._results: dict[str, tuple[ToolResult, float]] = {}
         self._begun: set[str] = set()
         self._mode: str | None = None
+
+    def behind(self, turn: RecordedTurn) -> PlayingTurn:
+        """Return a turn that the CLI took by itself behind this one: it comes at once, and nothing of it is done."""
+        return PlayingTurn(turn, session_ids=self.session_ids, directory=self._directory, speed=0, effects={}, granted=set())
 
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
         """Play the turn for `host`; return after its last event. Cancelling it stops it where it is.
 
         :raises ClaudeError: that the recorded turn failed with.
         """
-        self._granted |= set(options.allowed_tools or ())
+        self._rules = set(options.allowed_tools or ())
         self._mode = options.permission_mode
+        if self._remark:
+            host.emit(events.Notice(self._remark))
         began = time.monotonic()
-        for number, (at, fact) in enumerate(self._turn.facts):
+        for number, (at, fact) in enumerate(self.turn.facts):
             await self._until(at, began, number)
             if isinstance(fact, Asked | Called):
                 waiting_since = time.monotonic()
@@ -74,8 +99,8 @@ class PlayingTurn:
                 began += time.monotonic() - waiting_since
             elif (event := self._played(fact)) is not None:
                 host.emit(event)
-        await self._until(self._turn.ended_at, began, 0)
-        failure = _failure(self._turn.ended, self._turn.ended_at)
+        await self._until(self.turn.ended_at, began, 0)
+        failure = _failure(self.turn)
         if failure is not None:
             raise failure
 
@@ -97,8 +122,11 @@ class PlayingTurn:
             case events.TurnEnded():
                 session_id = None if event.session_id is None else self._session_id(event.session_id)
                 return replace(event, session_id=session_id, recorded=True)
+            case events.ToolStarted() | events.BlocksDiscarded():
+                fold(self._shown, event)
             case events.ToolCalled():
-                self._calls[event.call_id] = event
+                event = replace(event, input=_here(event.input)) if event.name in self._effects else event
+                fold(self._shown, event)
             case events.PermissionAnswered() if event.call_id in self._answers or self._done_again(event.call_id):
                 return event if event.answer == Decision.DENY.value and event.call_id not in self._answers else None
             case events.ToolReturned():
@@ -114,33 +142,37 @@ class PlayingTurn:
             return events.ToolReturned(
                 event.call_id, result.text, is_error=result.is_error, images=result.images, duration_s=duration_s
             )
+        if self._done_again(event.call_id) and not event.is_error:
+            return events.ToolReturned(event.call_id, _NOT_RUN, is_error=True)
         return event
 
     async def _ask_again(self, asked: Asked, host: TurnHost) -> None:
         # A recorded no stays one: what Claude said to it follows.
-        if self._done_again(asked.call_id) and asked.answer in (Decision.ONCE.value, Decision.SESSION.value):
-            await self._permitted(self._calls[asked.call_id], host, asked)
+        call = self._done_again(asked.call_id)
+        if call is not None and asked.answer in (Decision.ONCE.value, Decision.SESSION.value):
+            await self._permitted(call, host)
 
     async def _do(self, called: Called, host: TurnHost) -> None:
         call = self._call_of(called)
         if call is None:
             return
         self._begun.add(call.call_id)
-        if not await self._permitted(call, host):
-            return
-        began = time.monotonic()
-        result = await host.call(called.tool, _here(called.arguments))
-        self._results[call.call_id] = result, time.monotonic() - began
+        if not _fits(self._effects[call.name], call.input):
+            self._results[call.call_id] = ToolResult(_NOT_ITS_INPUT, is_error=True), 0.0
+        elif await self._permitted(call, host):
+            began = time.monotonic()
+            result = await host.call(called.tool, call.input)
+            self._results[call.call_id] = result, time.monotonic() - began
 
-    async def _permitted(self, call: events.ToolCalled, host: TurnHost, asked: Asked | None = None) -> bool:
+    async def _permitted(self, call: ToolCall, host: TurnHost) -> bool:
         """Whether a call may be done now: a rule allows it, or the person does."""
         answer = self._answers.get(call.call_id)
         if answer is None:
-            if self._mode == "bypassPermissions" or self._granted & {call.name, f"mcp__{SERVER}", f"mcp__{SERVER}__*"}:
+            rules = (call.name,)
+            allowing = {*rules, f"mcp__{SERVER}", f"mcp__{SERVER}__*"}
+            if self._mode == "bypassPermissions" or allowing & (self._granted | self._rules):
                 return True
-            rules = asked.rules if asked is not None and asked.rules else (call.name,)
-            reason = None if asked is None else asked.reason
-            request = PermissionRequest(call.call_id, call.name, _here(call.input), self._directory, reason, rules)
+            request = PermissionRequest(call.call_id, call.name, call.input, self._directory, rules=rules)
             try:
                 # In this mode the CLI says no by itself.
                 answer = PermissionAnswer(Decision.DENY) if self._mode == "dontAsk" else await host.ask(request)
@@ -149,27 +181,27 @@ class PlayingTurn:
                 raise
             self._answers[call.call_id] = answer
             granted = rules if answer.decision is Decision.SESSION else ()
-            self._granted |= set(granted)
+            self._granted.update(granted)
             word = answer.word if answer.decision is Decision.DENY else ""
             host.emit(events.PermissionAnswered(call.call_id, answer.decision.value, granted, word))
         return answer.decision is not Decision.DENY
 
-    def _done_again(self, call_id: str) -> bool:
-        call = self._calls.get(call_id)
-        return call is not None and call.name in self._effects
+    def _done_again(self, call_id: str) -> ToolCall | None:
+        """Return the call with this ID that is shown, if it is one of a tool that is really done."""
+        return next((call for call in self._doable() if call.call_id == call_id), None)
 
-    def _call_of(self, called: Called) -> events.ToolCalled | None:
+    def _doable(self) -> list[ToolCall]:
+        return [block for block in self._shown.blocks if isinstance(block, ToolCall) and block.name in self._effects]
+
+    def _call_of(self, called: Called) -> ToolCall | None:
         """Find whose call this was; the CLI does not say it to a tool."""
-        name = f"mcp__{SERVER}__{called.tool}"
-        waiting = [
-            call
-            for call in self._calls.values()
-            if call.name == name and name in self._effects and call.call_id not in self._begun
-        ]
-        return next((call for call in waiting if call.input == called.arguments), waiting[0] if waiting else None)
+        name, arguments = f"mcp__{SERVER}__{called.tool}", _here(called.arguments)
+        waiting = (call for call in self._doable() if call.name == name and call.call_id not in self._begun)
+        return next((call for call in waiting if call.input == arguments), None)
 
     def _session_id(self, recorded: str) -> str:
-        return self._session_ids.get(recorded, recorded)
+        # Others were never anywhere but in the middle of a turn.
+        return self.session_ids.get(recorded) or self.session_ids[self.turn.last_session]
 
 
 def _here(value: Any) -> Any:
@@ -184,14 +216,22 @@ def _here(value: Any) -> Any:
     return value
 
 
-def _failure(ended: Ended | None, ended_at: float) -> ClaudeError | None:
+def _fits(tool: Tool, arguments: dict[str, Any]) -> bool:
+    from jsonschema import Draft202012Validator  # only here, as in `schema`
+
+    return bool(Draft202012Validator(tool.schema | {"additionalProperties": False}).is_valid(arguments))
+
+
+def _failure(turn: RecordedTurn) -> ClaudeError | None:
+    ended = turn.ended
     if ended is None or ended.outcome == "answered":
         return None
     if ended.outcome == "interrupted":
-        return TurnInterrupted(f"Interrupted after {ended_at:.1f} s.")
+        return TurnInterrupted(f"Interrupted after {turn.ended_at:.1f} s.")
     kind = getattr(errors, ended.error or "", TurnError)
-    kind = kind if isinstance(kind, type) and issubclass(kind, ClaudeError) else TurnError
-    failure: ClaudeError = kind(ended.message, next_step=ended.next_step)
+    # Others are about this machine, such as what to do when a session is not there.
+    is_of_a_turn = isinstance(kind, type) and (issubclass(kind, TurnError) or kind in (ClaudeError, CLIDiedError))
+    failure: ClaudeError = (kind if is_of_a_turn else TurnError)(ended.message, next_step=ended.next_step)
     if ended.status is not None and isinstance(failure, errors.APIError):
         failure.status = ended.status
     return failure

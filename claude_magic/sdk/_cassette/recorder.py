@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections import defaultdict
@@ -13,8 +14,9 @@ from typing import Any, Final
 
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk import events
-from claude_magic.sdk._cassette.line_format import Asked, Begun, Called, Ended, Fact, RecordedTurn
+from claude_magic.sdk._cassette.line_format import Asked, Begun, Called, Ended, Fact, LineError, RecordedTurn
 from claude_magic.sdk._cassette.scrubbing import Scrubber
+from claude_magic.sdk._cassette.turn_check import TurnCheck
 from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
 
@@ -81,7 +83,7 @@ class Recorder:
             return None
         if not (begun.session and isinstance(reached[0], events.SessionReplaced)):
             begun = replace(begun, session=session_id)
-        facts = [(at, _public(fact, scrubber)) for at, fact in _in_whole_lines(self._facts, scrubber)]
+        facts = _readable(begun, [(at, _public(fact, scrubber)) for at, fact in _in_whole_lines(self._facts, scrubber)])
         return RecordedTurn(begun, facts=facts, ended=_end(failure), ended_at=self._elapsed_s())
 
     def _elapsed_s(self) -> float:
@@ -98,6 +100,16 @@ class Recorder:
             self._waits -= 1
             if not self._waits:
                 self._began += self._clock() - self._waiting_since
+
+
+def _readable(begun: Begun, facts: list[tuple[float, Fact]]) -> list[tuple[float, Fact]]:
+    """Leave out what nobody would read back, such as the work of a tool whose input a hook has changed."""
+    check, kept = TurnCheck(begun), []
+    for at, fact in facts:
+        with contextlib.suppress(LineError):
+            check.take(fact)
+            kept.append((at, fact))
+    return kept
 
 
 def _end(failure: BaseException | None) -> Ended:

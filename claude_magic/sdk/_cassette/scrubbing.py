@@ -42,6 +42,7 @@ _COMMON_NAMES: Final = frozenset(
 _STANDS_FOR_ANYTHING: Final = re.compile(
     r"(\[(?:user|host|credential|(?=\w{1,64}\])\w*?(?:KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PWD|PAT|DSN|UR[IL]|CONN|COOKIE)\w*)\]|~)"
 )
+_SPACE: Final = re.compile(r"\s")
 _PATH: Final = re.compile(r"(?P<root>[A-Za-z]:|/)[\w./\\-]*")
 
 
@@ -144,6 +145,9 @@ def same_text(recorded: str, asked: str, scrubbed: str) -> bool:
     if recorded in (asked, scrubbed):
         return True
     pieces = _STANDS_FOR_ANYTHING.split(recorded)
+    # What says nothing but placeholders would be any prompt of as many words.
+    if not any(character.isalnum() for piece in pieces[::2] for character in piece):
+        return False
     return any(_fits(pieces, text) for text in (asked, scrubbed))
 
 
@@ -169,7 +173,7 @@ def _fits(pieces: Sequence[str], text: str) -> bool:
 
 def _behind_any(placeholder: str, text: str, places: Sequence[int]) -> list[int]:
     """Return where what stands for a placeholder can end, by where it can begin; both in ascending order."""
-    span = _home if placeholder == "~" else _line
+    span = _home if placeholder == "~" else _word
     ends: list[int] = []
     for place in places:
         first, last = span(text, place)
@@ -177,9 +181,9 @@ def _behind_any(placeholder: str, text: str, places: Sequence[int]) -> list[int]
     return ends
 
 
-def _line(text: str, place: int) -> tuple[int, int]:
-    end = text.find("\n", place)
-    return place + 1, len(text) if end < 0 else end
+def _word(text: str, place: int) -> tuple[int, int]:
+    space = _SPACE.search(text, place)
+    return place + 1, space.start() if space else len(text)
 
 
 def _home(text: str, place: int) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import claude_agent_sdk as sdk
 
+from claude_magic._paths import private
 from claude_magic.errors import SessionNotFoundError
 from claude_magic.sdk._history.places import read_entries
 
@@ -42,7 +43,7 @@ def branch_on_disk(path: Path, at: str, *, name: str | None = None) -> str:
         return fork.session_id, list(await store.load({"project_key": key, "session_id": fork.session_id}) or ())
 
     branch_id, lines = in_a_loop(fork)
-    with open(path.with_name(f"{branch_id}.jsonl"), "x", encoding="utf-8", opener=_private) as file:
+    with open(path.with_name(f"{branch_id}.jsonl"), "x", encoding="utf-8", opener=private) as file:
         file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
     return branch_id
 
@@ -85,7 +86,3 @@ def _begins(entry: dict[str, Any]) -> bool:
         case {"type": "user", "message": {"content": list(parts)}}:
             return not any(isinstance(part, dict) and part.get("type") == "tool_result" for part in parts)
     return entry.get("type") == "user"
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

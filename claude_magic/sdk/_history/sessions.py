@@ -68,7 +68,7 @@ async def list_sessions_elsewhere(directory: str, projects: Path) -> list[Sessio
     key = sdk.project_key_for_directory(directory)
     store, files = sdk.InMemorySessionStore(), {}
     for path in (path for folder in folders(directory, projects) for path in folder.glob("*.jsonl")):
-        if not path.is_file() or not belongs(path, directory):
+        if not is_id(path.stem) or not path.is_file() or not belongs(path, directory):
             continue
         entries = [entry for entry in read_entries(path) if isinstance(entry, dict)]
         await store.append({"project_key": key, "session_id": path.stem}, entries)  # type: ignore[arg-type]

@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import anyio
@@ -38,10 +37,11 @@ from claude_magic.sdk._folder.contents import allow_rules, fingerprint_of
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import memories
 from claude_magic.sdk._history.kept_turns import KeptTurns
-from claude_magic.sdk._history.places import all_projects
+from claude_magic.sdk._history.places import all_projects, is_id, transcript_of
 from claude_magic.sdk._history.writers import Writers
 from claude_magic.sdk._log import ClientLog
-from claude_magic.sdk._turn.live_turn import AskLater, LiveTurn, OwnTurn
+from claude_magic.sdk._turn.live_turn import AskLater, LiveTurn
+from claude_magic.sdk._turn.own_turns import OwnTurns
 from claude_magic.sdk.config import ClaudeConfig
 from claude_magic.sdk.content import check_mentions
 from claude_magic.sdk.events import Event, Notice
@@ -82,8 +82,6 @@ class TurnRunner:
         self._tools = tools
         self._asks = asks
         self._log = log
-        self._on_own_turn = on_own_turn
-        self._on_own_question = on_own_question
         self.pool = ProcessPool(
             self._make,
             max_processes=config.max_concurrent_processes,
@@ -96,6 +94,7 @@ class TurnRunner:
         """Where the sessions of this client live."""
         self.last_session_id: str | None = None
         self._kept = KeptTurns(all_projects(config.env))
+        self._own_turns = OwnTurns(on_own_turn, on_own_question, log, self._kept, config.env)
         self._sent: dict[str, None] = {}
         """The UUIDs of the prompts that were sent, in their order."""
         self._placing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
@@ -114,17 +113,20 @@ class TurnRunner:
         """
         request = self._with_defaults(request)
         check_mentions(request.prompt, request.directory)
+        await self._own_turns.catch_up(request.session_id)
         if cassette is None or cassette.mode == "off":
             return await self._run_live(cassette.live(request) if cassette else request, host)
         scrubber = Scrubber(self._config.env)
-        effects = [rule_of(tool) for tool in self._tools if not tool.read_only and request.use_tools]
-        granted = self._granted.get(request.session_id or "", ())
-        playing = cassette.play(request, scrubber, effects=effects, granted=granted)
+        effects = {rule_of(tool): tool for tool in self._tools if not tool.read_only and request.use_tools}
+        playing = cassette.play(request, scrubber, effects=effects, is_kept=self._is_kept)
         if playing is not None:
             response = await self._run(request, host, playing)
             response.metadata["command"] = None
+            self._own_turns.play(response.session_id, cassette.following(playing), cassette.speed)
             return response
         known = cassette.live(request)
+        if not cassette.adds:
+            return await self._run_live(known, host, (cassette.remark,))
         sample, recorder = cassette.sample(request, scrubber), Recorder(host)
         try:
             response = await self._run_live(known, recorder)
@@ -141,7 +143,13 @@ class TurnRunner:
         except CassetteError as error:
             error.session_id, error.content = response.session_id, response.text
             raise
+        self._own_turns.recorded(response.session_id, cassette)
         return response
+
+    async def aclose(self) -> None:
+        """End every process, and play no more."""
+        await self._own_turns.aclose()
+        await self.pool.aclose()
 
     def command(self, request: TurnRequest) -> Command:
         """Return what a person would type in a terminal for this turn.
@@ -153,19 +161,25 @@ class TurnRunner:
 
     def prepare(self, request: TurnRequest) -> None:
         """Start a process ahead of a turn that begins a session or a branch; its prompt does not matter."""
+        request = self._with_defaults(request)
         fork = request.fork and request.session_id is not None
         if not fork or not self._writers.needs_branch(str(request.session_id), request.at):
-            self.pool.prepare(self._launch(self._with_defaults(request)))
+            self.pool.prepare(self._launch(request))
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
-        """Fill in what the request leaves to the client's config: the one place where the two meet."""
+        """Fill in what the request leaves to the client's config: the one place where the two meet.
+
+        :raises SessionNotFoundError: when the session's ID is none.
+        :raises TurnNotFoundError: when the message's is none.
+        """
+        _check_ids(request)
         timeout_s = self._config.default_timeout if request.timeout_s is None else request.timeout_s
         return replace(request, options=self._config.options(request.options), timeout_s=timeout_s)
 
     def _printed(self, request: TurnRequest, launch: Launch) -> Command:
         return printed(find_cli(self._config.cli_path), request.prompt.text, launch)
 
-    async def _run_live(self, request: TurnRequest, host: TurnHost) -> SessionAwareResponse:
+    async def _run_live(self, request: TurnRequest, host: TurnHost, remarks: Sequence[str] = ()) -> SessionAwareResponse:
         launch = self._launch(request)
         command = self._printed(request, launch)
         self._log.turn(command)
@@ -176,11 +190,12 @@ class TurnRunner:
                     "The turn to branch off from is not kept on disk; only the process of its session knows it.",
                     next_step="Go on in that session, or branch off from an earlier turn.",
                 )
-            placed, remarks = await self._placed(request, launch)
+            placed, found = await self._placed(request, launch)
         if placed is not request:
             request, launch = placed, self._launch(placed)
-        response = await self._run(request, host, LiveTurn(self.pool, launch, self._kept, remarks))
+        response = await self._run(request, host, LiveTurn(self.pool, launch, self._kept, (*remarks, *found)))
         response.metadata["command"] = command.text
+        self._own_turns.recorded(response.session_id, None)
         return response
 
     async def _placed(self, request: TurnRequest, launch: Launch) -> tuple[TurnRequest, tuple[str, ...]]:
@@ -191,11 +206,11 @@ class TurnRunner:
         session_id = request.session_id
         if session_id is None:
             return request, ()
+        await asyncio.to_thread(self._writers.check_directory, session_id, request.directory)
         if request.fork:
             branch = await asyncio.to_thread(self._writers.branch_where_needed, session_id, request.at)
             # The CLI (2.1.331) would refuse, or hand on the summary instead of what it was made of.
             return (self._in_branch(request, branch), ()) if branch else (request, ())
-        await asyncio.to_thread(self._writers.check_directory, session_id, request.directory)
         if self.pool.is_busy(session_id):
             return request, ()
         keeps = self.pool.keeps(launch)
@@ -250,7 +265,7 @@ class TurnRunner:
             raise TurnTimeoutError(message, session_id=response.session_id, content=response.arrived) from error
         finally:
             if attempt.reached_cli:
-                self._remember(request, attempt)
+                self._remember(request, attempt, is_live=isinstance(source, LiveTurn))
         return attempt.response
 
     def _launch(self, request: TurnRequest) -> Launch:
@@ -280,16 +295,19 @@ class TurnRunner:
             granted=granted,
         )
 
-    def _remember(self, request: TurnRequest, attempt: _Attempt) -> None:
+    def _remember(self, request: TurnRequest, attempt: _Attempt, *, is_live: bool) -> None:
         session_id = attempt.response.session_id
         if session_id is None:
+            return
+        self.last_session_id = session_id
+        self.directories[session_id] = request.directory
+        # What was played is nothing that the CLI knows, and what was allowed in it is allowed to no live turn.
+        if not is_live:
             return
         # A branch begins with what was allowed and chosen in the session that it comes from.
         before = request.session_id or session_id
         self._granted[session_id] = (*self._granted.get(before, ()), *attempt.granted)
-        self.last_session_id = session_id
         self._writers.note(session_id, attempt.response.message_id)
-        self.directories[session_id] = request.directory
         if request.options.model is not None or before in self._model_chosen:
             self._model_chosen.add(session_id)
 
@@ -302,13 +320,14 @@ class TurnRunner:
             env=environment(self._config.env, launch.directory),
             close_timeout_s=self._config.process_cleanup_timeout,
             tools=self._tools,
-            begin_own=partial(OwnTurn, self._end_own_turn, self._on_own_question, self._log),
+            begin_own=self._own_turns.begin,
             new_prompt_id=self._new_prompt_id,
         )
 
-    def _end_own_turn(self, response: SessionAwareResponse) -> None:
-        self._kept.note(response.session_id, response.message_id)
-        self._on_own_turn(response)
+    def _is_kept(self, session_id: str) -> bool:
+        """Whether a session is one that the CLI keeps here."""
+        projects = all_projects(self._config.env)
+        return self.pool.warm(session_id) is not None or transcript_of(session_id, projects) is not None
 
     def _new_prompt_id(self) -> str:
         prompt_id = str(uuid.uuid4())
@@ -346,6 +365,14 @@ class _Attempt:
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         return await self._host.call(tool, arguments)
+
+
+def _check_ids(request: TurnRequest) -> None:
+    """See that IDs are IDs: the CLI (2.1.332) takes a path for one, and loads what is there, and looks others up as titles."""
+    if request.session_id is not None and not is_id(request.session_id):
+        raise SessionNotFoundError(f"No session has the ID {request.session_id!r}: an ID is a UUID.")
+    if request.at is not None and not is_id(request.at):
+        raise TurnNotFoundError(f"No message has the ID {request.at!r}: an ID is a UUID.")
 
 
 def _worth_repeating(error: ClaudeError) -> bool:

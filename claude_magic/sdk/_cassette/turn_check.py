@@ -1,0 +1,112 @@
+"""What a turn of a cassette must hold together: which sessions it is in, and that each tool call is one.
+
+What is shown is what runs: a question and a call are of a tool call that a reader of the turn sees, with what stands there.
+"""
+
+from __future__ import annotations
+
+from claude_magic.sdk import events
+from claude_magic.sdk._cassette.line_format import Asked, Begun, Called, Fact, LineError
+from claude_magic.sdk._history.places import is_id
+from claude_magic.sdk.host import SERVER, Decision
+from claude_magic.sdk.response import SessionAwareResponse, ToolCall, fold
+
+_ANSWERS = frozenset(decision.value for decision in Decision)
+
+
+class TurnCheck:
+    """Look at the facts of one turn in their order.
+
+    :raises LineError: when it is in no session that there can be.
+    """
+
+    def __init__(self, begun: Begun) -> None:
+        self._sessions = {_checked_id(begun.session, "session")}
+        self._is_replaced = False
+        self._called: set[str] = set()
+        self._asked: set[str] = set()
+        self._begun: set[str] = set()
+        self._shown = SessionAwareResponse()
+        """The tool calls, as a reader sees them."""
+
+    def take(self, fact: Fact) -> None:
+        """Take what happened next.
+
+        :raises LineError: when it cannot have happened; it counts as if it had not been there then.
+        """
+        match fact:
+            case events.SessionReplaced():
+                self._sessions.add(_checked_id(fact.session_id, "session"))
+                self._is_replaced = True
+            case events.SessionStarted():
+                # The CLI (2.1.332) names another one than it has announced.
+                if self._is_replaced:
+                    self._sessions.add(_checked_id(fact.session_id, "session"))
+                self._is_replaced = False
+                self._check_session(fact.session_id)
+            case events.TurnEnded(session_id=str(session_id)):
+                self._check_session(session_id)
+            case events.MessageEnded():
+                _checked_id(fact.message_id, "message")
+            case events.ToolStarted():
+                if fact.call_id in self._called or self._call(fact.call_id):
+                    raise LineError(f"begins the call {fact.call_id!r} a second time")
+                fold(self._shown, fact)
+            case events.ToolCalled():
+                self._take_call(fact)
+            case events.BlocksDiscarded():
+                fold(self._shown, fact)
+            case events.PermissionAnswered():
+                if fact.call_id not in self._called:
+                    raise LineError(f"answers for {fact.call_id!r}, which no tool call before it is")
+                if fact.answer not in _ANSWERS:
+                    raise LineError(f"has an answer that nobody can give: {fact.answer[:40]!r}")
+            case Asked():
+                self._take_question(fact)
+            case Called():
+                self._begun.add(self._to_run(fact).call_id)
+
+    def _check_session(self, session_id: str) -> None:
+        if session_id not in self._sessions:
+            raise LineError(f"names a session, {session_id[:40]!r}, that its turn is not in")
+
+    def _take_call(self, fact: events.ToolCalled) -> None:
+        if fact.call_id in self._called:
+            raise LineError(f"calls {fact.call_id!r} a second time")
+        begun = self._call(fact.call_id)
+        if begun is not None and begun.name != fact.name:
+            raise LineError(f"calls {fact.name}, and what it began as is {begun.name}")
+        self._called.add(fact.call_id)
+        fold(self._shown, fact)
+
+    def _take_question(self, fact: Asked) -> None:
+        call = self._call(fact.call_id) if fact.call_id in self._called else None
+        if call is None or call.name != fact.tool:
+            raise LineError(f"asks for {fact.tool}, and {fact.call_id!r} is no call of it before this line")
+        # The CLI may ask for its own tools in other words than Claude called them.
+        if fact.tool.startswith(f"mcp__{SERVER}__") and fact.input != call.input:
+            raise LineError(f"asks for something else than what {fact.call_id!r} calls")
+        if fact.call_id in self._asked:
+            raise LineError(f"asks for {fact.call_id!r} a second time")
+        self._asked.add(fact.call_id)
+
+    def _to_run(self, fact: Called) -> ToolCall:
+        waiting = [
+            block
+            for block in self._shown.blocks
+            if isinstance(block, ToolCall) and block.call_id in self._called - self._begun
+            if block.name == f"mcp__{SERVER}__{fact.tool}" and block.input == fact.arguments
+        ]
+        if not waiting:
+            raise LineError(f"runs {fact.tool} with what no tool call before it shows")
+        return waiting[0]
+
+    def _call(self, call_id: str) -> ToolCall | None:
+        calls = (block for block in self._shown.blocks if isinstance(block, ToolCall))
+        return next((call for call in calls if call.call_id == call_id), None)
+
+
+def _checked_id(text: str, what: str) -> str:
+    if not is_id(text):
+        raise LineError(f"has an ID of a {what} that is none: {text[:40]!r}")
+    return text
