@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ class KernelState:
         self.settings = settings
         self.turns = Turns()
         self.trust = Trust()
-        self.client = KernelClient(settings, self.trust, warm_up)
+        self.client = KernelClient(settings, self.trust, warm_up, self._note_own_turn)
         self.sessions = KnownSessions(self.client, self.turns)
         self.cassette_settings = CassetteSettings(settings, self.client.logged_in)
         self._lock = threading.RLock()
@@ -70,6 +71,8 @@ class KernelState:
         self._told_of: dict[str, str] = {}
         self._untold: list[str] = []
         """What the next cell should say of turns that the CLI began by itself."""
+        self._own_turns: deque[tuple[Turn, SessionAwareResponse]] = deque()
+        """Those that nobody has taken into the tree yet; put here on the background thread."""
 
     @property
     def current(self) -> Session | None:
@@ -207,16 +210,10 @@ class KernelState:
     def take_own_turns(self) -> None:
         """Put the turns into the tree that the CLI began by itself and has ended by now; the next cell tells of them."""
         with self._lock:
-            while self.client.own_turns:
-                response = self.client.own_turns.popleft()
-                session = self.sessions.get(response.session_id or "")
-                if session is None:
-                    continue
-                start = Start(session.end, session.last_turn, how="by itself")
-                failed = response.ended is not None and response.ended.is_error
-                turn = self.turns.begin("(Claude went on by itself)", start, None).ended(response, failed=failed)
+            while self._own_turns:
+                turn, response = self._own_turns.popleft()
                 self.turns.put(turn)
-                self.sessions.add(turn, response, session.directory, played=False)
+                self.sessions.add(turn, response, self.directory, played=False)
                 self._untold.append(_own_turn_words(turn, response))
 
     def keep_comparison(self, comparison: Comparison) -> None:
@@ -328,6 +325,17 @@ class KernelState:
             remarks.append(f"Not loaded, as they can run programs and allow tools: {names}. %claude_session trust loads them.")
         return tuple(remarks)
 
+    def _note_own_turn(self, response: SessionAwareResponse) -> None:
+        """Give a turn that the CLI has taken by itself its place; called on the background thread, where they have an order."""
+        session = self.sessions.get(response.session_id or "")
+        if session is None:
+            return
+        start = Start(session.end, session.last_turn, how="by itself")
+        failed = response.ended is not None and response.ended.is_error
+        turn = self.turns.begin("(Claude went on by itself)", start, None).ended(response, failed=failed)
+        self.sessions.leave(turn, session.session_id, response.message_id, session.directory)
+        self._own_turns.append((turn, response))
+
     def _end(self, outcome: Outcome) -> Turn:
         response = outcome.response
         turn = outcome.turn.ended(response, failed=outcome.failure is not None)
@@ -338,8 +346,9 @@ class KernelState:
         if turn.failed and not played:
             turn = self.sessions.as_kept(turn, response.directory or outcome.directory)
         self.turns.put(turn)
-        if turn.end is None:
-            return turn  # a branch that never came to be
+        if turn.end is None:  # a branch that never came to be
+            self.sessions.forget(response.session_id)
+            return turn
         self.sessions.add(turn, response, outcome.directory, played=played)
         return turn
 
@@ -349,8 +358,16 @@ class KernelState:
             return False
         if self.current is not None and outcome.was_refused:
             return self.current.session_id == session_id
-        self.continue_session(self.sessions.get(session_id))
-        return True
+        if not self._is_left(outcome.turn.start):
+            self.continue_session(self.sessions.get(session_id))
+        return self.current is not None and self.current.session_id == session_id
+
+    def _is_left(self, start: Start) -> bool:
+        """Whether the next cell was told to go on elsewhere while a turn ran that went on as the next cell would have."""
+        if start.how or start.origin is None:
+            return False
+        moved = self.current is None or self.current.session_id != start.origin.session_id
+        return moved or self._place is not None or self._branches_next
 
 
 def _own_turn_words(turn: Turn, response: SessionAwareResponse) -> str:

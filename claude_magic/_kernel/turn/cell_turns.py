@@ -202,7 +202,7 @@ class CellTurns:
         """Run the turns side by side; called on the background thread."""
         async with anyio.create_task_group() as group:
             for number, running in enumerate(self._running):
-                group.start_soon(running.run, self._client, QueueHost(number, put))
+                group.start_soon(running.run, self._client, QueueHost(number, put), self._state.sessions)
 
     def _begin_again(self) -> bool:
         """Ask again behind what is left, or in a new session, when the current one is gone, and say so; else return False."""
