@@ -48,6 +48,7 @@ class ClaudeMagics(Settings, Magics):
         """Leave what has ended as plain output, without buttons: a saved notebook shall hold no dead widget."""
         self._forget_idle()
         self.frontend.note_cell()
+        self.state.in_cell.note_cell()
         self.state.take_own_turns()
         self.questions.close()
         self.sessions.close_panel()
@@ -63,6 +64,8 @@ class ClaudeMagics(Settings, Magics):
         with contextlib.suppress(RuntimeError):
             self._idle = asyncio.get_running_loop().call_later(self.idle_timeout, self.before_cell)
         error = result.error_before_exec or result.error_in_exec
+        if error is not None:  # its traceback would keep a stream open that nobody reads on
+            self.state.in_cell.end_stream(of_earlier_cell=False)
         if isinstance(error, Exception) and not isinstance(error, ClaudeError | UsageError):
             self.state.remember_error(error)
 

@@ -6,20 +6,18 @@ current after it; running and showing a turn is the business of `turn`.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-
-from IPython.core.error import UsageError
 
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.state.cassette_settings import CassetteSettings
 from claude_magic._kernel.state.directory_trust import Trust, settings_files
+from claude_magic._kernel.state.in_cell import InCell
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns
@@ -58,19 +56,19 @@ class KernelState:
         self.client = KernelClient(settings, self.trust, warm_up, self._note_own_turn)
         self.sessions = KnownSessions(self.client, self.turns)
         self.cassette_settings = CassetteSettings(settings, self.client.logged_in)
+        self.in_cell = InCell(self.tell)
         self._lock = threading.RLock()
         """For turns that are asked outside of the main thread."""
         self._current: Session | None = None
         self._place: int | None = None
         """The turn that the next cell goes on from, where that is not the last one of its session."""
         self._branches_next = False
-        self._is_turn_running = False
         self._comparison: Comparison | None = None
         self._last_prompt: Prompt | None = None
         self._last_error: BaseException | None = None
         self._told_of: dict[str, str] = {}
         self._untold: list[str] = []
-        """What the next cell should say of turns that the CLI began by itself."""
+        """What the next cell should say."""
         self._own_turns: deque[tuple[Turn, SessionAwareResponse]] = deque()
         """Those that nobody has taken into the tree yet; put here on the background thread."""
 
@@ -99,6 +97,10 @@ class KernelState:
         """Why a cell failed last, for `--error`."""
         return self._last_error
 
+    def tell(self, remark: str) -> None:
+        """Let the next reply say this."""
+        self._untold.append(remark)
+
     def remember_error(self, error: BaseException) -> None:
         """Remember why a cell failed."""
         self._last_error = error
@@ -111,23 +113,6 @@ class KernelState:
     def branch_next(self) -> None:
         """Let the next cell continue a branch of the current session."""
         self._branches_next = True
-
-    @contextlib.contextmanager
-    def turn_in_cell(self) -> Iterator[None]:
-        """Mark that a turn runs on the main thread.
-
-        :raises UsageError: when one runs already.
-        """
-        if self._is_turn_running:
-            raise UsageError(
-                "%claude: a turn is running: code that Claude runs cannot start another, "
-                "nor can anything before an open ask.stream() is read to its end or closed"
-            )
-        self._is_turn_running = True
-        try:
-            yield
-        finally:
-            self._is_turn_running = False
 
     def go_on_from(self, number: int) -> Turn:
         """Let the next cell go on from the end of a turn: in its session, or in a branch if that has gone on.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
 import anyio
@@ -50,12 +51,14 @@ class CellTurns:
         self._texts: deque[str] = deque()
         self._running: list[RunningTurn] = []
         self._began = time.monotonic()
+        self.stream: weakref.ref[Generator[str]] | None = None
+        """The generator that it is read by, if it has one."""
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Open the view, then send the prompt; leave nothing running and no widget open, whatever happens inside."""
         self._state.client.check_process()
-        with self._state.turn_in_cell() if self._main else contextlib.nullcontext():
+        with self._state.in_cell.running(self.stream) if self._main else contextlib.nullcontext():
             with in_a_notebook():
                 start = self._state.start(self._cell.options, self._cell_id, attended=self._frontend.can_answer())
             turns = self._made_ready(start)
@@ -332,6 +335,12 @@ def stream(state: KernelState, frontend: Frontend, cell: CellRequest) -> Iterato
     :raises ClaudeError: why the turn failed.
     """
     turns = CellTurns(state, frontend, cell, buttons=False)
+    generator = _texts(turns)
+    turns.stream = weakref.ref(generator)
+    return generator
+
+
+def _texts(turns: CellTurns) -> Generator[str]:
     with turns.open():
         try:
             yield from turns.texts()

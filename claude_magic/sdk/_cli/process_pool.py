@@ -103,6 +103,11 @@ class ProcessPool:
         """Whether a turn of this session is running."""
         return any(process.session_id == session_id for process in self._lent)
 
+    def must_wait(self, launch: Launch) -> bool:
+        """Whether a lease would wait for another turn: one of the same session, or any where no more may run."""
+        queue = None if launch.fork else self._queues.get(launch.resume or "")
+        return self._busy.locked() or (queue is not None and queue.locked())
+
     async def close_session(self, session_id: str) -> None:
         """End the live process of a session, if there is one.
 

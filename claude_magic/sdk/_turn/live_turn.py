@@ -13,7 +13,7 @@ from claude_magic.sdk._history.kept_turns import KeptTurns
 from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.events import Event, MessageEnded, Notice, TurnEnded
+from claude_magic.sdk.events import Event, MessageEnded, Notice, Queued, TurnEnded
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
@@ -39,6 +39,8 @@ class LiveTurn:
         """
         for remark in self._remarks:
             host.emit(Notice(remark))
+        if self._pool.must_wait(self._launch):
+            host.emit(Queued())
         async with self._pool.lease(self._launch) as process:
             fresh = process.turns == 0
             if fresh:

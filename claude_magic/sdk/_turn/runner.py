@@ -40,7 +40,7 @@ from claude_magic.sdk._history.writers import Writers
 from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk._turn.live_turn import AskLater, LiveTurn, OwnTurn
 from claude_magic.sdk.config import ClaudeConfig
-from claude_magic.sdk.events import Event, Notice
+from claude_magic.sdk.events import Event, Notice, Queued
 from claude_magic.sdk.host import (
     Decision,
     PermissionAnswer,
@@ -317,7 +317,7 @@ class _Attempt:
         self._log = log
 
     def emit(self, event: Event) -> None:
-        self.reached_cli = self.reached_cli or not isinstance(event, Notice)
+        self.reached_cli = self.reached_cli or not isinstance(event, Notice | Queued)
         self._log.event(event)
         fold(self.response, event)
         self._host.emit(event)
