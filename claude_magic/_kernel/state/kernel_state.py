@@ -7,7 +7,6 @@ current after it; running and showing a turn is the business of `turn`.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from claude_magic._kernel.state.directory_trust import Trust, settings_files
 from claude_magic._kernel.state.in_cell import InCell
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.known_sessions import KnownSessions
+from claude_magic._kernel.state.own_turns import OwnTurns
 from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns
 from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
@@ -47,14 +47,17 @@ class KernelState:
     """Everything that the cells of one kernel share.
 
     :param warm_up: imports what the first cell will need; called on the background thread.
+    :param on_own_turn: called there when there are own turns to take.
     """
 
-    def __init__(self, settings: Settings, warm_up: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, warm_up: Callable[[], None], on_own_turn: Callable[[], None]) -> None:
         self.settings = settings
+        self._on_own_turn = on_own_turn
         self.turns = Turns()
         self.trust = Trust()
         self.client = KernelClient(settings, self.trust, warm_up, self._note_own_turn)
         self.sessions = KnownSessions(self.client, self.turns)
+        self.own_turns = OwnTurns(self.turns, self.sessions, self.tell)
         self.cassette_settings = CassetteSettings(settings, self.client.logged_in)
         self.in_cell = InCell(self.tell)
         self._lock = threading.RLock()
@@ -69,8 +72,6 @@ class KernelState:
         self._told_of: dict[str, str] = {}
         self._untold: list[str] = []
         """What the next cell should say."""
-        self._own_turns: deque[tuple[Turn, SessionAwareResponse]] = deque()
-        """Those that nobody has taken into the tree yet; put here on the background thread."""
 
     @property
     def current(self) -> Session | None:
@@ -135,7 +136,6 @@ class KernelState:
         :raises SessionNotFoundError: when `--resume` names no session.
         :raises TurnNotFoundError: when `--at` names no turn that one could go on from.
         """
-        self.take_own_turns()
         own = self.turns.last_of(cell_id)
         if options.new:
             return Start(how="--new")
@@ -193,13 +193,13 @@ class KernelState:
             return ended, chosen, self._adopt(outcomes[chosen])
 
     def take_own_turns(self) -> None:
-        """Put the turns into the tree that the CLI began by itself and has ended by now; the next cell tells of them."""
+        """Show the turns that the CLI began by itself and has ended by now, or let the next cell tell of them."""
         with self._lock:
-            while self._own_turns:
-                turn, response = self._own_turns.popleft()
-                self.turns.put(turn)
-                self.sessions.add(turn, response, self.directory, played=False)
-                self._untold.append(_own_turn_words(turn, response))
+            self.own_turns.take()
+
+    def _note_own_turn(self, response: SessionAwareResponse) -> None:
+        if self.own_turns.note(response):
+            self._on_own_turn()
 
     def keep_comparison(self, comparison: Comparison) -> None:
         """Remember a comparison, for `pick` and `diff`."""
@@ -310,17 +310,6 @@ class KernelState:
             remarks.append(f"Not loaded, as they can run programs and allow tools: {names}. %claude_session trust loads them.")
         return tuple(remarks)
 
-    def _note_own_turn(self, response: SessionAwareResponse) -> None:
-        """Give a turn that the CLI has taken by itself its place; called on the background thread, where they have an order."""
-        session = self.sessions.get(response.session_id or "")
-        if session is None:
-            return
-        start = Start(session.end, session.last_turn, how="by itself")
-        failed = response.ended is not None and response.ended.is_error
-        turn = self.turns.begin("(Claude went on by itself)", start, None).ended(response, failed=failed)
-        self.sessions.leave(turn, session.session_id, response.message_id, session.directory)
-        self._own_turns.append((turn, response))
-
     def _end(self, outcome: Outcome) -> Turn:
         response = outcome.response
         turn = outcome.turn.ended(response, failed=outcome.failure is not None)
@@ -353,14 +342,6 @@ class KernelState:
             return False
         moved = self.current is None or self.current.session_id != start.origin.session_id
         return moved or self._place is not None or self._branches_next
-
-
-def _own_turn_words(turn: Turn, response: SessionAwareResponse) -> str:
-    from claude_magic._render.parts.reply_wording import dollars, one_line
-
-    cost = f" ({dollars(response.cost_usd)})" if response.cost_usd else ""
-    said = one_line(response.arrived or response.content, 200)
-    return f"Claude went on by itself, which is turn {turn.number}{cost}: {said or 'no words'}"
 
 
 def _branch_of(session: Session) -> Start:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from claude_magic.errors import ClaudeError, TurnInterrupted, TurnNotFoundError, TurnTimeoutError
 from claude_magic.sdk.response import Remark, SessionAwareResponse
+
+BY_ITSELF: Final = "by itself"
+"""How a turn begins that the CLI takes by itself."""
+
+OWN_PROMPT: Final = "(Claude went on by itself)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ class CellTurns:
         self._state.client.check_process()
         with self._state.in_cell.running(self.stream) if self._main else contextlib.nullcontext():
             with in_a_notebook():
+                if self._main:
+                    self._state.take_own_turns()
                 start = self._state.start(self._cell.options, self._cell_id, attended=self._frontend.can_answer())
             turns = self._made_ready(start)
             opened = contextlib.ExitStack()
@@ -162,6 +164,8 @@ class CellTurns:
         if self._cell.options.code and failure is None and not self._tools.add_code(response):
             fold(response, Notice("--code: there is no Python in the reply."))
         self._view.settle(replies, current=current, on_pick=self._pick if self._buttons else None)
+        if self._main:
+            self._state.own_turns.has_output(ended[chosen], self._frontend.adds_to(self._view))
         for running in self._running:
             running.response.structured = running.data  # now that the data itself has been shown
         return failure
