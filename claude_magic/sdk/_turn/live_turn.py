@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import anyio
+
 from claude_magic.errors import CLIDiedError
 from claude_magic.sdk._cli.command_line import Launch
 from claude_magic.sdk._cli.process import LiveProcess
@@ -59,8 +61,15 @@ class LiveTurn:
 
     async def _serve(self, process: LiveProcess, prompt: Prompt, host: TurnHost) -> None:
         last = _LastMessage(host)
-        await process.run_turn(prompt, self._launch.options, last)
-        session_id, message_id = process.session_id, last.message_id
+        try:
+            await process.run_turn(prompt, self._launch.options, last)
+        finally:
+            if last.has_ended:  # else the CLI has ended, or hangs, and need not have written what it said
+                with anyio.CancelScope(shield=True):
+                    await self._look(process, last.message_id, host)
+
+    async def _look(self, process: LiveProcess, message_id: str | None, host: TurnHost) -> None:
+        session_id = process.session_id
         if remark := await self._kept.look(session_id, message_id, self._launch.directory):
             host.emit(Notice(remark))
         process.holds_unkept = self._kept.count_missing(session_id) > 0
@@ -77,10 +86,14 @@ class _LastMessage:
     def __init__(self, host: TurnHost) -> None:
         self._host = host
         self.message_id: str | None = None
+        self.has_ended = False
 
     def emit(self, event: Event) -> None:
-        if isinstance(event, MessageEnded):
-            self.message_id = event.message_id
+        match event:
+            case MessageEnded(message_id=message_id):
+                self.message_id = message_id
+            case TurnEnded():
+                self.has_ended = True
         self._host.emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:

@@ -51,7 +51,7 @@ from claude_magic.sdk.host import (
     TurnSource,
     granted_mode,
 )
-from claude_magic.sdk.response import SessionAwareResponse, fold
+from claude_magic.sdk.response import Remark, SessionAwareResponse, fold
 from claude_magic.sdk.turn_request import TurnRequest
 
 
@@ -224,7 +224,8 @@ class TurnRunner:
                     try:
                         await source.run_turn(request.prompt, request.options, attempt)
                     except ClaudeError as error:
-                        if left == 0 or attempt.response.blocks or not _worth_repeating(error):
+                        said = any(not isinstance(block, Remark) for block in attempt.response.blocks)
+                        if left == 0 or said or not _worth_repeating(error):
                             raise
                         self._log.logger.info("asking again in %g s: %s", self._config.retry_delay, error.message)
                         await asyncio.sleep(self._config.retry_delay)
