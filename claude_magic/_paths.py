@@ -1,9 +1,10 @@
-"""Paths as people should see them, without the name of the person's home directory; and files that nobody else should."""
+"""Paths as people should see them, without the name of the person's home directory; and where the CLI has its own."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from claude_magic._text import well_formed
@@ -22,6 +23,12 @@ def expand_home(text: str) -> str:
     """Write the home directory for `~` wherever that begins a path in the text."""
     home = os.path.expanduser("~")
     return re.sub(r"(?<![\w./~-])~(?=[/\\])", lambda _: home, text)
+
+
+def cli_home(variables: Mapping[str, str]) -> Path:
+    """Return the directory in which a CLI that runs with these variables, over ours, keeps its settings and its sessions."""
+    configured = variables.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
+    return Path(configured) if configured else Path(variables.get("HOME") or Path.home()) / ".claude"
 
 
 def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str | None:

@@ -16,6 +16,7 @@ from claude_magic.errors import (
     CLINotFoundError,
     CLITooOldError,
     NotLoggedInError,
+    SessionLostError,
     SessionNotFoundError,
     TurnLimitError,
     TurnTimeoutError,
@@ -28,6 +29,7 @@ STEPS: Final = {
         "Run `claude` in a terminal and type /login, or set ANTHROPIC_API_KEY before the kernel starts."
     ),
     SessionNotFoundError.next_step: "%claude_session list shows what there is; without a session a new one starts.",
+    SessionLostError.next_step: "--new begins another session; what was said before is only where it was shown.",
     "Give more of the ID; list_sessions() shows them.": "Give more of the ID; %claude_session list shows them.",
     "Continue without a session_id; a lesson that is recorded here can be gone on with.": (
         "Continue in a new session (--new); a lesson that is recorded here can be gone on with."

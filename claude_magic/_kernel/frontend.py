@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
-from claude_magic._kernel.lost_replies import LostReplies
+from claude_magic._kernel.lost_replies import LostReplies, same_page
 
 if TYPE_CHECKING:
+    from claude_magic._render.settled.reply import SettledReply
     from claude_magic._render.views import View
 
 
@@ -72,6 +73,22 @@ class Frontend:
             view = LiveView(labels, on_stop, for_audience=for_audience)
         self._lost.watch(view, self._cell)
         return view
+
+    def adds_to(self, view: View) -> Callable[[SettledReply], bool]:
+        """Return what adds a reply to the output of the running cell later: where updates still reach it, which it returns."""
+        cell = self._cell
+
+        def add(reply: SettledReply) -> bool:
+            # nbclient and its like take an update for a cell only while that runs.
+            if not self.can_answer() or not same_page(cell, self._cell):
+                return False
+            with self._where_it_shows():
+                is_shown = view.add(reply)
+            if is_shown:
+                self._lost.watch(view, cell)
+            return is_shown
+
+        return add
 
     @property
     def is_text_only(self) -> bool:

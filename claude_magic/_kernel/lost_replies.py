@@ -15,7 +15,7 @@ from claude_magic._kernel.state.notebook_file import notebook_path, saved_turns
 from claude_magic.errors import ConfigError
 
 if TYPE_CHECKING:
-    from claude_magic._render.views import StaticView
+    from claude_magic._render.views import StaticView, View
 
 KEPT = 20
 """How many cells may be queued on a page that goes away before the replies of the first ones count as seen."""
@@ -31,9 +31,11 @@ class LostReplies:
         self._namespace = namespace
         self._views: deque[tuple[str, StaticView]] = deque(maxlen=KEPT)
 
-    def watch(self, view: StaticView, request: Mapping[str, Any]) -> None:
-        """Remember a view that opens in the cell of this request."""
-        if _is_from_page(request):
+    def watch(self, view: View, request: Mapping[str, Any]) -> None:
+        """Remember a view that opens in the cell of this request, or that something was added to."""
+        from claude_magic._render.views import StaticView
+
+        if isinstance(view, StaticView) and _is_from_page(request) and view not in [watched for _, watched in self._views]:
             self._views.append((_page(request), view))
 
     def found(self, request: Mapping[str, Any]) -> Sequence[StaticView]:
@@ -60,6 +62,11 @@ class LostReplies:
             return {(turn.number, turn.session_id) for turn in saved_turns(path)} if path else set()
         except ConfigError:
             return set()
+
+
+def same_page(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Say whether two requests come from one page, so that the second one shows what the first one has left."""
+    return _page(one) == _page(other)
 
 
 def _is_from_page(request: Mapping[str, Any]) -> bool:

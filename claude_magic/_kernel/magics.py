@@ -36,18 +36,20 @@ class ClaudeMagics(Settings, Magics):
     def __init__(self, shell: InteractiveShell, **kwargs: Any) -> None:
         super().__init__(shell=shell, **kwargs)
         self.frontend = Frontend(shell)
-        self.state = KernelState(self, self.frontend.import_views)
+        self.state = KernelState(self, self.frontend.import_views, self._wake)
         self.sessions = SessionMagic(self.state, self.frontend)
         self.questions = OpenQuestions(self.state.client, self.frontend)
         self.transform = transform_for(self.frontend)
         self.matcher = matcher_for(self.state, shell.user_ns)
         self.nested_asyncio = NestedAsyncio(shell, self)
         self._idle: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def before_cell(self, info: object = None) -> None:
         """Leave what has ended as plain output, without buttons: a saved notebook shall hold no dead widget."""
         self._forget_idle()
         self.frontend.note_cell()
+        self.state.in_cell.note_cell()
         self.state.take_own_turns()
         self.questions.close()
         self.sessions.close_panel()
@@ -58,11 +60,15 @@ class ClaudeMagics(Settings, Magics):
     def after_cell(self, result: ExecutionResult) -> None:
         """Remember why the cell failed, for `--error`; a failure of Claude's is not meant."""
         self.questions.show()
+        self.state.take_own_turns()
         # Perhaps no cell follows, and the notebook is opened where its kernel is not. A terminal runs no loop.
         self._forget_idle()
         with contextlib.suppress(RuntimeError):
-            self._idle = asyncio.get_running_loop().call_later(self.idle_timeout, self.before_cell)
+            self._loop = asyncio.get_running_loop()
+            self._idle = self._loop.call_later(self.idle_timeout, self.before_cell)
         error = result.error_before_exec or result.error_in_exec
+        if error is not None:  # its traceback would keep a stream open that nobody reads on
+            self.state.in_cell.end_stream(of_earlier_cell=False)
         if isinstance(error, Exception) and not isinstance(error, ClaudeError | UsageError):
             self.state.remember_error(error)
 
@@ -88,6 +94,12 @@ class ClaudeMagics(Settings, Magics):
     @line_magic
     def claude_session(self, line: str) -> None:  # help: see below
         self.sessions.run(line)
+
+    def _wake(self) -> None:
+        """Let the main thread show what has come between two cells; called on the background thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the kernel ends
+                self._loop.call_soon_threadsafe(self.state.take_own_turns)
 
     def _forget_idle(self) -> None:
         if self._idle is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -48,6 +49,10 @@ class View:
     def show_current(self, current: int) -> None:
         """Mark another settled reply as the current one."""
 
+    def add(self, later: SettledReply) -> bool:
+        """Put the reply of a turn below that Claude has taken by itself since; return False where that cannot be."""
+        return False
+
     def close(self) -> None:
         """Leave nothing behind that is alive; callable more than once, also without `settle`."""
 
@@ -84,9 +89,20 @@ class StaticView(View):
         self._display_settled()
         self.settled_at = datetime.now(UTC)
 
+    def add(self, later: SettledReply) -> bool:
+        """Display the settled output with one more reply, unless there are several side by side."""
+        if len(self._settled) != 1:
+            return False
+        (reply,) = self._settled
+        self._settled = (replace(reply, later=(*reply.later, later)),)
+        self._display_settled()
+        self.settled_at = datetime.now(UTC)
+        return True
+
     def turns(self) -> list[tuple[int | None, str | None]]:
         """Return the number and the session of each turn that has settled here."""
-        return [(reply.turn, reply.response.session_id) for reply in self._settled]
+        shown = [reply for settled in self._settled for reply in (settled, *settled.later)]
+        return [(reply.turn, reply.response.session_id) for reply in shown]
 
     def show_again(self) -> None:
         """Display the settled output anew, in the running cell, which is its place from now on."""

@@ -132,6 +132,11 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """The turn waits for another one to end: of the same session, or because no more may run at once."""
+
+
+@dataclass(frozen=True, slots=True)
 class TokensCounted:
     """Tokens of this turn so far, over all its requests."""
 
@@ -201,6 +206,7 @@ Event = (
     | ToolReturned
     | Retrying
     | Unanswered
+    | Queued
     | TokensCounted
     | MessageEnded
     | Notice

@@ -120,6 +120,7 @@ class SessionAwareResponse:
     output_tokens: int = field(default=0, repr=False)
     retrying: events.Retrying | None = field(default=None, repr=False)
     unanswered: events.Unanswered | None = field(default=None, repr=False)
+    queued: bool = field(default=False, repr=False)
     message_id: str | None = field(default=None, repr=False)
     ended: events.TurnEnded | None = field(default=None, repr=False)
 
@@ -202,6 +203,7 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
             response.session_id = event.session_id
             response.model = event.model or response.model
             response.directory = event.directory or response.directory
+            response.queued = False
         case events.SessionReplaced():
             response.session_id = event.session_id
         case events.TextDelta() | events.ThinkingDelta():
@@ -240,6 +242,8 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
                 response.unanswered = None
         case events.Unanswered():
             response.unanswered = event
+        case events.Queued():
+            response.queued = True
         case events.TokensCounted():
             response.retrying = response.unanswered = None
             response.input_tokens, response.output_tokens = event.input_tokens, event.output_tokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -18,6 +19,10 @@ from rig.kernel import Kernel
 
 from claude_magic.errors import CassetteError, ClaudeError, TurnNotFoundError
 from claude_magic.sdk import ClaudeConfig, SessionAwareClient, SessionAwareResponse, cassette
+from claude_magic.sdk._history.branches import branch_on_disk
+from claude_magic.sdk._history.sessions import rename_session
+from claude_magic.sdk.events import Event, Notice, TextDelta
+from claude_magic.sdk.host import Listener
 from claude_magic.sdk.response import Remark
 
 Run = Callable[..., Any]
@@ -95,6 +100,67 @@ def test_turns_are_called_not_kept(
     assert "turn 4" in history.content
     assert "turn 3" in history.content
     assert "You said: turn 2" not in json.dumps(api.requests[-1])
+
+
+def test_stopped_turn_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: Disk, api: MessagesAPI, run_async: Run
+) -> None:
+    """A turn that was stopped on a full disk is missed like one that was answered."""
+    monkeypatch.chdir(tmp_path)
+    config = ClaudeConfig(env=own_variables(disk.path, api.url))
+
+    async def ask() -> tuple[str, str]:
+        async with SessionAwareClient(config) as client:
+            first = await client.query("one")
+            disk.fill()
+            events, begun = list[Event](), asyncio.Event()
+
+            def note(event: Event) -> None:
+                events.append(event)
+                if isinstance(event, TextDelta):
+                    begun.set()
+
+            request = client.request("<<say begun>><<hang>>", session_id=first.session_id)
+            turn = asyncio.create_task(client.run_turn(request, Listener(note)))
+            await begun.wait()
+            turn.cancel()
+            await asyncio.wait([turn])
+            assert turn.cancelled()
+            stopped = " ".join(event.text for event in events if isinstance(event, Notice))
+            disk.mend()
+            last = await client.query("three", session_id=first.session_id)
+            return stopped, " ".join(remarks(last))
+
+    stopped, last = run_async(ask())
+    assert stopped.startswith("This turn is not kept: ")
+    assert last.endswith("is written again, but the turn before this one is not kept.")
+
+
+def test_name_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: Disk, api: MessagesAPI, run_async: Run
+) -> None:
+    """A name that cannot be written, and a branch, are refused in words, and leave the session as it was."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in own_variables(disk.path, api.url).items():
+        monkeypatch.setenv(name, value)
+
+    async def ask() -> SessionAwareResponse:
+        async with SessionAwareClient() as client:
+            return await client.query("one")
+
+    reply = run_async(ask())
+    (path,) = disk.path.glob(f".claude/projects/*/{reply.session_id}.jsonl")
+    before = path.read_bytes()
+    disk.fill()
+    for change in (
+        lambda: rename_session(str(reply.session_id), "a name " * 2000, str(tmp_path)),
+        lambda: branch_on_disk(path, str(reply.message_id)),
+    ):
+        with pytest.raises(ClaudeError, match="is on a disk that is full") as caught:
+            change()
+        assert caught.value.next_step == "Make room there."
+        assert [*path.parent.glob("*.jsonl")] == [path]
+        assert path.read_bytes() == before
 
 
 @pytest.fixture

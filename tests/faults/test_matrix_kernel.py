@@ -16,9 +16,6 @@ from rig import CellResult, RunningCell
 from rig.kernel import Kernel
 
 long = pytest.mark.long
-of_threads = pytest.mark.xfail(
-    strict=True, reason="a thread's turn is put behind the one that was last when it was asked, not when it was answered"
-)
 
 
 @pytest.fixture
@@ -213,7 +210,6 @@ for thread in threads: thread.start()
 """
 
 
-@of_threads
 def test_sixteen_threads(notebook: Notebook) -> None:
     """16 threads ask at once: each gets its own answer, and the tree holds them in the order in which Claude knows them."""
     prompts = [f"question {number}" for number in range(16)]
@@ -226,7 +222,6 @@ def test_sixteen_threads(notebook: Notebook) -> None:
 
 
 @long
-@of_threads
 def test_threads_beside_cells(notebook: Notebook) -> None:
     """Threads that ask while cells do get their own answers, and so do the cells."""
     notebook.kernel.run(THREAD.format(prompts=[f"question {number}" for number in range(4)]))

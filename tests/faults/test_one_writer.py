@@ -193,6 +193,26 @@ def test_damaged_while_warm(damage: Damage, work: Path, home: Path, api: Message
     assert "for as long as its process lives" in remarks(three)
 
 
+@pytest.mark.parametrize("damage", [cut_after_a_line, deleted])
+def test_damaged_again(damage: Damage, work: Path, home: Path, api: MessagesAPI, run_async: Run) -> None:
+    """Damage that takes away more than what was told before is told, too."""
+
+    async def talk() -> list[str]:
+        async with client() as ours:
+            one = await turn(ours, "one")
+            await turn(ours, "two", one.session_id)
+            cut_after_a_line(transcript(home, one.session_id))
+            said = [remarks(await turn(ours, prompt, one.session_id)) for prompt in ("three", "four")]
+            damage(transcript(home, one.session_id))
+            return [*said, remarks(await turn(ours, "five", one.session_id))]
+
+    three, four, five = run_async(talk())
+    assert '"two" and what was answered is missing' in three
+    assert four == ""
+    assert "The transcript of the session" in five
+    assert seen(api) == ["one", "two", "three", "four", "five"]
+
+
 @pytest.mark.parametrize("damage", [cut_in_a_line, cut_after_a_line])
 def test_cut_while_cold(damage: Damage, work: Path, home: Path, api: MessagesAPI, run_async: Run) -> None:
     """What a cut has taken away is told by the turn that goes on without it."""

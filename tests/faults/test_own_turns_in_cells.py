@@ -34,19 +34,48 @@ def last_is_own(kernel: Kernel) -> bool:
     return bool(kernel.value(f"{STATE}.turns.last().start.how == 'by itself'"))
 
 
+def ended_by_now(kernel: Kernel, api: MessagesAPI) -> None:
+    """Wait until the CLI's own turn is in the tree."""
+    api.wait_for_requests(3)
+    while not last_is_own(kernel):
+        kernel.run("import time; time.sleep(0.05)")
+
+
+def test_shown_where_it_began(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """What Claude goes on with by itself is added to the cell that it follows, without a cell being run; a saved notebook
+    keeps it as a turn of its own."""
+    cell = loaded_kernel.start(f"%%claude --allow Bash\n<<tool Bash {LATER}>><<say I have begun it.>>")
+    result = cell.wait()
+    loaded_kernel.wait_for(lambda: "went on by itself" in result.text)
+    assert result.text.index("I have begun it.") < result.text.index("went on by itself") < result.text.rindex(" · ")
+    told = result.metadata["claude_magic"]
+    (later,) = told["later"]
+    assert (later["turn"], later["parent"], later["how"]) == (told["turn"] + 1, told["turn"], "by itself")
+    assert "went on by itself" not in loaded_kernel.run("%%claude\nquestion").text
+
+
+@pytest.mark.parametrize("above", ["%%capture captured\n", "ask"])
+def test_told_by_the_next_cell(loaded_kernel: Kernel, api: MessagesAPI, above: str) -> None:
+    """Where no output can be added to, the next cell that prompts tells of it in a line."""
+    prompt = f"<<tool Bash {LATER}>><<say I have begun it.>>"
+    code = f"from claude_magic import ask\nreply = ask({prompt!r}, allow='Bash')"
+    assert loaded_kernel.run(code if above == "ask" else f"{above}%%claude --allow Bash\n{prompt}").ok
+    ended_by_now(loaded_kernel, api)
+    assert "Claude went on by itself, which is turn" in loaded_kernel.run("%%claude\nquestion").text
+
+
 def test_helper_between_cells(loaded_kernel: Kernel, api: MessagesAPI) -> None:
-    """Each of three cells shows its own answer, the first of them tells of the turn between, and the costs add up."""
+    """Each of three cells shows its own answer, the turn between is shown with the first one, and the costs add up."""
     first = loaded_kernel.run(f"%%claude --allow Bash -o first\n<<tool Bash {LATER}>><<say I have begun it.>>")
     assert first.ok
-    api.wait_for_requests(3)
-    while not last_is_own(loaded_kernel):
-        loaded_kernel.run("import time; time.sleep(0.05)")
+    ended_by_now(loaded_kernel, api)
     for number in ("one", "two"):
         cell = loaded_kernel.run(f"%%claude -o {number}\nquestion {number}")
         assert cell.ok
         assert loaded_kernel.value(f"{number}.content") == f"You said: question {number}"
         assert cell.text.count("You said") == 1
-        assert ("Claude went on by itself, which is turn" in cell.text) == (number == "one")
+        assert "went on by itself" not in cell.text
+    assert first.text.count("went on by itself") == 1
     loaded_kernel.run("from claude_magic import current_session\nsession = current_session()")
     assert loaded_kernel.value("[turn.start.how for turn in session.turns]") == ["", "by itself", "", ""]
     assert loaded_kernel.value(f"{STATE}.current.cost_usd > sum(reply.cost_usd for reply in (first, one, two))")

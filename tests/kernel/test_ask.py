@@ -210,15 +210,38 @@ def test_stream_left_early(asking: Kernel, api: MessagesAPI) -> None:
 
 
 def test_open_stream(asking: Kernel, api: MessagesAPI) -> None:
-    """While a stream is open no other turn begins; the error says how to end it."""
-    run(asking, "stream = ask.stream('<<say begun>><<hang>>')\ntext = next(stream)")
-    for code in ("%%claude\nmeanwhile", "ask('meanwhile')"):
-        result = asking.run(code)
-        assert result.reply["ename"] == "UsageError"
-        assert "ask.stream() is read to its end or closed" in result.reply["evalue"]
-    run(asking, "stream.close()")
-    answered(asking, "after it")
-    assert "meanwhile" not in last_prompts(api)
+    """In the cell in which a stream is open no other turn begins; the error says how to end it, and what failed ends it."""
+    result = asking.run("stream = ask.stream('<<say begun>><<hang>>')\ntext = next(stream)\nask('meanwhile')")
+    assert result.reply["ename"] == "UsageError"
+    assert "before it is read to its end or closed" in result.reply["evalue"]
+    assert asking.value("list(stream)") == []
+    assert "left open" not in answered(asking, "after it").text
+    assert history(api) == ["<<say begun>><<hang>>", "after it"]
+
+
+@pytest.mark.parametrize("code", ["%%claude\nafter it", "reply = ask('after it')"])
+def test_stream_left_open(asking: Kernel, api: MessagesAPI, code: str) -> None:
+    """A stream can be read on in a later cell; one that asks something else ends it, and says so."""
+    run(asking, "stream = ask.stream('<<say begun>><<say , going on>><<hang>>')\ntext = next(stream)")
+    run(asking, "more = next(stream)")
+    result = asking.run(code)
+    assert result.ok, result.outputs
+    shown = result.text if code.startswith("%%") else str(asking.value("[getattr(b, 'text', '') for b in reply.blocks]"))
+    assert "An ask.stream() that was left open was ended." in shown
+    assert asking.value("list(stream)") == []
+    assert len(history(api)) == 2
+
+
+@pytest.mark.parametrize("left", ["raise ValueError", "while True: pass"])
+def test_stream_left_by_an_exception(asking: Kernel, api: MessagesAPI, left: str) -> None:
+    """A stream whose reader failed, or was interrupted, ends with its cell."""
+    cell = asking.start(f"for text in ask.stream('<<say begun>><<hang>>'):\n    print('read', flush=True)\n    {left}")
+    if left != "raise ValueError":
+        cell.wait_for(lambda result: result.stdout != "")
+        asking.interrupt()
+    assert not cell.wait().ok
+    assert "left open" not in answered(asking, "after it").text
+    assert asking.value("[turn.failed for turn in current_session().turns]") == [True, False]
 
 
 def test_not_loaded(fresh_kernel: Kernel, api: MessagesAPI) -> None:
@@ -226,3 +249,19 @@ def test_not_loaded(fresh_kernel: Kernel, api: MessagesAPI) -> None:
     for code in ("from claude_magic import ask, current_session; ask('x')", "[*ask.stream('x')]", "current_session()"):
         assert "%load_ext claude_magic" in failure(fresh_kernel.run(code), "ConfigError")
     assert api.requests == []
+
+
+def test_behind_a_thread(asking: Kernel, api: MessagesAPI) -> None:
+    """A cell that waits for the turn of a thread says so, and can be interrupted; the thread's turn goes on."""
+    run(asking, "import threading\nthread = threading.Thread(target=lambda: ask('<<wait>><<say of the thread>>'))")
+    answered(asking, "before")
+    run(asking, "thread.start()")
+    api.wait_for_requests(2)
+    cell = asking.start("%%claude\nbehind it")
+    asking.wait_for(lambda: any("another turn" in str(state.get("value")) for state in asking.widgets.values()))
+    asking.interrupt()
+    failure(cell.wait(), "TurnInterrupted")
+    api.go_on.set()
+    run(asking, "thread.join()")
+    answered(asking, "after it")
+    assert history(api) == ["before", "<<wait>><<say of the thread>>", "after it"]

@@ -157,6 +157,20 @@ def test_damaged_cells(tmp_path: Path) -> None:
     assert [(turn.prompt, turn.number, turn.cell_id) for turn in saved_turns(path)] == [("hi", 1, None), ("", 1, None)]
 
 
+def test_what_claude_went_on_with(tmp_path: Path) -> None:
+    """A turn that Claude took by itself is in the output of the cell that it follows, and none that was asked there."""
+    later = {"turn": 2, "session_id": "s", "message_id": "m2", "how": "by itself"}
+    told = {"turn": 1, "session_id": "s", "message_id": "m1", "later": [later, None, "x"]}
+    output = {"output_type": "display_data", "metadata": {"claude_magic": told}}
+    cell = {"cell_type": "code", "id": "c", "source": "%%claude\nhi", "outputs": [output]}
+    path = tmp_path / "x.ipynb"
+    path.write_text(json.dumps({"cells": [cell]}))
+    assert [(turn.prompt, turn.number, turn.cell_id, turn.chosen) for turn in saved_turns(path)] == [
+        ("hi", 1, "c", True),
+        ("(Claude went on by itself)", 2, None, True),
+    ]
+
+
 def test_where_the_notebook_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The path may be a server's, with another root, or VS Code's; one that is not there is none."""
     monkeypatch.chdir(tmp_path)

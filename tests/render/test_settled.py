@@ -16,7 +16,7 @@ from claude_magic._render.parts.block import block_html
 from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, text_html
 from claude_magic._render.parts.safe_markdown import text_markdown
 from claude_magic._render.settled.cell_output import output_bundle, output_metadata
-from claude_magic._render.settled.reply import SettledReply, reply_html, reply_markdown, reply_plain
+from claude_magic._render.settled.reply import SettledReply, reply_bundle, reply_html, reply_markdown, reply_plain
 from claude_magic.errors import TurnInterrupted, TurnTimeoutError
 from claude_magic.sdk.events import Notice, TextDelta
 from claude_magic.sdk.response import SessionAwareResponse, fold
@@ -234,3 +234,16 @@ def test_a_very_long_answer_is_shown_as_it_was_written() -> None:
     assert "**x** &lt;script&gt;\n" in reply_html(SettledReply(response))
     assert "<script>" not in reply_html(SettledReply(response))
     assert reply_markdown(SettledReply(response)).startswith("```\n**x** <script>\n")
+
+
+def test_later() -> None:
+    """What Claude went on with by itself stands below the reply, in every form, each with its footer, and in the metadata."""
+    later = SettledReply(said("It has ended."), 4, about={"how": "by itself"})
+    reply = SettledReply(said("I have begun it."), 3, later=(later,))
+    for form in reply_bundle(reply).values():
+        places = [form.index(text) for text in ("I have begun it.", "turn 3", "It has ended.", "turn 4")]
+        assert places == sorted(places)
+    assert reply_html(reply).count("<style>") == 1
+    told = output_metadata([reply], 1)["claude_magic"]
+    assert [(each["turn"], each["how"]) for each in told["later"]] == [(4, "by itself")]
+    assert "later" not in told["later"][0]

@@ -54,6 +54,7 @@ EVERY_FACT: list[Any] = [
     events.ToolReturned("c", "text", is_error=True, denied=True, images=(events.Image("image/png", "aGk="),), duration_s=1.0),
     events.Retrying(1, 10, 0.5, 529, "overloaded"),
     events.Unanswered("https://api.example.com", 10.0),
+    events.Queued(),
     events.TokensCounted(1, 2),
     events.MessageEnded("m1"),
     events.Notice("note"),

@@ -39,16 +39,22 @@ class KernelClient:
     """The client and the thread that it lives on.
 
     :param warm_up: imports what the first cell will need; called on the background thread.
+    :param on_own_turn: called there with each turn that the CLI has taken by itself.
     """
 
-    def __init__(self, settings: Settings, trust: Trust, warm_up: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        trust: Trust,
+        warm_up: Callable[[], None],
+        on_own_turn: Callable[[SessionAwareResponse], None],
+    ) -> None:
         self._settings = settings
         self._trust = trust
         self._warm_up = warm_up
-        self.own_turns: deque[SessionAwareResponse] = deque()
-        """Responses of turns that the CLI began by itself, which nobody has taken yet; put here on the background thread."""
+        self._on_own_turn = on_own_turn
         self.own_questions: deque[Question] = deque()
-        """Permission requests of such turns, which wait for the next cell."""
+        """Permission requests of turns that the CLI takes by itself, which wait for the next cell."""
         self._background = Background()
         self._client: Future[ClaudeClient] = self._background.start(self._open)
         settings.observe(self._renew, CLIENT_TRAITS)
@@ -147,7 +153,7 @@ class KernelClient:
             self._settings.client_config(),
             tools=TOOLS,
             asks=True,
-            on_own_turn=self.own_turns.append,
+            on_own_turn=self._on_own_turn,
             on_own_question=self._ask_later,
         )
         with contextlib.suppress(ConfigError):  # the directory is gone, which the first cell says

@@ -6,22 +6,21 @@ current after it; running and showing a turn is the business of `turn`.
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from IPython.core.error import UsageError
 
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.state.cassette_settings import CassetteSettings
 from claude_magic._kernel.state.directory_trust import Trust, Unloaded
+from claude_magic._kernel.state.in_cell import InCell
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.known_sessions import KnownSessions
+from claude_magic._kernel.state.own_turns import OwnTurns
 from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns
 from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
@@ -53,29 +52,32 @@ class KernelState:
     """Everything that the cells of one kernel share.
 
     :param warm_up: imports what the first cell will need; called on the background thread.
+    :param on_own_turn: called there when there are own turns to take.
     """
 
-    def __init__(self, settings: Settings, warm_up: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, warm_up: Callable[[], None], on_own_turn: Callable[[], None]) -> None:
         self.settings = settings
+        self._on_own_turn = on_own_turn
         self.turns = Turns()
         self.trust = Trust()
-        self.client = KernelClient(settings, self.trust, warm_up)
+        self.client = KernelClient(settings, self.trust, warm_up, self._note_own_turn)
         self.sessions = KnownSessions(self.client, self.turns)
+        self.own_turns = OwnTurns(self.turns, self.sessions, self.tell)
         self.cassette_settings = CassetteSettings(settings, self.client.logged_in)
+        self.in_cell = InCell(self.tell)
         self._lock = threading.RLock()
         """For turns that are asked outside of the main thread."""
         self._current: Session | None = None
         self._place: int | None = None
         """The turn that the next cell goes on from, where that is not the last one of its session."""
         self._branches_next = False
-        self._is_turn_running = False
         self._comparison: Comparison | None = None
         self._last_prompt: Prompt | None = None
         self._last_error: BaseException | None = None
         self._told_of: dict[str, str] = {}
         self._told_of_memories: set[str] = set()
         self._untold: list[str] = []
-        """What the next cell should say of turns that the CLI began by itself."""
+        """What the next cell should say."""
 
     @property
     def current(self) -> Session | None:
@@ -102,6 +104,10 @@ class KernelState:
         """Why a cell failed last, for `--error`."""
         return self._last_error
 
+    def tell(self, remark: str) -> None:
+        """Let the next reply say this."""
+        self._untold.append(remark)
+
     def remember_error(self, error: BaseException) -> None:
         """Remember why a cell failed."""
         self._last_error = error
@@ -114,23 +120,6 @@ class KernelState:
     def branch_next(self) -> None:
         """Let the next cell continue a branch of the current session."""
         self._branches_next = True
-
-    @contextlib.contextmanager
-    def turn_in_cell(self) -> Iterator[None]:
-        """Mark that a turn runs on the main thread.
-
-        :raises UsageError: when one runs already.
-        """
-        if self._is_turn_running:
-            raise UsageError(
-                "%claude: a turn is running: code that Claude runs cannot start another, "
-                "nor can anything before an open ask.stream() is read to its end or closed"
-            )
-        self._is_turn_running = True
-        try:
-            yield
-        finally:
-            self._is_turn_running = False
 
     def go_on_from(self, number: int) -> Turn:
         """Let the next cell go on from the end of a turn: in its session, or in a branch if that has gone on.
@@ -153,7 +142,6 @@ class KernelState:
         :raises SessionNotFoundError: when `--resume` names no session.
         :raises TurnNotFoundError: when `--at` names no turn that one could go on from.
         """
-        self.take_own_turns()
         own = self.turns.last_of(cell_id)
         if options.new:
             return Start(how="--new")
@@ -211,19 +199,13 @@ class KernelState:
             return ended, chosen, self._adopt(outcomes[chosen])
 
     def take_own_turns(self) -> None:
-        """Put the turns into the tree that the CLI began by itself and has ended by now; the next cell tells of them."""
+        """Show the turns that the CLI began by itself and has ended by now, or let the next cell tell of them."""
         with self._lock:
-            while self.client.own_turns:
-                response = self.client.own_turns.popleft()
-                session = self.sessions.get(response.session_id or "")
-                if session is None:
-                    continue
-                start = Start(session.end, session.last_turn, how="by itself")
-                failed = response.ended is not None and response.ended.is_error
-                turn = self.turns.begin("(Claude went on by itself)", start, None).ended(response, failed=failed)
-                self.turns.put(turn)
-                self.sessions.add(turn, response, session.directory, played=bool(response.metadata.get("recorded")))
-                self._untold.append(_own_turn_words(turn, response))
+            self.own_turns.take()
+
+    def _note_own_turn(self, response: SessionAwareResponse) -> None:
+        if self.own_turns.note(response):
+            self._on_own_turn()
 
     def keep_comparison(self, comparison: Comparison) -> None:
         """Remember a comparison, for `pick` and `diff`."""
@@ -352,8 +334,9 @@ class KernelState:
         if turn.failed and not played:
             turn = self.sessions.as_kept(turn, response.directory or outcome.directory)
         self.turns.put(turn)
-        if turn.end is None:
-            return turn  # a branch that never came to be
+        if turn.end is None:  # a branch that never came to be
+            self.sessions.forget(response.session_id)
+            return turn
         self.sessions.add(turn, response, outcome.directory, played=played)
         return turn
 
@@ -363,8 +346,16 @@ class KernelState:
             return False
         if self.current is not None and outcome.was_refused:
             return self.current.session_id == session_id
-        self.continue_session(self.sessions.get(session_id))
-        return True
+        if not self._is_left(outcome.turn.start):
+            self.continue_session(self.sessions.get(session_id))
+        return self.current is not None and self.current.session_id == session_id
+
+    def _is_left(self, start: Start) -> bool:
+        """Whether the next cell was told to go on elsewhere while a turn ran that went on as the next cell would have."""
+        if start.how or start.origin is None:
+            return False
+        moved = self.current is None or self.current.session_id != start.origin.session_id
+        return moved or self._place is not None or self._branches_next
 
 
 def _unloaded_words(unloaded: Sequence[Unloaded]) -> str:
@@ -376,15 +367,6 @@ def _unloaded_words(unloaded: Sequence[Unloaded]) -> str:
         f"Not loaded, as they can run programs and allow tools: {', '.join(names[:NAMED])}{more}. "
         "%claude_session trust show prints them, %claude_session trust loads them."
     )
-
-
-def _own_turn_words(turn: Turn, response: SessionAwareResponse) -> str:
-    from claude_magic._render.parts.reply_wording import dollars, one_line
-
-    recorded = " recorded" if response.metadata.get("recorded") else ""
-    cost = f" ({dollars(response.cost_usd)}{recorded})" if response.cost_usd else ""
-    said = one_line(response.arrived or response.content, 200)
-    return f"Claude went on by itself, which is turn {turn.number}{cost}: {said or 'no words'}"
 
 
 def _branch_of(session: Session) -> Start:

@@ -47,16 +47,35 @@ class KnownSessions:
         :param played: whether a cassette answered.
         """
         assert response.session_id is not None  # it has reached its session
-        begun = turn.start.origin.message_id if turn.start.origin else None
-        new = Session(response.session_id, response.directory or directory, message_id=begun)
-        session = self._known.setdefault(response.session_id, new)
-        session.add(turn, response)
-        if not played and (turn.failed or response.message_id is None):
+        if response.session_id not in self._known:  # it was forgotten meanwhile
+            self.leave(turn, response.session_id, response.message_id, response.directory or directory)
+        session = self._known[response.session_id]
+        session.add(response)
+        if not played and session.last_turn == turn.number and (turn.failed or response.message_id is None):
             # It broke off, but its prompt is part of the session from now on.
             with contextlib.suppress(SessionNotFoundError):  # what is known of it stays so
                 session.message_id = self._last_message_id(session.session_id, session.directory) or session.message_id
         if played:
             self._played.add(turn, response)
+
+    def placed(self, turn: Turn, session_id: str) -> Turn:
+        """Return a turn that goes on with a session as it stands now that it is taken up: behind the last turn in it.
+
+        That may be another one than when it was asked for. Called on the background thread, which takes up one at a time.
+        """
+        session, start = self._known.get(session_id), turn.start
+        if session is None or start.fork or start.origin is None or start.origin.session_id != session_id:
+            return turn
+        return replace(turn, start=replace(start, origin=session.end, parent=session.last_turn))
+
+    def leave(self, turn: Turn, session_id: str, message_id: str | None, directory: str) -> None:
+        """Let the next turn of a session follow this one; called on the background thread, before the next one begins.
+
+        :param message_id: the last message of the turn, if it got as far as one.
+        """
+        begun = turn.start.origin.message_id if turn.start.origin else None
+        session = self._known.setdefault(session_id, Session(session_id, directory, message_id=begun))
+        session.last_turn, session.message_id = turn.number, message_id or session.message_id
 
     def as_kept(self, turn: Turn, directory: str) -> Turn:
         """Return a turn that failed as the disk holds it: a CLI that was killed has told of messages that it had not written.
@@ -80,7 +99,7 @@ class KnownSessions:
         """
         store = self._store()
         failures: list[SessionNotFoundError] = []
-        for directory in dict.fromkeys([working_directory(), *(session.directory for session in self._known.values())]):
+        for directory in dict.fromkeys([working_directory(), *(session.directory for session in list(self._known.values()))]):
             try:
                 info = store.find_session(wanted, directory)
             except SessionNotFoundError as failure:

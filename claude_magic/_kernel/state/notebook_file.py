@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claude_magic._kernel.state.turns import Point, Start, Turn
+from claude_magic._kernel.state.turns import BY_ITSELF, OWN_PROMPT, Point, Start, Turn
 from claude_magic._paths import shorten_home
 from claude_magic._text import parse_json
 from claude_magic.errors import ConfigError
@@ -155,7 +155,9 @@ def _turns_of(cell: object) -> Iterator[SavedTurn]:
             source = rest.get("source")
             prompt = _prompt_of("".join(map(str, source)) if isinstance(source, list) else _text(source) or "")
             for about, chosen in itertools.chain.from_iterable(map(_told_by, outputs)):
-                yield SavedTurn(about["turn"], about["session_id"], prompt, _text(rest.get("id")), about, chosen)
+                own = about.get("how") == BY_ITSELF
+                cell_id = None if own else _text(rest.get("id"))
+                yield SavedTurn(about["turn"], about["session_id"], OWN_PROMPT if own else prompt, cell_id, about, chosen)
 
 
 def _told_by(output: object) -> Iterator[tuple[dict[str, Any], bool]]:
@@ -163,7 +165,9 @@ def _told_by(output: object) -> Iterator[tuple[dict[str, Any], bool]]:
     match output:
         case {"metadata": {"claude_magic": dict(told)}}:
             alternatives = told.get("alternatives")
-            for about in alternatives if isinstance(alternatives, list) and alternatives else [told]:
+            shown = alternatives if isinstance(alternatives, list) and alternatives else [told]
+            later = told.get("later")
+            for about in [*shown, *(later if isinstance(later, list) else ())]:
                 match about:
                     case {"turn": int(number), "session_id": str(session_id)} if 0 < number < _MOST_TURNS and is_id(session_id):
                         yield _with_ids(about), session_id == told.get("session_id")

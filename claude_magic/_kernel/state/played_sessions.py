@@ -38,7 +38,7 @@ class PlayedSessions:
 
     def find(self, wanted: str) -> Session | None:
         """Return the one session with this ID, unique prefix of an ID, or name."""
-        sessions = [session for session_id, session in self._sessions.items() if session_id in self._last_used]
+        sessions = [session for session_id, session in list(self._sessions.items()) if session_id in self._last_used]
         found = [session for session in sessions if session.session_id.startswith(wanted.lower()) or session.name == wanted]
         return found[0] if len(found) == 1 else None
 

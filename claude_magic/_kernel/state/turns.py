@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from claude_magic._redaction import redact
 from claude_magic.errors import ClaudeError, TurnInterrupted, TurnNotFoundError, TurnTimeoutError
 from claude_magic.sdk.response import Remark, SessionAwareResponse
+
+BY_ITSELF: Final = "by itself"
+"""How a turn begins that the CLI takes by itself."""
+
+OWN_PROMPT: Final = "(Claude went on by itself)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +103,32 @@ class Turns:
     def __init__(self) -> None:
         self._turns: dict[int, Turn] = {}
         self._next = 1
+        self._lock = threading.Lock()
+        """The background thread begins those that the CLI takes by itself."""
 
     def __iter__(self) -> Iterator[Turn]:
-        return iter(self._turns.values())
+        return iter(list(self._turns.values()))  # threads add to them meanwhile
 
     def __len__(self) -> int:
         return len(self._turns)
 
     def begin(self, prompt: str, start: Start, cell_id: str | None) -> Turn:
         """Return a new turn; it is one of these when it has been put here."""
-        self._next += 1
-        return Turn(self._next - 1, prompt, start, cell_id)
+        with self._lock:
+            self._next += 1
+            return Turn(self._next - 1, prompt, start, cell_id)
 
     def put(self, turn: Turn) -> None:
         """Keep a turn that has ended, or was restored; the next one's number is higher."""
-        self._turns[turn.number] = turn
-        self._next = max(self._next, turn.number + 1)
+        with self._lock:
+            self._turns[turn.number] = turn
+            self._next = max(self._next, turn.number + 1)
 
     def drop(self, turn: Turn) -> None:
         """Let the next turn have the number of this one, which came to nothing, if none was begun since."""
-        if turn.number == self._next - 1:
-            self._next = turn.number
+        with self._lock:
+            if turn.number == self._next - 1:
+                self._next = turn.number
 
     def find(self, number: int) -> Turn:
         """Return the turn with this number.
@@ -167,12 +178,12 @@ class Turns:
 
     def last_of(self, cell_id: str | None) -> Turn | None:
         """Return the last turn that was asked in this cell."""
-        own = (turn for turn in reversed(self._turns.values()) if turn.cell_id == cell_id)
+        own = (turn for turn in reversed(list(self)) if turn.cell_id == cell_id)
         return next(own, None) if cell_id is not None else None
 
     def last(self) -> Turn | None:
         """Return the turn that ended last."""
-        return next(reversed(self._turns.values()), None)
+        return next(reversed(list(self)), None)
 
 
 @dataclass(slots=True)
@@ -205,11 +216,9 @@ class Session:
         """Where it has come to."""
         return Point(self.session_id, self.message_id)
 
-    def add(self, turn: Turn, response: SessionAwareResponse) -> None:
+    def add(self, response: SessionAwareResponse) -> None:
         """Count a turn that has ended, however it ended."""
         self.turns += 1
-        self.last_turn = turn.number
-        self.message_id = response.message_id or self.message_id
         self.model = response.model or self.model
         ended = response.ended
         if ended is not None and ended.context_tokens and ended.context_window:

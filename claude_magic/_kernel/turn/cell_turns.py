@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
 import anyio
@@ -50,13 +51,17 @@ class CellTurns:
         self._texts: deque[str] = deque()
         self._running: list[RunningTurn] = []
         self._began = time.monotonic()
+        self.stream: weakref.ref[Generator[str]] | None = None
+        """The generator that it is read by, if it has one."""
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Open the view, then send the prompt; leave nothing running and no widget open, whatever happens inside."""
         self._state.client.check_process()
-        with self._state.turn_in_cell() if self._main else contextlib.nullcontext():
+        with self._state.in_cell.running(self.stream) if self._main else contextlib.nullcontext():
             with in_a_notebook():
+                if self._main:
+                    self._state.take_own_turns()
                 start = self._state.start(self._cell.options, self._cell_id, attended=self._frontend.can_answer())
             turns = self._made_ready(start)
             opened = contextlib.ExitStack()
@@ -159,6 +164,8 @@ class CellTurns:
         if self._cell.options.code and failure is None and not self._tools.add_code(response):
             fold(response, Notice("--code: there is no Python in the reply."))
         self._view.settle(replies, current=current, on_pick=self._pick if self._buttons else None)
+        if self._main:
+            self._state.own_turns.has_output(ended[chosen], self._frontend.adds_to(self._view))
         for running in self._running:
             running.response.structured = running.data  # now that the data itself has been shown
         return failure
@@ -202,7 +209,7 @@ class CellTurns:
         """Run the turns side by side; called on the background thread."""
         async with anyio.create_task_group() as group:
             for number, running in enumerate(self._running):
-                group.start_soon(running.run, self._client, QueueHost(number, put))
+                group.start_soon(running.run, self._client, QueueHost(number, put), self._state.sessions)
 
     def _begin_again(self) -> bool:
         """Ask again behind what is left, or in a new session, when the current one is gone, and say so; else return False."""
@@ -332,6 +339,12 @@ def stream(state: KernelState, frontend: Frontend, cell: CellRequest) -> Iterato
     :raises ClaudeError: why the turn failed.
     """
     turns = CellTurns(state, frontend, cell, buttons=False)
+    generator = _texts(turns)
+    turns.stream = weakref.ref(generator)
+    return generator
+
+
+def _texts(turns: CellTurns) -> Generator[str]:
     with turns.open():
         try:
             yield from turns.texts()

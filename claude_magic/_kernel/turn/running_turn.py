@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from claude_magic._kernel.advice import in_notebook_words
 from claude_magic._kernel.prompt.cell_request import CellRequest
+from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.turns import Outcome, Start, Turn
 from claude_magic.errors import ClaudeError, TurnInterrupted
-from claude_magic.sdk.host import TurnHost
+from claude_magic.sdk.events import Event, MessageEnded, SessionReplaced, SessionStarted
+from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
 from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
 
@@ -30,19 +32,22 @@ class RunningTurn:
     cassette: Cassette | None
     response: SessionAwareResponse
     turn: Turn = field(init=False)
-    """Its place in the tree of turns; it has one from just before it is sent."""
+    """Its place in the tree of turns; it has one from just before it is sent. The background thread puts it right."""
     answer: SessionAwareResponse | ClaudeError | None = None
     """What the client gave back, or why it did not; `None` while the turn runs, and when it was stopped."""
     data: Any = None
     """What a reply to a schema holds, as the type that was asked for."""
 
-    async def run(self, client: ClaudeClient, host: TurnHost) -> None:
+    async def run(self, client: ClaudeClient, host: TurnHost, sessions: KnownSessions) -> None:
         """Run the turn; called on the background thread."""
+        placing = _Placing(self, host, sessions)
         try:
             with self.cassette or nullcontext():
-                self.answer = await client.run_turn(self.request, host)
+                self.answer = await client.run_turn(self.request, placing)
         except ClaudeError as failure:
             self.answer = in_notebook_words(failure)
+        finally:
+            placing.end()
 
     def outcome(self, cell: CellRequest, elapsed_s: float) -> Outcome:
         """Return what the turn came to, once its last event has been taken."""
@@ -64,3 +69,41 @@ class RunningTurn:
         except ClaudeError as failure:
             return failure
         return None
+
+
+class _Placing:
+    """A host that hands everything on, and gives the turn its place among those of its session.
+
+    Other threads ask in the same session: what a turn follows is known when the CLI takes it up. The next one may be taken up
+    before the thread that asked has heard of the end.
+    """
+
+    def __init__(self, running: RunningTurn, host: TurnHost, sessions: KnownSessions) -> None:
+        self._running = running
+        self._host = host
+        self._sessions = sessions
+        self._session_id: str | None = None
+        self._message_id: str | None = None
+        self._directory = running.request.directory
+
+    def emit(self, event: Event) -> None:
+        match event:
+            case SessionStarted(session_id=session_id, directory=directory):
+                self._session_id, self._directory = session_id, directory or self._directory
+                self._running.turn = self._sessions.placed(self._running.turn, session_id)
+            case SessionReplaced(session_id=session_id):
+                self._session_id = session_id
+            case MessageEnded(message_id=message_id):
+                self._message_id = message_id
+        self._host.emit(event)
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        return await self._host.ask(request)
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        return await self._host.call(tool, arguments)
+
+    def end(self) -> None:
+        """Let the next turn of the session follow this one, if it has reached a session."""
+        if self._session_id is not None:
+            self._sessions.leave(self._running.turn, self._session_id, self._message_id, self._directory)

@@ -140,7 +140,12 @@ def status_line(response: SessionAwareResponse, elapsed_s: float) -> list[str]:
 
 
 def waiting(response: SessionAwareResponse) -> str:
-    """Say why a running turn does not go on: the API refuses to answer now, or does not answer; empty where it goes on."""
+    """Say why a running turn does not go on: another one runs, the API refuses to answer now, or does not answer.
+
+    Empty where it goes on.
+    """
+    if response.queued:
+        return "waiting for another turn to end"
     unanswered = response.unanswered
     silent = f"no answer for {whole_seconds(unanswered.for_s)}" if unanswered else ""
     if response.retrying:

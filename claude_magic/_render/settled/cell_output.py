@@ -23,7 +23,8 @@ def output_bundle(replies: Sequence[SettledReply], current: int, *, for_audience
 def output_metadata(replies: Sequence[SettledReply], current: int) -> dict[str, Any]:
     """Return what the output's metadata says of the turns; a notebook keeps it with the output.
 
-    It says of several what it says of the current one, nothing where there is none, and of each as `alternatives`.
+    It says of several what it says of the current one, nothing where there is none, and of each as `alternatives`; of the
+    turns that Claude took by itself behind one as `later`.
     """
     each = [_about(reply) for reply in replies]
     if len(each) == 1:
@@ -42,4 +43,5 @@ def _about(reply: SettledReply) -> dict[str, Any]:
         "cost_usd": response.cost_usd,
         "duration_s": response.duration_s,
         **reply.about,
+        **({"later": [_about(later) for later in reply.later]} if reply.later else {}),
     }

@@ -27,7 +27,7 @@ class SettledReply:
     `turn` is the number of the turn, `None` if it never became one, and `failure` why it has no, or no whole, answer.
     `note` says in a few words where in a conversation the turn began, if that needs saying. `about` is what a notebook keeps
     with the output besides. `label` says what is different about the reply where it is one of several to a prompt: a model,
-    the number of a sample.
+    the number of a sample. `later` are the replies of turns behind it that Claude has taken by itself.
     """
 
     response: SessionAwareResponse
@@ -36,6 +36,7 @@ class SettledReply:
     note: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
     label: str = ""
+    later: tuple[SettledReply, ...] = ()
 
     @property
     def can_continue(self) -> bool:
@@ -44,7 +45,7 @@ class SettledReply:
 
     def cleaned(self) -> SettledReply:
         """Return a copy to be shown, without what a saved notebook must not give away."""
-        return replace(self, response=cleaned(self.response))
+        return replace(self, response=cleaned(self.response), later=tuple(later.cleaned() for later in self.later))
 
 
 def reply_bundle(reply: SettledReply, *, for_audience: bool = False) -> dict[str, str]:
@@ -63,22 +64,28 @@ def reply_bundle(reply: SettledReply, *, for_audience: bool = False) -> dict[str
 def reply_html(reply: SettledReply, *, for_audience: bool = False) -> str:
     """Render a settled reply, with its footer."""
     failed = reply.failure is not None and not isinstance(reply.failure, TurnInterrupted)
-    label = failure_line(reply)
-    failure = f'<p class="claude-warn">{escape(label)}</p>\n' if label else ""
-    inside = blocks_html(reply.response) + failure + line_html(footer_parts(reply, for_audience), "claude-footer")
-    return styled_html(inside, failed=failed, for_audience=for_audience)
+    later = "".join(f'<div class="claude-later">{_inside(each, for_audience)}</div>\n' for each in reply.later)
+    return styled_html(_inside(reply, for_audience) + later, failed=failed, for_audience=for_audience)
 
 
 def reply_markdown(reply: SettledReply, *, for_audience: bool = False) -> str:
     """Write a settled reply as Markdown that is harmless also where raw HTML in Markdown is run."""
     lines = failure_line(reply), " · ".join(footer_parts(reply, for_audience))
-    return "\n\n".join(filter(None, (blocks_markdown(reply.response), *map(safe_markdown.escape, lines))))
+    later = (reply_markdown(each, for_audience=for_audience) for each in reply.later)
+    return "\n\n".join(filter(None, (blocks_markdown(reply.response), *map(safe_markdown.escape, lines), *later)))
 
 
 def reply_plain(reply: SettledReply, *, for_audience: bool = False) -> str:
     """Write a settled reply as plain text: the answer as it was written, everything else one line each."""
     pieces = blocks_plain(reply.response), failure_line(reply), " · ".join(footer_parts(reply, for_audience))
-    return strip_controls("\n\n".join(filter(None, pieces)))
+    later = (reply_plain(each, for_audience=for_audience) for each in reply.later)
+    return strip_controls("\n\n".join(filter(None, (*pieces, *later))))
+
+
+def _inside(reply: SettledReply, for_audience: bool) -> str:
+    label = failure_line(reply)
+    failure = f'<p class="claude-warn">{escape(label)}</p>\n' if label else ""
+    return blocks_html(reply.response) + failure + line_html(footer_parts(reply, for_audience), "claude-footer")
 
 
 def blocks_html(response: SessionAwareResponse) -> str:

@@ -49,7 +49,7 @@ class Recorder:
     def emit(self, event: Event) -> None:
         """Note an event and hand it on, but for what is about that day and that machine, and no part of a lesson."""
         has_ended = bool(self._facts) and isinstance(self._facts[-1][1], events.TurnEnded)
-        if not has_ended and not isinstance(event, events.Unanswered):
+        if not has_ended and not isinstance(event, events.Unanswered | events.Queued):
             self._facts.append((self._elapsed_s(), event))
         self._host.emit(event)
 

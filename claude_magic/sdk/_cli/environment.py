@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 import claude_agent_sdk
 
+from claude_magic._paths import cli_home
+
 _DECIDES: Final = re.compile(
     r"""(?:ANTHROPIC|CLAUDE|AWS|AMAZON|AZURE|BEDROCK|CLOUD_ML|GCLOUD|GCP|GOOGLE|VERTEX)_\w+
     |(?:\w+_)?(?:HTTPS?|ALL|NO)_PROXY | NODE_\w+ | SSL_CERT_\w+ | CURL_CA_BUNDLE | REQUESTS_CA_BUNDLE
@@ -73,12 +75,6 @@ def renews_login(variables: Mapping[str, str]) -> bool:
     """Whether a CLI with these variables has a login that it renews when it is refused, and no key of its own."""
     known = {**variables, **_set_by_the_person(variables)}
     return not (known.get("ANTHROPIC_API_KEY") or known.get("ANTHROPIC_AUTH_TOKEN"))
-
-
-def cli_home(variables: Mapping[str, str]) -> Path:
-    """Return the directory in which a CLI with these variables keeps its settings and its sessions."""
-    configured = variables.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
-    return Path(configured) if configured else Path(variables.get("HOME") or Path.home()) / ".claude"
 
 
 def _host(url: str) -> str:

@@ -11,10 +11,10 @@ from typing import Any, Final, Literal
 import claude_agent_sdk as sdk
 from claude_agent_sdk.types import PreToolUseHookSpecificOutput, SyncHookJSONOutput
 
+from claude_magic._paths import cli_home
 from claude_magic._text import well_formed
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.command_line import Launch
-from claude_magic.sdk._cli.environment import cli_home
 from claude_magic.sdk._gate.gate import Call, Gate, Verdict
 from claude_magic.sdk.host import DENIED, SERVER, Decision, PermissionRequest, Tool, ToolResult, TurnHost
 

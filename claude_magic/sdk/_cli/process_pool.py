@@ -103,6 +103,11 @@ class ProcessPool:
         """Whether a turn of this session is running."""
         return any(process.session_id == session_id for process in self._lent)
 
+    def must_wait(self, launch: Launch) -> bool:
+        """Whether a lease would wait for another turn: one of the same session, or any where no more may run."""
+        queue = None if launch.fork else self._queues.get(launch.resume or "")
+        return self._busy.locked() or (queue is not None and queue.locked())
+
     async def close_session(self, session_id: str) -> None:
         """End the live process of a session, if there is one.
 
@@ -155,6 +160,13 @@ class ProcessPool:
             self._begin_anew()
             self._loop = loop
 
+    def _is_in_loop(self) -> bool:
+        """Whether the pool's loop runs; a turn that was left with a closed one is thrown away wherever that happens."""
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
     @contextlib.asynccontextmanager
     async def _queued(self, launch: Launch) -> AsyncIterator[None]:
         if launch.resume is None or launch.fork:
@@ -198,7 +210,7 @@ class ProcessPool:
         return process
 
     def _give_back(self, process: LiveProcess) -> None:
-        if process not in self._lent:  # its loop was closed
+        if process not in self._lent or not self._is_in_loop():  # its loop was closed
             return
         self._lent.discard(process)
         self._processes.remove(process)

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from claude_magic._paths import cli_home
 from claude_magic.sdk._folder.git_settings import git_programs
-from claude_magic.sdk._folder.memories import cli_home, memories_outside, upwards
+from claude_magic.sdk._folder.memories import memories_outside, upwards
 
 UNKNOWN: Final = ""
 """In the place of a hash: what cannot be read, or is too much to be judged. Nobody can have trusted it."""
@@ -75,7 +76,7 @@ def allow_rules(directory: str) -> list[str]:
 
 def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
     """Yield the directory that a file belongs to, and the file."""
-    own = str(cli_home())
+    own = str(cli_home({}))
     for parent in map(str, upwards(directory)):
         if os.path.isfile(servers := os.path.join(parent, ".mcp.json")):
             yield parent, servers

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from claude_magic._paths import outside
+from claude_magic._paths import cli_home, outside
 
 _MEMORIES = ("CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")
 
@@ -63,15 +63,9 @@ def upwards(directory: str) -> Iterator[Path]:
     yield from path.parents
 
 
-def cli_home() -> Path:
-    """Return the directory of the person's own settings, which are no folder's."""
-    configured = os.environ.get("CLAUDE_CONFIG_DIR")
-    return Path(configured) if configured else Path.home() / ".claude"
-
-
 def _files(directory: str) -> Iterator[tuple[Path, str | None]]:
     """Yield the files that hold, the nearest first, each with where it leads when that is outside of its folder."""
-    own = cli_home()
+    own = cli_home({})
     for parent in upwards(directory):
         for name in reversed(_MEMORIES):
             path = parent / name

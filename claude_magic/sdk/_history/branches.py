@@ -19,6 +19,7 @@ import claude_agent_sdk as sdk
 from claude_magic._paths import private
 from claude_magic.errors import SessionNotFoundError
 from claude_magic.sdk._history.places import read_entries
+from claude_magic.sdk._history.unwritten import not_written
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ def branch_on_disk(path: Path, at: str, *, name: str | None = None) -> str:
 
     :param name: what the branch is called; by default as the session, with a note that it is a fork.
     :raises SessionNotFoundError: when the transcript does not hold that message.
+    :raises ClaudeError: when it cannot be written.
     """
     session_id = path.stem
     entries = leading_to(at, [entry for entry in read_entries(path) if isinstance(entry, dict)])
@@ -43,8 +45,13 @@ def branch_on_disk(path: Path, at: str, *, name: str | None = None) -> str:
         return fork.session_id, list(await store.load({"project_key": key, "session_id": fork.session_id}) or ())
 
     branch_id, lines = in_a_loop(fork)
-    with open(path.with_name(f"{branch_id}.jsonl"), "x", encoding="utf-8", opener=private) as file:
-        file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    branch = path.with_name(f"{branch_id}.jsonl")
+    try:
+        with open(branch, "x", encoding="utf-8", opener=private) as file:
+            file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    except OSError as error:
+        branch.unlink(missing_ok=True)  # half of it would be listed as a session
+        raise not_written(path.parent, error) from error
     return branch_id
 
 

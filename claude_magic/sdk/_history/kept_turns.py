@@ -15,12 +15,12 @@ from pathlib import Path
 import claude_agent_sdk as sdk
 
 from claude_magic._paths import shorten_home
+from claude_magic.sdk._history.unwritten import why_not_written
 
 _PATIENCE_S = (0.0, 0.02, 0.08, 0.2)
 """When a turn is looked for again that is not there: a network's disk may show it a moment later."""
 
 _CHUNK = 1 << 18
-_FULL_BYTES = 1 << 16
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ class KeptTurns:
 
     def _not_kept(self, count: int, path: Path) -> str:
         which, them = ("This turn is", "it") if count == 1 else (f"The last {count} turns are", "them")
-        why, next_step = _reason(path.parent)
+        why, next_step = why_not_written(path.parent)
         return f"{which} not kept: {self._shown} {why}. Claude knows {them} until its process ends; {next_step}."
 
 
@@ -130,22 +130,6 @@ def _find(path: Path, message_ids: list[str], session: _Session) -> bool:
     if not wanted and not session.missing:
         session.size = size
     return not wanted
-
-
-def _reason(directory: Path) -> tuple[str, str]:
-    """Return why nothing can be written below a directory, as far as the system says it, and what helps."""
-    there = next((path for path in (directory, *directory.parents) if path.exists()), Path(os.sep))
-    if not there.is_dir():
-        return f"cannot be written, as {there.name} is no directory", "move that file away"
-    if hasattr(os, "statvfs"):
-        disk = os.statvfs(there)
-        if disk.f_flag & os.ST_RDONLY:
-            return "is on a disk that can only be read", "let it be written, or set CLAUDE_CONFIG_DIR to another place"
-        if disk.f_bavail * disk.f_frsize < _FULL_BYTES or (disk.f_files and not disk.f_favail):
-            return "is on a disk that is full", "make room there"
-    if not os.access(there, os.W_OK | os.X_OK):
-        return "is not yours to write to", "change its permissions, or set CLAUDE_CONFIG_DIR to another place"
-    return "was not written to by the Claude CLI", "see whether there is room and nothing forbids it"
 
 
 def _turns_before(count: int) -> str:

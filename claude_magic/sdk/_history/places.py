@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from claude_magic._paths import cli_home
 from claude_magic._text import parse_json
 
 LONGEST_NAME = 200
@@ -22,21 +23,18 @@ LONGEST_NAME = 200
 
 def projects_of(env: Mapping[str, str]) -> Path | None:
     """Return where a CLI keeps its sessions that runs with `env` over our environment; `None`: where ours does."""
-    if configured := env.get("CLAUDE_CONFIG_DIR"):
-        return Path(configured) / "projects"
-    if "HOME" in env and "CLAUDE_CONFIG_DIR" not in os.environ:
-        return Path(env["HOME"]) / ".claude" / "projects"
-    return None
+    projects = all_projects(env)
+    return None if projects == own_projects() else projects
 
 
 def own_projects() -> Path:
     """Return where the CLI keeps its sessions that runs with our environment."""
-    return Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "projects"
+    return all_projects({})
 
 
 def all_projects(env: Mapping[str, str]) -> Path:
     """Return where a CLI keeps its sessions that runs with `env` over our environment."""
-    return projects_of(env) or own_projects()
+    return cli_home(env) / "projects"
 
 
 def folder_name(directory: str) -> str:

@@ -6,6 +6,7 @@ them our words and our errors.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ from claude_magic.sdk._history.places import (
     transcript_of,
 )
 from claude_magic.sdk._history.transcripts import exchanges, prompt_in
+from claude_magic.sdk._history.unwritten import not_written
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +141,17 @@ def rename_session(session_id: str, name: str, directory: str) -> None:
 
     :raises SessionNotFoundError: when there is no such session in the directory.
     :raises ConfigError: when nothing can be seen of the name.
+    :raises ClaudeError: when the name cannot be written.
     """
     if not (name := name_line(name)):
         raise ConfigError("The name is empty.", next_step="Give it a letter.")
-    with _own(session_id, directory):
+    with _own(session_id, directory) as path:
+        before = path.stat().st_size
         sdk.rename_session(session_id, name)
+        # On a disk that is nearly full the SDK (0.2.189) writes the beginning of a line, and does not notice.
+        if not path.read_bytes().endswith(b"\n"):
+            os.truncate(path, before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def delete_session(session_id: str, directory: str) -> None:
@@ -156,15 +164,21 @@ def delete_session(session_id: str, directory: str) -> None:
 
 
 @contextmanager
-def _own(session_id: str, directory: str) -> Iterator[None]:
-    """See that a session is one of the directory; IDs are unique, so the SDK may look for it in all folders."""
+def _own(session_id: str, directory: str) -> Iterator[Path]:
+    """See that a session is one of the directory, and give its transcript.
+
+    IDs are unique, so the SDK may look for it in all folders.
+    """
     missing = SessionNotFoundError(f"No session in {shorten_home(directory)} has the ID {session_id}.")
-    if transcript_of(session_id, own_projects(), directory) is None:
+    path = transcript_of(session_id, own_projects(), directory)
+    if path is None:
         raise missing
     try:
-        yield
+        yield path
     except FileNotFoundError as error:
         raise missing from error
+    except OSError as error:
+        raise not_written(own_projects(), error) from error
 
 
 def _sorted(sessions: list[SessionInfo]) -> list[SessionInfo]:

@@ -27,8 +27,8 @@ class Found:
 
     `end` is the message that our own line has come to, `None` when there is none. `theirs` are the prompts of others, which
     our line leads to (`behind`) or not (`ends`: the last message of each such line). `missing` are prompts that are
-    not there any more, and `lost` counts the messages. `is_ambiguous` says that a resume would go on from another line,
-    `is_going_on` that the last prompt behind our line has no answer yet.
+    not there any more, and `lost` are all messages that are not. `is_ambiguous` says that a resume would go on from another
+    line, `is_going_on` that the last prompt behind our line has no answer yet.
     """
 
     end: str | None = None
@@ -36,7 +36,7 @@ class Found:
     behind: bool = False
     ends: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    lost: int = 0
+    lost: frozenset[str] = frozenset()
     is_ambiguous: bool = False
     is_going_on: bool = False
 
@@ -93,6 +93,11 @@ class SessionWatch:
         if message_id in self._entries:
             self._end = message_id
 
+    @property
+    def known(self) -> frozenset[str]:
+        """The messages that are known to be, or to have been, in it."""
+        return frozenset(self._known)
+
     def look(self, seen: str | None) -> Found:
         """Compare the transcript with what is known, and know it from now on.
 
@@ -129,7 +134,7 @@ class SessionWatch:
             behind=bool(behind),
             ends=tuple(self._ends(aside)) if end else (),
             missing=tuple(prompt for prompt in gone.values() if prompt),
-            lost=len(gone),
+            lost=frozenset(gone),
             is_going_on=any(self._is_unanswered(prompt) for prompt in self._ends(behind)) if behind else False,
             is_ambiguous=not behind and self._would_resume_elsewhere(before_end, end),
         )

@@ -43,8 +43,8 @@ class Writers:
         self._env = env
         self._sent = sent
         self._watches: dict[str, SessionWatch] = {}
-        self._told: set[str] = set()
-        """Sessions that live in a process alone, which has been said."""
+        self._told: dict[str, frozenset[str]] = {}
+        """Of sessions that live in a process alone the messages that are lost on disk, which has been said."""
 
     def note(self, session_id: str, message_id: str | None) -> None:
         """Remember how a turn of ours has left its session."""
@@ -64,13 +64,13 @@ class Writers:
             if not keeps:
                 raise
             words = f"{lost.message.rstrip('.')}. {_KNOWN_AS_LONG}; a later resume will not find it."
-            return Standing(self._once(session_id, words))
+            return Standing(self._once(session_id, watch.known, words))
         remarks: tuple[str, ...] = ()
         if found.lost:
             words = _missing_words(session_id, found, keeps=keeps)
-            remarks = self._once(session_id, words) if keeps else (words,)
+            remarks = self._once(session_id, found.lost, words) if keeps else (words,)
             if not keeps:
-                self._told.discard(session_id)
+                self._told.pop(session_id, None)
                 watch.accept()
         if found.ends or found.is_ambiguous or found.is_going_on:
             return self._part(session_id, watch, found, remarks)
@@ -129,12 +129,11 @@ class Writers:
     def _watch(self, session_id: str) -> SessionWatch:
         return self._watches.setdefault(session_id, SessionWatch(session_id, projects_of(self._env), self._sent))
 
-    def _once(self, session_id: str, words: str) -> tuple[str, ...]:
-        """Say that a session lives in its process alone, once."""
-        if session_id in self._told:
-            return ()
-        self._told.add(session_id)
-        return (words,)
+    def _once(self, session_id: str, lost: frozenset[str], words: str) -> tuple[str, ...]:
+        """Say that these messages live in a process alone, once: again only when more are lost."""
+        told = self._told.get(session_id, frozenset())
+        self._told[session_id] = told | lost
+        return () if lost and lost <= told else (words,)
 
 
 def _missing_words(session_id: str, found: Found, *, keeps: bool) -> str:

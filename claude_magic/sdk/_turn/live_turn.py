@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import anyio
+
 from claude_magic.errors import CLIDiedError
 from claude_magic.sdk._cli.command_line import Launch
 from claude_magic.sdk._cli.process import LiveProcess
@@ -13,7 +15,7 @@ from claude_magic.sdk._history.kept_turns import KeptTurns
 from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.events import Event, MessageEnded, Notice, TurnEnded
+from claude_magic.sdk.events import Event, MessageEnded, Notice, Queued, TurnEnded
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
@@ -39,6 +41,8 @@ class LiveTurn:
         """
         for remark in self._remarks:
             host.emit(Notice(remark))
+        if self._pool.must_wait(self._launch):
+            host.emit(Queued())
         async with self._pool.lease(self._launch) as process:
             fresh = process.turns == 0
             if fresh:
@@ -57,8 +61,15 @@ class LiveTurn:
 
     async def _serve(self, process: LiveProcess, prompt: Prompt, host: TurnHost) -> None:
         last = _LastMessage(host)
-        await process.run_turn(prompt, self._launch.options, last)
-        session_id, message_id = process.session_id, last.message_id
+        try:
+            await process.run_turn(prompt, self._launch.options, last)
+        finally:
+            if last.has_ended:  # else the CLI has ended, or hangs, and need not have written what it said
+                with anyio.CancelScope(shield=True):
+                    await self._look(process, last.message_id, host)
+
+    async def _look(self, process: LiveProcess, message_id: str | None, host: TurnHost) -> None:
+        session_id = process.session_id
         if remark := await self._kept.look(session_id, message_id, self._launch.directory):
             host.emit(Notice(remark))
         process.holds_unkept = self._kept.count_missing(session_id) > 0
@@ -75,10 +86,14 @@ class _LastMessage:
     def __init__(self, host: TurnHost) -> None:
         self._host = host
         self.message_id: str | None = None
+        self.has_ended = False
 
     def emit(self, event: Event) -> None:
-        if isinstance(event, MessageEnded):
-            self.message_id = event.message_id
+        match event:
+            case MessageEnded(message_id=message_id):
+                self.message_id = message_id
+            case TurnEnded():
+                self.has_ended = True
         self._host.emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:

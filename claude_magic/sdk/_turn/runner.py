@@ -44,7 +44,7 @@ from claude_magic.sdk._turn.live_turn import AskLater, LiveTurn
 from claude_magic.sdk._turn.own_turns import OwnTurns
 from claude_magic.sdk.config import ClaudeConfig
 from claude_magic.sdk.content import check_mentions
-from claude_magic.sdk.events import Event, Notice
+from claude_magic.sdk.events import Event, Notice, Queued
 from claude_magic.sdk.host import (
     Decision,
     PermissionAnswer,
@@ -55,7 +55,7 @@ from claude_magic.sdk.host import (
     TurnSource,
     typeable,
 )
-from claude_magic.sdk.response import SessionAwareResponse, fold
+from claude_magic.sdk.response import Remark, SessionAwareResponse, fold
 from claude_magic.sdk.turn_request import TurnRequest
 
 
@@ -245,7 +245,8 @@ class TurnRunner:
                     try:
                         await source.run_turn(request.prompt, request.options, attempt)
                     except ClaudeError as error:
-                        if left == 0 or attempt.response.blocks or not _worth_repeating(error):
+                        said = any(not isinstance(block, Remark) for block in attempt.response.blocks)
+                        if left == 0 or said or not _worth_repeating(error):
                             raise
                         self._log.logger.info("asking again in %g s: %s", self._config.retry_delay, error.message)
                         await asyncio.sleep(self._config.retry_delay)
@@ -347,7 +348,7 @@ class _Attempt:
         self._log = log
 
     def emit(self, event: Event) -> None:
-        self.reached_cli = self.reached_cli or not isinstance(event, Notice)
+        self.reached_cli = self.reached_cli or not isinstance(event, Notice | Queued)
         self._log.event(event)
         fold(self.response, event)
         self._host.emit(event)

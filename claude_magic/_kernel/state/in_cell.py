@@ -1,0 +1,62 @@
+"""The main thread's turns: one at a time. A stream that was left open is one, too, until it is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import weakref
+from collections.abc import Callable, Generator, Iterator
+
+from IPython.core.error import UsageError
+
+Stream = Generator[str, None, None]
+
+
+class InCell:
+    """The turn that runs on the main thread of one kernel.
+
+    :param tell: lets the next reply say something.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._is_running = False
+        self._stream: weakref.ref[Stream] | None = None
+        self._is_of_earlier_cell = False
+
+    @contextlib.contextmanager
+    def running(self, stream: weakref.ref[Stream] | None) -> Iterator[None]:
+        """Mark that a turn runs on the main thread; a stream that an earlier cell has left open ends.
+
+        :param stream: the generator that the turn is read by, if it is; who leaves it drops it, mostly.
+        :raises UsageError: when a turn runs already.
+        """
+        if self.end_stream(of_earlier_cell=True):
+            self._tell("An ask.stream() that was left open was ended.")
+        if self._is_running:
+            raise UsageError(
+                "%claude: a turn is running: code that Claude runs cannot start another, "
+                "nor can the cell in which an ask.stream() is open, before it is read to its end or closed"
+            )
+        self._is_running, self._stream, self._is_of_earlier_cell = True, stream, False
+        try:
+            yield
+        finally:
+            self._is_running, self._stream = False, None
+
+    def note_cell(self) -> None:
+        """Note that a cell begins: a stream that is open now was left so by an earlier one."""
+        self._is_of_earlier_cell = self._paused() is not None
+
+    def end_stream(self, *, of_earlier_cell: bool) -> bool:
+        """End the stream that this cell, or an earlier one, has left open, and return whether there was one."""
+        stream = self._paused()
+        if stream is None or self._is_of_earlier_cell != of_earlier_cell:
+            return False
+        stream.close()
+        return True
+
+    def _paused(self) -> Stream | None:
+        """Return the stream while its reader does something else."""
+        stream = self._stream() if self._stream else None
+        return stream if stream is not None and inspect.getgeneratorstate(stream) == inspect.GEN_SUSPENDED else None
