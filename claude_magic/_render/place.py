@@ -8,6 +8,8 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from claude_magic._characters import strip_controls
+
 
 class Place:
     """A display that stays with the publisher that it began with.
@@ -30,4 +32,7 @@ class Place:
 
     def _publish(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None, *, update: bool) -> None:
         transient = {"display_id": self._display_id}
-        self._publisher.publish(dict(bundle), dict(metadata or {}), transient=transient, update=update)
+        shown = dict(bundle)
+        if "text/plain" in shown:  # a terminal, or whoever prints the saved notebook there, would obey it
+            shown["text/plain"] = strip_controls(shown["text/plain"])
+        self._publisher.publish(shown, dict(metadata or {}), transient=transient, update=update)

@@ -26,8 +26,8 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
+from claude_magic._characters import strip_controls
 from claude_magic._markdown import is_web_link, language_of, make_parser
-from claude_magic._render.parts.reply_wording import strip_controls
 
 # Longer code is shown plain: colouring costs about a millisecond a kilobyte.
 HIGHLIGHT_LIMIT: Final = 30_000
@@ -62,6 +62,11 @@ def running_text(markdown: str) -> str:
 def code_html(code: str, language: str = "") -> str:
     """Render code as one `<pre>`, highlighted when Pygments knows the language."""
     return f"<pre><code>{_highlighted(code, language)}</code></pre>\n"
+
+
+def code_lines(code: str, language: str = "") -> list[str]:
+    """Do as `code_html` does, and return the lines without the `<pre>`; no element reaches over the end of a line."""
+    return _highlighted(code, language).split("\n")
 
 
 def escape(text: str) -> str:

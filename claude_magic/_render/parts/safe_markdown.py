@@ -17,9 +17,9 @@ from urllib.parse import quote
 
 from markdown_it.token import Token
 
+from claude_magic._characters import strip_controls
 from claude_magic._markdown import language_of
 from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, lexer, parser
-from claude_magic._render.parts.reply_wording import strip_controls
 
 # An underscore inside a word is no emphasis.
 _SPECIAL: Final = re.compile(r"[&<>`\[\]{}|\\*~$#]|(?<![^\W_])_|_(?![^\W_])")
