@@ -30,6 +30,7 @@ def request_of(tool: str, arguments: dict[str, Any], context: sdk.ToolPermission
         directory=directory,
         reason=context.decision_reason,
         rules=tuple(word for update in _for_session(context.suggestions) for word in _in_words(update)),
+        by_helper=context.agent_id is not None,
     )
 
 
