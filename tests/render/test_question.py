@@ -7,6 +7,7 @@ import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -282,6 +283,36 @@ def test_every_rule_can_be_read(page: Page) -> None:
     card.view.close()
     for rule in rules:
         assert rule in shown
+
+
+def test_what_is_replaced(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that would be overwritten is named as that: how many lines go, and the difference; the lines say it, too."""
+    old = [f"x_{number} = {number}" for number in range(40)]
+    (tmp_path / "note.py").write_text("\n".join(old) + "\n")
+    content = "\n".join([*old[:20], "x_20 = 'other'", *old[21:]]) + "\n"
+    asked = replace(request("Write", file_path="note.py", content=content), directory=str(tmp_path))
+    card = closed(Card(page, asked))
+    assert "replaces the file's 40 lines" in card.text
+    assert "-x_20 = 20\n+x_20 = 'other'\n" in card.text
+    assert "x_1 = 1" not in card.text
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    ask_in_lines(asked)
+    assert "It replaces the file's 40 lines." in capsys.readouterr().out
+    same = closed(Card(page, replace(asked, input={"file_path": "note.py", "content": "\n".join(old)})))
+    assert "Nothing in it changes." in same.text
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"x\n" * 3_000, b"x" * 600_000])
+def test_what_cannot_be_compared(page: Page, tmp_path: Path, content: bytes | None) -> None:
+    """Where there is no file, no text, or too much of it, the whole new text is shown."""
+    if content is not None:
+        (tmp_path / "note.py").write_bytes(content)
+    asked = replace(request("Write", file_path="note.py", content="y = 2\n"), directory=str(tmp_path))
+    card = closed(Card(page, asked))
+    assert "y = 2\n" in card.text
+    assert ("replaces the file's 3,000 lines" in card.text) is (content == b"x\n" * 3_000)
 
 
 def test_taken_away(page: Page) -> None:

@@ -17,6 +17,7 @@ from ipywidgets import HTML, Button, HBox, Layout, Text, VBox, Widget
 
 from claude_magic._characters import reveal, spelled_out
 from claude_magic._paths import shorten_home
+from claude_magic._render.live.replaced_file import difference, replaced_lines
 from claude_magic._render.live.widgets import close_tree
 from claude_magic._render.parts.folded_code import folded_html
 from claude_magic._render.parts.markdown_html import escape
@@ -63,9 +64,10 @@ class ApprovalCard:
         self.is_answered = self._is_armed = False
         self._asked_s: float | None = None
         self._seen_s: float | None = None
+        replaced = replaced_lines(request)
         request = _readable(request)
         layout = Layout()
-        about = HTML(_request_html(request), layout=layout)
+        about = HTML(_request_html(request, replaced), layout=layout)
         self._allow = Button(description="Allow once", tooltip="Allow this call only", layout=layout, disabled=True)
         self._allow.add_class("claude-allow")
         deny = Button(description="Deny", tooltip="Claude is told that you said no, and goes on", layout=layout, disabled=True)
@@ -159,9 +161,12 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
 
     :raises KeyboardInterrupt: when the person interrupts instead of answering.
     """
+    replaced = replaced_lines(request)
     request = _readable(request)
     call = _call(request)
     lines = [f"{_title(request)} in {shorten_home(request.directory)}:", *_input_lines(call)]
+    if replaced is not None:
+        lines.append(f"It {_loss(replaced)}.")
     if request.reason:
         lines.append(reveal(request.reason))
     session = f", [s] allow for this session: {reveal(', '.join(request.rules))}" if request.rules else ""
@@ -216,15 +221,29 @@ def _title(request: PermissionRequest) -> str:
     return f"{whose} asks to {_TITLES.get(name, f'use {name}')}"
 
 
-def _request_html(request: PermissionRequest) -> str:
+def _request_html(request: PermissionRequest, replaced: list[str] | None) -> str:
     call = _call(request)
     plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and not call.input else []
-    about = [*plan, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
+    lost = [_loss(replaced)] if replaced is not None else []
+    about = [*plan, *lost, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
     title = escape(_title(request))
     return (
         f'<div role="alertdialog" aria-label="{title}"><p class="claude-title">{title}</p>'
-        f'{input_html(call, sys.maxsize, folded_html)}<p class="claude-where">{escape(reveal(" · ".join(about)))}</p></div>'
+        f'{_input_html(call, replaced)}<p class="claude-where">{escape(reveal(" · ".join(about)))}</p></div>'
     )
+
+
+def _input_html(call: ToolCall, replaced: list[str] | None) -> str:
+    diff = difference(replaced, call.input["content"]) if replaced is not None else None
+    if diff is None:
+        return input_html(call, sys.maxsize, folded_html)
+    rest = " · ".join(f"{name}: {value}" for name, value in call.input.items() if name != "content")
+    changes = folded_html(diff, "diff") if diff else '<p class="claude-rest">Nothing in it changes.</p>'
+    return f'<p class="claude-rest">{escape(rest)}</p>\n{changes}'
+
+
+def _loss(replaced: list[str]) -> str:
+    return f"replaces the file's {len(replaced):,} {'line' if len(replaced) == 1 else 'lines'}"
 
 
 def _input_lines(call: ToolCall) -> list[str]:
