@@ -127,7 +127,7 @@ class ApprovalCard:
         self.box.remove_class("claude-ask")
         self.box.add_class("claude-answered")
         self._row.children = (self._outcome,)
-        for widget in self._answers:  # their layout is the card's, too
+        for widget in reversed(self._answers):  # their layout is the card's, too
             widget.style.close()
             widget.close()
 
