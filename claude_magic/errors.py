@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from claude_magic._characters import strip_controls
 from claude_magic._redaction import redact
 from claude_magic._text import well_formed
 
@@ -55,14 +56,14 @@ class ClaudeError(Exception):
         content: str = "",
         stderr: str = "",
     ) -> None:
-        message = redact(well_formed(message))
+        message = strip_controls(redact(well_formed(message)))
         super().__init__(message)
         self.message = message
         if next_step is not None:
             self.next_step = next_step
         self.session_id = session_id
         self.content = content
-        self.stderr = redact(stderr)
+        self.stderr = strip_controls(redact(stderr))
 
     def leave_out(self, env: Mapping[str, str]) -> None:
         """Leave out the credentials that this environment holds; those of the process's own are out from the beginning."""
@@ -70,9 +71,12 @@ class ClaudeError(Exception):
         self.args = (self.message,)
 
     def __str__(self) -> str:
+        # Any of it may hold words of the CLI, the API or a file, and it is printed.
+        return strip_controls("\n".join(part for part in self._parts() if part))
+
+    def _parts(self) -> tuple[str, ...]:
         last_lines = "\n".join(self.stderr.splitlines()[-6:])
-        tail = f"stderr of the CLI:\n{last_lines}" if last_lines else ""
-        return "\n".join(part for part in (self.message, self.next_step, tail) if part)
+        return self.message, self.next_step, f"stderr of the CLI:\n{last_lines}" if last_lines else ""
 
     def _render_traceback_(self) -> list[str]:
         """Show name, sentence and next step instead of a traceback: IPython asks the exception for this."""
@@ -165,8 +169,8 @@ class CassetteMismatchError(CassetteError):
         self.diff = diff
         self.line = line
 
-    def __str__(self) -> str:
-        return "\n".join(part for part in (self.message, self.diff, self.next_step) if part)
+    def _parts(self) -> tuple[str, ...]:
+        return self.message, self.diff, self.next_step
 
 
 class TurnError(ClaudeError):

@@ -77,6 +77,11 @@ PYTHON: Final = (
             "_kernel/frontend.py",
             "Which Output widget takes what is displayed: it says so in itself alone. Reading `Widget.widgets` warns.",
         ),
+        (
+            "ipywidgets:VBox._view_count",
+            "_render/live/question.py",
+            "When a page shows a permission request: its buttons wait for that.",
+        ),
     ),
     *rows(
         Kind.PYTHON,
@@ -202,6 +207,12 @@ PAGES: Final = (
     *rows(
         Kind.PAGE,
         "ipywidgets 8.1.9",
+        (
+            'this.send({event:"submit"})',
+            "_render/live/question.py",
+            "What a text box says of Enter; its own `on_submit` is deprecated.",
+            'content.get("event") == "submit"',
+        ),
         ("widget-html-content", "_render", "A class of ipywidgets whose look is not that of the card."),
         ("widget-htmlmath-content", "_render", "A class of ipywidgets whose look is not that of the card."),
         ("jupyter-button", "_render", "A class of ipywidgets whose look is not that of the card."),

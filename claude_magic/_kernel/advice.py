@@ -1,4 +1,4 @@
-"""What to do about an error, told to somebody in a notebook.
+"""What is told to somebody in a notebook: in words, and what to do about an error.
 
 The sdk's errors speak to the author of a script: they name parameters and functions. Here stands what to type in a cell
 instead. An error takes its words where it leaves a cell; what has no row is right for both.
@@ -10,6 +10,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Final, TypeVar
 
+from IPython.core.error import UsageError
+
+from claude_magic._characters import strip_controls
 from claude_magic.errors import (
     BudgetExceededError,
     ClaudeError,
@@ -92,3 +95,11 @@ def in_a_notebook() -> Iterator[None]:
     except ClaudeError as error:
         in_notebook_words(error)
         raise
+    except UsageError as error:
+        error.args = (strip_controls(str(error)),)
+        raise
+
+
+def say(text: str) -> None:
+    """Print what there is to tell, which may hold names and texts of others: nothing in it steers the terminal."""
+    print(strip_controls(text))

@@ -12,6 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets import TraitError
 from traitlets.config import Config
 
+from claude_magic._characters import strip_controls
 from claude_magic._kernel.magics import ClaudeMagics
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.turn.interrupts import held_back
@@ -79,7 +80,7 @@ def _leave_out_unfit(config: Config) -> None:
                 Settings(**{name: value})
         except TraitError as error:
             del config[name]
-            print(f"ClaudeMagics.{name} = {value!r} is left out: {error}", file=sys.stderr)
+            print(strip_controls(f"ClaudeMagics.{name} = {value!r} is left out: {error}"), file=sys.stderr)
 
 
 def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:

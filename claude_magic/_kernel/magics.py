@@ -12,6 +12,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
+from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.completion import matcher_for
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.nested_asyncio import NestedAsyncio
@@ -105,6 +106,7 @@ class ClaudeMagics(Settings, Magics):
         if self._idle is not None:
             self._idle.cancel()
 
+    @in_a_notebook()
     def _request(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> CellRequest:
         from claude_magic._kernel.prompt.composition import EXPLAIN, compose  # Jinja2 is no part of `%load_ext`
 

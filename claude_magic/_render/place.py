@@ -8,6 +8,8 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from claude_magic._characters import strip_controls
+
 
 def as_shown(bundle: Mapping[str, Any]) -> dict[str, Any]:
     """Return a bundle as the page shows it best: VS Code typesets no HTML, so formulas are MathML there."""
@@ -39,4 +41,7 @@ class Place:
 
     def _publish(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None, *, update: bool) -> None:
         transient = {"display_id": self._display_id}
-        self._publisher.publish(as_shown(bundle), dict(metadata or {}), transient=transient, update=update)
+        shown = as_shown(bundle)
+        if "text/plain" in shown:  # a terminal, or whoever prints the saved notebook there, would obey it
+            shown["text/plain"] = strip_controls(shown["text/plain"])
+        self._publisher.publish(shown, dict(metadata or {}), transient=transient, update=update)

@@ -1,7 +1,7 @@
 """Replies in a terminal: what is finished is printed once, and only the growing end is drawn again.
 
-All text of models and tools loses its control sequences before it gets here, so no reply can move the cursor, set the
-title or write to the clipboard.
+All text loses its control sequences, so no reply, tool, file or error can move the cursor, set the title or write to the
+clipboard.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text as Line
 
+from claude_magic._characters import strip_controls
 from claude_magic._markdown import finished_length
 from claude_magic._render.parts.markdown_html import parser
 from claude_magic._render.parts.plain_tokens import plain_tokens
 from claude_magic._render.parts.reply_wording import (
     shown_blocks,
     status_line,
-    strip_controls,
     thinking_title,
     tool_argument,
     tool_name,
@@ -33,7 +33,6 @@ from claude_magic._render.settled.comparison import failure_words, figures, titl
 from claude_magic._render.settled.reply import SettledReply, failure_line, footer_parts
 from claude_magic._render.views import View
 from claude_magic.errors import ClaudeError
-from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
 _MUTED = "dim"
@@ -43,7 +42,7 @@ _VOID = "The connection broke. What stands above from the last answer on is void
 def console_of_kernel() -> Console:
     """Return what prints in a console on a kernel: colours, and none of the control sequences that a terminal takes."""
     # ipykernel sets FORCE_COLOR, by which rich would take it for a terminal.
-    return Console(force_jupyter=False, force_terminal=False, color_system="standard")
+    return Console(force_jupyter=False, force_terminal=False, color_system="standard", markup=False, emoji=False)
 
 
 class TerminalView(View):
@@ -57,7 +56,8 @@ class TerminalView(View):
     """
 
     def __init__(self, labels: Sequence[str], console: Console | None = None, *, for_audience: bool = False) -> None:
-        self._console = console or Console()
+        # What code prints while the reply is drawn goes through the console, and is no markup of rich's.
+        self._console = console or Console(markup=False, emoji=False)
         self._for_audience = for_audience
         self._live: Live | None = None
         self._printers = [_ReplyPrinter(self._console) for _ in labels]
@@ -67,7 +67,7 @@ class TerminalView(View):
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
         """Print what has become final since the last call and draw the rest, with the status line below it."""
         if len(responses) > 1:
-            self._draw([Line(self._progress(responses, elapsed_s), style=_MUTED)])
+            self._draw([_line(self._progress(responses, elapsed_s), _MUTED)])
             return
         (response,), (printer,) = responses, self._printers
         printer.print_finished(response)
@@ -76,16 +76,15 @@ class TerminalView(View):
             self._print(said, "yellow")
         self._is_waiting = bool(said)
         style = "yellow" if said else _MUTED
-        self._draw([*printer.pending(response), Line("  ".join(status_line(response, elapsed_s)), style=style)])
+        self._draw([*printer.pending(response), _line("  ".join(status_line(response, elapsed_s)), style)])
 
     def fail(self, number: int, failure: ClaudeError) -> None:
         """Count it as ended."""
         self._failed.add(number)
 
-    def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
-        """Have no buttons; make room for the question that is asked in lines."""
+    def make_room(self) -> None:
+        """Draw nothing, so that a question is asked as it is: while rich draws, standard output goes through it."""
         self.close()
-        return False
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Print the rest of a single reply, or each of several below its name; the view is closed then."""
@@ -124,7 +123,7 @@ class TerminalView(View):
 
     def _print(self, line: str, style: str) -> None:
         if line:
-            self._console.print(Line(line, style=style))
+            self._console.print(_line(line, style))
 
     def _progress(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> str:
         ended = sum(number in self._failed or response.ended is not None for number, response in enumerate(responses, 1))
@@ -188,6 +187,10 @@ class _ReplyPrinter:
         self._printed_length += len(finished)
 
 
+def _line(text: str, style: str) -> Line:
+    return Line(strip_controls(text), style=style)
+
+
 def _prose(markdown: str) -> RenderableType:
     # Link targets are shown in parentheses: a terminal's own links hide where they lead.
     document = Markdown("", hyperlinks=False)
@@ -243,8 +246,8 @@ def _block_line(block: Block, *, ended: bool = False) -> RenderableType:
                 (outcome[1:], _MUTED),
             )
         case Thinking():
-            return Line(thinking_title(block, ended=ended), style=_MUTED)
+            return _line(thinking_title(block, ended=ended), _MUTED)
         case Remark():
-            return Line(strip_controls(block.text), style=_MUTED)
+            return _line(block.text, _MUTED)
         case Text():
             return _prose(block.text)

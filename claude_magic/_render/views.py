@@ -36,6 +36,9 @@ class View:
         """Show a permission request with buttons; return False where there are none."""
         return False
 
+    def make_room(self) -> None:
+        """Let a question be asked in lines: nothing is drawn meanwhile."""
+
     def asked(self, number: int, request: PermissionRequest) -> None:
         """Take a permission request away again."""
 

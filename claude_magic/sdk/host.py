@@ -34,7 +34,11 @@ class Decision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
-    """The CLI's own rules say that somebody must be asked. `rules` are what "for this session" would add, as typed."""
+    """The CLI's own rules say that somebody must be asked.
+
+    `rules` are what "for this session" would add, as typed. `by_helper` says that an agent asks which Claude has sent off,
+    `is_earlier` that the work it is for goes on from an earlier prompt.
+    """
 
     call_id: str
     tool: str
@@ -42,6 +46,8 @@ class PermissionRequest:
     directory: str
     reason: str | None = None
     rules: tuple[str, ...] = ()
+    by_helper: bool = False
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

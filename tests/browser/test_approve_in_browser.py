@@ -86,7 +86,9 @@ def test_allowed_with_the_mouse(notebook: LabNotebook, lab: Lab) -> None:
 @pytest.mark.parametrize("key", ["Space", "Enter"])
 def test_allowed_with_the_keyboard(notebook: LabNotebook, lab: Lab, key: str) -> None:
     """A key on the focused button does what a click does."""
-    card_in(notebook).get_by_role("button", name="Allow once").focus()
+    allow = card_in(notebook).get_by_role("button", name="Allow once")
+    expect(allow).to_be_enabled()
+    allow.focus()
     notebook.page.keyboard.press(key)
     assert_settled(notebook, "allowed once")
     assert (lab.root / "note.py").read_text() == "answer = 42\n"
@@ -95,6 +97,7 @@ def test_allowed_with_the_keyboard(notebook: LabNotebook, lab: Lab, key: str) ->
 def test_denied_with_a_word_by_keyboard(notebook: LabNotebook, lab: Lab) -> None:
     """Words typed into the card reach Claude with the no, and the file is not written."""
     card = card_in(notebook)
+    expect(card.get_by_role("button", name="Deny and tell")).to_be_enabled()
     card.get_by_role("textbox").focus()
     notebook.page.keyboard.type("call it notes.py")
     notebook.page.keyboard.press("Tab")
@@ -114,3 +117,34 @@ def test_readable_in_both_themes(notebook: LabNotebook) -> None:
             assert words.evaluate(CONTRAST) >= READABLE, f"{words.inner_text()!r} in the {theme} theme"
     card.get_by_role("button", name="Deny", exact=True).click()
     assert_settled(notebook, "denied")
+
+
+def test_a_double_click_answers_one(lab: Lab) -> None:
+    """Of two requests that follow each other a double click allows the first, the next one stands elsewhere and waits."""
+    two = "".join(f"<<tool Bash {json.dumps({'command': f'touch {name}'})}>>" for name in ("first.txt", "second.txt"))
+    lab.write("double.ipynb", [("code", "%load_ext claude_magic"), ("code", f"%%claude\n{two}<<say Done.>>")])
+    with lab.open("double.ipynb") as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1, wait=False)
+        allow = card_in(notebook).get_by_role("button", name="Allow once")
+        expect(allow).to_be_disabled()
+        expect(allow).to_be_enabled()
+        box = allow.bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        notebook.page.mouse.dblclick(x, y)
+        expect(notebook.cell(1).locator(".claude-answered")).to_contain_text("allowed once")
+        card = card_in(notebook)
+        expect(card).to_contain_text("second.txt")
+        under = notebook.page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('.claude-ask') !== null", [x, y])
+        assert not under
+        expect(card.get_by_role("button", name="Allow once")).to_be_enabled()
+        assert not (lab.root / "second.txt").exists()
+        notebook.page.keyboard.press("Tab")
+        expect(card.get_by_role("button", name="Allow once")).to_be_focused()
+        card.get_by_role("textbox").fill("no second one")
+        card.get_by_role("textbox").press("Enter")
+        notebook.wait_idle()
+        expect(notebook.cell(1).locator(".claude-tool summary")).to_contain_text(["allowed once", "denied: no second one"])
+        assert (lab.root / "first.txt").exists()
+        assert not (lab.root / "second.txt").exists()

@@ -105,7 +105,7 @@ def test_question_of_a_helper(loaded_kernel: Kernel, api: MessagesAPI, tmp_path:
         loaded_kernel.run("import time; time.sleep(0.05)")
     loaded_kernel.sync()
     if when:
-        assert "Claude asks this in work that it had left running." in page(loaded_kernel)
+        assert "A helper agent, at work on an earlier prompt, asks to run a command" in page(loaded_kernel)
         # Unanswered it goes from one cell to the next.
         assert loaded_kernel.run("1").ok
         assert "Allow once" in {state.get("description") for state in loaded_kernel.widgets.values()}

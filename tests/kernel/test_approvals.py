@@ -70,8 +70,9 @@ def labels(kernel: Kernel) -> list[str]:
 
 def cards(kernel: Kernel) -> list[str]:
     """Return what one reads on the open cards, oldest first."""
-    values = [str(state["value"]) for state in kernel.widgets_named("HTMLModel").values()]
-    return [html.unescape(re.sub(r"<[^>]*>", "", value)) for value in values if 'role="alertdialog"' in value]
+    boxes = [state for state in kernel.widgets_named("VBoxModel").values() if "claude-ask" in state["_dom_classes"]]
+    values = [str(kernel.widgets[state["children"][0].removeprefix("IPY_MODEL_")]["value"]) for state in boxes]
+    return [html.unescape(re.sub(r"<[^>]*>", "", value)) for value in values]
 
 
 def asks(cell: RunningCell, count: int = 1) -> str:

@@ -50,6 +50,17 @@ class Page:
     def buttons(self, description: str) -> list[dict[str, Any]]:
         return [model for model in self.shown() if model.get("description") == description]
 
+    def see(self) -> None:
+        """Count the views of what asks for it, as a frontend does when it shows a widget."""
+        for model in list(self.models.values()):
+            if model.get("_view_count") == 0:
+                self.change(model, _view_count=1)
+
+    def change(self, model: dict[str, Any], **state: Any) -> None:
+        """Send what a frontend sends when a person, or a view, changes a widget."""
+        data = {"method": "update", "state": state, "buffer_paths": []}
+        self.comms[model["model_id"]].handle_msg({"content": {"data": data}, "buffers": []})
+
     def click(self, button: dict[str, Any]) -> None:
         """Send what a frontend sends for a click."""
         data = {"method": "custom", "content": {"event": "click"}}

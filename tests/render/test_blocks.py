@@ -8,6 +8,7 @@ import os
 import pytest
 from replies import SESSION, call, called, ended, reply, said
 
+from claude_magic._characters import strip_controls
 from claude_magic._render.parts.redacted_reply import cleaned
 from claude_magic._render.parts.reply_wording import (
     clip,
@@ -16,7 +17,6 @@ from claude_magic._render.parts.reply_wording import (
     footer,
     shown_blocks,
     status_line,
-    strip_controls,
     thinking_title,
     tool_argument,
     tool_name,

@@ -5,15 +5,19 @@ from __future__ import annotations
 import html
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 from page import Page
 
 from claude_magic._render.live.live_view import LiveView
-from claude_magic._render.live.question import ask_in_lines
+from claude_magic._render.live.question import ARM_S, UNSEEN_S, ask_in_lines
+from claude_magic.sdk.events import TextDelta
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
+from claude_magic.sdk.response import SessionAwareResponse, fold
 
 RULE = "Bash(git status:*)"
 
@@ -34,6 +38,26 @@ class Card:
         assert self.view.ask(1, asked, self.answers.append)
         self.html = next(value for value in page.html() if 'role="alertdialog"' in value)
         self.text = html.unescape(re.sub(r"<[^>]*>", "", self.html))
+        self.response = SessionAwareResponse()
+
+    def at(self, elapsed_s: float) -> Card:
+        """Let the turn be so old."""
+        self.view.update([self.response], elapsed_s)
+        return self
+
+    def ready(self, asked_s: float = 0.0) -> Card:
+        """Let the page show the card, and a moment pass."""
+        self.page.see()
+        return self.at(asked_s).at(asked_s + ARM_S)
+
+    def type(self, words: str) -> None:
+        (text,) = [model for model in self.page.shown() if model["_model_name"] == "TextModel"]
+        self.page.change(text, value=words)
+
+    def enter(self) -> None:
+        (text,) = [model for model in self.page.shown() if model["_model_name"] == "TextModel"]
+        data = {"method": "custom", "content": {"event": "submit"}}
+        self.page.comms[text["model_id"]].handle_msg({"content": {"data": data}, "buffers": []})
 
     @property
     def buttons(self) -> list[dict[str, Any]]:
@@ -110,15 +134,134 @@ def test_answers(page: Page) -> None:
         "Deny",
         "Deny and tell",
     ]
-    for start in ("Allow once", "Allow for", "Deny"):
-        card.click(start)
-    assert [answer.decision for answer in card.answers] == [Decision.ONCE, Decision.SESSION, Decision.DENY]
-    (text,) = [model for model in page.shown() if model["_model_name"] == "TextModel"]
-    data = {"method": "update", "state": {"value": " Use polars. "}, "buffer_paths": []}
-    page.comms[text["model_id"]].handle_msg({"content": {"data": data}, "buffers": []})
-    card.click("Deny and tell")
-    assert card.answers[-1] == PermissionAnswer(Decision.DENY, "Use polars.")
     card.view.close()
+    decisions = {"Allow once": Decision.ONCE, "Allow for": Decision.SESSION, "Deny": Decision.DENY}
+    for start, decision in decisions.items():
+        card = Card(page, request()).ready()
+        card.click(start)
+        closed(card)
+        assert card.answers == [PermissionAnswer(decision)]
+
+
+@pytest.mark.parametrize("button", ["Deny", "Deny and tell", None])
+def test_words_with_a_no(page: Page, button: str | None) -> None:
+    """What was typed goes with every no, and Enter is one, whichever of the two the page tells first."""
+    for text_first in (True, False):
+        card = Card(page, request()).ready()
+        if text_first:
+            card.type(" Use polars. ")
+        if button:
+            card.type(" Use polars. ")
+            card.click(button)
+        else:
+            card.enter()
+            card.type(" Use polars. ")
+        closed(card)
+        assert card.answers == [PermissionAnswer(Decision.DENY, "Use polars.")]
+
+
+def test_enter_without_words(page: Page) -> None:
+    """Enter in the empty box is no answer."""
+    card = Card(page, request()).ready()
+    card.enter()
+    assert closed(card).answers == []
+
+
+def test_armed_when_seen(page: Page) -> None:
+    """A card takes no answer before it has been on the page for a moment, however long ago it was made."""
+    card = Card(page, request())
+    assert all(button["disabled"] for button in card.at(0.0).buttons)
+    assert all(button["disabled"] for button in card.at(2.0).buttons)
+    page.see()
+    for elapsed_s in (2.1, 2.05 + ARM_S):
+        assert all(button["disabled"] for button in card.at(elapsed_s).buttons)
+        card.click("Allow once")
+        card.enter()
+        assert card.answers == []
+    assert not any(button["disabled"] for button in card.at(2.1 + ARM_S).buttons)
+    card.click("Allow once")
+    closed(card)
+    assert card.answers == [PermissionAnswer(Decision.ONCE)]
+
+
+def test_armed_unseen(page: Page) -> None:
+    """Where the page does not tell what it shows, nobody waits for ever."""
+    card = Card(page, request())
+    assert all(button["disabled"] for button in card.at(0.0).at(UNSEEN_S - 0.1).buttons)
+    assert not any(button["disabled"] for button in card.at(UNSEEN_S).buttons)
+    closed(card)
+
+
+def test_one_answer(page: Page) -> None:
+    """The second click of a double one changes nothing."""
+    card = Card(page, request()).ready()
+    card.click("Allow once")
+    card.click("Deny")
+    assert closed(card).answers == [PermissionAnswer(Decision.ONCE)]
+
+
+def test_the_next_one_comes_below(page: Page) -> None:
+    """An answered card keeps its place, without buttons, and the next one stands below it, not yet to be answered."""
+    card = Card(page, request()).ready()
+    card.click("Allow once")
+    card.view.asked(1, card.asked)
+    other = PermissionRequest("other", "Bash", {"command": "rm -r data"}, "/data", None, ())
+    assert card.view.ask(1, other, card.answers.append)
+    shown = re.sub(r"<[^>]*>", "", "|".join(page.html()))
+    assert shown.index("git status") < shown.index("allowed once") < shown.index("rm -r data")
+    page.see()
+    card.at(ARM_S)
+    assert [button["disabled"] for button in card.buttons] == [True] * 3
+    assert len(card.at(100.0).buttons) == 3
+    assert "allowed once" in "".join(page.html())
+    closed(card)
+
+
+def test_an_answered_card_goes_when_claude_speaks(page: Page) -> None:
+    """It goes after a while, when nothing is asked and the reply goes on in words."""
+    card = Card(page, request()).ready()
+    card.click("Deny")
+    card.view.asked(1, card.asked)
+    for elapsed_s, words, there in ((50.0, "", True), (51.0, "So be it.", False)):
+        if words:
+            fold(card.response, TextDelta(0, words))
+        card.at(elapsed_s)
+        assert ("denied" in "".join(page.html())) is there
+    closed(card)
+
+
+@pytest.mark.parametrize(
+    ("by_helper", "is_earlier", "title"),
+    [
+        (False, False, "Claude asks to run a command"),
+        (True, False, "A helper agent asks to run a command"),
+        (True, True, "A helper agent, at work on an earlier prompt, asks to run a command"),
+        (False, True, "Claude, at work on an earlier prompt, asks to run a command"),
+    ],
+)
+def test_whose_it_is(page: Page, *, by_helper: bool, is_earlier: bool, title: str) -> None:
+    """A card says who asks, and for what."""
+    card = closed(Card(page, replace(request(), by_helper=by_helper, is_earlier=is_earlier)))
+    assert f">{title}</p>" in card.html
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("x\n" * 18, None),
+        ("x\n" * 40, "26 more lines"),
+        ("x\n" * 13 + "y" * 700, "1 more line"),
+        ("x" * 3_000, "1,600 more characters"),
+        ("\n" * 200 + "rm -r ~", "187 more lines"),
+    ],
+)
+def test_what_is_cut_is_seen_to_be_cut(page: Page, text: str, more: str | None) -> None:
+    """Of a long text the beginning is shown, and a fold that says how much more there is; all of it is on the card."""
+    for key, tool in (("command", "Bash"), ("code", "mcp__kernel__run_code"), ("anything", "Tool")):
+        card = closed(Card(page, request(tool, **{key: text})))
+        found = re.search(r"<summary>(.*?)</summary>", card.html)
+        assert (found and found[1]) == more
+        assert card.text.replace(more or "", "").replace("\n", "").count(text.replace("\n", "")) == 1
 
 
 def test_no_rule(page: Page) -> None:
@@ -140,6 +283,36 @@ def test_every_rule_can_be_read(page: Page) -> None:
     card.view.close()
     for rule in rules:
         assert rule in shown
+
+
+def test_what_is_replaced(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that would be overwritten is named as that: how many lines go, and the difference; the lines say it, too."""
+    old = [f"x_{number} = {number}" for number in range(40)]
+    (tmp_path / "note.py").write_text("\n".join(old) + "\n")
+    content = "\n".join([*old[:20], "x_20 = 'other'", *old[21:]]) + "\n"
+    asked = replace(request("Write", file_path="note.py", content=content), directory=str(tmp_path))
+    card = closed(Card(page, asked))
+    assert "replaces the file's 40 lines" in card.text
+    assert "-x_20 = 20\n+x_20 = 'other'\n" in card.text
+    assert "x_1 = 1" not in card.text
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    ask_in_lines(asked)
+    assert "It replaces the file's 40 lines." in capsys.readouterr().out
+    same = closed(Card(page, replace(asked, input={"file_path": "note.py", "content": "\n".join(old)})))
+    assert "Nothing in it changes." in same.text
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"x\n" * 3_000, b"x" * 600_000])
+def test_what_cannot_be_compared(page: Page, tmp_path: Path, content: bytes | None) -> None:
+    """Where there is no file, no text, or too much of it, the whole new text is shown."""
+    if content is not None:
+        (tmp_path / "note.py").write_bytes(content)
+    asked = replace(request("Write", file_path="note.py", content="y = 2\n"), directory=str(tmp_path))
+    card = closed(Card(page, asked))
+    assert "y = 2\n" in card.text
+    assert ("replaces the file's 3,000 lines" in card.text) is (content == b"x\n" * 3_000)
 
 
 def test_taken_away(page: Page) -> None:
@@ -210,6 +383,23 @@ def test_nothing_hides(
     assert "hidden" in shown.replace("\\u200b", "").replace("\u200b", "")
     assert "shown" in shown
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069]", shown)
+
+
+@pytest.mark.parametrize("lines", [False, True], ids=["card", "lines"])
+def test_unseen_and_look_alike(
+    page: Page, lines: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be seen, or reads as another character, is spelled out in all that is asked."""
+    text = "cat\u3164 data\u2800\U000e0101 sc\u0430n"
+    asked = PermissionRequest("call", text, {"command": text, text: text}, text, text, (text,))
+    if lines:
+        monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+        ask_in_lines(asked)
+        shown = capsys.readouterr().out
+    else:
+        shown = closed(Card(page, asked)).text
+    assert not set("\u3164\u2800\U000e0101\u0430") & set(shown)
+    assert len(re.findall(r"cat\\+u3164 data\\+u2800\\+U000e0101 sc\\+u0430n", shown)) >= 5
 
 
 @pytest.mark.parametrize("lines", [False, True], ids=["card", "lines"])

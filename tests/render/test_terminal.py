@@ -11,8 +11,8 @@ from rich.console import Console
 
 from claude_magic._render.settled.reply import SettledReply
 from claude_magic._render.terminal import TerminalView
-from claude_magic.errors import SessionNotFoundError, TurnInterrupted
-from claude_magic.sdk.events import BlockEnded, Event, Notice, SessionStarted, TextDelta, ToolCalled, ToolReturned
+from claude_magic.errors import APIError, CassetteMismatchError, SessionNotFoundError, TurnInterrupted
+from claude_magic.sdk.events import BlockEnded, Event, Notice, Retrying, SessionStarted, TextDelta, ToolCalled, ToolReturned
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
 
@@ -64,6 +64,37 @@ def test_control_sequences_never_reach_the_terminal() -> None:
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
     assert "pwn" not in text
     assert "<u>bold</u> a (https://x.example) b (https://y.example)" in text
+
+
+def test_nothing_else_steers_the_terminal_either() -> None:
+    """Nor do names, errors, what to do next, the status line, footers, or what is kept of a reply as plain text."""
+    hostile = "\x1b]0;pwn\x07\x1b[2J\x9b2J [red]x[/red] [y]"
+    screen, out = console(terminal=True)
+    view = TerminalView([hostile, hostile], screen)
+    error = APIError(hostile, next_step=hostile, stderr=hostile, status=500)
+    responses = [reply(SessionStarted(hostile, hostile), Notice(hostile), TextDelta(0, hostile)) for _ in range(2)]
+    view.update(responses, 1.0)
+    view.fail(2, error)
+    settled = [SettledReply(responses[0], 1, note=hostile, label=hostile), SettledReply(responses[1], 2, error, label=hostile)]
+    view.settle(settled, current=1, on_pick=None)
+    one = TerminalView([""], screen)
+    one.update([reply(SessionStarted(hostile, hostile), Retrying(1, 10, 1.0, 529, hostile))], 1.0)
+    one.settle([settled[0]], current=1, on_pick=None)
+    drawn = re.sub(r"\x1b\[(?:\?25[lh]|[12]?[AK])|\r", "", out.getvalue())  # what rich itself sends
+    for shown in (drawn, str(error), error.message, "".join(error._render_traceback_()[1:])):
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)
+        assert "pwn" not in shown
+        assert "[red]x[/red] [y]" in shown
+    mismatch = CassetteMismatchError("It holds no such prompt.", diff=f"-{hostile}")
+    assert "\x1b" not in str(mismatch)
+
+
+def test_what_code_prints_is_no_markup() -> None:
+    """What is printed while a reply is drawn goes through rich, which leaves it as it is."""
+    screen = TerminalView([""])._console
+    with screen.capture() as printed:
+        screen.print("[y] allow [red]x [/x] :smile:")
+    assert printed.get() == "[y] allow [red]x [/x] :smile:\n"
 
 
 def test_failures_are_labelled_below_what_had_arrived() -> None:

@@ -172,9 +172,9 @@ class Kernel:
         raise LookupError(f"no open button {description!r} among {[label for label, _ in buttons]}")
 
     def click(self, button: str) -> None:
-        """Click a button, by model ID or description. Outside of a running cell, `sync()` waits for its callbacks."""
+        """Click a button, by model ID or description, once it can be. Outside of a cell, `sync()` waits for its callbacks."""
         model_id = button if button in self.widgets else self.button(button)
-        assert not self.widgets[model_id].get("disabled"), f"{button!r} is disabled: nobody can click it"
+        self.wait_for(lambda: not self.widgets[model_id].get("disabled"), about=f"{button!r} is disabled: nobody can click it")
         self.send_to_widget(model_id, {"method": "custom", "content": {"event": "click"}})
 
     def set_widget(self, model_id: str, **state: Any) -> None:
@@ -254,6 +254,8 @@ class Kernel:
             return
         message["arrived"] = time.monotonic()
         self.widgets.take(message)
+        if message["msg_type"] == "comm_open" and message["content"]["data"].get("state", {}).get("_view_count") == 0:
+            self.set_widget(message["content"]["comm_id"], _view_count=1)  # as a page does when it shows the widget
         if message["msg_type"] == "update_display_data":
             self._displays.update(message["content"])
         cell = self._cells.get(message["parent_header"].get("msg_id", ""))

@@ -6,6 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from claude_magic._kernel.advice import say
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.notebook_file import in_one_kernel, notebook_path, saved_turns, told_name
@@ -84,13 +85,13 @@ class NotebookWords:
         self._state.continue_session(session)
         lost = sum(saved.session_id not in sessions for saved in turns)
         missing = f"; {lost} more are of sessions that are not on this machine, or not of this directory" if lost else ""
-        print(f"Restored {len(restored)} {'turn' if len(restored) == 1 else 'turns'}{missing}.")
+        say(f"Restored {len(restored)} {'turn' if len(restored) == 1 else 'turns'}{missing}.")
         if anew := [f"{saved.number} is now {turn.number}" for saved, turn in restored if saved.number != turn.number]:
-            print(f"Numbers that an earlier kernel had given, too: {', '.join(anew)}.")
+            say(f"Numbers that an earlier kernel had given, too: {', '.join(anew)}.")
         here = self._state.current_turn
-        print(f"The next %%claude cell goes on from turn {here}.")
+        say(f"The next %%claude cell goes on from turn {here}.")
         if last.message_id and session.message_id != last.message_id:
-            print(
+            say(
                 f"Its session has more turns, which this notebook does not hold: Claude knows them, unless you say --at {here}."
             )
 
@@ -115,7 +116,7 @@ class NotebookWords:
 
         for number, info in enumerate(infos, 1):
             what = one_line(redact(info.name or info.first_prompt or ""), 60)
-            print(f"{number}  {info.session_id[:8]}  {time_ago(info.last_used):<10}  {what}")
+            say(f"{number}  {info.session_id[:8]}  {time_ago(info.last_used):<10}  {what}")
         reply = input("Which session is this notebook's? A number, or the beginning of an ID: ").strip()
         if reply.isdecimal() and 1 <= int(reply) <= len(infos):
             return str(infos[int(reply) - 1].session_id)

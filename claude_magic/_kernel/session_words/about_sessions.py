@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
-from IPython.display import display
 
+from claude_magic._kernel.advice import say
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.session_words.export_file import export_file
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.turns import Session
 from claude_magic._paths import shorten_home
+from claude_magic._render.place import Place
 from claude_magic.errors import SessionNotFoundError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class SessionWords:
 
         found = [info for info in self._state.sessions.all(self._state.directory) if _fits(info, wanted.casefold())]
         if wanted and not found:
-            print(f"No session in {shorten_home(self._state.directory)} has {wanted!r} in its name, ID or first prompt.")
+            say(f"No session in {shorten_home(self._state.directory)} has {wanted!r} in its name, ID or first prompt.")
             return
         rows = self._rows(found)
         self._put(listing_bundle(rows), listing_text(rows))
@@ -67,7 +68,7 @@ class SessionWords:
     def begin_new(self) -> None:
         """Let the next cell begin another session."""
         self._state.continue_session(None)
-        print("The next %%claude cell starts a new session.")
+        say("The next %%claude cell starts a new session.")
 
     def resume(self, wanted: str) -> None:
         """Let the next cell continue this session, or the notebook's own where none is named, and show its last turns.
@@ -76,7 +77,7 @@ class SessionWords:
         """
         session = self._state.find(wanted) if wanted else self._own_session()
         self._state.continue_session(session)
-        print(f"The next %%claude cell continues {session.label}.")
+        say(f"The next %%claude cell continues {session.label}.")
         from claude_magic._render.settled.session_recap import recap_bundle, recap_text
 
         if found := self._state.sessions.exchanges(session):
@@ -91,32 +92,32 @@ class SessionWords:
         if session is None:
             raise UsageError("%claude_session: there is no current session to name; run a %%claude cell first")
         self._state.sessions.rename(session, title)
-        print(f"Now called {session.label}.")
+        say(f"Now called {session.label}.")
 
     def delete(self, wanted: str) -> None:
         """Delete a session for good.
 
         :raises SessionNotFoundError: when there is none, or more than one.
         """
-        print(f"Deleted {self._state.delete(wanted).label}.")
+        say(f"Deleted {self._state.delete(wanted).label}.")
 
     def show_unloaded(self) -> None:
         """Print what of the directory would be loaded after a yes."""
         unloaded = self._state.trust.unloaded(self._state.directory)
         for one in unloaded:
-            print(f"--- {one}\n{one.text}\n")
-        print("%claude_session trust loads it." if unloaded else "There is nothing here that waits for a yes.")
+            say(f"--- {one}\n{one.text}\n")
+        say("%claude_session trust loads it." if unloaded else "There is nothing here that waits for a yes.")
 
     def trust_directory(self) -> None:
         """Load what the directory holds from the next cell on, as it is now."""
         directory = self._state.directory
         loaded = self._state.trust.add(directory)
         if not self._state.trust.covers(directory):
-            print(f"Not loaded, as it cannot be judged: {', '.join(map(str, self._state.trust.unloaded(directory)))}.")
+            say(f"Not loaded, as it cannot be judged: {', '.join(map(str, self._state.trust.unloaded(directory)))}.")
         elif loaded:
-            print(f"From the next cell on these are loaded: {', '.join(map(shorten_home, loaded))}.")
+            say(f"From the next cell on these are loaded: {', '.join(map(shorten_home, loaded))}.")
         else:
-            print("This directory has nothing to load. What comes later waits for another yes.")
+            say("This directory has nothing to load. What comes later waits for another yes.")
 
     def export(self, typed: str) -> None:
         """Write the current session to a file.
@@ -136,7 +137,7 @@ class SessionWords:
             raise UsageError(f"%claude_session: there are no turns in the transcript of {session.label}; nothing was written")
         conversation = Conversation(session.session_id, session.directory, info.last_used, found, info.name)
         file.write((to_notebook if file.path.suffix.lower() == ".ipynb" else to_markdown)(conversation))
-        print(f"Wrote {len(found)} {'turn' if len(found) == 1 else 'turns'} of {session.label} to {file.shown}.")
+        say(f"Wrote {len(found)} {'turn' if len(found) == 1 else 'turns'} of {session.label} to {file.shown}.")
 
     def _show_static(self) -> None:
         from claude_magic._render.live.session_panel import panel_bundle, panel_text
@@ -146,9 +147,9 @@ class SessionWords:
 
     def _put(self, bundle: dict[str, str], text: str) -> None:
         if self._frontend.is_text_only:
-            print(text)
+            say(text)
         else:
-            display(bundle, raw=True)
+            Place().display(bundle)
 
     def _resume_by_click(self, session_id: str) -> None:
         # Deleted meanwhile: the repainted panel shows that it is gone.

@@ -6,11 +6,12 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.display import display
 
+from claude_magic._kernel.advice import say
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._redaction import masked
+from claude_magic._render.place import Place
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk.content import Prompt
 
@@ -32,12 +33,12 @@ class TurnWords:
 
         rows = self._rows()
         if self._frontend.is_text_only or not rows:
-            print(tree_text(rows) if rows else "No turns yet: the next %%claude cell makes the first one.")
+            say(tree_text(rows) if rows else "No turns yet: the next %%claude cell makes the first one.")
         elif self._frontend.has_widgets():
             self._tree = TurnTree(rows, self._continue_by_click)
             self._tree.show()
         else:
-            display(tree_bundle(rows), raw=True)
+            Place().display(tree_bundle(rows))
 
     def close_tree(self) -> None:
         """Leave the tree as plain output, without buttons."""
@@ -54,7 +55,7 @@ class TurnWords:
         if session is None:
             raise UsageError("%claude_session: there is no current session to branch from; run a %%claude cell first")
         self._state.branch_next()
-        print(f"The next %%claude cell continues a branch of {session.label}; the session stays as it is.")
+        say(f"The next %%claude cell continues a branch of {session.label}; the session stays as it is.")
 
     def pick(self, wanted: str) -> None:
         """Let the next cell go on from another alternative of the last comparison.
@@ -62,7 +63,7 @@ class TurnWords:
         :raises TurnNotFoundError: when there is no such alternative.
         """
         picked = self._state.pick(_number(wanted, "pick"))
-        print(f"The next %%claude cell goes on from {wanted}: turn {picked.turn}.")
+        say(f"The next %%claude cell goes on from {wanted}: turn {picked.turn}.")
 
     def diff(self, wanted: str) -> None:
         """Show how two alternatives of the last comparison differ; the first two where none are named.
@@ -81,9 +82,9 @@ class TurnWords:
             )
         bundle = diff_bundle(*(comparison.alternatives[number - 1] for number in numbers))
         if self._frontend.is_text_only:
-            print(bundle["text/plain"])
+            say(bundle["text/plain"])
         else:
-            display(bundle, raw=True)
+            Place().display(bundle)
 
     def show_prompt(self) -> None:
         """Print what the last turn sent, without the credentials in it.
@@ -95,9 +96,9 @@ class TurnWords:
         from claude_magic._render.parts.redacted_reply import masked_line
 
         shown = masked(sent(self._state.last_prompt))
-        print(shown.text)
+        say(shown.text)
         if shown.names:
-            print(f"\n{masked_line(shown.names)} It was sent as it is.")
+            say(f"\n{masked_line(shown.names)} It was sent as it is.")
 
     def _rows(self) -> list[TurnRow]:
         from claude_magic._render.live.tree_of_turns import TurnRow

@@ -163,8 +163,7 @@ class KernelClient:
         return client
 
     async def _ask_later(self, request: PermissionRequest) -> PermissionAnswer:
-        whose = "Claude asks this in work that it had left running."
-        question = Question(replace(request, reason=" ".join(filter(None, (whose, request.reason)))))
+        question = Question(replace(request, is_earlier=True))
         self.own_questions.append(question)
         return await asyncio.wrap_future(question.answer)
 

@@ -14,9 +14,10 @@ from typing import Any, TextIO
 
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
+from claude_magic._characters import strip_controls
 from claude_magic._kernel.background import TICK_S
 from claude_magic._kernel.values.shown_value import Shown, image_in, show_value
-from claude_magic._render.parts.reply_wording import clip, strip_controls
+from claude_magic._render.parts.reply_wording import clip
 from claude_magic.errors import ConfigError
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.host import ToolResult

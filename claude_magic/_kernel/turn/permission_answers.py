@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,7 @@ class Questions:
             return None
         from claude_magic._render.live.question import ask_in_lines
 
+        self._view.make_room()
         with interruptible():
             deliver(question.answer, ask_in_lines(request))
         return None
@@ -61,7 +63,7 @@ class Questions:
         """Return, and show no more, what nobody has answered by the end of the turn: a helper goes on behind it, and waits."""
         self.tidy()
         left, self._open = self._open, []
-        return left
+        return [replace(question, request=replace(question.request, is_earlier=True)) for question in left]
 
     def tidy(self) -> None:
         """Take away the cards of requests that are answered, or that the end of the turn has answered."""

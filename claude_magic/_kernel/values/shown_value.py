@@ -26,11 +26,12 @@ from IPython.core.pylabtools import print_figure
 from IPython.lib.pretty import RepresentationPrinter
 from IPython.utils.dir2 import get_real_method
 
+from claude_magic._characters import strip_controls
 from claude_magic._kernel.values import dataframes
 from claude_magic._kernel.values.source_code import source_of
 from claude_magic._kernel.values.time_limit import FAILURES, TookTooLong, bounded
 from claude_magic._kernel.values.tracebacks import error_text
-from claude_magic._render.parts.reply_wording import clipped, one_line, strip_controls
+from claude_magic._render.parts.reply_wording import clipped, one_line
 from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk.content import MAX_IMAGE_BYTES, check_size, media_type_of
 from claude_magic.sdk.events import Image

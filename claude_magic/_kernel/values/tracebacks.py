@@ -13,8 +13,9 @@ from itertools import groupby
 from pathlib import PurePath
 from typing import Any, Final
 
+from claude_magic._characters import strip_controls
 from claude_magic._kernel.values.source_code import cell_label, is_cell
-from claude_magic._render.parts.reply_wording import clip, strip_controls
+from claude_magic._render.parts.reply_wording import clip
 from claude_magic.sdk.content import fenced
 
 MAX_TRACEBACK_CHARACTERS: Final = 20_000

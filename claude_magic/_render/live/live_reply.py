@@ -20,6 +20,12 @@ from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareRespon
 
 PAGE_SIZE: Final = 16
 
+KEPT_S: Final = 2.0
+"""So long an answered card keeps its place at least; it goes when nothing is asked and Claude speaks again."""
+
+FOCUS_S: Final = 1.5
+"""A card that comes so soon behind an answer gets the keyboard; later somebody may be typing elsewhere."""
+
 
 class LiveReply:
     """The widgets of one reply as it grows: `parts`, from top to bottom.
@@ -32,6 +38,8 @@ class LiveReply:
     def __init__(self, maker: WidgetMaker, beside: Sequence[Widget] = ()) -> None:
         self._painters: list[_BlockPainter | _TextPainter] = []
         self._cards: dict[str, ApprovalCard] = {}
+        self._answered: list[ApprovalCard] = []
+        self._answered_s = self._now_s = 0.0
         self.slot = maker.make(VBox)
         self.slot.add_class("claude-slot")
         self._activity, self._figures = maker.make(HTML), maker.make(HTML)
@@ -44,8 +52,13 @@ class LiveReply:
         """Show the reply so far; only what changed is rendered and sent."""
         self._paint(response, elapsed_s)
         activity, *figures = status_line(response, elapsed_s)
-        if self.slot.children:
+        self._now_s = elapsed_s
+        for card in self._cards.values():
+            card.tick(elapsed_s)
+        if self._cards:
             activity = "waiting for you"
+        elif elapsed_s - self._answered_s >= KEPT_S and isinstance(next(reversed(response.blocks), None), Text):
+            self._clear_answered()
         kind = "claude-status claude-activity" + (" claude-retrying" if waiting(response) else "")
         # The seconds tick outside of the live region: a screen reader is told what is going on, not the time.
         self._activity.value = f'<div role="status" aria-live="polite">{line_html([activity], kind)}</div>'
@@ -61,10 +74,27 @@ class LiveReply:
         """Show a permission request between reply and status line."""
         self._cards[request.call_id] = card = ApprovalCard(request, on_answer)
         self.slot.children = (*self.slot.children, card.box)
+        if self._answered and self._now_s - self._answered_s < FOCUS_S:
+            card.focus()
 
     def asked(self, request: PermissionRequest) -> None:
-        """Take a permission request away again."""
+        """Ask no more; a card that was answered stays where it is for a while, so that no other one gets under the pointer."""
         card = self._cards.pop(request.call_id)
+        if not card.is_answered:
+            self._take_out(card)
+            return
+        self._answered.append(card)
+        self._answered_s = self._now_s
+        # The keyboard was in one of its buttons, which go.
+        next(iter(self._cards.values()), card).focus()
+        card.end()
+
+    def _clear_answered(self) -> None:
+        answered, self._answered = self._answered, []
+        for card in answered:
+            self._take_out(card)
+
+    def _take_out(self, card: ApprovalCard) -> None:
         self.slot.children = tuple(child for child in self.slot.children if child is not card.box)
         card.close()
 

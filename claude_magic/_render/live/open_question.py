@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ipywidgets import Widget
 
@@ -15,6 +17,9 @@ from claude_magic._render.parts.reply_wording import tool_argument, tool_name
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
+
+TICK_S: Final = 0.1
+"""How often it looks whether it can be answered yet: no turn runs that would."""
 
 
 class OpenQuestion(InteractiveOutput[str]):
@@ -29,6 +34,15 @@ class OpenQuestion(InteractiveOutput[str]):
         self._tell = on_answer
         self._said = "it waits for the next %%claude cell"
         self._card = ApprovalCard(request, self._answer)
+
+    def show(self) -> None:
+        """Display it in the running cell."""
+        super().show()
+        self._tick()
+
+    def _tick(self) -> None:
+        if self._box is not None and not self._card.tick(time.monotonic()):
+            asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _answer(self, answer: PermissionAnswer) -> None:
         self._said = answer.decision.value

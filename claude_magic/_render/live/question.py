@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import html
 import io
-import re
+import math
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from ipywidgets import HTML, Button, HBox, Layout, Text, VBox
+from ipywidgets import HTML, Button, HBox, Layout, Text, VBox, Widget
 
+from claude_magic._characters import reveal, spelled_out
 from claude_magic._paths import shorten_home
+from claude_magic._render.live.replaced_file import difference, replaced_lines
 from claude_magic._render.live.widgets import close_tree
+from claude_magic._render.parts.folded_code import folded_html
 from claude_magic._render.parts.markdown_html import escape
-from claude_magic._render.parts.reply_wording import one_line, reveal, tool_name
+from claude_magic._render.parts.reply_wording import one_line, tool_name
 from claude_magic._render.parts.tool_call import input_html
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
@@ -37,53 +41,120 @@ _TITLES: Final = {
     "ExitPlanMode": "leave plan mode and carry out its plan",
 }
 
-# Control characters but newline and tab, and what has no width or changes the order of reading.
-_INVISIBLE: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
+ARM_S: Final = 0.8
+"""So long a card is on the page before it can be answered: longer than the time between the two clicks of a double one."""
+
+UNSEEN_S: Final = 3.0
+"""So long it waits for a page that does not tell that it shows the card."""
+
+SUBMIT_S: Final = 1.0
+"""So soon behind Enter the text arrives that it ended."""
 
 
 class ApprovalCard:
     """One request with its buttons; main thread only.
+
+    The buttons can be clicked when the card has been on the page for a moment, which `tick` finds out: whoever clicks twice
+    in the place of another card shall not answer one that he has not seen.
 
     :param on_answer: called once, with the answer.
     """
 
     def __init__(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         self._on_answer = on_answer
+        self.is_answered = self._is_armed = False
+        self._asked_s: float | None = None
+        self._seen_s: float | None = None
+        replaced = replaced_lines(request)
         request = _readable(request)
         layout = Layout()
-        about = HTML(_request_html(request), layout=layout)
-        allow = Button(description="Allow once", tooltip="Allow this call only", layout=layout)
-        allow.add_class("claude-allow")
-        deny = Button(description="Deny", tooltip="Claude is told that you said no, and goes on", layout=layout)
+        about = HTML(_request_html(request, replaced), layout=layout)
+        self._allow = Button(description="Allow once", tooltip="Allow this call only", layout=layout, disabled=True)
+        self._allow.add_class("claude-allow")
+        deny = Button(description="Deny", tooltip="Claude is told that you said no, and goes on", layout=layout, disabled=True)
         self._word = Text(placeholder="or tell Claude what to do instead", layout=layout, continuous_update=False)
         self._word.add_class("claude-word")
-        send = Button(description="Deny and tell", tooltip="Deny, and tell Claude these words", layout=layout)
-        answers = [allow, deny, self._word, send]
+        send = Button(description="Deny and tell", tooltip="Deny, and tell Claude these words", layout=layout, disabled=True)
+        self._answers: list[Widget] = [self._allow, deny, self._word, send]
         if request.rules:
             rules = ", ".join(request.rules)
             session = Button(
                 description=f"Allow for this session: {one_line(rules, 60)}",
                 tooltip=f"Allow this and whatever these rules cover, until the session ends: {reveal(rules)}",
                 layout=layout,
+                disabled=True,
             )
             session.on_click(lambda _: self._answer(Decision.SESSION))
-            answers.insert(1, session)
-        allow.on_click(lambda _: self._answer(Decision.ONCE))
+            self._answers.insert(1, session)
+        self._allow.on_click(lambda _: self._answer(Decision.ONCE))
         deny.on_click(lambda _: self._answer(Decision.DENY))
-        send.on_click(lambda _: self._answer(Decision.DENY, self._word.value.strip()))
-        row = HBox(answers, layout=layout)
-        row.add_class("claude-answers")
-        self.box = VBox([about, row], layout=layout)
+        send.on_click(lambda _: self._answer(Decision.DENY))
+        self._word.on_msg(self._submit)
+        self._word.observe(self._typed, "value")
+        self._submitted_s = -math.inf
+        self._outcome = HTML(layout=layout)
+        self._row = HBox([*self._answers, self._outcome], layout=layout)
+        self._row.add_class("claude-answers")
+        # The page counts the views of a box that has a count.
+        self.box = VBox([about, self._row], layout=layout, _view_count=0)
         self.box.add_class("claude-ask")
+
+    def tick(self, now_s: float) -> bool:
+        """Let it be answered if it has been on the page long enough; return whether it can be.
+
+        :param now_s: of any clock, in seconds, the same one each time.
+        """
+        if self._is_armed:
+            return True
+        if self._asked_s is None:
+            self._asked_s = now_s
+        if self._seen_s is None and self.box._view_count:
+            self._seen_s = now_s
+        if (self._seen_s is not None and now_s - self._seen_s >= ARM_S) or now_s - self._asked_s >= UNSEEN_S:
+            self._is_armed = True
+            for widget in self._answers:
+                if isinstance(widget, Button):
+                    widget.disabled = False
+        return self._is_armed
+
+    def focus(self) -> None:
+        """Give the card the keyboard, but none of its buttons: a key that is pressed twice answers nothing."""
+        if hasattr(self.box, "focus"):  # ipywidgets 8
+            self.box.tabbable = True  # a box looks at that when it changes, not when it is made
+            self.box.focus()
+
+    def end(self) -> None:
+        """Say what was answered, in the card's place, and take its buttons away."""
+        self.box.remove_class("claude-ask")
+        self.box.add_class("claude-answered")
+        self._row.children = (self._outcome,)
+        for widget in reversed(self._answers):  # their layout is the card's, too
+            widget.style.close()
+            widget.close()
 
     def close(self) -> None:
         """Close the card's widgets; a second call changes nothing."""
         close_tree(self.box)
 
-    def _answer(self, decision: Decision, word: str = "") -> None:
+    def _answer(self, decision: Decision) -> None:
+        if not self._is_armed or self.is_answered:
+            return
+        self.is_answered = True
+        word = self._word.value.strip() if decision is Decision.DENY else ""
+        said = f"{decision.value}: {one_line(word)}" if word else decision.value
+        self._outcome.value = f'<p class="claude-outcome" role="status">{escape(said)}</p>'
         self._on_answer(PermissionAnswer(decision, word))
+
+    def _submit(self, _: Text, content: dict[str, Any], __: object) -> None:
+        # Enter tells of itself before it tells of the text, unless that was told before.
+        if content.get("event") == "submit":
+            self._submitted_s = time.monotonic()
+            if self._word.value.strip():
+                self._answer(Decision.DENY)
+
+    def _typed(self, _: object) -> None:
+        if time.monotonic() - self._submitted_s < SUBMIT_S:
+            self._answer(Decision.DENY)
 
 
 def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
@@ -91,9 +162,12 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
 
     :raises KeyboardInterrupt: when the person interrupts instead of answering.
     """
+    replaced = replaced_lines(request)
     request = _readable(request)
     call = _call(request)
-    lines = [f"{_title(call)} in {shorten_home(request.directory)}:", *_input_lines(call)]
+    lines = [f"{_title(request)} in {shorten_home(request.directory)}:", *_input_lines(call)]
+    if replaced is not None:
+        lines.append(f"It {_loss(replaced)}.")
     if request.reason:
         lines.append(reveal(request.reason))
     session = f", [s] allow for this session: {reveal(', '.join(request.rules))}" if request.rules else ""
@@ -133,7 +207,7 @@ def _call(request: PermissionRequest) -> ToolCall:
 def _spelled(value: Any) -> Any:
     match value:
         case str():
-            return _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), value)
+            return spelled_out(value)
         case dict():
             return {_spelled(key): _spelled(part) for key, part in value.items()}
         case list():
@@ -141,19 +215,36 @@ def _spelled(value: Any) -> Any:
     return value
 
 
-def _title(call: ToolCall) -> str:
-    name = tool_name(call)
-    return f"Claude asks to {_TITLES[name]}" if name in _TITLES else f"Claude asks to use {name}"
+def _title(request: PermissionRequest) -> str:
+    name = tool_name(_call(request))
+    who = "A helper agent" if request.by_helper else "Claude"
+    whose = f"{who}, at work on an earlier prompt," if request.is_earlier else who
+    return f"{whose} asks to {_TITLES.get(name, f'use {name}')}"
 
 
-def _request_html(request: PermissionRequest) -> str:
+def _request_html(request: PermissionRequest, replaced: list[str] | None) -> str:
     call = _call(request)
     plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and not call.input else []
-    about = [*plan, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
+    lost = [_loss(replaced)] if replaced is not None else []
+    about = [*plan, *lost, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
+    title = _title(request)
     return (
-        f'<div role="alertdialog" aria-label="{html.escape(_title(call))}"><p class="claude-title">{escape(_title(call))}</p>'
-        f'{input_html(call, sys.maxsize)}<p class="claude-where">{escape(reveal(" · ".join(about)))}</p></div>'
+        f'<div role="alertdialog" aria-label="{html.escape(title)}"><p class="claude-title">{escape(title)}</p>'
+        f'{_input_html(call, replaced)}<p class="claude-where">{escape(reveal(" · ".join(about)))}</p></div>'
     )
+
+
+def _input_html(call: ToolCall, replaced: list[str] | None) -> str:
+    diff = difference(replaced, call.input["content"]) if replaced is not None else None
+    if diff is None:
+        return input_html(call, sys.maxsize, folded_html)
+    rest = " · ".join(f"{name}: {value}" for name, value in call.input.items() if name != "content")
+    changes = folded_html(diff, "diff") if diff else '<p class="claude-rest">Nothing in it changes.</p>'
+    return f'<p class="claude-rest">{escape(rest)}</p>\n{changes}'
+
+
+def _loss(replaced: list[str]) -> str:
+    return f"replaces the file's {len(replaced):,} {'line' if len(replaced) == 1 else 'lines'}"
 
 
 def _input_lines(call: ToolCall) -> list[str]:

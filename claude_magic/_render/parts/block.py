@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never
 
+from claude_magic._characters import strip_controls
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import escape, text_html
-from claude_magic._render.parts.reply_wording import strip_controls, thinking_title, tool_argument, tool_name, tool_outcome
+from claude_magic._render.parts.reply_wording import thinking_title, tool_argument, tool_name, tool_outcome
 from claude_magic._render.parts.tool_call import call_html
 from claude_magic.sdk.response import Block, Remark, Text, Thinking, ToolCall
 

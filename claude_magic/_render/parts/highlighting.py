@@ -115,7 +115,10 @@ def _marked(mark: tuple[str, str], text: str) -> str:
     element, css_class = mark
     attribute = f' class="{css_class}"' if css_class else ""
     escaped = html.escape(text)
-    return f"<{element}{attribute}>{escaped}</{element}>" if element else escaped
+    if not element:
+        return escaped
+    # Each line by itself: what is shown of code may end with any of them.
+    return "\n".join(f"<{element}{attribute}>{line}</{element}>" if line else "" for line in escaped.split("\n"))
 
 
 @cache

@@ -22,9 +22,9 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
+from claude_magic._characters import strip_controls
 from claude_magic._markdown import is_web_link, language_of, make_parser
 from claude_magic._render.parts.highlighting import Allowance
-from claude_magic._render.parts.reply_wording import strip_controls
 
 # Longer text is shown as it was written: parsing and cleaning it would hold up the kernel for seconds.
 MARKDOWN_LIMIT: Final = 200_000
@@ -74,6 +74,11 @@ def running_text(markdown: str) -> str:
 def code_html(code: str, language: str = "", allowance: Allowance | None = None) -> str:
     """Render code as one `<pre>`, coloured where that is known to take little time."""
     return f"<pre><code>{(allowance or Allowance()).coloured(code, language)}</code></pre>\n"
+
+
+def code_lines(code: str, language: str = "") -> list[str]:
+    """Do as `code_html` does, and return the lines without the `<pre>`; no element reaches over the end of a line."""
+    return Allowance().coloured(code, language).split("\n")
 
 
 def escape(text: str) -> str:

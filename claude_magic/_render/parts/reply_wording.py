@@ -6,10 +6,10 @@ layout are the views' own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
+from claude_magic._characters import in_reading_order, reveal
 from claude_magic._paths import shorten_home
 from claude_magic.sdk.events import Retrying
 from claude_magic.sdk.response import (
@@ -40,31 +40,11 @@ _ARGUMENTS: Final = (
     "path",
 )
 
-# CSI, the string sequences (OSC, DCS, APC, PM, SOS) with their payload, short escapes, then what is left of C0 and C1.
-_CONTROLS: Final = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
-    r"|\x1b[ -/]*[0-~]"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
-# Characters that reorder what surrounds them: with these a command can read as another one than it is.
-_REORDERING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-def strip_controls(text: str) -> str:
-    r"""Remove terminal sequences and control characters; ``\n`` and ``\t`` stay, ``\r\n`` and ``\r`` become ``\n``."""
-    return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def reveal(text: str) -> str:
-    r"""Remove controls and spell out characters that change the reading order, as ``\u202e``."""
-    return _REORDERING.sub(lambda match: f"\\u{ord(match[0]):04x}", strip_controls(text))
-
 
 def one_line(text: str, limit: int = ARGUMENT_LENGTH) -> str:
     """Put a text on one line of at most `limit` characters, with an ellipsis when there was more."""
     # The slice bounds the work: a tool's argument may be a whole file.
-    line = " ".join(reveal(text[: 8 * limit]).split())
+    line = " ".join(in_reading_order(text[: 8 * limit]).split())
     return line if len(line) <= limit and len(text) <= 8 * limit else line[: limit - 1].rstrip() + "…"
 
 
@@ -95,8 +75,8 @@ def shown_blocks(response: SessionAwareResponse) -> list[Block]:
 def tool_name(call: ToolCall) -> str:
     """Name a tool as a reader knows it: `Bash`, `run_code` of the kernel, `server: tool` of any other MCP server."""
     if not call.name.startswith("mcp__"):
-        return one_line(call.name)
-    server, _, tool = call.name.removeprefix("mcp__").partition("__")
+        return one_line(reveal(call.name))
+    server, _, tool = reveal(call.name).removeprefix("mcp__").partition("__")
     return one_line(tool if server == "kernel" else f"{server}: {tool}")
 
 
@@ -105,7 +85,7 @@ def tool_argument(call: ToolCall) -> str:
     named = (call.input.get(key) for key in _ARGUMENTS)
     values = (value for value in (*named, *call.input.values()) if isinstance(value, str) and value.strip())
     value = next(values, "")
-    return one_line(shorten_home(value)) if value else ""
+    return one_line(reveal(shorten_home(value[: 16 * ARGUMENT_LENGTH]))) if value else ""
 
 
 def tool_outcome(call: ToolCall, *, ended: bool = False) -> str:

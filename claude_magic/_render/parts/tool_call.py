@@ -6,13 +6,14 @@ import base64
 import binascii
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Final
 
+from claude_magic._characters import reveal, strip_controls
 from claude_magic._render.parts.highlighting import language_of_file
 from claude_magic._render.parts.markdown_html import code_html, escape, text_html
-from claude_magic._render.parts.reply_wording import clip, reveal, strip_controls, tool_argument, tool_name, tool_outcome
+from claude_magic._render.parts.reply_wording import clip, tool_argument, tool_name, tool_outcome
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.response import ToolCall
 
@@ -41,20 +42,30 @@ def outcome_html(outcome: str) -> str:
     return f'<span class="claude-outcome">{words}</span>'
 
 
-def input_html(call: ToolCall, limit: int = SHOWN_LENGTH) -> str:
-    """Render what a tool was called with; texts of more than `limit` characters are cut in the middle."""
+def input_html(call: ToolCall, limit: int = SHOWN_LENGTH, show: Callable[[str, str], str] = code_html) -> str:
+    """Render what a tool was called with; texts of more than `limit` characters are cut in the middle.
+
+    :param show: renders code in a language.
+    """
     if isinstance(plan := call.input.get("plan"), str) and call.name == "ExitPlanMode":
         # The CLI puts it there from the file that Claude wrote it into (2.1.331).
         return text_html(clip(reveal(plan), limit))
-    language, code, shown = _source(call)
+
+    def code(text: str, language: str) -> str:
+        return show(clip(reveal(text), limit), language)
+
+    language, source, shown = _source(call)
     rest = {key: value for key, value in call.input.items() if key not in shown}
-    pieces = [code_html(clip(reveal(code), limit), language)] if shown else []
-    if rest and shown and all(_is_short(value) for value in rest.values()):
+    lines = {key: value for key, value in rest.items() if isinstance(value, str) and not _is_short(value)}
+    rest = {key: value for key, value in rest.items() if key not in lines}
+    pieces = [code(source, language)] if shown else []
+    # A long text is read as it is, not as a string with `\n` in it.
+    pieces += (f'<p class="claude-rest">{escape(reveal(key))}:</p>\n{code(text, "")}' for key, text in lines.items())
+    if rest and pieces and all(_is_short(value) for value in rest.values()):
         words = " · ".join(f"{key}: {value}" for key, value in rest.items())
         pieces.insert(0, f'<p class="claude-rest">{escape(reveal(words))}</p>\n')
     elif rest:
-        text = json.dumps(rest, indent=2, ensure_ascii=False, default=str)
-        pieces.append(code_html(clip(reveal(text), limit), "json"))
+        pieces.append(code(json.dumps(rest, indent=2, ensure_ascii=False, default=str), "json"))
     return "".join(pieces)
 
 

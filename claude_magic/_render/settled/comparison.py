@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from claude_magic._characters import strip_controls
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.block import line_html
 from claude_magic._render.parts.markdown_html import code_html, escape
 from claude_magic._render.parts.redacted_reply import clean_line, cleaned
-from claude_magic._render.parts.reply_wording import duration, one_line, shown_blocks, strip_controls
+from claude_magic._render.parts.reply_wording import duration, one_line, shown_blocks
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.settled.reply import SettledReply, blocks_html, blocks_markdown, blocks_plain, footer_parts
 from claude_magic.errors import TurnInterrupted

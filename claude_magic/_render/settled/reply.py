@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
+from claude_magic._characters import strip_controls
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.block import block_html, block_markdown, block_plain, line_html
 from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import cleaned
-from claude_magic._render.parts.reply_wording import duration, footer, shown_blocks, strip_controls
+from claude_magic._render.parts.reply_wording import duration, footer, shown_blocks
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic.errors import ClaudeError, TurnInterrupted
 from claude_magic.sdk.response import SessionAwareResponse, Text

@@ -83,7 +83,8 @@ class Permissions:
         rules = self._gate.rules_for(tool, arguments, reason)
         if self._gate.was_granted(rules):
             return sdk.PermissionResultAllow(updated_input=arguments)
-        request = PermissionRequest(context.tool_use_id or "", tool, arguments, self._launch.directory, reason, rules)
+        call_id, by_helper = context.tool_use_id or "", context.agent_id is not None
+        request = PermissionRequest(call_id, tool, arguments, self._launch.directory, reason, rules, by_helper)
         # A helper goes on behind the turn that it was sent off in.
         host = self._host_of(context.tool_use_id)
         try:

@@ -1,0 +1,69 @@
+"""Characters that cannot be seen, or read as others."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+
+import pytest
+
+from claude_magic._characters import spelled_out
+
+# As Unicode 16 lists them as ignorable by default, the blanks, and what draws nothing by itself.
+UNSEEN = [
+    *(0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), *range(0x200B, 0x2010)),
+    *(*range(0x2028, 0x2030), *range(0x205F, 0x2070), 0x2800, 0x3000, 0x3164, *range(0xFE00, 0xFE10), 0xFEFF, 0xFFA0),
+    *(*range(0xFFF0, 0xFFFD), *range(0x1BCA0, 0x1BCA4), *range(0x1D173, 0x1D17B), *range(0xE0000, 0xE1000)),
+    *(0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0xD800, 0xE000, 0x1B, 0x9B, 0x7F, 0x0D),
+]
+
+AS_THEY_ARE = [
+    "git log --oneline | head -3\n\tdone",
+    "résumé naïve Straße Ærø ½ m² 10 °C ™ …",
+    "данные и графики",
+    "Γειά σου Κόσμε",
+    "資料夾を開く、데이터（表）",
+    "शुक्रिया สวัสดี שלום مرحبا",
+    "Δt = 3 μm, x ≤ y, ∑ → ∞",
+    "🚀 👍🏽",
+    "“quoted” ‘so’ — and – so",
+]
+
+LOOK_ALIKES = {
+    "p\u0430ypal.com": r"p\u0430ypal.com",
+    "https://x.org\u2215a.evil.org": r"https://x.org\u2215a.evil.org",
+    "rm \u2212rf": r"rm \u2212rf",
+    "ls\u037e rm": r"ls\u037e rm",
+    "\uff43at": r"\uff43at",
+    "\U0001d41bash": r"\U0001d41bash",
+    "N\u039fT": r"N\u039fT",
+    "\u212aelvin": r"\u212aelvin",
+}
+
+
+def test_unseen() -> None:
+    """A character that shows nothing is spelled out, so that one sees it."""
+    for code in UNSEEN:
+        shown = spelled_out(f"a{chr(code)}b")
+        assert shown.isascii(), hex(code)
+        assert shown.isprintable(), hex(code)
+        assert shown.encode().decode("unicode_escape") == f"a{chr(code)}b"
+
+
+@pytest.mark.parametrize("text", AS_THEY_ARE)
+def test_as_they_are(text: str) -> None:
+    """Whatever somebody's language is written in stays as it is."""
+    assert spelled_out(text) == text
+
+
+@pytest.mark.parametrize(("text", "shown"), LOOK_ALIKES.items())
+def test_look_alikes(text: str, shown: str) -> None:
+    """A letter of another alphabet among Latin ones, and what reads as a sign of the shell, are spelled out."""
+    assert spelled_out(text) == shown
+
+
+def test_no_kind_is_forgotten() -> None:
+    """Of controls, formats, separators and what is unassigned only newline, tab and space are shown as they are."""
+    kinds = ("C", "Z")
+    unseen = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith(kinds)]
+    assert [code for code in unseen if spelled_out(code) == code] == ["\t", "\n", " "]
