@@ -185,7 +185,6 @@ PAGES: Final = (
         _LAB,
         ("cellId", "_kernel/frontend.py", "Which cell runs, to know it again."),
         ("jp-RenderedHTMLCommon", "_render", "Widgets look from the start like the HTML output that they will be."),
-        ("data-jp-theme-light", "_render", "Whether the theme is light."),
     ),
     *rows(
         Kind.SOURCE,
@@ -202,7 +201,6 @@ PAGES: Final = (
         "VS Code, by its documentation of 2026",
         ("__vsc_ipynb_file__", "_kernel/state/notebook_file.py", "The notebook's path, in the person's variables."),
         ("__vsc_ipynb_file__", "_render/place.py", "Whether the page typesets no HTML."),
-        ("vscode-light", "_render", "Whether the theme is light."),
     ),
     *rows(
         Kind.PAGE,

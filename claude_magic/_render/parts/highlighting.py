@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
-from pygments.token import Comment, Generic, Keyword, Operator, _TokenType
+from pygments.token import Comment, Generic, Keyword, Operator
 from pygments.util import ClassNotFound
 
 LONGEST: Final = 30_000
@@ -126,7 +126,7 @@ def _mark(token: Any) -> tuple[str, str]:
     return next((mark for kind, mark in _MARKS.items() if token in kind), ("", ""))
 
 
-def _in_time(tokens: Iterable[tuple[_TokenType, str]]) -> Iterator[tuple[_TokenType, str]]:
+def _in_time(tokens: Iterable[tuple[Any, str]]) -> Iterator[tuple[Any, str]]:
     start = time.thread_time()
     for token in tokens:
         if time.thread_time() - start > BLOCK_S:
