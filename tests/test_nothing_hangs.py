@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from IPython.core.error import UsageError
 
+from claude_magic._characters import strip_controls
 from claude_magic._kernel.loop_calls import runs_a_loop
 from claude_magic._kernel.prompt.composition import _without_open_end
 from claude_magic._kernel.prompt.template import fill
 from claude_magic._markdown import language_of
 from claude_magic._render.parts.highlighting import _KNOWN, BLOCK_S, LONGEST, TEXT_S, Allowance
 from claude_magic._render.parts.markdown_html import code_html, is_too_much, text_html
-from claude_magic._render.parts.reply_wording import strip_controls
 from claude_magic._render.parts.safe_markdown import escape, text_markdown
 from claude_magic.sdk._cassette.scrubbing import _STANDS_FOR_ANYTHING, same_text
 from claude_magic.sdk._history.transcripts import _inside
