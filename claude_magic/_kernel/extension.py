@@ -15,11 +15,13 @@ from traitlets.config import Config
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.magics import ClaudeMagics
 from claude_magic._kernel.options.settings import Settings
+from claude_magic._kernel.turn.given import Replies
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic.sdk.response import SessionAwareResponse
 
 _NAME = ClaudeMagics.__name__
 _REPLY_MEDIA_TYPES = ("text/html", "text/markdown")
+_GIVEN = (SessionAwareResponse, Replies)
 
 
 def load(shell: InteractiveShell) -> None:
@@ -40,6 +42,8 @@ def _load(shell: InteractiveShell) -> None:
     for media_type in _REPLY_MEDIA_TYPES:
         formatters[media_type].for_type(SessionAwareResponse, partial(_reply_as, media_type, magics))
     formatters["text/plain"].for_type(SessionAwareResponse, partial(_print_reply, magics))
+    for kind in _GIVEN:
+        _self_display(shell).for_type(kind, magics.shown.skip)
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     atexit.register(magics.close)
@@ -62,6 +66,8 @@ def unload(shell: InteractiveShell) -> None:
     shell.configurables.remove(magics)
     for media_type in (*_REPLY_MEDIA_TYPES, "text/plain"):
         _formatters(shell)[media_type].pop(SessionAwareResponse, None)
+    for kind in _GIVEN:
+        _self_display(shell).pop(kind, None)
     shell.events.unregister("pre_run_cell", magics.before_cell)
     shell.events.unregister("post_run_cell", magics.after_cell)
     shell.events.unregister("pre_run_cell", magics.nested_asyncio.before_cell)
@@ -87,6 +93,12 @@ def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:
     assert shell.display_formatter is not None  # a shell has one from its start
     formatters: Mapping[str, Any] = shell.display_formatter.formatters
     return formatters
+
+
+def _self_display(shell: InteractiveShell) -> Any:
+    """Return what IPython asks first: whether a value is shown without its help."""
+    assert shell.display_formatter is not None
+    return shell.display_formatter.ipython_display_formatter
 
 
 def _reply_as(media_type: str, settings: Settings, reply: SessionAwareResponse) -> str:

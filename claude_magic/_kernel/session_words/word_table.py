@@ -119,8 +119,13 @@ WORDS = (
 )
 
 
-def words_usage() -> str:
-    """Return the words, a line for each way to type one."""
-    lines = {f"%claude_session {form}".rstrip(): meaning for word in WORDS for form, meaning in word.forms.items()}
+HELP = ("help", "--help", "-h")
+"""What shows the words themselves."""
+
+
+def words_usage(name: str = "") -> str:
+    """Return the words, a line for each way to type one; only those of one word, where one is named."""
+    chosen = [word for word in WORDS if word.name == name] or WORDS
+    lines = {f"%claude_session {form}".rstrip(): meaning for word in chosen for form, meaning in word.forms.items()}
     width = max(map(len, lines))
     return "\n".join(f"    {line:<{width}}  {meaning}" for line, meaning in lines.items())
