@@ -20,6 +20,8 @@ from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic.sdk.response import SessionAwareResponse
 
 _NAME = ClaudeMagics.__name__
+_KEPT = "claude_magic"
+"""Where IPython lets an extension keep something: the state of one that was taken out in this cell."""
 _REPLY_MEDIA_TYPES = ("text/html", "text/markdown")
 _GIVEN = (SessionAwareResponse, Replies)
 
@@ -34,7 +36,7 @@ def load(shell: InteractiveShell) -> None:
 
 def _load(shell: InteractiveShell) -> None:
     _leave_out_unfit(shell.config.ClaudeMagics)
-    magics = ClaudeMagics(shell)
+    magics = ClaudeMagics(shell, shell.meta.pop(_KEPT, None))
     shell.register_magics(magics)
     shell.input_transformers_cleanup.insert(0, magics.transform)
     shell.Completer.custom_matchers.append(magics.matcher)
@@ -74,8 +76,20 @@ def unload(shell: InteractiveShell) -> None:
     shell.events.unregister("post_run_cell", magics.nested_asyncio.after_cell)
     atexit.unregister(magics.close)
     magics.close()
+    _keep_for_reload(shell, magics)
     # After the processes have ended: their loop has the class that is put right now.
     magics.nested_asyncio.close()
+
+
+def _keep_for_reload(shell: InteractiveShell, magics: ClaudeMagics) -> None:
+    """Let what is loaded in the same cell go on with the conversations: `%reload_ext` takes out and loads."""
+
+    def forget(*_: object) -> None:
+        shell.events.unregister("post_run_cell", forget)
+        shell.meta.pop(_KEPT, None)
+
+    shell.meta[_KEPT] = magics.state
+    shell.events.register("post_run_cell", forget)
 
 
 def _leave_out_unfit(config: Config) -> None:

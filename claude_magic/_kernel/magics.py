@@ -36,10 +36,10 @@ from claude_magic.sdk.response import SessionAwareResponse
 class ClaudeMagics(Settings, Magics):
     """Claude in this kernel's cells. Its traits are the defaults of every cell."""
 
-    def __init__(self, shell: InteractiveShell, **kwargs: Any) -> None:
+    def __init__(self, shell: InteractiveShell, earlier: KernelState | None = None, **kwargs: Any) -> None:
         super().__init__(shell=shell, **kwargs)
         self.frontend = Frontend(shell)
-        self.state = KernelState(self, self.frontend.import_views, self._wake)
+        self.state = KernelState(self, self.frontend.import_views, self._wake, earlier)
         self.sessions = SessionMagic(self.state, self.frontend)
         self.questions = OpenQuestions(self.state.client, self.frontend)
         self.shown = Shown()

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 STRUCTURED_OUTPUT = "StructuredOutput"
 """The CLI's tool that a model answers with when a schema was asked for (2.1.331)."""
 
+VALUE = "value"
+"""The property that holds a reply whose schema is no object."""
+
 
 class Growing:
     """Text that arrives in pieces; joined only when somebody reads it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cells import answered, history, sent_text, usage_error
+from cells import answered, sent_text, usage_error
 from messages_api import MessagesAPI
 from rig import CellResult
 from rig.kernel import Kernel
