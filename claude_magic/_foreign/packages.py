@@ -64,6 +64,12 @@ PYTHON: Final = (
             "magics_manager.registry",
         ),
         (
+            "IPython.core.displayhook:DisplayHook.update_user_ns(result)",
+            "_kernel/magics.py",
+            "Gives `_` and `Out` a value that is shown already.",
+            "displayhook.update_user_ns(",
+        ),
+        (
             "IPython.core.compilerop:CachingCompiler.format_code_name",
             "_kernel/values/source_code.py",
             "The name of a cell as in IPython's tracebacks.",

@@ -7,7 +7,8 @@ instead. An error takes its words where it leaves a cell; what has no row is rig
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
 from IPython.core.error import UsageError
@@ -98,6 +99,12 @@ def in_a_notebook() -> Iterator[None]:
     except UsageError as error:
         error.args = (strip_controls(str(error)),)
         raise
+
+
+def closest(word: str, names: Iterable[str]) -> str | None:
+    """Return the name that somebody most likely meant; one with the same letters in another order comes first."""
+    close = difflib.get_close_matches(word, names, 5)
+    return max(close, key=lambda name: sorted(name) == sorted(word), default=None)
 
 
 def say(text: str) -> None:

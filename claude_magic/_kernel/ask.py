@@ -8,8 +8,9 @@ from __future__ import annotations
 import inspect
 import os
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from os import PathLike
 from typing import Any, TypedDict, TypeVar, Unpack, get_type_hints
 
@@ -19,7 +20,8 @@ from claude_magic._kernel.options.cell_options import OPTIONS, Options
 from claude_magic._kernel.options.value_kinds import TEXT
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_of
 from claude_magic._kernel.prompt.file_patterns import files_matching
-from claude_magic._kernel.state.turns import Turn
+from claude_magic._kernel.state.kernel_state import KernelState
+from claude_magic._kernel.state.turns import Session, Turn
 from claude_magic._kernel.turn import cell_turns
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._workspaces import working_directory
@@ -31,13 +33,32 @@ PARAMETERS = {option.parameter: option for option in OPTIONS if option.parameter
 
 
 @dataclass(frozen=True, slots=True)
+class SessionTurn:
+    """A turn that led to where a session is. `number` is its number in this kernel, `None` for one of before."""
+
+    number: int | None
+    prompt: str
+    session_id: str | None
+    failed: bool
+    _reply: Callable[[], SessionAwareResponse | None] = field(repr=False, compare=False)
+
+    @property
+    def reply(self) -> SessionAwareResponse | None:
+        """The reply: of a turn of this kernel the very one, of an earlier one what its transcript tells.
+
+        `None` where the session is gone.
+        """
+        return self._reply()
+
+
+@dataclass(frozen=True, slots=True)
 class CurrentSession:
-    """The session that the next cell continues. `turns` are those of this kernel that led to where it is, oldest first."""
+    """The session that the next cell continues. `turns` are those that led to where it is, oldest first."""
 
     session_id: str
     name: str | None
     directory: str
-    turns: tuple[Turn, ...]
+    turns: tuple[SessionTurn, ...]
 
 
 class AskOptions(TypedDict, total=False):
@@ -118,12 +139,27 @@ ask = Ask()
 
 def current_session() -> CurrentSession | None:
     """Return the session that the next cell continues, `None` when that begins a new one."""
-    state = _magics().state
+    state: KernelState = _magics().state
     session = state.current
     if session is None:
         return None
     path = state.turns.path(state.current_turn)
-    return CurrentSession(session.session_id, session.name, session.directory, path)
+    return CurrentSession(
+        session.session_id, session.name, session.directory, (*_earlier(state, session, path), *_own(state, path))
+    )
+
+
+def _own(state: KernelState, path: Sequence[Turn]) -> Iterator[SessionTurn]:
+    for turn in path:
+        yield SessionTurn(turn.number, turn.prompt, turn.session_id, turn.failed, partial(state.sessions.reply, turn))
+
+
+def _earlier(state: KernelState, session: Session, path: Sequence[Turn]) -> Iterator[SessionTurn]:
+    from claude_magic.sdk._history.transcripts import reply_of  # the SDK takes a second to import
+
+    for said in state.sessions.before(path[0] if path else None, session):
+        found = partial(reply_of, said, session.session_id, session.directory)
+        yield SessionTurn(None, said.prompt, session.session_id, bool(said.trouble), found)
 
 
 def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequest:

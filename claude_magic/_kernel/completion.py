@@ -9,13 +9,16 @@ from types import GenericAlias, ModuleType
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
 from claude_magic._kernel.options.cell_options import OPTIONS, option_names
-from claude_magic._kernel.options.option import KnownNames
+from claude_magic._kernel.options.option import Described, KnownNames
 from claude_magic._kernel.session_words.word_table import WORDS
 from claude_magic._kernel.state.kernel_state import KernelState
+from claude_magic._redaction import redact
+from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import ClaudeError
 
 Matcher = Callable[[CompletionContext], SimpleMatcherResult]
 
+_SAID = 40
 _LINE = re.compile(r"\s*%%?(?P<magic>claude_session|claude)\s+(?P<typed>.*)$")
 
 
@@ -33,14 +36,20 @@ def matcher_for(state: KernelState, namespace: Mapping[str, object]) -> Matcher:
         match = _LINE.match(before)
         if match is None:
             return SimpleMatcherResult(completions=[])
-        *earlier, current = re.split(r"\s+", match["typed"])
-        found = (_behind_session if match["magic"] == "claude_session" else _behind_options)(known, earlier)
-        fitting = [SimpleCompletion(text, type="magic") for text in found if text.startswith(current)]
+        is_word = match["magic"] == "claude_session"
+        # What stands behind a word is one name, which may hold spaces.
+        *earlier, current = re.split(r"\s+", match["typed"], maxsplit=1 if is_word else 0)
+        found = (_behind_session if is_word else _behind_options)(known, earlier)
+        fitting = [_completion(text) for text in found if text.startswith(current)]
         return SimpleMatcherResult(completions=fitting, suppress=bool(fitting), matched_fragment=current)
 
     claude_matcher.matcher_identifier = "claude_magic"
     matcher: Matcher = claude_matcher
     return matcher
+
+
+def _completion(text: str) -> SimpleCompletion:
+    return SimpleCompletion(str(text), type=text.about if isinstance(text, Described) and text.about else "magic")
 
 
 class _KernelNames:
@@ -57,14 +66,17 @@ class _KernelNames:
     def types(self) -> list[str]:
         return [name for name in self.variables() if issubclass(type(self._namespace[name]), type | dict | GenericAlias)]
 
-    def session_ids(self) -> list[str]:
+    def sessions(self) -> list[str]:
         try:
-            return [session.session_id for session in self._state.sessions.on_disk(self._state.directory)]
+            found = self._state.sessions.on_disk(self._state.directory)
         except (ClaudeError, OSError):
             return []
+        said = [one_line(redact(info.first_prompt or ""), _SAID) for info in found]
+        named = [Described(info.name, about) for info, about in zip(found, said, strict=True) if info.name]
+        return [*named, *(Described(info.session_id, info.name or about) for info, about in zip(found, said, strict=True))]
 
     def turn_numbers(self) -> list[str]:
-        return [str(turn.number) for turn in self._state.turns]
+        return [Described(str(turn.number), one_line(redact(turn.prompt), _SAID)) for turn in self._state.turns]
 
 
 def _behind_options(known: KnownNames, earlier: list[str]) -> list[str]:
@@ -72,7 +84,7 @@ def _behind_options(known: KnownNames, earlier: list[str]) -> list[str]:
     option = next((option for option in OPTIONS if typed in option.names), None)
     if option is None or option.offers is None:
         return option_names()
-    offered = list(option.offers(known))
+    offered = [_quoted(text) for text in option.offers(known)]
     if option.several and offered:
         return [*offered, *option_names()]
     return offered if earlier[-1] == typed else option_names()
@@ -83,3 +95,8 @@ def _behind_session(known: KnownNames, earlier: list[str]) -> list[str]:
         return [word.name for word in WORDS]
     offers = next((word.offers for word in WORDS if word.name == earlier[0]), None)
     return list(offers(known)) if offers is not None else []
+
+
+def _quoted(text: str) -> str:
+    """Put quotes around a name that an option would take for several words."""
+    return Described(f'"{text}"', text.about) if isinstance(text, Described) and re.search(r"\s", text) else text

@@ -15,11 +15,15 @@ from traitlets.config import Config
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.magics import ClaudeMagics
 from claude_magic._kernel.options.settings import Settings
+from claude_magic._kernel.turn.given import Replies
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic.sdk.response import SessionAwareResponse
 
 _NAME = ClaudeMagics.__name__
+_KEPT = "claude_magic"
+"""Where IPython lets an extension keep something: the state of one that was taken out in this cell."""
 _REPLY_MEDIA_TYPES = ("text/html", "text/markdown")
+_GIVEN = (SessionAwareResponse, Replies)
 
 
 def load(shell: InteractiveShell) -> None:
@@ -32,7 +36,7 @@ def load(shell: InteractiveShell) -> None:
 
 def _load(shell: InteractiveShell) -> None:
     _leave_out_unfit(shell.config.ClaudeMagics)
-    magics = ClaudeMagics(shell)
+    magics = ClaudeMagics(shell, shell.meta.pop(_KEPT, None))
     shell.register_magics(magics)
     shell.input_transformers_cleanup.insert(0, magics.transform)
     shell.Completer.custom_matchers.append(magics.matcher)
@@ -40,6 +44,8 @@ def _load(shell: InteractiveShell) -> None:
     for media_type in _REPLY_MEDIA_TYPES:
         formatters[media_type].for_type(SessionAwareResponse, partial(_reply_as, media_type, magics))
     formatters["text/plain"].for_type(SessionAwareResponse, partial(_print_reply, magics))
+    for kind in _GIVEN:
+        _self_display(shell).for_type(kind, magics.shown.skip)
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     atexit.register(magics.close)
@@ -62,14 +68,28 @@ def unload(shell: InteractiveShell) -> None:
     shell.configurables.remove(magics)
     for media_type in (*_REPLY_MEDIA_TYPES, "text/plain"):
         _formatters(shell)[media_type].pop(SessionAwareResponse, None)
+    for kind in _GIVEN:
+        _self_display(shell).pop(kind, None)
     shell.events.unregister("pre_run_cell", magics.before_cell)
     shell.events.unregister("post_run_cell", magics.after_cell)
     shell.events.unregister("pre_run_cell", magics.nested_asyncio.before_cell)
     shell.events.unregister("post_run_cell", magics.nested_asyncio.after_cell)
     atexit.unregister(magics.close)
     magics.close()
+    _keep_for_reload(shell, magics)
     # After the processes have ended: their loop has the class that is put right now.
     magics.nested_asyncio.close()
+
+
+def _keep_for_reload(shell: InteractiveShell, magics: ClaudeMagics) -> None:
+    """Let what is loaded in the same cell go on with the conversations: `%reload_ext` takes out and loads."""
+
+    def forget(*_: object) -> None:
+        shell.events.unregister("post_run_cell", forget)
+        shell.meta.pop(_KEPT, None)
+
+    shell.meta[_KEPT] = magics.state
+    shell.events.register("post_run_cell", forget)
 
 
 def _leave_out_unfit(config: Config) -> None:
@@ -87,6 +107,12 @@ def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:
     assert shell.display_formatter is not None  # a shell has one from its start
     formatters: Mapping[str, Any] = shell.display_formatter.formatters
     return formatters
+
+
+def _self_display(shell: InteractiveShell) -> Any:
+    """Return what IPython asks first: whether a value is shown without its help."""
+    assert shell.display_formatter is not None
+    return shell.display_formatter.ipython_display_formatter
 
 
 def _reply_as(media_type: str, settings: Settings, reply: SessionAwareResponse) -> str:

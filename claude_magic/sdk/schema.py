@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import typing_extensions
 
 from claude_magic.errors import ConfigError, StructuredOutputError
-from claude_magic.sdk._cli.schema_dialect import VALUE, for_cli
-from claude_magic.sdk.response import as_json
+from claude_magic.sdk._cli.schema_dialect import for_cli
+from claude_magic.sdk.response import VALUE, as_json
 
 if TYPE_CHECKING:
     import pandas

@@ -163,7 +163,7 @@ class _Known:
     def types(self) -> list[str]:
         return ["City"]
 
-    def session_ids(self) -> list[str]:
+    def sessions(self) -> list[str]:
         return ["681fea2c"]
 
     def turn_numbers(self) -> list[str]:

@@ -62,17 +62,17 @@ def test_list(loaded_kernel: Kernel) -> None:
 
 
 def test_list_shows_what_one_looks_for(loaded_kernel: Kernel) -> None:
-    """`list` shows name, first prompt, turns, age and size of each session; `list TEXT` those that TEXT fits."""
+    """`list` shows name, last prompt, turns, time and size of each session; `list TEXT` those that TEXT fits."""
     one = session_of(answered(loaded_kernel, "Wie viele Überlebende?"))
     answered(loaded_kernel, "more")
     assert say(loaded_kernel, "name Titanic clean-up").ok
     two = session_of(answered(loaded_kernel, "What is a median?", "--new"))
     lines = shown(say(loaded_kernel, "list")).splitlines()
-    assert lines[0].split() == ["session", "name", "first", "prompt", "turns", "last", "used", "size"]
-    (line,) = [line for line in lines if line.startswith(one[:8])]
-    assert line.split()[1:9] == ["Titanic", "clean-up", "Wie", "viele", "Überlebende?", "2", "now", line.split()[8]]
+    assert lines[0].split() == ["row", "session", "name", "asked", "last", "turns", "last", "used", "from", "size"]
+    (line,) = [line for line in lines if line.split()[1:2] == [one[:8]]]
+    assert line.split()[2:6] == ["Titanic", "clean-up", "more", "2"]
     assert line.endswith(" KB")
-    (line,) = [line for line in lines if line.startswith(two[:8])]
+    (line,) = [line for line in lines if line.split()[1:2] == [two[:8]]]
     assert line.endswith("current")
     for words, found in {
         "titanic": one,

@@ -43,7 +43,7 @@ class Options:
         "continue this session",
         "--resume 681fea2c",
         TEXT,
-        offers=lambda known: known.session_ids(),
+        offers=lambda known: known.sessions(),
         in_ask=True,
     )
     fork: bool = option_field(

@@ -6,11 +6,12 @@ A word that cannot be meant is an `ArgumentTypeError` that says what could be.
 from __future__ import annotations
 
 import argparse
-import difflib
 import keyword
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from claude_magic._kernel.advice import closest
 
 MAX_ALTERNATIVES = 8
 """Of one comparison: each takes a process of about 220 MB."""
@@ -35,8 +36,8 @@ def one_of(values: tuple[str, ...]) -> Kind:
 
     def parse(text: str) -> str:
         if text not in values:
-            close = difflib.get_close_matches(text, values, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            close = closest(text, values)
+            hint = f"; did you mean {close}?" if close else ""
             raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(values)}{hint}")
         return text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,10 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._render.parts.reply_wording import one_line
+from claude_magic._text import parse_json
 from claude_magic.errors import ClaudeError, ConfigError
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.response import SessionAwareResponse
+from claude_magic.sdk.response import SessionAwareResponse, as_json
 
 if TYPE_CHECKING:
     from claude_magic.sdk.schema import Schema
@@ -41,8 +43,17 @@ class CellRequest:
         except ClaudeError as failure:
             failure.session_id, failure.content = response.session_id, response.content
             raise
-        response.structured = self.schema.unwrapped(response.structured)
+        data = self.schema.unwrapped(response.structured)
+        if _is_json_of(response.content, response.structured):
+            response.content = as_json(data)
+        response.structured = data
         return value
+
+
+def _is_json_of(text: str, data: object) -> bool:
+    with contextlib.suppress(ValueError, RecursionError):
+        return bool(parse_json(text) == data)
+    return False
 
 
 def schema_named(shell: InteractiveShell, name: str) -> Schema:

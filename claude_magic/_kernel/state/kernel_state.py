@@ -22,6 +22,7 @@ from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.own_turns import OwnTurns
 from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns
+from claude_magic._kernel.tools.code_cells import CodeCells
 from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk._folder.memories import memories, memories_outside
@@ -53,24 +54,32 @@ class KernelState:
 
     :param warm_up: imports what the first cell will need; called on the background thread.
     :param on_own_turn: called there when there are own turns to take.
+    :param earlier: the closed state of this kernel, whose conversations go on, where the extension is loaded again.
     """
 
-    def __init__(self, settings: Settings, warm_up: Callable[[], None], on_own_turn: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        warm_up: Callable[[], None],
+        on_own_turn: Callable[[], None],
+        earlier: KernelState | None = None,
+    ) -> None:
         self.settings = settings
         self._on_own_turn = on_own_turn
-        self.turns = Turns()
+        self.turns: Turns = earlier.turns if earlier else Turns()
         self.trust = Trust()
         self.client = KernelClient(settings, self.trust, warm_up, self._note_own_turn)
-        self.sessions = KnownSessions(self.client, self.turns)
+        self.sessions: KnownSessions = KnownSessions(self.client, self.turns, earlier.sessions if earlier else None)
         self.own_turns = OwnTurns(self.turns, self.sessions, self.tell)
         self.cassette_settings = CassetteSettings(settings, self.client.logged_in)
         self.in_cell = InCell(self.tell)
+        self.code_cells = CodeCells()
         self._lock = threading.RLock()
         """For turns that are asked outside of the main thread."""
-        self._current: Session | None = None
-        self._place: int | None = None
+        self._current: Session | None = earlier._current if earlier else None
+        self._place: int | None = earlier._place if earlier else None
         """The turn that the next cell goes on from, where that is not the last one of its session."""
-        self._branches_next = False
+        self._branches_next: bool = earlier is not None and earlier._branches_next
         self._comparison: Comparison | None = None
         self._last_prompt: Prompt | None = None
         self._last_error: BaseException | None = None
@@ -285,15 +294,13 @@ class KernelState:
                 failure.next_step = f"%claude_session list shows what there is. {unchanged}"
             raise
 
-    def delete(self, wanted: str) -> Session:
-        """Delete a session for good, and return what it was.
+    def delete(self, session: Session) -> None:
+        """Delete a session for good.
 
-        :raises SessionNotFoundError: when there is none, or more than one.
+        :raises SessionNotFoundError: when it is gone.
         """
-        session = self.find(wanted)
         self.sessions.delete(session)
         self.forget(session.session_id)
-        return session
 
     @property
     def directory(self) -> str:

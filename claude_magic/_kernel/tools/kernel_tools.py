@@ -15,7 +15,6 @@ from claude_magic._kernel.values.shown_value import show_value, type_name
 from claude_magic._kernel.values.time_limit import INSPECT_TIMEOUT_S
 from claude_magic.errors import ConfigError
 from claude_magic.sdk.host import Tool, ToolResult
-from claude_magic.sdk.response import SessionAwareResponse
 
 DEFAULT_MAX_CHARACTERS = 4_000
 
@@ -98,7 +97,7 @@ class KernelTools:
             case "inspect_variable":
                 return self._inspect(str(arguments.get("name", "")), arguments.get("max_chars"))
             case "add_cell":
-                return self._add_cell(str(arguments.get("source", "")))
+                return self.add_cell(str(arguments.get("source", "")))
         return ToolResult(f"There is no tool {tool}.", is_error=True)
 
     def _list_variables(self) -> ToolResult:
@@ -120,14 +119,8 @@ class KernelTools:
             return ToolResult(f"{name}: {error.message}", is_error=True)
         return ToolResult(shown.text, shown.images)
 
-    def add_code(self, reply: SessionAwareResponse) -> bool:
-        """Put the Python code of a reply into a cell below; return whether there is any."""
-        code = "\n\n".join(block.rstrip() for block in reply.python_blocks)
-        if code.strip():
-            self._add_cell(code)
-        return bool(code.strip())
-
-    def _add_cell(self, source: str) -> ToolResult:
+    def add_cell(self, source: str) -> ToolResult:
+        """Put code into a cell below, for the person to review and run."""
         # A frontend makes one cell a run, of the last call: several become one, with separators.
         self._added.append(source.rstrip())
         self._shell.set_next_input("\n\n# ---\n\n".join(self._added))

@@ -22,6 +22,7 @@ from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.queue import Errand, Item, Numbered, Question, QueueHost, deliver
 from claude_magic._kernel.state.kernel_state import Comparison, KernelState
+from claude_magic._kernel.state.new_conversation import begins_anew
 from claude_magic._kernel.state.turns import Outcome, Start, Turn
 from claude_magic._kernel.tools.kernel_tools import KernelTools
 from claude_magic._kernel.turn.interrupts import held_back
@@ -161,8 +162,9 @@ class CellTurns:
         if len(replies) > 1:
             self._state.keep_comparison(Comparison(replies, current, self._view))
         response, failure = outcomes[chosen].response, outcomes[chosen].failure
-        if self._cell.options.code and failure is None and not self._tools.add_code(response):
-            fold(response, Notice("--code: there is no Python in the reply."))
+        put = self._state.code_cells.put
+        if self._cell.options.code and failure is None and (said := put(response, self._cell_id, self._tools.add_cell)):
+            fold(response, Notice(said))
         self._view.settle(replies, current=current, on_pick=self._pick if self._buttons else None)
         if self._main:
             self._state.own_turns.has_output(ended[chosen], self._frontend.adds_to(self._view))
@@ -175,6 +177,7 @@ class CellTurns:
         self._client = self._state.client.get()
         turns = []
         cassette = self._state.cassette()
+        new = begins_anew(self._state, start, self._frontend.shell.user_ns)
         for choice in self._choices:
             options = replace(self._cell.options, model=choice.model or self._cell.options.model)
             own = replace(start, how=" ".join(filter(None, (start.how, choice.typed))))
@@ -182,7 +185,7 @@ class CellTurns:
                 own = replace(own, fork=True)
             request = self._state.request(self._cell, options, own)
             response = SessionAwareResponse()
-            for remark in (*self._state.remarks(request), *self._cell.remarks):
+            for remark in (*new, *self._state.remarks(request), *self._cell.remarks):
                 fold(response, Notice(remark))
             turns.append(RunningTurn(choice.label, own, request, cassette, response))
         return turns
