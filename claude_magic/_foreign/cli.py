@@ -130,6 +130,9 @@ WORDS: Final = (
         ("Invalid API key", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
         ("Please run /login", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
         ("OAuth token", "sdk/_cli/failures.py", "The CLI has no code for this failure."),
+        ("apiKeySource", "sdk/_cli/login.py", "Which variable `auth status` has the key from."),
+        ("authMethod", "sdk/_cli/login.py", "What kind of a login `auth status` has found."),
+        ("apiProvider", "sdk/_cli/login.py", "Whose API `auth status` has found a login for."),
         ("[Request interrupted by user", "sdk/_cli/translation.py", "The CLI writes it as if the user had said it."),
         ("Your response above was cut off", "sdk/_cli/translation.py", "The CLI writes it as if the user had said it."),
         ("Output token limit hit", "sdk/_cli/translation.py", "The CLI writes it as if the user had said it."),
@@ -175,6 +178,7 @@ TRANSCRIPTS: Final = (
             'glob(f"*/{session_id.lower()}.jsonl")',
         ),
         (".claude.json", "_kernel/state/directory_trust.py", "Where the CLI keeps its own answers."),
+        (".claude.json", "sdk/_cli/login.py", "The CLI writes to it when somebody logs in."),
     ),
     *rows(
         Kind.ENTRY,
