@@ -175,7 +175,7 @@ TRANSCRIPTS: Final = (
             "projects/*/*.jsonl",
             "sdk/_history/places.py",
             "The transcript of a session, in whichever folder the CLI keeps it.",
-            'glob(f"*/{session_id.lower()}.jsonl")',
+            '"*/{session_id.lower()}.jsonl"',
         ),
         (".claude.json", "_kernel/state/directory_trust.py", "Where the CLI keeps its own answers."),
         (".claude.json", "sdk/_cli/login.py", "The CLI writes to it when somebody logs in."),
