@@ -31,6 +31,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from claude_magic._characters import strip_controls
+from claude_magic._paths import own_command
 from claude_magic._redaction import redact
 from claude_magic._text import well_formed
 
@@ -111,7 +112,7 @@ class CLINotFoundError(CLIError):
 class CLITooOldError(CLIError):
     """The CLI does not know a flag, or a value of one, that it is started with."""
 
-    next_step = "Update it (`claude update`), or leave cli_path empty to use the CLI that comes with claude-agent-sdk."
+    next_step = "Update it, or leave cli_path empty to use the CLI that comes with claude-agent-sdk."
 
 
 class CLIDiedError(CLIError):
@@ -124,7 +125,7 @@ class NotLoggedInError(ClaudeError):
     """The CLI has no login and no API key, or the one it has is refused."""
 
     next_step = (
-        "Run `claude` in a terminal and type /login, or set ANTHROPIC_API_KEY in the environment or in ClaudeConfig.env."
+        f"Run `{own_command('login')}` in a terminal, or set ANTHROPIC_API_KEY in the environment or in ClaudeConfig.env."
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from messages_api import MessagesAPI
-from rig.environment import NOWHERE, is_foreign, isolated_environment, own_variables
+from rig.environment import NOWHERE, activated, is_foreign, isolated_environment, own_variables
 from rig.kernel import Kernel
 from rig.lab import Lab, why_not
 from rig.leaks import Ledger, assert_no_widgets
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUN_HOME] = Path(tempfile.mkdtemp(prefix="claude-magic-tests-"))
     for name in filter(is_foreign, list(os.environ)):
         del os.environ[name]
-    os.environ.update(own_variables(config.stash[RUN_HOME], NOWHERE))
+    os.environ.update(own_variables(config.stash[RUN_HOME], NOWHERE) | activated(os.environ))
     del os.environ["ANTHROPIC_API_KEY"]
 
 

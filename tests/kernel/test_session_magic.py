@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +47,11 @@ def test_show(loaded_kernel: Kernel, notebook_dir: Path, words: str) -> None:
     text = shown(say(loaded_kernel, words))
     session = session_of(result)
     assert session in text
-    assert f"claude -r {session}" in text or f"claude --resume {session}" in text
+    (command,) = re.findall(r"cd .* -r [\w-]+", text)
+    directory, program = re.fullmatch(rf"cd (\S+) && (\S+) -r {session}", command).groups()
+    assert directory == str(notebook_dir)
+    # It names what is started here, and starts.
+    assert subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.endswith("(Claude Code)\n")
     assert str(notebook_dir) in text
     assert "opus" in text
     assert "2" in text

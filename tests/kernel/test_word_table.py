@@ -9,7 +9,7 @@ def test_words() -> None:
     """The words are a contract, and so is which of them must be followed by something."""
     assert [word.name for word in WORDS] == [
         *("show", "list", "code", "turns", "new", "resume", "restore", "fork", "pick", "diff", "name", "export", "delete"),
-        "trust",
+        *("trust", "doctor"),
     ]
     assert [word.name for word in WORDS if word.needs] == ["pick", "name", "export", "delete"]
     assert [word.name for word in WORDS if word.offers] == ["show", "code", "resume", "delete"]

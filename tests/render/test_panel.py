@@ -13,7 +13,8 @@ from claude_magic._render.settled.session_list import SessionRow
 CURRENT = "681fea2c-2417-42d4-b134-6c7d6a02503b"
 OTHER = "d83e13e2-0000-42d4-b134-6c7d6a02503b"
 NOW = datetime(2026, 3, 14, 15, 0).astimezone()
-FACTS = SessionFacts(CURRENT, "titanic clean-up", "/data/titanic", "claude-opus-5-5", 5, 9812, 0.094, 0.04)
+COMMAND = f"cd /data/titanic && claude -r {CURRENT}"
+FACTS = SessionFacts(CURRENT, "titanic clean-up", "/data/titanic", "claude-opus-5-5", 5, 9812, 0.094, 0.04, command=COMMAND)
 ROWS = [
     SessionRow(CURRENT, "titanic clean-up", "Which columns of df have missing values?", 5, NOW, current=True),
     SessionRow(OTHER, None, "Summarise the survey answers", 12, NOW - timedelta(hours=2)),
@@ -96,7 +97,7 @@ def test_text() -> None:
         "directory      /data/titanic",
         "model          opus-5-5 · context 4 % used",
         "so far         5 turns · 9,812 tokens · $0.094",
-        f"in a terminal  claude -r {CURRENT}",
+        f"in a terminal  {COMMAND}",
         "",
         "session   name              asked last                                turns  last used",
         "681fea2c  titanic clean-up  Which columns of df have missing values?  5      2026-03-14 15:00  current",
@@ -104,7 +105,6 @@ def test_text() -> None:
     ]
     assert panel_text(SessionFacts(CURRENT), []).splitlines() == [
         f"session        {CURRENT}",
-        f"in a terminal  claude -r {CURRENT}",
         "",
         "No sessions in this directory yet.",
     ]

@@ -171,6 +171,8 @@ class SessionWords:
             say(f"From the next cell on these are loaded: {', '.join(map(shorten_home, loaded))}.")
         else:
             say("This directory has nothing to load. What comes later waits for another yes.")
+        if self._state.trust.obstacle:
+            say(f"That holds for this kernel only: it cannot be written to {self._state.trust.obstacle}.")
 
     def export(self, typed: str) -> None:
         """Write the current session to a file.
@@ -236,6 +238,7 @@ class SessionWords:
             context_used=current.context_used,
             played=self._state.sessions.is_played(current),
             work=self._state.client.work(current.session_id),
+            command=self._state.client.resume_command(current.session_id, current.directory),
         )
         return facts, rows
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from IPython.core.error import UsageError
 
+from claude_magic._kernel.doctor.in_kernel import KernelDoctor
 from claude_magic._kernel.options.option import Offers
 from claude_magic._kernel.session_words.about_notebook import NotebookWords
 from claude_magic._kernel.session_words.about_sessions import SessionWords
@@ -20,6 +21,7 @@ class WordsByTopic:
     sessions: SessionWords
     turns: TurnWords
     notebook: NotebookWords
+    doctor: KernelDoctor
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,12 @@ def _trust(about: WordsByTopic, argument: str) -> None:
     if argument not in ("", "show"):
         raise UsageError(f"%claude_session: trust takes show or nothing, not {argument!r}")
     about.sessions.show_unloaded() if argument else about.sessions.trust_directory()
+
+
+def _doctor(about: WordsByTopic, argument: str) -> None:
+    if argument not in ("", "--turn"):
+        raise UsageError(f"%claude_session: doctor takes --turn or nothing, not {argument!r}")
+    about.doctor.show(with_turn=bool(argument))
 
 
 WORDS = (
@@ -134,6 +142,14 @@ WORDS = (
             "trust show": "print what that would load",
         },
         _trust,
+    ),
+    Word(
+        "doctor",
+        {
+            "doctor": "look at versions, CLI, login, frontend and files, and say what to do; fit for a bug report",
+            "doctor --turn": "and try a turn, which costs what a turn costs",
+        },
+        _doctor,
     ),
 )
 

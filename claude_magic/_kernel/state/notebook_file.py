@@ -82,7 +82,7 @@ def notebook_path(namespace: Mapping[str, Any]) -> Path | None:
     candidates = [Path(told)]
     with contextlib.suppress(ConfigError):  # its directory is gone
         candidates += (Path(working_directory(), told), Path(working_directory(), Path(told).name))
-    return next((path for path in candidates if path.is_absolute() and path.is_file()), None)
+    return next((path for path in candidates if path.is_absolute() and os.path.isfile(path)), None)
 
 
 def told_name(namespace: Mapping[str, Any]) -> str | None:

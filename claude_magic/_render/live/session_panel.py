@@ -5,7 +5,6 @@ Owns how they look as widgets, as settled HTML and as text; where they come from
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -47,6 +46,8 @@ class SessionFacts:
     played: bool = False
     work: tuple[BackgroundWork, ...] = ()
     """What Claude has left running."""
+    command: str = ""
+    """What goes on with it in a terminal."""
 
 
 class SessionPanel(InteractiveOutput[str]):
@@ -128,7 +129,7 @@ def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
         ("model", " · ".join(filter(None, (model, context)))),
         ("so far", " · ".join(filter(None, (turns, tokens, cost)))),
         ("still running", "; ".join(one_line(clean_line(work.about), 60) for work in facts.work)),
-        ("in a terminal", "" if facts.played else f"claude -r {shlex.quote(one_line(facts.session_id))}"),
+        ("in a terminal", "" if facts.played else one_line(facts.command, 400)),
     )
     return [(name, value) for name, value in listed if value]
 

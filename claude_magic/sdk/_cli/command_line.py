@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import claude_agent_sdk
 
-from claude_magic._paths import shorten_home
+from claude_magic._paths import for_terminal, shorten_home
 from claude_magic._text import well_formed
 from claude_magic.errors import CLINotFoundError
 from claude_magic.sdk._gate.tool_list import switched_off
@@ -92,14 +92,26 @@ class Command(list[str]):
 
 def printed(cli: str, prompt: str, launch: Launch) -> Command:
     """Return what a person would type, in `launch.directory`, for a turn with this prompt."""
-    # A name is enough where the shell would find the same program by it.
-    on_path = shutil.which("claude")
-    program = "claude" if on_path and os.path.samefile(on_path, cli) else cli
+    program = "claude" if _is_on_path(cli) else cli
     resume = ["-r", launch.resume] if launch.resume else []
     rest = flags(replace(launch, resume=None, memory=""), typed=True)
     if prompt.startswith("-"):
         return Command([program, "-p", *resume, *STREAM_FLAGS, *rest, "--", prompt])
     return Command([program, "-p", prompt, *resume, *STREAM_FLAGS, *rest])
+
+
+def resume_command(cli: str, session_id: str, directory: str) -> str:
+    """Return what a person types in a terminal to go on with a session, which belongs to a directory."""
+    program = "claude" if _is_on_path(cli) else for_terminal(cli)
+    # No shell of Windows knows all of this line, but each its second part.
+    there = "" if os.name == "nt" else f"cd {for_terminal(directory)} && "
+    return f"{there}{program} -r {shlex.quote(session_id)}"
+
+
+def _is_on_path(cli: str) -> bool:
+    """Whether its name is enough, as the shell would find the same program by it."""
+    on_path = shutil.which("claude")
+    return on_path is not None and os.path.samefile(on_path, cli)
 
 
 def flags(launch: Launch, *, typed: bool = False) -> list[str]:

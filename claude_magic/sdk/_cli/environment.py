@@ -22,7 +22,8 @@ from claude_magic._paths import cli_home
 _DECIDES: Final = re.compile(
     r"""(?:ANTHROPIC|CLAUDE|AWS|AMAZON|AZURE|BEDROCK|CLOUD_ML|GCLOUD|GCP|GOOGLE|VERTEX)_\w+
     |(?:\w+_)?(?:HTTPS?|ALL|NO)_PROXY | NODE_\w+ | SSL_CERT_\w+ | CURL_CA_BUNDLE | REQUESTS_CA_BUNDLE
-    |DISABLE_\w+ | ENABLE_\w+ | MAX_\w+ | MCP_\w+ | OTEL_\w+ | HOME | PATH | USERPROFILE | XDG_CONFIG_HOME""",
+    |DISABLE_\w+ | ENABLE_\w+ | MAX_\w+ | MCP_\w+ | OTEL_\w+ | API_\w+ | BASH_\w+ | XDG_CONFIG_HOME
+    |HOME | PATH | SHELL | USERPROFILE | TMPDIR | TMP | TEMP | IS_SANDBOX""",
     re.VERBOSE | re.IGNORECASE,
 )
 """Variables that decide to whom the CLI speaks, by what way and with which login, as its documentation names them."""
@@ -50,12 +51,17 @@ def environment(extra: Mapping[str, str], directory: str) -> dict[str, str]:
 
 def fingerprint(extra: Mapping[str, str]) -> str:
     """Return a text that changes when a process should be started anew: other variables, another login, other settings."""
-    variables = {name: value for name, value in os.environ.items() if _DECIDES.fullmatch(name)} | dict(extra)
+    variables = {name: value for name, value in os.environ.items() if decides(name)} | dict(extra)
     home = cli_home(variables)
     digest = hashlib.sha256(repr(sorted(variables.items())).encode("utf-8", "surrogateescape"))
     for name in _SETTINGS:
         digest.update(_state_of(home / name))
     return digest.hexdigest()
+
+
+def decides(name: str) -> bool:
+    """Whether a CLI is started anew for a variable of this name."""
+    return _DECIDES.fullmatch(name) is not None
 
 
 def api_address(variables: Mapping[str, str]) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import claude_agent_sdk as sdk
 from claude_agent_sdk.types import PreToolUseHookSpecificOutput, SyncHookJSONOutput
 
-from claude_magic._paths import cli_home
+from claude_magic._paths import cli_home, home_directory
 from claude_magic._text import well_formed
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.command_line import Launch
@@ -39,7 +38,7 @@ class Permissions:
         self._gate = Gate(
             launch.directory,
             cli_home(env),
-            home=env.get("HOME") or str(Path.home()),
+            home=env.get("HOME") or home_directory(),
             rules=() if launch.safe_mode else launch.options.allowed_tools or (),
             granted=launch.granted,
             harmless=launch.tools,
