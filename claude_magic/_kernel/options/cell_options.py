@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from itertools import permutations
 
-from traitlets import CaselessStrEnum, Float, Int, List, Unicode
+from traitlets import Bool, CaselessStrEnum, Float, Int, List, Unicode
 
 from claude_magic._kernel.options.alternatives import Choice
 from claude_magic._kernel.options.option import Option, option_field
@@ -89,6 +89,15 @@ class Options:
         TEXT,
         trait=Unicode(None, allow_none=True, help="Text added to Claude Code's system prompt."),
         sets="system",
+        in_ask=True,
+    )
+    bare: bool = option_field(
+        ("--bare",),
+        "",
+        "no prompt of Claude Code, no tools, no settings: --system is all there is",
+        "--bare",
+        trait=Bool(False, help="Send no prompt of Claude Code, no tools, no settings: system is all there is."),
+        sets="bare",
         in_ask=True,
     )
     raw: bool = option_field(("--raw",), "", "leave {{ braces }} in the prompt alone", "--raw")
