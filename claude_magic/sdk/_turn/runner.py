@@ -166,6 +166,10 @@ class TurnRunner:
         if not fork or not self._writers.needs_branch(str(request.session_id), request.at):
             self.pool.prepare(self._launch(request))
 
+    def unkept(self, request: TurnRequest) -> LiveProcess:
+        """Return a process, not yet started, for turns that nobody goes on from: it writes nothing to disk."""
+        return self._make(replace(self._launch(self._with_defaults(request)), kept=False))
+
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
         """Fill in what the request leaves to the client's config: the one place where the two meet.
 
@@ -325,7 +329,7 @@ class TurnRunner:
             close_timeout_s=self._config.process_cleanup_timeout,
             tools=self._tools,
             begin_own=self._own_turns.begin,
-            new_prompt_id=self._new_prompt_id,
+            new_prompt_id=self._new_prompt_id if launch.kept else lambda: str(uuid.uuid4()),
         )
 
     def _is_kept(self, session_id: str) -> bool:
