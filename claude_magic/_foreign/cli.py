@@ -16,7 +16,6 @@ FLAGS: Final = (
         _CLI,
         ("--resume-session-at", "sdk/_cli/command_line.py", "A branch that begins in the middle of a session."),
         ("--max-turns", "sdk/config.py", "The limit of rounds with tools."),
-        ("--no-session-persistence", "sdk/_cli/command_line.py", "Rows leave no transcripts."),
     ),
     *rows(
         Kind.WORDS,

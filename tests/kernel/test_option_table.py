@@ -183,6 +183,8 @@ def test_what_tab_offers() -> None:
         "file": [],
         "output": ["City", "df"],
         "schema": ["City"],
+        "each": ["City", "df"],
+        "checkpoint": [],
         "compare": ["opus,sonnet", "opus,haiku", "sonnet,opus", "sonnet,haiku", "haiku,opus", "haiku,sonnet"],
         "mode": list(MODES),
     }

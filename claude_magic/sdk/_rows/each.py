@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 import anyio
@@ -32,6 +32,9 @@ from claude_magic.sdk.turn_request import TurnRequest
 PROJECT_FROM_ROWS: Final = 20
 """After how many answered rows the cost of the whole is told."""
 
+CONCURRENCY: Final = 4
+"""How many rows are asked at once, unless another number is given."""
+
 OnError = Literal["return", "raise"]
 
 
@@ -39,18 +42,17 @@ OnError = Literal["return", "raise"]
 class RowsRequest:
     """What is asked of which rows, and within what limits.
 
-    `model`, `system`, `bare` and `tools` hold for every row. `budget_usd` bounds the whole run, in US dollars.
+    `options` hold for every row, `timeout_s` bounds one. `budget_usd` bounds the whole run, in US dollars.
+
     :raises ConfigError: for what cannot be meant.
     """
 
     template: str
     rows: object
-    schema: object = None
-    model: str | None = None
-    system: str | None = None
-    bare: bool = True
-    tools: tuple[str, ...] = ()
-    concurrency: int = 4
+    options: TurnOptions = field(default_factory=lambda: TurnOptions(bare=True))
+    schema: Schema | None = None
+    timeout_s: float | None = None
+    concurrency: int = CONCURRENCY
     checkpoint: str | os.PathLike[str] | None = None
     budget_usd: float | None = None
     max_retries: int = 3
@@ -150,18 +152,13 @@ class RowRun:
     def __init__(self, request: RowsRequest, config: ClaudeConfig | None = None) -> None:
         self._request = request
         self._template = Template(request.template)
-        self._schema = Schema.of(request.schema) if request.schema is not None else None
+        self._schema = request.schema
         config = config or ClaudeConfig()
         # The CLI asks again itself, and then waits as long as the API says.
         env = {**config.env, "CLAUDE_CODE_MAX_RETRIES": str(request.max_retries)}
         self._config = replace(config, env=env)
-        self._options = TurnOptions(
-            model=request.model,
-            system=request.system,
-            bare=request.bare,
-            allowed_tools=request.tools or None,
-            schema=self._schema.text if self._schema else None,
-        )
+        schema = self._schema.text if self._schema else None
+        self._options = self._config.options(replace(request.options, schema=schema))
         self.rows = Rows.of(request.rows)
         self.progress = Progress(self.rows.total)
         self.stopped = ""
@@ -189,12 +186,11 @@ class RowRun:
             trusted=self._config.trusted,
             use_tools=False,
         )
-        options = self._config.options(self._options)
         brake, purse = Brake(), _Purse(request.budget_usd)
         with contextlib.ExitStack() as stack:
             stack.callback(log.close)
             if request.checkpoint is not None:
-                work = (request.template, options.model, options.system, options.schema, options.bare, options.allowed_tools)
+                work = (request.template, asdict(self._options))
                 self._checkpoint = stack.enter_context(contextlib.closing(Checkpoint(request.checkpoint, work)))
                 if others := self._checkpoint.others():
                     self.remarks.append(f"The checkpoint also holds {others:,} rows of other work; they stay.")
@@ -204,10 +200,10 @@ class RowRun:
                 for _ in range(count):
                     worker = Worker(
                         lambda: runner.unkept(turn),
-                        options,
+                        self._options,
                         brake,
                         retries=request.max_retries,
-                        timeout_s=self._config.default_timeout,
+                        timeout_s=request.timeout_s or self._config.default_timeout,
                     )
                     group.start_soon(self._work, worker, purse, take)
         if self._failure is not None:
@@ -302,7 +298,7 @@ async def ask_each(
     system: str | None = None,
     bare: bool = True,
     tools: Iterable[str] = (),
-    concurrency: int = 4,
+    concurrency: int = CONCURRENCY,
     checkpoint: str | os.PathLike[str] | None = None,
     budget_usd: float | None = None,
     max_retries: int = 3,
@@ -329,11 +325,8 @@ async def ask_each(
     request = RowsRequest(
         template=template,
         rows=rows,
-        schema=schema,
-        model=model,
-        system=system,
-        bare=bare,
-        tools=tuple(tools),
+        options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=tuple(tools) or None),
+        schema=Schema.of(schema) if schema is not None else None,
         concurrency=concurrency,
         checkpoint=checkpoint,
         budget_usd=budget_usd,
