@@ -3,8 +3,9 @@
 Of the ways to keep rows apart, `/clear` in a warm process is the fastest. Measured on 2 busy cores against an API that
 replies at once, in rows a second, as multiples of a shell loop over `claude -p` (0.40 a second then): a process for each row 2,
 one warm process with `/clear` before each row 19, the same with `/clear` sent while the last row is still being read 35,
-without clearing 22 in the same minutes. A fork takes a process of its own, and so costs what that costs. `side_question`,
-which keeps nothing, wraps each prompt in 1.3 kB of instructions. `--no-session-persistence` leaves no transcript on disk.
+without clearing 22 in the same minutes. A whole run (`tests/bench/rows.py`): 12 with one row at once, 25 with two, 37 with
+four. A fork takes a process of its own, and so costs what that costs. `side_question`, which keeps nothing, wraps each prompt
+in 1.3 kB of instructions. `--no-session-persistence` leaves no transcript on disk.
 
 `/clear` leaves 0.5 kB of notes of itself in front of the prompt that follows (CLI 2.1.332). It is sent before the first row,
 too, so that the requests of all rows are alike.
@@ -27,8 +28,8 @@ from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import Listener
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
-ROWS_PER_PROCESS: Final = 2_000
-"""After how many rows a process is replaced, so that nothing in it grows without end."""
+ROWS_PER_PROCESS: Final = 1_000
+"""After how many rows a process is replaced: in 900 rows it grows by 60 MB (CLI 2.1.332), while this side stays as it is."""
 
 _BUSY: Final = (429, 529)
 """What the API answers when it has too much to do."""
