@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from cells import SETTLED, WIDGET, usage_error
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
+from test_headless import CASSETTE
 
 from claude_magic._render.live.row_progress import Lines
 from claude_magic._render.settled.row_table import results_bundle
@@ -82,6 +87,29 @@ def test_options_that_do_not_fit(line: str, said: str, loaded_kernel: Kernel, ap
     """Options that mean nothing together are refused, and nothing is sent."""
     loaded_kernel.run(ROWS)
     assert said in usage_error(loaded_kernel.run(f"%%claude {line}\n{{{{ text }}}}"))
+    assert api.requests == []
+
+
+def test_in_a_script(environment: dict[str, str], tmp_path: Path, api: MessagesAPI) -> None:
+    """`ask_each()` needs no kernel: in a script it prints lines where there is no terminal."""
+    code = "from claude_magic import ask_each\nprint(ask_each('{{ row }}', ['one'], checkpoint='c.sqlite').values)"
+    env = environment | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == "['You said: one']"
+    assert "1 of 1 rows" in ran.stdout
+
+
+def test_played(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+    """Where all else is played from a cassette, rows are refused and not asked live."""
+    (notebook_dir / "none.jsonl").write_text(CASSETTE)
+    loaded_kernel.run(ROWS)
+    loaded_kernel.run("%config ClaudeMagics.cassette = 'none.jsonl'\n%config ClaudeMagics.cassette_mode = 'replay'")
+    try:
+        cell = loaded_kernel.run("%%claude --each rows\n{{ text }}")
+    finally:
+        loaded_kernel.run("%config ClaudeMagics.cassette = None\n%config ClaudeMagics.cassette_mode = 'auto'")
+    assert cell.errors[0]["ename"] == "ConfigError"
     assert api.requests == []
 
 
