@@ -28,6 +28,12 @@ FLAGS: Final = (
         ),
         ("appendSystemPrompt", "sdk/config.py", "What the first control request may hold, so that no command line need."),
         ("jsonSchema", "sdk/config.py", "What the first control request may hold, so that no command line need."),
+        (
+            "CLAUDE_CODE_MAX_RETRIES",
+            "sdk/_rows/each.py",
+            "How often the CLI asks again for a row that the API has refused for a while.",
+        ),
+        ("/clear", "sdk/_rows/workers.py", "A row begins an empty conversation in a process that has answered another one."),
         ("command_lifecycle", "sdk/_cli/turn_reader.py", "The message that says which prompt the CLI takes up now."),
         ("alwaysLoad", "sdk/_cli/command_line.py", "Otherwise Claude has to look for our tools before it can use them."),
         ("client_composed", "sdk/_cli/turn_reader.py", "A prompt that expands nothing: no @path, no /command."),

@@ -74,6 +74,7 @@ class AskOptions(TypedDict, total=False):
     model: str | None
     effort: str | None
     system: str | None
+    bare: bool
     files: str | PathLike[str] | Iterable[str | PathLike[str]]
     schema: object
     timeout: float | None

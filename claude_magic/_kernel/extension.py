@@ -22,6 +22,8 @@ from claude_magic.sdk.response import SessionAwareResponse
 _NAME = ClaudeMagics.__name__
 _KEPT = "claude_magic"
 """Where IPython lets an extension keep something: the state of one that was taken out in this cell."""
+_RESULTS = "claude_magic.sdk._rows.results.Results"
+"""By its name: no run over rows is part of `%load_ext`."""
 _REPLY_MEDIA_TYPES = ("text/html", "text/markdown")
 _GIVEN = (SessionAwareResponse, Replies)
 
@@ -46,6 +48,9 @@ def _load(shell: InteractiveShell) -> None:
     formatters["text/plain"].for_type(SessionAwareResponse, partial(_print_reply, magics))
     for kind in _GIVEN:
         _self_display(shell).for_type(kind, magics.shown.skip)
+    for media_type in _REPLY_MEDIA_TYPES:
+        formatters[media_type].for_type(_RESULTS, partial(_results_as, media_type))
+    formatters["text/plain"].for_type(_RESULTS, _print_results)
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     atexit.register(magics.close)
@@ -67,7 +72,8 @@ def unload(shell: InteractiveShell) -> None:
     shell.Completer.custom_matchers.remove(magics.matcher)
     shell.configurables.remove(magics)
     for media_type in (*_REPLY_MEDIA_TYPES, "text/plain"):
-        _formatters(shell)[media_type].pop(SessionAwareResponse, None)
+        for kind in (SessionAwareResponse, _RESULTS):
+            _formatters(shell)[media_type].pop(kind, None)
     for kind in _GIVEN:
         _self_display(shell).pop(kind, None)
     shell.events.unregister("pre_run_cell", magics.before_cell)
@@ -125,3 +131,13 @@ def _reply_as(media_type: str, settings: Settings, reply: SessionAwareResponse) 
 
 def _print_reply(settings: Settings, reply: SessionAwareResponse, printer: Any, cycle: bool) -> None:
     printer.text(_reply_as("text/plain", settings, reply))
+
+
+def _results_as(media_type: str, results: Any) -> str:
+    from claude_magic._render.settled.row_table import results_bundle
+
+    return strip_controls(results_bundle(results)[media_type])
+
+
+def _print_results(results: Any, printer: Any, cycle: bool) -> None:
+    printer.text(_results_as("text/plain", results))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import ChainMap
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
@@ -30,6 +30,9 @@ from claude_magic._kernel.turn.given import Given, Shown, given
 from claude_magic._kernel.turn.open_questions import OpenQuestions
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import SessionAwareResponse
+
+if TYPE_CHECKING:
+    from claude_magic._kernel.rows.each import CellRows
 
 
 @magics_class
@@ -90,6 +93,10 @@ class ClaudeMagics(Settings, Magics):
     def claude(
         self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
     ) -> Given | None:  # help: see below
+        if found := self._rows(line, cell, local_ns):
+            with self._binding(*found) as rows:
+                rows.run()
+            return None
         if (request := self._request(line, cell, local_ns)) is None:
             return None
         given = self._bound(request.options, cell_turns.run(self.state, self.frontend, request))
@@ -98,6 +105,10 @@ class ClaudeMagics(Settings, Magics):
 
     async def claude_async(self, line: str, cell: str | None = None) -> Given | None:
         """Do what `%%claude` does in a cell that awaits it."""
+        if found := self._rows(line, cell):
+            with self._binding(*found) as rows:
+                await rows.run_async()
+            return None
         if (request := self._request(line, cell)) is None:
             return None
         return self._bound(request.options, await cell_turns.run_async(self.state, self.frontend, request))
@@ -147,6 +158,32 @@ class ClaudeMagics(Settings, Magics):
         error = self.state.last_error
         composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=error)
         return CellRequest(prompt, composed.prompt, options, (*composed.remarks, *unfilled_words), schema)
+
+    @in_a_notebook()
+    def _rows(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> tuple[Options, CellRows] | None:
+        """Return the run of a cell that asks about rows."""
+        if asks_for_help(line, one_line=cell is None):
+            return None
+        options, template = parse_line(line) if cell is None else (parse_cell(line), cell.strip("\n").rstrip())
+        if options.each is None:
+            if lone := (options.concurrency and "concurrency") or (options.checkpoint and "checkpoint"):
+                raise UsageError(f"%claude: --{lone} means nothing without --each; leave it out")
+            return None
+        if not template.strip():
+            raise UsageError("%claude: the prompt is empty; write one with {{ column }} in it")
+        from claude_magic._kernel.rows.cell import rows_of_cell  # no part of `%load_ext`
+
+        namespace = ChainMap(dict(local_ns or {}), self.frontend.shell.user_ns)
+        return options, rows_of_cell(self, self.frontend, options, template, namespace)
+
+    @contextlib.contextmanager
+    def _binding(self, options: Options, rows: CellRows) -> Iterator[CellRows]:
+        """Bind the results, whatever the run comes to: what was answered was paid for."""
+        try:
+            yield rows
+        finally:
+            if options.output is not None:
+                self.frontend.shell.push({options.output: rows.results})
 
     def _bound(self, options: Options, replies: list[SessionAwareResponse]) -> Given:
         found = given(replies)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette, cassette
     from claude_magic.sdk._history.sessions import SessionInfo
+    from claude_magic.sdk._rows.each import RowsRequest, ask_each, stream_each
+    from claude_magic.sdk._rows.results import Results, RowOutcome
     from claude_magic.sdk.client import ClaudeClient
     from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
     from claude_magic.sdk.events import Event
@@ -27,13 +29,18 @@ __all__ = [
     "ClaudeSDKWrapper",
     "Event",
     "OutputFormat",
+    "Results",
+    "RowOutcome",
     "Rows",
+    "RowsRequest",
     "Schema",
     "SessionAwareClient",
     "SessionAwareResponse",
     "SessionInfo",
     "TurnOptions",
+    "ask_each",
     "cassette",
+    "stream_each",
 ]
 
 PUBLIC_MODULES = (
@@ -56,13 +63,18 @@ _HOMES = {
     "ClaudeSDKWrapper": "session_client",
     "Event": "events",
     "OutputFormat": "config",
+    "Results": "_rows.results",
+    "RowOutcome": "_rows.results",
     "Rows": "schema",
+    "RowsRequest": "_rows.each",
     "Schema": "schema",
     "SessionAwareClient": "session_client",
     "SessionAwareResponse": "response",
     "SessionInfo": "_history.sessions",
     "TurnOptions": "config",
+    "ask_each": "_rows.each",
     "cassette": "_cassette.cassette",
+    "stream_each": "_rows.each",
 }
 
 

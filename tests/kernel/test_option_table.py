@@ -26,6 +26,7 @@ TRAITS: dict[str, tuple[type[TraitType], object, bool, object, str]] = {
     "model": (Unicode, None, True, None, "Model of a turn; None: the CLI's own default."),
     "effort": (CaselessStrEnum, None, True, EFFORTS, "How much effort a turn takes."),
     "system": (Unicode, None, True, None, "Text added to Claude Code's system prompt."),
+    "bare": (Bool, False, False, None, "Send no prompt of Claude Code, no tools, no settings: system is all there is."),
     "timeout": (Float, None, True, None, "Seconds that a turn may take; None: as long as it needs."),
     "budget": (Float, None, True, None, "US dollars that a turn may cost."),
     "max_turns": (Int, None, True, None, "Rounds with tools that a turn may take."),
@@ -182,6 +183,8 @@ def test_what_tab_offers() -> None:
         "file": [],
         "output": ["City", "df"],
         "schema": ["City"],
+        "each": ["City", "df"],
+        "checkpoint": [],
         "compare": ["opus,sonnet", "opus,haiku", "sonnet,opus", "sonnet,haiku", "haiku,opus", "haiku,sonnet"],
         "mode": list(MODES),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from itertools import permutations
 
-from traitlets import CaselessStrEnum, Float, Int, List, Unicode
+from traitlets import Bool, CaselessStrEnum, Float, Int, List, Unicode
 
 from claude_magic._kernel.options.alternatives import Choice
 from claude_magic._kernel.options.option import Option, option_field
@@ -91,6 +91,15 @@ class Options:
         sets="system",
         in_ask=True,
     )
+    bare: bool = option_field(
+        ("--bare",),
+        "",
+        "no prompt of Claude Code, no tools, no settings: --system is all there is",
+        "--bare",
+        trait=Bool(False, help="Send no prompt of Claude Code, no tools, no settings: system is all there is."),
+        sets="bare",
+        in_ask=True,
+    )
     raw: bool = option_field(("--raw",), "", "leave {{ braces }} in the prompt alone", "--raw")
     input: tuple[str, ...] = option_field(
         ("-i", "--input"),
@@ -138,6 +147,23 @@ class Options:
         offers=lambda known: [f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)],
     )
     samples: int | None = option_field(("--samples",), "N", "ask several times, side by side", "--samples 3", SAMPLES)
+    each: str | None = option_field(
+        ("--each",),
+        "NAME",
+        "ask about every row of a table or list, {{ column }} by column",
+        "--each df",
+        VARIABLE,
+        offers=lambda known: known.variables(),
+    )
+    concurrency: int | None = option_field(("--concurrency",), "N", "rows that are asked at once", "--concurrency 8", COUNT)
+    checkpoint: str | None = option_field(
+        ("--checkpoint",),
+        "PATH",
+        "keep answered rows in this file, and go on from there",
+        "--checkpoint labels.sqlite",
+        TEXT,
+        offers=lambda known: (),  # IPython completes paths
+    )
     timeout: float | None = option_field(
         ("--timeout",),
         "SECONDS",
@@ -150,7 +176,7 @@ class Options:
     budget: float | None = option_field(
         ("--budget",),
         "USD",
-        "the most that this turn may cost",
+        "the most that this turn, or all rows, may cost",
         "--budget 0.50",
         DOLLARS,
         trait=Float(None, allow_none=True, help="US dollars that a turn may cost."),
@@ -199,11 +225,20 @@ class Options:
             places.append("fork")
         return (places[0], places[1]) if len(places) > 1 else None
 
+    def misplaced(self) -> str | None:
+        """Return an option that means nothing beside `--each`, `None` when there is none."""
+        default = Options()
+        chosen = (name for name in _NOT_FOR_ROWS if getattr(self, name) != getattr(default, name))
+        return next(chosen, None) if self.each else None
+
     def alternatives(self) -> list[Choice]:
         """Return what is different about each alternative that is asked for; without a comparison there is one."""
         numbers = range(1, self.samples + 1) if self.samples else (None,)
         return [Choice(model, number) for model in self.compare or (None,) for number in numbers]
 
+
+_NOT_FOR_ROWS = ("new", "resume", "fork", "at", "redo", "raw", "input", "file", "error", "code", "compare", "samples")
+"""What a row has none of: a conversation before it, and values of the notebook beside it."""
 
 OPTIONS: tuple[Option, ...] = tuple(choice.metadata["option"] for choice in fields(Options))
 

@@ -119,6 +119,8 @@ def _options(parsed: argparse.Namespace) -> Options:
     options = Options(**given)
     if conflict := options.conflict():
         raise UsageError(f"%claude: --{conflict[0]} and --{conflict[1]} exclude each other; leave one out")
+    if wrong := options.misplaced():
+        raise UsageError(f"%claude: --{wrong} means nothing beside --each; leave it out")
     if options.compare and options.model:
         raise UsageError("%claude: --model and --compare exclude each other; name all models behind --compare")
     if len(options.alternatives()) > MAX_ALTERNATIVES:

@@ -318,6 +318,8 @@ class KernelState:
         if request.options.permission_mode == "bypassPermissions":
             remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
         directory = request.directory
+        if request.options.bare:  # which loads nothing of any directory
+            return tuple(remarks)
         if not request.trusted and self.trust.changed(directory, self._told_of):
             outside = memories_outside(directory)
             unloaded = [one for one in self.trust.unloaded(directory) if Path(one.path) not in outside]

@@ -42,7 +42,8 @@ class Launch:
     load. `asks_for_git` says that git would run programs there.
     `asks` says that somebody can be asked for permission, `tools` are the rules that allow our own tools. `surroundings`
     stand for the variables and settings that hold when it starts. `granted` is what was allowed for the session while an
-    earlier process ran.
+    earlier process ran. `login` is those of the person's settings, as JSON, that a bare turn needs to log in. What is not
+    `kept` is written to no disk, and its replies come whole.
     """
 
     directory: str
@@ -59,6 +60,8 @@ class Launch:
     tools: tuple[str, ...] = ()
     surroundings: str = ""
     granted: tuple[str, ...] = ()
+    login: str = ""
+    kept: bool = True
 
     @property
     def system(self) -> str:
@@ -135,10 +138,15 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
         if (value := chosen[name]) and (typed or not flag.field):
             arguments += [flag.name, well_formed(flag.text(value))]
         arguments += flag.always
-    if launch.safe_mode:
-        arguments += ["--tools", ",".join(READ_ONLY_TOOLS), "--strict-mcp-config"]
-    if not launch.trusted:
-        arguments += ["--setting-sources", "user"]
+    if launch.options.bare or launch.safe_mode:
+        tools = READ_ONLY_TOOLS if not launch.options.bare else () if launch.safe_mode else _tool_names(rules)
+        arguments += ["--tools", ",".join(tools), "--strict-mcp-config"]
+    if launch.options.bare or not launch.trusted:
+        arguments += ["--setting-sources", "" if launch.options.bare else "user"]
+    if launch.login:
+        arguments += ["--settings", launch.login]
+    if not launch.kept:
+        arguments.append("--no-session-persistence")
     may_all = not _ALL_OF_GIT.isdisjoint(rules) or launch.options.permission_mode == "bypassPermissions"
     if launch.asks_for_git and not may_all:
         # Otherwise the CLI runs those commands that only look without a question (2.1.332).
@@ -156,7 +164,7 @@ def first_request(launch: Launch) -> dict[str, Any]:
 
 def channel_flags(launch: Launch) -> list[str]:
     """Return the flags for the SDK's control protocol, which nobody would type: it wants a stream in both directions."""
-    arguments = ["--input-format", "stream-json", "--include-partial-messages"]
+    arguments = ["--input-format", "stream-json", *(["--include-partial-messages"] if launch.kept else [])]
     arguments += ["--disallowedTools", ",".join(switched_off(launch.options.allowed_tools or ()))]
     if launch.asks:
         arguments += ["--permission-prompt-tool", "stdio"]
@@ -164,6 +172,11 @@ def channel_flags(launch: Launch) -> list[str]:
         # Otherwise Claude has to look for our tools before it can use them (CLI 2.1.331).
         arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: {"type": "sdk", "name": SERVER, "alwaysLoad": True}}})]
     return arguments
+
+
+def _tool_names(rules: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the tools that rules such as `Bash(git log:*)` are about."""
+    return tuple(dict.fromkeys(rule.partition("(")[0].strip() for rule in rules))
 
 
 def find_cli(cli_path: str | os.PathLike[str] | None) -> str:

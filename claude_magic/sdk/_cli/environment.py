@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import claude_agent_sdk
@@ -42,11 +42,26 @@ _ALWAYS: Final = {"CLAUDE_CODE_DISABLE_CRON": "1"}
 """Without it the CLI begins turns by what a file of the directory says, also when the directory's settings are not loaded."""
 
 
-def environment(extra: Mapping[str, str], directory: str) -> dict[str, str]:
-    """Return the environment of a CLI process: ours, with `extra` over it, in `directory`."""
+_LOGIN_SETTINGS: Final = ("apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "gcpAuthRefresh", "forceLoginOrgUUID")
+"""Settings of the person's that a login may depend on, as the documentation names them."""
+
+
+def environment(extra: Mapping[str, str], directory: str, *, bare: bool = False) -> dict[str, str]:
+    """Return the environment of a CLI process: ours, with `extra` over it, in `directory`.
+
+    :param bare: whether it loads no settings, so that the variables in them, such as a key, must come this way.
+    """
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     identity = {"CLAUDE_CODE_ENTRYPOINT": "sdk-py", "CLAUDE_AGENT_SDK_VERSION": claude_agent_sdk.__version__}
-    return {**inherited, **identity, **extra, **_ALWAYS, "PWD": directory}
+    own = _set_by_the_person({**inherited, **extra}) if bare else {}
+    return {**inherited, **identity, **extra, **own, **_ALWAYS, "PWD": directory}
+
+
+def login_settings(extra: Mapping[str, str]) -> str:
+    """Return those of the person's settings, as JSON, without which one of their logins does not work; mostly none."""
+    known = _settings_of_the_person({**os.environ, **extra})
+    found = {name: known[name] for name in _LOGIN_SETTINGS if name in known}
+    return json.dumps(found) if found else ""
 
 
 def fingerprint(extra: Mapping[str, str]) -> str:
@@ -96,12 +111,16 @@ def _by_itself(address: str, known: Mapping[str, str]) -> bool:
 
 def _set_by_the_person(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that the person's settings put over those of the process."""
+    found = _settings_of_the_person(variables).get("env")
+    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _settings_of_the_person(variables: Mapping[str, str]) -> dict[str, Any]:
     try:
         settings = json.loads((cli_home(variables) / "settings.json").read_bytes())
     except (OSError, ValueError):
         return {}
-    found = settings.get("env") if isinstance(settings, dict) else None
-    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def _state_of(path: Path) -> bytes:

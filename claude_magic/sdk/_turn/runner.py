@@ -28,7 +28,7 @@ from claude_magic.sdk._cassette.cassette import Cassette
 from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk._cli.command_line import Command, Launch, find_cli, printed
-from claude_magic.sdk._cli.environment import environment, fingerprint
+from claude_magic.sdk._cli.environment import environment, fingerprint, login_settings
 from claude_magic.sdk._cli.failures import directory_gone
 from claude_magic.sdk._cli.permission_protocol import rule_of
 from claude_magic.sdk._cli.process import LiveProcess
@@ -166,6 +166,10 @@ class TurnRunner:
         if not fork or not self._writers.needs_branch(str(request.session_id), request.at):
             self.pool.prepare(self._launch(request))
 
+    def unkept(self, request: TurnRequest) -> LiveProcess:
+        """Return a process, not yet started, for turns that nobody goes on from: it writes nothing to disk."""
+        return self._make(replace(self._launch(self._with_defaults(request)), kept=False))
+
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
         """Fill in what the request leaves to the client's config: the one place where the two meet.
 
@@ -272,6 +276,8 @@ class TurnRunner:
     def _launch(self, request: TurnRequest) -> Launch:
         """Return what a process for this turn is started with."""
         options = request.options
+        if options.bare:
+            request = replace(request, trusted=False, use_tools=False)
         granted = self._granted.get(request.session_id or "", ())
         if request.trusted:
             rules = (*(options.allowed_tools or ()), *typeable(allow_rules(request.directory)))
@@ -287,13 +293,14 @@ class TurnRunner:
             at=request.at,
             trusted=request.trusted,
             # The CLI drops it together with the directory's settings.
-            memory="" if request.trusted else memories(request.directory).text,
+            memory="" if request.trusted or options.bare else memories(request.directory).text,
             contents=fingerprint_of(request.directory) if request.trusted else "",
-            asks_for_git=not request.trusted and bool(git_programs(request.directory)),
+            asks_for_git=not (request.trusted or options.bare) and bool(git_programs(request.directory)),
             asks=self._asks,
             tools=tuple(rule_of(tool) for tool in self._tools if tool.read_only) if request.use_tools else (),
             surroundings=fingerprint(self._config.env),
             granted=granted,
+            login=login_settings(self._config.env) if options.bare else "",
         )
 
     def _remember(self, request: TurnRequest, attempt: _Attempt, *, is_live: bool) -> None:
@@ -318,11 +325,11 @@ class TurnRunner:
         return LiveProcess(
             find_cli(self._config.cli_path),
             launch,
-            env=environment(self._config.env, launch.directory),
+            env=environment(self._config.env, launch.directory, bare=bool(launch.options.bare)),
             close_timeout_s=self._config.process_cleanup_timeout,
             tools=self._tools,
             begin_own=self._own_turns.begin,
-            new_prompt_id=self._new_prompt_id,
+            new_prompt_id=self._new_prompt_id if launch.kept else lambda: str(uuid.uuid4()),
         )
 
     def _is_kept(self, session_id: str) -> bool:
