@@ -35,6 +35,8 @@ class Permissions:
         self._launch = launch
         self._host_of = host_of
         self._mode = mode
+        self._places: dict[str, str] = {}
+        """Where calls run that do not run in the folder: a `cd` holds for what comes after it."""
         self._gate = Gate(
             launch.directory,
             cli_home(env),
@@ -68,6 +70,9 @@ class Permissions:
             own_files=transcript,
             by_helper=bool(announced.get("agent_id")),
         )
+        # Our own tools run in this process, whatever the directory of the CLI.
+        if not call.tool.startswith(f"mcp__{SERVER}__") and self._gate.is_elsewhere(call.cwd):
+            self._places[call_id or ""] = call.cwd
         match self._gate.judge(call, self._mode()):
             case Verdict.PASS, _:
                 return SyncHookJSONOutput()
@@ -78,12 +83,12 @@ class Permissions:
                 return _answer("deny", reason)
 
     async def _asked(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
-        reason = context.decision_reason
-        rules = self._gate.rules_for(tool, arguments, reason)
+        call_id, by_helper, reason = context.tool_use_id or "", context.agent_id is not None, context.decision_reason
+        place = self._places.pop(call_id, self._launch.directory)
+        rules = self._gate.rules_for(tool, arguments, reason, place)
         if self._gate.was_granted(rules):
             return sdk.PermissionResultAllow(updated_input=arguments)
-        call_id, by_helper = context.tool_use_id or "", context.agent_id is not None
-        request = PermissionRequest(call_id, tool, arguments, self._launch.directory, reason, rules, by_helper)
+        request = PermissionRequest(call_id, tool, arguments, place, reason, rules, by_helper)
         # A helper goes on behind the turn that it was sent off in.
         host = self._host_of(context.tool_use_id)
         try:
