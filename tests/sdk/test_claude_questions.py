@@ -98,7 +98,7 @@ def test_several(ask: Any, api: MessagesAPI) -> None:
     assert [each.several for each in person.asked[0].questions] == [True, False]
     assert "my own, words" in heard(api)
     assert "Never asked" not in heard(api)
-    assert call.permission == 'answered: Which colour? Red, "Blue"; Why? my own, words'
+    assert call.permission == 'answered: Red, "Blue"; my own, words'
 
 
 @pytest.mark.parametrize(

@@ -141,8 +141,8 @@ class _Group:
 
     def asked_html(self) -> str:
         """Render what is asked."""
-        some = " (one or several)" if self.question.several else ""
-        return f'<div class="claude-asked">{text_html(reveal(self.question.text) + some)}</div>'
+        some = '<p class="claude-where">one or several</p>' if self.question.several else ""
+        return f'<div class="claude-asked">{text_html(reveal(self.question.text))}{some}</div>'
 
     def _paint(self) -> None:
         for index, (button, choice) in enumerate(zip(self.buttons, self.question.choices, strict=True)):

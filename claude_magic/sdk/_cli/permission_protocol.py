@@ -125,8 +125,7 @@ def _fitting(request: PermissionRequest, answer: PermissionAnswer) -> Permission
     answers = {text: said for text in texts if (said := answer.answers.get(text, "").strip())}
     is_question, is_answered = request.tool == QUESTION, answer.decision is Decision.ANSWERED
     if is_question and is_answered and answers:
-        said = "; ".join(answers.values() if len(texts) == 1 else (f"{text} {said}" for text, said in answers.items()))
-        return PermissionAnswer(Decision.ANSWERED, said, answers)
+        return PermissionAnswer(Decision.ANSWERED, "; ".join(answers.values()), answers)
     if (is_question or is_answered) and answer.decision is not Decision.DENY:
         return PermissionAnswer(Decision.DENY, _UNANSWERED if is_question else "")
     return answer
