@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ def question(text: str = COLOUR, *labels: str, several: bool = False) -> dict[st
 
 def prompt_of(*questions: dict[str, Any], **more: Any) -> str:
     return f"<<tool AskUserQuestion {json.dumps({'questions': questions, **more})}>>"
+
+
+@pytest.fixture(scope="module")
+def module_api() -> Iterator[MessagesAPI]:
+    script = prompt_of(question())
+    with MessagesAPI(lambda prompt: script if "GO, HELPER" in prompt else None) as api:
+        yield api
 
 
 class Person(Listener):
@@ -134,6 +142,16 @@ def test_nobody_to_ask(ask: Any, api: MessagesAPI) -> None:
     call = call_in(ask(prompt_of(question()), Listener()))
     assert call.denied
     assert "Nobody can be asked here." in heard(api)
+
+
+def test_a_helper_has_no_questions(ask: Any, api: MessagesAPI) -> None:
+    """A helper is not offered the tool, and what it asks all the same reaches nobody."""
+    person = answers(**{COLOUR: "Blue"})
+    call = {"description": "d", "prompt": "GO, HELPER", "subagent_type": "general-purpose", "run_in_background": False}
+    reply = ask(f"<<tool Agent {json.dumps(call)}>><<say done>>", person)
+    inner = [block for block in reply.blocks if isinstance(block, ToolCall) and block.parent_id]
+    assert [(block.name, block.is_error) for block in inner] == [("AskUserQuestion", True)]
+    assert person.asked == []
 
 
 def test_dont_ask(ask: Any) -> None:
