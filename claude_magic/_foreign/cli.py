@@ -54,6 +54,7 @@ FLAGS: Final = (
             "sdk/_cli/permission_protocol.py",
             "The hook that keeps a process at the settings it has started with; the SDK does not name it.",
         ),
+        ("AskUserQuestion", "sdk/host.py", "Claude's own questions, and what it offers as answers; they go back as `answers`."),
         ("project_settings", "sdk/_cli/permission_protocol.py", "A source of settings in a ConfigChange."),
         ("local_settings", "sdk/_cli/permission_protocol.py", "A source of settings in a ConfigChange."),
         (

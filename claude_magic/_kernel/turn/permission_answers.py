@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from claude_magic._characters import reveal
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.queue import Question, deliver
 from claude_magic._kernel.tools.run_code import interruptible
-from claude_magic._render.parts.reply_wording import tool_argument, tool_name
+from claude_magic._render.parts.reply_wording import one_line, tool_argument, tool_name
 from claude_magic.sdk.host import Decision, PermissionAnswer, typeable
 from claude_magic.sdk.response import ToolCall
 
@@ -43,6 +44,9 @@ class Questions:
         request = question.request
         if not self._frontend.can_answer():
             deliver(question.answer, PermissionAnswer(Decision.DENY, _NOBODY))
+            if request.questions:
+                texts = " ".join(one_line(reveal(asked.text)) for asked in request.questions)
+                return f"Claude asked, and nobody was there to answer: {texts}"
             call = ToolCall(0, request.call_id, request.tool, request.input)
             # In a typed rule a star stands for anything.
             rules = [rule for rule in typeable(request.rules) if not (rule.startswith("Bash(") and "*" in rule)]
@@ -52,11 +56,11 @@ class Questions:
         if self._buttons and self._view.ask(self._number, request, partial(deliver, question.answer)):
             self._open.append(question)
             return None
-        from claude_magic._render.live.question import ask_in_lines
+        from claude_magic._render.live.choices import answer_in_lines
 
         self._view.make_room()
         with interruptible():
-            deliver(question.answer, ask_in_lines(request))
+            deliver(question.answer, answer_in_lines(request))
         return None
 
     def release(self) -> list[Question]:

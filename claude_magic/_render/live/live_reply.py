@@ -10,8 +10,9 @@ from typing import Final
 
 from ipywidgets import HTML, Button, HBox, HTMLMath, VBox, Widget
 
+from claude_magic._render.live.choices import card_of
 from claude_magic._render.live.growing_text import PIECE_LENGTH, GrowingText
-from claude_magic._render.live.question import ApprovalCard
+from claude_magic._render.live.question import Card
 from claude_magic._render.live.widgets import WidgetMaker
 from claude_magic._render.parts.block import block_html, line_html
 from claude_magic._render.parts.reply_wording import shown_blocks, status_line, waiting
@@ -37,8 +38,8 @@ class LiveReply:
 
     def __init__(self, maker: WidgetMaker, beside: Sequence[Widget] = ()) -> None:
         self._painters: list[_BlockPainter | _TextPainter] = []
-        self._cards: dict[str, ApprovalCard] = {}
-        self._answered: list[ApprovalCard] = []
+        self._cards: dict[str, Card] = {}
+        self._answered: list[Card] = []
         self._answered_s = self._now_s = 0.0
         self.slot = maker.make(VBox)
         self.slot.add_class("claude-slot")
@@ -72,7 +73,7 @@ class LiveReply:
 
     def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         """Show a permission request between reply and status line."""
-        self._cards[request.call_id] = card = ApprovalCard(request, on_answer)
+        self._cards[request.call_id] = card = card_of(request, on_answer)
         self.slot.children = (*self.slot.children, card.box)
         if self._answered and self._now_s - self._answered_s < FOCUS_S:
             card.focus()
@@ -94,7 +95,7 @@ class LiveReply:
         for card in answered:
             self._take_out(card)
 
-    def _take_out(self, card: ApprovalCard) -> None:
+    def _take_out(self, card: Card) -> None:
         self.slot.children = tuple(child for child in self.slot.children if child is not card.box)
         card.close()
 

@@ -85,7 +85,7 @@ class Asked:
     input: dict[str, Any]
     reason: str | None = None
     rules: tuple[str, ...] = ()
-    answer: Literal["allowed once", "allowed for this session", "denied"] | None = None
+    answer: Literal["allowed once", "allowed for this session", "denied", "answered"] | None = None
     word: str = ""
 
 

@@ -184,7 +184,7 @@ class PlayingTurn:
             self._granted.update(granted)
             word = answer.word if answer.decision is Decision.DENY else ""
             host.emit(events.PermissionAnswered(call.call_id, answer.decision.value, granted, word))
-        return answer.decision is not Decision.DENY
+        return answer.decision in (Decision.ONCE, Decision.SESSION)
 
     def _done_again(self, call_id: str) -> ToolCall | None:
         """Return the call with this ID that is shown, if it is one of a tool that is really done."""

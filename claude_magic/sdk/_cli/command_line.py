@@ -165,7 +165,7 @@ def first_request(launch: Launch) -> dict[str, Any]:
 def channel_flags(launch: Launch) -> list[str]:
     """Return the flags for the SDK's control protocol, which nobody would type: it wants a stream in both directions."""
     arguments = ["--input-format", "stream-json", *(["--include-partial-messages"] if launch.kept else [])]
-    arguments += ["--disallowedTools", ",".join(switched_off(launch.options.allowed_tools or ()))]
+    arguments += ["--disallowedTools", ",".join(switched_off(launch.options.allowed_tools or (), asks=launch.asks))]
     if launch.asks:
         arguments += ["--permission-prompt-tool", "stdio"]
     if launch.tools:

@@ -15,9 +15,21 @@ from claude_magic._text import well_formed
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.command_line import Launch
 from claude_magic.sdk._gate.gate import Call, Gate, Verdict
-from claude_magic.sdk.host import DENIED, SERVER, Decision, PermissionRequest, Tool, ToolResult, TurnHost
+from claude_magic.sdk.host import (
+    DENIED,
+    QUESTION,
+    SERVER,
+    Decision,
+    PermissionAnswer,
+    PermissionRequest,
+    Tool,
+    ToolResult,
+    TurnHost,
+)
 
 _NOBODY: Final = "Nobody can be asked here, and no rule allows it."
+_DECLINED: Final = "The person does not answer. Go on without an answer, or stop where there is no way without it."
+_UNANSWERED: Final = "The person has not answered."
 _LONG_S: Final = 10.0**6
 """Longer than our loop can be kept from answering: a judgement that comes too late would not hold the call back."""
 
@@ -96,14 +108,31 @@ class Permissions:
         except asyncio.CancelledError:
             host.emit(events.PermissionAnswered(request.call_id, Decision.DENY.value, word="the turn was stopped"))
             raise
+        answer = _fitting(request, answer)
         granted = rules if answer.decision is Decision.SESSION else ()
-        word = answer.word if answer.decision is Decision.DENY else ""
+        word = answer.word if answer.decision in (Decision.DENY, Decision.ANSWERED) else ""
         # Nothing of it is handed to the CLI, which would keep rules in the directory's settings file, and read more into them.
         self._gate.grant(granted)
         host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, granted, word))
         if answer.decision is Decision.DENY:
-            return sdk.PermissionResultDeny(message=word or DENIED)
+            return sdk.PermissionResultDeny(message=word or (_DECLINED if request.questions else DENIED))
+        if answer.decision is Decision.ANSWERED:
+            # What the model wrote there itself is nobody's answer.
+            answers = {text: well_formed(said) for text, said in answer.answers.items()}
+            return sdk.PermissionResultAllow(updated_input={"questions": arguments["questions"], "answers": answers})
         return sdk.PermissionResultAllow(updated_input=arguments)
+
+
+def _fitting(request: PermissionRequest, answer: PermissionAnswer) -> PermissionAnswer:
+    """Return the answer as it holds: a question is not allowed but answered, and a permission is not answered."""
+    texts = [question.text for question in request.questions]
+    answers = {text: said for text in texts if (said := answer.answers.get(text, "").strip())}
+    is_question, is_answered = request.tool == QUESTION, answer.decision is Decision.ANSWERED
+    if is_question and is_answered and answers:
+        return PermissionAnswer(Decision.ANSWERED, "; ".join(answers.values()), answers)
+    if (is_question or is_answered) and answer.decision is not Decision.DENY:
+        return PermissionAnswer(Decision.DENY, _UNANSWERED if is_question else "")
+    return answer
 
 
 def _answer(decision: Literal["ask", "deny"], reason: str) -> SyncHookJSONOutput:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from claude_magic.sdk._gate.commands import only_edits, only_reads
 from claude_magic.sdk._gate.paths import paths_of, resolved, within
 from claude_magic.sdk._gate.rules import Rules, settings_in
-from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPERS, OFF, READING, UNASKED
+from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPERS, OFF, QUESTIONS, READING, UNASKED
 
 PLANNING: Final = "Plan mode changes nothing. Read, think, and hand in the plan; nothing else is allowed until it is accepted."
 NOT_ASKED: Final = "It was not allowed before, and this permission mode does not ask."
@@ -100,6 +100,8 @@ class Gate:
         return self._judge(call, mode)
 
     def _judge(self, call: Call, mode: str) -> tuple[Verdict, str]:
+        if call.tool in QUESTIONS and mode != "dontAsk":
+            return Verdict.ASK, ""
         if mode == "bypassPermissions":
             return Verdict.PASS, ""
         reason = ""
@@ -144,7 +146,7 @@ class Gate:
             return (f"WebFetch(domain:{host})",) if host else ()
         if tool == "Skill":
             return (f"Skill({arguments.get('skill', '')})",)
-        return () if tool in HELPERS | {"Workflow", "EnterPlanMode", "ExitPlanMode"} else (tool,)
+        return () if tool in HELPERS | QUESTIONS | {"Workflow", "EnterPlanMode", "ExitPlanMode"} else (tool,)
 
     def is_elsewhere(self, cwd: str) -> bool:
         """Whether a call that runs there runs outside of the folder itself, be it below it: a `cd` holds for what follows."""
