@@ -37,7 +37,7 @@ class View:
         return False
 
     def make_room(self) -> None:
-        """Let a question be asked in lines: nothing is drawn meanwhile."""
+        """Let something else be printed, a question or what code prints: nothing is drawn until the next update."""
 
     def asked(self, number: int, request: PermissionRequest) -> None:
         """Take a permission request away again."""

@@ -260,6 +260,7 @@ class CellTurns:
             number, item = self._waiting.popleft()
             if isinstance(item, Errand):
                 self._paint()
+                self._view.make_room()
                 yield item
             else:
                 self._take(number, item)
@@ -292,15 +293,16 @@ class CellTurns:
                 self._take(number, item)
 
     def _paint(self) -> None:
-        for questions in self._questions:
-            questions.tidy()
-        for number, running in enumerate(self._running, 1):
-            if isinstance(running.answer, ClaudeError):
-                self._view.fail(number, running.answer)
-        # What came with the end is left to the settled output.
-        responses = [running.response for running in self._running]
-        if any(response.ended is None for response in responses):
-            self._view.update(responses, self._elapsed_s())
+        with held_back():  # what was drawn by half could not be drawn again
+            for questions in self._questions:
+                questions.tidy()
+            for number, running in enumerate(self._running, 1):
+                if isinstance(running.answer, ClaudeError):
+                    self._view.fail(number, running.answer)
+            # What came with the end is left to the settled output.
+            responses = [running.response for running in self._running]
+            if any(response.ended is None for response in responses):
+                self._view.update(responses, self._elapsed_s())
 
     def _pick(self, number: int) -> None:
         # Its session was deleted: another one stays current.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -42,21 +43,20 @@ class Questions:
         """
         request = question.request
         if not self._frontend.can_answer():
-            deliver(question.answer, PermissionAnswer(Decision.DENY, _NOBODY))
-            call = ToolCall(0, request.call_id, request.tool, request.input)
-            # In a typed rule a star stands for anything.
-            rules = [rule for rule in typeable(request.rules) if not (rule.startswith("Bash(") and "*" in rule)]
-            hint = " ".join(f"--allow {_quoted(rule)}" for rule in rules)
-            denied = f"Denied, as nobody was there to be asked: {tool_name(call)} {tool_argument(call)}".rstrip()
-            return f"{denied}. {hint} would permit it." if hint else f"{denied}."
+            return _denied(question)
         if self._buttons and self._view.ask(self._number, request, partial(deliver, question.answer)):
             self._open.append(question)
             return None
         from claude_magic._render.live.question import ask_in_lines
 
         self._view.make_room()
-        with interruptible():
-            deliver(question.answer, ask_in_lines(request))
+        try:
+            with interruptible():
+                deliver(question.answer, ask_in_lines(request))
+        except EOFError:
+            if not sys.stdin.isatty():
+                return _denied(question)
+            deliver(question.answer, PermissionAnswer(Decision.DENY))
         return None
 
     def release(self) -> list[Question]:
@@ -70,6 +70,18 @@ class Questions:
         for question in [question for question in self._open if question.answer.done()]:
             self._open.remove(question)
             self._view.asked(self._number, question.request)
+
+
+def _denied(question: Question) -> str:
+    """Deny what nobody can be asked about, and say what would permit it."""
+    request = question.request
+    deliver(question.answer, PermissionAnswer(Decision.DENY, _NOBODY))
+    call = ToolCall(0, request.call_id, request.tool, request.input)
+    # In a typed rule a star stands for anything.
+    rules = [rule for rule in typeable(request.rules) if not (rule.startswith("Bash(") and "*" in rule)]
+    hint = " ".join(f"--allow {_quoted(rule)}" for rule in rules)
+    denied = f"Denied, as nobody was there to be asked: {tool_name(call)} {tool_argument(call)}".rstrip()
+    return f"{denied}. {hint} would permit it." if hint else f"{denied}."
 
 
 def _quoted(rule: str) -> str:

@@ -161,6 +161,7 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     """Ask through `input()`, where there are no buttons.
 
     :raises KeyboardInterrupt: when the person interrupts instead of answering.
+    :raises EOFError: when the input has ended: by Ctrl-D, or because there is none.
     """
     replaced = replaced_lines(request)
     request = _readable(request)
@@ -177,7 +178,11 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     else:
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
-    reply = input(asked).strip()
+    try:
+        reply = input(asked).strip()
+    except (KeyboardInterrupt, EOFError):
+        print()  # the cursor stands behind the question
+        raise
     match reply.casefold():
         case "y" | "yes":
             return PermissionAnswer(Decision.ONCE)
