@@ -104,7 +104,7 @@ class TerminalView(View):
             printer.print_finished(reply.response, ended=True)
             self._print("  ".join(figures(reply, self._for_audience)), _MUTED)
             self._console.print()
-        if sum(reply.failure is None for reply in alternatives) > 1:
+        if current:  # else there is none to go on from
             self._print("%claude_session pick NUMBER continues from another one.", _MUTED)
 
     def close(self) -> None:

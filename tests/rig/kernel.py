@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import psutil
 import zmq
@@ -41,6 +41,8 @@ class Kernel:
         require_isolated(environment)
         self.notebook_dir = notebook_dir
         self.widgets = Widgets()
+        self.page: Literal["shows widgets", "is silent", "has no widgets"] = "shows widgets"
+        """What a page says of the widgets that a cell opens: that it shows them, nothing, or that it cannot."""
         self.stray: list[Message] = []
         self._environment = dict(environment)
         if notebook is not None:
@@ -254,8 +256,12 @@ class Kernel:
             return
         message["arrived"] = time.monotonic()
         self.widgets.take(message)
-        if message["msg_type"] == "comm_open" and message["content"]["data"].get("state", {}).get("_view_count") == 0:
-            self.set_widget(message["content"]["comm_id"], _view_count=1)  # as a page does when it shows the widget
+        if message["msg_type"] == "comm_open":
+            comm_id, opened = message["content"]["comm_id"], message["content"]["data"].get("state", {})
+            if self.page == "has no widgets":
+                self._send("comm_close", {"comm_id": comm_id, "data": {}})
+            elif self.page == "shows widgets" and opened.get("_view_count") == 0:
+                self.set_widget(comm_id, _view_count=1)
         if message["msg_type"] == "update_display_data":
             self._displays.update(message["content"])
         cell = self._cells.get(message["parent_header"].get("msg_id", ""))

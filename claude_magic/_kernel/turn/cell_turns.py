@@ -264,6 +264,9 @@ class CellTurns:
                 yield item
             else:
                 self._take(number, item)
+        for running, questions in zip(self._running, self._questions, strict=True):
+            for remark in questions.put_unheard():
+                fold(running.response, Notice(remark))
         self._paint()
 
     def _take(self, number: int, item: Item) -> None:

@@ -37,7 +37,7 @@ class Questions:
         self._open: list[Question] = []
 
     def put(self, question: Question) -> str | None:
-        """Ask the person; return a remark for the reply when there is nobody.
+        """Ask the person, with buttons where a click may be heard; return a remark for the reply when there is nobody.
 
         :raises KeyboardInterrupt: when the person interrupts instead of answering.
         """
@@ -47,12 +47,25 @@ class Questions:
         if self._buttons and self._view.ask(self._number, request, partial(deliver, question.answer)):
             self._open.append(question)
             return None
+        return self._put_in_lines(question)
+
+    def put_unheard(self) -> list[str]:
+        """Ask in lines what was shown with buttons that turn out not to be heard; return the remarks for the reply."""
+        remarks = []
+        while self._open and not self._view.may_hear():
+            question = self._open.pop(0)
+            self._view.asked(self._number, question.request)
+            if not question.answer.done() and (remark := self._put_in_lines(question)):
+                remarks.append(remark)
+        return remarks
+
+    def _put_in_lines(self, question: Question) -> str | None:
         from claude_magic._render.live.question import ask_in_lines
 
         self._view.make_room()
         try:
             with interruptible():
-                deliver(question.answer, ask_in_lines(request))
+                deliver(question.answer, ask_in_lines(question.request))
         except EOFError:
             if not sys.stdin.isatty():
                 return _denied(question)
