@@ -62,7 +62,8 @@ class CellTurns:
             with in_a_notebook():
                 if self._main:
                     self._state.take_own_turns()
-                start = self._state.start(self._cell.options, self._cell_id, attended=self._frontend.can_answer())
+                attended = self._frontend.can_answer()
+                start = self._state.start(self._cell.options, self._cell_id, self._cell.typed, attended=attended)
             turns = self._made_ready(start)
             opened = contextlib.ExitStack()
             try:
