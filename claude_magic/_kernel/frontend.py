@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from claude_magic._render.settled.reply import SettledReply
     from claude_magic._render.views import View
 
+_NOTEBOOK_VARIABLES = frozenset({"JPY_SESSION_NAME", "KAGGLE_KERNEL_RUN_TYPE"})
+
 _PAGES_KNOWN = 20
 """How many pages are remembered for what they cannot show."""
 
@@ -111,7 +113,7 @@ class Frontend:
         request = self._cell
         if not request.get("content", {}).get("allow_stdin") or "cellId" in request.get("metadata", {}):
             return False
-        in_notebook = "JPY_SESSION_NAME" in os.environ or "__vsc_ipynb_file__" in self.shell.user_ns
+        in_notebook = bool(_NOTEBOOK_VARIABLES & os.environ.keys()) or "__vsc_ipynb_file__" in self.shell.user_ns
         return not (in_notebook or "google.colab" in sys.modules)
 
     def import_views(self) -> None:
