@@ -44,7 +44,7 @@ PYTHON: Final = (
         (
             "IPython.core.completer:context_matcher",
             "_kernel/completion.py",
-            "Matchers with a context are provisional; the older kind cannot complete behind a cell magic.",
+            "Matchers with a context are provisional; IPython 7, as in Google Colab, knows the older kind only.",
         ),
         (
             "IPython.utils.dir2:get_real_method",
@@ -87,6 +87,11 @@ PYTHON: Final = (
             "ipywidgets:VBox._view_count",
             "_render/live/question.py",
             "When a page shows a permission request: its buttons wait for that.",
+        ),
+        (
+            "ipywidgets:VBox._view_count",
+            "_render/live/widgets.py",
+            "Whether a page shows the live reply, and whether what it says is heard while the cell runs.",
         ),
     ),
     *rows(
@@ -204,9 +209,24 @@ PAGES: Final = (
     ),
     *rows(
         Kind.APART,
+        "Kaggle, by its images of 2026",
+        ("KAGGLE_KERNEL_RUN_TYPE", "_kernel/frontend.py", "Whether it is a notebook: its requests name no cell."),
+    ),
+    *rows(
+        Kind.APART,
         "VS Code, by its documentation of 2026",
         ("__vsc_ipynb_file__", "_kernel/state/notebook_file.py", "The notebook's path, in the person's variables."),
-        ("__vsc_ipynb_file__", "_render/place.py", "Whether the page typesets no HTML."),
+        (
+            "__vsc_ipynb_file__",
+            "_render/place.py",
+            "Whether the page typesets no HTML, and takes outputs away when metadata changes (vscode #181369).",
+        ),
+        (
+            "its cell IDs are addresses",
+            "_kernel/state/turns.py",
+            "Whether a cell has its ID in the notebook.",
+            '":" in cell_id',
+        ),
     ),
     *rows(
         Kind.PAGE,

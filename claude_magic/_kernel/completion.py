@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from types import GenericAlias, ModuleType
 
-from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+from IPython.core import completer
+from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.options.cell_options import OPTIONS, option_names
 from claude_magic._kernel.options.option import Described, KnownNames
@@ -16,40 +17,49 @@ from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import ClaudeError
 
-Matcher = Callable[[CompletionContext], SimpleMatcherResult]
+Matcher = Callable[..., object]
 
 _SAID = 40
 _LINE = re.compile(r"\s*%%?(?P<magic>claude_session|claude)\s+(?P<typed>.*)$")
 
 
-def matcher_for(state: KernelState, namespace: Mapping[str, object]) -> Matcher:
-    """Return the matcher for a shell's `Completer.custom_matchers`.
+def matcher_for(state: KernelState, shell: InteractiveShell) -> Matcher:
+    """Return the matcher for the `Completer.custom_matchers` of a shell."""
+    known = _KernelNames(state, shell.user_ns)
+    if not hasattr(completer, "context_matcher"):
 
-    :param namespace: the person's variables.
-    """
+        def matcher_of_words(word: str) -> list[str]:
+            # IPython 7, as in Google Colab: it completes the word, and knows the line besides.
+            current, found = _found(known, shell.Completer.text_until_cursor)
+            return found if current == word else []
 
-    known = _KernelNames(state, namespace)
+        return matcher_of_words
 
-    @context_matcher()  # type: ignore[untyped-decorator]
-    def claude_matcher(context: CompletionContext) -> SimpleMatcherResult:
-        before = context.line_with_cursor[: context.cursor_position]
-        match = _LINE.match(before)
-        if match is None:
-            return SimpleMatcherResult(completions=[])
-        is_word = match["magic"] == "claude_session"
-        # What stands behind a word is one name, which may hold spaces.
-        *earlier, current = re.split(r"\s+", match["typed"], maxsplit=1 if is_word else 0)
-        found = (_behind_session if is_word else _behind_options)(known, earlier)
-        fitting = [_completion(text) for text in found if text.startswith(current)]
-        return SimpleMatcherResult(completions=fitting, suppress=bool(fitting), matched_fragment=current)
+    @completer.context_matcher()  # type: ignore[untyped-decorator]
+    def claude_matcher(context: completer.CompletionContext) -> completer.SimpleMatcherResult:
+        current, found = _found(known, context.line_with_cursor[: context.cursor_position])
+        fitting = [completer.SimpleCompletion(str(text), type=_kind(text)) for text in found]
+        return completer.SimpleMatcherResult(completions=fitting, suppress=bool(fitting), matched_fragment=current)
 
     claude_matcher.matcher_identifier = "claude_magic"
     matcher: Matcher = claude_matcher
     return matcher
 
 
-def _completion(text: str) -> SimpleCompletion:
-    return SimpleCompletion(str(text), type=text.about if isinstance(text, Described) and text.about else "magic")
+def _kind(text: str) -> str:
+    return text.about if isinstance(text, Described) and text.about else "magic"
+
+
+def _found(known: KnownNames, before: str) -> tuple[str, list[str]]:
+    """Return the word that the cursor stands behind, and what it may become; nothing behind other magics."""
+    match = _LINE.match(before)
+    if match is None:
+        return "", []
+    is_word = match["magic"] == "claude_session"
+    # What stands behind a word is one name, which may hold spaces.
+    *earlier, current = re.split(r"\s+", match["typed"], maxsplit=1 if is_word else 0)
+    offered = (_behind_session if is_word else _behind_options)(known, earlier)
+    return current, [text for text in offered if text.startswith(current)]
 
 
 class _KernelNames:

@@ -47,7 +47,7 @@ class ClaudeMagics(Settings, Magics):
         self.questions = OpenQuestions(self.state.client, self.frontend)
         self.shown = Shown()
         self.transform = transform_for(self.frontend)
-        self.matcher = matcher_for(self.state, shell.user_ns)
+        self.matcher = matcher_for(self.state, shell)
         self.nested_asyncio = NestedAsyncio(shell, self)
         self._idle: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

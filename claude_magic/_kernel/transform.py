@@ -43,6 +43,9 @@ def transform_for(frontend: Frontend) -> Transform:
             for number, line in enumerate(lines)
         ]
 
+    # It has none, but is left out for that where IPython asks whether the input is complete: what follows `%%claude` is not,
+    # as in any other cell magic, until there is a blank line.
+    transform.has_side_effects = True  # type: ignore[attr-defined]
     return transform
 
 

@@ -162,7 +162,9 @@ class KernelClient:
     def close(self) -> None:
         """End every CLI process and the background thread."""
         self._settings.unobserve_all()
-        self._background.call(self.get().aclose)
+        # Where Python ends at once, as in `ipython -c`, it lets no more be imported, and there is no client.
+        if self._client.exception() is None:
+            self._background.call(self._client.result().aclose)
         self._background.close()
 
     async def _open(self) -> ClaudeClient:

@@ -21,7 +21,7 @@ from claude_magic._kernel.state.in_cell import InCell
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.own_turns import OwnTurns
-from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns
+from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns, is_address
 from claude_magic._kernel.tools.code_cells import CodeCells
 from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
@@ -144,14 +144,15 @@ class KernelState:
         self._place = None if session.last_turn == number else number
         return self.turns.find(number)
 
-    def start(self, options: Options, cell_id: str | None, *, attended: bool = True) -> Start:
+    def start(self, options: Options, cell_id: str | None, prompt: str = "", *, attended: bool = True) -> Start:
         """Return where a turn with these options begins.
 
+        :param prompt: as it was typed.
         :param attended: whether a person runs the cells, perhaps again; else each runs once.
         :raises SessionNotFoundError: when `--resume` names no session.
         :raises TurnNotFoundError: when `--at` names no turn that one could go on from.
         """
-        own = self.turns.last_of(cell_id)
+        own = self.turns.last_of(cell_id, prompt)
         if options.new:
             return Start(how="--new")
         if options.at is not None:
@@ -172,6 +173,8 @@ class KernelState:
         if fork:
             return _branch_of(self.current)
         note = f"continues; turn {own.number} was this cell's, too" if own else ""
+        if options.redo and cell_id and is_address(cell_id) and self.turns.has_restored():
+            note = "--redo found no restored turn with this prompt"
         return Start(self.current.end, self.current.last_turn, note=note)
 
     def request(self, cell: CellRequest, options: Options, start: Start) -> TurnRequest:

@@ -127,7 +127,7 @@ def _finished(shell: InteractiveShell, capture: _Capture, done: ExecutionResult)
             shown = Shown(failure.message)
         capture.texts.append(f"{shown.text}\n")
         capture.images += shown.images
-    if error is not None:
+    if error is not None and hasattr(shell, "kernel"):  # a terminal prints it, which the streams keep
         kind = type(error)
         lines = shell.InteractiveTB.structured_traceback(kind, error, error.__traceback__)
         capture.texts.append("\n".join(lines))
@@ -157,6 +157,8 @@ def _captured(shell: InteractiveShell, capture: _Capture) -> Iterator[None]:
         finally:
             for publisher in hooked:
                 publisher.unregister_hook(hook)
+    if not hasattr(shell, "kernel") and not "".join(capture.texts[-2:] or "\n").endswith("\n"):
+        print()  # else the reply would be drawn over the last line
 
 
 @contextlib.contextmanager

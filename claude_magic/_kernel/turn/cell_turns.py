@@ -63,7 +63,8 @@ class CellTurns:
             with in_a_notebook():
                 if self._main:
                     self._state.take_own_turns()
-                start = self._state.start(self._cell.options, self._cell_id, attended=self._frontend.can_answer())
+                attended = self._frontend.can_answer()
+                start = self._state.start(self._cell.options, self._cell_id, self._cell.typed, attended=attended)
             turns = self._made_ready(start)
             opened = contextlib.ExitStack()
             try:
@@ -263,9 +264,13 @@ class CellTurns:
             number, item = self._waiting.popleft()
             if isinstance(item, Errand):
                 self._paint()
+                self._view.make_room()
                 yield item
             else:
                 self._take(number, item)
+        for running, questions in zip(self._running, self._questions, strict=True):
+            for remark in questions.put_unheard():
+                fold(running.response, Notice(remark))
         self._paint()
 
     def _take(self, number: int, item: Item) -> None:
@@ -295,15 +300,16 @@ class CellTurns:
                 self._take(number, item)
 
     def _paint(self) -> None:
-        for questions in self._questions:
-            questions.tidy()
-        for number, running in enumerate(self._running, 1):
-            if isinstance(running.answer, ClaudeError):
-                self._view.fail(number, running.answer)
-        # What came with the end is left to the settled output.
-        responses = [running.response for running in self._running]
-        if any(response.ended is None for response in responses):
-            self._view.update(responses, self._elapsed_s())
+        with held_back():  # what was drawn by half could not be drawn again
+            for questions in self._questions:
+                questions.tidy()
+            for number, running in enumerate(self._running, 1):
+                if isinstance(running.answer, ClaudeError):
+                    self._view.fail(number, running.answer)
+            # What came with the end is left to the settled output.
+            responses = [running.response for running in self._running]
+            if any(response.ended is None for response in responses):
+                self._view.update(responses, self._elapsed_s())
 
     def _pick(self, number: int) -> None:
         # Its session was deleted: another one stays current.

@@ -120,16 +120,21 @@ class LiveReply:
 
 
 class StopButton:
-    """A button to stop what runs; it can be clicked until `refresh` has shown that it was."""
+    """A button to stop what runs: there once a click would be heard, and clickable until `refresh` has shown that it was."""
 
     def __init__(self, maker: WidgetMaker, on_stop: Callable[[], None], description: str, tooltip: str) -> None:
         self._on_stop = on_stop
         self._clicked = False
         self.widget = maker.make(Button, description=description, tooltip=tooltip)
         self.widget.on_click(self._click)
+        self.widget.add_class("claude-hidden")
+        self._is_shown = False
 
-    def refresh(self) -> None:
-        """Show whether it was clicked."""
+    def refresh(self, *, hears: bool) -> None:
+        """Show whether it can be clicked, and whether it was."""
+        if hears and not self._is_shown:
+            self._is_shown = True
+            self.widget.remove_class("claude-hidden")
         if self._clicked:
             self.widget.disabled = True
 

@@ -180,6 +180,7 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     """Ask through `input()`, where there are no buttons.
 
     :raises KeyboardInterrupt: when the person interrupts instead of answering.
+    :raises EOFError: when the input has ended: by Ctrl-D, or because there is none.
     """
     replaced = replaced_lines(request)
     request = _readable(request)
@@ -202,7 +203,11 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
 
 
 def ask_line(lines: Sequence[str], asked: str) -> str:
-    """Print lines, and return what is typed behind a last one; nothing where no more can be typed (Ctrl+D)."""
+    """Print lines, and return what is typed behind a last one.
+
+    :raises EOFError: where no more can be typed (Ctrl+D).
+    :raises KeyboardInterrupt: when the person interrupts instead of answering.
+    """
     if isinstance(sys.stdout, io.StringIO):  # what is printed is captured, and nobody would see what they are asked
         asked = "\n".join([*lines, asked])
     elif lines:
@@ -210,8 +215,9 @@ def ask_line(lines: Sequence[str], asked: str) -> str:
         sys.stdout.flush()
     try:
         return input(asked).strip()
-    except EOFError:
-        return ""
+    except (KeyboardInterrupt, EOFError):
+        print()  # the cursor stands behind the question
+        raise
 
 
 def who_asks(request: PermissionRequest) -> str:
