@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from claude_magic._kernel.ask import ask, current_session
     from claude_magic._kernel.values.shown_value import for_type
     from claude_magic.sdk._cassette.cassette import cassette
+    from claude_magic.sdk._tools.function_tool import only_reads
 
 __all__ = [
     "__version__",
@@ -25,6 +26,7 @@ __all__ = [
     "current_session",
     "for_type",
     "load_ipython_extension",
+    "only_reads",
     "unload_ipython_extension",
 ]
 
@@ -33,6 +35,7 @@ _HOMES = {
     "cassette": "sdk._cassette.cassette",
     "current_session": "_kernel.ask",
     "for_type": "_kernel.values.shown_value",
+    "only_reads": "sdk._tools.function_tool",
 }
 
 

@@ -16,9 +16,10 @@ from typing import Any, TypedDict, TypeVar, Unpack, get_type_hints
 from IPython.core.getipython import get_ipython
 
 from claude_magic._kernel.options.cell_options import OPTIONS, Options
-from claude_magic._kernel.options.value_kinds import TEXT
+from claude_magic._kernel.options.value_kinds import FUNCTION, TEXT
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_of
 from claude_magic._kernel.prompt.file_patterns import files_matching
+from claude_magic._kernel.prompt.named_functions import own_tools
 from claude_magic._kernel.state.turns import Turn
 from claude_magic._kernel.turn import cell_turns
 from claude_magic.errors import ConfigError
@@ -60,6 +61,7 @@ class AskOptions(TypedDict, total=False):
     max_turns: int | None
     mode: str | None
     allow: str | Iterable[str]
+    tools: Callable[..., Any] | Iterable[Callable[..., Any]]
     no_kernel: bool
 
 
@@ -143,11 +145,14 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
     blocks = content_blocks(files_matching(files), working_directory())
     content: Any = [*blocks, {"type": "text", "text": prompt}] if blocks else prompt
     wanted = schema_of(kind) if kind is not None else None
-    return CellRequest(prompt, Prompt(content, verbatim=True), options, schema=wanted)
+    tools, missing = own_tools(magics.frontend.shell, options.tool, magics.tools)
+    return CellRequest(prompt, Prompt(content, verbatim=True), options, missing, wanted, tools)
 
 
 def _checked(name: str, value: object) -> object:
     option = PARAMETERS[name]
+    if option.kind is FUNCTION:
+        return tuple(_functions(name, value))
     if option.several:
         return tuple(_texts(name, value))
     if value is None:
@@ -165,6 +170,13 @@ def _texts(name: str, given: object) -> list[str]:
     if len(texts) < len(items) or not all(map(TEXT.fits, texts)):
         raise _unfit(name, given, "a text or a list of texts")
     return texts
+
+
+def _functions(name: str, given: object) -> list[object]:
+    several = [given] if callable(given) or not isinstance(given, Iterable) else list(given)
+    if not all(map(FUNCTION.fits, several)):
+        raise _unfit(name, given, FUNCTION.meant)
+    return several
 
 
 def _unfit(name: str, value: object, meant: str) -> ConfigError:

@@ -20,6 +20,7 @@ from claude_magic._kernel.options.cell_options import Options, usage
 from claude_magic._kernel.options.parsing import parse_cell, parse_line
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_named
+from claude_magic._kernel.prompt.named_functions import own_tools
 from claude_magic._kernel.session_words.session_magic import SessionMagic
 from claude_magic._kernel.session_words.word_table import words_usage
 from claude_magic._kernel.state.kernel_state import KernelState
@@ -125,7 +126,8 @@ class ClaudeMagics(Settings, Magics):
         namespace = ChainMap(dict(local_ns or {}), shell.user_ns)
         error = self.state.last_error
         composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=error)
-        return CellRequest(prompt, composed.prompt, options, composed.remarks, schema)
+        tools, missing = own_tools(shell, options.tool, self.trait_values()["tools"])
+        return CellRequest(prompt, composed.prompt, options, (*composed.remarks, *missing), schema, tools)
 
     def _bind(self, options: Options, replies: list[SessionAwareResponse]) -> None:
         if options.output is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette, cassette
     from claude_magic.sdk._history.sessions import SessionInfo
+    from claude_magic.sdk._tools.function_tool import only_reads
     from claude_magic.sdk.client import ClaudeClient
     from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
     from claude_magic.sdk.events import Event
@@ -34,6 +35,7 @@ __all__ = [
     "SessionInfo",
     "TurnOptions",
     "cassette",
+    "only_reads",
 ]
 
 PUBLIC_MODULES = (
@@ -63,6 +65,7 @@ _HOMES = {
     "SessionInfo": "_history.sessions",
     "TurnOptions": "config",
     "cassette": "_cassette.cassette",
+    "only_reads": "_tools.function_tool",
 }
 
 

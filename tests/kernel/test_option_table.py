@@ -31,6 +31,7 @@ TRAITS: dict[str, tuple[type[TraitType], object, bool, object, str]] = {
     "max_turns": (Int, None, True, None, "Rounds with tools that a turn may take."),
     "mode": (CaselessStrEnum, None, True, MODES, "Permission mode of the CLI; None: its own default."),
     "allow": (List, [], False, None, "Rules for tools that need no asking, such as 'Bash(git status:*)'."),
+    "tools": (List, [], False, None, "Functions that Claude may call in every cell, or their names."),
     "cli_path": (Unicode, None, True, None, "The CLI to run; None: the one in claude-agent-sdk."),
     "max_warm": (Int, 2, False, 1, "CLI processes that stay alive between cells."),
     "idle_timeout": (Float, 600.0, False, 1.0, "Seconds after which an idle CLI process and buttons of the last cell go."),
@@ -160,6 +161,9 @@ class _Known:
     def variables(self) -> list[str]:
         return ["City", "df"]
 
+    def functions(self) -> list[str]:
+        return ["load"]
+
     def types(self) -> list[str]:
         return ["City"]
 
@@ -184,4 +188,5 @@ def test_what_tab_offers() -> None:
         "schema": ["City"],
         "compare": ["opus,sonnet", "opus,haiku", "sonnet,opus", "sonnet,haiku", "haiku,opus", "haiku,sonnet"],
         "mode": list(MODES),
+        "tool": ["load"],
     }

@@ -6,9 +6,12 @@ does stands where `Options` is used; how the CLI is told of it, in `sdk.config.T
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import permutations
+from typing import Any
 
+from traitlets import Any as Anything
 from traitlets import CaselessStrEnum, Float, Int, List, Unicode
 
 from claude_magic._kernel.options.alternatives import Choice
@@ -16,6 +19,7 @@ from claude_magic._kernel.options.option import Option, option_field
 from claude_magic._kernel.options.value_kinds import (
     COUNT,
     DOLLARS,
+    FUNCTION,
     MODEL_LIST,
     NEW_VARIABLE,
     SAMPLES,
@@ -189,6 +193,16 @@ class Options:
         trait=List(Unicode(), help="Rules for tools that need no asking, such as 'Bash(git status:*)'."),
         sets="allowed_tools",
         in_ask=True,
+    )
+    tool: tuple[str | Callable[..., Any], ...] = option_field(
+        ("--tool",),
+        "FUNCTION ...",
+        "let Claude call functions of yours, and ask before each call",
+        "--tool load_prices plot",
+        FUNCTION,
+        offers=lambda known: known.functions(),
+        trait=List(Anything(), help="Functions that Claude may call in every cell, or their names."),
+        in_ask="tools",
     )
     no_kernel: bool = option_field(("--no-kernel",), "", "do not let Claude see or use this kernel", "--no-kernel", in_ask=True)
 

@@ -173,7 +173,7 @@ class KernelState:
         session = self.sessions.get(start.origin.session_id) if start.origin else None
         directory = session.directory if session else working_directory()
         schema = cell.schema.text if cell.schema else None
-        return self.client.request(cell.prompt, options, directory, start, schema=schema)
+        return self.client.request(cell.prompt, options, directory, start, schema=schema, tools=cell.tools)
 
     def begin(self, cell: CellRequest, start: Start, cell_id: str | None) -> Turn:
         """Return a new turn, which is about to be sent. What is current changes when it has ended, not before."""

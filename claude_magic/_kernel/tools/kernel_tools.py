@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import reprlib
 import sys
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from claude_magic._kernel.tools import run_code
+from claude_magic._kernel.tools import own_functions, run_code
 from claude_magic._kernel.values.shown_value import show_value, type_name
 from claude_magic._kernel.values.time_limit import INSPECT_TIMEOUT_S
 from claude_magic.errors import ConfigError
 from claude_magic.sdk.host import Tool, ToolResult
 from claude_magic.sdk.response import SessionAwareResponse
+
+if TYPE_CHECKING:
+    from claude_magic.sdk._tools.function_tool import FunctionTool
 
 DEFAULT_MAX_CHARACTERS = 4_000
 
@@ -67,10 +70,11 @@ _ARRAYS: Final = (
 
 
 class KernelTools:
-    """The tools of one shell, for one cell."""
+    """The tools of one shell, for one cell; `functions` are those of the person's own."""
 
-    def __init__(self, shell: InteractiveShell) -> None:
+    def __init__(self, shell: InteractiveShell, functions: Sequence[FunctionTool] = ()) -> None:
         self._shell = shell
+        self._functions = {tool.name: tool for tool in functions}
         self._added: list[str] = []
 
     async def call_async(self, tool: str, arguments: dict[str, Any], stopped: Callable[[], bool]) -> ToolResult:
@@ -80,6 +84,8 @@ class KernelTools:
         """
         if tool == "run_code":
             return await run_code.run_code(self._shell, str(arguments.get("code", "")), stopped)
+        if function := self._functions.get(tool):
+            return await own_functions.call_async(self._shell, function, arguments, stopped)
         return self._look_or_add(tool, arguments)
 
     def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
@@ -89,6 +95,8 @@ class KernelTools:
         """
         if tool == "run_code":
             return run_code.run_code_blocking(self._shell, str(arguments.get("code", "")))
+        if function := self._functions.get(tool):
+            return own_functions.call(self._shell, function, arguments)
         return self._look_or_add(tool, arguments)
 
     def _look_or_add(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
