@@ -16,6 +16,8 @@ from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.completion import matcher_for
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.nested_asyncio import NestedAsyncio
+from claude_magic._kernel.notebook.outline import Outline
+from claude_magic._kernel.notebook.ran_cells import RanCells
 from claude_magic._kernel.options.cell_options import Options, usage
 from claude_magic._kernel.options.parsing import parse_cell, parse_line
 from claude_magic._kernel.options.settings import Settings
@@ -43,6 +45,8 @@ class ClaudeMagics(Settings, Magics):
         self.questions = OpenQuestions(self.state.client, self.frontend)
         self.transform = transform_for(self.frontend)
         self.matcher = matcher_for(self.state, shell.user_ns)
+        self.ran_cells = RanCells(shell)
+        self.outline = Outline(shell, self.ran_cells)
         self.nested_asyncio = NestedAsyncio(shell, self)
         self._idle: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -51,6 +55,8 @@ class ClaudeMagics(Settings, Magics):
         """Leave what has ended as plain output, without buttons: a saved notebook shall hold no dead widget."""
         self._forget_idle()
         self.frontend.note_cell()
+        if info is not None:
+            self.ran_cells.begin(is_counted=getattr(info, "store_history", True))
         self.state.in_cell.note_cell()
         self.state.take_own_turns()
         self.questions.close()
@@ -62,6 +68,7 @@ class ClaudeMagics(Settings, Magics):
     def after_cell(self, result: ExecutionResult) -> None:
         """Remember why the cell failed, for `--error`; a failure of Claude's is not meant."""
         self.questions.show()
+        self.ran_cells.end(result)
         self.state.take_own_turns()
         # Perhaps no cell follows, and the notebook is opened where its kernel is not. A terminal runs no loop.
         self._forget_idle()
@@ -79,6 +86,7 @@ class ClaudeMagics(Settings, Magics):
         if self.state.client.is_forked:
             return
         self.before_cell()
+        self.ran_cells.close()
         self.state.close()
 
     @line_cell_magic
@@ -127,7 +135,7 @@ class ClaudeMagics(Settings, Magics):
         error = self.state.last_error
         composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=error)
         tools, missing = own_tools(shell, options.tool, self.trait_values()["tools"])
-        return CellRequest(prompt, composed.prompt, options, (*composed.remarks, *missing), schema, tools)
+        return CellRequest(prompt, composed.prompt, options, (*composed.remarks, *missing), schema, tools, self.outline)
 
     def _bind(self, options: Options, replies: list[SessionAwareResponse]) -> None:
         if options.output is not None:

@@ -32,6 +32,8 @@ from claude_magic._kernel.options.value_kinds import (
 )
 from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES
 
+NOTEBOOK = ("none", "outline", "full")
+
 MODELS = ("default", "opus", "sonnet", "haiku", "opusplan")
 """Names that the CLI resolves to a current model; full model names work, too."""
 
@@ -112,6 +114,15 @@ class Options:
         TEXT,
         offers=lambda known: (),  # IPython completes paths
         in_ask="files",
+    )
+    notebook: str | None = option_field(
+        ("--notebook",),
+        "HOW",
+        "tell of the cells that ran since the last turn: none, outline, full",
+        "--notebook full",
+        one_of(NOTEBOOK),
+        offers=lambda known: NOTEBOOK,
+        trait=CaselessStrEnum(NOTEBOOK, "outline", help="How the cells that ran since the last turn go along with a prompt."),
     )
     error: bool = option_field(("--error",), "", "send the last traceback along", "--error")
     output: str | None = option_field(

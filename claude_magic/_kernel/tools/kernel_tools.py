@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import reprlib
-import sys
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.tools import own_functions, run_code
-from claude_magic._kernel.values.shown_value import show_value, type_name
+from claude_magic._kernel.values.described import described
+from claude_magic._kernel.values.shown_value import show_value
 from claude_magic._kernel.values.time_limit import INSPECT_TIMEOUT_S
 from claude_magic.errors import ConfigError
 from claude_magic.sdk.host import Tool, ToolResult
@@ -55,18 +54,6 @@ TOOLS = (
         {"type": "object", "properties": {"source": {"type": "string"}}, "required": ["source"]},
     ),
 )
-
-
-_PLAIN: Final = (str, bytes, bytearray, list, tuple, dict, set, frozenset, int, float, complex, bool, type(None))
-
-_ARRAYS: Final = (
-    ("numpy", "ndarray"),
-    ("pandas", "DataFrame"),
-    ("pandas", "Series"),
-    ("polars", "DataFrame"),
-    ("polars", "Series"),
-)
-"""Types that hold their data in memory and know its shape; a subclass of one may compute it."""
 
 
 class KernelTools:
@@ -115,7 +102,7 @@ class KernelTools:
             for name, value in self._shell.user_ns.items()
             if not name.startswith("_") and name not in self._shell.user_ns_hidden and not issubclass(type(value), ModuleType)
         ]
-        lines = [_described(name, self._shell.user_ns[name]) for name in names]
+        lines = [f"{name}: {described(self._shell.user_ns[name])}" for name in names]
         return ToolResult("\n".join(lines) or "There are no variables yet.")
 
     def _inspect(self, name: str, max_chars: object) -> ToolResult:
@@ -140,18 +127,3 @@ class KernelTools:
         self._added.append(source.rstrip())
         self._shell.set_next_input("\n\n# ---\n\n".join(self._added))
         return ToolResult("The cell appears below the current one when this turn has ended; the user decides about it.")
-
-
-def _described(name: str, value: object) -> str:
-    """Say what a variable is, and run nothing of its own: a length or a shape may be a query."""
-    kind = type(value)
-    about = [type_name(value)]
-    if any(getattr(sys.modules.get(module), known, None) is kind for module, known in _ARRAYS):
-        about.append(f"shape {reprlib.repr(tuple(value.shape))}")  # type: ignore[attr-defined]
-        if isinstance(size := getattr(value, "nbytes", None), int):
-            about.append(f"{size} bytes")
-    elif any(known is kind for known in _PLAIN):
-        if isinstance(value, Sized):
-            about.append(f"length {len(value)}")
-        about.append(f"{sys.getsizeof(value)} bytes")
-    return f"{name}: {', '.join(about)}"
