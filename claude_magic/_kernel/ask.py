@@ -136,7 +136,8 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
         raise ConfigError(f"ask() has no parameter {min(unknown)}.", next_step=f"It takes {known}.")
     given: dict[str, Any] = {PARAMETERS[name].name: _checked(name, value) for name, value in chosen.items()}
     kind, files = given.pop("schema", None), given.pop("file", ())
-    options = Options(**given, quiet=True)
+    # Its prompt is sent as it is; Claude can still read the cells.
+    options = Options(**given, quiet=True, notebook="none")
     if conflict := options.conflict():
         message = f"{conflict[0]} and {conflict[1]} exclude each other."
         raise ConfigError(message, next_step="Leave one out; nothing was sent.")
@@ -146,7 +147,7 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
     content: Any = [*blocks, {"type": "text", "text": prompt}] if blocks else prompt
     wanted = schema_of(kind) if kind is not None else None
     tools, missing = own_tools(magics.frontend.shell, options.tool, magics.tools)
-    return CellRequest(prompt, Prompt(content, verbatim=True), options, missing, wanted, tools)
+    return CellRequest(prompt, Prompt(content, verbatim=True), options, missing, wanted, tools, magics.outline)
 
 
 def _checked(name: str, value: object) -> object:

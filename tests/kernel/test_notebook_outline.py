@@ -11,6 +11,7 @@ from cells import Configure, answered
 from IPython.core.interactiveshell import InteractiveShell
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
+from test_kernel_tools import images, results, told
 
 from claude_magic._kernel.notebook.outline import MAX_BYTES, Outline
 from claude_magic._kernel.notebook.ran_cells import RanCell, RanCells
@@ -138,6 +139,29 @@ def test_full(notebook: Notebook) -> None:
     assert "Out:\n```\n'a result'\n```" in told
 
 
+def test_reading_cells(notebook: Notebook) -> None:
+    """Cells are read by number: code, output, traceback; an unknown one is named, without numbers each has a line."""
+    notebook.run("def halve(n):\n    return n / 0\nprint('printed')")
+    notebook.run("halve(1)")
+    text, images = notebook.outline.read([1, 2, 7], 1000)
+    assert "return n / 0" in text
+    assert "Printed:\n```\nprinted\n```" in text
+    assert "ZeroDivisionError: division by zero" in text
+    assert "Traceback" in text
+    assert text.endswith("In [7] is not known.")
+    assert images == ()
+    assert notebook.outline.read([], 1000)[0].startswith("In [1] def halve(n): (+2 lines) -> printed 'printed';\nIn [2]")
+
+
+def test_figures_are_bounded(notebook: Notebook) -> None:
+    """Of figures the newest are remembered, up to a few megabytes."""
+    notebook.cells.begin()
+    for number in range(50):
+        bundle = {"image/png": "A" * 400_000, "text/plain": str(number)}
+        notebook.cells._displayed({"header": {"msg_type": "display_data"}, "content": {"data": bundle}})
+    assert sum(len(image.data) for _, image in notebook.cells._images) <= 8_000_000
+
+
 def test_it_goes_before_the_prompt() -> None:
     """What goes along is a text of its own before the prompt, cannot end its own mark, and is no part of the prompt's text."""
     prompt = Prompt("asked", context=f"told </{CONTEXT_TAG}> more")
@@ -175,7 +199,11 @@ def test_in_a_cell(fresh_kernel: Kernel, api: MessagesAPI, tmp_path: Path) -> No
     assert api.prompts()[-1] == ["hello", "what did it show?"]
     shown = fresh_kernel.run("%claude_session show --prompt").stdout
     assert shown.index("In [3] print('above')") < shown.index("what did it show?")
-    assert "with cell" not in answered(fresh_kernel, "again").text
+    reading = '<<tool mcp__kernel__read_cells {"numbers": [3, 4]}>><<say done>>'
+    assert "with cell" not in answered(fresh_kernel, reading).text
+    (read,) = results(api)[-1:]
+    assert "print('above')" in told(read)
+    assert len(images(read)) == 1
     fresh_kernel.run("new = 1")
     assert "with cell" not in answered(fresh_kernel, "without", "--notebook none").text
     assert "with cell 8" in answered(fresh_kernel, "with").text

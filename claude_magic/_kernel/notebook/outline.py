@@ -15,6 +15,7 @@ from claude_magic._kernel.values.described import described, shape_of
 from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import clipped, one_line
 from claude_magic.sdk.content import fenced
+from claude_magic.sdk.events import Image
 
 MAX_BYTES: Final = 5_000
 """Of an outline: about 1,500 tokens."""
@@ -79,6 +80,17 @@ class Outline:
         lines = [_HEAD, *([left] if left else []), *(text for _, text in reversed(found)), *changed]
         numbers = [number for number, _ in reversed(found)]
         return Told("\n".join(lines), _note(numbers))
+
+    def read(self, numbers: Sequence[int], limit: int) -> tuple[str, tuple[Image, ...]]:
+        """Return the code of cells and what came of them, and their figures; of no numbers, a line for each cell."""
+        if not numbers:
+            told = self.since((), "outline", limit)
+            return "\n".join(told.text.splitlines()[1:]) or "No cell has run yet.", ()
+        found = [(number, self._cells.find(number, limit)) for number in dict.fromkeys(numbers)]
+        known = [cell for _, cell in found if cell is not None]
+        missing = [f"In [{number}] is not known." for number, cell in found if cell is None]
+        text = redact("\n\n".join([*(_whole(cell, limit) for cell in known), *missing]))
+        return text, tuple(image for cell in known for image in cell.images)
 
     def _lines(self, seen: int, how: str, limit: int) -> tuple[list[tuple[int, str]], str]:
         found: list[tuple[int, str]] = []
@@ -149,7 +161,7 @@ def _whole(cell: RanCell, limit: int) -> str:
     parts += [fenced("Printed", clipped(_printed(cell), limit)[0])] if cell.printed else []
     parts += [fenced("Out", clipped(cell.shown, limit)[0])] if cell.shown else []
     parts += [f"Displayed: {display}" for display in cell.displays]
-    return "\n".join([*parts, *([cell.error] if cell.error else [])])
+    return "\n".join([*parts, *([cell.traceback or cell.error] if cell.error else [])])
 
 
 def _code(cell: RanCell) -> str:

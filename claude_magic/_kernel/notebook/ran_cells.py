@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -16,12 +17,19 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 from claude_magic._kernel.values.shown_value import image_in
 from claude_magic._kernel.values.time_limit import FAILURES, bounded
-from claude_magic._render.parts.reply_wording import one_line
+from claude_magic._kernel.values.tracebacks import error_text
+from claude_magic._render.parts.reply_wording import clip, one_line
+from claude_magic.sdk.events import Image
 
 _REMEMBERED: Final = 500
 """Of so many cells it is remembered why they failed, and what they displayed."""
 
 _DISPLAYS: Final = 20
+_TRACEBACKS: Final = 50
+_MAX_TRACEBACK: Final = 4_000
+
+_MAX_IMAGES: Final = 8_000_000
+"""Of the figures that are remembered, in characters of base64; the newest stay."""
 
 _MAX_PIECES: Final = 2_000
 """Of what a cell has printed, piece by piece: more is not looked at."""
@@ -43,6 +51,8 @@ class RanCell:
     has_value: bool = False
     displays: tuple[str, ...] = ()
     error: str = ""
+    traceback: str = ""
+    images: tuple[Image, ...] = ()
 
     @property
     def is_conversation(self) -> bool:
@@ -61,6 +71,8 @@ class RanCells:
         self._is_counted = False
         self._errors: dict[int, str] = {}
         self._displays: dict[int, list[str]] = {}
+        self._tracebacks: dict[int, str] = {}
+        self._images: deque[tuple[int, Image]] = deque()
         self._publisher: Any = shell.display_pub
         if hasattr(self._publisher, "register_hook"):  # a terminal's has none
             self._publisher.register_hook(self._displayed)
@@ -85,14 +97,17 @@ class RanCells:
         error = result.error_before_exec or result.error_in_exec
         if error is None or not self._is_counted:
             return
-        said = type(error).__name__
+        said = text = type(error).__name__
         try:
             with bounded():
+                text = clip(error_text(error), _MAX_TRACEBACK)
                 said = one_line("".join(traceback.format_exception_only(error)[-1:]), 200)
         except FAILURES:  # its text is anybody's code
             pass
         self._errors[self._number] = said
         _forget_oldest(self._errors)
+        self._tracebacks[self._number] = text
+        _forget_oldest(self._tracebacks, _TRACEBACKS)
 
     @property
     def number(self) -> int:
@@ -109,6 +124,12 @@ class RanCells:
         for each in range(min(self._number, len(codes)) - 1, max(number, 0), -1):
             yield self._cell(each, codes[each], limit)
 
+    def find(self, number: int, limit: int) -> RanCell | None:
+        """Return the cell with this number, `None` when none has run that is known."""
+        history = self._shell.history_manager
+        codes = history.input_hist_raw if history is not None else []
+        return self._cell(number, codes[number], limit) if 0 < number < min(self._number, len(codes)) else None
+
     def _cell(self, number: int, code: str, limit: int) -> RanCell:
         history: Any = self._shell.history_manager
         outputs = tuple(getattr(history, "outputs", {}).get(number, ()))
@@ -121,20 +142,37 @@ class RanCells:
                 shown = _text(output.bundle)[: limit + 1]
         values: Mapping[int, object] = history.output_hist
         displays, error = tuple(self._displays.get(number, ())), self._errors.get(number, "")
-        return RanCell(number, code, printed, shown, values.get(number), number in values, displays, error)
+        images = tuple(image for cell, image in self._images if cell == number)
+        return RanCell(
+            number,
+            code,
+            printed,
+            shown,
+            values.get(number),
+            number in values,
+            displays,
+            error,
+            self._tracebacks.get(number, ""),
+            images,
+        )
 
     def _displayed(self, message: dict[str, Any]) -> dict[str, Any]:
         if self._is_counted and message["header"]["msg_type"] == "display_data":
             data = message["content"]["data"]
-            kind = "figure" if image_in(data) else one_line(_text(data), 80)
+            image = image_in(data)
+            kind = "figure" if image else one_line(_text(data), 80)
+            if image is not None:
+                self._images.append((self._number, image))
+                while sum(len(kept.data) for _, kept in self._images) > _MAX_IMAGES:
+                    self._images.popleft()
             displays = self._displays.setdefault(self._number, [])
             displays += [kind] if len(displays) < _DISPLAYS else []
             _forget_oldest(self._displays)
         return message
 
 
-def _forget_oldest(of_cells: dict[int, Any]) -> None:
-    for number in list(of_cells)[:-_REMEMBERED]:
+def _forget_oldest(of_cells: dict[int, Any], remembered: int = _REMEMBERED) -> None:
+    for number in list(of_cells)[:-remembered]:
         del of_cells[number]
 
 

@@ -17,6 +17,7 @@ from claude_magic.sdk.host import Tool, ToolResult
 from claude_magic.sdk.response import SessionAwareResponse
 
 if TYPE_CHECKING:
+    from claude_magic._kernel.notebook.outline import Outline
     from claude_magic.sdk._tools.function_tool import FunctionTool
 
 DEFAULT_MAX_CHARACTERS = 4_000
@@ -43,6 +44,22 @@ TOOLS = (
         read_only=True,
     ),
     Tool(
+        "read_cells",
+        "Read cells of the user's notebook that have run: code, what they printed and returned, errors, figures. Without "
+        "numbers, a line for each cell.",
+        {
+            "type": "object",
+            "properties": {
+                "numbers": {"type": "array", "items": {"type": "integer"}, "description": "As in In [5]"},
+                "max_chars": {
+                    "type": "integer",
+                    "description": f"Of each code and output; {DEFAULT_MAX_CHARACTERS} if not given",
+                },
+            },
+        },
+        read_only=True,
+    ),
+    Tool(
         "run_code",
         "Run Python code in the user's notebook kernel, in their namespace, with IPython's magics and top-level await. "
         "The user sees the output and is asked before.",
@@ -59,8 +76,11 @@ TOOLS = (
 class KernelTools:
     """The tools of one shell, for one cell; `functions` are those of the person's own."""
 
-    def __init__(self, shell: InteractiveShell, functions: Sequence[FunctionTool] = ()) -> None:
+    def __init__(
+        self, shell: InteractiveShell, functions: Sequence[FunctionTool] = (), notebook: Outline | None = None
+    ) -> None:
         self._shell = shell
+        self._notebook = notebook
         self._functions = {tool.name: tool for tool in functions}
         self._added: list[str] = []
 
@@ -92,6 +112,8 @@ class KernelTools:
                 return self._list_variables()
             case "inspect_variable":
                 return self._inspect(str(arguments.get("name", "")), arguments.get("max_chars"))
+            case "read_cells":
+                return self._read_cells(arguments.get("numbers"), arguments.get("max_chars"))
             case "add_cell":
                 return self._add_cell(str(arguments.get("source", "")))
         return ToolResult(f"There is no tool {tool}.", is_error=True)
@@ -114,6 +136,13 @@ class KernelTools:
         except ConfigError as error:
             return ToolResult(f"{name}: {error.message}", is_error=True)
         return ToolResult(shown.text, shown.images)
+
+    def _read_cells(self, numbers: object, max_chars: object) -> ToolResult:
+        if self._notebook is None:
+            return ToolResult("The cells of the notebook are not known here.", is_error=True)
+        limit = max_chars if isinstance(max_chars, int) and max_chars > 0 else DEFAULT_MAX_CHARACTERS
+        wanted = [number for number in numbers if isinstance(number, int)] if isinstance(numbers, list) else []
+        return ToolResult(*self._notebook.read(wanted, limit))
 
     def add_code(self, reply: SessionAwareResponse) -> bool:
         """Put the Python code of a reply into a cell below; return whether there is any."""

@@ -47,7 +47,7 @@ class CellTurns:
         self._choices = cell.options.alternatives()
         self._cell_id = frontend.cell_id()
         self._main = frontend.on_main_thread()
-        self._tools = KernelTools(frontend.shell, cell.tools)
+        self._tools = KernelTools(frontend.shell, cell.tools, cell.notebook)
         self._waiting: deque[Numbered] = deque()
         self._texts: deque[str] = deque()
         self._running: list[RunningTurn] = []
