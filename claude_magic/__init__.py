@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from claude_magic._kernel.rows.each import ask_each
     from claude_magic._kernel.values.shown_value import for_type
     from claude_magic.sdk._cassette.cassette import cassette
+    from claude_magic.sdk._tools.function_tool import only_reads
 
 __all__ = [
     "__version__",
@@ -27,6 +28,7 @@ __all__ = [
     "current_session",
     "for_type",
     "load_ipython_extension",
+    "only_reads",
     "unload_ipython_extension",
 ]
 
@@ -36,6 +38,7 @@ _HOMES = {
     "cassette": "sdk._cassette.cassette",
     "current_session": "_kernel.ask",
     "for_type": "_kernel.values.shown_value",
+    "only_reads": "sdk._tools.function_tool",
 }
 
 

@@ -42,7 +42,7 @@ from typing import Any
 VERBS = "say|stream|think|tools|tool|history|sleep|wait|hang|drop|raw|event|again|status|stop|only|model"
 DIRECTIVE = re.compile(rf"<<({VERBS})\b ?(.*?)>>(?!>)", re.DOTALL)
 ADDED_BY_CLI = re.compile(
-    r"<(system-reminder|local-command-caveat|local-command-stdout|command-name|command-message|command-args)>.*?</\1>\s*",
+    r"<(system-reminder|local-command-caveat|local-command-stdout|command-name|command-message|command-args|prompt-context)>.*?</\1>\s*",
     re.DOTALL,
 )
 

@@ -145,6 +145,18 @@ SHELL: Final = (
             "What code of Claude's shows, as the cell shows it; the one of the display hook is new in 7.4.",
             "register_hook",
         ),
+        (
+            "callable(get_ipython().display_pub.register_hook)",
+            "_kernel/notebook/ran_cells.py",
+            "What cells have displayed: IPython's own history of outputs holds it in no kernel.",
+            "register_hook",
+        ),
+        (
+            "hasattr(get_ipython().history_manager, 'outputs')",
+            "_kernel/notebook/ran_cells.py",
+            "What cells have printed and returned, by their numbers; new in IPython 9.",
+            '"outputs"',
+        ),
     ),
     *rows(
         Kind.SHELL,

@@ -17,9 +17,10 @@ from typing import Any, TypedDict, TypeVar, Unpack, get_type_hints
 from IPython.core.getipython import get_ipython
 
 from claude_magic._kernel.options.cell_options import OPTIONS, Options
-from claude_magic._kernel.options.value_kinds import TEXT
+from claude_magic._kernel.options.value_kinds import FUNCTION, TEXT
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_of
 from claude_magic._kernel.prompt.file_patterns import files_matching
+from claude_magic._kernel.prompt.named_functions import own_tools
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.turns import Session, Turn
 from claude_magic._kernel.turn import cell_turns
@@ -82,6 +83,7 @@ class AskOptions(TypedDict, total=False):
     max_turns: int | None
     mode: str | None
     allow: str | Iterable[str]
+    tools: Callable[..., Any] | Iterable[Callable[..., Any]]
     no_kernel: bool
 
 
@@ -171,7 +173,8 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
         raise ConfigError(f"ask() has no parameter {min(unknown)}.", next_step=f"It takes {known}.")
     given: dict[str, Any] = {PARAMETERS[name].name: _checked(name, value) for name, value in chosen.items()}
     kind, files = given.pop("schema", None), given.pop("file", ())
-    options = Options(**given, quiet=True)
+    # Its prompt is sent as it is; Claude can still read the cells.
+    options = Options(**given, quiet=True, notebook="none")
     if conflict := options.conflict():
         message = f"{conflict[0]} and {conflict[1]} exclude each other."
         raise ConfigError(message, next_step="Leave one out; nothing was sent.")
@@ -180,11 +183,14 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
     blocks = content_blocks(files_matching(files), working_directory())
     content: Any = [*blocks, {"type": "text", "text": prompt}] if blocks else prompt
     wanted = schema_of(kind) if kind is not None else None
-    return CellRequest(prompt, Prompt(content, verbatim=True), options, schema=wanted)
+    tools, missing = own_tools(magics.frontend.shell, options.tool, magics.tools)
+    return CellRequest(prompt, Prompt(content, verbatim=True), options, missing, wanted, tools, magics.outline)
 
 
 def _checked(name: str, value: object) -> object:
     option = PARAMETERS[name]
+    if option.kind is FUNCTION:
+        return tuple(_functions(name, value))
     if option.several:
         return tuple(_texts(name, value))
     if value is None:
@@ -202,6 +208,13 @@ def _texts(name: str, given: object) -> list[str]:
     if len(texts) < len(items) or not all(map(TEXT.fits, texts)):
         raise _unfit(name, given, "a text or a list of texts")
     return texts
+
+
+def _functions(name: str, given: object) -> list[object]:
+    several = [given] if callable(given) or not isinstance(given, Iterable) else list(given)
+    if not all(map(FUNCTION.fits, several)):
+        raise _unfit(name, given, FUNCTION.meant)
+    return several
 
 
 def _unfit(name: str, value: object, meant: str) -> ConfigError:

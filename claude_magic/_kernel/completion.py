@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import types
 from collections.abc import Callable, Mapping
-from types import GenericAlias, ModuleType
 
 from IPython.core import completer
 from IPython.core.interactiveshell import InteractiveShell
@@ -71,10 +72,16 @@ class _KernelNames:
 
     def variables(self) -> list[str]:
         found = self._namespace.items()
-        return sorted(name for name, value in found if not name.startswith("_") and not issubclass(type(value), ModuleType))
+        return sorted(
+            name for name, value in found if not name.startswith("_") and not issubclass(type(value), types.ModuleType)
+        )
+
+    def functions(self) -> list[str]:
+        own = (types.FunctionType, types.MethodType, functools.partial)
+        return [name for name in self.variables() if issubclass(type(self._namespace[name]), own)]
 
     def types(self) -> list[str]:
-        return [name for name in self.variables() if issubclass(type(self._namespace[name]), type | dict | GenericAlias)]
+        return [name for name in self.variables() if issubclass(type(self._namespace[name]), type | dict | types.GenericAlias)]
 
     def sessions(self) -> list[str]:
         try:

@@ -16,11 +16,14 @@ from claude_magic._kernel.advice import in_a_notebook, say
 from claude_magic._kernel.completion import matcher_for
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.nested_asyncio import NestedAsyncio
+from claude_magic._kernel.notebook.outline import Outline
+from claude_magic._kernel.notebook.ran_cells import RanCells
 from claude_magic._kernel.options.cell_options import Options, usage
 from claude_magic._kernel.options.parsing import asks_for_help, parse_cell, parse_line
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_named
 from claude_magic._kernel.prompt.line_braces import unfilled
+from claude_magic._kernel.prompt.named_functions import own_tools
 from claude_magic._kernel.session_words.session_magic import SessionMagic
 from claude_magic._kernel.session_words.word_table import words_usage
 from claude_magic._kernel.state.kernel_state import KernelState
@@ -48,6 +51,8 @@ class ClaudeMagics(Settings, Magics):
         self.shown = Shown()
         self.transform = transform_for(self.frontend)
         self.matcher = matcher_for(self.state, shell)
+        self.ran_cells = RanCells(shell)
+        self.outline = Outline(shell, self.ran_cells)
         self.nested_asyncio = NestedAsyncio(shell, self)
         self._idle: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -57,6 +62,8 @@ class ClaudeMagics(Settings, Magics):
         self._forget_idle()
         self.shown.note(None)
         self.frontend.note_cell()
+        if info is not None:
+            self.ran_cells.begin(is_counted=getattr(info, "store_history", True))
         self.state.in_cell.note_cell()
         self.state.take_own_turns()
         self.questions.close()
@@ -68,6 +75,7 @@ class ClaudeMagics(Settings, Magics):
     def after_cell(self, result: ExecutionResult) -> None:
         """Remember why the cell failed, for `--error`; a failure of Claude's is not meant."""
         self.questions.show()
+        self.ran_cells.end(result)
         self.state.take_own_turns()
         # Perhaps no cell follows, and the notebook is opened where its kernel is not. A terminal runs no loop.
         self._forget_idle()
@@ -85,6 +93,7 @@ class ClaudeMagics(Settings, Magics):
         if self.state.client.is_forked:
             return
         self.before_cell()
+        self.ran_cells.close()
         self.state.close()
 
     @line_cell_magic
@@ -157,7 +166,9 @@ class ClaudeMagics(Settings, Magics):
         unfilled_words = unfilled(prompt, namespace) if cell is None and not options.raw else ()
         error = self.state.last_error
         composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=error)
-        return CellRequest(prompt, composed.prompt, options, (*composed.remarks, *unfilled_words), schema)
+        tools, missing = own_tools(shell, options.tool, self.trait_values()["tools"])
+        remarks = (*composed.remarks, *unfilled_words, *missing)
+        return CellRequest(prompt, composed.prompt, options, remarks, schema, tools, self.outline)
 
     @in_a_notebook()
     def _rows(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> tuple[Options, CellRows] | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from claude_magic.sdk._history.sessions import SessionInfo
     from claude_magic.sdk._rows.each import RowsRequest, ask_each, stream_each
     from claude_magic.sdk._rows.results import Results, RowOutcome
+    from claude_magic.sdk._tools.function_tool import only_reads
     from claude_magic.sdk.client import ClaudeClient
     from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
     from claude_magic.sdk.events import Event
@@ -40,6 +41,7 @@ __all__ = [
     "TurnOptions",
     "ask_each",
     "cassette",
+    "only_reads",
     "stream_each",
 ]
 
@@ -74,6 +76,7 @@ _HOMES = {
     "TurnOptions": "config",
     "ask_each": "_rows.each",
     "cassette": "_cassette.cassette",
+    "only_reads": "_tools.function_tool",
     "stream_each": "_rows.each",
 }
 

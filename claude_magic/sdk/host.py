@@ -115,6 +115,11 @@ class Tool:
     read_only: bool = False
 
 
+def rule_of(tool: Tool) -> str:
+    """Return the rule that allows one of our tools."""
+    return f"mcp__{SERVER}__{tool.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class BackgroundWork:
     """Something that Claude has left running behind a turn: a command, or a helper. `about` says what, in a few words."""

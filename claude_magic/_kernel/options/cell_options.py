@@ -6,9 +6,12 @@ does stands where `Options` is used; how the CLI is told of it, in `sdk.config.T
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import permutations
+from typing import Any
 
+from traitlets import Any as Anything
 from traitlets import Bool, CaselessStrEnum, Float, Int, List, Unicode
 
 from claude_magic._kernel.options.alternatives import Choice
@@ -16,6 +19,7 @@ from claude_magic._kernel.options.option import Option, option_field
 from claude_magic._kernel.options.value_kinds import (
     COUNT,
     DOLLARS,
+    FUNCTION,
     MODEL_LIST,
     NEW_VARIABLE,
     SAMPLES,
@@ -27,6 +31,8 @@ from claude_magic._kernel.options.value_kinds import (
     one_of,
 )
 from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES
+
+NOTEBOOK = ("none", "outline", "full")
 
 MODELS = ("default", "opus", "sonnet", "haiku", "opusplan")
 """Names that the CLI resolves to a current model; full model names work, too."""
@@ -117,6 +123,15 @@ class Options:
         TEXT,
         offers=lambda known: (),  # IPython completes paths
         in_ask="files",
+    )
+    notebook: str | None = option_field(
+        ("--notebook",),
+        "HOW",
+        "tell of the cells that ran since the last turn: none, outline, full",
+        "--notebook full",
+        one_of(NOTEBOOK),
+        offers=lambda known: NOTEBOOK,
+        trait=CaselessStrEnum(NOTEBOOK, "outline", help="How the cells that ran since the last turn go along with a prompt."),
     )
     error: bool = option_field(("--error",), "", "send the last traceback along", "--error")
     output: str | None = option_field(
@@ -215,6 +230,16 @@ class Options:
         trait=List(Unicode(), help="Rules for tools that need no asking, such as 'Bash(git status:*)'."),
         sets="allowed_tools",
         in_ask=True,
+    )
+    tool: tuple[str | Callable[..., Any], ...] = option_field(
+        ("--tool",),
+        "FUNCTION ...",
+        "let Claude call functions of yours, and ask before each call",
+        "--tool load_prices plot",
+        FUNCTION,
+        offers=lambda known: known.functions(),
+        trait=List(Anything(), help="Functions that Claude may call in every cell, or their names."),
+        in_ask="tools",
     )
     no_kernel: bool = option_field(("--no-kernel",), "", "do not let Claude see or use this kernel", "--no-kernel", in_ask=True)
 

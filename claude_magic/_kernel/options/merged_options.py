@@ -17,7 +17,7 @@ def turn_options(options: Options, settings: Settings, *, schema: str | None = N
     chosen: dict[str, Any] = {}
     for option in OPTIONS:
         if option.sets is not None:
-            own, configured = getattr(options, option.name), getattr(settings, option.name)
+            own, configured = getattr(options, option.name), getattr(settings, option.setting)
             chosen[option.sets] = ((*configured, *own) if option.several else own or configured) or None
     if chosen["bare"]:
         # What is allowed in general is for Claude Code; a bare turn has the tools that its own cell names.

@@ -28,6 +28,9 @@ class KnownNames(Protocol):
     def variables(self) -> Iterable[str]:
         """Return the person's variables."""
 
+    def functions(self) -> Iterable[str]:
+        """Return those of the variables that Claude could call."""
+
     def types(self) -> Iterable[str]:
         """Return those of the variables that can be a schema."""
 
@@ -63,8 +66,13 @@ class Option:
 
     @property
     def name(self) -> str:
-        """Its field in `Options`, and the name of its trait."""
+        """Its field in `Options`."""
         return self.names[-1].removeprefix("--").replace("-", "_")
+
+    @property
+    def setting(self) -> str:
+        """The name of its trait: a parameter that has another name than the option gives it to both."""
+        return self.in_ask if isinstance(self.in_ask, str) else self.name
 
     @property
     def parameter(self) -> str | None:

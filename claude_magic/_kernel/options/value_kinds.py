@@ -87,6 +87,13 @@ def _variable(text: str) -> str:
     return text
 
 
+def _function(text: str) -> str:
+    for part in text.split("."):
+        if not part.isidentifier() or keyword.iskeyword(part):
+            raise argparse.ArgumentTypeError(f"{text!r} is not the name of a function, such as load_prices")
+    return text
+
+
 def _new_variable(text: str) -> str:
     """Return a name that a variable can have, and that IPython does not need itself."""
     if text in ("get_ipython", "In", "Out", "exit", "quit"):
@@ -124,6 +131,7 @@ DOLLARS = Kind(_dollars, _is_amount, "an amount in US dollars above 0")
 SAMPLES = Kind(_samples)
 MODEL_LIST = Kind(_models, default=())
 VARIABLE = Kind(_variable)
+FUNCTION = Kind(_function, callable, "a function or a list of functions")
 NEW_VARIABLE = Kind(_new_variable)
 
 LIMITS = (COUNT, SECONDS, DOLLARS)

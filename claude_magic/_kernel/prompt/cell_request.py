@@ -18,18 +18,26 @@ from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import SessionAwareResponse, as_json
 
 if TYPE_CHECKING:
+    from claude_magic._kernel.notebook.outline import Outline
+    from claude_magic.sdk._tools.function_tool import FunctionTool
     from claude_magic.sdk.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
 class CellRequest:
-    """`typed` is what the person wrote, `prompt` what is sent; `remarks` are what they should know of the difference."""
+    """`typed` is what the person wrote, `prompt` what is sent; `remarks` are what they should know of the difference.
+
+    `tools` are the functions that Claude may call. `notebook` knows the cells that ran before, where these
+    may go along.
+    """
 
     typed: str
     prompt: Prompt
     options: Options
     remarks: tuple[str, ...] = ()
     schema: Schema | None = None
+    tools: tuple[FunctionTool, ...] = ()
+    notebook: Outline | None = None
 
     def load(self, response: SessionAwareResponse) -> Any:
         """Return the reply's data as an instance of the type that was asked for, and leave the data itself to be shown.

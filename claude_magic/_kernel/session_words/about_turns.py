@@ -177,9 +177,8 @@ class TurnWords:
 
 def sent(prompt: Prompt) -> str:
     """Write down what a prompt sends: its texts as they are, and a line for each image and document."""
-    if isinstance(prompt.content, str):
-        return prompt.content
-    return "\n\n".join(map(_block, prompt.content))
+    content = prompt.message
+    return content if isinstance(content, str) else "\n\n".join(map(_block, content))
 
 
 def _block(block: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic.errors import CLINotFoundError, ConfigError
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.host import BackgroundWork, PermissionAnswer, PermissionRequest
+from claude_magic.sdk.host import BackgroundWork, PermissionAnswer, PermissionRequest, Tool
 from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
 
@@ -93,11 +93,13 @@ class KernelClient:
         start: Start | None = None,
         *,
         schema: str | None = None,
+        tools: tuple[Tool, ...] = (),
     ) -> TurnRequest:
         """Return the request of a turn, which says whether what its directory holds may be loaded.
 
         :param start: where the turn begins; `None`: it begins a session.
         :param schema: the JSON schema of the reply, as text.
+        :param tools: what Claude may call besides what every cell has.
         """
         origin, fork = (start.origin, start.fork) if start else (None, False)
         return TurnRequest(
@@ -111,6 +113,7 @@ class KernelClient:
             timeout_s=time_limit_s(options, self._settings),
             trusted=self._trust.covers(directory),
             use_tools=not options.no_kernel,
+            tools=tools,
         )
 
     def prepare(self, request: TurnRequest) -> None:

@@ -177,20 +177,24 @@ class KernelState:
             note = "--redo found no restored turn with this prompt"
         return Start(self.current.end, self.current.last_turn, note=note)
 
-    def request(self, cell: CellRequest, options: Options, start: Start) -> TurnRequest:
+    def request(self, cell: CellRequest, options: Options, start: Start, *, context: str = "") -> TurnRequest:
         """Return the request of a turn that begins there.
+
+        :param context: what goes along with the prompt.
 
         :param options: those of the cell, or those of one alternative.
         """
         session = self.sessions.get(start.origin.session_id) if start.origin else None
         directory = session.directory if session else working_directory()
         schema = cell.schema.text if cell.schema else None
-        return self.client.request(cell.prompt, options, directory, start, schema=schema)
+        return self.client.request(
+            replace(cell.prompt, context=context), options, directory, start, schema=schema, tools=cell.tools
+        )
 
-    def begin(self, cell: CellRequest, start: Start, cell_id: str | None) -> Turn:
+    def begin(self, cell: CellRequest, prompt: Prompt, start: Start, cell_id: str | None) -> Turn:
         """Return a new turn, which is about to be sent. What is current changes when it has ended, not before."""
         with self._lock:
-            self._last_prompt = cell.prompt
+            self._last_prompt = prompt
             return self.turns.begin(cell.typed, start, cell_id)
 
     def cassette(self) -> Cassette | None:

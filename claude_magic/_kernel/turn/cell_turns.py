@@ -19,6 +19,7 @@ import anyio
 from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.background import Stream
 from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.notebook.outline import Told
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.queue import Errand, Item, Numbered, Question, QueueHost, deliver
 from claude_magic._kernel.state.kernel_state import Comparison, KernelState
@@ -47,7 +48,7 @@ class CellTurns:
         self._choices = cell.options.alternatives()
         self._cell_id = frontend.cell_id()
         self._main = frontend.on_main_thread()
-        self._tools = KernelTools(frontend.shell)
+        self._tools = KernelTools(frontend.shell, cell.tools, cell.notebook)
         self._waiting: deque[Numbered] = deque()
         self._texts: deque[str] = deque()
         self._running: list[RunningTurn] = []
@@ -177,19 +178,34 @@ class CellTurns:
         """Make the turns, and find out whether they can be sent."""
         self._client = self._state.client.get()
         turns = []
+        told = self._told(start)
         cassette = self._state.cassette()
         new = begins_anew(self._state, start, self._frontend.shell.user_ns)
         for choice in self._choices:
             options = replace(self._cell.options, model=choice.model or self._cell.options.model)
-            own = replace(start, how=" ".join(filter(None, (start.how, choice.typed))))
+            own = replace(
+                start,
+                note=", ".join(filter(None, (start.note, told.note))),
+                how=" ".join(filter(None, (start.how, choice.typed))),
+            )
             if len(self._choices) > 1 and start.origin is not None:
                 own = replace(own, fork=True)
-            request = self._state.request(self._cell, options, own)
+            request = self._state.request(self._cell, options, own, context=told.text)
             response = SessionAwareResponse()
             for remark in (*new, *self._state.remarks(request), *self._cell.remarks):
                 fold(response, Notice(remark))
             turns.append(RunningTurn(choice.label, own, request, cassette, response))
         return turns
+
+    def _told(self, start: Start) -> Told:
+        """Return what happened in the notebook since the turn that this one follows, if it goes along."""
+        options, prompt, notebook = self._cell.options, self._cell.prompt, self._cell.notebook
+        how = options.notebook or self._state.settings.trait_values()["notebook"]
+        # A command of the CLI's has no place for it; `ask()` sends what it was given.
+        if how == "none" or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
+            return Told()
+        before = [turn.number for turn in self._state.turns.path(start.parent)]
+        return notebook.since(before, how, self._state.settings.value_limit)
 
     def _open_view(self) -> None:
         """Open the view: nothing is sent before somebody can see what comes back."""
@@ -204,7 +220,9 @@ class CellTurns:
 
     def _send(self, turns: list[RunningTurn]) -> None:
         for running in turns:
-            running.turn = self._state.begin(self._cell, running.start, self._cell_id)
+            running.turn = self._state.begin(self._cell, running.request.prompt, running.start, self._cell_id)
+            if self._cell.notebook is not None and running.request.prompt.context:
+                self._cell.notebook.sent(running.turn.number)
         self._has_ended = False
         self._running = turns
         self._stream: Stream[Numbered, None] = self._state.client.stream(self._run_all)

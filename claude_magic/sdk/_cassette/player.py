@@ -168,6 +168,8 @@ class PlayingTurn:
         """Whether a call may be done now: a rule allows it, or the person does."""
         answer = self._answers.get(call.call_id)
         if answer is None:
+            if self._effects[call.name].read_only:
+                return True
             rules = (call.name,)
             allowing = {*rules, f"mcp__{SERVER}", f"mcp__{SERVER}__*"}
             if self._mode == "bypassPermissions" or allowing & (self._granted | self._rules):

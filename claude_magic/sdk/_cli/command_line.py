@@ -21,7 +21,7 @@ from claude_magic._text import well_formed
 from claude_magic.errors import CLINotFoundError
 from claude_magic.sdk._gate.tool_list import switched_off
 from claude_magic.sdk.config import CLI_FLAGS, READ_ONLY_TOOLS, TurnOptions
-from claude_magic.sdk.host import SERVER
+from claude_magic.sdk.host import SERVER, Tool, rule_of
 
 OLDEST_CLI: Final = "2.1.330"
 """The oldest CLI whose flags were tried; 2.1.250 lacks one that we need."""
@@ -40,7 +40,7 @@ class Launch:
     Where the directory is not `trusted`, nothing of its own is loaded (hooks, agents, skills, rules, servers), whenever it
     comes, and `memory` is the text of its `CLAUDE.md`; where it is, `contents` stands for what there was to
     load. `asks_for_git` says that git would run programs there.
-    `asks` says that somebody can be asked for permission, `tools` are the rules that allow our own tools. `surroundings`
+    `asks` says that somebody can be asked for permission, `tools` are our own tools. `surroundings`
     stand for the variables and settings that hold when it starts. `granted` is what was allowed for the session while an
     earlier process ran. `login` is those of the person's settings, as JSON, that a bare turn needs to log in. What is not
     `kept` is written to no disk, and its replies come whole.
@@ -57,7 +57,7 @@ class Launch:
     fork: bool = False
     at: str | None = None
     asks: bool = False
-    tools: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
     surroundings: str = ""
     granted: tuple[str, ...] = ()
     login: str = ""
@@ -67,6 +67,11 @@ class Launch:
     def system(self) -> str:
         """What is added to Claude Code's own system prompt."""
         return "\n\n".join(filter(None, (self.memory, self.options.system)))
+
+    @property
+    def harmless(self) -> tuple[str, ...]:
+        """The rules that allow those of our own tools that only look."""
+        return tuple(rule_of(tool) for tool in self.tools if tool.read_only)
 
     def serves(self, other: Launch) -> bool:
         """Whether a process started with this can serve a turn that asks for `other`, whatever session each is about.
@@ -131,7 +136,7 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
     if launch.at:
         arguments.append(f"--resume-session-at={launch.at}")
     chosen = {name: getattr(launch.options, name) for name in CLI_FLAGS}
-    rules = (*(launch.options.allowed_tools or ()), *launch.tools)
+    rules = (*(launch.options.allowed_tools or ()), *launch.harmless)
     chosen["system"] = launch.system
     chosen["allowed_tools"] = () if launch.safe_mode else rules
     for name, flag in CLI_FLAGS.items():

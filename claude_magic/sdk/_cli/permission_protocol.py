@@ -55,7 +55,7 @@ class Permissions:
             home=env.get("HOME") or home_directory(),
             rules=() if launch.safe_mode else launch.options.allowed_tools or (),
             granted=launch.granted,
-            harmless=launch.tools,
+            harmless=launch.harmless,
             trusted=launch.trusted,
         )
 
@@ -149,11 +149,6 @@ async def _settings_stay(*about: object) -> sdk.HookJSONOutput:
 def server_of(tools: Sequence[Tool], call: Callable[[str, dict[str, Any]], Awaitable[ToolResult]]) -> sdk.McpSdkServerConfig:
     """Return an in-process MCP server whose tools are done by `call`."""
     return sdk.create_sdk_mcp_server(SERVER, tools=[_tool(tool, call) for tool in tools])
-
-
-def rule_of(tool: Tool) -> str:
-    """Return the rule that allows one of our tools."""
-    return f"mcp__{SERVER}__{tool.name}"
 
 
 def _tool(tool: Tool, call: Callable[[str, dict[str, Any]], Awaitable[ToolResult]]) -> sdk.SdkMcpTool[Any]:

@@ -17,6 +17,7 @@ import claude_agent_sdk as sdk
 from claude_magic.errors import SessionNotFoundError
 from claude_magic.sdk._history.branches import in_a_loop
 from claude_magic.sdk._history.places import is_id, read_entries, transcript_of
+from claude_magic.sdk.content import CONTEXT_TAG
 from claude_magic.sdk.response import (
     STRUCTURED_OUTPUT,
     VALUE,
@@ -218,10 +219,15 @@ def _messages(path: Path, *, whole: bool = False) -> list[sdk.SessionMessage]:
     return in_a_loop(read)
 
 
+def is_added(text: str) -> bool:
+    """Whether a text of the user's is none that somebody has typed: the CLI has added it, or it goes along with a prompt."""
+    return text.startswith((*_ADDED_BY_CLI, f"<{CONTEXT_TAG}>"))
+
+
 def _asked(parts: list[dict[str, Any]]) -> Exchange | None:
     """Read a message of the user's as a prompt; `None` when it is none."""
     said = _texts(parts)
-    texts = [text for text in said if not text.startswith(_ADDED_BY_CLI)]
+    texts = [text for text in said if not is_added(text)]
     commands = (text for text in said if text.startswith("<command-"))
     if command := next((text for text in commands if _inside(text, "command-name") is not None), None):
         words = [(_inside(command, tag) or "").strip() for tag in ("command-name", "command-args")]

@@ -30,7 +30,6 @@ from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk._cli.command_line import Command, Launch, find_cli, printed
 from claude_magic.sdk._cli.environment import environment, fingerprint, login_settings
 from claude_magic.sdk._cli.failures import directory_gone
-from claude_magic.sdk._cli.permission_protocol import rule_of
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._cli.process_pool import ProcessPool
 from claude_magic.sdk._folder.contents import allow_rules, fingerprint_of
@@ -53,6 +52,7 @@ from claude_magic.sdk.host import (
     ToolResult,
     TurnHost,
     TurnSource,
+    rule_of,
     typeable,
 )
 from claude_magic.sdk.response import Remark, SessionAwareResponse, fold
@@ -117,7 +117,9 @@ class TurnRunner:
         if cassette is None or cassette.mode == "off":
             return await self._run_live(cassette.live(request) if cassette else request, host)
         scrubber = Scrubber(self._config.env)
-        effects = {rule_of(tool): tool for tool in self._tools if not tool.read_only and request.use_tools}
+        done_again = [tool for tool in self._tools if not tool.read_only] if request.use_tools else []
+        # What a function of the person's gave back may be kept under a name, which a later call needs.
+        effects = {rule_of(tool): tool for tool in (*done_again, *request.tools)}
         playing = cassette.play(request, scrubber, effects=effects, is_kept=self._is_kept)
         if playing is not None:
             response = await self._run(request, host, playing)
@@ -279,6 +281,7 @@ class TurnRunner:
         if options.bare:
             request = replace(request, trusted=False, use_tools=False)
         granted = self._granted.get(request.session_id or "", ())
+        offered = (*(self._tools if request.use_tools else ()), *request.tools)
         if request.trusted:
             rules = (*(options.allowed_tools or ()), *typeable(allow_rules(request.directory)))
             options = replace(options, allowed_tools=rules or None)
@@ -297,7 +300,7 @@ class TurnRunner:
             contents=fingerprint_of(request.directory) if request.trusted else "",
             asks_for_git=not (request.trusted or options.bare) and bool(git_programs(request.directory)),
             asks=self._asks,
-            tools=tuple(rule_of(tool) for tool in self._tools if tool.read_only) if request.use_tools else (),
+            tools=offered,
             surroundings=fingerprint(self._config.env),
             granted=granted,
             login=login_settings(self._config.env) if options.bare else "",
@@ -327,7 +330,6 @@ class TurnRunner:
             launch,
             env=environment(self._config.env, launch.directory, bare=bool(launch.options.bare)),
             close_timeout_s=self._config.process_cleanup_timeout,
-            tools=self._tools,
             begin_own=self._own_turns.begin,
             new_prompt_id=self._new_prompt_id if launch.kept else lambda: str(uuid.uuid4()),
         )
