@@ -17,6 +17,7 @@ from make_notebooks import AT_ONCE_HZ, LIVE, NOTEBOOKS, OFFLINE, cassette_of, ex
 
 VARYING = re.compile(
     r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{8}\b|<?\d+(\.\d+)? s\b|just now|now|~?(/[\w.-]+)+"
+    r"|\b\d{4}-\d\d-\d\d \d\d:\d\d\b"
 )
 """What differs from run to run in an output."""
 IDS_AND_DATES = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\btoolu_\w+|\b\d{4}-\d\d-\d\d\b")

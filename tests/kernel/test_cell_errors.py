@@ -52,7 +52,7 @@ def test_refused_key(loaded_kernel: Kernel, api: MessagesAPI, allow_stdin: bool)
     session = session_of(answered(loaded_kernel, "one"))
     before = len(api.requests)
     text = failure(ask(loaded_kernel, "<<status 401>>", allow_stdin=allow_stdin), "NotLoggedInError")
-    assert "/login" in text
+    assert "claude_magic login" in text
     assert len(api.requests) == before + 1
     assert session_of(answered(loaded_kernel, "<<history>>")) == session
 
@@ -144,7 +144,7 @@ def test_not_logged_in(tmp_path: Path, api: MessagesAPI) -> None:
     with Kernel(tmp_path, environment) as kernel:
         kernel.run("%load_ext claude_magic")
         text = failure(ask(kernel, "hello"), "NotLoggedInError")
-        assert "/login" in text
+        assert "claude_magic login" in text
         assert "ANTHROPIC_API_KEY" in text
         assert api.requests == []
         failure(ask(kernel, "hello", allow_stdin=False), "NotLoggedInError")

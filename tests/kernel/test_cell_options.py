@@ -62,7 +62,6 @@ MALFORMED = {
     "--quiet=yes": ("--quiet", "takes no value"),
     "-model=opus": ("-model", "--model"),
     "-new": ("-new", "--new"),
-    "--help": ("--help", "shows them all"),
     "--compare sonnet, opus": ("--compare", "without spaces"),
     "--samples 0": ("--samples", "from 2"),
     "what is this": ("what", "below"),

@@ -21,7 +21,7 @@ from rig.leaks import Ledger
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.state.cassette_settings import CassetteSettings
 from claude_magic.errors import CassetteError
-from claude_magic.sdk._cli.login import logged_in
+from claude_magic.sdk._cli.login import login_status
 
 SETUP = """\
 import matplotlib, pandas
@@ -301,10 +301,10 @@ def test_without_login(tmp_path: Path) -> None:
 
 def test_who_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run_async: Callable[..., Any]) -> None:
     """The CLI says whether there is an account; without a CLI there is none."""
-    assert not run_async(logged_in())
+    assert not run_async(login_status()).logged_in
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-dummy")
-    assert run_async(logged_in())
-    assert not run_async(logged_in(tmp_path / "claude"))
+    assert run_async(login_status()).logged_in
+    assert not run_async(login_status(tmp_path / "claude")).logged_in
 
 
 def test_relative_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_refused_key_and_no_key(make_config: MakeConfig, run_async: Run) -> None
     del config.env["ANTHROPIC_API_KEY"]
     error = failure(run_async, config)
     assert type(error) is NotLoggedInError
-    assert "/login" in str(error)
+    assert "claude_magic login" in str(error)
 
 
 @pytest.mark.parametrize("prompt", ["<<drop>>", "<<say part>><<drop>>"])
