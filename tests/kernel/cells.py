@@ -110,9 +110,16 @@ def plain(text: str) -> str:
 
 
 def without_times(text: str) -> str:
-    """Return what a reply or a part of it says, live or played, but for times."""
+    """Return what a reply or a part of it says, live or played, but for times and the numbers of cells that went along."""
     text = re.sub(r"(?:<|&lt;)?\d+(?:\.\d+)? s\b", "TIME", plain(text))
+    text = re.sub(r"<span>with cells? [\d, -]+</span>\u2003|\bwith cells? [\d, -]+ · ", "", text)
     return text.replace(" recorded</span>", "</span>").replace(" recorded", "")
+
+
+def begin_anew(kernel: Kernel) -> None:
+    """Let the kernel forget its conversations, as `%reload_ext` does not."""
+    for line in ("%unload_ext claude_magic", "%load_ext claude_magic"):
+        assert kernel.run(line).ok
 
 
 def shown(outputs: Sequence[dict[str, Any]]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from cells import about, answered, ask, history, session_of
+from cells import about, answered, ask, begin_anew, history, session_of
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
 
@@ -52,7 +52,7 @@ def folder(module_kernel: Kernel, home: Path, notebook_dir: Path, tmp_path_facto
 @pytest.fixture
 def victim(kernel: Kernel, folder: Folder) -> Iterator[Kernel]:
     """A kernel that has just been started in the folder."""
-    assert kernel.run("%reload_ext claude_magic").ok
+    begin_anew(kernel)
     yield kernel
     assert kernel.run("%claude_session new").ok
 
@@ -156,12 +156,12 @@ def test_numbers_and_messages(victim: Kernel, folder: Folder, api: MessagesAPI, 
         path = saved(tmp_path / "sent.ipynb", {"turn": number, "session_id": folder.own, "message_id": folder.end})
         result = victim.run(f"%claude_session restore {path}")
         assert result.ok is (number is True), (number, result.outputs)
-        assert victim.run("%reload_ext claude_magic").ok
+        begin_anew(victim)
     for message in MESSAGES:
         path = saved(tmp_path / "sent.ipynb", {"turn": 1, "session_id": folder.own, "message_id": message, "how": ["x"]})
         assert victim.run(f"%claude_session restore {path}").ok
         assert not ask(victim, "And?", "--at 1").ok, message
-        assert victim.run("%reload_ext claude_magic").ok
+        begin_anew(victim)
     assert api.requests == []
 
 

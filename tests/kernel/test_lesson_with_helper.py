@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cells import about, answered, session_of, shown
+from cells import about, answered, begin_anew, session_of, shown
 from messages_api import MessagesAPI
 from rig.environment import offline_environment
 from rig.kernel import Kernel
@@ -34,7 +34,7 @@ def wait_for_own_turn(kernel: Kernel) -> None:
 def test_played_as_it_was_live(loaded_kernel: Kernel, api: MessagesAPI, tmp_path: Path, tool: str) -> None:
     """On another machine the same turns come in the same places, with what the next cell says of them."""
     path = tmp_path / "lesson.jsonl"
-    assert loaded_kernel.run("%reload_ext claude_magic").ok
+    begin_anew(loaded_kernel)
     use(loaded_kernel, path, "record")
     live = [answered(loaded_kernel, FIRST[tool], "--allow Bash --allow Agent --allow Task")]
     wait_for_own_turn(loaded_kernel)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import WIDGET, about, answered, ask, clis, failure, on_page, session_of, shown
+from cells import WIDGET, about, answered, ask, begin_anew, clis, failure, on_page, session_of, shown
 from messages_api import MessagesAPI
 from rig import CellResult
 from rig.environment import offline_environment
@@ -123,7 +123,7 @@ def module_pupil(tmp_path_factory: pytest.TempPathFactory, ledger: Ledger) -> It
 @pytest.fixture
 def pupil(module_pupil: Kernel, recorded: Recorded) -> Kernel:
     """A kernel on another machine, at the beginning of the lesson, with nothing to wait for."""
-    assert module_pupil.run("%reload_ext claude_magic").ok
+    begin_anew(module_pupil)
     use(module_pupil, cli_path="/nowhere/claude", cassette=str(recorded.path), cassette_mode="replay", cassette_speed=0)
     return module_pupil
 
@@ -198,7 +198,7 @@ def test_played_sessions_are_sessions(pupil: Kernel) -> None:
 
 def test_where_it_was_recorded(kernel: Kernel, recorded: Recorded) -> None:
     """On the teacher's machine, too, a conversation is as long as it has been played, though the CLI knows all of it."""
-    assert kernel.run("%reload_ext claude_magic").ok
+    begin_anew(kernel)
     use(kernel, cassette=str(recorded.path), cassette_mode="replay", cassette_speed=0)
     try:
         answered(kernel, FIRST)
