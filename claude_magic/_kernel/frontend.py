@@ -68,7 +68,7 @@ class Frontend:
             with self._where_it_shows():
                 view = views.StaticView(for_audience=for_audience)
         else:
-            from claude_magic._render.live.live_view import LiveView
+            from claude_magic._render.live_view import LiveView
 
             view = LiveView(labels, on_stop, for_audience=for_audience)
         self._lost.watch(view, self._cell)
@@ -107,7 +107,7 @@ class Frontend:
 
     def import_views(self) -> None:
         """Import what a cell will need; ipywidgets, Jinja2 and their like take longer than a cell should wait."""
-        for name in ("_kernel.prompt.composition", "_render.terminal" if self._kernel is None else "_render.live.live_view"):
+        for name in ("_kernel.prompt.composition", "_render.terminal" if self._kernel is None else "_render.live.live_replies"):
             import_module(f"claude_magic.{name}")
 
     def can_answer(self) -> bool:

@@ -69,6 +69,8 @@ class CellTurns:
                 with held_back():  # a view that was opened by half could not be closed
                     self._open_view()
                     opened.callback(self._view.close)
+                self._client = self._state.client.get()  # which the first cell may have to wait for
+                with held_back():
                     self._send(turns)
                 yield
             except BaseException:
@@ -172,7 +174,6 @@ class CellTurns:
 
     def _made_ready(self, start: Start) -> list[RunningTurn]:
         """Make the turns, and find out whether they can be sent."""
-        self._client = self._state.client.get()
         turns = []
         cassette = self._state.cassette()
         for choice in self._choices:

@@ -23,8 +23,10 @@ PAGE_SIZE: Final = 16
 KEPT_S: Final = 2.0
 """So long an answered card keeps its place at least; it goes when nothing is asked and Claude speaks again."""
 
-FOCUS_S: Final = 1.5
-"""A card that comes so soon behind an answer gets the keyboard; later somebody may be typing elsewhere."""
+SEEN_ROWS: Final = 8
+"""So many rows of a reply are seen at once with what stands below them, likely."""
+
+_ROW_LENGTH: Final = 90
 
 
 class LiveReply:
@@ -40,12 +42,13 @@ class LiveReply:
         self._cards: dict[str, ApprovalCard] = {}
         self._answered: list[ApprovalCard] = []
         self._answered_s = self._now_s = 0.0
-        self.slot = maker.make(VBox)
-        self.slot.add_class("claude-slot")
+        self.slot = maker.make(VBox, css_class="claude-slot")
+        self._maker = maker
+        self._waits: Button | None = None
+        self._is_wanted = False
         self._activity, self._figures = maker.make(HTML), maker.make(HTML)
         self._stack = _Stack(maker)
-        self._status = maker.make(HBox, [self._activity, self._figures, *beside])
-        self._status.add_class("claude-status-row")
+        self._status = maker.make(HBox, [self._activity, self._figures, *beside], css_class="claude-status-row")
         self.parts = (self._stack.box, self.slot, self._status)
 
     def update(self, response: SessionAwareResponse, elapsed_s: float) -> None:
@@ -55,6 +58,9 @@ class LiveReply:
         self._now_s = elapsed_s
         for card in self._cards.values():
             card.tick(elapsed_s)
+        if self._is_wanted:  # not in the callback of the button, from which the page takes no focus
+            self._is_wanted = False
+            self._lead()
         if self._cards:
             activity = "waiting for you"
         elif elapsed_s - self._answered_s >= KEPT_S and isinstance(next(reversed(response.blocks), None), Text):
@@ -73,26 +79,53 @@ class LiveReply:
     def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         """Show a permission request between reply and status line."""
         self._cards[request.call_id] = card = ApprovalCard(request, on_answer)
+        if not self.slot.children:
+            self.slot.children = (self._maker.rules("card"),)
         self.slot.children = (*self.slot.children, card.box)
-        if self._answered and self._now_s - self._answered_s < FOCUS_S:
-            card.focus()
+        if sum(_rows(painter.block) for painter in self._painters) > SEEN_ROWS:
+            self._say_above()
 
     def asked(self, request: PermissionRequest) -> None:
         """Ask no more; a card that was answered stays where it is for a while, so that no other one gets under the pointer."""
         card = self._cards.pop(request.call_id)
+        if not self._cards and self._waits is not None:
+            self._waits.add_class("claude-hidden")
         if not card.is_answered:
             self._take_out(card)
             return
         self._answered.append(card)
         self._answered_s = self._now_s
-        # The keyboard was in one of its buttons, which go.
-        next(iter(self._cards.values()), card).focus()
+        # The keyboard was in one of its buttons, which go. It stays in this place, in which the next question will be; to
+        # give it to that one when it comes would take it from whoever types elsewhere by then.
+        if self._cards:
+            self._lead()
+        elif hasattr(self.slot, "focus"):  # ipywidgets 8
+            self.slot.tabbable = True  # a box looks at that when it changes, not when it is made
+            self.slot.focus()
         card.end()
+
+    def _clicked(self, _: Button) -> None:
+        self._is_wanted = True
+
+    def _lead(self) -> None:
+        """Give the keyboard to the first question that waits; the page scrolls there."""
+        if card := next(iter(self._cards.values()), None):
+            card.focus()
 
     def _clear_answered(self) -> None:
         answered, self._answered = self._answered, []
         for card in answered:
             self._take_out(card)
+
+    def _say_above(self) -> None:
+        """Say at the top of the reply that a question waits below it, with a button that leads there."""
+        if self._waits is None:
+            words = {"description": "Claude waits for your answer ↓", "tooltip": "Go to the question below"}
+            self._waits = self._maker.make(Button, css_class="claude-waits", **words)
+            self._waits.on_click(self._clicked)
+            # Behind the card: what follows a widget that comes in or goes is made anew on the page.
+            self.slot.children = (*self.slot.children, self._waits)
+        self._waits.remove_class("claude-hidden")
 
     def _take_out(self, card: ApprovalCard) -> None:
         self.slot.children = tuple(child for child in self.slot.children if child is not card.box)
@@ -101,9 +134,10 @@ class LiveReply:
     def _paint(self, response: SessionAwareResponse, elapsed_s: float) -> None:
         blocks = shown_blocks(response)
         self._drop(_known(self._painters, blocks))
-        for block in blocks[len(self._painters) :]:
-            self._painters.append(self._begin(block))
         for painter in self._painters:
+            painter.paint(elapsed_s)
+        for block in blocks[len(self._painters) :]:
+            self._painters.append(painter := self._begin(block))
             painter.paint(elapsed_s)
 
     def _begin(self, block: Block) -> _BlockPainter | _TextPainter:
@@ -121,10 +155,12 @@ class LiveReply:
 class StopButton:
     """A button to stop what runs; it can be clicked until `refresh` has shown that it was."""
 
-    def __init__(self, maker: WidgetMaker, on_stop: Callable[[], None], description: str, tooltip: str) -> None:
+    def __init__(
+        self, maker: WidgetMaker, on_stop: Callable[[], None], description: str, tooltip: str, *, css_class: str = ""
+    ) -> None:
         self._on_stop = on_stop
         self._clicked = False
-        self.widget = maker.make(Button, description=description, tooltip=tooltip)
+        self.widget = maker.make(Button, description=description, tooltip=tooltip, css_class=css_class)
         self.widget.on_click(self._click)
 
     def refresh(self) -> None:
@@ -142,6 +178,8 @@ class _Stack:
 
     def __init__(self, maker: WidgetMaker) -> None:
         self._maker = maker
+        self._waits: Button | None = None
+        self._is_wanted = False
         self.box = maker.make(VBox)
         self.widgets: list[HTML | HTMLMath] = []
 
@@ -221,6 +259,11 @@ class _TextPainter:
         self._tail = widgets[-1]
         if is_last and self._next is None and len(growth.tail) > PIECE_LENGTH // 2 and not self.block.complete:
             self._next = self._stack.push(HTMLMath)
+
+
+def _rows(block: Block) -> int:
+    """Guess how many rows a block takes on the page."""
+    return len(block.text) // _ROW_LENGTH + block.text.count("\n") + 1 if isinstance(block, Text) else 1
 
 
 def _known(painters: Sequence[_BlockPainter | _TextPainter], blocks: Sequence[Block]) -> int:
