@@ -453,21 +453,22 @@ def test_lines_without_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_question_below_a_long_reply_is_told_above(page: Page) -> None:
-    """Above a long reply a button says that somebody waits below, and leads there; it goes with the question."""
+    """Above a long reply a link says that somebody waits below, and leads there; it goes with the question."""
     view, response = LiveView([""], lambda: None), SessionAwareResponse()
     fold(response, TextDelta(0, "word " * 1_000))
     view.update([response], 0.0)
-    answers: list[PermissionAnswer] = []
-    assert view.ask(1, request(), answers.append)
-    (button,) = page.buttons("Claude waits for your answer ↓")
-    assert "claude-hidden" not in button["_dom_classes"]
-    page.click(button)
-    view.update([response], 0.1)
-    (card,) = [model for model in page.shown() if "claude-ask" in model.get("_dom_classes", ())]
-    assert ("comm_msg", card["model_id"], {"method": "custom", "content": {"do": "focus"}}) in page.messages
+    assert view.ask(1, request(), lambda _: None)
+
+    def link() -> dict[str, Any]:
+        (found,) = [model for model in page.shown() if "claude-waits" in model.get("_dom_classes", ())]
+        return found
+
+    assert "claude-hidden" not in link()["_dom_classes"]
+    target = re.search('href="#(.*?)"', link()["value"])
+    assert target
+    assert sum(f'id="{target[1]}"' in html for html in map(str, (model.get("value") for model in page.shown()))) == 1
     view.asked(1, request())
-    (button,) = page.buttons("Claude waits for your answer ↓")
-    assert "claude-hidden" in button["_dom_classes"]
+    assert "claude-hidden" in link()["_dom_classes"]
     view.close()
 
 

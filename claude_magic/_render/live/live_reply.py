@@ -44,8 +44,7 @@ class LiveReply:
         self._answered_s = self._now_s = 0.0
         self.slot = maker.make(VBox, css_class="claude-slot")
         self._maker = maker
-        self._waits: Button | None = None
-        self._is_wanted = False
+        self._waits: HTML | None = None
         self._activity, self._figures = maker.make(HTML), maker.make(HTML)
         self._stack = _Stack(maker)
         self._status = maker.make(HBox, [self._activity, self._figures, *beside], css_class="claude-status-row")
@@ -58,9 +57,6 @@ class LiveReply:
         self._now_s = elapsed_s
         for card in self._cards.values():
             card.tick(elapsed_s)
-        if self._is_wanted:  # not in the callback of the button, from which the page takes no focus
-            self._is_wanted = False
-            self._lead()
         if self._cards:
             activity = "waiting for you"
         elif elapsed_s - self._answered_s >= KEPT_S and isinstance(next(reversed(response.blocks), None), Text):
@@ -80,7 +76,7 @@ class LiveReply:
         """Show a permission request between reply and status line."""
         self._cards[request.call_id] = card = ApprovalCard(request, on_answer)
         if not self.slot.children:
-            self.slot.children = (self._maker.rules("card"),)
+            self.slot.children = (self._maker.rules("card", f"claude-{self.slot.model_id}"),)
         self.slot.children = (*self.slot.children, card.box)
         if sum(_rows(painter.block) for painter in self._painters) > SEEN_ROWS:
             self._say_above()
@@ -98,19 +94,11 @@ class LiveReply:
         # The keyboard was in one of its buttons, which go. It stays in this place, in which the next question will be; to
         # give it to that one when it comes would take it from whoever types elsewhere by then.
         if self._cards:
-            self._lead()
+            next(iter(self._cards.values())).focus()
         elif hasattr(self.slot, "focus"):  # ipywidgets 8
             self.slot.tabbable = True  # a box looks at that when it changes, not when it is made
             self.slot.focus()
         card.end()
-
-    def _clicked(self, _: Button) -> None:
-        self._is_wanted = True
-
-    def _lead(self) -> None:
-        """Give the keyboard to the first question that waits; the page scrolls there."""
-        if card := next(iter(self._cards.values()), None):
-            card.focus()
 
     def _clear_answered(self) -> None:
         answered, self._answered = self._answered, []
@@ -118,11 +106,10 @@ class LiveReply:
             self._take_out(card)
 
     def _say_above(self) -> None:
-        """Say at the top of the reply that a question waits below it, with a button that leads there."""
+        """Say at the top of the reply that a question waits below it, with a link: the page scrolls there by itself."""
         if self._waits is None:
-            words = {"description": "Claude waits for your answer ↓", "tooltip": "Go to the question below"}
-            self._waits = self._maker.make(Button, css_class="claude-waits", **words)
-            self._waits.on_click(self._clicked)
+            link = f'<a href="#claude-{self.slot.model_id}">Claude waits for your answer ↓</a>'
+            self._waits = self._maker.make(HTML, link, css_class="claude-waits")
             # Behind the card: what follows a widget that comes in or goes is made anew on the page.
             self.slot.children = (*self.slot.children, self._waits)
         self._waits.remove_class("claude-hidden")
@@ -178,7 +165,7 @@ class _Stack:
 
     def __init__(self, maker: WidgetMaker) -> None:
         self._maker = maker
-        self._waits: Button | None = None
+        self._waits: HTML | None = None
         self._is_wanted = False
         self.box = maker.make(VBox)
         self.widgets: list[HTML | HTMLMath] = []

@@ -44,15 +44,15 @@ class WidgetMaker:
         """
         inner = self.make(
             VBox,
-            [self._hidden(live_style(*sections)), *parts],
+            [self.make(HTML, live_style(*sections), css_class="claude-hidden"), *parts],
             css_class=f"claude-magic {AUDIENCE_CLASS if for_audience else ''}",
         )
         # JupyterLab has rules for HTML outputs, which the settled output will be: with their class they hold from the start.
         return self.make(VBox, [inner], css_class="jp-RenderedHTMLCommon")
 
-    def rules(self, section: str) -> Any:
-        """Make the widget that brings a section of the style sheet to a page that has it not yet."""
-        return self._hidden(added_style(section))
+    def rules(self, section: str, name: str) -> Any:
+        """Make the widget that brings a section of the style sheet to a page, and a place there that a link can lead to."""
+        return self.make(HTML, f'{added_style(section)}<i id="{name}"></i>', css_class="claude-here")
 
     def column(self, head: Sequence[Widget], parts: Sequence[Widget]) -> Any:
         """Stack the widgets of one of several replies, below a row that says which one it is."""
@@ -62,9 +62,6 @@ class WidgetMaker:
     def columns(self, columns: Sequence[Widget]) -> Any:
         """Put the columns of several replies side by side."""
         return self.make(VBox, columns, css_class="claude-columns")
-
-    def _hidden(self, style: str) -> Any:
-        return self.make(HTML, style, css_class="claude-hidden")
 
     def close(self, root: Widget) -> None:
         """Close a tree of widgets from its root, and all else that was made here."""
