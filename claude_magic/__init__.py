@@ -15,24 +15,30 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from claude_magic._kernel.ask import ask, current_session
+    from claude_magic._kernel.rows.each import ask_each
     from claude_magic._kernel.values.shown_value import for_type
     from claude_magic.sdk._cassette.cassette import cassette
+    from claude_magic.sdk._tools.function_tool import only_reads
 
 __all__ = [
     "__version__",
     "ask",
+    "ask_each",
     "cassette",
     "current_session",
     "for_type",
     "load_ipython_extension",
+    "only_reads",
     "unload_ipython_extension",
 ]
 
 _HOMES = {
     "ask": "_kernel.ask",
+    "ask_each": "_kernel.rows.each",
     "cassette": "sdk._cassette.cassette",
     "current_session": "_kernel.ask",
     "for_type": "_kernel.values.shown_value",
+    "only_reads": "sdk._tools.function_tool",
 }
 
 

@@ -1,13 +1,22 @@
-"""Paths as people should see them, without the name of the person's home directory; and where the CLI has its own."""
+"""Paths and commands as people should see them, without the name of their home directory; and where the CLI has its own."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
+
+import platformdirs
 
 from claude_magic._text import well_formed
+
+NO_HOME: Final = Path(os.sep, "nonexistent")
+"""The home directory of those that have none, by custom."""
 
 
 def shorten_home(text: str, home: str | None = None) -> str:
@@ -19,16 +28,55 @@ def shorten_home(text: str, home: str | None = None) -> str:
     return re.sub(rf"(?:(?<![\w./~-])|(?<=-[A-Za-z])|(?<=://)){re.escape(home)}(?![\w-]|\.\w)", "~", text)
 
 
+def home_directory() -> str:
+    """Return the person's home directory; where there is none, a path that nobody can write to."""
+    home = os.path.expanduser("~")
+    return home if os.path.isabs(home) else str(NO_HOME)
+
+
+def for_terminal(path: str) -> str:
+    """Return a path as one types it in a terminal: quoted where it must be, and with `~` where that still means something."""
+    if os.name == "nt":
+        return f'"{path}"' if " " in path else path
+    short = shorten_home(path)
+    return short if short.startswith("~/") and shlex.quote(short[2:]) == short[2:] else shlex.quote(path)
+
+
+def own_command(word: str) -> str:
+    """Return what to type in a terminal for a command of ours, with this very Python: `python -m claude_magic login`."""
+    python, found = sys.executable or "python", shutil.which("python")
+    if found and os.path.dirname(os.path.abspath(found)) == os.path.dirname(os.path.abspath(python)):
+        python = "python"
+    return f"{for_terminal(python)} -m claude_magic {word}"
+
+
 def expand_home(text: str) -> str:
     """Write the home directory for `~` wherever that begins a path in the text."""
     home = os.path.expanduser("~")
     return re.sub(r"(?<![\w./~-])~(?=[/\\])", lambda _: home, text)
 
 
+def our_config() -> Path:
+    """Return the directory of our own settings: what the person has said of directories."""
+    return _below_home(platformdirs.user_config_path)
+
+
+def our_data() -> Path:
+    """Return the directory of what we keep for the person, such as workspaces."""
+    return _below_home(platformdirs.user_data_path)
+
+
+def _below_home(place: Callable[[str], Path]) -> Path:
+    try:
+        return place("claude_magic")
+    except RuntimeError:  # a number without a name, as containers have it, and no HOME either
+        return NO_HOME / "claude_magic"
+
+
 def cli_home(variables: Mapping[str, str]) -> Path:
     """Return the directory in which a CLI that runs with these variables, over ours, keeps its settings and its sessions."""
     configured = variables.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
-    return Path(configured) if configured else Path(variables.get("HOME") or Path.home()) / ".claude"
+    return Path(configured) if configured else Path(variables.get("HOME") or home_directory(), ".claude")
 
 
 def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str | None:
@@ -38,7 +86,7 @@ def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str
     """
     real, root = os.path.realpath(path), Path(os.path.realpath(folder))
     home = Path(os.path.realpath(os.path.expanduser("~")))
-    repository = next((parent for parent in (root, *root.parents) if (parent / ".git").exists()), root)
+    repository = next((parent for parent in (root, *root.parents) if os.path.exists(parent / ".git")), root)
     if not home.is_relative_to(repository):  # some keep their whole home in one
         root = repository
     return None if Path(real).is_relative_to(root) else real

@@ -37,6 +37,11 @@ _TOKEN: Final = re.compile(
     | hv[sbr]\.[\w-]{24,}+ | SG\.[\w-]{16,}+\.[\w-]{16,}+ | dp\.(?:pt|st|ct|sa)\.[\w.]{20,}+ | ATATT3[\w-]{20,}+ | ATBB\w{24,}+
     | [MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,}+                                # Discord
     | (?<=\d:)AA[\w-]{33}(?![\w-])                                             # Telegram
+    | nvapi-[\w-]{40,}+ | x(?:key|smtp)sib-[0-9a-f]{40,}+(?:-\w++)?            # NVIDIA, Brevo
+    | CCIPAT_\w{40,}+ | fm[12]_[\w+/=-]{40,}+                                 # CircleCI, Fly
+    | pat[A-Za-z0-9]{14}\.[0-9a-f]{64} | [A-Za-z0-9]{14}\.atlasv1\.[\w-]{40,}+ # Airtable, Terraform
+    | sk\.eyJ[\w-]{12,}+\.[\w-]{16,}+ | sl\.(?:u\.)?[\w-]{100,}+              # Mapbox, Dropbox
+    | EAAA[\w-]{60}(?![\w-]) | fw_(?=[A-Za-z]{0,22}\d)[A-Za-z0-9]{22,}+      # Square, Fireworks
     | [0-9a-f]{32}-us\d{1,2}(?!\w)                                             # Mailchimp
     | [\w~.-]{3}\dQ~[\w~.-]{31,34}(?![\w~-])                                   # Microsoft Entra
     )""",
@@ -55,7 +60,7 @@ _HOOK: Final = re.compile(
     r"(?:hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/\d{1,20}/)([\w/-]{20,}+)"
 )
 _USER_INFO: Final = re.compile(r"""://(?P<user>[^\s/?#@:"'<>`]{0,200}+)(?::(?P<password>[^\s/?#"'<>`]{1,200}))?@""")
-_SCHEME: Final = re.compile(r"\b(?:bearer|basic|token|apikey|key)[ ]([\w.~+/-]{16,}+=*)", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"\b(?:bearer|basic|token|apikey|key|ssws)[ ]([\w.~+/-]{16,}+=*)", re.IGNORECASE)
 _CURL_USER: Final = re.compile(r"""\s(?:-u|--user)[ =]["']?[^\s:"']{1,100}+:([^\s"']{4,200}+)""")
 _LOGIN: Final = re.compile(
     r"\blogin\s{1,9}\S{1,100}+\s{1,9}password\s{1,9}(\S{4,200}+)|\b(?:mysql|mariadb|sshpass)\b[^\n]{0,80}?\s-p[ ]?(\S{4,200}+)"
@@ -66,14 +71,17 @@ _COOKIES: Final = re.compile(
 _COOKIE: Final = re.compile(r"([\w.-]{1,100}+)=([^\s;,]{6,}+)")
 
 _NAME: Final = re.compile(
-    r"""(?<![\w$.-])(?P<name>-{0,2}[A-Za-z_][\w.-]*+)(?P<after>\\?["'])?\]?(?:[ ]?:[ ]?str(?=[ ]?=))?"""
-    r"""(?P<sep>[ \t]{0,4}(?:=>|:=|={1,3}|:)[ \t]{0,4}|>)|(?<![\w-])(?P<option>--[A-Za-z][\w-]*+) """
+    r"""(?<![\w$.-])(?P<name>-{0,2}[A-Za-z_][\w.-]*+)(?P<after>\\?["']|[`*]{1,3})?\]?(?:[ ]?:[ ]?str(?=[ ]?=))?"""
+    r"""(?P<sep>[ \t]{0,4}(?:=>|:=|={1,3}|:)(?:\*{2}|\r?\n(?=[ \t]{0,40}["']))?[ \t]{0,40}|>"""
+    r"""|,[ ]?(?=["'])|[ \t]{0,40}\|[ \t]{0,9}|[ ]is[ ])|(?<![\w-])(?P<option>--[A-Za-z][\w-]*+) """
 )
 _VALUE: Final = re.compile(
-    r"""\\["'](?P<escaped>[^"'\\\n]{4,512}+)|"(?P<double>(?:[^"\\\n]|\\.){4,512}+)|'(?P<single>(?:[^'\\\n]|\\.){4,512}+)"""
+    r"""`(?P<code>[^`\n]{4,512}+)`|\\["'](?P<escaped>[^"'\\\n]{4,512}+)|"(?P<double>(?:[^"\\\n]|\\.){4,512}+)|'(?P<single>(?:[^'\\\n]|\\.){4,512}+)"""
     r"""|(?P<bare>(?:[^\s"'`,;&<>()\[\]{}|\\]|&(?![\w.-]{1,64}=)){4,512}+)"""
 )
 _REST: Final = re.compile(r"""(?:[^\s"'`,;&<>()\[\]{}|\\]|&(?![\w.-]{1,64}=))*+""")
+_LOOSE: Final = (",", "|", "is")
+"""What also stands between words that have no more to do with each other: only a value drawn by lot is one behind these."""
 _CALLED: Final = ("(", "[", "{")
 _LONG: Final = 100
 
@@ -82,7 +90,8 @@ _SEPARATORS: Final = re.compile(r"[.-]+")
 _PASSWORD: Final = re.compile(r"(?:^|_)(?:(?:PG)?PASS(?:WORD|WD|PHRASE)?|PWD|PW)(?:_?\d*$|_)", re.IGNORECASE)
 _KEY_OF: Final = r"(?:API|ACCESS|PRIVATE|SECRET|ACCOUNT|ENCRYPTION|SIGNING|MASTER|SHARED|CONSUMER|APP|AUTH|DEPLOY|STORAGE)"
 _TELLING: Final = re.compile(
-    rf"(?:^|_)(?:{_KEY_OF}_?KEY|TOKEN|SECRET|CREDENTIAL|SIGNATURE)S?(?:_?\d*$|_)|(?:_PAT|_AUTH|^SIG)\d*$", re.IGNORECASE
+    rf"(?:^|_)(?:{_KEY_OF}_?KEY|TOKEN|SECRET|CREDENTIAL|SIGNATURE)S?(?:_?\d*$|_)|(?:_PAT|_AUTH|^SIG|CLIENT_KEY_DATA)\d*$",
+    re.IGNORECASE,
 )
 _TELLING_VARIABLE: Final = re.compile(
     r"(?:^|_)(?:[A-Z]*APIKEY|KEY|AUTH|COOKIE)S?(?:_|\d*$)|_(?:DSN|CONN(?:ECTION)?_?STR(?:ING)?)$", re.IGNORECASE
@@ -201,7 +210,7 @@ def _assigned(text: str, *, sure: bool) -> Iterator[Span]:
         if value is None:
             continue
         start, end = value.span(value.lastgroup or 0)
-        if _is_secret(name, sep, value, sure):
+        if _is_secret(name, sep, value, sure or sep.strip() in _LOOSE):
             rest = _REST.match(text, end) if value.lastgroup == "bare" else None
             place = rest.end() if rest else end
             yield start, place

@@ -12,6 +12,7 @@
     ├── SessionNotFoundError         no such conversation
     │   └── SessionLostError         one that was there, and whose transcript is gone or unreadable
     ├── TurnNotFoundError            no such turn, or none that one could go on from
+    ├── CheckpointError              a file of answered rows that cannot be used
     ├── CassetteError                a cassette that cannot be read or written
     │   └── CassetteMismatchError    a prompt that is not recorded in it
     └── TurnError                    the turn ended without an answer
@@ -29,8 +30,10 @@ what to type in a notebook.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from claude_magic._characters import strip_controls
+from claude_magic._paths import own_command
 from claude_magic._redaction import redact
 from claude_magic._text import well_formed
 
@@ -46,6 +49,8 @@ class ClaudeError(Exception):
     """
 
     next_step = ""
+    results: Any = None
+    """What a run over many rows had come to when it was raised; `None` where it was none."""
 
     def __init__(
         self,
@@ -111,7 +116,7 @@ class CLINotFoundError(CLIError):
 class CLITooOldError(CLIError):
     """The CLI does not know a flag, or a value of one, that it is started with."""
 
-    next_step = "Update it (`claude update`), or leave cli_path empty to use the CLI that comes with claude-agent-sdk."
+    next_step = "Update it, or leave cli_path empty to use the CLI that comes with claude-agent-sdk."
 
 
 class CLIDiedError(CLIError):
@@ -124,7 +129,7 @@ class NotLoggedInError(ClaudeError):
     """The CLI has no login and no API key, or the one it has is refused."""
 
     next_step = (
-        "Run `claude` in a terminal and type /login, or set ANTHROPIC_API_KEY in the environment or in ClaudeConfig.env."
+        f"Run `{own_command('login')}` in a terminal, or set ANTHROPIC_API_KEY in the environment or in ClaudeConfig.env."
     )
 
 
@@ -149,6 +154,12 @@ class SessionLostError(SessionNotFoundError):
 
 class TurnNotFoundError(ClaudeError):
     """No turn has this number, or it has no answer that one could go on from."""
+
+
+class CheckpointError(ClaudeError):
+    """The file that keeps the answered rows of a run is something else, or cannot be read or written."""
+
+    next_step = "Free space on the disk, or name another file; the rows that it holds already are kept."
 
 
 class CassetteError(ClaudeError):

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from messages_api import MessagesAPI
-from rig.environment import NOWHERE, is_foreign, isolated_environment, own_variables
+from rig.environment import NOWHERE, activated, is_foreign, isolated_environment, own_variables
 from rig.kernel import Kernel
 from rig.lab import Lab, why_not
 from rig.leaks import Ledger, assert_no_widgets
@@ -37,24 +37,41 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUN_HOME] = Path(tempfile.mkdtemp(prefix="claude-magic-tests-"))
     for name in filter(is_foreign, list(os.environ)):
         del os.environ[name]
-    os.environ.update(own_variables(config.stash[RUN_HOME], NOWHERE))
+    os.environ.update(own_variables(config.stash[RUN_HOME], NOWHERE) | activated(os.environ))
     del os.environ["ANTHROPIC_API_KEY"]
 
 
 FAULTS_OF_EVERY_RUN = ("test_own_turns.py", "test_surroundings.py", "test_debug_logging.py")
+
+LONG = (
+    "test_cell_wrong_cli.py",
+    "test_compare.py",
+    "test_concurrency.py",
+    "test_folder.py",
+    "test_going_back.py",
+    "test_hostile_cassettes.py",
+    "test_hostile_notebooks.py",
+    "test_lesson_everywhere.py",
+    "test_lesson_with_helper.py",
+    "test_notebook_again.py",
+    "test_nothing_hangs.py",
+    "test_timeouts_retries.py",
+)
+"""Modules whose cases start processes of their own, or measure time."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the rooms of the tests whose modules take longest first, so that no worker begins one when the others are done.
 
-    Most faults start kernels and processes of their own for each case, and are left to the long tests; the matrix of
-    faults has a command of its own.
+    The README's command takes minutes. What starts a browser, or kernels and processes of its own for each case, is left to
+    the long tests; the matrix of faults has a command of its own.
     """
     for item in items:
-        if item.path.name.startswith("test_matrix"):
+        room, name = item.path.parent.name, item.path.name
+        if name.startswith("test_matrix"):
             item.add_marker(pytest.mark.matrix)
-        if item.path.parent.name == "faults" and item.path.name not in FAULTS_OF_EVERY_RUN:
+        if room == "browser" or name in LONG or (room == "faults" and name not in FAULTS_OF_EVERY_RUN):
             item.add_marker(pytest.mark.long)
     items.sort(key=lambda item: ROOMS.index(room) if (room := item.path.parent.name) in ROOMS else 0)
 

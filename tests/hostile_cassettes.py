@@ -117,7 +117,6 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "before the beginning": (turn(event("Notice", at=-1, text="x")), "a time that there cannot be"),
     "a truth as a time": (turn({"at": True, "event": "Notice", "text": "x"}), "a time that there cannot be"),
     "too deep": ([*turn()[:2], DEEP], "not JSON"),
-    "half a character": (turn('{"at": 0, "event": "Notice", "text": "\\ud800"}'), "cannot be read"),
     "a text as arguments": (turn({"at": 0, "call": "run_code", "arguments": "evil = 1"}), "arguments"),
     "a number as a tool": (turn({"at": 0, "call": 7, "arguments": {}}), "tool"),
     "options of its own": ([TURN | {"allowed_tools": ["Bash"]}, STARTED, END], "allowed_tools"),

@@ -9,6 +9,7 @@ gives by itself: played, or live where it plays only without a login.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -21,6 +22,8 @@ from lessons import LESSONS, SCRIPTED, answer
 from messages_api import MessagesAPI
 from nbclient import NotebookClient
 from rig.environment import isolated_environment, offline_environment
+
+from claude_magic.sdk._cli.command_line import find_cli
 
 TEMPORARY = re.compile(re.escape(tempfile.gettempdir()) + r"/tmp\w+")
 """The directories that a lesson is executed in, which mean nothing to a reader."""
@@ -67,6 +70,12 @@ def execute(name: str, directory: Path, machine: Machine = LIVE, *, recording: b
         profile = Path(environment["IPYTHONDIR"], "profile_default")
         profile.mkdir(parents=True)
         (profile / "ipython_config.py").write_text(machine.config, encoding="utf-8")
+        if machine.live:
+            # Else the panel would name the place of this machine's CLI.
+            programs = Path(home, "bin")
+            programs.mkdir()
+            programs.joinpath("claude").symlink_to(find_cli(None))
+            environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
         client = NotebookClient(
             notebook,
             kernel_name="python3",

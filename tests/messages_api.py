@@ -18,7 +18,8 @@ Directives stand between `<<` and `>>`; text outside them is ignored when there 
     <<raw TEXT>>                send these characters as they are, with `\\n` for an end of line: half an event, or none
     <<event NAME JSON>>         send an event of any kind
     <<again>>                   what follows is for a request that was sent before: what was said first came to nothing
-    <<status CODE TIMES>>       answer with this HTTP status, TIMES times for this prompt (default: always)
+    <<status CODE TIMES S>>     answer with this HTTP status, TIMES times for this prompt (default: always), and with S in
+                                the header `retry-after`
     <<stop REASON>>             end the message with this stop reason
     <<only MODEL>>              answer 404 to any model whose name does not contain this
     <<model NAME>>              what follows is said by models with this in their name only
@@ -41,7 +42,7 @@ from typing import Any
 VERBS = "say|stream|think|tools|tool|history|sleep|wait|hang|drop|raw|event|again|status|stop|only|model"
 DIRECTIVE = re.compile(rf"<<({VERBS})\b ?(.*?)>>(?!>)", re.DOTALL)
 ADDED_BY_CLI = re.compile(
-    r"<(system-reminder|local-command-caveat|local-command-stdout|command-name|command-message|command-args)>.*?</\1>\s*",
+    r"<(system-reminder|local-command-caveat|local-command-stdout|command-name|command-message|command-args|prompt-context)>.*?</\1>\s*",
     re.DOTALL,
 )
 
@@ -115,11 +116,13 @@ class MessagesAPI:
                 else:
                     self.reply(404, {"error": {"type": "not_found_error", "message": self.path}})
 
-            def reply(self, status: int, payload: dict[str, Any]) -> None:
+            def reply(self, status: int, payload: dict[str, Any], retry_after: str = "") -> None:
                 data = json.dumps(payload).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
+                if retry_after:
+                    self.send_header("retry-after", retry_after)
                 self.end_headers()
                 self.wfile.write(data)
 
@@ -173,11 +176,11 @@ class MessagesAPI:
                 handler.reply(404, {"type": "error", "error": error})
                 return
             if directive.verb == "status":
-                status, _, times = directive.argument.partition(" ")
+                status, times, retry_after, *_ = (*directive.argument.split(), "", "")
                 self.refusals[prompt] += 1
                 if not times or self.refusals[prompt] <= int(times):
                     error = {"type": error_type(int(status)), "message": f"scripted {status}"}
-                    handler.reply(int(status), {"type": "error", "error": error})
+                    handler.reply(int(status), {"type": "error", "error": error}, retry_after)
                     return
         handler.send_response(200)
         handler.send_header("Content-Type", "text/event-stream")

@@ -82,6 +82,16 @@ _TOKENS = {
     "Sentry": ("sntrys" + "_", 80, _LETTERS),
     "RubyGems": ("ruby" + "gems_", 48, "abcdef0123456789"),
     "Atlassian": ("ATATT3" + "x", 100, _LETTERS),
+    "NVIDIA": ("nv" + "api-", 64, _LETTERS + "-_"),
+    "Brevo": ("xkey" + "sib-", 64, "abcdef0123456789"),
+    "CircleCI": ("CCI" + "PAT_", 60, _LETTERS),
+    "Fly": ("fm" + "2_", 90, _LETTERS),
+    "Airtable": ("pat" + "aB3dE5gH7jK9mN.", 64, "abcdef0123456789"),
+    "Terraform": ("aB3dE5gH7jK9mN" + ".atlasv1.", 60, _LETTERS),
+    "Mapbox": ("sk" + ".eyJ1Ijoiaa7aaaaaaaaaaaaaaaaa.", 22, _LETTERS),
+    "Dropbox": ("sl" + ".", 130, _LETTERS + "-_"),
+    "Square, production": ("EA" + "AA", 60, _LETTERS),
+    "Fireworks": ("fw" + "_", 24, _LETTERS),
     "Tailscale": ("tskey" + "-auth-", 40, _LETTERS),
 }
 _AROUND = ("The key is {}.", "key='{}'", 'client = Client("{}")', "{}", "[{}](x)", "a\n{}\nb", '{{"a": "x\\n{}\\n"}}')
@@ -125,6 +135,24 @@ _PLACES = (
     "ftp://ada:{}@example.org/pub",
     "adminPassword={}",
     "FTP_PWD='{}'",
+    "**password**: `{}`",
+    "- **Password:** {}",
+    "`db_password`: `{}`",
+    "password = `{}`",
+    '"password":\n    "{}"',
+)
+
+_WRITTEN = (
+    "| password | {} |",
+    "| `DB_PASSWORD` | `{}` |",
+    "The password is {}.",
+    "The password is `{}`",
+    'os.getenv("DB_PASSWORD", "{}")',
+    'os.environ.setdefault("API_KEY", "{}")',
+    "define('DB_PASSWORD', '{}');",
+    "**API_KEY**: {}",
+    "    client-key-data: {}",
+    "Authorization: SSWS {}",
 )
 
 _NAMED = (
@@ -186,7 +214,7 @@ def _secrets() -> list[tuple[str, str]]:
     for shift in (0, 3):
         values = [(place, _PASSWORD_LIKE[(number + shift) % 7]) for number, place in enumerate(_PLACES)]
         made += [(place.format(value), value) for place, value in values]
-    made += [(place.format(value), value) for place in _NAMED for value in (_lot(40),)]
+    made += [(place.format(value), value) for place in (*_NAMED, *_WRITTEN) for value in (_lot(40),)]
     for kind in _KEYS:
         key = _private_key(kind)
         made.append((f"before\n{key}\nafter", key.split("\n")[2]))
@@ -208,6 +236,20 @@ SECRETS = _secrets()
 """Texts, each with what must not be left of it."""
 
 INNOCENT = [
+    *("| password | string | required |", "| token | count |\n|---|---|\n| the | 12 |", '["password", "address1", "address2"]'),
+    *(
+        "The password is wrong.",
+        "the token is 'hello2'",
+        "**Password:** at least 8 characters",
+        "`password`: the user's `password1`",
+    ),
+    *(
+        'getattr(user, "password", None)',
+        'd.get("token", "default")',
+        "`token`: `str`",
+        "**tokens**: 18,234",
+        "password:\n  name: db",
+    ),
     *(
         "postgres",
         "password",

@@ -256,7 +256,16 @@ def test_every_flag_is_known(run_cli: Callable[..., str]) -> None:
     options = TurnOptions(
         model="m", effort="low", system="s", max_turns=1, max_budget_usd=1, permission_mode="plan", schema="{}"
     )
-    launch = Launch(directory="/", options=options, resume="r", fork=True, at="a", asks=True, tools=("t",), granted=("G",))
+    launch = Launch(
+        directory="/",
+        options=options,
+        resume="r",
+        fork=True,
+        at="a",
+        asks=True,
+        tools=(Tool("t", "", {}, read_only=True),),
+        granted=("G",),
+    )
     ways = [launch, Launch(directory="/", options=options, safe_mode=True, trusted=False)]
     arguments = [argument for way in ways for argument in flags(way, typed=True)]
     arguments += [*STREAM_FLAGS, *channel_flags(launch)]

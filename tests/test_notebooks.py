@@ -76,11 +76,11 @@ def test_runs_and_gives_the_saved_outputs(name: str, tmp_path: Path) -> None:
 def test_quickstart_runs_without_cli_login_and_network(tmp_path: Path) -> None:
     """Where nobody is logged in, every answer of the quickstart is there, played, and the first cell says so."""
     first, *others = plain_outputs(execute("quickstart.ipynb", tmp_path, OFFLINE))
-    remark = f"{PLAYED} {SCRIPTED} To go live, run `claude` in a terminal, type …, and restart the kernel. "
+    remark = f"{PLAYED} {SCRIPTED} To go live, run `python -m claude_magic login` in a terminal. "
     assert first.startswith(remark)
     played = [first.removeprefix(remark), *others]
     # What was played can be continued in this kernel only.
-    live = [text.replace(" in a terminal claude -r …", "") for text in plain_outputs(saved("quickstart.ipynb"))]
+    live = [text.replace(" in a terminal cd … && claude -r …", "") for text in plain_outputs(saved("quickstart.ipynb"))]
     assert [text.replace(" recorded", "") for text in played] == live
     assert sum("recorded" in text for text in played) == len(LESSONS["quickstart.ipynb"])  # one is quiet, one the panel
 

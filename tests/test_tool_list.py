@@ -15,7 +15,8 @@ SECTION = README.partition("## What Claude sees, and what it may do")[2].partiti
 
 LISTS = {
     "**Unasked**": tool_list.READING | tool_list.UNASKED | tool_list.HELPERS,
-    "**Asked**": tool_list.ASKED,
+    "**Asked**": tool_list.ASKED - tool_list.QUESTIONS,
+    "A question of Claude": tool_list.QUESTIONS,
     "**Off**": tool_list.OFF,
 }
 

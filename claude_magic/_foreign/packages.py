@@ -44,7 +44,7 @@ PYTHON: Final = (
         (
             "IPython.core.completer:context_matcher",
             "_kernel/completion.py",
-            "Matchers with a context are provisional; the older kind cannot complete behind a cell magic.",
+            "Matchers with a context are provisional; IPython 7, as in Google Colab, knows the older kind only.",
         ),
         (
             "IPython.utils.dir2:get_real_method",
@@ -64,6 +64,12 @@ PYTHON: Final = (
             "magics_manager.registry",
         ),
         (
+            "IPython.core.displayhook:DisplayHook.update_user_ns(result)",
+            "_kernel/magics.py",
+            "Gives `_` and `Out` a value that is shown already.",
+            "displayhook.update_user_ns(",
+        ),
+        (
             "IPython.core.compilerop:CachingCompiler.format_code_name",
             "_kernel/values/source_code.py",
             "The name of a cell as in IPython's tracebacks.",
@@ -81,6 +87,11 @@ PYTHON: Final = (
             "ipywidgets:VBox._view_count",
             "_render/live/question.py",
             "When a page shows a permission request: its buttons wait for that.",
+        ),
+        (
+            "ipywidgets:VBox._view_count",
+            "_render/live/widgets.py",
+            "Whether a page shows the live reply, and whether what it says is heard while the cell runs.",
         ),
     ),
     *rows(
@@ -133,6 +144,18 @@ SHELL: Final = (
             "_kernel/tools/run_code.py",
             "What code of Claude's shows, as the cell shows it; the one of the display hook is new in 7.4.",
             "register_hook",
+        ),
+        (
+            "callable(get_ipython().display_pub.register_hook)",
+            "_kernel/notebook/ran_cells.py",
+            "What cells have displayed: IPython's own history of outputs holds it in no kernel.",
+            "register_hook",
+        ),
+        (
+            "hasattr(get_ipython().history_manager, 'outputs')",
+            "_kernel/notebook/ran_cells.py",
+            "What cells have printed and returned, by their numbers; new in IPython 9.",
+            '"outputs"',
         ),
     ),
     *rows(
@@ -198,9 +221,24 @@ PAGES: Final = (
     ),
     *rows(
         Kind.APART,
+        "Kaggle, by its images of 2026",
+        ("KAGGLE_KERNEL_RUN_TYPE", "_kernel/frontend.py", "Whether it is a notebook: its requests name no cell."),
+    ),
+    *rows(
+        Kind.APART,
         "VS Code, by its documentation of 2026",
         ("__vsc_ipynb_file__", "_kernel/state/notebook_file.py", "The notebook's path, in the person's variables."),
-        ("__vsc_ipynb_file__", "_render/place.py", "Whether the page typesets no HTML."),
+        (
+            "__vsc_ipynb_file__",
+            "_render/place.py",
+            "Whether the page typesets no HTML, and takes outputs away when metadata changes (vscode #181369).",
+        ),
+        (
+            "its cell IDs are addresses",
+            "_kernel/state/turns.py",
+            "Whether a cell has its ID in the notebook.",
+            '":" in cell_id',
+        ),
     ),
     *rows(
         Kind.PAGE,

@@ -7,12 +7,14 @@ instead. An error takes its words where it leaves a cell; what has no row is rig
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
 from IPython.core.error import UsageError
 
 from claude_magic._characters import strip_controls
+from claude_magic._paths import own_command
 from claude_magic.errors import (
     BudgetExceededError,
     ClaudeError,
@@ -29,7 +31,8 @@ E = TypeVar("E", bound=ClaudeError)
 
 STEPS: Final = {
     NotLoggedInError.next_step: (
-        "Run `claude` in a terminal and type /login, or set ANTHROPIC_API_KEY before the kernel starts."
+        f"Run `{own_command('login')}` in a terminal, then this cell again. With an API key instead:\n"
+        'import getpass, os; os.environ["ANTHROPIC_API_KEY"] = getpass.getpass("API key: ")'
     ),
     SessionNotFoundError.next_step: "%claude_session list shows what there is; without a session a new one starts.",
     SessionLostError.next_step: "--new begins another session; what was said before is only where it was shown.",
@@ -62,8 +65,7 @@ STEPS: Final = {
         "claude-agent-sdk."
     ),
     CLITooOldError.next_step: (
-        "Update it (`claude update` in a terminal), or use the CLI that comes with claude-agent-sdk: "
-        "%config ClaudeMagics.cli_path = None."
+        "Update it, or use the CLI that comes with claude-agent-sdk: %config ClaudeMagics.cli_path = None."
     ),
     "Say it in other words, in a new session, or choose another model.": (
         "Say it in other words, in a new session (--new), or choose another model (--model)."
@@ -98,6 +100,12 @@ def in_a_notebook() -> Iterator[None]:
     except UsageError as error:
         error.args = (strip_controls(str(error)),)
         raise
+
+
+def closest(word: str, names: Iterable[str]) -> str | None:
+    """Return the name that somebody most likely meant; one with the same letters in another order comes first."""
+    close = difflib.get_close_matches(word, names, 5)
+    return max(close, key=lambda name: sorted(name) == sorted(word), default=None)
 
 
 def say(text: str) -> None:

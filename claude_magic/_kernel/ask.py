@@ -8,18 +8,21 @@ from __future__ import annotations
 import inspect
 import os
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from os import PathLike
 from typing import Any, TypedDict, TypeVar, Unpack, get_type_hints
 
 from IPython.core.getipython import get_ipython
 
 from claude_magic._kernel.options.cell_options import OPTIONS, Options
-from claude_magic._kernel.options.value_kinds import TEXT
+from claude_magic._kernel.options.value_kinds import FUNCTION, TEXT
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_of
 from claude_magic._kernel.prompt.file_patterns import files_matching
-from claude_magic._kernel.state.turns import Turn
+from claude_magic._kernel.prompt.named_functions import own_tools
+from claude_magic._kernel.state.kernel_state import KernelState
+from claude_magic._kernel.state.turns import Session, Turn
 from claude_magic._kernel.turn import cell_turns
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._workspaces import working_directory
@@ -31,13 +34,32 @@ PARAMETERS = {option.parameter: option for option in OPTIONS if option.parameter
 
 
 @dataclass(frozen=True, slots=True)
+class SessionTurn:
+    """A turn that led to where a session is. `number` is its number in this kernel, `None` for one of before."""
+
+    number: int | None
+    prompt: str
+    session_id: str | None
+    failed: bool
+    _reply: Callable[[], SessionAwareResponse | None] = field(repr=False, compare=False)
+
+    @property
+    def reply(self) -> SessionAwareResponse | None:
+        """The reply: of a turn of this kernel the very one, of an earlier one what its transcript tells.
+
+        `None` where the session is gone.
+        """
+        return self._reply()
+
+
+@dataclass(frozen=True, slots=True)
 class CurrentSession:
-    """The session that the next cell continues. `turns` are those of this kernel that led to where it is, oldest first."""
+    """The session that the next cell continues. `turns` are those that led to where it is, oldest first."""
 
     session_id: str
     name: str | None
     directory: str
-    turns: tuple[Turn, ...]
+    turns: tuple[SessionTurn, ...]
 
 
 class AskOptions(TypedDict, total=False):
@@ -53,6 +75,7 @@ class AskOptions(TypedDict, total=False):
     model: str | None
     effort: str | None
     system: str | None
+    bare: bool
     files: str | PathLike[str] | Iterable[str | PathLike[str]]
     schema: object
     timeout: float | None
@@ -60,6 +83,7 @@ class AskOptions(TypedDict, total=False):
     max_turns: int | None
     mode: str | None
     allow: str | Iterable[str]
+    tools: Callable[..., Any] | Iterable[Callable[..., Any]]
     no_kernel: bool
 
 
@@ -118,12 +142,27 @@ ask = Ask()
 
 def current_session() -> CurrentSession | None:
     """Return the session that the next cell continues, `None` when that begins a new one."""
-    state = _magics().state
+    state: KernelState = _magics().state
     session = state.current
     if session is None:
         return None
     path = state.turns.path(state.current_turn)
-    return CurrentSession(session.session_id, session.name, session.directory, path)
+    return CurrentSession(
+        session.session_id, session.name, session.directory, (*_earlier(state, session, path), *_own(state, path))
+    )
+
+
+def _own(state: KernelState, path: Sequence[Turn]) -> Iterator[SessionTurn]:
+    for turn in path:
+        yield SessionTurn(turn.number, turn.prompt, turn.session_id, turn.failed, partial(state.sessions.reply, turn))
+
+
+def _earlier(state: KernelState, session: Session, path: Sequence[Turn]) -> Iterator[SessionTurn]:
+    from claude_magic.sdk._history.transcripts import reply_of  # the SDK takes a second to import
+
+    for said in state.sessions.before(path[0] if path else None, session):
+        found = partial(reply_of, said, session.session_id, session.directory)
+        yield SessionTurn(None, said.prompt, session.session_id, bool(said.trouble), found)
 
 
 def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequest:
@@ -134,7 +173,8 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
         raise ConfigError(f"ask() has no parameter {min(unknown)}.", next_step=f"It takes {known}.")
     given: dict[str, Any] = {PARAMETERS[name].name: _checked(name, value) for name, value in chosen.items()}
     kind, files = given.pop("schema", None), given.pop("file", ())
-    options = Options(**given, quiet=True)
+    # Its prompt is sent as it is; Claude can still read the cells.
+    options = Options(**given, quiet=True, notebook="none")
     if conflict := options.conflict():
         message = f"{conflict[0]} and {conflict[1]} exclude each other."
         raise ConfigError(message, next_step="Leave one out; nothing was sent.")
@@ -143,11 +183,14 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
     blocks = content_blocks(files_matching(files), working_directory())
     content: Any = [*blocks, {"type": "text", "text": prompt}] if blocks else prompt
     wanted = schema_of(kind) if kind is not None else None
-    return CellRequest(prompt, Prompt(content, verbatim=True), options, schema=wanted)
+    tools, missing = own_tools(magics.frontend.shell, options.tool, magics.tools)
+    return CellRequest(prompt, Prompt(content, verbatim=True), options, missing, wanted, tools, magics.outline)
 
 
 def _checked(name: str, value: object) -> object:
     option = PARAMETERS[name]
+    if option.kind is FUNCTION:
+        return tuple(_functions(name, value))
     if option.several:
         return tuple(_texts(name, value))
     if value is None:
@@ -165,6 +208,13 @@ def _texts(name: str, given: object) -> list[str]:
     if len(texts) < len(items) or not all(map(TEXT.fits, texts)):
         raise _unfit(name, given, "a text or a list of texts")
     return texts
+
+
+def _functions(name: str, given: object) -> list[object]:
+    several = [given] if callable(given) or not isinstance(given, Iterable) else list(given)
+    if not all(map(FUNCTION.fits, several)):
+        raise _unfit(name, given, FUNCTION.meant)
+    return several
 
 
 def _unfit(name: str, value: object, meant: str) -> ConfigError:

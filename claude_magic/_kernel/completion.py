@@ -2,45 +2,65 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import types
 from collections.abc import Callable, Mapping
-from types import GenericAlias, ModuleType
 
-from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+from IPython.core import completer
+from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.options.cell_options import OPTIONS, option_names
-from claude_magic._kernel.options.option import KnownNames
+from claude_magic._kernel.options.option import Described, KnownNames
 from claude_magic._kernel.session_words.word_table import WORDS
 from claude_magic._kernel.state.kernel_state import KernelState
+from claude_magic._redaction import redact
+from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import ClaudeError
 
-Matcher = Callable[[CompletionContext], SimpleMatcherResult]
+Matcher = Callable[..., object]
 
+_SAID = 40
 _LINE = re.compile(r"\s*%%?(?P<magic>claude_session|claude)\s+(?P<typed>.*)$")
 
 
-def matcher_for(state: KernelState, namespace: Mapping[str, object]) -> Matcher:
-    """Return the matcher for a shell's `Completer.custom_matchers`.
+def matcher_for(state: KernelState, shell: InteractiveShell) -> Matcher:
+    """Return the matcher for the `Completer.custom_matchers` of a shell."""
+    known = _KernelNames(state, shell.user_ns)
+    if not hasattr(completer, "context_matcher"):
 
-    :param namespace: the person's variables.
-    """
+        def matcher_of_words(word: str) -> list[str]:
+            # IPython 7, as in Google Colab: it completes the word, and knows the line besides.
+            current, found = _found(known, shell.Completer.text_until_cursor)
+            return found if current == word else []
 
-    known = _KernelNames(state, namespace)
+        return matcher_of_words
 
-    @context_matcher()  # type: ignore[untyped-decorator]
-    def claude_matcher(context: CompletionContext) -> SimpleMatcherResult:
-        before = context.line_with_cursor[: context.cursor_position]
-        match = _LINE.match(before)
-        if match is None:
-            return SimpleMatcherResult(completions=[])
-        *earlier, current = re.split(r"\s+", match["typed"])
-        found = (_behind_session if match["magic"] == "claude_session" else _behind_options)(known, earlier)
-        fitting = [SimpleCompletion(text, type="magic") for text in found if text.startswith(current)]
-        return SimpleMatcherResult(completions=fitting, suppress=bool(fitting), matched_fragment=current)
+    @completer.context_matcher()  # type: ignore[untyped-decorator]
+    def claude_matcher(context: completer.CompletionContext) -> completer.SimpleMatcherResult:
+        current, found = _found(known, context.line_with_cursor[: context.cursor_position])
+        fitting = [completer.SimpleCompletion(str(text), type=_kind(text)) for text in found]
+        return completer.SimpleMatcherResult(completions=fitting, suppress=bool(fitting), matched_fragment=current)
 
     claude_matcher.matcher_identifier = "claude_magic"
     matcher: Matcher = claude_matcher
     return matcher
+
+
+def _kind(text: str) -> str:
+    return text.about if isinstance(text, Described) and text.about else "magic"
+
+
+def _found(known: KnownNames, before: str) -> tuple[str, list[str]]:
+    """Return the word that the cursor stands behind, and what it may become; nothing behind other magics."""
+    match = _LINE.match(before)
+    if match is None:
+        return "", []
+    is_word = match["magic"] == "claude_session"
+    # What stands behind a word is one name, which may hold spaces.
+    *earlier, current = re.split(r"\s+", match["typed"], maxsplit=1 if is_word else 0)
+    offered = (_behind_session if is_word else _behind_options)(known, earlier)
+    return current, [text for text in offered if text.startswith(current)]
 
 
 class _KernelNames:
@@ -52,19 +72,28 @@ class _KernelNames:
 
     def variables(self) -> list[str]:
         found = self._namespace.items()
-        return sorted(name for name, value in found if not name.startswith("_") and not issubclass(type(value), ModuleType))
+        return sorted(
+            name for name, value in found if not name.startswith("_") and not issubclass(type(value), types.ModuleType)
+        )
+
+    def functions(self) -> list[str]:
+        own = (types.FunctionType, types.MethodType, functools.partial)
+        return [name for name in self.variables() if issubclass(type(self._namespace[name]), own)]
 
     def types(self) -> list[str]:
-        return [name for name in self.variables() if issubclass(type(self._namespace[name]), type | dict | GenericAlias)]
+        return [name for name in self.variables() if issubclass(type(self._namespace[name]), type | dict | types.GenericAlias)]
 
-    def session_ids(self) -> list[str]:
+    def sessions(self) -> list[str]:
         try:
-            return [session.session_id for session in self._state.sessions.on_disk(self._state.directory)]
+            found = self._state.sessions.on_disk(self._state.directory)
         except (ClaudeError, OSError):
             return []
+        said = [one_line(redact(info.first_prompt or ""), _SAID) for info in found]
+        named = [Described(info.name, about) for info, about in zip(found, said, strict=True) if info.name]
+        return [*named, *(Described(info.session_id, info.name or about) for info, about in zip(found, said, strict=True))]
 
     def turn_numbers(self) -> list[str]:
-        return [str(turn.number) for turn in self._state.turns]
+        return [Described(str(turn.number), one_line(redact(turn.prompt), _SAID)) for turn in self._state.turns]
 
 
 def _behind_options(known: KnownNames, earlier: list[str]) -> list[str]:
@@ -72,7 +101,7 @@ def _behind_options(known: KnownNames, earlier: list[str]) -> list[str]:
     option = next((option for option in OPTIONS if typed in option.names), None)
     if option is None or option.offers is None:
         return option_names()
-    offered = list(option.offers(known))
+    offered = [_quoted(text) for text in option.offers(known)]
     if option.several and offered:
         return [*offered, *option_names()]
     return offered if earlier[-1] == typed else option_names()
@@ -83,3 +112,8 @@ def _behind_session(known: KnownNames, earlier: list[str]) -> list[str]:
         return [word.name for word in WORDS]
     offers = next((word.offers for word in WORDS if word.name == earlier[0]), None)
     return list(offers(known)) if offers is not None else []
+
+
+def _quoted(text: str) -> str:
+    """Put quotes around a name that an option would take for several words."""
+    return Described(f'"{text}"', text.about) if isinstance(text, Described) and re.search(r"\s", text) else text

@@ -15,11 +15,17 @@ from traitlets.config import Config
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.magics import ClaudeMagics
 from claude_magic._kernel.options.settings import Settings
+from claude_magic._kernel.turn.given import Replies
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic.sdk.response import SessionAwareResponse
 
 _NAME = ClaudeMagics.__name__
+_KEPT = "claude_magic"
+"""Where IPython lets an extension keep something: the state of one that was taken out in this cell."""
+_RESULTS = "claude_magic.sdk._rows.results.Results"
+"""By its name: no run over rows is part of `%load_ext`."""
 _REPLY_MEDIA_TYPES = ("text/html", "text/markdown")
+_GIVEN = (SessionAwareResponse, Replies)
 
 
 def load(shell: InteractiveShell) -> None:
@@ -32,7 +38,7 @@ def load(shell: InteractiveShell) -> None:
 
 def _load(shell: InteractiveShell) -> None:
     _leave_out_unfit(shell.config.ClaudeMagics)
-    magics = ClaudeMagics(shell)
+    magics = ClaudeMagics(shell, shell.meta.pop(_KEPT, None))
     shell.register_magics(magics)
     shell.input_transformers_cleanup.insert(0, magics.transform)
     shell.Completer.custom_matchers.append(magics.matcher)
@@ -40,6 +46,11 @@ def _load(shell: InteractiveShell) -> None:
     for media_type in _REPLY_MEDIA_TYPES:
         formatters[media_type].for_type(SessionAwareResponse, partial(_reply_as, media_type, magics))
     formatters["text/plain"].for_type(SessionAwareResponse, partial(_print_reply, magics))
+    for kind in _GIVEN:
+        _self_display(shell).for_type(kind, magics.shown.skip)
+    for media_type in _REPLY_MEDIA_TYPES:
+        formatters[media_type].for_type(_RESULTS, partial(_results_as, media_type))
+    formatters["text/plain"].for_type(_RESULTS, _print_results)
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     atexit.register(magics.close)
@@ -61,15 +72,30 @@ def unload(shell: InteractiveShell) -> None:
     shell.Completer.custom_matchers.remove(magics.matcher)
     shell.configurables.remove(magics)
     for media_type in (*_REPLY_MEDIA_TYPES, "text/plain"):
-        _formatters(shell)[media_type].pop(SessionAwareResponse, None)
+        for kind in (SessionAwareResponse, _RESULTS):
+            _formatters(shell)[media_type].pop(kind, None)
+    for kind in _GIVEN:
+        _self_display(shell).pop(kind, None)
     shell.events.unregister("pre_run_cell", magics.before_cell)
     shell.events.unregister("post_run_cell", magics.after_cell)
     shell.events.unregister("pre_run_cell", magics.nested_asyncio.before_cell)
     shell.events.unregister("post_run_cell", magics.nested_asyncio.after_cell)
     atexit.unregister(magics.close)
     magics.close()
+    _keep_for_reload(shell, magics)
     # After the processes have ended: their loop has the class that is put right now.
     magics.nested_asyncio.close()
+
+
+def _keep_for_reload(shell: InteractiveShell, magics: ClaudeMagics) -> None:
+    """Let what is loaded in the same cell go on with the conversations: `%reload_ext` takes out and loads."""
+
+    def forget(*_: object) -> None:
+        shell.events.unregister("post_run_cell", forget)
+        shell.meta.pop(_KEPT, None)
+
+    shell.meta[_KEPT] = magics.state
+    shell.events.register("post_run_cell", forget)
 
 
 def _leave_out_unfit(config: Config) -> None:
@@ -89,6 +115,12 @@ def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:
     return formatters
 
 
+def _self_display(shell: InteractiveShell) -> Any:
+    """Return what IPython asks first: whether a value is shown without its help."""
+    assert shell.display_formatter is not None
+    return shell.display_formatter.ipython_display_formatter
+
+
 def _reply_as(media_type: str, settings: Settings, reply: SessionAwareResponse) -> str:
     from claude_magic._render.place import as_shown  # no part of `%load_ext`
     from claude_magic._render.settled.reply import SettledReply, reply_bundle
@@ -99,3 +131,13 @@ def _reply_as(media_type: str, settings: Settings, reply: SessionAwareResponse) 
 
 def _print_reply(settings: Settings, reply: SessionAwareResponse, printer: Any, cycle: bool) -> None:
     printer.text(_reply_as("text/plain", settings, reply))
+
+
+def _results_as(media_type: str, results: Any) -> str:
+    from claude_magic._render.settled.row_table import results_bundle
+
+    return strip_controls(results_bundle(results)[media_type])
+
+
+def _print_results(results: Any, printer: Any, cycle: bool) -> None:
+    printer.text(_results_as("text/plain", results))

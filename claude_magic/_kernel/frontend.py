@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
     from claude_magic._render.settled.reply import SettledReply
     from claude_magic._render.views import View
 
+_NOTEBOOK_VARIABLES = frozenset({"JPY_SESSION_NAME", "KAGGLE_KERNEL_RUN_TYPE"})
+
+_PAGES_KNOWN = 20
+"""How many pages are remembered for what they cannot show."""
+
 
 class Frontend:
     """The frontend as the shell's kernel tells of it; terminal IPython has no kernel."""
@@ -32,6 +39,8 @@ class Frontend:
         self._kernel: Any = getattr(shell, "kernel", None)
         self._cell: dict[str, Any] = {}
         """The request of the cell that runs, or ran last."""
+        self._without_widgets: deque[dict[str, Any]] = deque(maxlen=_PAGES_KNOWN)
+        """Requests of pages that have refused to show widgets."""
         self._lost = LostReplies(shell.user_ns)
         self.note_cell()
 
@@ -67,10 +76,12 @@ class Frontend:
         if not self.can_answer():
             with self._where_it_shows():
                 view = views.StaticView(for_audience=for_audience)
+        elif self._is_without_widgets():
+            view = views.GrowingView(for_audience=for_audience)
         else:
             from claude_magic._render.live_view import LiveView
 
-            view = LiveView(labels, on_stop, for_audience=for_audience)
+            view = LiveView(labels, on_stop, partial(self._without_widgets.append, self._cell), for_audience=for_audience)
         self._lost.watch(view, self._cell)
         return view
 
@@ -102,7 +113,7 @@ class Frontend:
         request = self._cell
         if not request.get("content", {}).get("allow_stdin") or "cellId" in request.get("metadata", {}):
             return False
-        in_notebook = "JPY_SESSION_NAME" in os.environ or "__vsc_ipynb_file__" in self.shell.user_ns
+        in_notebook = bool(_NOTEBOOK_VARIABLES & os.environ.keys()) or "__vsc_ipynb_file__" in self.shell.user_ns
         return not (in_notebook or "google.colab" in sys.modules)
 
     def import_views(self) -> None:
@@ -126,7 +137,8 @@ class Frontend:
 
     def has_widgets(self) -> bool:
         """Whether buttons can be shown and clicked, and taken away again."""
-        return not (self.is_text_only or self._is_captured() or self._in_output_widget()) and self.can_answer()
+        nowhere = self.is_text_only or self._is_captured() or self._in_output_widget() or self._is_without_widgets()
+        return not nowhere and self.can_answer()
 
     def cell_id(self) -> str | None:
         """Return the notebook's ID of the running cell, as JupyterLab and Notebook 7 tell it."""
@@ -150,6 +162,10 @@ class Frontend:
         # ipykernel 7.4 fails the cell for that, an async one also for the cell before it; only running code makes it forget.
         if getattr(self.shell, "_last_traceback_during_displayhook", False):
             self.shell.run_cell("", store_history=False, silent=True)
+
+    def _is_without_widgets(self) -> bool:
+        """Whether the page of the running cell has refused to show widgets: JupyterLab without the extension for them."""
+        return any(same_page(request, self._cell) for request in self._without_widgets)
 
     def _is_captured(self) -> bool:
         """Whether displays are kept for later, by `%%capture` and its like."""

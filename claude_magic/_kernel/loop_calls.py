@@ -33,7 +33,7 @@ _SCRIPT: Final = re.compile(r"^[ \t]*+%run[ \t]++(?:-\S++[ \t]++)*+(?P<path>\S++
 _IMPORT: Final = re.compile(r"^[ \t]*+(?:import|from)[ \t]++(?P<module>\w++)", re.MULTILINE)
 _WORD: Final = re.compile(r"[^\W\d]\w*")
 _NAME: Final = re.compile(r"(?<![\w.%!])[^\W\d]\w*")
-_PROMPT: Final = re.compile(r"(?:[ \t\r\f]*+\n|#\|.*\n)*+%%claude\b")
+_PROMPT: Final = re.compile(r"(?:[ \t\r\f]*+(?:#.*)?\n)*+%%claude\b")
 
 _BY_THEMSELVES: Final = frozenset({"__init__", "__call__", "__enter__", "__iter__", "__next__", "__getitem__"})
 """Methods that are called without being named."""

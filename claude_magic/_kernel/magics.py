@@ -5,43 +5,54 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import ChainMap
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
-from claude_magic._kernel.advice import in_a_notebook
+from claude_magic._kernel.advice import in_a_notebook, say
 from claude_magic._kernel.completion import matcher_for
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.nested_asyncio import NestedAsyncio
+from claude_magic._kernel.notebook.outline import Outline
+from claude_magic._kernel.notebook.ran_cells import RanCells
 from claude_magic._kernel.options.cell_options import Options, usage
-from claude_magic._kernel.options.parsing import parse_cell, parse_line
+from claude_magic._kernel.options.parsing import asks_for_help, parse_cell, parse_line
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_named
+from claude_magic._kernel.prompt.line_braces import unfilled
+from claude_magic._kernel.prompt.named_functions import own_tools
 from claude_magic._kernel.session_words.session_magic import SessionMagic
 from claude_magic._kernel.session_words.word_table import words_usage
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.transform import transform_for
 from claude_magic._kernel.turn import cell_turns
+from claude_magic._kernel.turn.given import Given, Shown, given
 from claude_magic._kernel.turn.open_questions import OpenQuestions
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import SessionAwareResponse
+
+if TYPE_CHECKING:
+    from claude_magic._kernel.rows.each import CellRows
 
 
 @magics_class
 class ClaudeMagics(Settings, Magics):
     """Claude in this kernel's cells. Its traits are the defaults of every cell."""
 
-    def __init__(self, shell: InteractiveShell, **kwargs: Any) -> None:
+    def __init__(self, shell: InteractiveShell, earlier: KernelState | None = None, **kwargs: Any) -> None:
         super().__init__(shell=shell, **kwargs)
         self.frontend = Frontend(shell)
-        self.state = KernelState(self, self.frontend.import_views, self._wake)
+        self.state = KernelState(self, self.frontend.import_views, self._wake, earlier)
         self.sessions = SessionMagic(self.state, self.frontend)
         self.questions = OpenQuestions(self.state.client, self.frontend)
+        self.shown = Shown()
         self.transform = transform_for(self.frontend)
-        self.matcher = matcher_for(self.state, shell.user_ns)
+        self.matcher = matcher_for(self.state, shell)
+        self.ran_cells = RanCells(shell)
+        self.outline = Outline(shell, self.ran_cells)
         self.nested_asyncio = NestedAsyncio(shell, self)
         self._idle: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -49,7 +60,10 @@ class ClaudeMagics(Settings, Magics):
     def before_cell(self, info: object = None) -> None:
         """Leave what has ended as plain output, without buttons: a saved notebook shall hold no dead widget."""
         self._forget_idle()
+        self.shown.note(None)
         self.frontend.note_cell()
+        if info is not None:
+            self.ran_cells.begin(is_counted=getattr(info, "store_history", True))
         self.state.in_cell.note_cell()
         self.state.take_own_turns()
         self.questions.close()
@@ -61,6 +75,7 @@ class ClaudeMagics(Settings, Magics):
     def after_cell(self, result: ExecutionResult) -> None:
         """Remember why the cell failed, for `--error`; a failure of Claude's is not meant."""
         self.questions.show()
+        self.ran_cells.end(result)
         self.state.take_own_turns()
         # Perhaps no cell follows, and the notebook is opened where its kernel is not. A terminal runs no loop.
         self._forget_idle()
@@ -78,19 +93,40 @@ class ClaudeMagics(Settings, Magics):
         if self.state.client.is_forked:
             return
         self.before_cell()
+        self.ran_cells.close()
         self.state.close()
 
     @line_cell_magic
     @no_var_expand
     @needs_local_scope
-    def claude(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> None:  # help: see below
-        request = self._request(line, cell, local_ns)
-        self._bind(request.options, cell_turns.run(self.state, self.frontend, request))
+    def claude(
+        self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
+    ) -> Given | None:  # help: see below
+        if found := self._rows(line, cell, local_ns):
+            with self._binding(*found) as rows:
+                rows.run()
+            return None
+        if (request := self._request(line, cell, local_ns)) is None:
+            return None
+        given = self._bound(request.options, cell_turns.run(self.state, self.frontend, request))
+        self.shown.note(None if request.options.quiet else given)
+        return given
 
-    async def claude_async(self, line: str, cell: str | None = None) -> None:
+    async def claude_async(self, line: str, cell: str | None = None) -> Given | None:
         """Do what `%%claude` does in a cell that awaits it."""
-        request = self._request(line, cell)
-        self._bind(request.options, await cell_turns.run_async(self.state, self.frontend, request))
+        if found := self._rows(line, cell):
+            with self._binding(*found) as rows:
+                await rows.run_async()
+            return None
+        if (request := self._request(line, cell)) is None:
+            return None
+        return self._bound(request.options, await cell_turns.run_async(self.state, self.frontend, request))
+
+    def keep(self, given: Given | None) -> None:
+        """Let `_` and `Out` have what a `%%claude` cell gives, as they have the value of any other cell."""
+        self.shown.note(None)
+        if given is not None:
+            self.frontend.shell.displayhook.update_user_ns(given)
 
     @line_magic
     def claude_session(self, line: str) -> None:  # help: see below
@@ -107,9 +143,13 @@ class ClaudeMagics(Settings, Magics):
             self._idle.cancel()
 
     @in_a_notebook()
-    def _request(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> CellRequest:
+    def _request(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> CellRequest | None:
+        """Return what is asked, `None` where it was how to ask, which has been said."""
         from claude_magic._kernel.prompt.composition import EXPLAIN, compose  # Jinja2 is no part of `%load_ext`
 
+        if asks_for_help(line, one_line=cell is None):
+            say(f"%%claude [options]      %claude [options] PROMPT\n\n{usage()}")
+            return None
         if cell is None:
             options, prompt = parse_line(line)
         else:
@@ -123,13 +163,44 @@ class ClaudeMagics(Settings, Magics):
         schema = schema_named(shell, options.schema) if options.schema else None
         # In a function its own variables come first.
         namespace = ChainMap(dict(local_ns or {}), shell.user_ns)
+        unfilled_words = unfilled(prompt, namespace) if cell is None and not options.raw else ()
         error = self.state.last_error
         composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=error)
-        return CellRequest(prompt, composed.prompt, options, composed.remarks, schema)
+        tools, missing = own_tools(shell, options.tool, self.trait_values()["tools"])
+        remarks = (*composed.remarks, *unfilled_words, *missing)
+        return CellRequest(prompt, composed.prompt, options, remarks, schema, tools, self.outline)
 
-    def _bind(self, options: Options, replies: list[SessionAwareResponse]) -> None:
+    @in_a_notebook()
+    def _rows(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> tuple[Options, CellRows] | None:
+        """Return the run of a cell that asks about rows."""
+        if asks_for_help(line, one_line=cell is None):
+            return None
+        options, template = parse_line(line) if cell is None else (parse_cell(line), cell.strip("\n").rstrip())
+        if options.each is None:
+            if lone := (options.concurrency and "concurrency") or (options.checkpoint and "checkpoint"):
+                raise UsageError(f"%claude: --{lone} means nothing without --each; leave it out")
+            return None
+        if not template.strip():
+            raise UsageError("%claude: the prompt is empty; write one with {{ column }} in it")
+        from claude_magic._kernel.rows.cell import rows_of_cell  # no part of `%load_ext`
+
+        namespace = ChainMap(dict(local_ns or {}), self.frontend.shell.user_ns)
+        return options, rows_of_cell(self, self.frontend, options, template, namespace)
+
+    @contextlib.contextmanager
+    def _binding(self, options: Options, rows: CellRows) -> Iterator[CellRows]:
+        """Bind the results, whatever the run comes to: what was answered was paid for."""
+        try:
+            yield rows
+        finally:
+            if options.output is not None:
+                self.frontend.shell.push({options.output: rows.results})
+
+    def _bound(self, options: Options, replies: list[SessionAwareResponse]) -> Given:
+        found = given(replies)
         if options.output is not None:
-            self.frontend.shell.push({options.output: replies if len(replies) > 1 else replies[0]})
+            self.frontend.shell.push({options.output: found})
+        return found
 
 
 ClaudeMagics.claude.__doc__ = f"""Send the cell to Claude and show the reply; the next cell continues the conversation.

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from markdown_it.token import Token
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.text import Text as Line
 
 from claude_magic._characters import strip_controls
@@ -83,7 +84,7 @@ class TerminalView(View):
         self._failed.add(number)
 
     def make_room(self) -> None:
-        """Draw nothing, so that a question is asked as it is: while rich draws, standard output goes through it."""
+        """Draw nothing: while rich draws, standard output goes through it, and so back into whatever captures that."""
         self.close()
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
@@ -103,7 +104,7 @@ class TerminalView(View):
             printer.print_finished(reply.response, ended=True)
             self._print("  ".join(figures(reply, self._for_audience)), _MUTED)
             self._console.print()
-        if on_pick:
+        if current:  # else there is none to go on from
             self._print("%claude_session pick NUMBER continues from another one.", _MUTED)
 
     def close(self) -> None:
@@ -119,7 +120,7 @@ class TerminalView(View):
             # Refreshed by us alone: no thread, and nothing left behind when it stops.
             self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
             self._live.start()
-        self._live.update(Group(*parts), refresh=True)
+        self._live.update(_Bottom(parts), refresh=True)
 
     def _print(self, line: str, style: str) -> None:
         if line:
@@ -130,6 +131,20 @@ class TerminalView(View):
         tokens = sum(response.input_tokens + response.output_tokens for response in responses)
         parts = (f"{ended} of {len(responses)} ended", whole_seconds(elapsed_s), f"{tokens:,} tokens" if tokens else "")
         return "  ".join(filter(None, parts))
+
+
+class _Bottom:
+    """The end of what is drawn, as much as there is room for: where it grows, and the status line."""
+
+    def __init__(self, parts: Sequence[RenderableType]) -> None:
+        self._parts = parts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(Group(*self._parts), options.update(height=None), pad=False)
+        for number, line in enumerate(lines[-max(console.height - 1, 1) :]):
+            if number:
+                yield Segment.line()
+            yield from line
 
 
 class _ReplyPrinter:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from claude_magic._render.parts.reply_wording import waiting
+from claude_magic._render.parts.redacted_reply import cleaned
+from claude_magic._render.parts.reply_wording import status_line, waiting
 from claude_magic._render.place import Place
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
-from claude_magic.sdk.response import SessionAwareResponse
+from claude_magic.sdk.response import SessionAwareResponse, Text
+
+_PAINT_EVERY_S: Final = 1.0
+_LINES_SHOWN: Final = 20
 
 if TYPE_CHECKING:
     from claude_magic._render.settled.reply import SettledReply
@@ -37,8 +42,12 @@ class View:
         """Show a permission request with buttons; return False where there are none."""
         return False
 
+    def may_hear(self) -> bool:
+        """Whether a button that `ask` has shown can be clicked, as far as is known."""
+        return True
+
     def make_room(self) -> None:
-        """Let a question be asked in lines: nothing is drawn meanwhile."""
+        """Let something else be printed, a question or what code prints: nothing is drawn until the next update."""
 
     def asked(self, number: int, request: PermissionRequest) -> None:
         """Take a permission request away again."""
@@ -137,6 +146,24 @@ class StaticView(View):
         from claude_magic._render.settled.cell_output import output_metadata
 
         return output_metadata(self._settled, self._current)
+
+
+class GrowingView(StaticView):
+    """Show the answer as it grows as plain text, for a page that shows no widgets."""
+
+    _painted_s = -math.inf
+
+    def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
+        """Show the end of each answer and how it goes on, once a second: the page gets the whole output each time."""
+        if elapsed_s - self._painted_s >= _PAINT_EVERY_S:
+            self._painted_s = elapsed_s
+            self._handle.update({"text/plain": "\n\n".join(_growing(response, elapsed_s) for response in responses)})
+
+
+def _growing(response: SessionAwareResponse, elapsed_s: float) -> str:
+    texts = [block.text.strip("\n") for block in cleaned(response).blocks if isinstance(block, Text)]
+    shown = "\n\n".join(filter(None, texts)).split("\n")[-_LINES_SHOWN:]
+    return "\n".join((*shown, "  ".join(status_line(response, elapsed_s)))).lstrip("\n")
 
 
 class LateView(View):

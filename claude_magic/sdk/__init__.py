@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette, cassette
     from claude_magic.sdk._history.sessions import SessionInfo
+    from claude_magic.sdk._rows.each import RowsRequest, ask_each, stream_each
+    from claude_magic.sdk._rows.results import Results, RowOutcome
+    from claude_magic.sdk._tools.function_tool import only_reads
     from claude_magic.sdk.client import ClaudeClient
     from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
     from claude_magic.sdk.events import Event
@@ -27,13 +30,19 @@ __all__ = [
     "ClaudeSDKWrapper",
     "Event",
     "OutputFormat",
+    "Results",
+    "RowOutcome",
     "Rows",
+    "RowsRequest",
     "Schema",
     "SessionAwareClient",
     "SessionAwareResponse",
     "SessionInfo",
     "TurnOptions",
+    "ask_each",
     "cassette",
+    "only_reads",
+    "stream_each",
 ]
 
 PUBLIC_MODULES = (
@@ -56,13 +65,19 @@ _HOMES = {
     "ClaudeSDKWrapper": "session_client",
     "Event": "events",
     "OutputFormat": "config",
+    "Results": "_rows.results",
+    "RowOutcome": "_rows.results",
     "Rows": "schema",
+    "RowsRequest": "_rows.each",
     "Schema": "schema",
     "SessionAwareClient": "session_client",
     "SessionAwareResponse": "response",
     "SessionInfo": "_history.sessions",
     "TurnOptions": "config",
+    "ask_each": "_rows.each",
     "cassette": "_cassette.cassette",
+    "only_reads": "_tools.function_tool",
+    "stream_each": "_rows.each",
 }
 
 

@@ -8,9 +8,7 @@ import shutil
 import stat
 from pathlib import Path
 
-import platformdirs
-
-from claude_magic._paths import shorten_home
+from claude_magic._paths import our_data, shorten_home
 from claude_magic.errors import ConfigError, WorkspaceError
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -24,7 +22,7 @@ class Workspaces:
 
     def __init__(self, base: str | Path | None) -> None:
         self._is_own = base is None
-        self._base = platformdirs.user_data_path("claude_magic") / "workspaces" if base is None else Path(base).expanduser()
+        self._base = our_data() / "workspaces" if base is None else Path(base).expanduser()
         self._base = self._base.absolute()
         self._created: list[Path] = []
 
@@ -40,7 +38,7 @@ class Workspaces:
             raise WorkspaceError(
                 f"{shorten_home(str(path))} is a link to somewhere else.", next_step="Choose another workspace ID."
             )
-        missing = [parent for parent in (path, *path.parents) if not parent.exists()]
+        missing = [parent for parent in (path, *path.parents) if not os.path.exists(parent)]
         try:
             if self._is_own:
                 self._make_private()

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from claude_magic._forks import OwnProcess
 from claude_magic.errors import ConfigError
@@ -21,6 +21,8 @@ from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._history import places, sessions
 from claude_magic.sdk._history.sessions import SessionInfo
 from claude_magic.sdk._log import ClientLog
+from claude_magic.sdk._tools.function_tool import FunctionTool, function_tools
+from claude_magic.sdk._tools.results import FunctionHost
 from claude_magic.sdk._turn.runner import TurnRunner
 from claude_magic.sdk._workspaces import Workspaces, working_directory
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
@@ -28,7 +30,6 @@ from claude_magic.sdk.content import Prompt, content_blocks
 from claude_magic.sdk.events import Event, TextDelta
 from claude_magic.sdk.host import (
     BackgroundWork,
-    Listener,
     PermissionAnswer,
     PermissionRequest,
     Tool,
@@ -74,6 +75,10 @@ class ClaudeClient:
             self.config, self._log, tools=tools, asks=asks, on_own_turn=on_own_turn, on_own_question=on_own_question
         )
         self._workspaces = Workspaces(self.config.workspace_dir)
+        self._taken = tools
+        self._own_tools = function_tools(self.config.tools, tools)
+        self._variables: dict[str, Any] = {}
+        """Large results of functions, by the names that Claude was told."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,6 +110,7 @@ class ClaudeClient:
         timeout: float | None = None,
         workspace_id: str | None = None,
         files: list[str] | None = None,
+        tools: Sequence[Callable[..., Any]] = (),
     ) -> SessionAwareResponse:
         """Ask and return the whole reply.
 
@@ -113,10 +119,13 @@ class ClaudeClient:
         :param timeout: seconds for the whole turn; the config's `default_timeout` by default.
         :param workspace_id: the directory under `workspace_dir` in which the turn and its session live.
         :param files: paths of files that go into the prompt.
+        :param tools: functions that Claude may call in this turn, besides those of the config.
         :raises ConfigError: for arguments that cannot be meant; nothing was sent.
         :raises ClaudeError: of the kind that says why the turn failed.
         """
-        request = self.request(prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files)
+        request = self.request(
+            prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files, tools=tools
+        )
         response = await self.run_turn(request)
         wanted = self.config.default_output_format if output_format is OutputFormat.TEXT else output_format
         response.raw_json = raw_json(response, wanted)
@@ -130,9 +139,12 @@ class ClaudeClient:
         timeout: float | None = None,
         workspace_id: str | None = None,
         files: list[str] | None = None,
+        tools: Sequence[Callable[..., Any]] = (),
     ) -> AsyncGenerator[str, None]:
         """Yield the answer's text as it arrives; parameters and errors as of `query`."""
-        events = self.stream_events(prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files)
+        events = self.stream_events(
+            prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files, tools=tools
+        )
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, TextDelta):
@@ -147,13 +159,20 @@ class ClaudeClient:
         workspace_id: str | None = None,
         files: list[str] | None = None,
         options: TurnOptions | None = None,
+        tools: Sequence[Callable[..., Any]] = (),
     ) -> AsyncGenerator[Event, None]:
         """Yield every event of a turn as it comes, then raise if it failed; leaving early interrupts the turn."""
         request = self.request(
-            prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files, options=options
+            prompt,
+            session_id=session_id,
+            timeout=timeout,
+            workspace_id=workspace_id,
+            files=files,
+            options=options,
+            tools=tools,
         )
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        turn = asyncio.create_task(self.run_turn(request, Listener(queue.put_nowait)))
+        turn = asyncio.create_task(self.run_turn(request, self._host(request, queue.put_nowait)))
         turn.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (event := await queue.get()) is not None:
@@ -183,6 +202,7 @@ class ClaudeClient:
         timeout: float | None = None,
         workspace_id: str | None = None,
         files: list[str] | None = None,
+        tools: Sequence[Callable[..., Any]] = (),
     ) -> TurnRequest:
         """Return what `run_turn` takes: the prompt with its prefix and files, and where the turn works.
 
@@ -190,6 +210,7 @@ class ClaudeClient:
         :param fork: continue a branch of the session instead of the session.
         :param at: where the branch begins: behind this message (`MessageEnded.message_id`) instead of at the session's end.
         :param options: choices for this turn alone.
+        :param tools: functions that Claude may call in this turn, besides those of the config.
         :raises ConfigError: for arguments that cannot be meant.
         """
         return TurnRequest(
@@ -201,6 +222,7 @@ class ClaudeClient:
             options=options or TurnOptions(),
             timeout_s=timeout,
             trusted=self.config.trusted,
+            tools=self._with_own(tools),
         )
 
     async def run_turn(self, request: TurnRequest, host: TurnHost | None = None) -> SessionAwareResponse:
@@ -208,13 +230,13 @@ class ClaudeClient:
 
         Inside `with cassette(...)` the turn is played from there, or recorded to it.
 
-        :param host: takes the events, answers permission requests and does the tools' work; `None`: nobody does.
+        :param host: takes the events, answers permission requests and does the tools' work; `None`: nobody is asked.
         :raises ConfigError: in a forked child of the process that the client was made in.
         :raises TurnTimeoutError: after `request.timeout_s` seconds; the turn is interrupted.
         :raises ClaudeError: of the kind that says why; it carries the session ID and the text that had arrived.
         """
         self._process.check(_FORKED, _USE_THREADS)
-        return await self._runner.run(request, host or Listener(), active_cassette())
+        return await self._runner.run(request, host or self._host(request), active_cassette())
 
     def command(
         self,
@@ -259,6 +281,15 @@ class ClaudeClient:
     def warm(self, session_id: str) -> LiveProcess | None:
         """Return the live process of a session, `None` when there is none."""
         return self._runner.pool.warm(session_id)
+
+    def _host(self, request: TurnRequest, emit: Callable[[Event], None] = lambda event: None) -> FunctionHost:
+        return FunctionHost([tool for tool in request.tools if isinstance(tool, FunctionTool)], self._variables, emit)
+
+    def _with_own(self, functions: Sequence[Callable[..., Any]]) -> tuple[FunctionTool, ...]:
+        """Return the tools of a turn; a function of its own comes in the place of one of the config with its name."""
+        tools = function_tools(functions, self._taken)
+        names = {tool.name for tool in tools}
+        return (*(tool for tool in self._own_tools if tool.name not in names), *tools)
 
     def _directory(self, session_id: str | None, workspace_id: str | None) -> str:
         if workspace_id is not None:

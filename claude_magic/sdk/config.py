@@ -7,7 +7,7 @@ Only data and its validation. Each field of `TurnOptions` names the CLI's flag f
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from pathlib import Path
@@ -85,7 +85,8 @@ class TurnOptions:
     """Choices for one turn; what is `None` falls back to the client's config, then to the CLI's own settings.
 
     `max_budget_usd` is in US dollars, `max_turns` counts rounds with tools, `system` is added to Claude Code's own system
-    prompt. `schema` is the JSON schema that the reply must fit, as text: `Schema.of(...).text`.
+    prompt. `schema` is the JSON schema that the reply must fit, as text: `Schema.of(...).text`. With `bare` there is no prompt
+    of Claude Code, no settings and no memory, and no tool but those that `allowed_tools` names: `system` is all there is.
     """
 
     model: str | None = _flag(CLIFlag("--model"))
@@ -99,6 +100,8 @@ class TurnOptions:
     schema: str | None = _flag(CLIFlag("--json-schema", _json_object, field="jsonSchema"))
     allowed_tools: tuple[str, ...] | None = _flag(CLIFlag("--allowedTools", text=",".join))
     permission_mode: str | None = _flag(CLIFlag("--permission-mode", _one_of(PERMISSION_MODES)))
+    # An empty system prompt; what else belongs to it `command_line` adds. `system` then is all there is.
+    bare: bool | None = _flag(CLIFlag("--system-prompt", text=lambda bare: ""))
 
     def __post_init__(self) -> None:
         for name, flag in CLI_FLAGS.items():
@@ -121,7 +124,9 @@ class ClaudeConfig:
     nothing else. In a directory that is not `trusted` nothing of its own is loaded (hooks, agents, skills, rules, servers)
     but the text of `CLAUDE.md`. `env` is put over the process's environment. At most `max_concurrent_processes` CLI processes
     run at once; of those that have nothing to do, `max_warm` stay alive for `idle_timeout`. `process_cleanup_timeout` bounds
-    how long ending one may take. `effort`, `system`, `max_turns` and `max_budget_usd` are as in `TurnOptions`.
+    how long ending one may take. `tools` are functions that Claude may call: those marked with `only_reads`, and those that a
+    rule such as `mcp__kernel__NAME` in `allowed_tools` allows. `effort`, `system`, `max_turns`, `max_budget_usd` and `bare` are
+    as in `TurnOptions`.
     """
 
     cli_path: str | Path | None = None
@@ -148,13 +153,19 @@ class ClaudeConfig:
     system: str | None = None
     max_turns: int | None = None
     max_budget_usd: float | None = None
+    bare: bool | None = None
     max_warm: int = 2
     idle_timeout: float = 600.0
+    tools: Sequence[Callable[..., Any]] = ()
 
     def __post_init__(self) -> None:
         self.options()
         if self.max_concurrent_processes < 1:
             raise ConfigError(f"max_concurrent_processes is {self.max_concurrent_processes}; it must be at least 1.")
+        if self.safe_mode and self.tools:
+            raise ConfigError(
+                "safe_mode gives Claude read-only tools and nothing else.", next_step="Leave out tools, or safe_mode."
+            )
         if self.max_retries < 0:
             raise ConfigError(f"max_retries is {self.max_retries}; it must be 0 or more.")
         for name in ("default_timeout", "process_cleanup_timeout", "retry_delay", "idle_timeout"):

@@ -24,16 +24,34 @@ _MENTION = re.compile(r'(?<![A-Za-z0-9_.+-])@(?:"([^"]+)"|(\S+))')
 _AFTER_NAME = re.compile(r"\W+\Z")
 
 
+CONTEXT_TAG = "prompt-context"
+"""Marks the text that goes along with a prompt."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is sent: text or content blocks. `verbatim` text expands no `@path` and no slash command."""
+    """What is sent: text or content blocks. `verbatim` text expands no `@path` and no slash command.
+
+    `context` goes along for Claude to read and is no part of what is asked: no turn is known by it.
+    """
 
     content: str | list[dict[str, Any]]
     verbatim: bool = False
+    context: str = ""
 
     def __post_init__(self) -> None:
         # The API refuses a request with half a character in it.
         object.__setattr__(self, "content", well_formed_data(self.content))
+        object.__setattr__(self, "context", well_formed_data(self.context))
+
+    @property
+    def message(self) -> str | list[dict[str, Any]]:
+        """The content of the message that is sent: what goes along is a text of its own before it."""
+        if not self.context:
+            return self.content
+        blocks = [{"type": "text", "text": self.content}] if isinstance(self.content, str) else self.content
+        inside = self.context.replace(f"</{CONTEXT_TAG}", f"<\\/{CONTEXT_TAG}")
+        return [{"type": "text", "text": f"<{CONTEXT_TAG}>\n{inside}\n</{CONTEXT_TAG}>"}, *blocks]
 
     @property
     def text(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
@@ -17,6 +17,9 @@ from claude_magic.sdk.events import Event, Image
 
 SERVER = "kernel"
 """The name of our MCP server; the CLI calls its tools `mcp__kernel__NAME`."""
+
+QUESTION = "AskUserQuestion"
+"""The CLI's tool by which Claude asks the person something (2.1.332)."""
 
 DENIED = "The person said no."
 """What Claude is told with a no that nobody put into words."""
@@ -30,14 +33,43 @@ class Decision(Enum):
     ONCE = "allowed once"
     SESSION = "allowed for this session"
     DENY = "denied"
+    ANSWERED = "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An answer that Claude offers; `preview` shows what would come of it."""
+
+    label: str
+    description: str = ""
+    preview: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaudeQuestion:
+    """A question of Claude's own, with the answers that it offers; of `several` more than one may be taken."""
+
+    text: str
+    header: str = ""
+    choices: tuple[Choice, ...] = ()
+    several: bool = False
+
+    def answer(self, labels: Iterable[str], words: str = "") -> str:
+        """Return what Claude is told when these are chosen, and these words are added or take their place."""
+        chosen = list(labels)
+        if len(chosen) > 1:
+            # Commas divide them.
+            chosen = [f'"{label}"' if "," in label else label for label in chosen]
+        return " – ".join(filter(None, (", ".join(chosen), words)))
 
 
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
-    """The CLI's own rules say that somebody must be asked.
+    """The CLI's own rules say that somebody must be asked, or Claude has questions of its own.
 
-    `rules` are what "for this session" would add, as typed. `by_helper` says that an agent asks which Claude has sent off,
-    `is_earlier` that the work it is for goes on from an earlier prompt.
+    Claude's `questions` are answered with `Decision.ANSWERED`, all else with another decision. `rules` are what "for this
+    session" would add, as typed. `by_helper` says that an agent asks which Claude has sent off, `is_earlier` that the work it
+    is for goes on from an earlier prompt.
     """
 
     call_id: str
@@ -49,13 +81,19 @@ class PermissionRequest:
     by_helper: bool = False
     is_earlier: bool = False
 
+    @property
+    def questions(self) -> tuple[ClaudeQuestion, ...]:
+        """What Claude asks of its own; nothing when this is about a permission."""
+        return questions_in(self.tool, self.input)
+
 
 @dataclass(frozen=True, slots=True)
 class PermissionAnswer:
-    """The answer; `word` is what Claude is told when it is a no."""
+    """The answer; `word` is what Claude is told when it is a no, `answers` what to each question's text."""
 
     decision: Decision
     word: str = ""
+    answers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +113,11 @@ class Tool:
     description: str
     schema: dict[str, Any]
     read_only: bool = False
+
+
+def rule_of(tool: Tool) -> str:
+    """Return the rule that allows one of our tools."""
+    return f"mcp__{SERVER}__{tool.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +173,31 @@ class Listener:
 async def nobody_answers(request: PermissionRequest) -> PermissionAnswer:
     """Say no to a question of work that goes on between two prompts."""
     return PermissionAnswer(Decision.DENY, "Nobody can be asked between two prompts.")
+
+
+def questions_in(tool: str, arguments: dict[str, Any]) -> tuple[ClaudeQuestion, ...]:
+    """Return the questions of Claude's own that a call of a tool asks, each text once, with each label once."""
+    asked: dict[str, ClaudeQuestion] = {}
+    for given in _objects(arguments.get("questions")) if tool == QUESTION else ():
+        choices: dict[str, Choice] = {}
+        for option in _objects(given.get("options")):
+            choice = Choice(*(_said(option, name) for name in ("label", "description", "preview")))
+            if choice.label.strip():
+                choices.setdefault(choice.label, choice)
+        question = ClaudeQuestion(
+            _said(given, "question"), _said(given, "header"), tuple(choices.values()), given.get("multiSelect") is True
+        )
+        asked.setdefault(question.text, question)
+    return tuple(asked.values())
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
+
+
+def _said(given: dict[str, Any], name: str) -> str:
+    value = given.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def typeable(rules: Iterable[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ Folding costs the same for every delta, however long the reply has become.
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 STRUCTURED_OUTPUT = "StructuredOutput"
 """The CLI's tool that a model answers with when a schema was asked for (2.1.331)."""
+
+VALUE = "value"
+"""The property that holds a reply whose schema is no object."""
 
 
 class Growing:
@@ -178,13 +182,25 @@ class SessionAwareResponse:
 
         return code_in(self.content)
 
+    def __await__(self) -> Generator[None, None, SessionAwareResponse]:
+        """Give the reply itself, so that code may await what gives one now or later."""
+        yield from ()
+        return self
+
     def __str__(self) -> str:
         return self.content
 
 
+def plain_data(data: object) -> Any:
+    """Return data of a structured reply as JSON has it, also where instances of a type were made of it."""
+    from pydantic_core import to_jsonable_python  # only here: the SDK's import shall not grow
+
+    return to_jsonable_python(data, serialize_unknown=True)
+
+
 def as_json(data: object) -> str:
     """Write data of a structured reply for a person to read."""
-    return json.dumps(data, indent=2, ensure_ascii=False, default=str)
+    return json.dumps(plain_data(data), indent=2, ensure_ascii=False)
 
 
 def raw_json(response: SessionAwareResponse, output_format: OutputFormat) -> dict[str, Any] | None:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import typing_extensions
 
 from claude_magic.errors import ConfigError, StructuredOutputError
-from claude_magic.sdk._cli.schema_dialect import VALUE, for_cli
-from claude_magic.sdk.response import as_json
+from claude_magic.sdk._cli.schema_dialect import for_cli
+from claude_magic.sdk.response import VALUE, as_json
 
 if TYPE_CHECKING:
     import pandas
@@ -142,7 +142,7 @@ def _of_type(kind: Any, name: str) -> tuple[dict[str, Any], Callable[[Any], Any]
     from pydantic_core import SchemaError
 
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(_with_typed_dicts(kind))
+        adapter: TypeAdapter[Any] = TypeAdapter(with_typed_dicts(kind))
         adapter.rebuild(raise_errors=True)  # otherwise a name that is not known yet is left for later
         schema = adapter.json_schema()
     except (PydanticUserError, SchemaError, NameError, TypeError) as error:
@@ -165,7 +165,7 @@ def _of_type(kind: Any, name: str) -> tuple[dict[str, Any], Callable[[Any], Any]
     return schema, read
 
 
-def _with_typed_dicts(kind: Any) -> Any:
+def with_typed_dicts(kind: Any) -> Any:
     """Put TypedDicts that pydantic takes in the place of `typing`'s, which it takes from Python 3.12 on."""
     return kind if sys.version_info >= (3, 12) else _rebuilt(kind, {})
 

@@ -5,8 +5,9 @@ The names follow the client that this one stands in for, so that its code runs h
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from claude_magic.sdk.client import ClaudeClient
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat
@@ -37,6 +38,7 @@ class SessionAwareClient(ClaudeClient):
         timeout: float | None = None,
         workspace_id: str | None = None,
         files: list[str] | None = None,
+        tools: Sequence[Callable[..., Any]] = (),
     ) -> SessionAwareResponse:
         """Ask in a session and return the reply, which carries the session's ID.
 
@@ -45,6 +47,7 @@ class SessionAwareClient(ClaudeClient):
         :param timeout: seconds for the whole turn.
         :param workspace_id: the directory under `workspace_dir` in which the turn and its session live.
         :param files: paths of files that go into the prompt.
+        :param tools: functions that Claude may call in this turn, besides those of the config.
         :raises SessionNotFoundError: when there is no such session.
         :raises ClaudeError: of the kind that says why the turn failed.
         """
@@ -56,6 +59,7 @@ class SessionAwareClient(ClaudeClient):
             timeout=timeout,
             workspace_id=workspace_id,
             files=files,
+            tools=tools,
         )
 
 

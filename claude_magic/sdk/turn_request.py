@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from claude_magic.errors import ConfigError
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.host import Tool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class TurnRequest:
     """Whether what the directory holds for the CLI is loaded (hooks, agents, skills, rules, servers), or only `CLAUDE.md`."""
     use_tools: bool = True
     """Whether Claude is given the client's tools."""
+    tools: tuple[Tool, ...] = ()
+    """Further tools, for this turn; its host does their work."""
 
     def __post_init__(self) -> None:
         if self.timeout_s is not None and not self.timeout_s > 0:

@@ -64,7 +64,7 @@ def assert_settled(notebook: LabNotebook, outcome: str) -> None:
     notebook.wait_idle()
     output_area = notebook.cell(1).locator(".jp-OutputArea")
     expect(output_area.locator(".claude-ask, button")).to_have_count(0)
-    expect(output_area.locator("summary")).to_contain_text(outcome)
+    expect(output_area.locator("details summary")).to_contain_text(outcome)
     (output,) = notebook.save().cells[1].outputs
     for form in ("text/html", "text/markdown", "text/plain"):
         assert outcome in output.data[form]
@@ -145,7 +145,7 @@ def test_a_double_click_answers_one(lab: Lab) -> None:
         card.get_by_role("textbox").fill("no second one")
         card.get_by_role("textbox").press("Enter")
         notebook.wait_idle()
-        expect(notebook.cell(1).locator("summary")).to_contain_text(["allowed once", "denied: no second one"])
+        expect(notebook.cell(1).locator("details summary")).to_contain_text(["allowed once", "denied: no second one"])
         assert (lab.root / "first.txt").exists()
         assert not (lab.root / "second.txt").exists()
 

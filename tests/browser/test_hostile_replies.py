@@ -195,7 +195,7 @@ def test_no_payload_does_anything(lab: Lab) -> None:
                 reopen(notebook)
             notebook.page.evaluate(TOUCH)
             for number, part in enumerate(PARTS, 1):
-                assert notebook.cell(number).locator(".claude-tool").count() == 3
+                assert notebook.cell(number).locator("details:has(> summary > b)").count() == 3
                 assert shown_fences(notebook, number) == list(map(as_code, part))
             assert wires.tripped() == []
         assert not (lab.root / "pwn.html").exists()

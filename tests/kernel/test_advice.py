@@ -9,7 +9,7 @@ import pytest
 
 import claude_magic
 from claude_magic._kernel.advice import STEPS, in_a_notebook, in_notebook_words
-from claude_magic.errors import APIError, ClaudeError, SessionNotFoundError, TurnTimeoutError
+from claude_magic.errors import APIError, ClaudeError, NotLoggedInError, SessionNotFoundError, TurnTimeoutError
 
 PACKAGE = Path(claude_magic.__file__).parent
 
@@ -19,6 +19,7 @@ def test_every_row_has_its_sentence() -> None:
     modules = [PACKAGE / "errors.py", *(PACKAGE / "sdk").rglob("*.py")]
     nodes = [node for path in modules for node in ast.walk(ast.parse(path.read_text()))]
     said = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    said.add(NotLoggedInError.next_step)  # which names this very Python
     assert [sentence for sentence in STEPS if sentence not in said] == []
 
 

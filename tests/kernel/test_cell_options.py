@@ -326,3 +326,17 @@ def test_options_of_the_line(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert sent_text(api) == "what is it?"
     assert loaded_kernel.run("%claude --new -- --new is an option?").ok
     assert sent_text(api) == "--new is an option?"
+
+
+def test_bare(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """With `--bare`, and with `ask(bare=True)`, the request holds the prompt and `--system`, and no tool of this kernel."""
+    loaded_kernel.run('%config ClaudeMagics.allow = ["Read"]')
+    try:
+        assert loaded_kernel.run('%%claude --bare --system "Be brief."\nhello').ok
+        assert loaded_kernel.run('from claude_magic import ask\nask("hello", bare=True, new=True)').ok
+    finally:
+        loaded_kernel.run("%config ClaudeMagics.allow = []")
+    for body in api.requests:
+        assert body["tools"] == []
+        assert len(json.dumps(body)) < 2_500
+    assert api.requests[0]["system"][-1]["text"] == "Be brief."

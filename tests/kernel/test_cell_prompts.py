@@ -101,7 +101,7 @@ def test_string_literal_is_left_alone(shared_session: Kernel, api: MessagesAPI) 
     assert api.requests == []
 
 
-@pytest.mark.parametrize("prompt", ["is it so", "is it so?", "what: {x}, $y"])
+@pytest.mark.parametrize("prompt", ["is it so", "is it so?", "what: {X}, $Y"])
 @pytest.mark.parametrize(
     "block", ["if True:\n    %claude PROMPT\n    print('done')", "for _ in [1]:\n    %claude PROMPT\nprint('done')"]
 )

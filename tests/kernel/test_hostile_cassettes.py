@@ -175,7 +175,7 @@ def test_replay_leaves_the_session_alone(victim: Kernel, api: MessagesAPI, tmp_p
     assert f"in a session of its own; the session {own[:8]} stays as it is" in forged.text
     assert other != own
     # What is done to it is done to nothing of the person's.
-    assert victim.run(f"%claude_session delete {other}").ok
+    assert victim.run(f"%claude_session delete {other}", answer="y").ok
     use(victim, None)
     assert victim.run(f"%claude_session resume {own}").ok
     answered(victim, "And now?")

@@ -161,6 +161,27 @@ def test_the_package_under_test(loaded_kernel: Kernel) -> None:
 # Looking
 
 
+def test_list_variables_asks_no_class(fresh_kernel: Kernel, api: MessagesAPI) -> None:
+    """The list runs no code of a class either: neither its metaclass's, nor that of what it gives as its module."""
+    fresh_kernel.run("%load_ext claude_magic")
+    fresh_kernel.run(
+        "ran = []\n"
+        "class Meta(type):\n"
+        "    def __getattribute__(cls, name):\n"
+        "        ran.append(name)\n"
+        "        return type.__getattribute__(cls, name)\n"
+        "class Module:\n"
+        "    __eq__ = __format__ = __str__ = __repr__ = lambda self, *_: ran.append('module') or ''\n"
+        "    __hash__ = object.__hash__\n"
+        "class Thing(metaclass=Meta):\n"
+        "    __module__ = Module()\n"
+        "thing = Thing()\n"
+        "ran.clear()"
+    )
+    answered(fresh_kernel, tool("list_variables"))
+    assert fresh_kernel.value("ran") == []
+
+
 def test_list_variables(kernel_with_names: Kernel, api: MessagesAPI) -> None:
     """It lists the user's own names with type, length or shape, and size; unasked, and without modules and the shell's names."""  # noqa: E501
     kernel_with_names.run("import numpy; table = numpy.zeros((2, 3))")

@@ -192,7 +192,7 @@ def test_played_sessions_are_sessions(pupil: Kernel) -> None:
     assert "2 turns" in panel
     assert "in a terminal" not in panel
     assert pupil.run("%claude_session export talk.md").stdout.startswith("Wrote 2 turns")
-    assert pupil.run("%claude_session delete my talk").ok
+    assert pupil.run("%claude_session delete my talk", answer="y").ok
     assert "my talk" not in pupil.run("%claude_session list").text
 
 

@@ -133,6 +133,18 @@ def test_reload(plain_kernel: Kernel, api: MessagesAPI) -> None:
     assert len(api.requests) == 2
 
 
+def test_reload_keeps_the_conversation(plain_kernel: Kernel, api: MessagesAPI) -> None:
+    """`%reload_ext` goes on with the conversation, its turns and their replies."""
+    plain_kernel.run("%load_ext claude_magic")
+    first = about(answered(plain_kernel, "first"))
+    assert plain_kernel.run("%reload_ext claude_magic").ok
+    second = about(answered(plain_kernel, "second"))
+    assert history(api) == ["first", "second"]
+    assert (second["session_id"], second["turn"]) == (first["session_id"], first["turn"] + 1)
+    turns = "__import__('claude_magic').current_session().turns"
+    assert plain_kernel.value(f"[turn.reply.content for turn in {turns}]") == ["You said: first", "You said: second"]
+
+
 def test_loading_twice(plain_kernel: Kernel, api: MessagesAPI) -> None:
     """Loading again changes nothing: the session goes on, on the same process, and a prompt is sent once."""
     plain_kernel.run("%load_ext claude_magic")

@@ -159,8 +159,9 @@ def test_damaged_cells(tmp_path: Path) -> None:
 
 def test_what_claude_went_on_with(tmp_path: Path) -> None:
     """A turn that Claude took by itself is in the output of the cell that it follows, and none that was asked there."""
-    later = {"turn": 2, "session_id": "s", "message_id": "m2", "how": "by itself"}
-    told = {"turn": 1, "session_id": "s", "message_id": "m1", "later": [later, None, "x"]}
+    session, first, second = (f"00000000-0000-4000-8000-00000000000{number}" for number in range(3))
+    later = {"turn": 2, "session_id": session, "message_id": second, "how": "by itself"}
+    told = {"turn": 1, "session_id": session, "message_id": first, "later": [later, None, "x"]}
     output = {"output_type": "display_data", "metadata": {"claude_magic": told}}
     cell = {"cell_type": "code", "id": "c", "source": "%%claude\nhi", "outputs": [output]}
     path = tmp_path / "x.ipynb"

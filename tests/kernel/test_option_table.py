@@ -19,6 +19,7 @@ from claude_magic.sdk.config import TurnOptions
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 MODES = ("default", "acceptEdits", "plan", "dontAsk", "bypassPermissions")
+NOTEBOOK = ("none", "outline", "full")
 CASSETTE_MODES = ("record", "replay", "auto", "off", "without-login")
 
 # Name: kind, default, whether None is one of the values, words or least value, help.
@@ -26,11 +27,20 @@ TRAITS: dict[str, tuple[type[TraitType], object, bool, object, str]] = {
     "model": (Unicode, None, True, None, "Model of a turn; None: the CLI's own default."),
     "effort": (CaselessStrEnum, None, True, EFFORTS, "How much effort a turn takes."),
     "system": (Unicode, None, True, None, "Text added to Claude Code's system prompt."),
+    "bare": (Bool, False, False, None, "Send no prompt of Claude Code, no tools, no settings: system is all there is."),
     "timeout": (Float, None, True, None, "Seconds that a turn may take; None: as long as it needs."),
     "budget": (Float, None, True, None, "US dollars that a turn may cost."),
     "max_turns": (Int, None, True, None, "Rounds with tools that a turn may take."),
     "mode": (CaselessStrEnum, None, True, MODES, "Permission mode of the CLI; None: its own default."),
     "allow": (List, [], False, None, "Rules for tools that need no asking, such as 'Bash(git status:*)'."),
+    "notebook": (
+        CaselessStrEnum,
+        "outline",
+        False,
+        NOTEBOOK,
+        "How the cells that ran since the last turn go along with a prompt.",
+    ),
+    "tools": (List, [], False, None, "Functions that Claude may call in every cell, or their names."),
     "cli_path": (Unicode, None, True, None, "The CLI to run; None: the one in claude-agent-sdk."),
     "max_warm": (Int, 2, False, 1, "CLI processes that stay alive between cells."),
     "idle_timeout": (Float, 600.0, False, 1.0, "Seconds after which an idle CLI process and buttons of the last cell go."),
@@ -160,10 +170,13 @@ class _Known:
     def variables(self) -> list[str]:
         return ["City", "df"]
 
+    def functions(self) -> list[str]:
+        return ["load"]
+
     def types(self) -> list[str]:
         return ["City"]
 
-    def session_ids(self) -> list[str]:
+    def sessions(self) -> list[str]:
         return ["681fea2c"]
 
     def turn_numbers(self) -> list[str]:
@@ -182,6 +195,10 @@ def test_what_tab_offers() -> None:
         "file": [],
         "output": ["City", "df"],
         "schema": ["City"],
+        "each": ["City", "df"],
+        "checkpoint": [],
         "compare": ["opus,sonnet", "opus,haiku", "sonnet,opus", "sonnet,haiku", "haiku,opus", "haiku,sonnet"],
         "mode": list(MODES),
+        "notebook": list(NOTEBOOK),
+        "tool": ["load"],
     }

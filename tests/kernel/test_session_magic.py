@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +47,11 @@ def test_show(loaded_kernel: Kernel, notebook_dir: Path, words: str) -> None:
     text = shown(say(loaded_kernel, words))
     session = session_of(result)
     assert session in text
-    assert f"claude -r {session}" in text or f"claude --resume {session}" in text
+    (command,) = re.findall(r"cd .* -r [\w-]+", text)
+    directory, program = re.fullmatch(rf"cd (\S+) && (\S+) -r {session}", command).groups()
+    assert directory == str(notebook_dir)
+    # It names what is started here, and starts.
+    assert subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.endswith("(Claude Code)\n")
     assert str(notebook_dir) in text
     assert "opus" in text
     assert "2" in text
@@ -62,17 +68,17 @@ def test_list(loaded_kernel: Kernel) -> None:
 
 
 def test_list_shows_what_one_looks_for(loaded_kernel: Kernel) -> None:
-    """`list` shows name, first prompt, turns, age and size of each session; `list TEXT` those that TEXT fits."""
+    """`list` shows name, last prompt, turns, time and size of each session; `list TEXT` those that TEXT fits."""
     one = session_of(answered(loaded_kernel, "Wie viele Überlebende?"))
     answered(loaded_kernel, "more")
     assert say(loaded_kernel, "name Titanic clean-up").ok
     two = session_of(answered(loaded_kernel, "What is a median?", "--new"))
     lines = shown(say(loaded_kernel, "list")).splitlines()
-    assert lines[0].split() == ["session", "name", "first", "prompt", "turns", "last", "used", "size"]
-    (line,) = [line for line in lines if line.startswith(one[:8])]
-    assert line.split()[1:9] == ["Titanic", "clean-up", "Wie", "viele", "Überlebende?", "2", "now", line.split()[8]]
+    assert lines[0].split() == ["row", "session", "name", "asked", "last", "turns", "last", "used", "from", "size"]
+    (line,) = [line for line in lines if line.split()[1:2] == [one[:8]]]
+    assert line.split()[2:6] == ["Titanic", "clean-up", "more", "2"]
     assert line.endswith(" KB")
-    (line,) = [line for line in lines if line.startswith(two[:8])]
+    (line,) = [line for line in lines if line.split()[1:2] == [two[:8]]]
     assert line.endswith("current")
     for words, found in {
         "titanic": one,
@@ -117,7 +123,7 @@ def test_resume_shows_where_it_stands(loaded_kernel: Kernel) -> None:
     say(loaded_kernel, "new")
     result = say(loaded_kernel, f"resume {one[:8]}")
     text = shown(result)
-    assert text.index(f"continues {one[:8]}") < text.index("> two <<say second>>") < text.index("\n<b>third</b>\n")
+    assert text.index(f"continues {one[:8]}") < text.index("> two <<say second>>") < text.index("\nthird\n")
     assert text.rstrip().endswith("…")
     assert "oldest" not in text
     assert set(result.bundle) == SETTLED
@@ -156,7 +162,7 @@ def test_delete_the_current_one(loaded_kernel: Kernel, api: MessagesAPI, home: P
 def tell(kernel: Kernel) -> str:
     """Hold a session of two turns and a failed one; return its ID."""
     session = session_of(answered(kernel, "What is *a*?\n<<say A **letter** <b>>>"))
-    answered(kernel, '<<tool Bash {"command": "echo hi"}>><<say 42>>', "--allow Bash")
+    answered(kernel, '<<tool Bash {"command": "pwd"}>><<say 42>>', "--allow Bash")
     assert ask(kernel, "<<status 400>>").status == "error"
     return session
 
@@ -208,7 +214,7 @@ def test_export_markdown(told: Kernel, tmp_path: Path) -> None:
     say(told, "name letters & numbers")
     written = exported(told, "notes.md", tmp_path / "notes.md")
     assert written.startswith("# letters &amp; numbers\n")
-    order = ["> What is *a*?", "A **letter** &lt;b&gt;", "## Turn 2", "**Bash** `echo hi` ✓", "\n42\n", "scripted 400"]
+    order = ["> What is *a*?", "A **letter** &lt;b&gt;", "## Turn 2", "**Bash** `pwd` ✓", "\n42\n", "scripted 400"]
     assert sorted(order, key=written.index) == order
     (tmp_path / "notes.md").write_text("mine")
     assert "--force" in usage_error(say(told, "export notes.md"))

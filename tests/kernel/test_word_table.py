@@ -8,10 +8,11 @@ from claude_magic._kernel.session_words.word_table import WORDS, words_usage
 def test_words() -> None:
     """The words are a contract, and so is which of them must be followed by something."""
     assert [word.name for word in WORDS] == [
-        *("show", "list", "turns", "new", "resume", "restore", "fork", "pick", "diff", "name", "export", "delete", "trust")
+        *("show", "list", "code", "turns", "new", "resume", "restore", "fork", "pick", "diff", "name", "export", "delete"),
+        *("trust", "doctor"),
     ]
     assert [word.name for word in WORDS if word.needs] == ["pick", "name", "export", "delete"]
-    assert [word.name for word in WORDS if word.offers] == ["resume", "delete"]
+    assert [word.name for word in WORDS if word.offers] == ["show", "code", "resume", "delete"]
 
 
 def test_help_of_each_word() -> None:

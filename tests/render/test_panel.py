@@ -13,7 +13,8 @@ from claude_magic._render.settled.session_list import SessionRow
 CURRENT = "681fea2c-2417-42d4-b134-6c7d6a02503b"
 OTHER = "d83e13e2-0000-42d4-b134-6c7d6a02503b"
 NOW = datetime(2026, 3, 14, 15, 0).astimezone()
-FACTS = SessionFacts(CURRENT, "titanic clean-up", "/data/titanic", "claude-opus-5-5", 5, 9812, 0.094, 0.04)
+COMMAND = f"cd /data/titanic && claude -r {CURRENT}"
+FACTS = SessionFacts(CURRENT, "titanic clean-up", "/data/titanic", "claude-opus-5-5", 5, 9812, 0.094, 0.04, command=COMMAND)
 ROWS = [
     SessionRow(CURRENT, "titanic clean-up", "Which columns of df have missing values?", 5, NOW, current=True),
     SessionRow(OTHER, None, "Summarise the survey answers", 12, NOW - timedelta(hours=2)),
@@ -65,12 +66,12 @@ def test_closed_panel_is_plain(page: Page) -> None:
 
 
 def test_long_lists_are_cut(page: Page) -> None:
-    """The panel shows twenty sessions and says how many more there are; the text shows all."""
+    """The panel shows ten sessions and says how many more there are; the text shows all."""
     rows = [SessionRow(f"{number:08d}", None, "Hi", None, NOW) for number in range(33)]
     panel = SessionPanel(None, rows, print)
     panel.show()
-    assert len(page.buttons("Resume")) == 20
-    assert "13 more: %claude_session list" in page.html()[-1]
+    assert len(page.buttons("Resume")) == 10
+    assert "23 more: %claude_session list" in page.html()[-1]
     assert "No session yet" in page.html()[0]
     panel.close()
     assert len(panel_text(None, rows).splitlines()) == 2 + 1 + 33
@@ -90,21 +91,20 @@ def test_names_and_prompts_are_text(evil: str, page: Page) -> None:
 
 def test_text() -> None:
     """Without a notebook the panel is lines: what is known, then a table; unknown values are left out."""
-    assert panel_text(FACTS, ROWS, now=NOW).splitlines() == [
+    assert panel_text(FACTS, ROWS).splitlines() == [
         f"session        {CURRENT}",
         "name           titanic clean-up",
         "directory      /data/titanic",
         "model          opus-5-5 · context 4 % used",
         "so far         5 turns · 9,812 tokens · $0.094",
-        f"in a terminal  claude -r {CURRENT}",
+        f"in a terminal  {COMMAND}",
         "",
-        "session   name              first prompt                              turns  last used",
-        "681fea2c  titanic clean-up  Which columns of df have missing values?  5      now        current",
-        "d83e13e2                    Summarise the survey answers              12     2 h ago",
+        "session   name              asked last                                turns  last used",
+        "681fea2c  titanic clean-up  Which columns of df have missing values?  5      2026-03-14 15:00  current",
+        "d83e13e2                    Summarise the survey answers              12     2026-03-14 13:00",
     ]
     assert panel_text(SessionFacts(CURRENT), []).splitlines() == [
         f"session        {CURRENT}",
-        f"in a terminal  claude -r {CURRENT}",
         "",
         "No sessions in this directory yet.",
     ]

@@ -6,22 +6,41 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from claude_magic._render.settled.session_list import SessionRow, listing_bundle, listing_text, size, time_ago
+from claude_magic._render.settled.session_list import SessionRow, listing_bundle, listing_text, moment, size
 
 NOW = datetime(2026, 3, 14, 15, 0).astimezone()
 ROWS = [
-    SessionRow("681fea2c-2417", "titanic clean-up", "Which columns of df have missing values?", 5, NOW, True, 123_456),
+    SessionRow(
+        "681fea2c-2417",
+        "titanic clean-up",
+        "hello",
+        5,
+        NOW,
+        True,
+        123_456,
+        last_prompt="Which columns have missing values?",
+        branch_of="d83e13e2-0000",
+        notebook="titanic.ipynb",
+    ),
     SessionRow("d83e13e2-0000", None, "Summarise the survey answers", None, NOW - timedelta(hours=2)),
 ]
 
 
 def test_text() -> None:
     """In a terminal the list is lines; what is not known is left out."""
-    assert listing_text(ROWS, now=NOW).splitlines() == [
-        "session   name              first prompt                              turns  last used  size",
-        "681fea2c  titanic clean-up  Which columns of df have missing values?  5      now        123 KB  current",
-        "d83e13e2                    Summarise the survey answers                     2 h ago",
+    assert listing_text(ROWS).splitlines() == [
+        "row  session   name              asked last                          turns  last used         from"
+        "                               size",
+        "1    681fea2c  titanic clean-up  Which columns have missing values?  5      2026-03-14 15:00  "
+        "branch of d83e13e2, titanic.ipynb  123 KB  current",
+        "2    d83e13e2                    Summarise the survey answers               2026-03-14 13:00",
     ]
+
+
+def test_more_than_is_shown() -> None:
+    """Where not all sessions are shown the list says how many there are, and how to see them."""
+    for text in listing_bundle(ROWS, more=1234).values():
+        assert "1,234 more: %claude\\_session list" in text or "1,234 more: %claude_session list --all" in text
 
 
 def test_nothing_to_list() -> None:
@@ -43,8 +62,8 @@ def test_names_and_prompts_are_text(evil: str) -> None:
     html = bundle["text/html"]
     assert not any(tag in html + bundle["text/markdown"] for tag in ("<img", "<script"))
     assert "](d)" not in bundle["text/markdown"]
-    assert html.count("<td ") == 7
-    assert [line.count("|") for line in bundle["text/markdown"].splitlines()] == [8, 8, 8]
+    assert html.count("<td ") == 9
+    assert [line.count("|") for line in bundle["text/markdown"].splitlines()] == [10, 10, 10]
 
 
 @pytest.mark.parametrize(
@@ -56,27 +75,7 @@ def test_size(size_bytes: int, expected: str) -> None:
     assert size(size_bytes) == expected
 
 
-@pytest.mark.parametrize(
-    ("passed", "expected"),
-    [
-        (timedelta(seconds=-5), "now"),
-        (timedelta(seconds=59), "now"),
-        (timedelta(minutes=5, seconds=30), "5 min ago"),
-        (timedelta(hours=2, minutes=40), "2 h ago"),
-        (timedelta(hours=14, minutes=59), "14 h ago"),
-        (timedelta(hours=16), "yesterday"),
-        (timedelta(days=2), "2 days ago"),
-        (timedelta(days=6, hours=20), "2026-03-07"),
-        (timedelta(days=400), "2025-02-07"),
-    ],
-)
-def test_time_ago(passed: timedelta, expected: str) -> None:
-    """Times are said as one would, and as a date from a week on."""
-    assert time_ago(NOW - passed, NOW) == expected
-
-
-def test_time_ago_near_midnight() -> None:
-    """What was two hours ago is so, also when it was yesterday; the time zone of the moment makes no difference."""
-    midnight = datetime(2026, 3, 14, 1, 0).astimezone()
-    assert time_ago(midnight - timedelta(hours=2), midnight) == "2 h ago"
-    assert time_ago((midnight - timedelta(hours=2)).astimezone(timezone(timedelta(hours=9))), midnight) == "2 h ago"
+def test_moment() -> None:
+    """Times are said as date and time, which stay true in a saved page, in the time zone of the machine."""
+    assert moment(NOW) == "2026-03-14 15:00"
+    assert moment(NOW.astimezone(timezone(timedelta(hours=9)))) == "2026-03-14 15:00"

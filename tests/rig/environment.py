@@ -6,6 +6,7 @@ It owns which variables are dropped and which are set. It starts nothing.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -109,4 +110,10 @@ def isolated_environment(home: Path, api_url: str) -> dict[str, str]:
     :raises NotLoopbackError: if `api_url` is not on loopback.
     """
     inherited = {name: value for name, value in os.environ.items() if not is_foreign(name)}
-    return inherited | own_variables(home, api_url)
+    return inherited | own_variables(home, api_url) | activated(os.environ)
+
+
+def activated(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the PATH on which `python` is the one that runs the tests, as in an environment that somebody has activated."""
+    own, path = os.path.dirname(sys.executable), variables.get("PATH", os.defpath)
+    return {"PATH": path if path.split(os.pathsep)[0] == own else f"{own}{os.pathsep}{path}"}

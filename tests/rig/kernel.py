@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import psutil
 import zmq
@@ -35,13 +35,24 @@ class Kernel:
     :param notebook_dir: where it runs, as JupyterLab runs it in the notebook's directory.
     :param environment: from `isolated_environment()`; anything else is refused.
     :param notebook: the notebook's name, told as `JPY_SESSION_NAME`; None as under nbclient.
+    :param python: the interpreter that it runs in; by default this one.
     """
 
-    def __init__(self, notebook_dir: Path, environment: Mapping[str, str], *, notebook: str | None = "notebook.ipynb") -> None:
+    def __init__(
+        self,
+        notebook_dir: Path,
+        environment: Mapping[str, str],
+        *,
+        notebook: str | None = "notebook.ipynb",
+        python: Path | None = None,
+    ) -> None:
         require_isolated(environment)
         self.notebook_dir = notebook_dir
         self.widgets = Widgets()
+        self.page: Literal["shows widgets", "is silent", "has no widgets"] = "shows widgets"
+        """What a page says of the widgets that a cell opens: that it shows them, nothing, or that it cannot."""
         self.stray: list[Message] = []
+        self._python = python
         self._environment = dict(environment)
         if notebook is not None:
             self._environment["JPY_SESSION_NAME"] = str(notebook_dir / notebook)
@@ -54,6 +65,8 @@ class Kernel:
         log = self._log = (Path(self._own.name) / "log").open("w+b")
         connection_file = str(Path(self._own.name) / "connection.json")
         self._manager: Any = KernelManager(kernel_name="python3", connection_file=connection_file)
+        if self._python is not None:
+            self._manager.kernel_spec.argv[0] = str(self._python)
         self._launch = {"env": self._environment, "cwd": str(self.notebook_dir), "stdout": log, "stderr": log}
         self._manager.start_kernel(**self._launch)
         try:
@@ -254,8 +267,12 @@ class Kernel:
             return
         message["arrived"] = time.monotonic()
         self.widgets.take(message)
-        if message["msg_type"] == "comm_open" and message["content"]["data"].get("state", {}).get("_view_count") == 0:
-            self.set_widget(message["content"]["comm_id"], _view_count=1)  # as a page does when it shows the widget
+        if message["msg_type"] == "comm_open":
+            comm_id, opened = message["content"]["comm_id"], message["content"]["data"].get("state", {})
+            if self.page == "has no widgets":
+                self._send("comm_close", {"comm_id": comm_id, "data": {}})
+            elif self.page == "shows widgets" and opened.get("_view_count") == 0:
+                self.set_widget(comm_id, _view_count=1)
         if message["msg_type"] == "update_display_data":
             self._displays.update(message["content"])
         cell = self._cells.get(message["parent_header"].get("msg_id", ""))

@@ -20,6 +20,7 @@ EVERYTHING = TurnOptions(
     schema='{"type": "object"}',
     allowed_tools=("Read",),
     permission_mode="plan",
+    bare=True,
 )
 
 

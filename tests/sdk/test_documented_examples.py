@@ -24,7 +24,7 @@ SessionStarted
 ['You said: Prompt 0', 'You said: Prompt 1', 'You said: Prompt 2']
 ['-p', "What's new?", '-r', '11111111-2222-4333-8444-555555555555']
 -p 'What'"'"'s new?' -r 11111111-2222-4333-8444-555555555555 --output-format stream-json --verbose \
---model sonnet --system-prompt-snapshot off
+--model sonnet --system-prompt-snapshot off --setting-sources user
 You said: Sum column b
 listed: True
 timed out: True None

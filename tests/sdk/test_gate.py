@@ -336,6 +336,25 @@ def test_for_the_session(ask: Any, words: dict[str, str], workdir: Path) -> None
     assert (workdir / "sub" / "two.txt").exists()
 
 
+def test_a_command_in_another_place_is_another(ask: Any, words: dict[str, str], workdir: Path) -> None:
+    """Behind a `cd` the card names where a call runs, and a yes for the session that was given elsewhere does not hold."""
+    (workdir / "in.sh").write_text("touch here")
+    (workdir / "sub" / "in.sh").write_text("touch planted")
+    calls = [bash("sh in.sh"), bash("cd sub && true"), bash("sh in.sh"), write("new.txt"), (f"{KERNEL}act", {})]
+    calls += [bash("cd .. && true"), bash("sh in.sh")]
+    person = ask(prompt_of(calls, words), person=Person(Decision.SESSION))
+    where = [(request.input.get("command", ""), Path(request.directory).name, request.rules) for request in person.asked]
+    folder, granted = workdir.name, "Bash(sh in.sh)"
+    assert where == [
+        ("sh in.sh", folder, (granted,)),
+        ("cd sub && true", folder, ("Bash(cd sub && true)",)),
+        ("sh in.sh", "sub", ()),
+        ("", "sub", ("Edit(**)",)),
+        ("", folder, (f"{KERNEL}act",)),
+        ("cd .. && true", "sub", ()),
+    ]
+
+
 def test_an_edit_for_the_session_is_no_command(ask: Any, words: dict[str, str], workdir: Path) -> None:
     """With edits allowed for the session, commands that change files, links out and settings are asked as before."""
     asked = [

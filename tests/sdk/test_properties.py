@@ -250,7 +250,7 @@ class Tree(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         # No CLI is there: the state's client starts none ahead, and what a turn would ask of it the fake does.
-        self.state = KernelState(Settings(cli_path="/nowhere/claude"), lambda: None)
+        self.state = KernelState(Settings(cli_path="/nowhere/claude"), lambda: None, lambda: None)
         self.cli = FakeCLI()
         self.nodes: list[Node] = []
         self.current: Node | None = None
@@ -308,7 +308,9 @@ class Tree(RuleBasedStateMachine):
         expected = [node.prompt for node in (parent.path() if parent else ()) if node.kept]
         assert [prompt for prompt, _ in told.messages] == expected
         prompt = next(self.prompts)
+        # What the background thread does when the CLI takes a turn up, and when it ends.
         turn = self.state.begin(CellRequest(prompt, Prompt(prompt), Options()), start, cell)
+        turn = self.state.sessions.placed(turn, session_id)
         # What was played is in no transcript, so the disk of this machine is not asked.
         response = SessionAwareResponse(session_id=session_id, metadata={"recorded": True})
         failure: ClaudeError | None = None
@@ -321,6 +323,7 @@ class Tree(RuleBasedStateMachine):
             failure = TurnInterrupted("Interrupted.")
         elif comes_to == "refused":
             failure = APIError("No.")
+        self.state.sessions.leave(turn, session_id, response.message_id, "/nowhere")
         node = Node(turn.number, prompt, parent, response.message_id is not None, cell)
         return Outcome(turn, response, failure, "/nowhere"), node
 

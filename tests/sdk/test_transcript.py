@@ -112,9 +112,9 @@ def test_cleared(talk: Talk) -> None:
     assert said(read(talk("one", "/clear", "two"))) == [("two", "You said: two")]
 
 
-def test_commands(talk: Talk, workdir: Path) -> None:
+def test_commands(talk: Talk, sdk_env: dict[str, str]) -> None:
     """A command of somebody's own is a turn, as it was typed; one that the CLI answers by itself is none."""
-    commands = workdir / ".claude/commands"
+    commands = Path(sdk_env["CLAUDE_CONFIG_DIR"]) / "commands"
     commands.mkdir(parents=True)
     (commands / "greet.md").write_text("<<say hello>> $ARGUMENTS")
     assert said(read(talk("one", "/greet Bob", "/context"))) == [("one", "You said: one"), ("/greet Bob", "hello")]

@@ -21,7 +21,6 @@ OPTION = re.compile(r"(?<!^)--[a-z]")
 MEANT = {
     "kernel": "the name of the MCP server, and a word that is no secret of a machine's",
     "notebook": "a word that is no secret of a machine's",
-    "Check that cli_path names the Claude CLI and that it starts: `claude --version` in a terminal.": "for a terminal",
 }
 
 

@@ -6,16 +6,20 @@ does stands where `Options` is used; how the CLI is told of it, in `sdk.config.T
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import permutations
+from typing import Any
 
-from traitlets import CaselessStrEnum, Float, Int, List, Unicode
+from traitlets import Any as Anything
+from traitlets import Bool, CaselessStrEnum, Float, Int, List, Unicode
 
 from claude_magic._kernel.options.alternatives import Choice
 from claude_magic._kernel.options.option import Option, option_field
 from claude_magic._kernel.options.value_kinds import (
     COUNT,
     DOLLARS,
+    FUNCTION,
     MODEL_LIST,
     NEW_VARIABLE,
     SAMPLES,
@@ -27,6 +31,8 @@ from claude_magic._kernel.options.value_kinds import (
     one_of,
 )
 from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES
+
+NOTEBOOK = ("none", "outline", "full")
 
 MODELS = ("default", "opus", "sonnet", "haiku", "opusplan")
 """Names that the CLI resolves to a current model; full model names work, too."""
@@ -43,7 +49,7 @@ class Options:
         "continue this session",
         "--resume 681fea2c",
         TEXT,
-        offers=lambda known: known.session_ids(),
+        offers=lambda known: known.sessions(),
         in_ask=True,
     )
     fork: bool = option_field(
@@ -91,6 +97,15 @@ class Options:
         sets="system",
         in_ask=True,
     )
+    bare: bool = option_field(
+        ("--bare",),
+        "",
+        "no prompt of Claude Code, no tools, no settings: --system is all there is",
+        "--bare",
+        trait=Bool(False, help="Send no prompt of Claude Code, no tools, no settings: system is all there is."),
+        sets="bare",
+        in_ask=True,
+    )
     raw: bool = option_field(("--raw",), "", "leave {{ braces }} in the prompt alone", "--raw")
     input: tuple[str, ...] = option_field(
         ("-i", "--input"),
@@ -108,6 +123,15 @@ class Options:
         TEXT,
         offers=lambda known: (),  # IPython completes paths
         in_ask="files",
+    )
+    notebook: str | None = option_field(
+        ("--notebook",),
+        "HOW",
+        "tell of the cells that ran since the last turn: none, outline, full",
+        "--notebook full",
+        one_of(NOTEBOOK),
+        offers=lambda known: NOTEBOOK,
+        trait=CaselessStrEnum(NOTEBOOK, "outline", help="How the cells that ran since the last turn go along with a prompt."),
     )
     error: bool = option_field(("--error",), "", "send the last traceback along", "--error")
     output: str | None = option_field(
@@ -138,6 +162,23 @@ class Options:
         offers=lambda known: [f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)],
     )
     samples: int | None = option_field(("--samples",), "N", "ask several times, side by side", "--samples 3", SAMPLES)
+    each: str | None = option_field(
+        ("--each",),
+        "NAME",
+        "ask about every row of a table or list, {{ column }} by column",
+        "--each df",
+        VARIABLE,
+        offers=lambda known: known.variables(),
+    )
+    concurrency: int | None = option_field(("--concurrency",), "N", "rows that are asked at once", "--concurrency 8", COUNT)
+    checkpoint: str | None = option_field(
+        ("--checkpoint",),
+        "PATH",
+        "keep answered rows in this file, and go on from there",
+        "--checkpoint labels.sqlite",
+        TEXT,
+        offers=lambda known: (),  # IPython completes paths
+    )
     timeout: float | None = option_field(
         ("--timeout",),
         "SECONDS",
@@ -150,7 +191,7 @@ class Options:
     budget: float | None = option_field(
         ("--budget",),
         "USD",
-        "the most that this turn may cost",
+        "the most that this turn, or all rows, may cost",
         "--budget 0.50",
         DOLLARS,
         trait=Float(None, allow_none=True, help="US dollars that a turn may cost."),
@@ -190,6 +231,16 @@ class Options:
         sets="allowed_tools",
         in_ask=True,
     )
+    tool: tuple[str | Callable[..., Any], ...] = option_field(
+        ("--tool",),
+        "FUNCTION ...",
+        "let Claude call functions of yours, and ask before each call",
+        "--tool load_prices plot",
+        FUNCTION,
+        offers=lambda known: known.functions(),
+        trait=List(Anything(), help="Functions that Claude may call in every cell, or their names."),
+        in_ask="tools",
+    )
     no_kernel: bool = option_field(("--no-kernel",), "", "do not let Claude see or use this kernel", "--no-kernel", in_ask=True)
 
     def conflict(self) -> tuple[str, str] | None:
@@ -199,11 +250,20 @@ class Options:
             places.append("fork")
         return (places[0], places[1]) if len(places) > 1 else None
 
+    def misplaced(self) -> str | None:
+        """Return an option that means nothing beside `--each`, `None` when there is none."""
+        default = Options()
+        chosen = (name for name in _NOT_FOR_ROWS if getattr(self, name) != getattr(default, name))
+        return next(chosen, None) if self.each else None
+
     def alternatives(self) -> list[Choice]:
         """Return what is different about each alternative that is asked for; without a comparison there is one."""
         numbers = range(1, self.samples + 1) if self.samples else (None,)
         return [Choice(model, number) for model in self.compare or (None,) for number in numbers]
 
+
+_NOT_FOR_ROWS = ("new", "resume", "fork", "at", "redo", "raw", "input", "file", "error", "code", "compare", "samples")
+"""What a row has none of: a conversation before it, and values of the notebook beside it."""
 
 OPTIONS: tuple[Option, ...] = tuple(choice.metadata["option"] for choice in fields(Options))
 

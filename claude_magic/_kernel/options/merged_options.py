@@ -17,10 +17,11 @@ def turn_options(options: Options, settings: Settings, *, schema: str | None = N
     chosen: dict[str, Any] = {}
     for option in OPTIONS:
         if option.sets is not None:
-            own, configured = getattr(options, option.name), getattr(settings, option.name)
-            chosen[option.sets] = (*configured, *own) if option.several else own or configured
-    chosen["system"] = chosen["system"] or None
-    chosen["allowed_tools"] = chosen["allowed_tools"] or None
+            own, configured = getattr(options, option.name), getattr(settings, option.setting)
+            chosen[option.sets] = ((*configured, *own) if option.several else own or configured) or None
+    if chosen["bare"]:
+        # What is allowed in general is for Claude Code; a bare turn has the tools that its own cell names.
+        chosen["allowed_tools"] = options.allow or None
     return TurnOptions(**chosen, schema=schema)
 
 

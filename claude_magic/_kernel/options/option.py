@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from traitlets import TraitType
 
 from claude_magic._kernel.options.value_kinds import FLAG, Kind
+
+
+class Described(str):
+    """A word that Tab offers, and what it stands for: shown beside it where the frontend does."""
+
+    about: str
+
+    def __new__(cls, word: str, about: str) -> Self:
+        described = super().__new__(cls, word)
+        described.about = about
+        return described
 
 
 class KnownNames(Protocol):
@@ -17,11 +28,14 @@ class KnownNames(Protocol):
     def variables(self) -> Iterable[str]:
         """Return the person's variables."""
 
+    def functions(self) -> Iterable[str]:
+        """Return those of the variables that Claude could call."""
+
     def types(self) -> Iterable[str]:
         """Return those of the variables that can be a schema."""
 
-    def session_ids(self) -> Iterable[str]:
-        """Return the IDs of the directory's sessions."""
+    def sessions(self) -> Iterable[str]:
+        """Return the names and IDs of the directory's sessions."""
 
     def turn_numbers(self) -> Iterable[str]:
         """Return the numbers of the kernel's turns."""
@@ -52,8 +66,13 @@ class Option:
 
     @property
     def name(self) -> str:
-        """Its field in `Options`, and the name of its trait."""
+        """Its field in `Options`."""
         return self.names[-1].removeprefix("--").replace("-", "_")
+
+    @property
+    def setting(self) -> str:
+        """The name of its trait: a parameter that has another name than the option gives it to both."""
+        return self.in_ask if isinstance(self.in_ask, str) else self.name
 
     @property
     def parameter(self) -> str | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import re
 import shlex
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
 
+from claude_magic._kernel.advice import closest
 from claude_magic._kernel.options.cell_options import OPTIONS, Options, option_names
 from claude_magic._kernel.options.value_kinds import MAX_ALTERNATIVES
 
@@ -23,6 +23,9 @@ from claude_magic._kernel.options.value_kinds import MAX_ALTERNATIVES
 _WORD = re.compile(
     r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\([^()"']*\)|\[(?:[^][()"']|"[^"]*"|'[^']*'|\[[^][]*\])*\]|[^\s"'(\[]|["'(\[])+"""
 )
+
+
+HELP = ("--help", "-h")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,6 +88,12 @@ def parse_line(line: str) -> tuple[Options, str]:
     return _options(parsed), line[start:].strip()
 
 
+def asks_for_help(line: str, *, one_line: bool) -> bool:
+    """Whether the options ask what there is; on one line only the first word does, as a prompt may follow."""
+    words = line.split()
+    return any(word in HELP for word in (words[:1] if one_line else words))
+
+
 def _unquoted(word: str) -> str:
     if word[:1] in ('"', "'") or re.search(r"""=["']""", word):
         with contextlib.suppress(ValueError):  # a lone quote is a part of the word
@@ -98,8 +107,8 @@ def _refuse(rest: list[str]) -> None:
     word = rest[0].partition("=")[0]
     if not word.startswith("-"):
         raise UsageError(f"%claude: {word!r} is not an option; the prompt goes below the %%claude line")
-    close = difflib.get_close_matches(word, option_names(), 1) if word not in ("--help", "-h") else []
-    hint = f"did you mean {close[0]}?" if close else "%%claude? shows them all"
+    close = closest(word, option_names())
+    hint = f"did you mean {close}?" if close else "%%claude? shows them all"
     raise UsageError(f"%claude: there is no option {word}; {hint}")
 
 
@@ -110,6 +119,8 @@ def _options(parsed: argparse.Namespace) -> Options:
     options = Options(**given)
     if conflict := options.conflict():
         raise UsageError(f"%claude: --{conflict[0]} and --{conflict[1]} exclude each other; leave one out")
+    if wrong := options.misplaced():
+        raise UsageError(f"%claude: --{wrong} means nothing beside --each; leave it out")
     if options.compare and options.model:
         raise UsageError("%claude: --model and --compare exclude each other; name all models behind --compare")
     if len(options.alternatives()) > MAX_ALTERNATIVES:

@@ -12,7 +12,7 @@ from claude_magic._kernel.options.cell_options import OPTIONS
 from claude_magic._kernel.options.value_kinds import LIMITS
 from claude_magic.sdk.config import ClaudeConfig
 
-TURN_TRAITS = [option.name for option in OPTIONS if option.sets is not None]
+TURN_TRAITS = [option.setting for option in OPTIONS if option.sets is not None]
 """The traits that decide what a process is started with for a turn."""
 
 CASSETTE_MODES = ("record", "replay", "auto", "off", "without-login")
@@ -26,7 +26,7 @@ class Settings(Configurable):
     """The defaults of every cell of this kernel; a cell's own options come first."""
 
     # In the body of a class this is the documented way to its namespace.
-    locals().update({option.name: option.trait.tag(config=True) for option in OPTIONS if option.trait is not None})
+    locals().update({option.setting: option.trait.tag(config=True) for option in OPTIONS if option.trait is not None})
 
     cli_path = Unicode(None, allow_none=True, help="The CLI to run; None: the one in claude-agent-sdk.").tag(config=True)
     max_warm = Int(2, min=1, help="CLI processes that stay alive between cells.").tag(config=True)
@@ -48,7 +48,7 @@ class Settings(Configurable):
         True, help="Let asyncio.run(...) work in cells: the first that calls it has nest_asyncio2 applied."
     ).tag(config=True)
 
-    @validate(*(option.name for option in OPTIONS if option.trait is not None and option.kind in LIMITS))
+    @validate(*(option.setting for option in OPTIONS if option.trait is not None and option.kind in LIMITS))
     def _is_limit(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
         if value is not None and not 0 < value < math.inf:

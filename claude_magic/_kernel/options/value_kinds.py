@@ -6,11 +6,12 @@ A word that cannot be meant is an `ArgumentTypeError` that says what could be.
 from __future__ import annotations
 
 import argparse
-import difflib
 import keyword
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from claude_magic._kernel.advice import closest
 
 MAX_ALTERNATIVES = 8
 """Of one comparison: each takes a process of about 220 MB."""
@@ -35,8 +36,8 @@ def one_of(values: tuple[str, ...]) -> Kind:
 
     def parse(text: str) -> str:
         if text not in values:
-            close = difflib.get_close_matches(text, values, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
+            close = closest(text, values)
+            hint = f"; did you mean {close}?" if close else ""
             raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(values)}{hint}")
         return text
 
@@ -86,6 +87,13 @@ def _variable(text: str) -> str:
     return text
 
 
+def _function(text: str) -> str:
+    for part in text.split("."):
+        if not part.isidentifier() or keyword.iskeyword(part):
+            raise argparse.ArgumentTypeError(f"{text!r} is not the name of a function, such as load_prices")
+    return text
+
+
 def _new_variable(text: str) -> str:
     """Return a name that a variable can have, and that IPython does not need itself."""
     if text in ("get_ipython", "In", "Out", "exit", "quit"):
@@ -123,6 +131,7 @@ DOLLARS = Kind(_dollars, _is_amount, "an amount in US dollars above 0")
 SAMPLES = Kind(_samples)
 MODEL_LIST = Kind(_models, default=())
 VARIABLE = Kind(_variable)
+FUNCTION = Kind(_function, callable, "a function or a list of functions")
 NEW_VARIABLE = Kind(_new_variable)
 
 LIMITS = (COUNT, SECONDS, DOLLARS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,23 +12,32 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._render.parts.reply_wording import one_line
+from claude_magic._text import parse_json
 from claude_magic.errors import ClaudeError, ConfigError
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.response import SessionAwareResponse
+from claude_magic.sdk.response import SessionAwareResponse, as_json
 
 if TYPE_CHECKING:
+    from claude_magic._kernel.notebook.outline import Outline
+    from claude_magic.sdk._tools.function_tool import FunctionTool
     from claude_magic.sdk.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
 class CellRequest:
-    """`typed` is what the person wrote, `prompt` what is sent; `remarks` are what they should know of the difference."""
+    """`typed` is what the person wrote, `prompt` what is sent; `remarks` are what they should know of the difference.
+
+    `tools` are the functions that Claude may call. `notebook` knows the cells that ran before, where these
+    may go along.
+    """
 
     typed: str
     prompt: Prompt
     options: Options
     remarks: tuple[str, ...] = ()
     schema: Schema | None = None
+    tools: tuple[FunctionTool, ...] = ()
+    notebook: Outline | None = None
 
     def load(self, response: SessionAwareResponse) -> Any:
         """Return the reply's data as an instance of the type that was asked for, and leave the data itself to be shown.
@@ -41,8 +51,17 @@ class CellRequest:
         except ClaudeError as failure:
             failure.session_id, failure.content = response.session_id, response.content
             raise
-        response.structured = self.schema.unwrapped(response.structured)
+        data = self.schema.unwrapped(response.structured)
+        if _is_json_of(response.content, response.structured):
+            response.content = as_json(data)
+        response.structured = data
         return value
+
+
+def _is_json_of(text: str, data: object) -> bool:
+    with contextlib.suppress(ValueError, RecursionError):
+        return bool(parse_json(text) == data)
+    return False
 
 
 def schema_named(shell: InteractiveShell, name: str) -> Schema:

@@ -112,11 +112,11 @@ class NotebookWords:
                 f"None of {len(session_ids)} sessions in {shorten_home(self._state.directory)} is known as this notebook's.",
                 next_step="%claude_session list shows them; %claude_session resume ID continues one.",
             )
-        from claude_magic._render.settled.session_list import time_ago
+        from claude_magic._render.settled.session_list import moment
 
         for number, info in enumerate(infos, 1):
             what = one_line(redact(info.name or info.first_prompt or ""), 60)
-            say(f"{number}  {info.session_id[:8]}  {time_ago(info.last_used):<10}  {what}")
+            say(f"{number}  {info.session_id[:8]}  {moment(info.last_used)}  {what}")
         reply = input("Which session is this notebook's? A number, or the beginning of an ID: ").strip()
         if reply.isdecimal() and 1 <= int(reply) <= len(infos):
             return str(infos[int(reply) - 1].session_id)

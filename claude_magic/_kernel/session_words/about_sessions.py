@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
@@ -12,6 +12,7 @@ from claude_magic._kernel.advice import say
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.session_words.export_file import export_file
 from claude_magic._kernel.state.kernel_state import KernelState
+from claude_magic._kernel.state.notebook_file import notebooks_with, told_name
 from claude_magic._kernel.state.turns import Session
 from claude_magic._paths import shorten_home
 from claude_magic._render.place import Place
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from claude_magic._render.settled.session_list import SessionRow
     from claude_magic.sdk._history.sessions import SessionInfo
 
-COUNTED_ROWS = 20
-"""Of that many sessions the turns are counted, which reads their transcripts; the panel shows as many."""
+_ID_LENGTH = 8
+"""So much of an ID is shown, and needed to delete a session."""
+
+_ALL = "--all"
 
 
 class SessionWords:
@@ -37,6 +40,8 @@ class SessionWords:
         self._frontend = frontend
         self._own_session = own_session
         self._panel: SessionPanel | None = None
+        self._listed: tuple[str, ...] = ()
+        """The sessions of the list that was shown last, by their rows."""
 
     def show_panel(self) -> None:
         """Show the current session and those of the directory; each can be continued by a click where there are buttons."""
@@ -55,15 +60,21 @@ class SessionWords:
             self._panel = None
 
     def show_list(self, wanted: str) -> None:
-        """List the sessions of the directory: those that have this text in their name, ID or first prompt."""
-        from claude_magic._render.settled.session_list import listing_bundle, listing_text
+        """List the sessions of the directory: those that have this text in their name, ID or first prompt.
 
-        found = [info for info in self._state.sessions.all(self._state.directory) if _fits(info, wanted.casefold())]
-        if wanted and not found:
-            say(f"No session in {shorten_home(self._state.directory)} has {wanted!r} in its name, ID or first prompt.")
+        :param wanted: `--all` for no text and no limit.
+        """
+        from claude_magic._render.settled.session_list import ROWS_SHOWN, listing_bundle, listing_text
+
+        text = "" if wanted == _ALL else wanted
+        found = [info for info in self._state.sessions.all(self._state.directory) if _fits(info, text.casefold())]
+        if text and not found:
+            say(f"No session in {shorten_home(self._state.directory)} has {text!r} in its name, ID or first prompt.")
             return
-        rows = self._rows(found)
-        self._put(listing_bundle(rows), listing_text(rows))
+        shown = found if wanted else found[:ROWS_SHOWN]
+        self._listed = tuple(info.session_id for info in shown)
+        rows, more = self._rows(shown), len(found) - len(shown)
+        self._put(listing_bundle(rows, more=more), listing_text(rows, more=more))
 
     def begin_new(self) -> None:
         """Let the next cell begin another session."""
@@ -75,7 +86,7 @@ class SessionWords:
 
         :raises SessionNotFoundError: when there is none, or more than one.
         """
-        session = self._state.find(wanted) if wanted else self._own_session()
+        session = self._state.find(self._meant(wanted)) if wanted else self._own_session()
         self._state.continue_session(session)
         say(f"The next %%claude cell continues {session.label}.")
         from claude_magic._render.settled.session_recap import recap_bundle, recap_text
@@ -95,11 +106,53 @@ class SessionWords:
         say(f"Now called {session.label}.")
 
     def delete(self, wanted: str) -> None:
-        """Delete a session for good.
+        """Say what would be deleted, and delete it for good unless somebody is there who says no.
 
         :raises SessionNotFoundError: when there is none, or more than one.
         """
-        say(f"Deleted {self._state.delete(wanted).label}.")
+        meant = self._meant(wanted)
+        names = {(info.name or "").casefold() for info in self._state.sessions.all(self._state.directory)}
+        if len(meant) < _ID_LENGTH and meant.casefold() not in names:
+            raise SessionNotFoundError(
+                f"No session is called {meant}, and it is too short for an ID.",
+                next_step=f"Give {_ID_LENGTH} characters of the ID, or its row in %claude_session list.",
+            )
+        session = self._state.find(meant)
+        say(f"To be deleted for good: {self._described(session)}.")
+        if self._frontend.can_answer() and input("Delete it? (y/n) ").strip().casefold() not in ("y", "yes"):
+            say("Nothing was deleted.")
+            return
+        self._state.delete(session)
+        say(f"Deleted {session.label}.")
+
+    def _meant(self, wanted: str) -> str:
+        """Return the name or ID that somebody means, who may have typed a row of the list that was shown last.
+
+        :raises SessionNotFoundError: when that has no such row, or the number is a name, too.
+        """
+        if not (wanted.isdecimal() and len(wanted) < _ID_LENGTH // 2):
+            return wanted
+        infos = self._state.sessions.all(self._state.directory)
+        named = [info.session_id for info in infos if info.name == wanted]
+        row = self._listed[int(wanted) - 1] if 0 < int(wanted) <= len(self._listed) else None
+        if row is not None and named in ([], [row]):
+            return row
+        if named and row is None:
+            return wanted
+        what = f"a row and the name of another session: {', '.join(each[:8] for each in named)}" if named else "no row"
+        raise SessionNotFoundError(
+            f"{wanted} is {what}." if named else f"There is no row {wanted} in a list that was shown.",
+            next_step="%claude_session list numbers the sessions; the beginning of an ID names one, too.",
+        )
+
+    def _described(self, session: Session) -> str:
+        from claude_magic._render.parts.redacted_reply import clean_line
+        from claude_magic._render.parts.reply_wording import one_line
+
+        said = self._state.sessions.exchanges(session)
+        turns = f"{len(said)} {'turn' if len(said) == 1 else 'turns'}"
+        last = f", asked last: {one_line(clean_line(said[-1].prompt), 60)}" if said else ""
+        return f"{session.label}, {turns}{last}"
 
     def show_unloaded(self) -> None:
         """Print what of the directory would be loaded after a yes."""
@@ -118,6 +171,8 @@ class SessionWords:
             say(f"From the next cell on these are loaded: {', '.join(map(shorten_home, loaded))}.")
         else:
             say("This directory has nothing to load. What comes later waits for another yes.")
+        if self._state.trust.obstacle:
+            say(f"That holds for this kernel only: it cannot be written to {self._state.trust.obstacle}.")
 
     def export(self, typed: str) -> None:
         """Write the current session to a file.
@@ -183,25 +238,39 @@ class SessionWords:
             context_used=current.context_used,
             played=self._state.sessions.is_played(current),
             work=self._state.client.work(current.session_id),
+            command=self._state.client.resume_command(current.session_id, current.directory),
         )
         return facts, rows
 
     def _rows(self, found: Sequence[SessionInfo]) -> list[SessionRow]:
+        from claude_magic._render.settled.session_list import ROWS_SHOWN
+
+        notebooks = notebooks_with([info.session_id for info in found], self._state.directory)
+        if own := told_name(self._frontend.shell.user_ns):
+            notebooks |= {turn.session_id: own for turn in self._state.turns if turn.session_id}
+        return [self._row(info, notebooks, read=number < ROWS_SHOWN) for number, info in enumerate(found)]
+
+    def _row(self, info: SessionInfo, notebooks: Mapping[str, str], *, read: bool) -> SessionRow:
+        """Return a session's row.
+
+        :param read: whether to read its transcript, which takes a while.
+        """
         from claude_magic._render.settled.session_list import SessionRow
 
         current = self._state.current
-        return [
-            SessionRow(
-                session_id=info.session_id,
-                name=info.name,
-                first_prompt=info.first_prompt,
-                turns=self._state.sessions.count_turns(info) if number < COUNTED_ROWS else None,
-                last_used=info.last_used,
-                current=current is not None and info.session_id == current.session_id,
-                size_bytes=info.size_bytes,
-            )
-            for number, info in enumerate(found)
-        ]
+        said = self._state.sessions.said(info) if read else []
+        return SessionRow(
+            session_id=info.session_id,
+            name=info.name,
+            first_prompt=info.first_prompt,
+            turns=len(said) if read else None,
+            last_used=info.last_used,
+            current=current is not None and info.session_id == current.session_id,
+            size_bytes=info.size_bytes,
+            last_prompt=said[-1].prompt if said else None,
+            branch_of=self._state.sessions.branch_of(info),
+            notebook=notebooks.get(info.session_id),
+        )
 
 
 def _fits(session: SessionInfo, wanted: str) -> bool:

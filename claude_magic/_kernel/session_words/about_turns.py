@@ -10,10 +10,12 @@ from IPython.core.error import UsageError
 from claude_magic._kernel.advice import say
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.state.kernel_state import KernelState
+from claude_magic._kernel.tools.code_cells import python_in
 from claude_magic._redaction import masked
 from claude_magic._render.place import Place
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.response import SessionAwareResponse
 
 if TYPE_CHECKING:
     from claude_magic._render.live.tree_of_turns import TurnRow, TurnTree
@@ -86,6 +88,51 @@ class TurnWords:
         else:
             Place().display(bundle)
 
+    def show_reply(self, wanted: str) -> None:
+        """Show the whole reply of a turn once more.
+
+        :raises TurnNotFoundError: when there is no such turn, or nobody knows its reply any more.
+        """
+        from claude_magic._render.settled.reply import SettledReply, reply_bundle
+
+        number = _number(wanted, "show")
+        reply = SettledReply(self._reply(number), number)
+        bundle = reply_bundle(reply, for_audience=self._state.settings.presentation)
+        if self._frontend.is_text_only:
+            say(bundle["text/plain"])
+        else:
+            Place().display(bundle)
+
+    def put_code(self, wanted: str) -> None:
+        """Put the Python of a turn's reply, or one block of it, into the next cell; of the last turn where none is named.
+
+        :raises TurnNotFoundError: when there is no such turn, or nobody knows its reply any more.
+        :raises UsageError: when there is no such code.
+        """
+        numbers = [_number(word, "code") for word in wanted.split()]
+        last = self._state.turns.last()
+        if len(numbers) > 2:
+            raise UsageError("%claude_session: code takes the number of a turn, and of a block of its code, such as: code 3 1")
+        if not numbers and last is None:
+            raise UsageError(
+                "%claude_session: there is no turn yet whose code could be put anywhere; run a %%claude cell first"
+            )
+        number, block = [*(numbers or [last.number if last else 0]), None][:2]
+        assert number is not None
+        reply = self._reply(number)
+        code = python_in(reply, block)
+        if not code.strip():
+            there = len(reply.python_blocks)
+            found = f"there {'is' if there == 1 else 'are'} {there or 'no'} {'block' if there == 1 else 'blocks'} of Python"
+            raise UsageError(f"%claude_session: {found} in the reply of turn {number}; %claude_session show {number} shows it")
+        self._frontend.shell.set_next_input(code)
+
+    def _reply(self, number: int) -> SessionAwareResponse:
+        reply = self._state.sessions.reply(self._state.turns.find(number))
+        if reply is None:
+            raise TurnNotFoundError(f"The session of turn {number} is gone, and its reply with it.", next_step="Ask it again.")
+        return reply
+
     def show_prompt(self) -> None:
         """Print what the last turn sent, without the credentials in it.
 
@@ -115,7 +162,7 @@ class TurnWords:
                 current=turn.number == here,
                 left=here is not None and turn.number not in on_path,
                 failed=turn.failed,
-                can_continue=turn.can_continue,
+                can_continue=turn.can_continue and self._state.sessions.get(turn.session_id or "") is not None,
             )
             for turn in self._state.turns
         ]
@@ -130,9 +177,8 @@ class TurnWords:
 
 def sent(prompt: Prompt) -> str:
     """Write down what a prompt sends: its texts as they are, and a line for each image and document."""
-    if isinstance(prompt.content, str):
-        return prompt.content
-    return "\n\n".join(map(_block, prompt.content))
+    content = prompt.message
+    return content if isinstance(content, str) else "\n\n".join(map(_block, content))
 
 
 def _block(block: dict[str, Any]) -> str:

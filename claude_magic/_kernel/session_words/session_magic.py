@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-
 from IPython.core.error import UsageError
 
-from claude_magic._kernel.advice import in_a_notebook
+from claude_magic._kernel.advice import closest, in_a_notebook, say
+from claude_magic._kernel.doctor.in_kernel import KernelDoctor
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.session_words.about_notebook import NotebookWords
 from claude_magic._kernel.session_words.about_sessions import SessionWords
 from claude_magic._kernel.session_words.about_turns import TurnWords
-from claude_magic._kernel.session_words.word_table import WORDS, Word, WordsByTopic
+from claude_magic._kernel.session_words.word_table import HELP, WORDS, Word, WordsByTopic, words_usage
 from claude_magic._kernel.state.kernel_state import KernelState
 
 
@@ -21,7 +20,7 @@ class SessionMagic:
     def __init__(self, state: KernelState, frontend: Frontend) -> None:
         notebook = NotebookWords(state, frontend)
         sessions = SessionWords(state, frontend, notebook.own_session)
-        self._about = WordsByTopic(sessions, TurnWords(state, frontend), notebook)
+        self._about = WordsByTopic(sessions, TurnWords(state, frontend), notebook, KernelDoctor(state, frontend))
 
     @in_a_notebook()
     def run(self, line: str) -> None:
@@ -31,6 +30,9 @@ class SessionMagic:
         :raises SessionNotFoundError: for a session that is not there.
         """
         name, _, typed = line.strip().partition(" ")
+        if name in HELP:
+            say(words_usage(typed.strip()))
+            return
         word = _word(name or "show")
         argument = _unquoted(typed.strip())
         if word.needs and not argument:
@@ -46,8 +48,8 @@ class SessionMagic:
 def _word(name: str) -> Word:
     words = {word.name: word for word in WORDS}
     if name not in words:
-        close = difflib.get_close_matches(name, words, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(words)}"
+        close = closest(name, words)
+        hint = f"did you mean {close}?" if close else f"there are {', '.join(words)}"
         raise UsageError(f"%claude_session: {name!r} is not one of its words; {hint}")
     return words[name]
 

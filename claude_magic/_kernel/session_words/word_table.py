@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from IPython.core.error import UsageError
 
+from claude_magic._kernel.doctor.in_kernel import KernelDoctor
 from claude_magic._kernel.options.option import Offers
 from claude_magic._kernel.session_words.about_notebook import NotebookWords
 from claude_magic._kernel.session_words.about_sessions import SessionWords
@@ -20,6 +21,7 @@ class WordsByTopic:
     sessions: SessionWords
     turns: TurnWords
     notebook: NotebookWords
+    doctor: KernelDoctor
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,14 @@ class Word:
 
 
 def _show(about: WordsByTopic, argument: str) -> None:
-    if argument not in ("", "--prompt"):
-        raise UsageError(f"%claude_session: show takes --prompt or nothing, not {argument!r}")
-    about.turns.show_prompt() if argument else about.sessions.show_panel()
+    if argument.isdecimal():
+        about.turns.show_reply(argument)
+    elif argument == "--prompt":
+        about.turns.show_prompt()
+    elif argument:
+        raise UsageError(f"%claude_session: show takes the number of a turn, --prompt or nothing, not {argument!r}")
+    else:
+        about.sessions.show_panel()
 
 
 def _trust(about: WordsByTopic, argument: str) -> None:
@@ -50,19 +57,39 @@ def _trust(about: WordsByTopic, argument: str) -> None:
     about.sessions.show_unloaded() if argument else about.sessions.trust_directory()
 
 
+def _doctor(about: WordsByTopic, argument: str) -> None:
+    if argument not in ("", "--turn"):
+        raise UsageError(f"%claude_session: doctor takes --turn or nothing, not {argument!r}")
+    about.doctor.show(with_turn=bool(argument))
+
+
 WORDS = (
     Word(
         "show",
         {
             "": "show the current session and those of this directory",
+            "show N": "show the reply of turn N once more",
             "show --prompt": "print what the last turn sent",
         },
         _show,
+        offers=lambda known: known.turn_numbers(),
     ),
     Word(
         "list",
-        {"list [TEXT]": "list the sessions of this directory; those whose name, ID or first prompt has TEXT"},
+        {
+            "list [TEXT]": "list the latest sessions here; all those whose name, ID or first prompt has TEXT",
+            "list --all": "list all of them",
+        },
         lambda about, text: about.sessions.show_list(text),
+    ),
+    Word(
+        "code",
+        {
+            "code [N]": "put the Python of the last reply, or of turn N's, into the next cell",
+            "code N BLOCK": "put one block of it there: the first one is 1",
+        },
+        lambda about, numbers: about.turns.put_code(numbers),
+        offers=lambda known: known.turn_numbers(),
     ),
     Word("turns", {"turns": "draw the tree of this kernel's turns"}, lambda about, _: about.turns.show_tree()),
     Word("new", {"new": "the next cell starts another session"}, lambda about, _: about.sessions.begin_new()),
@@ -70,10 +97,10 @@ WORDS = (
         "resume",
         {
             "resume": "continue the session of this notebook, after a restart of the kernel",
-            "resume X": "make X current and show its last turns: an ID, a unique prefix of one, or a name",
+            "resume X": "make X current and show its last turns: the beginning of an ID, a name, a row of the list",
         },
         lambda about, wanted: about.sessions.resume(wanted),
-        offers=lambda known: known.session_ids(),
+        offers=lambda known: known.sessions(),
     ),
     Word(
         "restore",
@@ -103,10 +130,10 @@ WORDS = (
     ),
     Word(
         "delete",
-        {"delete X": "delete a session for good"},
+        {"delete X": "delete a session for good: an ID, a name, or a row of the list just shown"},
         lambda about, wanted: about.sessions.delete(wanted),
-        needs="a session: its ID, a unique prefix of that, or its name",
-        offers=lambda known: known.session_ids(),
+        needs="a session: its ID, its name, or its row in the list just shown",
+        offers=lambda known: known.sessions(),
     ),
     Word(
         "trust",
@@ -116,11 +143,24 @@ WORDS = (
         },
         _trust,
     ),
+    Word(
+        "doctor",
+        {
+            "doctor": "look at versions, CLI, login, frontend and files, and say what to do; fit for a bug report",
+            "doctor --turn": "and try a turn, which costs what a turn costs",
+        },
+        _doctor,
+    ),
 )
 
 
-def words_usage() -> str:
-    """Return the words, a line for each way to type one."""
-    lines = {f"%claude_session {form}".rstrip(): meaning for word in WORDS for form, meaning in word.forms.items()}
+HELP = ("help", "--help", "-h")
+"""What shows the words themselves."""
+
+
+def words_usage(name: str = "") -> str:
+    """Return the words, a line for each way to type one; only those of one word, where one is named."""
+    chosen = [word for word in WORDS if word.name == name] or WORDS
+    lines = {f"%claude_session {form}".rstrip(): meaning for word in chosen for form, meaning in word.forms.items()}
     width = max(map(len, lines))
     return "\n".join(f"    {line:<{width}}  {meaning}" for line, meaning in lines.items())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from claude_magic._kernel.options.settings import Settings
-from claude_magic._paths import shorten_home
+from claude_magic._paths import own_command, shorten_home
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._workspaces import working_directory
 
@@ -21,13 +21,12 @@ WITHOUT_LOGIN = "without-login"
 class CassetteSettings:
     """The cassette of one kernel, opened when a turn first needs it: by then all of its settings are made.
 
-    :param logged_in: tells whether the CLI has an account; asked once, and only in the mode `without-login`.
+    :param logged_in: tells whether the CLI has an account; asked only in the mode `without-login`.
     """
 
     def __init__(self, settings: Settings, logged_in: Callable[[], bool]) -> None:
         self._settings = settings
         self._logged_in = logged_in
-        self._is_logged_in: bool | None = None
         self._cassette: Cassette | None = None
         self._told = False
         self._place = _place()
@@ -67,16 +66,14 @@ class CassetteSettings:
         self._told = True
         name = shorten_home(str(self._settings.cassette))
         reason = "Nobody is logged in, so the answers" if unasked else "The answers"
-        live = "To go live, run `claude` in a terminal, type /login, and restart the kernel." if unasked else ""
+        live = f"To go live, run `{own_command('login')}` in a terminal." if unasked else ""
         return " ".join(filter(None, (f"{reason} are played from {name}.", cassette.note, live)))
 
     def _mode(self) -> str:
         mode: str = self._settings.cassette_mode
         if mode != WITHOUT_LOGIN:
             return mode
-        if self._is_logged_in is None:
-            self._is_logged_in = self._logged_in()
-        return "off" if self._is_logged_in else "replay"
+        return "off" if self._logged_in() else "replay"
 
     def _begin(self, change: object) -> None:
         self._cassette, self._told = None, False

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
-from claude_magic._paths import shorten_home
+from claude_magic._paths import home_directory, our_config, shorten_home
 from claude_magic._redaction import redact
 from claude_magic.sdk._folder.contents import UNKNOWN, contents
 from claude_magic.sdk._folder.git_settings import git_programs
@@ -55,8 +53,11 @@ class Trust:
     """
 
     def __init__(self, store: Path | None = None) -> None:
-        self._store = store or platformdirs.user_config_path("claude_magic") / "trust.json"
+        self._store = store or our_config() / "trust.json"
         self._seen: set[str] = set()
+        self._unwritten: dict[str, Any] = {}
+        """What was said and could not be written; it holds in this kernel."""
+        self._obstacle = ""
 
     def covers(self, directory: str) -> bool:
         """Whether the person has said yes to exactly what the directory holds now.
@@ -85,6 +86,11 @@ class Trust:
             [*new, *unknown, *gone], key=lambda one: (one.path.count(os.sep), not one.path.endswith(".json"), one.path)
         )
 
+    @property
+    def obstacle(self) -> str:
+        """Why what was said last is not kept for other kernels; empty when it is."""
+        return self._obstacle
+
     def changed(self, directory: str, seen: dict[str, str]) -> bool:
         """Whether the directory holds other things than those seen before, which `seen` remembers."""
         state = repr(sorted(contents(directory).items()))
@@ -93,15 +99,22 @@ class Trust:
     def add(self, directory: str) -> list[str]:
         """Say yes to all that the directory holds now, and return its paths."""
         found = contents(directory)
-        known = _read(self._store) | {_key(directory): found}
+        self._obstacle = ""
+        try:
+            self._write(_read(self._store) | {_key(directory): found})
+        except OSError as error:
+            self._obstacle = f"{shorten_home(str(self._store))}: {error.strerror or error}"
+            self._unwritten[_key(directory)] = found
+        return list(found)
+
+    def _write(self, known: dict[str, Any]) -> None:
         self._store.parent.mkdir(parents=True, exist_ok=True)
         beside = self._store.with_suffix(f".{os.getpid()}")
         beside.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         beside.replace(self._store)
-        return list(found)
 
     def _said(self, directory: str) -> dict[str, str] | None:
-        said = _read(self._store).get(_key(directory))
+        said = (_read(self._store) | self._unwritten).get(_key(directory))
         # Versions before kept one hash for three files.
         return said if isinstance(said, dict) else None
 
@@ -109,7 +122,7 @@ class Trust:
 def _cli_trusts(directory: str) -> bool:
     """Read the CLI's own answer, which is never written here; it holds for a directory, and for a whole repository."""
     configured = os.environ.get("CLAUDE_CONFIG_DIR")
-    projects = _read(Path(configured or Path.home()) / ".claude.json").get("projects")
+    projects = _read(Path(configured or home_directory(), ".claude.json")).get("projects")
     if not isinstance(projects, dict):
         return False
     answers = (projects.get(str(parent)) for parent in _of_repository(directory))
@@ -119,7 +132,7 @@ def _cli_trusts(directory: str) -> bool:
 def _of_repository(directory: str) -> Iterator[Path]:
     """Yield a directory and those above it, as far as its repository reaches: what was put elsewhere below is another thing."""
     parents = list(upwards(directory))
-    root = next((place for place, parent in enumerate(parents) if (parent / ".git").exists()), 0)
+    root = next((place for place, parent in enumerate(parents) if os.path.exists(parent / ".git")), 0)
     yield from parents[: root + 1]
 
 

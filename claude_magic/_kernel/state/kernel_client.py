@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from claude_magic._kernel.background import Background, Stream
 from claude_magic._kernel.options.cell_options import Options
@@ -21,10 +21,10 @@ from claude_magic._kernel.queue import Question
 from claude_magic._kernel.state.directory_trust import Trust
 from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS
-from claude_magic.errors import ConfigError
+from claude_magic.errors import CLINotFoundError, ConfigError
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.host import BackgroundWork, PermissionAnswer, PermissionRequest
+from claude_magic.sdk.host import BackgroundWork, PermissionAnswer, PermissionRequest, Tool
 from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
 
@@ -55,6 +55,7 @@ class KernelClient:
         self._on_own_turn = on_own_turn
         self.own_questions: deque[Question] = deque()
         """Permission requests of turns that the CLI takes by itself, which wait for the next cell."""
+        self._login: tuple[bool, tuple[object, ...]] = (False, ())
         self._background = Background()
         self._client: Future[ClaudeClient] = self._background.start(self._open)
         settings.observe(self._renew, CLIENT_TRAITS)
@@ -92,11 +93,13 @@ class KernelClient:
         start: Start | None = None,
         *,
         schema: str | None = None,
+        tools: tuple[Tool, ...] = (),
     ) -> TurnRequest:
         """Return the request of a turn, which says whether what its directory holds may be loaded.
 
         :param start: where the turn begins; `None`: it begins a session.
         :param schema: the JSON schema of the reply, as text.
+        :param tools: what Claude may call besides what every cell has.
         """
         origin, fork = (start.origin, start.fork) if start else (None, False)
         return TurnRequest(
@@ -110,6 +113,7 @@ class KernelClient:
             timeout_s=time_limit_s(options, self._settings),
             trusted=self._trust.covers(directory),
             use_tools=not options.no_kernel,
+            tools=tools,
         )
 
     def prepare(self, request: TurnRequest) -> None:
@@ -117,11 +121,30 @@ class KernelClient:
         self._background.start(self._prepare, self.get(), request)
 
     def logged_in(self) -> bool:
-        """Ask the CLI whether it has an account to work with."""
+        """Whether the CLI has an account to work with; asked anew when a variable or a file says that this may have changed."""
         self.get()
-        from claude_magic.sdk._cli.login import logged_in
+        from claude_magic.sdk._cli.login import login_marks, login_status
 
-        return self._background.call(logged_in, self._settings.cli_path)
+        is_logged_in, marks = self._login
+        if marks != (self._settings.cli_path, *login_marks(is_logged_in)):
+            is_logged_in = self._background.call(login_status, self._settings.cli_path).logged_in
+            # Behind the question, as the CLI may make a file then.
+            self._login = is_logged_in, (self._settings.cli_path, *login_marks(is_logged_in))
+        return is_logged_in
+
+    def call(self, function: Callable[..., Awaitable[R]], *args: Any) -> R:
+        """Run a coroutine function on the background thread, and wait for what it returns."""
+        return self._background.call(function, *args)
+
+    def resume_command(self, session_id: str, directory: str) -> str:
+        """Return what goes on with a session in a terminal; empty without a CLI."""
+        self.get()
+        from claude_magic.sdk._cli.command_line import find_cli, resume_command
+
+        try:
+            return resume_command(find_cli(self._settings.cli_path), session_id, directory)
+        except CLINotFoundError:
+            return ""
 
     def is_warm(self, session_id: str) -> bool:
         """Whether a live process holds this session."""
@@ -142,7 +165,9 @@ class KernelClient:
     def close(self) -> None:
         """End every CLI process and the background thread."""
         self._settings.unobserve_all()
-        self._background.call(self.get().aclose)
+        # Where Python ends at once, as in `ipython -c`, it lets no more be imported, and there is no client.
+        if self._client.exception() is None:
+            self._background.call(self._client.result().aclose)
         self._background.close()
 
     async def _open(self) -> ClaudeClient:

@@ -21,7 +21,8 @@ from claude_magic._kernel.state.in_cell import InCell
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.own_turns import OwnTurns
-from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns
+from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns, is_address
+from claude_magic._kernel.tools.code_cells import CodeCells
 from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk._folder.memories import memories, memories_outside
@@ -53,24 +54,32 @@ class KernelState:
 
     :param warm_up: imports what the first cell will need; called on the background thread.
     :param on_own_turn: called there when there are own turns to take.
+    :param earlier: the closed state of this kernel, whose conversations go on, where the extension is loaded again.
     """
 
-    def __init__(self, settings: Settings, warm_up: Callable[[], None], on_own_turn: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        warm_up: Callable[[], None],
+        on_own_turn: Callable[[], None],
+        earlier: KernelState | None = None,
+    ) -> None:
         self.settings = settings
         self._on_own_turn = on_own_turn
-        self.turns = Turns()
+        self.turns: Turns = earlier.turns if earlier else Turns()
         self.trust = Trust()
         self.client = KernelClient(settings, self.trust, warm_up, self._note_own_turn)
-        self.sessions = KnownSessions(self.client, self.turns)
+        self.sessions: KnownSessions = KnownSessions(self.client, self.turns, earlier.sessions if earlier else None)
         self.own_turns = OwnTurns(self.turns, self.sessions, self.tell)
         self.cassette_settings = CassetteSettings(settings, self.client.logged_in)
         self.in_cell = InCell(self.tell)
+        self.code_cells = CodeCells()
         self._lock = threading.RLock()
         """For turns that are asked outside of the main thread."""
-        self._current: Session | None = None
-        self._place: int | None = None
+        self._current: Session | None = earlier._current if earlier else None
+        self._place: int | None = earlier._place if earlier else None
         """The turn that the next cell goes on from, where that is not the last one of its session."""
-        self._branches_next = False
+        self._branches_next: bool = earlier is not None and earlier._branches_next
         self._comparison: Comparison | None = None
         self._last_prompt: Prompt | None = None
         self._last_error: BaseException | None = None
@@ -135,14 +144,15 @@ class KernelState:
         self._place = None if session.last_turn == number else number
         return self.turns.find(number)
 
-    def start(self, options: Options, cell_id: str | None, *, attended: bool = True) -> Start:
+    def start(self, options: Options, cell_id: str | None, prompt: str = "", *, attended: bool = True) -> Start:
         """Return where a turn with these options begins.
 
+        :param prompt: as it was typed.
         :param attended: whether a person runs the cells, perhaps again; else each runs once.
         :raises SessionNotFoundError: when `--resume` names no session.
         :raises TurnNotFoundError: when `--at` names no turn that one could go on from.
         """
-        own = self.turns.last_of(cell_id)
+        own = self.turns.last_of(cell_id, prompt)
         if options.new:
             return Start(how="--new")
         if options.at is not None:
@@ -163,22 +173,28 @@ class KernelState:
         if fork:
             return _branch_of(self.current)
         note = f"continues; turn {own.number} was this cell's, too" if own else ""
+        if options.redo and cell_id and is_address(cell_id) and self.turns.has_restored():
+            note = "--redo found no restored turn with this prompt"
         return Start(self.current.end, self.current.last_turn, note=note)
 
-    def request(self, cell: CellRequest, options: Options, start: Start) -> TurnRequest:
+    def request(self, cell: CellRequest, options: Options, start: Start, *, context: str = "") -> TurnRequest:
         """Return the request of a turn that begins there.
+
+        :param context: what goes along with the prompt.
 
         :param options: those of the cell, or those of one alternative.
         """
         session = self.sessions.get(start.origin.session_id) if start.origin else None
         directory = session.directory if session else working_directory()
         schema = cell.schema.text if cell.schema else None
-        return self.client.request(cell.prompt, options, directory, start, schema=schema)
+        return self.client.request(
+            replace(cell.prompt, context=context), options, directory, start, schema=schema, tools=cell.tools
+        )
 
-    def begin(self, cell: CellRequest, start: Start, cell_id: str | None) -> Turn:
+    def begin(self, cell: CellRequest, prompt: Prompt, start: Start, cell_id: str | None) -> Turn:
         """Return a new turn, which is about to be sent. What is current changes when it has ended, not before."""
         with self._lock:
-            self._last_prompt = cell.prompt
+            self._last_prompt = prompt
             return self.turns.begin(cell.typed, start, cell_id)
 
     def cassette(self) -> Cassette | None:
@@ -285,15 +301,13 @@ class KernelState:
                 failure.next_step = f"%claude_session list shows what there is. {unchanged}"
             raise
 
-    def delete(self, wanted: str) -> Session:
-        """Delete a session for good, and return what it was.
+    def delete(self, session: Session) -> None:
+        """Delete a session for good.
 
-        :raises SessionNotFoundError: when there is none, or more than one.
+        :raises SessionNotFoundError: when it is gone.
         """
-        session = self.find(wanted)
         self.sessions.delete(session)
         self.forget(session.session_id)
-        return session
 
     @property
     def directory(self) -> str:
@@ -311,6 +325,8 @@ class KernelState:
         if request.options.permission_mode == "bypassPermissions":
             remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
         directory = request.directory
+        if request.options.bare:  # which loads nothing of any directory
+            return tuple(remarks)
         if not request.trusted and self.trust.changed(directory, self._told_of):
             outside = memories_outside(directory)
             unloaded = [one for one in self.trust.unloaded(directory) if Path(one.path) not in outside]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.played_sessions import PlayedSessions
+from claude_magic._kernel.state.replies import Replies
 from claude_magic._kernel.state.turns import Session, Turn, Turns
 from claude_magic._text import name_line
 from claude_magic.errors import SessionNotFoundError
@@ -29,12 +30,15 @@ class KnownSessions:
 
     :param client: knows which of them are warm.
     :param turns: this kernel's turns.
+    :param earlier: what was known with a client that is closed.
     """
 
-    def __init__(self, client: KernelClient, turns: Turns) -> None:
+    def __init__(self, client: KernelClient, turns: Turns, earlier: KnownSessions | None = None) -> None:
         self._client = client
-        self._known: dict[str, Session] = {}
-        self._played = PlayedSessions(turns, self._known)
+        self._turns = turns
+        self._known: dict[str, Session] = earlier._known if earlier else {}
+        self._played: PlayedSessions = earlier._played if earlier else PlayedSessions(turns, self._known)
+        self._replies: Replies = earlier._replies if earlier else Replies()
 
     def get(self, session_id: str) -> Session | None:
         """Return a session that this kernel has taken part in or has found."""
@@ -51,6 +55,7 @@ class KnownSessions:
             self.leave(turn, response.session_id, response.message_id, response.directory or directory)
         session = self._known[response.session_id]
         session.add(response)
+        self._replies.add(turn.number, response)
         if not played and session.last_turn == turn.number and (turn.failed or response.message_id is None):
             # It broke off, but its prompt is part of the session from now on.
             with contextlib.suppress(SessionNotFoundError):  # what is known of it stays so
@@ -171,11 +176,44 @@ class KnownSessions:
 
         return self._played.exchanges(session) or exchanges(session.session_id, session.directory)
 
-    def count_turns(self, info: SessionInfo) -> int:
-        """Count the turns of a session, here and elsewhere."""
-        session = self.get(info.session_id)
-        played = len(self._played.exchanges(session)) if session is not None else 0
-        return played or int(self._store().count_turns(info))
+    def reply(self, turn: Turn) -> SessionAwareResponse | None:
+        """Return the reply of a turn: as it was given, else made again of what the transcript tells, `None` if that is gone."""
+        kept = self._replies.get(turn.number)
+        session = self.get(turn.session_id or "")
+        if kept is not None or session is None:
+            return kept
+        self._client.get()
+        from claude_magic.sdk._history.transcripts import reply_of
+
+        found = self.exchanges(session)
+        by_place = (exchange for exchange in found if turn.end and turn.end.message_id in exchange.messages)
+        by_words = (exchange for exchange in reversed(found) if exchange.prompt.strip() == turn.prompt.strip())
+        exchange = next(by_place, None) or next(by_words, None)
+        return reply_of(exchange, session.session_id, session.directory) if exchange is not None else None
+
+    def before(self, turn: Turn | None, session: Session) -> list[Exchange]:
+        """Return what was said before the first turn of this kernel in a session, or all where there is none."""
+        if turn is None:
+            return self.exchanges(session)
+        origin = turn.start.origin
+        if origin is None or origin.message_id is None or (session_before := self.get(origin.session_id)) is None:
+            return []
+        found = self.exchanges(session_before)
+        last = next((number for number, exchange in enumerate(found) if origin.message_id in exchange.messages), -1)
+        return found[: last + 1]
+
+    def said(self, info: SessionInfo) -> list[Exchange]:
+        """Return what was said in a session, here and elsewhere."""
+        return self.exchanges(self.get(info.session_id) or Session(info.session_id, info.directory or ""))
+
+    def branch_of(self, info: SessionInfo) -> str | None:
+        """Return the ID of the session that a session is a branch of."""
+        self._client.get()
+        from claude_magic.sdk._history.transcripts import forked_from
+
+        begun = (turn.start for turn in self._turns if turn.session_id == info.session_id and turn.start.fork)
+        here = next((start.origin.session_id for start in begun if start.origin), None)
+        return here or forked_from(info.session_id, info.directory)
 
     def _last_message_id(self, session_id: str, directory: str) -> str | None:
         self._client.get()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from claude_magic.sdk._workspaces import working_directory
 _Key = tuple[str, str | int]
 _MOST_TURNS = 1_000_000
 _LONGEST_HOW = 60
+_NOTEBOOKS = 30
+_LARGE = 20_000_000
 _NO_PATH = "Name it: %claude_session restore PATH."
 
 
@@ -80,7 +82,7 @@ def notebook_path(namespace: Mapping[str, Any]) -> Path | None:
     candidates = [Path(told)]
     with contextlib.suppress(ConfigError):  # its directory is gone
         candidates += (Path(working_directory(), told), Path(working_directory(), Path(told).name))
-    return next((path for path in candidates if path.is_absolute() and path.is_file()), None)
+    return next((path for path in candidates if path.is_absolute() and os.path.isfile(path)), None)
 
 
 def told_name(namespace: Mapping[str, Any]) -> str | None:
@@ -106,6 +108,21 @@ def saved_turns(path: Path) -> list[SavedTurn]:
         case {"cells": list(cells)}:
             return [turn for cell in cells for turn in _turns_of(cell)]
     raise ConfigError(f"{shorten_home(str(path))} is not a notebook of today's format.", next_step=_NO_PATH)
+
+
+def notebooks_with(session_ids: Collection[str], directory: str) -> dict[str, str]:
+    """Return the name of a notebook of the directory that tells of each session, where one of the latest does."""
+    found: dict[str, str] = {}
+    files = []
+    for path in Path(directory).glob("*.ipynb"):
+        with contextlib.suppress(OSError):
+            files.append((path.stat().st_mtime, path.stat().st_size, path))
+    for _, size, path in sorted(files)[-_NOTEBOOKS:]:
+        if size < _LARGE:
+            with contextlib.suppress(OSError):
+                data = path.read_bytes()  # not parsed: there may be many
+                found |= {session_id: path.name for session_id in session_ids if session_id.encode() in data}
+    return found
 
 
 def in_one_kernel(saved: Sequence[SavedTurn]) -> list[tuple[SavedTurn, Turn]]:

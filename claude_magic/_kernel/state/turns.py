@@ -97,6 +97,11 @@ class Outcome:
         return self.failure is not None and not stopped and not said
 
 
+def is_address(cell_id: str) -> bool:
+    """Tell whether a cell is named by the address of its document, as VS Code does, and not by its ID in the notebook."""
+    return ":" in cell_id
+
+
 class Turns:
     """All turns of this kernel, by number."""
 
@@ -176,10 +181,22 @@ class Turns:
         origin = begun.origin if begun.origin and begun.origin.message_id else None
         return replace(start, origin=origin, fork=origin is not None, how="--redo", note=note)
 
-    def last_of(self, cell_id: str | None) -> Turn | None:
-        """Return the last turn that was asked in this cell."""
-        own = (turn for turn in reversed(list(self)) if turn.cell_id == cell_id)
-        return next(own, None) if cell_id is not None else None
+    def last_of(self, cell_id: str | None, prompt: str = "") -> Turn | None:
+        """Return the last turn that was asked in this cell, or, where that cannot be told, a restored one with its prompt."""
+        if cell_id is None:
+            return None
+        turns = list(reversed(list(self)))
+        own = next((turn for turn in turns if turn.cell_id == cell_id), None)
+        if own is not None or not is_address(cell_id):
+            return own
+        return next((turn for turn in turns if self._is_restored(turn) and turn.prompt.strip() == prompt.strip()), None)
+
+    def has_restored(self) -> bool:
+        """Whether there are turns that another kernel has taken, which the notebook told of."""
+        return any(map(self._is_restored, self))
+
+    def _is_restored(self, turn: Turn) -> bool:
+        return turn.cell_id is not None and not is_address(turn.cell_id)
 
     def last(self) -> Turn | None:
         """Return the turn that ended last."""

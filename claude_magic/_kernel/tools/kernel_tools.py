@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import reprlib
-import sys
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from claude_magic._kernel.tools import run_code
-from claude_magic._kernel.values.shown_value import show_value, type_name
+from claude_magic._kernel.tools import own_functions, run_code
+from claude_magic._kernel.values.described import described
+from claude_magic._kernel.values.shown_value import show_value
 from claude_magic._kernel.values.time_limit import INSPECT_TIMEOUT_S
 from claude_magic.errors import ConfigError
 from claude_magic.sdk.host import Tool, ToolResult
-from claude_magic.sdk.response import SessionAwareResponse
+
+if TYPE_CHECKING:
+    from claude_magic._kernel.notebook.outline import Outline
+    from claude_magic.sdk._tools.function_tool import FunctionTool
 
 DEFAULT_MAX_CHARACTERS = 4_000
 
@@ -41,6 +43,22 @@ TOOLS = (
         read_only=True,
     ),
     Tool(
+        "read_cells",
+        "Read cells of the user's notebook that have run: code, what they printed and returned, errors, figures. Without "
+        "numbers, a line for each cell.",
+        {
+            "type": "object",
+            "properties": {
+                "numbers": {"type": "array", "items": {"type": "integer"}, "description": "As in In [5]"},
+                "max_chars": {
+                    "type": "integer",
+                    "description": f"Of each code and output; {DEFAULT_MAX_CHARACTERS} if not given",
+                },
+            },
+        },
+        read_only=True,
+    ),
+    Tool(
         "run_code",
         "Run Python code in the user's notebook kernel, in their namespace, with IPython's magics and top-level await. "
         "The user sees the output and is asked before.",
@@ -54,23 +72,15 @@ TOOLS = (
 )
 
 
-_PLAIN: Final = (str, bytes, bytearray, list, tuple, dict, set, frozenset, int, float, complex, bool, type(None))
-
-_ARRAYS: Final = (
-    ("numpy", "ndarray"),
-    ("pandas", "DataFrame"),
-    ("pandas", "Series"),
-    ("polars", "DataFrame"),
-    ("polars", "Series"),
-)
-"""Types that hold their data in memory and know its shape; a subclass of one may compute it."""
-
-
 class KernelTools:
-    """The tools of one shell, for one cell."""
+    """The tools of one shell, for one cell; `functions` are those of the person's own."""
 
-    def __init__(self, shell: InteractiveShell) -> None:
+    def __init__(
+        self, shell: InteractiveShell, functions: Sequence[FunctionTool] = (), notebook: Outline | None = None
+    ) -> None:
         self._shell = shell
+        self._notebook = notebook
+        self._functions = {tool.name: tool for tool in functions}
         self._added: list[str] = []
 
     async def call_async(self, tool: str, arguments: dict[str, Any], stopped: Callable[[], bool]) -> ToolResult:
@@ -80,6 +90,8 @@ class KernelTools:
         """
         if tool == "run_code":
             return await run_code.run_code(self._shell, str(arguments.get("code", "")), stopped)
+        if function := self._functions.get(tool):
+            return await own_functions.call_async(self._shell, function, arguments, stopped)
         return self._look_or_add(tool, arguments)
 
     def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
@@ -89,6 +101,8 @@ class KernelTools:
         """
         if tool == "run_code":
             return run_code.run_code_blocking(self._shell, str(arguments.get("code", "")))
+        if function := self._functions.get(tool):
+            return own_functions.call(self._shell, function, arguments)
         return self._look_or_add(tool, arguments)
 
     def _look_or_add(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
@@ -97,8 +111,10 @@ class KernelTools:
                 return self._list_variables()
             case "inspect_variable":
                 return self._inspect(str(arguments.get("name", "")), arguments.get("max_chars"))
+            case "read_cells":
+                return self._read_cells(arguments.get("numbers"), arguments.get("max_chars"))
             case "add_cell":
-                return self._add_cell(str(arguments.get("source", "")))
+                return self.add_cell(str(arguments.get("source", "")))
         return ToolResult(f"There is no tool {tool}.", is_error=True)
 
     def _list_variables(self) -> ToolResult:
@@ -107,7 +123,7 @@ class KernelTools:
             for name, value in self._shell.user_ns.items()
             if not name.startswith("_") and name not in self._shell.user_ns_hidden and not issubclass(type(value), ModuleType)
         ]
-        lines = [_described(name, self._shell.user_ns[name]) for name in names]
+        lines = [f"{name}: {described(self._shell.user_ns[name])}" for name in names]
         return ToolResult("\n".join(lines) or "There are no variables yet.")
 
     def _inspect(self, name: str, max_chars: object) -> ToolResult:
@@ -120,30 +136,16 @@ class KernelTools:
             return ToolResult(f"{name}: {error.message}", is_error=True)
         return ToolResult(shown.text, shown.images)
 
-    def add_code(self, reply: SessionAwareResponse) -> bool:
-        """Put the Python code of a reply into a cell below; return whether there is any."""
-        code = "\n\n".join(block.rstrip() for block in reply.python_blocks)
-        if code.strip():
-            self._add_cell(code)
-        return bool(code.strip())
+    def _read_cells(self, numbers: object, max_chars: object) -> ToolResult:
+        if self._notebook is None:
+            return ToolResult("The cells of the notebook are not known here.", is_error=True)
+        limit = max_chars if isinstance(max_chars, int) and max_chars > 0 else DEFAULT_MAX_CHARACTERS
+        wanted = [number for number in numbers if isinstance(number, int)] if isinstance(numbers, list) else []
+        return ToolResult(*self._notebook.read(wanted, limit))
 
-    def _add_cell(self, source: str) -> ToolResult:
+    def add_cell(self, source: str) -> ToolResult:
+        """Put code into a cell below, for the person to review and run."""
         # A frontend makes one cell a run, of the last call: several become one, with separators.
         self._added.append(source.rstrip())
         self._shell.set_next_input("\n\n# ---\n\n".join(self._added))
         return ToolResult("The cell appears below the current one when this turn has ended; the user decides about it.")
-
-
-def _described(name: str, value: object) -> str:
-    """Say what a variable is, and run nothing of its own: a length or a shape may be a query."""
-    kind = type(value)
-    about = [type_name(value)]
-    if any(getattr(sys.modules.get(module), known, None) is kind for module, known in _ARRAYS):
-        about.append(f"shape {reprlib.repr(tuple(value.shape))}")  # type: ignore[attr-defined]
-        if isinstance(size := getattr(value, "nbytes", None), int):
-            about.append(f"{size} bytes")
-    elif any(known is kind for known in _PLAIN):
-        if isinstance(value, Sized):
-            about.append(f"length {len(value)}")
-        about.append(f"{sys.getsizeof(value)} bytes")
-    return f"{name}: {', '.join(about)}"

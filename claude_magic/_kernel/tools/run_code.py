@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
@@ -21,6 +21,8 @@ from claude_magic._render.parts.reply_wording import clip
 from claude_magic.errors import ConfigError
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.host import ToolResult
+
+T = TypeVar("T")
 
 MAX_OUTPUT_CHARACTERS = 20_000
 """Of the text that goes back to Claude; what is longer is cut in the middle."""
@@ -49,7 +51,9 @@ class _Tee(io.TextIOBase):
 
 
 @dataclass
-class _Capture:
+class Capture:
+    """What code printed and displayed, as Claude reads it."""
+
     texts: list[str] = field(default_factory=list)
     images: list[Image] = field(default_factory=list)
     has_value: bool = False
@@ -74,9 +78,9 @@ async def run_code(shell: InteractiveShell, code: str, stopped: Callable[[], boo
     :param stopped: whether the person has stopped the turn meanwhile.
     :raises KeyboardInterrupt: when the person interrupted it.
     """
-    capture = _Capture()
+    capture = Capture()
     transformed = shell.transform_cell(code)
-    with _captured(shell, capture):
+    with captured(shell, capture):
         if shell.should_run_async(code, transformed_cell=transformed):
             done = await _awaited(shell, code, transformed, stopped)
         else:
@@ -90,8 +94,8 @@ def run_code_blocking(shell: InteractiveShell, code: str) -> ToolResult:
 
     :raises KeyboardInterrupt: when the person interrupted it.
     """
-    capture = _Capture()
-    with _captured(shell, capture):
+    capture = Capture()
+    with captured(shell, capture):
         done = shell.run_cell(code, store_history=False)
     return _finished(shell, capture, done)
 
@@ -99,6 +103,17 @@ def run_code_blocking(shell: InteractiveShell, code: str) -> ToolResult:
 async def _awaited(shell: InteractiveShell, code: str, transformed: str, stopped: Callable[[], bool]) -> ExecutionResult:
     shell.events.trigger("pre_execute")
     running = asyncio.ensure_future(shell.run_cell_async(code, store_history=False, transformed_cell=transformed))
+    try:
+        return await until_stopped(running, stopped)
+    finally:
+        shell.events.trigger("post_execute")  # figures are shown then
+
+
+async def until_stopped(running: asyncio.Future[T], stopped: Callable[[], bool]) -> T:
+    """Wait for a task of an async cell, and return what it returns.
+
+    :raises KeyboardInterrupt: when the person has interrupted or stopped the turn; the task is cancelled.
+    """
     try:
         # An interrupt cancels us without waking the loop (ipykernel 7.4): something must come due.
         while not running.done() and not stopped():
@@ -109,13 +124,12 @@ async def _awaited(shell: InteractiveShell, code: str, transformed: str, stopped
         if not running.done():
             running.cancel()
             await asyncio.wait([running])
-        shell.events.trigger("post_execute")  # figures are shown then
     if stopped():
         raise KeyboardInterrupt
     return running.result()
 
 
-def _finished(shell: InteractiveShell, capture: _Capture, done: ExecutionResult) -> ToolResult:
+def _finished(shell: InteractiveShell, capture: Capture, done: ExecutionResult) -> ToolResult:
     error = done.error_before_exec or done.error_in_exec
     if isinstance(error, KeyboardInterrupt):
         raise error
@@ -127,7 +141,7 @@ def _finished(shell: InteractiveShell, capture: _Capture, done: ExecutionResult)
             shown = Shown(failure.message)
         capture.texts.append(f"{shown.text}\n")
         capture.images += shown.images
-    if error is not None:
+    if error is not None and hasattr(shell, "kernel"):  # a terminal prints it, which the streams keep
         kind = type(error)
         lines = shell.InteractiveTB.structured_traceback(kind, error, error.__traceback__)
         capture.texts.append("\n".join(lines))
@@ -135,7 +149,9 @@ def _finished(shell: InteractiveShell, capture: _Capture, done: ExecutionResult)
 
 
 @contextlib.contextmanager
-def _captured(shell: InteractiveShell, capture: _Capture) -> Iterator[None]:
+def captured(shell: InteractiveShell, capture: Capture) -> Iterator[None]:
+    """Keep what is printed and displayed meanwhile, which the person sees as always."""
+
     def hook(message: dict[str, Any]) -> dict[str, Any]:
         kind = message["header"]["msg_type"]
         if kind in ("display_data", "update_display_data", "execute_result"):
@@ -157,6 +173,8 @@ def _captured(shell: InteractiveShell, capture: _Capture) -> Iterator[None]:
         finally:
             for publisher in hooked:
                 publisher.unregister_hook(hook)
+    if not hasattr(shell, "kernel") and not "".join(capture.texts[-2:] or "\n").endswith("\n"):
+        print()  # else the reply would be drawn over the last line
 
 
 @contextlib.contextmanager

@@ -19,9 +19,11 @@ import anyio
 from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.background import Stream
 from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.notebook.outline import Told
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.queue import Errand, Item, Numbered, Question, QueueHost, deliver
 from claude_magic._kernel.state.kernel_state import Comparison, KernelState
+from claude_magic._kernel.state.new_conversation import begins_anew
 from claude_magic._kernel.state.turns import Outcome, Start, Turn
 from claude_magic._kernel.tools.kernel_tools import KernelTools
 from claude_magic._kernel.turn.interrupts import held_back
@@ -46,7 +48,7 @@ class CellTurns:
         self._choices = cell.options.alternatives()
         self._cell_id = frontend.cell_id()
         self._main = frontend.on_main_thread()
-        self._tools = KernelTools(frontend.shell)
+        self._tools = KernelTools(frontend.shell, cell.tools, cell.notebook)
         self._waiting: deque[Numbered] = deque()
         self._texts: deque[str] = deque()
         self._running: list[RunningTurn] = []
@@ -62,7 +64,8 @@ class CellTurns:
             with in_a_notebook():
                 if self._main:
                     self._state.take_own_turns()
-                start = self._state.start(self._cell.options, self._cell_id, attended=self._frontend.can_answer())
+                attended = self._frontend.can_answer()
+                start = self._state.start(self._cell.options, self._cell_id, self._cell.typed, attended=attended)
             turns = self._made_ready(start)
             opened = contextlib.ExitStack()
             try:
@@ -163,8 +166,9 @@ class CellTurns:
         if len(replies) > 1:
             self._state.keep_comparison(Comparison(replies, current, self._view))
         response, failure = outcomes[chosen].response, outcomes[chosen].failure
-        if self._cell.options.code and failure is None and not self._tools.add_code(response):
-            fold(response, Notice("--code: there is no Python in the reply."))
+        put = self._state.code_cells.put
+        if self._cell.options.code and failure is None and (said := put(response, self._cell_id, self._tools.add_cell)):
+            fold(response, Notice(said))
         self._view.settle(replies, current=current, on_pick=self._pick if self._buttons else None)
         if self._main:
             self._state.own_turns.has_output(ended[chosen], self._frontend.adds_to(self._view))
@@ -175,18 +179,34 @@ class CellTurns:
     def _made_ready(self, start: Start) -> list[RunningTurn]:
         """Make the turns, and find out whether they can be sent."""
         turns = []
+        told = self._told(start)
         cassette = self._state.cassette()
+        new = begins_anew(self._state, start, self._frontend.shell.user_ns)
         for choice in self._choices:
             options = replace(self._cell.options, model=choice.model or self._cell.options.model)
-            own = replace(start, how=" ".join(filter(None, (start.how, choice.typed))))
+            own = replace(
+                start,
+                note=", ".join(filter(None, (start.note, told.note))),
+                how=" ".join(filter(None, (start.how, choice.typed))),
+            )
             if len(self._choices) > 1 and start.origin is not None:
                 own = replace(own, fork=True)
-            request = self._state.request(self._cell, options, own)
+            request = self._state.request(self._cell, options, own, context=told.text)
             response = SessionAwareResponse()
-            for remark in (*self._state.remarks(request), *self._cell.remarks):
+            for remark in (*new, *self._state.remarks(request), *self._cell.remarks):
                 fold(response, Notice(remark))
             turns.append(RunningTurn(choice.label, own, request, cassette, response))
         return turns
+
+    def _told(self, start: Start) -> Told:
+        """Return what happened in the notebook since the turn that this one follows, if it goes along."""
+        options, prompt, notebook = self._cell.options, self._cell.prompt, self._cell.notebook
+        how = options.notebook or self._state.settings.trait_values()["notebook"]
+        # A command of the CLI's has no place for it; `ask()` sends what it was given.
+        if how == "none" or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
+            return Told()
+        before = [turn.number for turn in self._state.turns.path(start.parent)]
+        return notebook.since(before, how, self._state.settings.value_limit)
 
     def _open_view(self) -> None:
         """Open the view: nothing is sent before somebody can see what comes back."""
@@ -201,7 +221,9 @@ class CellTurns:
 
     def _send(self, turns: list[RunningTurn]) -> None:
         for running in turns:
-            running.turn = self._state.begin(self._cell, running.start, self._cell_id)
+            running.turn = self._state.begin(self._cell, running.request.prompt, running.start, self._cell_id)
+            if self._cell.notebook is not None and running.request.prompt.context:
+                self._cell.notebook.sent(running.turn.number)
         self._has_ended = False
         self._running = turns
         self._stream: Stream[Numbered, None] = self._state.client.stream(self._run_all)
@@ -261,9 +283,14 @@ class CellTurns:
             number, item = self._waiting.popleft()
             if isinstance(item, Errand):
                 self._paint()
+                with held_back():
+                    self._view.make_room()
                 yield item
             else:
                 self._take(number, item)
+        for running, questions in zip(self._running, self._questions, strict=True):
+            for remark in questions.put_unheard():
+                fold(running.response, Notice(remark))
         self._paint()
 
     def _take(self, number: int, item: Item) -> None:
@@ -293,15 +320,16 @@ class CellTurns:
                 self._take(number, item)
 
     def _paint(self) -> None:
-        for questions in self._questions:
-            questions.tidy()
-        for number, running in enumerate(self._running, 1):
-            if isinstance(running.answer, ClaudeError):
-                self._view.fail(number, running.answer)
-        # What came with the end is left to the settled output.
-        responses = [running.response for running in self._running]
-        if any(response.ended is None for response in responses):
-            self._view.update(responses, self._elapsed_s())
+        with held_back():  # what was drawn by half could not be drawn again
+            for questions in self._questions:
+                questions.tidy()
+            for number, running in enumerate(self._running, 1):
+                if isinstance(running.answer, ClaudeError):
+                    self._view.fail(number, running.answer)
+            # What came with the end is left to the settled output.
+            responses = [running.response for running in self._running]
+            if any(response.ended is None for response in responses):
+                self._view.update(responses, self._elapsed_s())
 
     def _pick(self, number: int) -> None:
         # Its session was deleted: another one stays current.

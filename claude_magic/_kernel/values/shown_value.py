@@ -89,9 +89,10 @@ def for_type(kind: type[T], function: Callable[[T], str | Shown]) -> None:
 
 
 def type_name(value: object) -> str:
-    """Name a value's type, with its module unless that is clear."""
-    kind = type(value)
-    return kind.__name__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__name__}"
+    """Name a value's type, with its module unless that is clear; nothing of the person's is run for it."""
+    name, module = (type.__dict__[asked].__get__(type(value)) for asked in ("__name__", "__module__"))
+    name = str.__str__(name)  # as plain text, like the module below: a subclass of `str` compares and formats itself
+    return name if type(module) is not str or module in ("builtins", "__main__") else f"{module}.{name}"
 
 
 def image_in(bundle: Mapping[str, Any]) -> Image | None:

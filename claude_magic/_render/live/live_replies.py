@@ -12,7 +12,7 @@ from typing import Any, Final
 from ipywidgets import HTML, VBox, Widget
 
 from claude_magic._render.live.live_reply import LiveReply, StopButton
-from claude_magic._render.live.widgets import WidgetMaker, view_bundle
+from claude_magic._render.live.widgets import PageSigns, WidgetMaker, view_bundle
 from claude_magic._render.settled.comparison import ending_html, head_html
 from claude_magic._render.settled.reply import SettledReply
 from claude_magic.errors import ClaudeError
@@ -27,11 +27,14 @@ class LiveReplies:
     """The widgets of a cell's replies, for as long as they grow; main thread only.
 
     :param labels: what is different about each, in the order of the responses; a single one is shown without.
-    :param on_stop: called when the Stop button is clicked.
+    :param on_stop: called when the Stop button is clicked, which is there once a click would be heard.
+    :param on_refused: called when the page shows no widgets.
     :param for_audience: whether they are shown to a room.
     """
 
-    def __init__(self, labels: Sequence[str], on_stop: Callable[[], None], *, for_audience: bool) -> None:
+    def __init__(
+        self, labels: Sequence[str], on_stop: Callable[[], None], on_refused: Callable[[], None], *, for_audience: bool
+    ) -> None:
         self._labels = tuple(labels)
         self._for_audience = for_audience
         self._maker = maker = WidgetMaker()
@@ -44,6 +47,7 @@ class LiveReplies:
             self._replies = [LiveReply(maker) for _ in labels]
             parts = [self._columns()]
         self._box = maker.framed(parts, *(["columns"] if len(labels) > 1 else []), for_audience=for_audience)
+        self.signs = PageSigns(self._box, on_refused)
 
     def bundle(self) -> dict[str, Any]:
         """Give what displays them, for a MIME bundle."""
@@ -59,7 +63,7 @@ class LiveReplies:
                 reply.end(response, elapsed_s, ending_html(ended, self._for_audience))
             else:
                 reply.update(response, elapsed_s)
-        self._stop.refresh()
+        self._stop.refresh(hears=self.signs.hears)
 
     def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         """Show a permission request under the reply that it belongs to."""

@@ -10,8 +10,9 @@ from typing import Final
 
 from ipywidgets import HTML, Button, HBox, HTMLMath, VBox, Widget
 
+from claude_magic._render.live.choices import card_of
 from claude_magic._render.live.growing_text import PIECE_LENGTH, GrowingText
-from claude_magic._render.live.question import ApprovalCard
+from claude_magic._render.live.question import Card
 from claude_magic._render.live.widgets import WidgetMaker
 from claude_magic._render.parts.block import block_html, line_html
 from claude_magic._render.parts.reply_wording import shown_blocks, status_line, waiting
@@ -39,8 +40,8 @@ class LiveReply:
 
     def __init__(self, maker: WidgetMaker, beside: Sequence[Widget] = ()) -> None:
         self._painters: list[_BlockPainter | _TextPainter] = []
-        self._cards: dict[str, ApprovalCard] = {}
-        self._answered: list[ApprovalCard] = []
+        self._cards: dict[str, Card] = {}
+        self._answered: list[Card] = []
         self._answered_s = self._now_s = 0.0
         self.slot = maker.make(VBox, css_class="claude-slot")
         self._maker = maker
@@ -74,7 +75,7 @@ class LiveReply:
 
     def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         """Show a permission request between reply and status line."""
-        self._cards[request.call_id] = card = ApprovalCard(request, on_answer)
+        self._cards[request.call_id] = card = card_of(request, on_answer)
         if not self.slot.children:
             self.slot.children = (self._maker.rules("card", f"claude-{self.slot.model_id}"),)
         self.slot.children = (*self.slot.children, card.box)
@@ -114,7 +115,7 @@ class LiveReply:
             self.slot.children = (*self.slot.children, self._waits)
         self._waits.remove_class("claude-hidden")
 
-    def _take_out(self, card: ApprovalCard) -> None:
+    def _take_out(self, card: Card) -> None:
         self.slot.children = tuple(child for child in self.slot.children if child is not card.box)
         card.close()
 
@@ -140,18 +141,22 @@ class LiveReply:
 
 
 class StopButton:
-    """A button to stop what runs; it can be clicked until `refresh` has shown that it was."""
+    """A button to stop what runs: there once a click would be heard, and clickable until `refresh` has shown that it was."""
 
     def __init__(
         self, maker: WidgetMaker, on_stop: Callable[[], None], description: str, tooltip: str, *, css_class: str = ""
     ) -> None:
         self._on_stop = on_stop
         self._clicked = False
-        self.widget = maker.make(Button, description=description, tooltip=tooltip, css_class=css_class)
+        self.widget = maker.make(Button, description=description, tooltip=tooltip, css_class=f"claude-hidden {css_class}")
         self.widget.on_click(self._click)
+        self._is_shown = False
 
-    def refresh(self) -> None:
-        """Show whether it was clicked."""
+    def refresh(self, *, hears: bool) -> None:
+        """Show whether it can be clicked, and whether it was."""
+        if hears and not self._is_shown:
+            self._is_shown = True
+            self.widget.remove_class("claude-hidden")
         if self._clicked:
             self.widget.disabled = True
 
@@ -165,8 +170,6 @@ class _Stack:
 
     def __init__(self, maker: WidgetMaker) -> None:
         self._maker = maker
-        self._waits: HTML | None = None
-        self._is_wanted = False
         self.box = maker.make(VBox)
         self.widgets: list[HTML | HTMLMath] = []
 

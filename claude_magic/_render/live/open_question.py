@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from ipywidgets import Widget
 
+from claude_magic._render.live.choices import card_of
 from claude_magic._render.live.interactive_output import InteractiveOutput
-from claude_magic._render.live.question import ApprovalCard
 from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.reply_wording import tool_argument, tool_name
@@ -35,7 +35,7 @@ class OpenQuestion(InteractiveOutput[str]):
         self._request = request
         self._tell = on_answer
         self._said = "it waits for the next %%claude cell"
-        self._card = ApprovalCard(request, self._answer)
+        self._card = card_of(request, self._answer)
 
     def show(self) -> None:
         """Display it in the running cell."""

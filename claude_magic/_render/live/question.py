@@ -10,7 +10,7 @@ import io
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -51,8 +51,8 @@ SUBMIT_S: Final = 1.0
 """So soon behind Enter the text arrives that it ended."""
 
 
-class ApprovalCard:
-    """One request with its buttons; main thread only.
+class Card:
+    """Something that a person answers, in a `box` of its own; main thread only.
 
     The buttons can be clicked when the card has been on the page for a moment, which `tick` finds out: whoever clicks twice
     in the place of another card shall not answer one that he has not seen.
@@ -60,44 +60,17 @@ class ApprovalCard:
     :param on_answer: called once, with the answer.
     """
 
-    def __init__(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
+    box: VBox
+    _answers: list[Widget]
+    _row: HBox
+
+    def __init__(self, on_answer: Callable[[PermissionAnswer], None], layout: Layout) -> None:
         self._on_answer = on_answer
         self.is_answered = self._is_armed = False
         self._asked_s: float | None = None
         self._seen_s: float | None = None
-        replaced = replaced_lines(request)
-        request = _readable(request)
-        layout = Layout()
-        about = HTML(_request_html(request, replaced), layout=layout)
-        self._allow = Button(description="Allow once", tooltip="Allow this call only", layout=layout, disabled=True)
-        self._allow.add_class("claude-allow")
-        deny = Button(description="Deny", tooltip="Claude is told that you said no, and goes on", layout=layout, disabled=True)
-        self._word = Text(placeholder="or tell Claude what to do instead", layout=layout, continuous_update=False)
-        self._word.add_class("claude-word")
-        send = Button(description="Deny and tell", tooltip="Deny, and tell Claude these words", layout=layout, disabled=True)
-        self._answers: list[Widget] = [self._allow, deny, self._word, send]
-        if request.rules:
-            rules = ", ".join(request.rules)
-            session = Button(
-                description=f"Allow for this session: {one_line(rules, 60)}",
-                tooltip=f"Allow this and whatever these rules cover, until the session ends: {reveal(rules)}",
-                layout=layout,
-                disabled=True,
-            )
-            session.on_click(lambda _: self._answer(Decision.SESSION))
-            self._answers.insert(1, session)
-        self._allow.on_click(lambda _: self._answer(Decision.ONCE))
-        deny.on_click(lambda _: self._answer(Decision.DENY))
-        send.on_click(lambda _: self._answer(Decision.DENY))
-        self._word.on_msg(self._submit)
-        self._word.observe(self._typed, "value")
         self._submitted_s = -math.inf
         self._outcome = HTML(layout=layout)
-        self._row = HBox([*self._answers, self._outcome], layout=layout)
-        self._row.add_class("claude-answers")
-        # The page counts the views of a box that has a count.
-        self.box = VBox([about, self._row], layout=layout, _view_count=0)
-        self.box.add_class("claude-ask")
 
     def tick(self, now_s: float) -> bool:
         """Let it be answered if it has been on the page long enough; return whether it can be.
@@ -136,31 +109,78 @@ class ApprovalCard:
         """Close the card's widgets; a second call changes nothing."""
         close_tree(self.box)
 
+    def _on_enter(self, field: Text, act: Callable[[], None]) -> None:
+        def submit(_: Text, content: dict[str, Any], __: object) -> None:
+            # Enter tells of itself before it tells of the text, unless that was told before.
+            if content.get("event") == "submit":
+                self._submitted_s = time.monotonic()
+                if field.value.strip():
+                    act()
+
+        def typed(_: object) -> None:
+            if time.monotonic() - self._submitted_s < SUBMIT_S:
+                act()
+
+        field.on_msg(submit)
+        field.observe(typed, "value")
+
+    def _remark(self, said: str) -> None:
+        self._outcome.value = f'<p class="claude-outcome" role="status">{escape(said)}</p>'
+
+    def _give(self, answer: PermissionAnswer, said: str) -> None:
+        if self._is_armed and not self.is_answered:
+            self.is_answered = True
+            self._remark(said)
+            self._on_answer(answer)
+
+
+class ApprovalCard(Card):
+    """One request with its buttons."""
+
+    def __init__(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
+        layout = Layout()
+        super().__init__(on_answer, layout)
+        replaced = replaced_lines(request)
+        request = _readable(request)
+        about = HTML(_request_html(request, replaced), layout=layout)
+        self._allow = Button(description="Allow once", tooltip="Allow this call only", layout=layout, disabled=True)
+        self._allow.add_class("claude-allow")
+        deny = Button(description="Deny", tooltip="Claude is told that you said no, and goes on", layout=layout, disabled=True)
+        self._word = Text(placeholder="or tell Claude what to do instead", layout=layout, continuous_update=False)
+        self._word.add_class("claude-word")
+        send = Button(description="Deny and tell", tooltip="Deny, and tell Claude these words", layout=layout, disabled=True)
+        self._answers = [self._allow, deny, self._word, send]
+        if request.rules:
+            rules = ", ".join(request.rules)
+            session = Button(
+                description=f"Allow for this session: {one_line(rules, 60)}",
+                tooltip=f"Allow this and whatever these rules cover, until the session ends: {reveal(rules)}",
+                layout=layout,
+                disabled=True,
+            )
+            session.on_click(lambda _: self._answer(Decision.SESSION))
+            self._answers.insert(1, session)
+        self._allow.on_click(lambda _: self._answer(Decision.ONCE))
+        deny.on_click(lambda _: self._answer(Decision.DENY))
+        send.on_click(lambda _: self._answer(Decision.DENY))
+        self._on_enter(self._word, lambda: self._answer(Decision.DENY))
+        self._row = HBox([*self._answers, self._outcome], layout=layout)
+        self._row.add_class("claude-answers")
+        # The page counts the views of a box that has a count.
+        self.box = VBox([about, self._row], layout=layout, _view_count=0)
+        self.box.add_class("claude-ask")
+
     def _answer(self, decision: Decision) -> None:
-        if not self._is_armed or self.is_answered:
-            return
-        self.is_answered = True
         word = self._word.value.strip() if decision is Decision.DENY else ""
         said = f"{decision.value}: {one_line(word)}" if word else decision.value
-        self._outcome.value = f'<p class="claude-outcome" role="status">{escape(said)}</p>'
-        self._on_answer(PermissionAnswer(decision, word))
-
-    def _submit(self, _: Text, content: dict[str, Any], __: object) -> None:
-        # Enter tells of itself before it tells of the text, unless that was told before.
-        if content.get("event") == "submit":
-            self._submitted_s = time.monotonic()
-            if self._word.value.strip():
-                self._answer(Decision.DENY)
-
-    def _typed(self, _: object) -> None:
-        if time.monotonic() - self._submitted_s < SUBMIT_S:
-            self._answer(Decision.DENY)
+        self._give(PermissionAnswer(decision, word), said)
 
 
 def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     """Ask through `input()`, where there are no buttons.
 
     :raises KeyboardInterrupt: when the person interrupts instead of answering.
+    :raises EOFError: when the input has ended: by Ctrl-D, or because there is none.
     """
     replaced = replaced_lines(request)
     request = _readable(request)
@@ -171,13 +191,7 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     if request.reason:
         lines.append(reveal(request.reason))
     session = f", [s] allow for this session: {reveal(', '.join(request.rules))}" if request.rules else ""
-    asked = f"[y] allow once{session}, [n] deny, or say what to do instead: "
-    if isinstance(sys.stdout, io.StringIO):  # what is printed is captured, and nobody would see what they are asked
-        asked = "\n".join([*lines, asked])
-    else:
-        sys.stdout.write("\n".join(lines) + "\n")
-        sys.stdout.flush()
-    reply = input(asked).strip()
+    reply = ask_line(lines, f"[y] allow once{session}, [n] deny, or say what to do instead: ")
     match reply.casefold():
         case "y" | "yes":
             return PermissionAnswer(Decision.ONCE)
@@ -186,6 +200,30 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
         case "" | "n" | "no":
             return PermissionAnswer(Decision.DENY)
     return PermissionAnswer(Decision.DENY, reply)
+
+
+def ask_line(lines: Sequence[str], asked: str) -> str:
+    """Print lines, and return what is typed behind a last one.
+
+    :raises EOFError: where no more can be typed (Ctrl+D).
+    :raises KeyboardInterrupt: when the person interrupts instead of answering.
+    """
+    if isinstance(sys.stdout, io.StringIO):  # what is printed is captured, and nobody would see what they are asked
+        asked = "\n".join([*lines, asked])
+    elif lines:
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+    try:
+        return input(asked).strip()
+    except (KeyboardInterrupt, EOFError):
+        print()  # the cursor stands behind the question
+        raise
+
+
+def who_asks(request: PermissionRequest) -> str:
+    """Name who waits for the answer."""
+    who = "A helper agent" if request.by_helper else "Claude"
+    return f"{who}, at work on an earlier prompt," if request.is_earlier else who
 
 
 def _readable(request: PermissionRequest) -> PermissionRequest:
@@ -217,9 +255,7 @@ def _spelled(value: Any) -> Any:
 
 def _title(request: PermissionRequest) -> str:
     name = tool_name(_call(request))
-    who = "A helper agent" if request.by_helper else "Claude"
-    whose = f"{who}, at work on an earlier prompt," if request.is_earlier else who
-    return f"{whose} asks to {_TITLES.get(name, f'use {name}')}"
+    return f"{who_asks(request)} asks to {_TITLES.get(name, f'use {name}')}"
 
 
 def _request_html(request: PermissionRequest, replaced: list[str] | None) -> str:

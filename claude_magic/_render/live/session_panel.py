@@ -5,10 +5,8 @@ Owns how they look as widgets, as settled HTML and as text; where they come from
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from ipywidgets import HTML, Box, HBox, VBox, Widget
@@ -19,12 +17,10 @@ from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.reply_wording import dollars, one_line
 from claude_magic._render.parts.style_sheet import styled_html
-from claude_magic._render.settled.session_list import NO_ROWS, SessionRow, cells, text_table
+from claude_magic._render.settled.session_list import NO_ROWS, ROWS_SHOWN, SessionRow, cells, rest, text_table
 from claude_magic.sdk.host import BackgroundWork
 
-SESSIONS_SHOWN: Final = 20
-
-_HEADINGS: Final = ("session", "name", "first prompt", "turns", "last used", "")
+_HEADINGS: Final = ("session", "name", "asked last", "turns", "last used", "")
 _COPYABLE: Final = ("session", "in a terminal")
 _NO_SESSION: Final = "No session yet: the next %%claude cell starts one."
 _WORK: Final = "work "
@@ -50,6 +46,8 @@ class SessionFacts:
     played: bool = False
     work: tuple[BackgroundWork, ...] = ()
     """What Claude has left running."""
+    command: str = ""
+    """What goes on with it in a terminal."""
 
 
 class SessionPanel(InteractiveOutput[str]):
@@ -95,7 +93,7 @@ class SessionPanel(InteractiveOutput[str]):
         self._rest.value = _rest_html(self._rows)
         self._beside.children = [
             self._spacer if row.current else self._button(row.session_id, "Resume", f"Resume {_label(row)}")
-            for row in self._rows[:SESSIONS_SHOWN]
+            for row in self._rows[:ROWS_SHOWN]
         ]
 
     def _plain_bundle(self) -> dict[str, Any]:
@@ -107,14 +105,14 @@ def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict
     inside = _facts_html(facts) + _table_html(rows) + _rest_html(rows)
     return {
         "text/html": styled_html(inside),
-        "text/plain": panel_text(facts, rows[:SESSIONS_SHOWN]),
+        "text/plain": panel_text(facts, rows[:ROWS_SHOWN]),
     }
 
 
-def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow], *, now: datetime | None = None) -> str:
+def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> str:
     """Write facts and all rows as plain text."""
     lines = [f"{name:<15}{value}" for name, value in _facts(facts)] if facts else [_NO_SESSION]
-    table = text_table((_HEADINGS, *(cells(row, now) for row in rows)), (8, 24, 40, 5, 12, 8)) if rows else [NO_ROWS]
+    table = text_table((_HEADINGS, *(cells(row) for row in rows)), (8, 24, 40, 5, 16, 8)) if rows else [NO_ROWS]
     return "\n".join((*lines, "", *table))
 
 
@@ -133,7 +131,7 @@ def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
         ("model", " · ".join(filter(None, (model, context)))),
         ("so far", " · ".join(filter(None, (turns, tokens, cost)))),
         ("still running", "; ".join(one_line(clean_line(work.about), 60) for work in facts.work)),
-        ("in a terminal", "" if facts.played else f"claude -r {shlex.quote(one_line(facts.session_id))}"),
+        ("in a terminal", "" if facts.played else one_line(facts.command, 400)),
     )
     return [(name, value) for name, value in listed if value]
 
@@ -158,11 +156,10 @@ def _table_html(rows: Sequence[SessionRow]) -> str:
     if not rows:
         return f'<p class="claude-remark">{escape(NO_ROWS)}</p>\n'
     head = "".join(f'<th scope="col">{heading}</th>' for heading in _HEADINGS)
-    lines = (f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells(row))}</tr>\n" for row in rows[:SESSIONS_SHOWN])
+    lines = (f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells(row))}</tr>\n" for row in rows[:ROWS_SHOWN])
     return f'<table class="claude-sessions"><thead><tr>{head}</tr></thead>\n<tbody>\n{"".join(lines)}</tbody></table>\n'
 
 
 def _rest_html(rows: Sequence[SessionRow]) -> str:
-    more = len(rows) - SESSIONS_SHOWN
-    words = (f"{more:,} more: %claude_session list" if more > 0 else "", _RESUME if len(rows) > 1 else "")
+    words = (rest(len(rows) - ROWS_SHOWN), _RESUME if len(rows) > 1 else "")
     return "".join(f'<p class="claude-remark">{escape(line)}</p>\n' for line in words if line)

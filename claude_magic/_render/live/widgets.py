@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from ipywidgets import HTML, HBox, Layout, VBox, Widget
 
 from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, added_style, live_style
+
+UNHEARD_S: Final = 3.0
+"""After so long without a sign of the page its clicks are not waited for: a question is asked in words."""
 
 
 class WidgetMaker:
@@ -48,7 +52,8 @@ class WidgetMaker:
             css_class=f"claude-magic {AUDIENCE_CLASS if for_audience else ''}",
         )
         # JupyterLab has rules for HTML outputs, which the settled output will be: with their class they hold from the start.
-        return self.make(VBox, [inner], css_class="jp-RenderedHTMLCommon")
+        # The page counts the views of a box that has a count.
+        return self.make(VBox, [inner], css_class="jp-RenderedHTMLCommon", _view_count=0)
 
     def rules(self, section: str, name: str) -> Any:
         """Make the widget that brings a section of the style sheet to a page, and a place there that a link can lead to."""
@@ -66,6 +71,40 @@ class WidgetMaker:
     def close(self, root: Widget) -> None:
         """Close a tree of widgets from its root, and all else that was made here."""
         close_tree(*self._made, root)
+
+
+class PageSigns:
+    """What the page lets us know of widgets while a cell runs; main thread only.
+
+    A page that shows a box says so within 0.2 s. That is heard where clicks are, which is not on every kernel and in every
+    frontend. A JupyterLab without the widgets extension closes what it cannot show.
+
+    :param box: from `WidgetMaker.framed`, to be displayed at once.
+    :param on_refused: called when the page has no widgets.
+    """
+
+    def __init__(self, box: Widget, on_refused: Callable[[], None] = lambda: None) -> None:
+        self._box = box
+        self._on_refused = on_refused
+        self._began_s = time.monotonic()
+        self.is_refused = False
+        """Whether the page has said that it shows no widgets."""
+        if box.comm is not None:
+            box.comm.on_close(self._refuse)
+
+    @property
+    def hears(self) -> bool:
+        """Whether a click would be heard now."""
+        return bool(self._box._view_count) and not self.is_refused
+
+    @property
+    def may_hear(self) -> bool:
+        """Whether that is so, or cannot be known yet."""
+        return self.hears or not (self.is_refused or time.monotonic() - self._began_s > UNHEARD_S)
+
+    def _refuse(self, message: object) -> None:
+        self.is_refused = True
+        self._on_refused()
 
 
 def view_bundle(widget: Widget) -> dict[str, Any]:

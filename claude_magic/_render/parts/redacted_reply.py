@@ -12,7 +12,7 @@ from typing import Any, assert_never
 from claude_magic._markdown import code_in, split_lines
 from claude_magic._paths import shorten_home
 from claude_magic._redaction import UNNAMED, masked, redact
-from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall
+from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall, plain_data
 
 
 def cleaned(response: SessionAwareResponse) -> SessionAwareResponse:
@@ -22,7 +22,7 @@ def cleaned(response: SessionAwareResponse) -> SessionAwareResponse:
     """
     cleaning = _Cleaning()
     blocks = [cleaning.block(block) for block in response.blocks]
-    structured = cleaning.data(response.structured)
+    structured = cleaning.data(plain_data(response.structured))
     shown = replace(response, blocks=blocks, structured=structured, content=cleaning.prose(response.content))
     if said := masked_line(cleaning.names):
         shown.blocks.append(Remark(said))

@@ -12,6 +12,7 @@ from typing import Final
 from claude_magic._characters import in_reading_order, reveal
 from claude_magic._paths import shorten_home
 from claude_magic.sdk.events import Retrying
+from claude_magic.sdk.host import QUESTION, questions_in
 from claude_magic.sdk.response import (
     STRUCTURED_OUTPUT,
     Block,
@@ -74,6 +75,8 @@ def shown_blocks(response: SessionAwareResponse) -> list[Block]:
 
 def tool_name(call: ToolCall) -> str:
     """Name a tool as a reader knows it: `Bash`, `run_code` of the kernel, `server: tool` of any other MCP server."""
+    if call.name == QUESTION:
+        return "Question"
     if not call.name.startswith("mcp__"):
         return one_line(reveal(call.name))
     server, _, tool = reveal(call.name).removeprefix("mcp__").partition("__")
@@ -82,6 +85,8 @@ def tool_name(call: ToolCall) -> str:
 
 def tool_argument(call: ToolCall) -> str:
     """Pick the one argument that says what a call is about, on one line, empty when there is none."""
+    if questions := questions_in(call.name, call.input):
+        return one_line(reveal(" ".join(question.text for question in questions)))
     named = (call.input.get(key) for key in _ARGUMENTS)
     values = (value for value in (*named, *call.input.values()) if isinstance(value, str) and value.strip())
     value = next(values, "")
@@ -93,6 +98,8 @@ def tool_outcome(call: ToolCall, *, ended: bool = False) -> str:
     if not call.complete:
         return "stopped" if ended else "running…"
     permission = one_line(call.permission)
+    if call.denied and call.name == QUESTION:
+        return f"✗ {permission.replace('denied', 'not answered', 1) or 'not answered'}"
     if call.denied:
         return f"✗ {permission or 'denied'}"
     words = [word for word in ("failed" if call.is_error else "", permission) if word]

@@ -15,6 +15,7 @@ from claude_magic._render.parts.highlighting import language_of_file
 from claude_magic._render.parts.markdown_html import code_html, escape, text_html
 from claude_magic._render.parts.reply_wording import clip, tool_argument, tool_name, tool_outcome
 from claude_magic.sdk.events import Image
+from claude_magic.sdk.host import ClaudeQuestion, questions_in
 from claude_magic.sdk.response import ToolCall
 
 SHOWN_LENGTH: Final = 10_000
@@ -51,6 +52,9 @@ def input_html(call: ToolCall, limit: int = SHOWN_LENGTH, show: Callable[[str, s
         # The CLI puts it there from the file that Claude wrote it into (2.1.331).
         return text_html(clip(reveal(plan), limit))
 
+    if questions := questions_in(call.name, call.input):
+        return "".join(map(_question_html, questions))
+
     def code(text: str, language: str) -> str:
         return show(clip(reveal(text), limit), language)
 
@@ -67,6 +71,12 @@ def input_html(call: ToolCall, limit: int = SHOWN_LENGTH, show: Callable[[str, s
     elif rest:
         pieces.append(code(json.dumps(rest, indent=2, ensure_ascii=False, default=str), "json"))
     return "".join(pieces)
+
+
+def _question_html(question: ClaudeQuestion) -> str:
+    offered = [": ".join(filter(None, (choice.label, choice.description))) for choice in question.choices]
+    items = "".join(f"<li>{escape(clip(reveal(text), SHOWN_LENGTH))}</li>" for text in offered)
+    return f"{text_html(clip(reveal(question.text), SHOWN_LENGTH))}<ul>{items}</ul>\n"
 
 
 def _result_html(call: ToolCall) -> str:

@@ -17,8 +17,7 @@ from claude_magic._redaction import redact
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic._render.settled.reply import SettledReply, reply_bundle, reply_markdown
-from claude_magic.sdk._history.transcripts import Exchange
-from claude_magic.sdk.response import Remark, SessionAwareResponse
+from claude_magic.sdk._history.transcripts import Exchange, reply_of
 
 _TITLE_LENGTH: Final = 80
 
@@ -49,7 +48,7 @@ def to_markdown(conversation: Conversation) -> str:
     )
     pieces = [f"# {safe_markdown.escape(conversation.title)}", safe_markdown.escape(" · ".join(facts))]
     for number, exchange in enumerate(conversation.exchanges, 1):
-        answer = reply_markdown(SettledReply(_response(exchange)).cleaned())
+        answer = reply_markdown(SettledReply(reply_of(exchange)).cleaned())
         pieces += [f"## Turn {number}", _quoted(redact(exchange.prompt)), answer]
     return "\n\n".join(piece for piece in pieces if piece) + "\n"
 
@@ -58,7 +57,7 @@ def to_notebook(conversation: Conversation) -> str:
     """Write a conversation as a notebook: a cell for each prompt, the reply as its settled output."""
     cells = [_code_cell("load", "%load_ext claude_magic")]
     for number, exchange in enumerate(conversation.exchanges, 1):
-        reply = SettledReply(_response(exchange, conversation.session_id), number)
+        reply = SettledReply(reply_of(exchange, conversation.session_id), number)
         output = {
             "output_type": "display_data",
             "data": {kind: _lines(text) for kind, text in reply_bundle(reply).items()},
@@ -76,13 +75,6 @@ def to_notebook(conversation: Conversation) -> str:
         "nbformat_minor": 5,
     }
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-
-
-def _response(exchange: Exchange, session_id: str | None = None) -> SessionAwareResponse:
-    """Make the reply again as the views know it, with a remark on what stood beside the prompt or in the answer's place."""
-    sent = f"With the prompt went {', '.join(exchange.attachments)}." if exchange.attachments else ""
-    before, after = ([Remark(text)] if text else [] for text in (sent, exchange.trouble))
-    return SessionAwareResponse(session_id=session_id, blocks=[*before, *exchange.blocks, *after])
 
 
 def _quoted(prompt: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from claude_magic._render.parts import safe_markdown
@@ -18,14 +18,21 @@ from claude_magic._render.parts.style_sheet import styled_html
 
 NO_ROWS: Final = "No sessions in this directory yet."
 
-_HEADINGS: Final = ("session", "name", "first prompt", "turns", "last used", "size", "")
-_LIMITS: Final = (8, 24, 40, 5, 12, 8, 8)
+ROWS_SHOWN: Final = 10
+"""So many sessions are shown where not all are asked for."""
+
+_HEADINGS: Final = ("row", "session", "name", "asked last", "turns", "last used", "from", "size", "")
+_LIMITS: Final = (4, 8, 24, 40, 5, 16, 40, 8, 8)
 _PROMPT_LENGTH: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """One session on disk, as a line of the table."""
+    """One session on disk, as a line of the table.
+
+    `last_prompt` is what was asked last in it, `branch_of` the ID of the session that it left, `notebook` the name of a
+    notebook that shows it.
+    """
 
     session_id: str
     name: str | None
@@ -34,36 +41,49 @@ class SessionRow:
     last_used: datetime
     current: bool = False
     size_bytes: int | None = None
+    last_prompt: str | None = None
+    branch_of: str | None = None
+    notebook: str | None = None
 
 
-def listing_bundle(rows: Sequence[SessionRow]) -> dict[str, str]:
-    """Give all rows, with the sizes of the sessions, as a notebook keeps them."""
-    lines = [_cells_with_size(row) for row in rows]
+def listing_bundle(rows: Sequence[SessionRow], *, more: int = 0) -> dict[str, str]:
+    """Give numbered rows, with the sizes of the sessions, as a notebook keeps them.
+
+    :param more: so many sessions are not shown.
+    """
+    lines = _lines(rows)
     head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>\n" for line in lines)
-    table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>\n"
-    none = f'<p class="claude-remark">{escape(NO_ROWS)}</p>\n'
+    table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>\n" if rows else ""
+    words = rest(more) if rows else NO_ROWS
+    remark = f'<p class="claude-remark">{escape(words)}</p>\n' if words else ""
     marked = (f"| {' | '.join(line)} |" for line in (_HEADINGS, ["---"] * len(_HEADINGS), *map(_escaped, lines)))
     return {
-        "text/html": styled_html(table if rows else none),
-        "text/markdown": "\n".join(marked) if rows else NO_ROWS,
-        "text/plain": listing_text(rows),
+        "text/html": styled_html(table + remark),
+        "text/markdown": "\n\n".join(filter(None, ("\n".join(marked) if rows else "", safe_markdown.escape(words)))),
+        "text/plain": listing_text(rows, more=more),
     }
 
 
-def listing_text(rows: Sequence[SessionRow], *, now: datetime | None = None) -> str:
-    """Write all rows, with the sizes of the sessions, as plain text."""
+def listing_text(rows: Sequence[SessionRow], *, more: int = 0) -> str:
+    """Write numbered rows, with the sizes of the sessions, as plain text."""
     if not rows:
         return NO_ROWS
-    return "\n".join(text_table((_HEADINGS, *(_cells_with_size(row, now) for row in rows)), _LIMITS))
+    return "\n".join(filter(None, (*text_table((_HEADINGS, *_lines(rows)), _LIMITS), rest(more))))
 
 
-def cells(row: SessionRow, now: datetime | None = None) -> tuple[str, ...]:
-    """Say of a session: the start of its ID, name, first prompt, turns, when it was used, whether it is current."""
+def rest(more: int) -> str:
+    """Say how many sessions are not shown, and how they are; empty for none."""
+    return f"{more:,} more: %claude_session list --all, or list TEXT" if more > 0 else ""
+
+
+def cells(row: SessionRow) -> tuple[str, ...]:
+    """Say of a session: the start of its ID, name, last prompt, turns, when it was used, whether it is current."""
     turns = "" if row.turns is None else f"{row.turns:,}"
     current = "current" if row.current else ""
-    name, prompt = one_line(clean_line(row.name or "")), one_line(clean_line(row.first_prompt or ""), _PROMPT_LENGTH)
-    return one_line(row.session_id)[:8], name, prompt, turns, time_ago(row.last_used, now), current
+    name = one_line(clean_line(row.name or ""))
+    prompt = one_line(clean_line(row.last_prompt or row.first_prompt or ""), _PROMPT_LENGTH)
+    return one_line(row.session_id)[:8], name, prompt, turns, moment(row.last_used), current
 
 
 def text_table(lines: Sequence[Sequence[str]], limits: Sequence[int]) -> list[str]:
@@ -78,20 +98,9 @@ def text_table(lines: Sequence[Sequence[str]], limits: Sequence[int]) -> list[st
     return [line.rstrip() for line in written]
 
 
-def time_ago(when: datetime, now: datetime | None = None) -> str:
-    """Say when something was: `now`, `5 min ago`, `2 h ago`, `yesterday`, `3 days ago`, then the date."""
-    when, now = when.astimezone(), (now or datetime.now().astimezone()).astimezone()
-    passed = now - when
-    days = (now.date() - when.date()).days
-    if passed < timedelta(minutes=1):
-        return "now"
-    if passed < timedelta(hours=1):
-        return f"{passed.seconds // 60} min ago"
-    if days <= 0 or passed < timedelta(hours=6):
-        return f"{passed.seconds // 3600} h ago"
-    if days == 1:
-        return "yesterday"
-    return f"{days} days ago" if days < 7 else f"{when:%Y-%m-%d}"
+def moment(when: datetime) -> str:
+    """Say when something was, in words that are true for ever in a page that is saved."""
+    return f"{when.astimezone():%Y-%m-%d %H:%M}"
 
 
 def size(size_bytes: int) -> str:
@@ -100,9 +109,15 @@ def size(size_bytes: int) -> str:
     return f"{kilobytes} KB" if kilobytes < 1000 else f"{size_bytes / 1e6:,.1f} MB"
 
 
-def _cells_with_size(row: SessionRow, now: datetime | None = None) -> tuple[str, ...]:
-    *others, current = cells(row, now)
-    return *others, "" if row.size_bytes is None else size(row.size_bytes), current
+def _lines(rows: Sequence[SessionRow]) -> list[tuple[str, ...]]:
+    return [(str(number), *_all_cells(row)) for number, row in enumerate(rows, 1)]
+
+
+def _all_cells(row: SessionRow) -> tuple[str, ...]:
+    *others, current = cells(row)
+    branch = f"branch of {one_line(row.branch_of)[:8]}" if row.branch_of else ""
+    whence = ", ".join(filter(None, (branch, one_line(row.notebook or "", 60))))
+    return *others, whence, "" if row.size_bytes is None else size(row.size_bytes), current
 
 
 def _escaped(line: Sequence[str]) -> list[str]:

@@ -250,6 +250,7 @@ class Cassette:
             sample=sample,
             session=request.session_id or "",
             identity=identity,
+            context=scrubber.text(request.prompt.context),
             date=time.strftime("%Y-%m-%d", time.gmtime()),
         )
         turn = recording.turn(begun, scrubber, failure)

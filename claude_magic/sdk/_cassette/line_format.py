@@ -31,7 +31,7 @@ UNKNOWN: Final = "unrecorded"
 _FORBID: Final = ConfigDict(extra="forbid")
 _EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(Event)}
 _NOT_RECORDED: Final = frozenset({"messages", "recorded"})
-_OWN: Final = frozenset({"turn", "parent", "take", "sample", "session", "date", "by_itself", "after"})
+_OWN: Final = frozenset({"turn", "parent", "take", "sample", "session", "date", "by_itself", "after", "context"})
 """What the first line of a turn says beyond what the turn is known by."""
 
 
@@ -62,7 +62,7 @@ class Begun:
 
     `take` counts how often the file has been recorded to, `sample` how often the same was asked there in that take, from 1.
     A turn that the CLI took `by_itself` has no prompt, and stands in the conversation where the turn before it does; it had
-    ended `after` so many seconds.
+    ended `after` so many seconds. `context` went along with the prompt, for readers: a turn is not known by it.
     """
 
     turn: str
@@ -74,6 +74,7 @@ class Begun:
     date: str = ""
     by_itself: bool = False
     after: float = 0.0
+    context: str = ""
 
 
 @checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
@@ -85,7 +86,7 @@ class Asked:
     input: dict[str, Any]
     reason: str | None = None
     rules: tuple[str, ...] = ()
-    answer: Literal["allowed once", "allowed for this session", "denied"] | None = None
+    answer: Literal["allowed once", "allowed for this session", "denied", "answered"] | None = None
     word: str = ""
 
 

@@ -168,6 +168,8 @@ class PlayingTurn:
         """Whether a call may be done now: a rule allows it, or the person does."""
         answer = self._answers.get(call.call_id)
         if answer is None:
+            if self._effects[call.name].read_only:
+                return True
             rules = (call.name,)
             allowing = {*rules, f"mcp__{SERVER}", f"mcp__{SERVER}__*"}
             if self._mode == "bypassPermissions" or allowing & (self._granted | self._rules):
@@ -184,7 +186,7 @@ class PlayingTurn:
             self._granted.update(granted)
             word = answer.word if answer.decision is Decision.DENY else ""
             host.emit(events.PermissionAnswered(call.call_id, answer.decision.value, granted, word))
-        return answer.decision is not Decision.DENY
+        return answer.decision in (Decision.ONCE, Decision.SESSION)
 
     def _done_again(self, call_id: str) -> ToolCall | None:
         """Return the call with this ID that is shown, if it is one of a tool that is really done."""

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import platformdirs
+from claude_magic._paths import our_data
 
 _LENGTH: Final = 32
 
@@ -27,7 +27,7 @@ class Sealing:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._path = path or platformdirs.user_data_path("claude_magic") / "cassettes.key"
+        self._path = path or our_data() / "cassettes.key"
 
     def seal(self, digest: bytes) -> str:
         """Return the seal of a turn, by a hash of its lines."""

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 import claude_agent_sdk
 
-from claude_magic._paths import shorten_home
+from claude_magic._paths import for_terminal, shorten_home
 from claude_magic._text import well_formed
 from claude_magic.errors import CLINotFoundError
 from claude_magic.sdk._gate.tool_list import switched_off
 from claude_magic.sdk.config import CLI_FLAGS, READ_ONLY_TOOLS, TurnOptions
-from claude_magic.sdk.host import SERVER
+from claude_magic.sdk.host import SERVER, Tool, rule_of
 
 OLDEST_CLI: Final = "2.1.330"
 """The oldest CLI whose flags were tried; 2.1.250 lacks one that we need."""
@@ -40,9 +40,10 @@ class Launch:
     Where the directory is not `trusted`, nothing of its own is loaded (hooks, agents, skills, rules, servers), whenever it
     comes, and `memory` is the text of its `CLAUDE.md`; where it is, `contents` stands for what there was to
     load. `asks_for_git` says that git would run programs there.
-    `asks` says that somebody can be asked for permission, `tools` are the rules that allow our own tools. `surroundings`
+    `asks` says that somebody can be asked for permission, `tools` are our own tools. `surroundings`
     stand for the variables and settings that hold when it starts. `granted` is what was allowed for the session while an
-    earlier process ran.
+    earlier process ran. `login` is those of the person's settings, as JSON, that a bare turn needs to log in. What is not
+    `kept` is written to no disk, and its replies come whole.
     """
 
     directory: str
@@ -56,14 +57,21 @@ class Launch:
     fork: bool = False
     at: str | None = None
     asks: bool = False
-    tools: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
     surroundings: str = ""
     granted: tuple[str, ...] = ()
+    login: str = ""
+    kept: bool = True
 
     @property
     def system(self) -> str:
         """What is added to Claude Code's own system prompt."""
         return "\n\n".join(filter(None, (self.memory, self.options.system)))
+
+    @property
+    def harmless(self) -> tuple[str, ...]:
+        """The rules that allow those of our own tools that only look."""
+        return tuple(rule_of(tool) for tool in self.tools if tool.read_only)
 
     def serves(self, other: Launch) -> bool:
         """Whether a process started with this can serve a turn that asks for `other`, whatever session each is about.
@@ -92,14 +100,26 @@ class Command(list[str]):
 
 def printed(cli: str, prompt: str, launch: Launch) -> Command:
     """Return what a person would type, in `launch.directory`, for a turn with this prompt."""
-    # A name is enough where the shell would find the same program by it.
-    on_path = shutil.which("claude")
-    program = "claude" if on_path and os.path.samefile(on_path, cli) else cli
+    program = "claude" if _is_on_path(cli) else cli
     resume = ["-r", launch.resume] if launch.resume else []
     rest = flags(replace(launch, resume=None, memory=""), typed=True)
     if prompt.startswith("-"):
         return Command([program, "-p", *resume, *STREAM_FLAGS, *rest, "--", prompt])
     return Command([program, "-p", prompt, *resume, *STREAM_FLAGS, *rest])
+
+
+def resume_command(cli: str, session_id: str, directory: str) -> str:
+    """Return what a person types in a terminal to go on with a session, which belongs to a directory."""
+    program = "claude" if _is_on_path(cli) else for_terminal(cli)
+    # No shell of Windows knows all of this line, but each its second part.
+    there = "" if os.name == "nt" else f"cd {for_terminal(directory)} && "
+    return f"{there}{program} -r {shlex.quote(session_id)}"
+
+
+def _is_on_path(cli: str) -> bool:
+    """Whether its name is enough, as the shell would find the same program by it."""
+    on_path = shutil.which("claude")
+    return on_path is not None and os.path.samefile(on_path, cli)
 
 
 def flags(launch: Launch, *, typed: bool = False) -> list[str]:
@@ -116,17 +136,22 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
     if launch.at:
         arguments.append(f"--resume-session-at={launch.at}")
     chosen = {name: getattr(launch.options, name) for name in CLI_FLAGS}
-    rules = (*(launch.options.allowed_tools or ()), *launch.tools)
+    rules = (*(launch.options.allowed_tools or ()), *launch.harmless)
     chosen["system"] = launch.system
     chosen["allowed_tools"] = () if launch.safe_mode else rules
     for name, flag in CLI_FLAGS.items():
         if (value := chosen[name]) and (typed or not flag.field):
             arguments += [flag.name, well_formed(flag.text(value))]
         arguments += flag.always
-    if launch.safe_mode:
-        arguments += ["--tools", ",".join(READ_ONLY_TOOLS), "--strict-mcp-config"]
-    if not launch.trusted:
-        arguments += ["--setting-sources", "user"]
+    if launch.options.bare or launch.safe_mode:
+        tools = READ_ONLY_TOOLS if not launch.options.bare else () if launch.safe_mode else _tool_names(rules)
+        arguments += ["--tools", ",".join(tools), "--strict-mcp-config"]
+    if launch.options.bare or not launch.trusted:
+        arguments += ["--setting-sources", "" if launch.options.bare else "user"]
+    if launch.login:
+        arguments += ["--settings", launch.login]
+    if not launch.kept:
+        arguments.append("--no-session-persistence")
     may_all = not _ALL_OF_GIT.isdisjoint(rules) or launch.options.permission_mode == "bypassPermissions"
     if launch.asks_for_git and not may_all:
         # Otherwise the CLI runs those commands that only look without a question (2.1.332).
@@ -144,14 +169,19 @@ def first_request(launch: Launch) -> dict[str, Any]:
 
 def channel_flags(launch: Launch) -> list[str]:
     """Return the flags for the SDK's control protocol, which nobody would type: it wants a stream in both directions."""
-    arguments = ["--input-format", "stream-json", "--include-partial-messages"]
-    arguments += ["--disallowedTools", ",".join(switched_off(launch.options.allowed_tools or ()))]
+    arguments = ["--input-format", "stream-json", *(["--include-partial-messages"] if launch.kept else [])]
+    arguments += ["--disallowedTools", ",".join(switched_off(launch.options.allowed_tools or (), asks=launch.asks))]
     if launch.asks:
         arguments += ["--permission-prompt-tool", "stdio"]
     if launch.tools:
         # Otherwise Claude has to look for our tools before it can use them (CLI 2.1.331).
         arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: {"type": "sdk", "name": SERVER, "alwaysLoad": True}}})]
     return arguments
+
+
+def _tool_names(rules: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the tools that rules such as `Bash(git log:*)` are about."""
+    return tuple(dict.fromkeys(rule.partition("(")[0].strip() for rule in rules))
 
 
 def find_cli(cli_path: str | os.PathLike[str] | None) -> str:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import claude_agent_sdk
@@ -22,7 +22,8 @@ from claude_magic._paths import cli_home
 _DECIDES: Final = re.compile(
     r"""(?:ANTHROPIC|CLAUDE|AWS|AMAZON|AZURE|BEDROCK|CLOUD_ML|GCLOUD|GCP|GOOGLE|VERTEX)_\w+
     |(?:\w+_)?(?:HTTPS?|ALL|NO)_PROXY | NODE_\w+ | SSL_CERT_\w+ | CURL_CA_BUNDLE | REQUESTS_CA_BUNDLE
-    |DISABLE_\w+ | ENABLE_\w+ | MAX_\w+ | MCP_\w+ | OTEL_\w+ | HOME | PATH | USERPROFILE | XDG_CONFIG_HOME""",
+    |DISABLE_\w+ | ENABLE_\w+ | MAX_\w+ | MCP_\w+ | OTEL_\w+ | API_\w+ | BASH_\w+ | XDG_CONFIG_HOME
+    |HOME | PATH | SHELL | USERPROFILE | TMPDIR | TMP | TEMP | IS_SANDBOX""",
     re.VERBOSE | re.IGNORECASE,
 )
 """Variables that decide to whom the CLI speaks, by what way and with which login, as its documentation names them."""
@@ -41,21 +42,41 @@ _ALWAYS: Final = {"CLAUDE_CODE_DISABLE_CRON": "1"}
 """Without it the CLI begins turns by what a file of the directory says, also when the directory's settings are not loaded."""
 
 
-def environment(extra: Mapping[str, str], directory: str) -> dict[str, str]:
-    """Return the environment of a CLI process: ours, with `extra` over it, in `directory`."""
+_LOGIN_SETTINGS: Final = ("apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "gcpAuthRefresh", "forceLoginOrgUUID")
+"""Settings of the person's that a login may depend on, as the documentation names them."""
+
+
+def environment(extra: Mapping[str, str], directory: str, *, bare: bool = False) -> dict[str, str]:
+    """Return the environment of a CLI process: ours, with `extra` over it, in `directory`.
+
+    :param bare: whether it loads no settings, so that the variables in them, such as a key, must come this way.
+    """
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     identity = {"CLAUDE_CODE_ENTRYPOINT": "sdk-py", "CLAUDE_AGENT_SDK_VERSION": claude_agent_sdk.__version__}
-    return {**inherited, **identity, **extra, **_ALWAYS, "PWD": directory}
+    own = _set_by_the_person({**inherited, **extra}) if bare else {}
+    return {**inherited, **identity, **extra, **own, **_ALWAYS, "PWD": directory}
+
+
+def login_settings(extra: Mapping[str, str]) -> str:
+    """Return those of the person's settings, as JSON, without which one of their logins does not work; mostly none."""
+    known = _settings_of_the_person({**os.environ, **extra})
+    found = {name: known[name] for name in _LOGIN_SETTINGS if name in known}
+    return json.dumps(found) if found else ""
 
 
 def fingerprint(extra: Mapping[str, str]) -> str:
     """Return a text that changes when a process should be started anew: other variables, another login, other settings."""
-    variables = {name: value for name, value in os.environ.items() if _DECIDES.fullmatch(name)} | dict(extra)
+    variables = {name: value for name, value in os.environ.items() if decides(name)} | dict(extra)
     home = cli_home(variables)
     digest = hashlib.sha256(repr(sorted(variables.items())).encode("utf-8", "surrogateescape"))
     for name in _SETTINGS:
         digest.update(_state_of(home / name))
     return digest.hexdigest()
+
+
+def decides(name: str) -> bool:
+    """Whether a CLI is started anew for a variable of this name."""
+    return _DECIDES.fullmatch(name) is not None
 
 
 def api_address(variables: Mapping[str, str]) -> str:
@@ -90,12 +111,16 @@ def _by_itself(address: str, known: Mapping[str, str]) -> bool:
 
 def _set_by_the_person(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that the person's settings put over those of the process."""
+    found = _settings_of_the_person(variables).get("env")
+    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _settings_of_the_person(variables: Mapping[str, str]) -> dict[str, Any]:
     try:
         settings = json.loads((cli_home(variables) / "settings.json").read_bytes())
     except (OSError, ValueError):
         return {}
-    found = settings.get("env") if isinstance(settings, dict) else None
-    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def _state_of(path: Path) -> bytes:

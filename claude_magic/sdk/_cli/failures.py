@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from claude_magic._paths import shorten_home
+from claude_magic._paths import NO_HOME, home_directory, own_command, shorten_home
 from claude_magic.errors import (
     APIError,
     BudgetExceededError,
@@ -42,7 +42,7 @@ _CONTROLS = re.compile(
     re.VERBOSE,
 )
 
-CHECK_CLI = "Check that cli_path names the Claude CLI and that it starts: `claude --version` in a terminal."
+CHECK_CLI = f"Check that cli_path names the Claude CLI and that it starts: `{own_command('doctor')}` says so."
 
 VERSION_LIMIT_S = 10.0
 
@@ -219,6 +219,11 @@ async def start_failure(
             f"The Claude CLI cannot write to {shorten_home(path)}: {reason}.",
             next_step=f"Make it writable, {another}; {_NOTHING_SENT}",
             stderr=stderr,
+        )
+    if not env.get("HOME") and home_directory() == str(NO_HOME):
+        return CLIDiedError(
+            "The Claude CLI needs a home directory, and there is none here.",
+            next_step=f"Set HOME to a directory in which you may write; {_NOTHING_SENT}",
         )
     if isinstance(otherwise, CLIDiedError):
         otherwise.next_step = CHECK_CLI

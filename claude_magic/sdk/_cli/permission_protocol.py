@@ -5,20 +5,31 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import claude_agent_sdk as sdk
 from claude_agent_sdk.types import PreToolUseHookSpecificOutput, SyncHookJSONOutput
 
-from claude_magic._paths import cli_home
+from claude_magic._paths import cli_home, home_directory
 from claude_magic._text import well_formed
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.command_line import Launch
 from claude_magic.sdk._gate.gate import Call, Gate, Verdict
-from claude_magic.sdk.host import DENIED, SERVER, Decision, PermissionRequest, Tool, ToolResult, TurnHost
+from claude_magic.sdk.host import (
+    DENIED,
+    QUESTION,
+    SERVER,
+    Decision,
+    PermissionAnswer,
+    PermissionRequest,
+    Tool,
+    ToolResult,
+    TurnHost,
+)
 
 _NOBODY: Final = "Nobody can be asked here, and no rule allows it."
+_DECLINED: Final = "The person does not answer. Go on without an answer, or stop where there is no way without it."
+_UNANSWERED: Final = "The person has not answered."
 _LONG_S: Final = 10.0**6
 """Longer than our loop can be kept from answering: a judgement that comes too late would not hold the call back."""
 
@@ -36,13 +47,15 @@ class Permissions:
         self._launch = launch
         self._host_of = host_of
         self._mode = mode
+        self._places: dict[str, str] = {}
+        """Where calls run that do not run in the folder: a `cd` holds for what comes after it."""
         self._gate = Gate(
             launch.directory,
             cli_home(env),
-            home=env.get("HOME") or str(Path.home()),
+            home=env.get("HOME") or home_directory(),
             rules=() if launch.safe_mode else launch.options.allowed_tools or (),
             granted=launch.granted,
-            harmless=launch.tools,
+            harmless=launch.harmless,
             trusted=launch.trusted,
         )
 
@@ -69,6 +82,9 @@ class Permissions:
             own_files=transcript,
             by_helper=bool(announced.get("agent_id")),
         )
+        # Our own tools run in this process, whatever the directory of the CLI.
+        if not call.tool.startswith(f"mcp__{SERVER}__") and self._gate.is_elsewhere(call.cwd):
+            self._places[call_id or ""] = call.cwd
         match self._gate.judge(call, self._mode()):
             case Verdict.PASS, _:
                 return SyncHookJSONOutput()
@@ -79,12 +95,12 @@ class Permissions:
                 return _answer("deny", reason)
 
     async def _asked(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
-        reason = context.decision_reason
-        rules = self._gate.rules_for(tool, arguments, reason)
+        call_id, by_helper, reason = context.tool_use_id or "", context.agent_id is not None, context.decision_reason
+        place = self._places.pop(call_id, self._launch.directory)
+        rules = self._gate.rules_for(tool, arguments, reason, place)
         if self._gate.was_granted(rules):
             return sdk.PermissionResultAllow(updated_input=arguments)
-        call_id, by_helper = context.tool_use_id or "", context.agent_id is not None
-        request = PermissionRequest(call_id, tool, arguments, self._launch.directory, reason, rules, by_helper)
+        request = PermissionRequest(call_id, tool, arguments, place, reason, rules, by_helper)
         # A helper goes on behind the turn that it was sent off in.
         host = self._host_of(context.tool_use_id)
         try:
@@ -92,14 +108,31 @@ class Permissions:
         except asyncio.CancelledError:
             host.emit(events.PermissionAnswered(request.call_id, Decision.DENY.value, word="the turn was stopped"))
             raise
+        answer = _fitting(request, answer)
         granted = rules if answer.decision is Decision.SESSION else ()
-        word = answer.word if answer.decision is Decision.DENY else ""
+        word = answer.word if answer.decision in (Decision.DENY, Decision.ANSWERED) else ""
         # Nothing of it is handed to the CLI, which would keep rules in the directory's settings file, and read more into them.
         self._gate.grant(granted)
         host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, granted, word))
         if answer.decision is Decision.DENY:
-            return sdk.PermissionResultDeny(message=word or DENIED)
+            return sdk.PermissionResultDeny(message=word or (_DECLINED if request.questions else DENIED))
+        if answer.decision is Decision.ANSWERED:
+            # What the model wrote there itself is nobody's answer.
+            answers = {text: well_formed(said) for text, said in answer.answers.items()}
+            return sdk.PermissionResultAllow(updated_input={"questions": arguments["questions"], "answers": answers})
         return sdk.PermissionResultAllow(updated_input=arguments)
+
+
+def _fitting(request: PermissionRequest, answer: PermissionAnswer) -> PermissionAnswer:
+    """Return the answer as it holds: a question is not allowed but answered, and a permission is not answered."""
+    texts = [question.text for question in request.questions]
+    answers = {text: said for text in texts if (said := answer.answers.get(text, "").strip())}
+    is_question, is_answered = request.tool == QUESTION, answer.decision is Decision.ANSWERED
+    if is_question and is_answered and answers:
+        return PermissionAnswer(Decision.ANSWERED, "; ".join(answers.values()), answers)
+    if (is_question or is_answered) and answer.decision is not Decision.DENY:
+        return PermissionAnswer(Decision.DENY, _UNANSWERED if is_question else "")
+    return answer
 
 
 def _answer(decision: Literal["ask", "deny"], reason: str) -> SyncHookJSONOutput:
@@ -116,11 +149,6 @@ async def _settings_stay(*about: object) -> sdk.HookJSONOutput:
 def server_of(tools: Sequence[Tool], call: Callable[[str, dict[str, Any]], Awaitable[ToolResult]]) -> sdk.McpSdkServerConfig:
     """Return an in-process MCP server whose tools are done by `call`."""
     return sdk.create_sdk_mcp_server(SERVER, tools=[_tool(tool, call) for tool in tools])
-
-
-def rule_of(tool: Tool) -> str:
-    """Return the rule that allows one of our tools."""
-    return f"mcp__{SERVER}__{tool.name}"
 
 
 def _tool(tool: Tool, call: Callable[[str, dict[str, Any]], Awaitable[ToolResult]]) -> sdk.SdkMcpTool[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
@@ -29,7 +29,7 @@ from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.host import SERVER, BackgroundWork, Listener, Tool, ToolResult, TurnHost
+from claude_magic.sdk.host import SERVER, BackgroundWork, Listener, ToolResult, TurnHost
 
 INTERRUPT_REPLY_S = 0.7
 """How long the canceller of a turn waits for the CLI to confirm, so that a person's Stop is felt within a second."""
@@ -71,7 +71,6 @@ class LiveProcess:
     :param cli: path of the CLI.
     :param launch: what it is started with; `launch.resume` names the session, otherwise it begins a new one.
     :param close_timeout_s: bound on ending it.
-    :param tools: our own tools that Claude may call; the turn's host does their work.
     :param begin_own: makes the host of a turn that the CLI begins by itself.
     :param new_prompt_id: makes the UUID of a prompt, by which the CLI's messages and transcripts name it.
     """
@@ -83,7 +82,6 @@ class LiveProcess:
         *,
         env: dict[str, str],
         close_timeout_s: float,
-        tools: Sequence[Tool] = (),
         begin_own: Callable[[], TurnHost] = Listener,
         new_prompt_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
@@ -122,7 +120,7 @@ class LiveProcess:
             options
         )
         if launch.tools:
-            options.mcp_servers = {SERVER: server_of(tools, self._call)}
+            options.mcp_servers = {SERVER: server_of(launch.tools, self._call)}
         self._client = sdk.ClaudeSDKClient(options, self._transport)
         self._reader = TurnReader(self._transport.taken, begin_own)
         self._reader.session_id = None if launch.fork else launch.resume

@@ -13,9 +13,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from claude_magic.errors import ConfigError
-
-VALUE: Final = "value"
-"""The property that holds a reply whose schema is no object."""
+from claude_magic.sdk.response import VALUE
 
 MAX_LENGTH: Final = 100_000
 """More than any form that a model can fill; a person who types the same command has 128 KiB for it on Linux."""

@@ -216,7 +216,7 @@ async def prompt_messages(prompt: Prompt, prompt_id: str) -> AsyncIterator[dict[
     yield {
         "type": "user",
         "uuid": prompt_id,
-        "message": {"role": "user", "content": prompt.content},
+        "message": {"role": "user", "content": prompt.message},
         "parent_tool_use_id": None,
         **({"client_composed": True} if prompt.verbatim else {}),
     }

@@ -69,5 +69,5 @@ def _files(directory: str) -> Iterator[tuple[Path, str | None]]:
     for parent in upwards(directory):
         for name in reversed(_MEMORIES):
             path = parent / name
-            if path.parent != own and path.is_file():
+            if path.parent != own and os.path.isfile(path):
                 yield path, outside(path, parent)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from claude_magic.sdk._gate.commands import only_edits, only_reads
 from claude_magic.sdk._gate.paths import paths_of, resolved, within
 from claude_magic.sdk._gate.rules import Rules, settings_in
-from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPERS, OFF, READING, UNASKED
+from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPERS, OFF, QUESTIONS, READING, UNASKED
 
 PLANNING: Final = "Plan mode changes nothing. Read, think, and hand in the plan; nothing else is allowed until it is accepted."
 NOT_ASKED: Final = "It was not allowed before, and this permission mode does not ask."
@@ -100,6 +100,8 @@ class Gate:
         return self._judge(call, mode)
 
     def _judge(self, call: Call, mode: str) -> tuple[Verdict, str]:
+        if call.tool in QUESTIONS and mode != "dontAsk":
+            return Verdict.ASK, ""
         if mode == "bypassPermissions":
             return Verdict.PASS, ""
         reason = ""
@@ -115,20 +117,25 @@ class Gate:
             return Verdict.PASS, ""
         elif call.tool in OFF:
             return Verdict.DENY, SWITCHED_OFF
-        if mode == "dontAsk" and not self.was_granted(self.rules_for(call.tool, call.arguments, reason)):
+        if mode == "dontAsk" and not self.was_granted(self.rules_for(call.tool, call.arguments, reason, call.cwd)):
             return Verdict.DENY, NOT_ASKED
         return Verdict.ASK, reason
 
-    def rules_for(self, tool: str, arguments: Mapping[str, Any], reason: str | None = None) -> tuple[str, ...]:
+    def rules_for(
+        self, tool: str, arguments: Mapping[str, Any], reason: str | None = None, cwd: str | None = None
+    ) -> tuple[str, ...]:
         """Return what a yes for the session allows, as rules that can be typed: nothing broader than what is seen.
 
         :param reason: why the CLI asks; a file inside the folder for which it has one is asked each time.
+        :param cwd: where it would run, None for the folder; elsewhere the same words are another command, asked each time.
         """
+        cwd = cwd or self._directory
         if tool in COMMANDS:
-            outside_sandbox = arguments.get("dangerouslyDisableSandbox")
-            return () if outside_sandbox else (f"{tool}({str(arguments.get('command', '')).strip()})",)
+            if self.is_elsewhere(cwd) or arguments.get("dangerouslyDisableSandbox"):
+                return ()
+            return (f"{tool}({str(arguments.get('command', '')).strip()})",)
         if tool in READING | EDITING:
-            paths = [resolved(path, self._directory) for path in paths_of(tool, arguments)]
+            paths = [resolved(path, cwd) for path in paths_of(tool, arguments)]
             if any(within(path, self._cli_home) for path in paths):
                 return ()
             if paths and all(within(path, self._directory) for path in paths):
@@ -139,7 +146,11 @@ class Gate:
             return (f"WebFetch(domain:{host})",) if host else ()
         if tool == "Skill":
             return (f"Skill({arguments.get('skill', '')})",)
-        return () if tool in HELPERS | {"Workflow", "EnterPlanMode", "ExitPlanMode"} else (tool,)
+        return () if tool in HELPERS | QUESTIONS | {"Workflow", "EnterPlanMode", "ExitPlanMode"} else (tool,)
+
+    def is_elsewhere(self, cwd: str) -> bool:
+        """Whether a call that runs there runs outside of the folder itself, be it below it: a `cd` holds for what follows."""
+        return os.path.realpath(cwd) != self._directory
 
     def grant(self, rules: Iterable[str]) -> None:
         """Remember what a person has allowed for the session."""

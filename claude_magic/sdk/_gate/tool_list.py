@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from claude_magic.sdk.host import QUESTION
+
 READING: Final = frozenset({"Read", "Glob", "Grep"})
 """Allowed unasked inside the folder of the conversation; asked elsewhere."""
 
@@ -36,12 +38,14 @@ COMMANDS: Final = frozenset({"Bash", "Monitor", "PowerShell"})
 WEB: Final = frozenset({"WebFetch", "WebSearch"})
 """Asked, whatever the site."""
 
-ASKED: Final = EDITING | COMMANDS | WEB | {"Skill", "Workflow", "EnterPlanMode", "ExitPlanMode"}
+QUESTIONS: Final = frozenset({QUESTION})
+"""Asked each time, whatever the rules and the mode: the person's answer is what it is for. Off where nobody can be asked."""
+
+ASKED: Final = EDITING | COMMANDS | WEB | QUESTIONS | {"Skill", "Workflow", "EnterPlanMode", "ExitPlanMode"}
 """Asked each time. Here stand those that are known, for a reader; what is in no list is asked like them."""
 
 OFF: Final = frozenset(
     {
-        "AskUserQuestion",
         "CronCreate",
         "CronDelete",
         "CronList",
@@ -56,16 +60,16 @@ OFF: Final = frozenset(
         "RemoteTrigger",
     }
 )
-"""Not offered to Claude: what acts later, elsewhere, on other sessions, or asks in a way that no cell can answer.
+"""Not offered to Claude: what acts later, elsewhere, or on other sessions.
 
 A rule of the person's that names one offers it again.
 """
 
-HARMLESS: Final = READING | UNASKED | HELPERS | WEB | {"ExitPlanMode"}
+HARMLESS: Final = READING | UNASKED | HELPERS | WEB | QUESTIONS | {"ExitPlanMode"}
 """What plan mode leaves possible, asked or not: it changes nothing."""
 
 
-def switched_off(rules: Iterable[str]) -> tuple[str, ...]:
-    """Return the tools that are off for somebody with these rules."""
+def switched_off(rules: Iterable[str], *, asks: bool) -> tuple[str, ...]:
+    """Return the tools that are off for somebody with these rules; `asks` says whether somebody can be asked."""
     named = {rule.partition("(")[0].strip() for rule in rules}
-    return tuple(sorted(OFF - named))
+    return tuple(sorted((OFF - named) | (frozenset() if asks else QUESTIONS)))

@@ -15,6 +15,7 @@ from pathlib import Path
 import claude_agent_sdk as sdk
 
 from claude_magic._paths import shorten_home
+from claude_magic.sdk._history.places import found_below
 from claude_magic.sdk._history.unwritten import why_not_written
 
 _PATIENCE_S = (0.0, 0.02, 0.08, 0.2)
@@ -100,7 +101,7 @@ class KeptTurns:
     def _path(self, session_id: str, directory: str) -> Path:
         name = f"{session_id}.jsonl"
         expected = self._projects / sdk.project_key_for_directory(directory) / name
-        return expected if expected.exists() else next(self._projects.glob(f"*/{name}"), expected)
+        return expected if os.path.exists(expected) else next(found_below(self._projects, f"*/{name}"), expected)
 
     def _not_kept(self, count: int, path: Path) -> str:
         which, them = ("This turn is", "it") if count == 1 else (f"The last {count} turns are", "them")

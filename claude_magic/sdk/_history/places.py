@@ -6,6 +6,7 @@ so do any two names of as many Chinese characters. Only the directory that is wr
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import unicodedata
@@ -25,6 +26,11 @@ def projects_of(env: Mapping[str, str]) -> Path | None:
     """Return where a CLI keeps its sessions that runs with `env` over our environment; `None`: where ours does."""
     projects = all_projects(env)
     return None if projects == own_projects() else projects
+
+
+def found_below(folder: Path, pattern: str) -> Iterator[Path]:
+    """Yield what fits a pattern; nothing in a folder that cannot be read, of which `Path.glob` raises (Python 3.11)."""
+    return (folder / name for name in glob.iglob(pattern, root_dir=folder))
 
 
 def own_projects() -> Path:
@@ -50,8 +56,8 @@ def folders(directory: str, projects: Path) -> list[Path]:
     """Return the folders in which transcripts of a directory can be, among those of others."""
     name = folder_name(directory)
     if len(name) <= LONGEST_NAME:
-        return [projects / name] if (projects / name).is_dir() else []
-    return sorted(path for path in projects.glob(f"{name[:LONGEST_NAME]}-*") if path.is_dir())
+        return [projects / name] if os.path.isdir(projects / name) else []
+    return sorted(path for path in found_below(projects, f"{name[:LONGEST_NAME]}-*") if os.path.isdir(path))
 
 
 def transcript_of(session_id: str, projects: Path | None = None, directory: str | None = None) -> Path | None:
@@ -61,7 +67,7 @@ def transcript_of(session_id: str, projects: Path | None = None, directory: str 
     """
     if not is_id(session_id):
         return None
-    found = sorted((projects or own_projects()).glob(f"*/{session_id.lower()}.jsonl"))
+    found = sorted(found_below(projects or own_projects(), f"*/{session_id.lower()}.jsonl"))
     if directory is not None:
         found = [path for path in found if belongs(path, directory)]
     return found[0] if found else None

@@ -32,7 +32,7 @@ from claude_magic.sdk._history.places import (
     told_directory,
     transcript_of,
 )
-from claude_magic.sdk._history.transcripts import exchanges, prompt_in
+from claude_magic.sdk._history.transcripts import exchanges, is_added, prompt_in
 from claude_magic.sdk._history.unwritten import not_written
 
 
@@ -185,11 +185,21 @@ def _sorted(sessions: list[SessionInfo]) -> list[SessionInfo]:
     return sorted(sessions, key=lambda session: session.last_used, reverse=True)
 
 
+def _first_prompt(session: sdk.SDKSessionInfo) -> str | None:
+    first = session.first_prompt
+    if first and is_added(first):  # the SDK takes what goes along with a prompt for one
+        path = transcript_of(session.session_id)
+        entries = read_entries(path) if path else []
+        prompts = (prompt_in(entry) for entry in entries if isinstance(entry, dict))
+        first = " ".join(next(filter(None, prompts), "").split())[:200]
+    return well_formed(first) if first else None
+
+
 def _info(session: sdk.SDKSessionInfo) -> SessionInfo:
     return SessionInfo(
         session_id=session.session_id,
         name=name_line(session.custom_title) if session.custom_title else None,
-        first_prompt=well_formed(session.first_prompt) if session.first_prompt else None,
+        first_prompt=_first_prompt(session),
         directory=session.cwd,
         last_used=datetime.fromtimestamp(session.last_modified / 1000, UTC),
         size_bytes=session.file_size,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,19 @@ import claude_agent_sdk as sdk
 
 from claude_magic.errors import SessionNotFoundError
 from claude_magic.sdk._history.branches import in_a_loop
-from claude_magic.sdk._history.places import read_entries, transcript_of
-from claude_magic.sdk.response import Block, Growing, Text, ToolCall
+from claude_magic.sdk._history.places import is_id, read_entries, transcript_of
+from claude_magic.sdk.content import CONTEXT_TAG
+from claude_magic.sdk.response import (
+    STRUCTURED_OUTPUT,
+    VALUE,
+    Block,
+    Growing,
+    Remark,
+    SessionAwareResponse,
+    Text,
+    ToolCall,
+    as_json,
+)
 
 _SUMMARY = "This session is being continued from a previous conversation"
 """How the CLI (2.1.331) begins what it puts in the place of a conversation that it has compacted."""
@@ -39,6 +51,9 @@ _NO_MODEL = "<synthetic>"
 _NO_ANSWER = "No response requested."
 """What the CLI (2.1.331) lets `_NO_MODEL` say where a turn was resumed that had no answer."""
 
+_FIRST = 20
+"""So many entries are read for what each message of a branch tells."""
+
 _FILE = re.compile(r"(?P<name>[^\n]+):\n`{3,}\n")
 
 
@@ -48,7 +63,7 @@ class Exchange:
 
     `blocks` are the answer's texts and tool calls in their order, without the tools' results. `attachments` name the files
     and images that went with the prompt. `trouble` says why there is no, or not the whole, answer. `message_id` is where
-    one can branch off behind this exchange.
+    one can branch off behind this exchange, `messages` are the IDs of all that belongs to it; `model` says who answered.
     """
 
     prompt: str
@@ -57,6 +72,8 @@ class Exchange:
     trouble: str = ""
     message_id: str | None = None
     is_command: bool = False
+    model: str | None = None
+    messages: frozenset[str] = frozenset()
 
     @property
     def reply(self) -> str:
@@ -79,14 +96,40 @@ def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
     except OSError:
         return []
     found: list[Exchange] = []
+    ids: list[set[str]] = []
     for message in messages:
         parts = _parts(message)
         if message.type == "user" and (asked := _asked(parts)):
             found.append(asked)
+            ids.append(set())
         elif found:
             found[-1] = _answered(found[-1], message, parts) if message.type == "assistant" else _noted(found[-1], parts)
+        if found:
+            ids[-1].add(message.uuid)
+    found = [replace(exchange, messages=frozenset(each)) for exchange, each in zip(found, ids, strict=True)]
     # What the CLI does by itself, such as /clear, is no turn; a command of somebody's own is.
     return [exchange for exchange in found if exchange.blocks or exchange.trouble or not exchange.is_command]
+
+
+def reply_of(exchange: Exchange, session_id: str | None = None, directory: str | None = None) -> SessionAwareResponse:
+    """Make a reply again of what is known of it; remarks say what went with the prompt, and why there is no whole answer."""
+    sent = f"With the prompt went {', '.join(exchange.attachments)}." if exchange.attachments else ""
+    before, after = ([Remark(text)] if text else [] for text in (sent, exchange.trouble))
+    last = exchange.blocks[-1] if exchange.blocks else None
+    calls = (block for block in exchange.blocks if isinstance(block, ToolCall) and block.name == STRUCTURED_OUTPUT)
+    data = next(reversed([block.input for block in calls if not block.is_error]), None)
+    structured = data[VALUE] if data is not None and data.keys() == {VALUE} else data
+    content = as_json(structured) if data is not None else last.text if isinstance(last, Text) else exchange.reply
+    return SessionAwareResponse(
+        content=content,
+        session_id=session_id,
+        metadata={"model": exchange.model} if exchange.model else {},
+        blocks=[*before, *exchange.blocks, *after],
+        structured=structured,
+        model=exchange.model,
+        directory=directory,
+        message_id=exchange.message_id,
+    )
 
 
 def last_message_id(session_id: str, directory: str | None) -> str | None:
@@ -103,6 +146,20 @@ def last_message_id(session_id: str, directory: str | None) -> str | None:
         raise SessionNotFoundError(f"The transcript of the session {session_id} cannot be read: {error.strerror}.") from error
     ids = (message.uuid for message in reversed(messages) if message.type == "user" or not _is_synthetic(message))
     return next(ids, None)
+
+
+def forked_from(session_id: str, directory: str | None) -> str | None:
+    """Return the ID of the session that a session is a branch of, as its first messages tell."""
+    path = transcript_of(session_id, directory=directory)
+    try:
+        entries = [*islice(read_entries(path), _FIRST)] if path else []
+    except OSError:
+        return None
+    for entry in entries:
+        match entry:
+            case {"forkedFrom": {"sessionId": str(origin)}} if is_id(origin):
+                return origin
+    return None
 
 
 def last_said_at(session_id: str) -> str:
@@ -162,10 +219,15 @@ def _messages(path: Path, *, whole: bool = False) -> list[sdk.SessionMessage]:
     return in_a_loop(read)
 
 
+def is_added(text: str) -> bool:
+    """Whether a text of the user's is none that somebody has typed: the CLI has added it, or it goes along with a prompt."""
+    return text.startswith((*_ADDED_BY_CLI, f"<{CONTEXT_TAG}>"))
+
+
 def _asked(parts: list[dict[str, Any]]) -> Exchange | None:
     """Read a message of the user's as a prompt; `None` when it is none."""
     said = _texts(parts)
-    texts = [text for text in said if not text.startswith(_ADDED_BY_CLI)]
+    texts = [text for text in said if not is_added(text)]
     commands = (text for text in said if text.startswith("<command-"))
     if command := next((text for text in commands if _inside(text, "command-name") is not None), None):
         words = [(_inside(command, tag) or "").strip() for tag in ("command-name", "command-args")]
@@ -211,7 +273,13 @@ def _answered(exchange: Exchange, message: sdk.SessionMessage, parts: list[dict[
     if _is_synthetic(message):
         said = "\n".join(block.text for block in blocks if isinstance(block, Text))
         return exchange if said == _NO_ANSWER else replace(exchange, trouble=said)
-    return replace(exchange, blocks=(*exchange.blocks, *blocks), message_id=message.uuid)
+    model = message.message.get("model") if isinstance(message.message, dict) else None
+    return replace(
+        exchange,
+        blocks=(*exchange.blocks, *blocks),
+        message_id=message.uuid,
+        model=model if isinstance(model, str) else exchange.model,
+    )
 
 
 def _noted(exchange: Exchange, parts: list[dict[str, Any]]) -> Exchange:

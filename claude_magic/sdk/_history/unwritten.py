@@ -22,7 +22,7 @@ def not_written(directory: Path, error: OSError) -> ClaudeError:
 
 def why_not_written(directory: Path) -> tuple[str, str]:
     """Return why nothing can be written below a directory, and what helps, each as the rest of a sentence."""
-    there = next((path for path in (directory, *directory.parents) if path.exists()), Path(os.sep))
+    there = next((path for path in (directory, *directory.parents) if os.path.exists(path)), Path(os.sep))
     if not there.is_dir():
         return f"cannot be written, as {there.name} is no directory", "move that file away"
     if hasattr(os, "statvfs"):

@@ -75,7 +75,7 @@ class SessionWatch:
     @property
     def path(self) -> Path | None:
         """The transcript, `None` while there is none."""
-        if self._path is None or not self._path.exists():
+        if self._path is None or not os.path.exists(self._path):
             self._path = transcript_of(self._session_id, self._projects)
         return self._path
 

@@ -28,9 +28,8 @@ from claude_magic.sdk._cassette.cassette import Cassette
 from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk._cli.command_line import Command, Launch, find_cli, printed
-from claude_magic.sdk._cli.environment import environment, fingerprint
+from claude_magic.sdk._cli.environment import environment, fingerprint, login_settings
 from claude_magic.sdk._cli.failures import directory_gone
-from claude_magic.sdk._cli.permission_protocol import rule_of
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._cli.process_pool import ProcessPool
 from claude_magic.sdk._folder.contents import allow_rules, fingerprint_of
@@ -53,6 +52,7 @@ from claude_magic.sdk.host import (
     ToolResult,
     TurnHost,
     TurnSource,
+    rule_of,
     typeable,
 )
 from claude_magic.sdk.response import Remark, SessionAwareResponse, fold
@@ -117,7 +117,9 @@ class TurnRunner:
         if cassette is None or cassette.mode == "off":
             return await self._run_live(cassette.live(request) if cassette else request, host)
         scrubber = Scrubber(self._config.env)
-        effects = {rule_of(tool): tool for tool in self._tools if not tool.read_only and request.use_tools}
+        done_again = [tool for tool in self._tools if not tool.read_only] if request.use_tools else []
+        # What a function of the person's gave back may be kept under a name, which a later call needs.
+        effects = {rule_of(tool): tool for tool in (*done_again, *request.tools)}
         playing = cassette.play(request, scrubber, effects=effects, is_kept=self._is_kept)
         if playing is not None:
             response = await self._run(request, host, playing)
@@ -165,6 +167,10 @@ class TurnRunner:
         fork = request.fork and request.session_id is not None
         if not fork or not self._writers.needs_branch(str(request.session_id), request.at):
             self.pool.prepare(self._launch(request))
+
+    def unkept(self, request: TurnRequest) -> LiveProcess:
+        """Return a process, not yet started, for turns that nobody goes on from: it writes nothing to disk."""
+        return self._make(replace(self._launch(self._with_defaults(request)), kept=False))
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
         """Fill in what the request leaves to the client's config: the one place where the two meet.
@@ -272,7 +278,10 @@ class TurnRunner:
     def _launch(self, request: TurnRequest) -> Launch:
         """Return what a process for this turn is started with."""
         options = request.options
+        if options.bare:
+            request = replace(request, trusted=False, use_tools=False)
         granted = self._granted.get(request.session_id or "", ())
+        offered = (*(self._tools if request.use_tools else ()), *request.tools)
         if request.trusted:
             rules = (*(options.allowed_tools or ()), *typeable(allow_rules(request.directory)))
             options = replace(options, allowed_tools=rules or None)
@@ -287,13 +296,14 @@ class TurnRunner:
             at=request.at,
             trusted=request.trusted,
             # The CLI drops it together with the directory's settings.
-            memory="" if request.trusted else memories(request.directory).text,
+            memory="" if request.trusted or options.bare else memories(request.directory).text,
             contents=fingerprint_of(request.directory) if request.trusted else "",
-            asks_for_git=not request.trusted and bool(git_programs(request.directory)),
+            asks_for_git=not (request.trusted or options.bare) and bool(git_programs(request.directory)),
             asks=self._asks,
-            tools=tuple(rule_of(tool) for tool in self._tools if tool.read_only) if request.use_tools else (),
+            tools=offered,
             surroundings=fingerprint(self._config.env),
             granted=granted,
+            login=login_settings(self._config.env) if options.bare else "",
         )
 
     def _remember(self, request: TurnRequest, attempt: _Attempt, *, is_live: bool) -> None:
@@ -318,11 +328,10 @@ class TurnRunner:
         return LiveProcess(
             find_cli(self._config.cli_path),
             launch,
-            env=environment(self._config.env, launch.directory),
+            env=environment(self._config.env, launch.directory, bare=bool(launch.options.bare)),
             close_timeout_s=self._config.process_cleanup_timeout,
-            tools=self._tools,
             begin_own=self._own_turns.begin,
-            new_prompt_id=self._new_prompt_id,
+            new_prompt_id=self._new_prompt_id if launch.kept else lambda: str(uuid.uuid4()),
         )
 
     def _is_kept(self, session_id: str) -> bool:

@@ -1,0 +1,66 @@
+"""`python -m claude_magic login` and `python -m claude_magic doctor`: what is done in a terminal, with the CLI that is used."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from claude_magic._version import __version__
+from claude_magic.errors import ClaudeError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m claude_magic", description="Claude Code inside Jupyter.")
+    parser.add_argument("--version", action="version", version=f"claude_magic {__version__}")
+    words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
+    login = words.add_parser("login", help="log in; what follows is handed on, such as --console for an account of the API")
+    doctor = words.add_parser("doctor", help="look at versions, CLI, login and files, and say what to do; fit for a bug report")
+    for parser_of_word in (login, doctor):
+        parser_of_word.add_argument("--cli", metavar="PATH", help="another Claude CLI than the one of claude-agent-sdk")
+    doctor.add_argument("--json", action="store_true", help="write JSON")
+    doctor.add_argument("--turn", action="store_true", help="try a turn, too, which costs what a turn costs")
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and chosen.word != "login":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        return _log_in(chosen.cli, rest) if chosen.word == "login" else _diagnose(chosen.cli, chosen.json, chosen.turn)
+    except ClaudeError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _log_in(cli_path: str | None, rest: Sequence[str]) -> int:
+    """Let the CLI log in, in this terminal, and say who is asked from now on."""
+    from claude_magic.sdk._cli.command_line import find_cli
+    from claude_magic.sdk._cli.login import LOG_IN, login_status
+
+    ended = subprocess.call([find_cli(cli_path), *LOG_IN, *rest])
+    if ended:
+        return ended
+    status = asyncio.run(login_status(cli_path))
+    if not status.logged_in:
+        print("The CLI still has no login.", file=sys.stderr)
+        return 1
+    key = f" {status.source} is set and comes first." if status.source.endswith(("_KEY", "_TOKEN")) else ""
+    print(f"Logged in.{key} The next %%claude cell is live; a kernel that runs need not be restarted.")
+    return 0
+
+
+def _diagnose(cli_path: str | None, json: bool, turn: bool) -> int:
+    from claude_magic._kernel.doctor.finding import as_json, report
+    from claude_magic._kernel.doctor.machine import look
+    from claude_magic._kernel.doctor.trial import NOT_TRIED, try_turn
+    from claude_magic.sdk.config import ClaudeConfig
+
+    findings = asyncio.run(look(cli_path))
+    findings.append(asyncio.run(try_turn(ClaudeConfig(cli_path=cli_path))) if turn else NOT_TRIED)
+    print(as_json(findings) if json else report(findings))
+    return int(any(finding.next_step for finding in findings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""What `%claude_session doctor` says: the machine, and what this kernel's frontend can do."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+from claude_magic._kernel.advice import STEPS, say
+from claude_magic._kernel.doctor.finding import Finding, report
+from claude_magic._kernel.doctor.machine import look
+from claude_magic._kernel.doctor.trial import NOT_TRIED, try_turn
+from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.options.cell_options import Options
+from claude_magic._kernel.options.merged_options import turn_options
+from claude_magic._kernel.state.kernel_state import KernelState
+
+
+class KernelDoctor:
+    """Looks at one kernel."""
+
+    def __init__(self, state: KernelState, frontend: Frontend) -> None:
+        self._state = state
+        self._frontend = frontend
+
+    def show(self, *, with_turn: bool) -> None:
+        """Print what is found, and what to do.
+
+        :param with_turn: whether a turn is tried, too, which costs what a turn costs.
+        """
+        client, settings = self._state.client, self._state.settings
+        versions, *others = client.call(look, settings.cli_path)
+        findings = [versions, frontend_finding(self._frontend), *others]
+        if settings.cassette and settings.cassette_mode != "off":
+            findings.append(Finding("cassette", f"{settings.cassette}, mode {settings.cassette_mode}"))
+        if with_turn:
+            findings.append(client.call(try_turn, settings.client_config(), turn_options(Options(), settings)))
+        else:
+            findings.append(NOT_TRIED)
+        say(report([replace(finding, next_step=STEPS.get(finding.next_step, finding.next_step)) for finding in findings]))
+
+
+def frontend_finding(frontend: Frontend) -> Finding:
+    """Say what the frontend of the running cell is, as far as it tells, and what it can do."""
+    kernel: Any = getattr(frontend.shell, "kernel", None)
+    if kernel is None:
+        return Finding("frontend", "IPython in a terminal: text, and questions that are answered by typing")
+    if not frontend.can_answer():
+        return Finding(
+            "frontend", "nobody sits there (nbconvert, papermill): plain output, and each question is answered with no"
+        )
+    if frontend.is_text_only:
+        return Finding("frontend", "a console: text, and questions that are answered by typing")
+    version: tuple[Any, ...] = getattr(sys.modules.get("ipykernel"), "version_info", (0, 0))
+    has_subshells = "kernel subshells" in kernel.kernel_info.get("supported_features", ())
+    if version[:2] >= (7, 4):
+        clicks = "yes"
+    else:
+        clicks = "where the frontend has subshells" if version[0] >= 7 else "no (ipykernel 7.4 or later hears them)"
+    return Finding(
+        "frontend",
+        f"{_name_of(frontend)}; widgets {'can be shown' if frontend.has_widgets() else 'are not shown here'}; "
+        f"clicks heard while a cell runs: {clicks}; subshells of the kernel: {'yes' if has_subshells else 'no'}",
+    )
+
+
+def _name_of(frontend: Frontend) -> str:
+    if "google.colab" in sys.modules:
+        return "Google Colab"
+    if "__vsc_ipynb_file__" in frontend.shell.user_ns:
+        return "VS Code"
+    return "JupyterLab or Notebook" if frontend.cell_id() else "a notebook that does not tell its name"

@@ -1,0 +1,148 @@
+"""What is found without a kernel: versions, the CLI, its login, the way to the API, the directory, who may write where."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import os
+import platform
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from claude_magic._kernel.doctor.finding import Finding
+from claude_magic._kernel.state.directory_trust import Trust
+from claude_magic._paths import NO_HOME, cli_home, our_config
+from claude_magic.errors import ClaudeError, NotLoggedInError
+from claude_magic.sdk._workspaces import working_directory
+
+_PACKAGES: Final = (
+    *("claude_magic", "claude-agent-sdk", "anyio", "ipython", "ipykernel", "ipywidgets", "jupyterlab_widgets"),
+    *("jupyterlab", "notebook", "nest-asyncio2"),
+)
+
+_ACCOUNTS: Final = {"claude.ai": "an account of claude.ai", "oauth_token": "a token", "third_party": "the provider's own login"}
+"""What the CLI (2.1.332) calls the kinds of a login that are no variable's."""
+
+
+async def look(cli_path: str | None = None) -> list[Finding]:
+    """Look at everything; nothing of it is changed, and nothing leaves the machine.
+
+    :param cli_path: the CLI to look at, `None` for the one that is used by default.
+    """
+    cli, login = await asyncio.gather(_cli(cli_path), _login(cli_path))
+    return [
+        Finding("versions", ", ".join(_versions())),
+        cli,
+        login,
+        *_way_to_the_api(),
+        _directory(),
+        *_writable(),
+    ]
+
+
+def _versions() -> Iterator[str]:
+    yield f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            yield f"{name} {importlib.metadata.version(name)}"
+
+
+async def _cli(cli_path: str | None) -> Finding:
+    from claude_magic.sdk._cli.command_line import OLDEST_CLI, find_cli
+    from claude_magic.sdk._cli.environment import environment
+    from claude_magic.sdk._cli.failures import version_of
+
+    try:
+        cli = find_cli(cli_path)
+    except ClaudeError as error:
+        return Finding("CLI", error.message, error.next_step)
+    version = await version_of(cli, environment({}, _here() or os.sep))
+    comes = "comes with claude-agent-sdk" if f"{os.sep}_bundled{os.sep}" in cli else "not the one of claude-agent-sdk"
+    if version is None:
+        return Finding("CLI", f"{cli} does not say its version", "Leave cli_path empty, or let it name the Claude CLI.")
+    if _numbers(version) < _numbers(OLDEST_CLI):
+        step = f"Update it to {OLDEST_CLI} or later, or leave cli_path empty."
+        return Finding("CLI", f"{version} is too old, {OLDEST_CLI} is needed: {cli}", step)
+    return Finding("CLI", f"{version}, {comes}: {cli}")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)))
+
+
+async def _login(cli_path: str | None) -> Finding:
+    from claude_magic.sdk._cli.login import login_status
+
+    status = await login_status(cli_path)
+    if not status.logged_in:
+        return Finding("login", "nobody is logged in, and no variable holds a key", NotLoggedInError.next_step)
+    source = _ACCOUNTS.get(status.source, status.source) or "of a kind that the CLI does not tell"
+    other = f", provider {status.provider}" if status.provider not in ("", "firstParty") else ""
+    return Finding("login", f"{source}{other}")
+
+
+def _way_to_the_api() -> Iterator[Finding]:
+    from claude_magic.sdk._cli.environment import api_address, decides
+
+    yield Finding("API", api_address(os.environ))
+    names = sorted(name for name in os.environ if decides(name) and name not in ("HOME", "PATH", "SHELL"))
+    yield Finding("variables", f"set are {', '.join(names)}" if names else "none is set that the CLI heeds")
+
+
+def _directory() -> Finding:
+    here = _here()
+    if here is None:
+        return Finding("directory", "it is gone", "Make it again, or go to another one (%cd in a notebook).")
+    waiting = Trust().unloaded(here)
+    if not waiting:
+        return Finding("directory", f"{here}; nothing in it waits for a yes")
+    return Finding("directory", f"{here}; not loaded without a yes: {', '.join(map(str, waiting[:6]))}")
+
+
+def _here() -> str | None:
+    try:
+        return working_directory()
+    except ClaudeError:
+        return None
+
+
+def _writable() -> Iterator[Finding]:
+    # Where the CLI keeps sessions and settings, and we keep what the person has said of directories.
+    places: dict[str, tuple[Callable[[], str | Path], str]] = {
+        "the CLI's own": (lambda: cli_home({}), "Let HOME or CLAUDE_CONFIG_DIR name a directory in which you may write."),
+        "our own": (
+            our_config,
+            "Let XDG_CONFIG_HOME name a directory in which you may write: else each kernel asks for trust again.",
+        ),
+        "temporary": (
+            lambda: os.environ.get("TMPDIR") or tempfile.gettempdir(),
+            "Make the directory that TMPDIR names, or let it name another one in which you may write.",
+        ),
+    }
+    for name, (place, step) in places.items():
+        try:
+            path = Path(place())
+            # Nobody makes the directory for temporary files.
+            reason = "it is not there" if name == "temporary" and not os.path.isdir(path) else _obstacle(path)
+        except (OSError, RuntimeError) as error:
+            yield Finding(f"files, {name}", str(error), step)
+            continue
+        yield Finding(f"files, {name}", f"{path}{f': {reason}' if reason else ''}", step if reason else "")
+
+
+def _obstacle(path: Path) -> str:
+    """Say why nothing can be written below a directory, which need not be there yet; empty when it can."""
+    if path.is_relative_to(NO_HOME):
+        return "there is no home directory"
+    there = next(parent for parent in (path, *path.parents) if os.path.exists(parent))
+    if not os.path.isdir(there):
+        return f"{there} is no directory"
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return ""
+    except OSError as error:
+        return str(error.strerror or error)

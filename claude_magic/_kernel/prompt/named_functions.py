@@ -1,0 +1,61 @@
+"""The functions that a cell gives to Claude: chosen by name behind `--tool`, handed to `ask()`, or configured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from claude_magic._kernel.tools.kernel_tools import TOOLS
+from claude_magic._kernel.values.shown_value import type_name
+from claude_magic.errors import ConfigError
+
+if TYPE_CHECKING:
+    from claude_magic.sdk._tools.function_tool import FunctionTool
+
+
+def own_tools(
+    shell: InteractiveShell, chosen: Iterable[object], configured: Iterable[object] = ()
+) -> tuple[tuple[FunctionTool, ...], tuple[str, ...]]:
+    """Return the tools of a cell, and what to say of those that are configured and not there yet.
+
+    :param chosen: functions, or names of functions in the person's namespace.
+    :raises UsageError: in one line, for a name that is none, and for what cannot be a tool.
+    :raises ConfigError: for a function that cannot be one.
+    """
+    if not (chosen := tuple(dict.fromkeys(chosen))) and not configured:
+        return (), ()
+    from claude_magic.sdk._tools.function_tool import FunctionTool, function_tools
+
+    found, missing = [], []
+    for one in dict.fromkeys((*configured, *chosen)):
+        if not isinstance(one, str):
+            found.append(FunctionTool.of(one))  # type: ignore[arg-type] # which says what is none
+            continue
+        try:
+            found.append(_named(shell, one))
+        except UsageError:
+            if one in chosen:
+                raise
+            missing.append(f"Claude cannot call {one}, which ClaudeMagics.tools names: there is no such function yet.")
+    return function_tools(found, TOOLS), tuple(missing)
+
+
+def _named(shell: InteractiveShell, name: str) -> FunctionTool:
+    from claude_magic.sdk._tools.function_tool import FunctionTool
+
+    first, *rest = name.split(".")
+    try:
+        found = shell.user_ns[first]
+        for attribute in rest:
+            found = getattr(found, attribute)
+    except (KeyError, AttributeError) as error:
+        raise UsageError(f"%claude: --tool: there is no function {name}; nothing was sent") from error
+    if not callable(found):
+        raise UsageError(f"%claude: --tool: {name} is no function: its type is {type_name(found)}; nothing was sent")
+    try:
+        return FunctionTool.of(found, rest[-1] if rest else name)
+    except ConfigError as error:
+        raise UsageError(f"%claude: --tool: {error.message} {error.next_step}".rstrip()) from error

@@ -1,0 +1,44 @@
+"""What `%%claude --each` asks of which rows, from the options of its cell and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from IPython.core.error import UsageError
+
+from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.options.cell_options import Options
+from claude_magic._kernel.options.merged_options import time_limit_s, turn_options
+from claude_magic._kernel.options.settings import Settings
+from claude_magic._kernel.prompt.cell_request import schema_named
+from claude_magic._kernel.rows.each import CellRows
+from claude_magic.sdk._rows.each import CONCURRENCY, RowsRequest
+
+
+def rows_of_cell(
+    settings: Settings, frontend: Frontend, options: Options, template: str, namespace: Mapping[str, Any]
+) -> CellRows:
+    """Return the run that a cell asks for, not yet begun.
+
+    :raises UsageError: when there is no such variable, or no such type.
+    :raises ConfigError: for a template or rows that cannot be meant.
+    """
+    assert options.each is not None
+    if options.each not in namespace:
+        raise UsageError(f"%claude: --each: there is no variable {options.each}; nothing was sent")
+    # The budget is that of all rows.
+    chosen = replace(turn_options(replace(options, bare=True), settings), max_budget_usd=None)
+    budget_usd = settings.trait_values()["budget"] if options.budget is None else options.budget
+    request = RowsRequest(
+        template=template,
+        rows=namespace[options.each],
+        options=chosen,
+        schema=schema_named(frontend.shell, options.schema) if options.schema else None,
+        timeout_s=time_limit_s(options, settings),
+        concurrency=options.concurrency or CONCURRENCY,
+        checkpoint=options.checkpoint,
+        budget_usd=budget_usd,
+    )
+    return CellRows(request, settings.client_config(), frontend, shown=not options.quiet, with_table=True)

@@ -1,0 +1,200 @@
+"""Rows that a cell or a script asks about: run them on a background thread, paint progress, return what is done.
+
+An interrupt stops the run, and what was answered is returned. It works where the extension is not loaded, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from IPython.core.getipython import get_ipython
+
+from claude_magic._kernel.advice import in_a_notebook
+from claude_magic._kernel.background import Background, Stream
+from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.prompt.cell_request import schema_of
+from claude_magic._kernel.turn.interrupts import held_back
+from claude_magic._render.live.row_progress import RowProgress, row_progress
+from claude_magic.errors import ClaudeError, ConfigError
+from claude_magic.sdk._cassette.cassette import active_cassette
+from claude_magic.sdk._rows.each import CONCURRENCY, OnError, RowRun, RowsRequest
+from claude_magic.sdk._rows.results import Results, RowOutcome
+from claude_magic.sdk.config import ClaudeConfig, TurnOptions
+
+INTERRUPTED = "interrupted"
+
+
+class CellRows:
+    """A run over rows, from its start to its results.
+
+    :param frontend: of the notebook; `None` in a script.
+    :param shown: whether progress is shown.
+    :param with_table: whether a table of the results stays where it was.
+    """
+
+    def __init__(
+        self,
+        request: RowsRequest,
+        config: ClaudeConfig | None,
+        frontend: Frontend | None,
+        *,
+        shown: bool,
+        with_table: bool = False,
+    ) -> None:
+        _check_cassette()
+        with in_a_notebook() if frontend else contextlib.nullcontext():
+            self._run = RowRun(request, config)
+        self.results = Results(self._run.rows.frame)
+        self._background = Background()
+        self._frontend = frontend
+        self._shown = shown
+        self._with_table = with_table
+
+    def run(self) -> Results:
+        """Ask every row, blocking the thread.
+
+        :raises ClaudeError: why the run could not go on; its `results` holds what there is.
+        """
+        with self._open() as (stream, view):
+            try:
+                for batch in stream.batches():
+                    self._take(batch, view)
+            except KeyboardInterrupt:
+                with held_back(drop=True):
+                    self._stop(stream)
+                    for batch in stream.batches():
+                        self._take(batch, view)
+            return self._finish(stream)
+
+    async def run_async(self) -> Results:
+        """Ask every row, and let the loop of the cell go on meanwhile.
+
+        :raises ClaudeError: why the run could not go on; its `results` holds what there is.
+        """
+        with self._open() as (stream, view):
+            try:
+                async for batch in stream.abatches():
+                    self._take(batch, view)
+            except (asyncio.CancelledError, KeyboardInterrupt):
+                self._stop(stream)
+                async for batch in stream.abatches():
+                    self._take(batch, view)
+            return self._finish(stream)
+
+    @contextlib.contextmanager
+    def _open(self) -> Any:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._background.close)
+            view = row_progress(self._kind(), self._run.progress.total, with_table=self._with_table)
+            # Whatever happens, no bar stays.
+            stack.callback(lambda: view.close(self.results))
+            stream: Stream[RowOutcome, None] = self._background.stream(self._work)
+            try:
+                yield stream, view
+            except BaseException:
+                with held_back(drop=True):
+                    stream.stop()
+                    for batch in stream.batches():
+                        self._take(batch, view)
+                raise
+
+    async def _work(self, put: Any) -> None:
+        async def take(outcome: RowOutcome) -> None:
+            put(outcome)
+
+        await self._run.run(take)
+
+    def _take(self, batch: list[RowOutcome], view: RowProgress) -> None:
+        for outcome in batch:
+            self.results.add(outcome)
+        view.update(self._run.progress)
+
+    def _stop(self, stream: Stream[RowOutcome, None]) -> None:
+        self._run.stopped = self._run.stopped or INTERRUPTED
+        stream.stop()
+
+    def _finish(self, stream: Stream[RowOutcome, None]) -> Results:
+        self.results.stopped, self.results.remarks = self._run.stopped, self._run.remarks
+        with in_a_notebook() if self._frontend else contextlib.nullcontext():
+            try:
+                stream.result()
+            except ClaudeError as error:
+                error.results = self.results
+                raise
+        return self.results
+
+    def _kind(self) -> str:
+        if not self._shown:
+            return "none"
+        if self._frontend is None:
+            return "script"
+        if self._frontend.is_text_only:
+            return "terminal"
+        return "notebook" if self._frontend.has_widgets() else "lines"
+
+
+def _check_cassette() -> None:
+    """Refuse to ask live where everything else is played.
+
+    :raises ConfigError: there.
+    """
+    shell = get_ipython()
+    magics = shell.magics_manager.registry.get("ClaudeMagics") if shell is not None else None
+    cassette = magics.state.cassette() if magics else active_cassette()
+    if cassette is not None and cassette.plays_only:
+        raise ConfigError("Rows cannot be played from a cassette.", next_step="Leave the cassette to ask them live.")
+
+
+def ask_each(
+    template: str,
+    rows: object,
+    *,
+    schema: object = None,
+    model: str | None = None,
+    system: str | None = None,
+    bare: bool = True,
+    tools: Iterable[str] = (),
+    concurrency: int = CONCURRENCY,
+    checkpoint: str | os.PathLike[str] | None = None,
+    budget_usd: float | None = None,
+    max_retries: int = 3,
+    on_error: OnError = "return",
+    progress: bool = True,
+) -> Results:
+    """Ask the same of every row, each in a conversation of its own, and return the outcomes in the order of the rows.
+
+    An interrupt stops the run and returns what is done. The async twin is `claude_magic.sdk.ask_each`.
+
+    :param template: the prompt, with `{{ column }}` for what a row holds and `{{ row }}` for the row itself.
+    :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
+    :param schema: what each reply must be: a pydantic model, a dataclass, a JSON schema.
+    :param bare: ask without Claude Code's prompt, tools, settings and memory.
+    :param tools: rules for tools that rows may use, such as `WebSearch`.
+    :param concurrency: how many rows are asked at once, each by a process of about 220 MB.
+    :param checkpoint: an SQLite file that keeps answered rows: a run that is started again does not ask them anew.
+    :param budget_usd: US dollars; the run stops before the row that would exceed it.
+    :param max_retries: how often a row is asked again when the API refuses it for a while, or the CLI dies.
+    :param on_error: `return` puts the error in the row's place, `raise` ends the run with it.
+    :param progress: whether a bar is shown; lines of text where there can be none.
+    :raises ConfigError: for arguments that cannot be meant; nothing was sent.
+    :raises ClaudeError: why the run could not go on; its `results` holds what there is.
+    """
+    request = RowsRequest(
+        template=template,
+        rows=rows,
+        options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=tuple(tools) or None),
+        schema=schema_of(schema) if schema is not None else None,
+        concurrency=concurrency,
+        checkpoint=checkpoint,
+        budget_usd=budget_usd,
+        max_retries=max_retries,
+        on_error=on_error,
+    )
+    shell = get_ipython()
+    magics = shell.magics_manager.registry.get("ClaudeMagics") if shell is not None else None
+    config, frontend = (magics.client_config(), magics.frontend) if magics else (None, None)
+    return CellRows(request, config, frontend, shown=progress).run()

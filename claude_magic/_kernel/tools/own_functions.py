@@ -1,0 +1,137 @@
+"""The person's own functions, called by Claude: on the main thread, in the cell, where an interrupt reaches them.
+
+What they print and display appears as always. What they return goes back as values are shown; what is more than that shows is
+kept in the namespace, so that Claude passes its name to another tool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from anyio.from_thread import start_blocking_portal
+from IPython.core.interactiveshell import InteractiveShell
+
+from claude_magic._kernel.tools.run_code import Capture, captured, interruptible, until_stopped
+from claude_magic._kernel.values.shown_value import Shown, show_value, type_name
+from claude_magic._kernel.values.tracebacks import error_text
+from claude_magic.errors import ConfigError
+from claude_magic.sdk.host import ToolResult
+
+if TYPE_CHECKING:
+    from claude_magic.sdk._tools.function_tool import FunctionTool
+
+MAX_VALUE_CHARACTERS: Final = 4_000
+"""Of the text of what a function returns."""
+
+_PLAIN: Final = (str, bytes, int, float, complex, bool, type(None), list, tuple, dict, set, frozenset)
+"""Types of which a short value needs no name: its text is all there is."""
+
+
+async def call_async(
+    shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any], stopped: Callable[[], bool]
+) -> ToolResult:
+    """Call a function from an async cell.
+
+    :param stopped: whether the person has stopped the turn meanwhile.
+    :raises KeyboardInterrupt: when the person interrupted it.
+    """
+    run = _Call(shell, tool, arguments)
+    with run:
+        with interruptible():
+            value = run.function()
+        run.value = await until_stopped(asyncio.ensure_future(value), stopped) if inspect.isawaitable(value) else value
+    return run.result
+
+
+def call(shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any]) -> ToolResult:
+    """Call a function from a blocking cell, or on a thread of the person's; a coroutine then runs on a loop of its own.
+
+    :raises KeyboardInterrupt: when the person interrupted it.
+    """
+    run = _Call(shell, tool, arguments)
+    with run:
+        value = run.function()
+        if inspect.isawaitable(value):
+            with start_blocking_portal() as portal:
+                value = portal.call(_awaited, value)
+        run.value = value
+    return run.result
+
+
+async def _awaited(value: Awaitable[Any]) -> Any:
+    return await value
+
+
+class _Call:
+    """One call: leaving it, as a context, makes its result of what was returned, printed, displayed or raised."""
+
+    def __init__(self, shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any]) -> None:
+        self._shell = shell
+        self._tool = tool
+        self._arguments = arguments
+        self._capture = Capture()
+        self._kept = contextlib.ExitStack()
+        self.value: Any = None
+        self.result = ToolResult("")
+
+    def function(self) -> Any:
+        """Call the function; it may return something to be awaited."""
+        return self._tool.bind(self._arguments, self._shell.user_ns)()
+
+    def __enter__(self) -> None:
+        # What others print meanwhile would be caught on a thread of the person's.
+        if threading.current_thread() is threading.main_thread():
+            self._kept.enter_context(captured(self._shell, self._capture))
+            self._kept.enter_context(_figures(self._shell))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> bool:
+        from claude_magic.sdk._tools.function_tool import MisfitError
+
+        self._kept.close()
+        match error:
+            case None:
+                self.result = self._returned()
+            case MisfitError():
+                self.result = ToolResult(str(error), is_error=True)
+            case Exception() | SystemExit():
+                self._capture.texts.append(error_text(error))
+                self.result = self._capture.result(failed=True)
+            case _:
+                return False
+        return True
+
+    def _returned(self) -> ToolResult:
+        if self.value is None and (self._capture.texts or self._capture.images):
+            return self._capture.result(failed=False)
+        try:
+            shown = show_value(self._shell, self.value, MAX_VALUE_CHARACTERS, quoted=False)
+        except ConfigError as failure:
+            shown = Shown(failure.message, left_out=1)
+        if self._needs_name(shown):
+            from claude_magic.sdk._tools.results import kept, kept_words
+
+            name = kept(self.value, self._tool.name, self._shell.user_ns)
+            self._capture.texts.append(f"{kept_words(name, self.value, type_name(self.value))}\n\n")
+        self._capture.texts.append(f"{shown.text}\n")
+        self._capture.images += shown.images
+        return self._capture.result(failed=False)
+
+    def _needs_name(self, shown: Shown) -> bool:
+        if shown.left_out or type(self.value) not in _PLAIN:
+            return True
+        return isinstance(self.value, Sequence | Mapping | set | frozenset) and len(self.value) > len(shown.text)
+
+
+@contextlib.contextmanager
+def _figures(shell: InteractiveShell) -> Iterator[None]:
+    """Let figures be shown as at the end of a cell."""
+    shell.events.trigger("pre_execute")
+    try:
+        yield
+    finally:
+        shell.events.trigger("post_execute")

@@ -1,0 +1,149 @@
+"""How far a run over many rows is: a bar in a notebook or a terminal, lines of text where there is neither.
+
+The bar of a notebook goes away when the run has ended: a saved notebook holds no dead widget.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from tqdm.std import tqdm
+
+from claude_magic._render.place import Place
+from claude_magic._render.settled.row_table import results_bundle
+from claude_magic.sdk._rows.each import Progress
+from claude_magic.sdk._rows.results import Results
+
+LINES = 10
+"""How many lines a run prints, about, where there is no bar."""
+
+LINE_EVERY_ROWS = 500
+"""After how many rows one is printed, where nobody knows how many there are."""
+
+
+class RowProgress(Protocol):
+    """What shows how far a run is."""
+
+    def update(self, progress: Progress) -> None:
+        """Show it."""
+
+    def close(self, results: Results) -> None:
+        """Leave what came of it."""
+
+
+class NoProgress:
+    """Shows nothing."""
+
+    def update(self, progress: Progress) -> None:
+        pass
+
+    def close(self, results: Results) -> None:
+        pass
+
+
+class Lines:
+    """Prints a line now and then.
+
+    :param clock: seconds, from wherever.
+    """
+
+    def __init__(self, total: int | None, *, with_table: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._with_table = with_table
+        self._every = max(1, total // LINES) if total else LINE_EVERY_ROWS
+        self._clock = clock
+        self._began = clock()
+        self._told = 0
+
+    def update(self, progress: Progress) -> None:
+        if progress.done // self._every == self._told // self._every:
+            return
+        self._told = progress.done
+        took = max(self._clock() - self._began, 1e-9)
+        rate = progress.done / took
+        left = f"{tqdm.format_interval((progress.total - progress.done) / rate)} left" if progress.total else ""
+        of = f"{progress.done:,} of {progress.total:,} rows" if progress.total else f"{progress.done:,} rows"
+        print(", ".join(filter(None, [of, f"{rate:.1f} a second", figures(progress), left])))
+
+    def close(self, results: Results) -> None:
+        if self._with_table:
+            Place().display(results_bundle(results))
+        else:
+            print(results_bundle(results, with_rows=False)["text/plain"])
+
+
+class _Bar(tqdm):  # type: ignore[misc]
+    # Its thread would look after bars that nobody updates, and stay.
+    monitor_interval = 0
+
+
+class TerminalBar:
+    """tqdm's bar, in a terminal."""
+
+    def __init__(self, total: int | None, *, with_table: bool) -> None:
+        self._with_table = with_table
+        self._bar = _Bar(total=total, unit="row", file=sys.stderr, dynamic_ncols=True, leave=False)
+
+    def update(self, progress: Progress) -> None:
+        _show(self._bar, progress)
+
+    def close(self, results: Results) -> None:
+        self._bar.close()
+        print(results_bundle(results, with_rows=self._with_table)["text/plain"])
+
+
+class NotebookBar:
+    """tqdm's bar for notebooks, in a display that becomes the results."""
+
+    def __init__(self, total: int | None, *, with_table: bool) -> None:
+        from tqdm.notebook import tqdm_notebook
+
+        from claude_magic._render.live.widgets import view_bundle
+
+        bar_type = type("_NotebookBar", (tqdm_notebook,), {"monitor_interval": 0})
+        self._bar = bar_type(total=total, unit="row", display=False, leave=False)
+        self._with_table = with_table
+        self._place = Place()
+        self._place.display(view_bundle(self._bar.container))
+
+    def update(self, progress: Progress) -> None:
+        _show(self._bar, progress)
+
+    def close(self, results: Results) -> None:
+        from claude_magic._render.live.widgets import close_tree
+
+        # The display first: the notebook would jump.
+        self._place.update(results_bundle(results, with_rows=self._with_table))
+        self._bar.close()
+        close_tree(self._bar.container)
+
+
+def row_progress(kind: str, total: int | None, *, with_table: bool) -> RowProgress:
+    """Return what shows a run of so many rows: in a `notebook`, a `terminal`, by `lines`, for a `script`, or `none`.
+
+    :param with_table: whether a table of the results stays in its place, or only a line that sums them up.
+    """
+    if kind == "script":
+        kind = "terminal" if sys.stderr.isatty() else "lines"
+    match kind:
+        case "notebook":
+            return NotebookBar(total, with_table=with_table)
+        case "terminal":
+            return TerminalBar(total, with_table=with_table)
+        case "lines":
+            return Lines(total, with_table=with_table)
+    return NoProgress()
+
+
+def figures(progress: Progress) -> str:
+    """Say how many rows failed, what they cost so far, and what all of them will."""
+    projected = progress.projected_usd
+    cost = f"${progress.cost_usd:.4f}" + (f" of about ${projected:.4f}" if projected is not None else "")
+    return ", ".join(filter(None, [f"{progress.failed:,} failed" if progress.failed else "", cost]))
+
+
+def _show(bar: Any, progress: Progress) -> None:
+    bar.set_postfix_str(figures(progress), refresh=False)
+    bar.update(progress.done - bar.n)

@@ -1,0 +1,128 @@
+"""The rows that were answered, in an SQLite file: a run that is started again sends none of them anew.
+
+Each row is committed when it is answered (WAL), so that a killed process loses what was under way and nothing else. Runs over
+other rows or with another prompt can share the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from claude_magic._paths import shorten_home
+from claude_magic._text import well_formed
+from claude_magic.errors import CheckpointError
+
+_APPLICATION_ID: Final = 0x436C4D52
+"""Marks the file as ours, in the header that SQLite has for this."""
+
+_WAIT_S: Final = 30.0
+"""How long one run waits for another one that writes to the same file."""
+
+_TABLE: Final = """CREATE TABLE IF NOT EXISTS answers (
+    key BLOB PRIMARY KEY, work BLOB NOT NULL, content TEXT NOT NULL, structured TEXT, usage TEXT NOT NULL, cost_usd REAL
+) WITHOUT ROWID"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a row was answered with. `structured` is the data of a reply to a schema."""
+
+    content: str
+    structured: Any = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    cost_usd: float = 0.0
+
+
+class Checkpoint:
+    """The answers of one kind of work in a file.
+
+    :param work: what all rows have in common: the template, model, system prompt and the like.
+    :raises CheckpointError: when the file is something else, or cannot be opened; it is left as it is.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], work: tuple[object, ...]) -> None:
+        self._path = Path(path).expanduser()
+        self._work = hashlib.sha256(_as_bytes(work)).digest()
+        self._met: Counter[bytes] = Counter()
+        with self._speaking():
+            # Autocommit: each row is a transaction of its own.
+            self._connection = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)
+        try:
+            self._open()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def key(self, prompt: str) -> bytes:
+        """Return the key of a row by its prompt; rows with the same prompt are told apart by their order."""
+        alike = hashlib.sha256(self._work + prompt.encode("utf-8", "surrogatepass")).digest()
+        self._met[alike] += 1
+        return hashlib.sha256(alike + str(self._met[alike]).encode()).digest()
+
+    def get(self, key: bytes) -> Answer | None:
+        """Return what a row was answered with, `None` when it was not."""
+        with self._speaking():
+            found = self._connection.execute(
+                "SELECT content, structured, usage, cost_usd FROM answers WHERE key = ?", (key,)
+            ).fetchone()
+        if found is None:
+            return None
+        content, structured, usage, cost_usd = found
+        return Answer(content, json.loads(structured) if structured else None, json.loads(usage), cost_usd or 0.0)
+
+    def put(self, key: bytes, answer: Answer) -> None:
+        """Keep an answer, for good when this returns.
+
+        :raises CheckpointError: when it cannot be written, such as on a full disk.
+        """
+        structured = None if answer.structured is None else json.dumps(answer.structured)
+        values = key, self._work, well_formed(answer.content), structured, json.dumps(answer.usage), answer.cost_usd
+        with self._speaking():
+            self._connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    def others(self) -> int:
+        """Return how many answers the file holds that are of other work."""
+        with self._speaking():
+            (count,) = self._connection.execute("SELECT count(*) FROM answers WHERE work != ?", (self._work,)).fetchone()
+        return int(count)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _open(self) -> None:
+        with self._speaking():
+            (marked,) = self._connection.execute("PRAGMA application_id").fetchone()
+            (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if marked != _APPLICATION_ID and (marked or tables):
+                raise CheckpointError(
+                    f"{self._shown} is a database of something else; it was left as it is.", next_step="Name another file."
+                )
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            self._connection.execute(_TABLE)
+
+    @property
+    def _shown(self) -> str:
+        return f"The checkpoint {shorten_home(str(self._path))}"
+
+    @contextlib.contextmanager
+    def _speaking(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise CheckpointError(f"{self._shown} cannot be used: {error}.") from error
+
+
+def _as_bytes(data: object) -> bytes:
+    return json.dumps(data, sort_keys=True, default=str).encode()

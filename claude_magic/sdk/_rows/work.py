@@ -1,0 +1,117 @@
+"""What is asked of which row: the rows of a table, a list or any iterable, and the template that each fills.
+
+Rows are data: nothing in them is read as a template, a path or a command.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jinja2
+from jinja2 import meta
+
+from claude_magic.errors import ConfigError
+
+ROW: Final = "row"
+"""The name of the whole row in a template, where no column is called so."""
+
+_NEXT_STEP = "Name a column, such as {{ text }}, or the whole row as {{ row }}; nothing was sent."
+
+
+class Template:
+    """A prompt with `{{ column }}` in it.
+
+    :raises ConfigError: when it cannot be read, or names nothing of a row.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        environment = jinja2.Environment(
+            undefined=jinja2.StrictUndefined, finalize=_shown, keep_trailing_newline=True, autoescape=False
+        )
+        try:
+            self.columns = meta.find_undeclared_variables(environment.parse(text)) - environment.globals.keys()
+            self._template = environment.from_string(text)
+        except jinja2.TemplateSyntaxError as error:
+            raise ConfigError(
+                f"The template cannot be read: line {error.lineno}: {error.message}.", next_step="Correct it; nothing was sent."
+            ) from error
+        if not text.strip():
+            raise ConfigError("The template is empty.", next_step=_NEXT_STEP)
+        if not self.columns:
+            raise ConfigError("The template names no column: every row would get the same prompt.", next_step=_NEXT_STEP)
+
+    def fill(self, row: Any) -> str:
+        """Return the prompt of a row.
+
+        :raises ConfigError: when a column is missing, or the template fails for this row.
+        """
+        columns = {str(name): value for name, value in row.items()} if isinstance(row, Mapping) else {}
+        values = {ROW: row, **columns}
+        if missing := sorted(self.columns - values.keys()):
+            known = ", ".join(list(columns)[:20]) or "no columns, only {{ row }}"
+            raise ConfigError(f"There is no column {missing[0]}.", next_step=f"The row has {known}.")
+        try:
+            prompt = self._template.render(values)
+        except Exception as error:
+            # The expressions are the person's own, over values of any kind: they may raise anything.
+            raise ConfigError(
+                f"The row does not fill the template: {type(error).__name__}: {error}.", next_step="Correct it or the row."
+            ) from error
+        if not prompt.strip():
+            raise ConfigError("The prompt of the row is empty.", next_step="Leave the row out, or fill it.")
+        return prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows to be asked about: `items` gives them once, `total` counts them where that is known beforehand.
+
+    `frame` is the table that they come from, if it is one.
+    """
+
+    items: Iterator[Any]
+    total: int | None = None
+    frame: Any = None
+
+    @classmethod
+    def of(cls, rows: object) -> Rows:
+        """Take a DataFrame of pandas or polars, a list of dicts or texts, or any other iterable.
+
+        :raises ConfigError: when it is none, or is empty.
+        """
+        if _is_frame(rows, "pandas"):
+            frame: Any = rows
+            names = [str(name) for name in frame.columns]
+            found = cls(
+                (dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None)), len(frame), frame
+            )
+        elif _is_frame(rows, "polars"):
+            frame = rows
+            found = cls(frame.iter_rows(named=True), len(frame), frame)
+        elif isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+            raise ConfigError(
+                f"The rows cannot be of type {type(rows).__name__}.",
+                next_step="Give a DataFrame, a list of dicts or texts, or another iterable of them; nothing was sent.",
+            )
+        else:
+            found = cls(iter(rows), len(rows) if isinstance(rows, Sized) else None)
+        if found.total == 0:
+            raise ConfigError("There are no rows.", next_step="Give at least one; nothing was sent.")
+        return found
+
+
+def _is_frame(rows: object, library: str) -> bool:
+    module = sys.modules.get(library)
+    return module is not None and isinstance(rows, module.DataFrame)
+
+
+def _shown(value: object) -> object:
+    """Return a value as it stands in a prompt."""
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None else value

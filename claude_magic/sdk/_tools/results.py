@@ -1,0 +1,94 @@
+"""What a function gave back, for Claude: as text, and what is large by the name of a variable."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import reprlib
+import traceback
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any, Final
+
+from claude_magic.sdk._tools.function_tool import FunctionTool, MisfitError
+from claude_magic.sdk.events import Event
+from claude_magic.sdk.host import Listener, ToolResult
+
+MAX_RESULT_CHARACTERS: Final = 4_000
+"""Of the text of one result; what is longer is kept under a name, and described."""
+
+_MANY: Final = 1_000
+"""Items of a list of which all are written out."""
+
+
+class FunctionHost(Listener):
+    """A host that listens, and does the work of functions: coroutines on its loop, others on a thread of their own.
+
+    :param variables: where large results are kept, and found again by name.
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[FunctionTool],
+        variables: MutableMapping[str, Any],
+        emit: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        super().__init__(emit)
+        self._functions = {tool.name: tool for tool in tools}
+        self._variables = variables
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        """Call a function; what it raises is told to Claude."""
+        function = self._functions.get(tool)
+        if function is None:
+            return await super().call(tool, arguments)
+        try:
+            call = function.bind(arguments, self._variables)
+            value = await asyncio.to_thread(call) if not function.is_async else call()
+            if inspect.isawaitable(value):
+                value = await value
+        except MisfitError as error:
+            return ToolResult(str(error), is_error=True)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - anybody's code
+            return ToolResult("".join(traceback.format_exception(error)[-20:]), is_error=True)
+        return self._result(tool, value)
+
+    def _result(self, tool: str, value: object) -> ToolResult:
+        text = _as_text(value)
+        if text is not None and len(text) <= MAX_RESULT_CHARACTERS:
+            return ToolResult(text)
+        name = kept(value, tool, self._variables)
+        shown = text or reprlib.repr(value)
+        return ToolResult(f"{kept_words(name, value)}\n\n{shown[:MAX_RESULT_CHARACTERS]}")
+
+
+def kept(value: object, tool: str, variables: MutableMapping[str, Any]) -> str:
+    """Keep a tool's result under a name that nothing else has, and return that; what has a name already keeps it."""
+    named = (name for name, other in variables.items() if other is value and not name.startswith("_"))
+    if (name := next(named, None)) is not None:
+        return name
+    stem = tool.replace("-", "_")
+    number = next(number for number in range(1, len(variables) + 2) if f"{stem}_{number}" not in variables)
+    variables[f"{stem}_{number}"] = value
+    return f"{stem}_{number}"
+
+
+def kept_words(name: str, value: object, about: str = "") -> str:
+    """Say under which name a result is kept, and what can be done with that."""
+    return f"It is kept as the variable {name} ({about or type(value).__name__}): give that name to other tools."
+
+
+def _as_text(value: object) -> str | None:
+    """Return a value as JSON, or as the text that it is; `None` for what is no data, or much of it."""
+    if value is None:
+        return "It returned nothing."
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping | Sequence) and len(value) > _MANY:
+        return None
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+    try:
+        return json.dumps(to_jsonable_python(value), ensure_ascii=False)
+    except (PydanticSerializationError, TypeError, ValueError, RecursionError):
+        return None

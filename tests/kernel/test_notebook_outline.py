@@ -1,0 +1,228 @@
+"""What happened in the notebook since the last turn goes along with a prompt: short, masked, and no part of what is asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cells import Configure, answered
+from IPython.core.interactiveshell import InteractiveShell
+from messages_api import MessagesAPI
+from rig.kernel import Kernel
+from test_kernel_tools import images, results, told
+
+from claude_magic._kernel.notebook.outline import MAX_BYTES, Outline
+from claude_magic._kernel.notebook.ran_cells import RanCell, RanCells
+from claude_magic.sdk.content import CONTEXT_TAG, Prompt
+
+
+class Notebook:
+    """Cells of one shell, and what would be told of them."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.cells = RanCells(shell)
+        self.outline = Outline(shell, self.cells)
+
+    def run(self, code: str) -> int:
+        self.cells.begin()
+        number = self.cells.number
+        self.cells.end(self.shell.run_cell(code, store_history=True))
+        self.cells.begin()
+        return number
+
+    def told(self, how: str = "outline", path: tuple[int, ...] = (), limit: int = 1000) -> str:
+        return self.outline.since(path, how, limit).text
+
+
+@pytest.fixture
+def notebook(shell: InteractiveShell) -> Iterator[Notebook]:
+    """An empty notebook in a shell of this process."""
+    shell.reset()
+    notebook = Notebook(shell)
+    yield notebook
+    notebook.cells.close()
+
+
+def test_a_line_for_each_cell(notebook: Notebook) -> None:
+    """A line a cell, oldest first: number, first line of code, and what came out: type and shape, text, error."""
+    notebook.run("import numpy\narray = numpy.zeros((3, 2))")
+    notebook.run("print('first')\nprint('second')")
+    notebook.run("array")
+    notebook.run("6 * 7")
+    notebook.run("1 / 0")
+    head, *lines, variables = notebook.told().splitlines()
+    assert "no instruction" in head
+    assert lines == [
+        "In [1] import numpy (+1 lines) -> no output",
+        "In [2] print('first') (+1 lines) -> printed 'first' …;",
+        "In [3] array -> numpy.ndarray, shape (3, 2), 48 bytes;",
+        "In [4] 6 * 7 -> int, 28 bytes: 42;",
+        "In [5] 1 / 0 -> ZeroDivisionError: division by zero;",
+    ]
+    assert variables == "Variables: new: array (numpy.ndarray, shape (3, 2), 48 bytes)"
+    assert notebook.outline.since((), "outline", 1000).note == "with cells 1-5"
+
+
+def test_the_conversation_is_not_told_again(notebook: Notebook) -> None:
+    """Cells that are the conversation itself, or only set it up, are left out; others are not."""
+    ours = [
+        "%load_ext claude_magic",
+        "%config ClaudeMagics.model = 'x'",
+        "%%claude\nhello",
+        "%claude hello\n%claude_session",
+        "# a word",
+        "",
+    ]
+    assert all(RanCell(1, code).is_conversation for code in ours)
+    others = ["x = 1", "%load_ext autoreload", "%time 1", "%load_ext claude_magic\nx = 1", "%%claudette\nhello"]
+    assert not any(RanCell(1, code).is_conversation for code in others)
+    assert notebook.told() == ""
+
+
+def test_only_what_is_new(notebook: Notebook) -> None:
+    """A turn is told what happened since the one that it follows; a branch from before that, what it has not heard of."""
+    notebook.run("first = 1; changed = [1]; gone = 1")
+    notebook.outline.sent(1)
+    notebook.run("%%claude\n")
+    notebook.run("second = 2; changed = [2]; del gone")
+    told = notebook.told(path=(1,))
+    assert "first = 1" not in told
+    assert "second = 2" in told
+    assert told.splitlines()[-1].startswith("Variables: new: second (int, 28 bytes); changed: changed (list, length 1")
+    assert told.endswith("; gone: gone")
+    assert "first = 1" in notebook.told(path=())
+
+
+@pytest.mark.parametrize(
+    "code", ["%env MY_THING=hidden-value", "%set_env MY_THING hidden-value", "api_key = 'hidden-value-93kd8Jd0qLm2'"]
+)
+@pytest.mark.parametrize("how", ["outline", "full"])
+def test_secrets_are_masked(notebook: Notebook, code: str, how: str) -> None:
+    """What a magic sets a variable of the environment to, and what looks like a secret, does not go along."""
+    notebook.run(code)
+    assert "hidden-value" not in notebook.told(how)
+
+
+def test_it_is_short(notebook: Notebook) -> None:
+    """Of many cells and long outputs the newest go along, within the limit, and a word says what is left out."""
+    for number in range(100):
+        notebook.run(f"value_{number} = {number}; print('x' * 5000)")
+    told = notebook.told()
+    assert len(told.encode()) < MAX_BYTES + 1500
+    assert "value_99 = 99" in told
+    assert "are left out …" in told.splitlines()[1]
+    assert "and 80 more" in told
+
+
+def test_it_is_quick(notebook: Notebook) -> None:
+    """The outline of 200 cells takes under 5 ms of the processor, and one that prints without end costs no more."""
+    for number in range(200):
+        notebook.run(f"value_{number} = {number}\nvalue_{number}")
+    notebook.run("for _ in range(50_000): print('y' * 100)")
+    spent = []
+    for _ in range(9):
+        began = time.process_time()
+        notebook.told()
+        spent.append(time.process_time() - began)
+    assert min(spent) < 0.005
+
+
+def test_full(notebook: Notebook) -> None:
+    """`full` sends code and outputs, each within the limit."""
+    notebook.run("print('z' * 500)\n'a result'")
+    told = notebook.told("full", limit=100)
+    assert "In [1]:\n```\nprint('z' * 500)" in told
+    assert 100 < told.count("z") + 60 < 200
+    assert "Out:\n```\n'a result'\n```" in told
+
+
+def test_reading_cells(notebook: Notebook) -> None:
+    """Cells are read by number: code, output, traceback; an unknown one is named, without numbers each has a line."""
+    notebook.run("def halve(n):\n    return n / 0\nprint('printed')")
+    notebook.run("halve(1)")
+    text, images = notebook.outline.read([1, 2, 7], 1000)
+    assert "return n / 0" in text
+    assert "Printed:\n```\nprinted\n```" in text
+    assert "ZeroDivisionError: division by zero" in text
+    assert "Traceback" in text
+    assert text.endswith("In [7] is not known.")
+    assert images == ()
+    assert notebook.outline.read([], 1000)[0].startswith("In [1] def halve(n): (+2 lines) -> printed 'printed';\nIn [2]")
+
+
+def test_figures_are_bounded(notebook: Notebook) -> None:
+    """Of figures the newest are remembered, up to a few megabytes."""
+    notebook.cells.begin()
+    for number in range(50):
+        bundle = {"image/png": "A" * 400_000, "text/plain": str(number)}
+        notebook.cells._displayed({"header": {"msg_type": "display_data"}, "content": {"data": bundle}})
+    assert sum(len(image.data) for _, image in notebook.cells._images) <= 8_000_000
+
+
+def test_it_goes_before_the_prompt() -> None:
+    """What goes along is a text of its own before the prompt, cannot end its own mark, and is no part of the prompt's text."""
+    prompt = Prompt("asked", context=f"told </{CONTEXT_TAG}> more")
+    assert prompt.text == "asked"
+    first, last = prompt.message
+    assert isinstance(first, dict)
+    assert first["text"].count(f"</{CONTEXT_TAG}>") == 1
+    assert last == {"type": "text", "text": "asked"}
+    assert Prompt("asked").message == "asked"
+
+
+FIGURE = """import base64
+from IPython.display import Image, display
+png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+display(Image(base64.b64decode(png)))"""
+
+
+def context(api: MessagesAPI) -> str:
+    """Return what went along with the newest prompt."""
+    contents = [message["content"] for message in api.requests[-1]["messages"] if message["role"] == "user"]
+    texts = [block["text"] for content in contents if isinstance(content, list) for block in content if block["type"] == "text"]
+    return next((text for text in reversed(texts) if text.startswith(f"<{CONTEXT_TAG}>")), "")
+
+
+def test_in_a_cell(fresh_kernel: Kernel, api: MessagesAPI, tmp_path: Path) -> None:
+    """It goes along once, the footer says which cells, `show --prompt` shows it, and lists of sessions show the prompt."""
+    assert fresh_kernel.run("%load_ext claude_magic").ok
+    assert answered(fresh_kernel, "hello").text.count("with cell") == 0
+    fresh_kernel.run("print('above')")
+    fresh_kernel.run(FIGURE)
+    result = answered(fresh_kernel, "what did it show?")
+    assert "with cells 3-4" in result.text
+    assert "In [3] print('above') -> printed 'above';" in context(api)
+    assert "In [4] import base64 (+3 lines) -> figure;" in context(api)
+    assert api.prompts()[-1] == ["hello", "what did it show?"]
+    shown = fresh_kernel.run("%claude_session show --prompt").stdout
+    assert shown.index("In [3] print('above')") < shown.index("what did it show?")
+    reading = '<<tool mcp__kernel__read_cells {"numbers": [3, 4]}>><<say done>>'
+    assert "with cell" not in answered(fresh_kernel, reading).text
+    (read,) = results(api)[-1:]
+    assert "print('above')" in told(read)
+    assert len(images(read)) == 1
+    fresh_kernel.run("new = 1")
+    assert "with cell" not in answered(fresh_kernel, "without", "--notebook none").text
+    assert "with cell 8" in answered(fresh_kernel, "with").text
+    fresh_kernel.run("first = 1")
+    answered(fresh_kernel, "a new one", "--new")
+    listed = fresh_kernel.run("%claude_session list").text
+    assert "a new one" in listed
+    assert "What has run" not in listed
+
+
+def test_a_recording_is_found_without_it(loaded_kernel: Kernel, api: MessagesAPI, configure: Configure, tmp_path: Path) -> None:
+    """A recording holds what went along, and is played whatever has run meanwhile."""
+    path = tmp_path / "lesson.jsonl"
+    configure("cassette", str(path))
+    loaded_kernel.run("recorded = 1")
+    answered(loaded_kernel, "a lesson", "--new")
+    assert "recorded = 1" in path.read_text()
+    configure("cassette_mode", "replay")
+    loaded_kernel.run("another = 2")
+    count = len(api.requests)
+    answered(loaded_kernel, "a lesson", "--new")
+    assert len(api.requests) == count

@@ -1,0 +1,139 @@
+"""Many rows in a notebook: `%%claude --each` and `ask_each()`, their progress, their table, and an interrupt."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cells import SETTLED, WIDGET, usage_error
+from messages_api import MessagesAPI
+from rig.kernel import Kernel
+from test_headless import CASSETTE
+
+from claude_magic._render.live.row_progress import Lines
+from claude_magic._render.settled.row_table import results_bundle
+from claude_magic.errors import APIError
+from claude_magic.sdk import Results, RowOutcome
+from claude_magic.sdk._rows.each import Progress
+
+ROWS = "rows = [{'text': 'one'}, {'text': 'two'}, {'text': 'three'}]"
+
+
+def test_each(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """A cell asks about every row; its bar becomes the table of the results, and `-o` names them."""
+    loaded_kernel.run(ROWS)
+    cell = loaded_kernel.run("%%claude --each rows -o out --concurrency 2\nsay {{ text }}")
+    assert cell.ok, cell
+    assert sorted(prompts[-1] for prompts in api.prompts()) == ["say one", "say three", "say two"]
+    assert all(body["tools"] == [] for body in api.requests)
+    shown = cell.bundle
+    assert shown.keys() >= SETTLED
+    assert WIDGET not in shown
+    assert "You said: say two" in shown["text/html"]
+    assert "3 rows, $" in shown["text/plain"]
+    assert (
+        loaded_kernel.run("[v for v in out.values]").text == "['You said: say one', 'You said: say two', 'You said: say three']"
+    )
+    assert loaded_kernel.run("list(out.to_frame().columns)").text == "['text', 'reply']"
+
+
+def test_ask_each_in_a_cell(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """`ask_each()` returns what shows as a table; the settings of the kernel hold for how the CLI is started."""
+    cell = loaded_kernel.run("from claude_magic import ask_each\nask_each('{{ row }}', ['<b>bold</b>', 'two'], concurrency=1)")
+    assert cell.ok, cell
+    assert "&lt;b&gt;bold&lt;/b&gt;" in cell.bundle["text/html"]
+    assert "2 rows, $" in cell.bundle["text/plain"]
+
+
+@pytest.mark.parametrize("call", ["%%claude --each rows -o out --concurrency 1\n{{ row }}", "CALL"], ids=["cell", "function"])
+def test_interrupt(call: str, loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """An interrupt stops the run and gives back what is done."""
+    loaded_kernel.run("from claude_magic import ask_each\nrows = ['one', '<<wait>><<say two>>', 'three']")
+    running = loaded_kernel.start(call.replace("CALL", "out = ask_each('{{ row }}', rows, concurrency=1)"))
+    api.wait_for_requests(2)
+    loaded_kernel.interrupt()
+    result = running.wait()
+    assert result.ok, result
+    assert loaded_kernel.run("out.values[0], out.stopped, len(out)").text == ("('You said: one', 'interrupted', 1)")
+
+
+def test_headless(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """Where nobody watches there are lines of text and the table, and no widget."""
+    loaded_kernel.run("rows = list('abcdefghij')")
+    cell = loaded_kernel.run("%%claude --each rows --concurrency 2\n{{ row }}", allow_stdin=False)
+    assert cell.ok, cell
+    assert "of 10 rows" in cell.stdout
+    shown = cell.bundle
+    assert shown.keys() >= SETTLED
+    assert WIDGET not in shown
+    assert "2 more rows" in shown["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--each nothing", "there is no variable nothing"),
+        ("--each rows --new", "--new means nothing beside --each"),
+        ("--each rows --samples 2", "--samples means nothing beside --each"),
+        ("--concurrency 3", "--concurrency means nothing without --each"),
+        ("--checkpoint a.sqlite", "--checkpoint means nothing without --each"),
+    ],
+)
+def test_options_that_do_not_fit(line: str, said: str, loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """Options that mean nothing together are refused, and nothing is sent."""
+    loaded_kernel.run(ROWS)
+    assert said in usage_error(loaded_kernel.run(f"%%claude {line}\n{{{{ text }}}}"))
+    assert api.requests == []
+
+
+def test_in_a_script(environment: dict[str, str], tmp_path: Path, api: MessagesAPI) -> None:
+    """`ask_each()` needs no kernel: in a script it prints lines where there is no terminal."""
+    code = "from claude_magic import ask_each\nprint(ask_each('{{ row }}', ['one'], checkpoint='c.sqlite').values)"
+    env = environment | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == "['You said: one']"
+    assert "1 of 1 rows" in ran.stdout
+
+
+def test_played(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+    """Where all else is played from a cassette, rows are refused and not asked live."""
+    (notebook_dir / "none.jsonl").write_text(CASSETTE)
+    loaded_kernel.run(ROWS)
+    loaded_kernel.run("%config ClaudeMagics.cassette = 'none.jsonl'\n%config ClaudeMagics.cassette_mode = 'replay'")
+    try:
+        cell = loaded_kernel.run("%%claude --each rows\n{{ text }}")
+    finally:
+        loaded_kernel.run("%config ClaudeMagics.cassette = None\n%config ClaudeMagics.cassette_mode = 'auto'")
+    assert cell.errors[0]["ename"] == "ConfigError"
+    assert api.requests == []
+
+
+def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """About ten lines tell of a run: rows, how fast, what it costs so far and in all, and the time left."""
+    now = 0.0
+    lines, progress = Lines(200, with_table=False, clock=lambda: now), Progress(total=200)
+    for position in range(200):
+        now += 0.5
+        progress.add(RowOutcome(position, "", "", APIError("no") if position == 3 else None, cost_usd=0.01))
+        lines.update(progress)
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 10
+    assert printed[0] == "20 of 200 rows, 2.0 a second, 1 failed, $0.2000 of about $2.0000, 01:30 left"
+
+
+def test_the_table_is_small() -> None:
+    """However many rows there are, the table is small, harmless, and shows what failed first."""
+    results = Results()
+    for position in range(100_000 // 100):
+        failure = APIError("refused") if position == 900 else None
+        results.add(RowOutcome(position, {"text": "<script>x</script>" * 50, "n": position}, "y" * 10_000, failure))
+    bundle = results_bundle(results)
+    assert len(json.dumps(bundle)) < 20_000
+    assert "<script" not in bundle["text/html"]
+    assert bundle["text/plain"].splitlines()[1].startswith("900")
+    assert "992 more rows" in bundle["text/plain"]
