@@ -248,10 +248,11 @@ def test_lines_with_numbers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def test_no_more_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing more can be typed (Ctrl+D) that is no answer, and no permission."""
+    """Where nothing more can be typed (Ctrl+D) whoever asks is told so: it is no answer, and no permission."""
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     for request in (asked(*TWO), PermissionRequest("call", "Bash", {"command": "ls"}, "/data")):
-        assert answer_in_lines(request).decision is Decision.DENY
+        with pytest.raises(EOFError):
+            answer_in_lines(request)
 
 
 def test_settled() -> None:

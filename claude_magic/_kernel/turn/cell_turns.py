@@ -201,9 +201,11 @@ class CellTurns:
     def _told(self, start: Start) -> Told:
         """Return what happened in the notebook since the turn that this one follows, if it goes along."""
         options, prompt, notebook = self._cell.options, self._cell.prompt, self._cell.notebook
-        how = options.notebook or self._state.settings.trait_values()["notebook"]
+        settings = self._state.settings.trait_values()
+        how = options.notebook or settings["notebook"]
+        bare = options.bare or settings["bare"]
         # A command of the CLI's has no place for it; `ask()` sends what it was given.
-        if how == "none" or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
+        if how == "none" or bare or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
             return Told()
         before = [turn.number for turn in self._state.turns.path(start.parent)]
         return notebook.since(before, how, self._state.settings.value_limit)

@@ -33,6 +33,7 @@ def card_of(request: PermissionRequest, on_answer: Callable[[PermissionAnswer], 
 def answer_in_lines(request: PermissionRequest) -> PermissionAnswer:
     """Ask through `input()`, where there are no buttons.
 
+    :raises EOFError: where no more can be typed (Ctrl+D).
     :raises KeyboardInterrupt: when the person interrupts instead of answering.
     """
     return _choose_in_lines(request) if request.questions else ask_in_lines(request)
