@@ -269,6 +269,37 @@ def test_stop(page: Page) -> None:
     turn.view.close()
 
 
+def test_room_for_words_and_code(page: Page) -> None:
+    """Before a question in words, or code that may run for long, all that there is to read is shown; not when it is over."""
+    turn = Turn(began_s=0.0)
+    turn.take(TextDelta(0, "Before."), elapsed_s=MOMENT_S / 2)
+    turn.view.make_room()
+    assert VIEW in page.outputs[-1].data
+    assert "Before." in words("".join(page.html()))
+    fold(turn.response, ended("Before."))
+    turn.view.settle([SettledReply(turn.response, 1)], current=1, on_pick=None)
+    turn.view.make_room()
+    assert not page.models
+
+
+def test_signs_count_from_the_widgets(page: Page) -> None:
+    """Nothing is known of a page before it is to show widgets; one that refuses them then gets the answer as text."""
+    refused: list[bool] = []
+    view, response = LiveView(["opus"], lambda: None, lambda: refused.append(True)), SessionAwareResponse()
+    assert view.may_hear()
+    fold(response, TextDelta(0, "Text."))
+    view.update([response], MOMENT_S)
+    assert view.may_hear()
+    page.refuse()
+    assert refused
+    assert not view.may_hear()
+    assert not view.ask(1, PermissionRequest("call", "Bash", {"command": "ls"}, "/data"), lambda _: None)
+    view.update([response], 2 * MOMENT_S)
+    assert set(page.outputs[-1].data) == {"text/plain"}
+    assert "Text." in page.outputs[-1].data["text/plain"]
+    view.close()
+
+
 def test_settling(page: Page) -> None:
     """Settling puts the plain output in the place of the view first, and then leaves no model open."""
     turn = Turn()
