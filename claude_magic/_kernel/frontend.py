@@ -79,7 +79,7 @@ class Frontend:
         elif self._is_without_widgets():
             view = views.GrowingView(for_audience=for_audience)
         else:
-            from claude_magic._render.live.live_view import LiveView
+            from claude_magic._render.live_view import LiveView
 
             view = LiveView(labels, on_stop, partial(self._without_widgets.append, self._cell), for_audience=for_audience)
         self._lost.watch(view, self._cell)
@@ -118,7 +118,7 @@ class Frontend:
 
     def import_views(self) -> None:
         """Import what a cell will need; ipywidgets, Jinja2 and their like take longer than a cell should wait."""
-        for name in ("_kernel.prompt.composition", "_render.terminal" if self._kernel is None else "_render.live.live_view"):
+        for name in ("_kernel.prompt.composition", "_render.terminal" if self._kernel is None else "_render.live.live_replies"):
             import_module(f"claude_magic.{name}")
 
     def can_answer(self) -> bool:

@@ -7,19 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from claude_magic._render.parts.redacted_reply import cleaned
 from claude_magic._render.parts.reply_wording import status_line, waiting
 from claude_magic._render.place import Place
-from claude_magic._render.settled.cell_output import output_bundle, output_metadata
-from claude_magic._render.settled.reply import SettledReply
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse, Text
 
 _PAINT_EVERY_S: Final = 1.0
 _LINES_SHOWN: Final = 20
+
+if TYPE_CHECKING:
+    from claude_magic._render.settled.reply import SettledReply
 
 ANSWERING: Final = {"text/plain": "Claude is answering…"}
 """What stands in the place of a reply until it is settled, wherever no widgets are shown."""
@@ -111,6 +112,12 @@ class StaticView(View):
         self.settled_at = datetime.now(UTC)
         return True
 
+    def close(self) -> None:
+        """Say that nothing came where something was to come."""
+        if self.settled_at is None:
+            self.settled_at = datetime.now(UTC)
+            self._handle.update({"text/plain": "Claude was not asked."})
+
     def turns(self) -> list[tuple[int | None, str | None]]:
         """Return the number and the session of each turn that has settled here."""
         shown = [reply for settled in self._settled for reply in (settled, *settled.later)]
@@ -131,9 +138,13 @@ class StaticView(View):
         self._handle.update(self._bundle(), self._metadata())
 
     def _bundle(self) -> dict[str, str]:
+        from claude_magic._render.settled.cell_output import output_bundle  # not before somebody sees that something happens
+
         return output_bundle(self._settled, self._current, for_audience=self._for_audience)
 
     def _metadata(self) -> dict[str, Any]:
+        from claude_magic._render.settled.cell_output import output_metadata
+
         return output_metadata(self._settled, self._current)
 
 
@@ -172,6 +183,8 @@ class LateView(View):
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Display the settled output."""
+        from claude_magic._render.settled.cell_output import output_bundle, output_metadata
+
         bundle = output_bundle(alternatives, current, for_audience=self._for_audience)
         with self._in_place():
             self._handle.display(bundle, output_metadata(alternatives, current))

@@ -148,3 +148,26 @@ def test_a_double_click_answers_one(lab: Lab) -> None:
         expect(notebook.cell(1).locator("details summary")).to_contain_text(["allowed once", "denied: no second one"])
         assert (lab.root / "first.txt").exists()
         assert not (lab.root / "second.txt").exists()
+
+
+def test_a_question_below_the_fold(lab: Lab) -> None:
+    """Above a long reply a link says that somebody waits; the page stays until it is clicked, then shows the card."""
+    prompt = f"<<say {'word ' * 900}>><<tool Bash {json.dumps({'command': 'touch one.txt'})}>><<say Done.>>"
+    lab.write("below.ipynb", [("code", "%load_ext claude_magic"), ("code", f"%%claude\n{prompt}")])
+    with lab.open("below.ipynb") as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1, wait=False)
+        card, link = card_in(notebook), notebook.cell(1).get_by_role("link", name="Claude waits for your answer")
+        expect(link).to_be_in_viewport()
+        expect(card).not_to_be_in_viewport()
+        for theme in ("light", "dark"):
+            notebook.theme(theme)
+            assert link.evaluate(CONTRAST) >= READABLE
+        link.click()
+        expect(card).to_be_in_viewport()
+        allow = card.get_by_role("button", name="Allow once")
+        expect(allow).to_be_enabled()
+        notebook.page.keyboard.press("Tab")
+        expect(allow).to_be_focused()
+        notebook.page.keyboard.press("Enter")
+        assert_settled(notebook, "allowed once")

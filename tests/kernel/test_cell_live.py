@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from cells import SETTLED, WIDGET, about, answered, on_page, session_of, start
 from messages_api import MessagesAPI
@@ -20,7 +22,7 @@ def test_streams_then_settles(loaded_kernel: Kernel, api: MessagesAPI, kind: str
     answered(loaded_kernel, "warm up")
     cell = start(loaded_kernel, "<<say The beginning.>><<wait>><<say The end.>>", kind=kind)
     cell.wait_for(lambda _: "The beginning." in on_page(loaded_kernel))
-    assert WIDGET in cell.result.displays[0]["data"]
+    cell.wait_for(lambda result: WIDGET in result.displays[0]["data"])
     assert "text/html" not in cell.result.displays[0]["data"]
     api.go_on.set()
     result = cell.wait()
@@ -33,11 +35,30 @@ def test_streams_then_settles(loaded_kernel: Kernel, api: MessagesAPI, kind: str
     assert dict(loaded_kernel.widgets) == {}
 
 
-def test_settles_before_it_closes(loaded_kernel: Kernel) -> None:
+def test_settles_before_it_closes(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """The settled output comes before the widgets close, so that the cell is never blank."""
-    result = answered(loaded_kernel, "hello")
+    cell = start(loaded_kernel, "<<say The beginning.>><<wait>>")
+    cell.wait_for(lambda _: "The beginning." in on_page(loaded_kernel))
+    api.go_on.set()
+    result = cell.wait()
     kinds = [message["msg_type"] for message in result.messages]
-    assert kinds.index("update_display_data") < kinds.index("comm_close")
+    last_update = max(number for number, kind in enumerate(kinds) if kind == "update_display_data")
+    assert kinds.index("comm_open") < last_update < kinds.index("comm_close")
+
+
+def test_a_short_reply_is_few_messages(loaded_kernel: Kernel) -> None:
+    """A reply that ends within a moment needs no widgets: the line that stood there becomes the settled output."""
+    answered(loaded_kernel, "warm up")
+    # On a machine that is busy one of them may take longer than a moment.
+    results = [answered(loaded_kernel, f"hello {number}") for number in range(4)]
+    messages = min((result.messages for result in results), key=len)
+    assert [message["msg_type"] for message in messages if message["msg_type"].startswith(("comm_", "display", "update"))] == [
+        "display_data",
+        "update_display_data",
+    ]
+    assert len(messages) <= 14
+    parts = ("header", "parent_header", "metadata", "content")
+    assert sum(len(json.dumps(message[part], default=str)) for message in messages for part in parts) <= 10_000
 
 
 @pytest.mark.parametrize("allow_stdin", [True, False], ids=["live", "static"])

@@ -56,6 +56,11 @@ class Page:
             if model.get("_view_count") == 0:
                 self.change(model, _view_count=1)
 
+    def refuse(self) -> None:
+        """Close what is displayed, as a frontend does that has no widgets."""
+        comm = self.comms[self.outputs[-1].data[VIEW]["model_id"]]
+        comm.handle_close({"content": {"data": {}}})
+
     def change(self, model: dict[str, Any], **state: Any) -> None:
         """Send what a frontend sends when a person, or a view, changes a widget."""
         data = {"method": "update", "state": state, "buffer_paths": []}

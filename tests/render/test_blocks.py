@@ -100,12 +100,12 @@ def test_thinking_says_how_long_it_took() -> None:
 @pytest.mark.parametrize(
     ("events", "activity"),
     [
-        ([], "waiting for the API"),
+        ([], "working"),
         ([ThinkingDelta(0, "a")], "thinking"),
         ([TextDelta(0, "a")], "writing"),
         ([ToolStarted(0, "1", "Bash")], "running Bash"),
         ([ToolStarted(0, "1", "Bash"), ToolStarted(1, "2", "Read")], "running 2 tools"),
-        ([ToolCalled(0, "1", "Bash", {}), ToolReturned("1", "")], "waiting for the API"),
+        ([ToolCalled(0, "1", "Bash", {}), ToolReturned("1", "")], "working"),
     ],
 )
 def test_the_status_says_what_goes_on(events: list[Event], activity: str) -> None:

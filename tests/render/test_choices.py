@@ -11,8 +11,8 @@ import pytest
 from page import Page
 
 from claude_magic._render.live.choices import answer_in_lines
-from claude_magic._render.live.live_view import LiveView
 from claude_magic._render.live.question import ARM_S
+from claude_magic._render.live_view import LiveView
 from claude_magic._render.parts.block import block_html, block_plain
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse, ToolCall

@@ -14,7 +14,7 @@ from replies import SESSION, ended, reply, said
 from rich.console import Console
 from test_hostile import CHROME, Elements, assert_inert_markdown
 
-from claude_magic._render.live.live_view import LiveView
+from claude_magic._render.live_view import LiveView
 from claude_magic._render.settled.cell_output import output_metadata
 from claude_magic._render.settled.comparison import columns_bundle, diff_bundle
 from claude_magic._render.settled.reply import SettledReply
@@ -130,14 +130,15 @@ def test_settling_without_a_choice(page: Page) -> None:
     turns.take(1, TextDelta(0, "First"))
     open_before, sent_before = len(page.models), len(page.messages)
     turns.view.settle(PAIR, current=1, on_pick=None)
-    first, last = page.outputs
+    first, *_, last = page.outputs
     assert last.transient == first.transient
     assert set(last.data) == {"text/html", "text/markdown", "text/plain"}
     assert [kind for kind, _, _ in page.messages[sent_before:]] == ["comm_close"] * open_before
+    shown = len(page.outputs)
     turns.view.update(turns.responses, 9.0)
     turns.view.settle(PAIR, current=2, on_pick=None)
     turns.view.close()
-    assert len(page.outputs) == 2
+    assert len(page.outputs) == shown
 
 
 def test_settling_shows_before_it_closes(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +146,7 @@ def test_settling_shows_before_it_closes(page: Page, monkeypatch: pytest.MonkeyP
     turns = Turns()
     open_at_update: list[bool] = []
     update = turns.view._handle.update
-    live = page.outputs[0].data[VIEW]["model_id"]
+    live = page.outputs[-1].data[VIEW]["model_id"]
     monkeypatch.setattr(
         turns.view._handle, "update", lambda *a, **k: (open_at_update.append(live in page.models), update(*a, **k))
     )
@@ -153,7 +154,7 @@ def test_settling_shows_before_it_closes(page: Page, monkeypatch: pytest.MonkeyP
     assert open_at_update == [True, True]
     assert live not in page.models
     # JupyterLab hides an output that goes from one widget's view to another's: there is plain HTML between the two.
-    assert [VIEW in output.data for output in page.outputs] == [True, False, True]
+    assert [VIEW in output.data for output in page.outputs[1:]] == [True, False, True]
     turns.view.close()
 
 
@@ -208,7 +209,8 @@ def test_closing_without_settling(page: Page) -> None:
     turns.view.close()
     turns.view.close()
     assert not page.models
-    assert len(page.outputs) == 1
+    assert len(page.outputs) == 3
+    assert page.outputs[-1].data == {"text/plain": "Claude was not asked."}
 
 
 def test_a_failure_leaves_the_others(page: Page) -> None:

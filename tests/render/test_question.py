@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from page import Page
 
-from claude_magic._render.live.live_view import LiveView
 from claude_magic._render.live.question import ARM_S, UNSEEN_S, ask_in_lines
+from claude_magic._render.live_view import LiveView
 from claude_magic.sdk.events import TextDelta
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse, fold
@@ -450,3 +450,36 @@ def test_lines_without_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no rule can be added an `s` is no yes."""
     monkeypatch.setattr("sys.stdin", io.StringIO("s\n"))
     assert ask_in_lines(request(rules=())).decision is Decision.DENY
+
+
+def test_a_question_below_a_long_reply_is_told_above(page: Page) -> None:
+    """Above a long reply a link says that somebody waits below, and leads there; it goes with the question."""
+    view, response = LiveView([""], lambda: None), SessionAwareResponse()
+    fold(response, TextDelta(0, "word " * 1_000))
+    view.update([response], 0.0)
+    assert view.ask(1, request(), lambda _: None)
+
+    def link() -> dict[str, Any]:
+        (found,) = [model for model in page.shown() if "claude-waits" in model.get("_dom_classes", ())]
+        return found
+
+    assert "claude-hidden" not in link()["_dom_classes"]
+    target = re.search('href="#(.*?)"', link()["value"])
+    assert target
+    assert sum(f'id="{target[1]}"' in html for html in map(str, (model.get("value") for model in page.shown()))) == 1
+    view.asked(1, request())
+    assert "claude-hidden" in link()["_dom_classes"]
+    view.close()
+
+
+def test_the_keyboard_stays_where_questions_are(page: Page) -> None:
+    """When a question is answered their place gets the keyboard; a next one takes it from nobody who types elsewhere."""
+    card = Card(page, request()).ready()
+    card.click("Allow once")
+    card.view.asked(1, card.asked)
+    (slot,) = [model for model in page.shown() if "claude-slot" in model.get("_dom_classes", ())]
+    focus = {"method": "custom", "content": {"do": "focus"}}
+    assert [model for _, model, data in page.messages if data == focus] == [slot["model_id"]]
+    assert card.view.ask(1, replace(request(), call_id="other"), card.answers.append)
+    assert [model for _, model, data in page.messages if data == focus] == [slot["model_id"]]
+    card.view.close()

@@ -11,7 +11,7 @@ from replies import SESSION, ended
 
 from claude_magic._render.live.growing_text import GrowingText
 from claude_magic._render.live.live_reply import PAGE_SIZE
-from claude_magic._render.live.live_view import LiveView
+from claude_magic._render.live_view import MOMENT_S, LiveView
 from claude_magic._render.parts.markdown_html import text_html
 from claude_magic._render.settled.reply import SettledReply
 from claude_magic.errors import TurnInterrupted
@@ -37,10 +37,10 @@ PARAGRAPH = "Two columns have gaps: `age` (177 of 891) and `cabin` (687 of 891).
 class Turn:
     """A turn on the page: each event is folded and painted at once."""
 
-    def __init__(self, on_stop: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, on_stop: Callable[[], None] = lambda: None, *, began_s: float = 1.0) -> None:
         self.view = LiveView(["opus"], on_stop)
         self.response = SessionAwareResponse()
-        self.take(SessionStarted(SESSION, "claude-opus-5-5"))
+        self.take(SessionStarted(SESSION, "claude-opus-5-5"), elapsed_s=began_s)
 
     def take(self, *events: Event, elapsed_s: float = 1.0) -> None:
         for event in events:
@@ -58,16 +58,22 @@ def words(html: str) -> str:
 
 
 def test_displayed_at_once(page: Page) -> None:
-    """A view is on the page as soon as it is made, with a status line, a slot, and a name for those without widgets."""
-    turn = Turn()
-    (output,) = page.outputs
+    """A view is on the page as soon as it is made: a line at first, widgets when it takes longer than a moment."""
+    turn = Turn(began_s=MOMENT_S / 2)
+    (first,) = page.outputs
+    assert not page.messages
+    assert words(first.data["text/html"]) == "●starting"
+    turn.take(TextDelta(0, "Text."), elapsed_s=MOMENT_S)
+    output = page.outputs[-1]
+    assert (output.update, output.transient) == (True, first.transient)
+    assert "text/html" not in output.data
     assert output.data["text/plain"] == "Claude is answering…"
     assert output.data[VIEW]["model_id"] in page.models
     assert page.buttons("Stop")[0]["tooltip"]
     assert page.buttons("Stop")[0]["tabbable"] is None  # as the browser has it: a button is
-    status, figures = page.html()
+    _, status, figures = page.html()
     assert 'role="status" aria-live="polite"' in status
-    assert words(figures) == "opus-5-51s"
+    assert words(figures) == "opus-5-5<1s".replace("<", "&lt;")
     (slot,) = [model for model in page.shown() if "claude-slot" in model.get("_dom_classes", ())]
     assert slot["children"] == []
     turn.view.close()
@@ -263,6 +269,37 @@ def test_stop(page: Page) -> None:
     turn.view.close()
 
 
+def test_room_for_words_and_code(page: Page) -> None:
+    """Before a question in words, or code that may run for long, all that there is to read is shown; not when it is over."""
+    turn = Turn(began_s=0.0)
+    turn.take(TextDelta(0, "Before."), elapsed_s=MOMENT_S / 2)
+    turn.view.make_room()
+    assert VIEW in page.outputs[-1].data
+    assert "Before." in words("".join(page.html()))
+    fold(turn.response, ended("Before."))
+    turn.view.settle([SettledReply(turn.response, 1)], current=1, on_pick=None)
+    turn.view.make_room()
+    assert not page.models
+
+
+def test_signs_count_from_the_widgets(page: Page) -> None:
+    """Nothing is known of a page before it is to show widgets; one that refuses them then gets the answer as text."""
+    refused: list[bool] = []
+    view, response = LiveView(["opus"], lambda: None, lambda: refused.append(True)), SessionAwareResponse()
+    assert view.may_hear()
+    fold(response, TextDelta(0, "Text."))
+    view.update([response], MOMENT_S)
+    assert view.may_hear()
+    page.refuse()
+    assert refused
+    assert not view.may_hear()
+    assert not view.ask(1, PermissionRequest("call", "Bash", {"command": "ls"}, "/data"), lambda _: None)
+    view.update([response], 2 * MOMENT_S)
+    assert set(page.outputs[-1].data) == {"text/plain"}
+    assert "Text." in page.outputs[-1].data["text/plain"]
+    view.close()
+
+
 def test_settling(page: Page) -> None:
     """Settling puts the plain output in the place of the view first, and then leaves no model open."""
     turn = Turn()
@@ -270,15 +307,16 @@ def test_settling(page: Page) -> None:
     assert turn.view.ask(1, PermissionRequest("call", "Bash", {"command": "ls"}, "/data"), lambda _: None)
     open_before, sent_before = len(page.models), len(page.messages)
     turn.view.settle([SettledReply(turn.response, 3)], current=1, on_pick=print)
-    first, last = page.outputs
+    first, *_, last = page.outputs
     assert last.update
     assert last.transient == first.transient
     assert set(last.data) == {"text/html", "text/markdown", "text/plain"}
     assert last.metadata["claude_magic"]["turn"] == 3
     assert [kind for kind, _, _ in page.messages[sent_before:]] == ["comm_close"] * open_before
     turn.view.close()
+    shown = len(page.outputs)
     turn.view.update([turn.response], 9.0)
-    assert len(page.outputs) == 2
+    assert len(page.outputs) == shown
 
 
 def test_settling_a_failure(page: Page) -> None:

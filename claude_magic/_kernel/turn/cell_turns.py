@@ -72,6 +72,8 @@ class CellTurns:
                 with held_back():  # a view that was opened by half could not be closed
                     self._open_view()
                     opened.callback(self._view.close)
+                self._client = self._state.client.get()  # which the first cell may have to wait for
+                with held_back():
                     self._send(turns)
                 yield
             except BaseException:
@@ -176,7 +178,6 @@ class CellTurns:
 
     def _made_ready(self, start: Start) -> list[RunningTurn]:
         """Make the turns, and find out whether they can be sent."""
-        self._client = self._state.client.get()
         turns = []
         told = self._told(start)
         cassette = self._state.cassette()
@@ -284,7 +285,8 @@ class CellTurns:
             number, item = self._waiting.popleft()
             if isinstance(item, Errand):
                 self._paint()
-                self._view.make_room()
+                with held_back():
+                    self._view.make_room()
                 yield item
             else:
                 self._take(number, item)

@@ -13,6 +13,7 @@ from claude_magic._characters import reveal
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.queue import Question, deliver
 from claude_magic._kernel.tools.run_code import interruptible
+from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._render.parts.reply_wording import one_line, tool_argument, tool_name
 from claude_magic.sdk.host import Decision, PermissionAnswer, typeable
 from claude_magic.sdk.response import ToolCall
@@ -45,9 +46,11 @@ class Questions:
         request = question.request
         if not self._frontend.can_answer():
             return _denied(question)
-        if self._buttons and self._view.ask(self._number, request, partial(deliver, question.answer)):
-            self._open.append(question)
-            return None
+        if self._buttons:
+            with held_back():  # a card that was shown by half could not be taken away
+                if self._view.ask(self._number, request, partial(deliver, question.answer)):
+                    self._open.append(question)
+                    return None
         return self._put_in_lines(question)
 
     def put_unheard(self) -> list[str]:
@@ -63,7 +66,8 @@ class Questions:
     def _put_in_lines(self, question: Question) -> str | None:
         from claude_magic._render.live.choices import answer_in_lines
 
-        self._view.make_room()
+        with held_back():
+            self._view.make_room()
         try:
             with interruptible():
                 deliver(question.answer, answer_in_lines(question.request))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from ipywidgets import Button, Widget
 
@@ -29,6 +29,9 @@ class InteractiveOutput(ABC, Generic[Key]):
     :param for_audience: whether it is shown to a room.
     """
 
+    section: ClassVar[str]
+    """Of the style sheet, what it needs."""
+
     def __init__(self, on_click: Callable[[Key], None], handle: Place | None = None, *, for_audience: bool = False) -> None:
         self._on_click: Callable[[Key], None] = on_click
         self._handle = handle or Place()
@@ -40,7 +43,7 @@ class InteractiveOutput(ABC, Generic[Key]):
 
     def show(self) -> None:
         """Display it in the running cell."""
-        self._box = self._maker.framed(self._build(), for_audience=self._for_audience)
+        self._box = self._maker.framed(self._build(), self.section, for_audience=self._for_audience)
         self._paint()
         self._display(self._plain_bundle() | view_bundle(self._box), self._metadata())
 

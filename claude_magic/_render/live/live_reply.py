@@ -24,8 +24,10 @@ PAGE_SIZE: Final = 16
 KEPT_S: Final = 2.0
 """So long an answered card keeps its place at least; it goes when nothing is asked and Claude speaks again."""
 
-FOCUS_S: Final = 1.5
-"""A card that comes so soon behind an answer gets the keyboard; later somebody may be typing elsewhere."""
+SEEN_ROWS: Final = 8
+"""So many rows of a reply are seen at once with what stands below them, likely."""
+
+_ROW_LENGTH: Final = 90
 
 
 class LiveReply:
@@ -41,12 +43,12 @@ class LiveReply:
         self._cards: dict[str, Card] = {}
         self._answered: list[Card] = []
         self._answered_s = self._now_s = 0.0
-        self.slot = maker.make(VBox)
-        self.slot.add_class("claude-slot")
+        self.slot = maker.make(VBox, css_class="claude-slot")
+        self._maker = maker
+        self._waits: HTML | None = None
         self._activity, self._figures = maker.make(HTML), maker.make(HTML)
         self._stack = _Stack(maker)
-        self._status = maker.make(HBox, [self._activity, self._figures, *beside])
-        self._status.add_class("claude-status-row")
+        self._status = maker.make(HBox, [self._activity, self._figures, *beside], css_class="claude-status-row")
         self.parts = (self._stack.box, self.slot, self._status)
 
     def update(self, response: SessionAwareResponse, elapsed_s: float) -> None:
@@ -74,26 +76,44 @@ class LiveReply:
     def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         """Show a permission request between reply and status line."""
         self._cards[request.call_id] = card = card_of(request, on_answer)
+        if not self.slot.children:
+            self.slot.children = (self._maker.rules("card", f"claude-{self.slot.model_id}"),)
         self.slot.children = (*self.slot.children, card.box)
-        if self._answered and self._now_s - self._answered_s < FOCUS_S:
-            card.focus()
+        if sum(_rows(painter.block) for painter in self._painters) > SEEN_ROWS:
+            self._say_above()
 
     def asked(self, request: PermissionRequest) -> None:
         """Ask no more; a card that was answered stays where it is for a while, so that no other one gets under the pointer."""
         card = self._cards.pop(request.call_id)
+        if not self._cards and self._waits is not None:
+            self._waits.add_class("claude-hidden")
         if not card.is_answered:
             self._take_out(card)
             return
         self._answered.append(card)
         self._answered_s = self._now_s
-        # The keyboard was in one of its buttons, which go.
-        next(iter(self._cards.values()), card).focus()
+        # The keyboard was in one of its buttons, which go. It stays in this place, in which the next question will be; to
+        # give it to that one when it comes would take it from whoever types elsewhere by then.
+        if self._cards:
+            next(iter(self._cards.values())).focus()
+        elif hasattr(self.slot, "focus"):  # ipywidgets 8
+            self.slot.tabbable = True  # a box looks at that when it changes, not when it is made
+            self.slot.focus()
         card.end()
 
     def _clear_answered(self) -> None:
         answered, self._answered = self._answered, []
         for card in answered:
             self._take_out(card)
+
+    def _say_above(self) -> None:
+        """Say at the top of the reply that a question waits below it, with a link: the page scrolls there by itself."""
+        if self._waits is None:
+            link = f'<a href="#claude-{self.slot.model_id}">Claude waits for your answer ↓</a>'
+            self._waits = self._maker.make(HTML, link, css_class="claude-waits")
+            # Behind the card: what follows a widget that comes in or goes is made anew on the page.
+            self.slot.children = (*self.slot.children, self._waits)
+        self._waits.remove_class("claude-hidden")
 
     def _take_out(self, card: Card) -> None:
         self.slot.children = tuple(child for child in self.slot.children if child is not card.box)
@@ -102,9 +122,10 @@ class LiveReply:
     def _paint(self, response: SessionAwareResponse, elapsed_s: float) -> None:
         blocks = shown_blocks(response)
         self._drop(_known(self._painters, blocks))
-        for block in blocks[len(self._painters) :]:
-            self._painters.append(self._begin(block))
         for painter in self._painters:
+            painter.paint(elapsed_s)
+        for block in blocks[len(self._painters) :]:
+            self._painters.append(painter := self._begin(block))
             painter.paint(elapsed_s)
 
     def _begin(self, block: Block) -> _BlockPainter | _TextPainter:
@@ -122,12 +143,13 @@ class LiveReply:
 class StopButton:
     """A button to stop what runs: there once a click would be heard, and clickable until `refresh` has shown that it was."""
 
-    def __init__(self, maker: WidgetMaker, on_stop: Callable[[], None], description: str, tooltip: str) -> None:
+    def __init__(
+        self, maker: WidgetMaker, on_stop: Callable[[], None], description: str, tooltip: str, *, css_class: str = ""
+    ) -> None:
         self._on_stop = on_stop
         self._clicked = False
-        self.widget = maker.make(Button, description=description, tooltip=tooltip)
+        self.widget = maker.make(Button, description=description, tooltip=tooltip, css_class=f"claude-hidden {css_class}")
         self.widget.on_click(self._click)
-        self.widget.add_class("claude-hidden")
         self._is_shown = False
 
     def refresh(self, *, hears: bool) -> None:
@@ -227,6 +249,11 @@ class _TextPainter:
         self._tail = widgets[-1]
         if is_last and self._next is None and len(growth.tail) > PIECE_LENGTH // 2 and not self.block.complete:
             self._next = self._stack.push(HTMLMath)
+
+
+def _rows(block: Block) -> int:
+    """Guess how many rows a block takes on the page."""
+    return len(block.text) // _ROW_LENGTH + block.text.count("\n") + 1 if isinstance(block, Text) else 1
 
 
 def _known(painters: Sequence[_BlockPainter | _TextPainter], blocks: Sequence[Block]) -> int:

@@ -28,6 +28,8 @@ class OpenQuestion(InteractiveOutput[str]):
     :param on_answer: called once, with the answer; the card is plain output then.
     """
 
+    section = "card"
+
     def __init__(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         super().__init__(lambda key: None)
         self._request = request

@@ -22,6 +22,8 @@ class ReplyPicker(InteractiveOutput[int]):
     :param handle: of the display in which they were until now.
     """
 
+    section = "columns"
+
     def __init__(
         self,
         replies: Sequence[SettledReply],

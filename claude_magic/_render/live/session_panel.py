@@ -57,6 +57,8 @@ class SessionPanel(InteractiveOutput[str]):
     :param on_stop: called with the ID of work that goes on, when its button is clicked.
     """
 
+    section = "panel"
+
     def __init__(
         self,
         facts: SessionFacts | None,

@@ -63,6 +63,8 @@ class TurnTree(InteractiveOutput[int]):
     :param on_continue: called with the number of the turn whose button is clicked; `update` then shows what came of it.
     """
 
+    section = "tree"
+
     def __init__(self, rows: Sequence[TurnRow], on_continue: Callable[[int], None]) -> None:
         super().__init__(on_continue)
         self._rows = tuple(rows)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ipywidgets import HTML, HBox, Layout, VBox, Widget
 
-from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, live_rules
+from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, added_style, live_style
 
 UNHEARD_S: Final = 3.0
 """After so long without a sign of the page its clicks are not waited for: a question is asked in words."""
@@ -25,46 +25,48 @@ class WidgetMaker:
         self._styles: dict[type[Widget], Widget] = {}
         self._made: list[Widget] = []
 
-    def make(self, kind: type[Widget], *arguments: Any, **traits: Any) -> Any:
-        """Make a widget with the layout of all, and with the style of its kind."""
+    def make(self, kind: type[Widget], *arguments: Any, css_class: str = "", **traits: Any) -> Any:
+        """Make a widget with the layout of all, and with the style of its kind.
+
+        :param css_class: names of classes, which a widget that was made already would be told in one more message each.
+        """
         if kind in self._styles:
             traits["style"] = self._styles[kind]
+        if css_class:
+            traits["_dom_classes"] = tuple(css_class.split())
         widget = kind(*arguments, layout=self._layout, **traits)
         if hasattr(widget, "style"):
             self._styles.setdefault(kind, widget.style)
         self._made.append(widget)
         return widget
 
-    def framed(self, parts: Sequence[Widget], *, for_audience: bool = False) -> Any:
+    def framed(self, parts: Sequence[Widget], *sections: str, for_audience: bool = False) -> Any:
         """Stack widgets in a box that can be displayed, with the style sheet of all widgets.
 
+        :param sections: of the style sheet, for what is in it.
         :param for_audience: whether it is shown to a room.
         """
-        style = self.make(HTML, f"<style>{live_rules()}</style>")
-        style.add_class("claude-hidden")
-        inner = self.make(VBox, [style, *parts])
-        inner.add_class("claude-magic")
-        if for_audience:
-            inner.add_class(AUDIENCE_CLASS)
+        inner = self.make(
+            VBox,
+            [self.make(HTML, live_style(*sections), css_class="claude-hidden"), *parts],
+            css_class=f"claude-magic {AUDIENCE_CLASS if for_audience else ''}",
+        )
         # JupyterLab has rules for HTML outputs, which the settled output will be: with their class they hold from the start.
         # The page counts the views of a box that has a count.
-        outer = self.make(VBox, [inner], _view_count=0)
-        outer.add_class("jp-RenderedHTMLCommon")
-        return outer
+        return self.make(VBox, [inner], css_class="jp-RenderedHTMLCommon", _view_count=0)
+
+    def rules(self, section: str, name: str) -> Any:
+        """Make the widget that brings a section of the style sheet to a page, and a place there that a link can lead to."""
+        return self.make(HTML, f'{added_style(section)}<i id="{name}"></i>', css_class="claude-here")
 
     def column(self, head: Sequence[Widget], parts: Sequence[Widget]) -> Any:
         """Stack the widgets of one of several replies, below a row that says which one it is."""
-        row = self.make(HBox, head)
-        row.add_class("claude-column-head")
-        column = self.make(VBox, [row, *parts])
-        column.add_class("claude-column")
-        return column
+        row = self.make(HBox, head, css_class="claude-column-head")
+        return self.make(VBox, [row, *parts], css_class="claude-column")
 
     def columns(self, columns: Sequence[Widget]) -> Any:
         """Put the columns of several replies side by side."""
-        grid = self.make(VBox, columns)
-        grid.add_class("claude-columns")
-        return grid
+        return self.make(VBox, columns, css_class="claude-columns")
 
     def close(self, root: Widget) -> None:
         """Close a tree of widgets from its root, and all else that was made here."""

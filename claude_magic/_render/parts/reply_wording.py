@@ -235,4 +235,4 @@ def _activity(blocks: Sequence[Block]) -> str:
         case Thinking(complete=False):
             return "thinking"
         case _:
-            return "waiting for the API"
+            return "working"

@@ -17,6 +17,7 @@ AUDIENCE_CLASS: Final = "claude-audience"
 _SECTION: Final = re.compile(r"^/\* == (\w+) == .*\*/$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _RULE: Final = re.compile(r"([^{}]+)\{([^{}]*)\}")
+_SPACES: Final = re.compile(r" ?([{};,]) ?")
 _OURS: Final = ".claude-magic"
 _HOOK: Final = "claude-text"
 """The class of what a model said, by which pages and tests find it; it has no style of its own."""
@@ -38,15 +39,21 @@ def styled_html(inside: str, *, failed: bool = False, for_audience: bool = False
     return f'<div class="{classes}"{around}>{_ELEMENT.sub(_styled, inside)}</div>'
 
 
-def live_rules() -> str:
-    """Return the rules for what is live: those of saved outputs, below our element, and those of widgets."""
-    return f"{_RULE.sub(_below_ours, _sheet()['settled'])}\n{_sheet()['live']}"
+@cache
+def live_style(*sections: str) -> str:
+    """Return the element with the rules for what is live: those of saved outputs, below our element, and these sections."""
+    return f"<style>{_RULE.sub(_below_ours, _sheet()['settled'])}</style>{added_style('live', *sections)}"
+
+
+def added_style(*sections: str) -> str:
+    """Return the element with the rules of these sections, for what comes to the others later."""
+    return f"<style>{''.join(map(_sheet().__getitem__, sections))}</style>"
 
 
 def _below_ours(rule: re.Match[str]) -> str:
     selectors, declarations = rule[1].strip(), rule[2]
-    # Our class named twice comes before what the page says of elements below classes of its own.
-    ours = selectors if selectors == _OURS else f"{_OURS}{_OURS} :is({selectors})"
+    # Our class named more than once comes before what the page says of elements below classes of its own.
+    ours = 3 * _OURS if selectors == _OURS else f"{_OURS}{_OURS} :is({selectors})"
     return f"{ours}{{{declarations}}}"
 
 
@@ -85,5 +92,5 @@ def _sheet() -> dict[str, str]:
 
 
 def _bare(section: str) -> str:
-    """Leave out comments and empty lines."""
-    return "\n".join(line for line in _COMMENT.sub("", section).splitlines() if line.strip())
+    """Leave out comments and what only makes it readable: a page is sent it with each reply."""
+    return _SPACES.sub(r"\1", " ".join(_COMMENT.sub("", section).split()))
