@@ -122,6 +122,9 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "options of its own": ([TURN | {"allowed_tools": ["Bash"]}, STARTED, END], "allowed_tools"),
     "a mode of its own": ([TURN | {"permission_mode": "bypassPermissions"}, STARTED, END], "permission_mode"),
     "the mark of a play": (turn(ended(recorded=False)), "recorded"),
+    "tokens in words": (turn(ended(usage={"input_tokens": "<b>"})), "is no number"),
+    "tokens in a list": (turn(ended(usage={"cache_read_input_tokens": [1]})), "is no number"),
+    "a gain": (turn(ended(cost_usd=-1e9)), "less than nothing"),
     "another end": (turn(end={"at": 1, "end": "allowed"}), "outcome"),
 }
 """Refused when they are read: the lines, and what is said of them."""

@@ -118,6 +118,40 @@ def test_what_is_shown_is_what_runs(victim: Kernel, tmp_path: Path, name: str) -
         assert "It ran." not in result.bundle["text/html"]
 
 
+RAN: dict[str, list[Any]] = {
+    "no result": [called("evil = 1"), asks("evil = 1"), runs("evil = 1")],
+    "another result": [called("evil = 1"), runs("evil = 1"), returned("No.", is_error=True, denied=True), returned("No.")],
+    "taken back": [called("evil = 1"), runs("evil = 1"), returned(), event("BlocksDiscarded", first=0), said("All well.")],
+    "taken back before": [called("evil = 1"), runs("evil = 1"), event("BlocksDiscarded", first=0)],
+    "behind the end": [ended(), called("evil = 1"), runs("evil = 1")],
+}
+
+
+@pytest.mark.parametrize("name", RAN)
+def test_what_ran_stays_in_sight(victim: Kernel, tmp_path: Path, name: str) -> None:
+    """The output tells of each call that ran that it did, whatever is recorded of its result."""
+    facts = RAN[name] if name == "behind the end" else [*RAN[name], ended()]
+    result, prompts = played(victim, written(tmp_path / "lesson.jsonl", *turn(*facts)), answer="y")
+    assert result.ok, result.outputs
+    assert (ran(victim), len(prompts)) == ((0, 1), 1)
+    assert re.search(r"run_code\s+evil = 1\s+✓ allowed once", result.text), result.text
+
+
+def test_no_run_behind_a_result(victim: Kernel, tmp_path: Path) -> None:
+    """A call that was shown as denied does not run afterwards."""
+    facts = [called("evil = 1"), returned("No.", is_error=True, denied=True), runs("evil = 1"), ended()]
+    result, prompts = played(victim, written(tmp_path / "lesson.jsonl", *turn(*facts)), answer="y")
+    assert (result.ok, ran(victim), prompts) == (True, (0, 0), [])
+
+
+def test_the_reply_is_what_is_shown(victim: Kernel, tmp_path: Path) -> None:
+    """The reply that a variable gets, and the code that goes to the next cell, stand in the output."""
+    facts = [said("```python\nmild = 1\n```"), ended("```python\nevil = 1\n```")]
+    result, _ = played(victim, written(tmp_path / "lesson.jsonl", *turn(*facts)), "--output bound --code")
+    assert [each["text"] for each in result.payload] == ["mild = 1"]
+    assert victim.value("'evil' in bound.content") is False
+
+
 def test_reason_and_grant_are_ours(victim: Kernel, tmp_path: Path) -> None:
     """A card says nothing that the file says of it, and a yes for the session allows this tool and nothing else."""
     rules = ["Bash", "mode bypassPermissions"]

@@ -106,6 +106,26 @@ def test_secrets_are_masked(notebook: Notebook, code: str, how: str) -> None:
     assert "hidden-value" not in notebook.told(how)
 
 
+KEY = "sk-ant-api03-" + "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY" * 2 + "AA"
+CUT = {
+    "printed": f"print('x' * 80, '{KEY}')",
+    "result": f"'x' * 80 + ' {KEY}'",
+    "code": f"x = '{'x' * 80} {KEY}'",
+    "display": f"from IPython.display import Markdown\ndisplay(Markdown('{'x' * 60} {KEY}'))",
+    "error": f"raise ValueError('{'x' * 160} {KEY}')",
+}
+
+
+@pytest.mark.parametrize("code", CUT.values(), ids=CUT)
+def test_no_part_of_a_secret(notebook: Notebook, code: str) -> None:
+    """What is cut is masked before: no beginning and no end of a secret goes along, whatever length Claude asks for."""
+    number = notebook.run(code)
+    told = [notebook.told(), *(notebook.told("full", limit=limit) for limit in range(6, 240, 6))]
+    told += [notebook.outline.read([number], limit)[0] for limit in range(6, 240, 6)]
+    for part in (KEY[13:21], KEY[-10:]):
+        assert not [text for text in told if part in text]
+
+
 def test_it_is_short(notebook: Notebook) -> None:
     """Of many cells and long outputs the newest go along, within the limit, and a word says what is left out."""
     for number in range(100):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -259,6 +260,28 @@ def test_projection() -> None:
         progress.add(RowOutcome(position, None, "", cost_usd=0.01, from_checkpoint=True))
     assert progress.projected_usd == pytest.approx(5)
     assert progress.cost_usd == pytest.approx(0.2)
+
+
+def test_checkpoint_through_a_link(tmp_path: Path) -> None:
+    """A link, such as one in a folder that somebody has sent, is not followed: nothing is made or changed where it leads."""
+    (tmp_path / "c.sqlite").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CheckpointError, match="is a link"):
+        Checkpoint(tmp_path / "c.sqlite", ("work",))
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("change", ["usage = '{'", "usage = '[1]'", "content = x'ff'", "structured = '{'", "cost_usd = 'much'"])
+def test_checkpoint_that_was_edited(tmp_path: Path, change: str) -> None:
+    """An answer of another kind than was written is refused with a word, and is no answer of a row."""
+    checkpoint = Checkpoint(tmp_path / "c.sqlite", ("work",))
+    checkpoint.put(b"key", Answer("said"))
+    checkpoint.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "c.sqlite")) as connection, connection:
+        connection.execute(f"UPDATE answers SET {change}")
+    checkpoint = Checkpoint(tmp_path / "c.sqlite", ("work",))
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        checkpoint.get(b"key")
+    checkpoint.close()
 
 
 def test_checkpoint_of_something_else(tmp_path: Path) -> None:

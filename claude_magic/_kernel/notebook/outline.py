@@ -10,7 +10,7 @@ from typing import Final
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from claude_magic._kernel.notebook.ran_cells import RanCell, RanCells
+from claude_magic._kernel.notebook.ran_cells import LONGEST, RanCell, RanCells
 from claude_magic._kernel.values.described import described, shape_of
 from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import clipped, one_line
@@ -86,7 +86,7 @@ class Outline:
         if not numbers:
             told = self.since((), "outline", limit)
             return "\n".join(told.text.splitlines()[1:]) or "No cell has run yet.", ()
-        found = [(number, self._cells.find(number, limit)) for number in dict.fromkeys(numbers)]
+        found = [(number, self._cells.find(number, limit + LONGEST)) for number in dict.fromkeys(numbers)]
         known = [cell for _, cell in found if cell is not None]
         missing = [f"In [{number}] is not known." for number, cell in found if cell is None]
         text = redact("\n\n".join([*(_whole(cell, limit) for cell in known), *missing]))
@@ -96,7 +96,7 @@ class Outline:
         found: list[tuple[int, str]] = []
         room = MAX_BYTES if how == "outline" else 20 * limit
         left = ""
-        for cell in self._cells.since(seen, 4 * _LINE if how == "outline" else limit):
+        for cell in self._cells.since(seen, 4 * _LINE if how == "outline" else limit + LONGEST):
             if cell.is_conversation:
                 continue
             text = _BETWEEN.join(_line(cell)) if how == "outline" else _whole(cell, limit)
@@ -157,11 +157,17 @@ def _short(piece: str) -> str:
 
 
 def _whole(cell: RanCell, limit: int) -> str:
-    parts = [fenced(f"In [{cell.number}]", clipped(_code(cell), limit)[0])]
-    parts += [fenced("Printed", clipped(_printed(cell), limit)[0])] if cell.printed else []
-    parts += [fenced("Out", clipped(cell.shown, limit)[0])] if cell.shown else []
+    parts = [fenced(f"In [{cell.number}]", clipped(redact(_code(cell)), limit)[0])]
+    parts += [fenced("Printed", _beginning(_printed(cell), limit))] if cell.printed else []
+    parts += [fenced("Out", _beginning(cell.shown, limit))] if cell.shown else []
     parts += [f"Displayed: {display}" for display in cell.displays]
     return "\n".join([*parts, *([cell.traceback or cell.error] if cell.error else [])])
+
+
+def _beginning(text: str, limit: int) -> str:
+    """Return the beginning of a text, masked before it is cut: a part of a secret is not recognised."""
+    whole = redact(text)
+    return clipped(whole if len(text) <= limit + LONGEST else whole[:-LONGEST][: limit + 1], limit)[0]
 
 
 def _code(cell: RanCell) -> str:

@@ -18,6 +18,7 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from claude_magic._kernel.values.shown_value import image_in
 from claude_magic._kernel.values.time_limit import FAILURES, bounded
 from claude_magic._kernel.values.tracebacks import error_text
+from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import clip, one_line
 from claude_magic.sdk.events import Image
 
@@ -27,6 +28,9 @@ _REMEMBERED: Final = 500
 _DISPLAYS: Final = 20
 _TRACEBACKS: Final = 50
 _MAX_TRACEBACK: Final = 4_000
+
+LONGEST: Final = 4_000
+"""Of a secret, such as a key in PEM, in characters: so much more is looked at than is shown."""
 
 _MAX_IMAGES: Final = 8_000_000
 """Of the figures that are remembered, in characters of base64; the newest stay."""
@@ -100,8 +104,9 @@ class RanCells:
         said = text = type(error).__name__
         try:
             with bounded():
-                text = clip(error_text(error), _MAX_TRACEBACK)
-                said = one_line("".join(traceback.format_exception_only(error)[-1:]), 200)
+                # Masked before it is cut: a part of a secret is not recognised.
+                text = clip(redact(error_text(error)), _MAX_TRACEBACK)
+                said = one_line(redact("".join(traceback.format_exception_only(error)[-1:])), 200)
         except FAILURES:  # its text is anybody's code
             pass
         self._errors[self._number] = said
@@ -160,7 +165,7 @@ class RanCells:
         if self._is_counted and message["header"]["msg_type"] == "display_data":
             data = message["content"]["data"]
             image = image_in(data)
-            kind = "figure" if image else one_line(_text(data), 80)
+            kind = "figure" if image else one_line(redact(_text(data)[:LONGEST]), 80)
             if image is not None:
                 self._images.append((self._number, image))
                 while sum(len(kept.data) for _, kept in self._images) > _MAX_IMAGES:

@@ -71,10 +71,12 @@ class PlayingTurn:
         self._rules: set[str] = set()
         """Those of this turn alone."""
         self._shown = SessionAwareResponse()
-        """The tool calls, as whoever looks at the turn sees them."""
+        """Text and tool calls, as whoever looks at the turn sees them."""
         self._answers: dict[str, PermissionAnswer] = {}
         self._results: dict[str, tuple[ToolResult, float]] = {}
         self._begun: set[str] = set()
+        self._ended: set[str] = set()
+        """The calls that a result was shown of."""
         self._mode: str | None = None
 
     def behind(self, turn: RecordedTurn) -> PlayingTurn:
@@ -121,8 +123,10 @@ class PlayingTurn:
                 return replace(event, session_id=self._session_id(event.session_id))
             case events.TurnEnded():
                 session_id = None if event.session_id is None else self._session_id(event.session_id)
-                return replace(event, session_id=session_id, recorded=True)
-            case events.ToolStarted() | events.BlocksDiscarded():
+                return replace(event, session_id=session_id, text=self._said(event), recorded=True)
+            case events.BlocksDiscarded() if any(block.number >= event.first for block in self._done()):
+                return None  # what was done stays in sight
+            case events.ToolStarted() | events.TextDelta() | events.BlocksDiscarded():
                 fold(self._shown, event)
             case events.ToolCalled():
                 event = replace(event, input=_here(event.input)) if event.name in self._effects else event
@@ -130,8 +134,16 @@ class PlayingTurn:
             case events.PermissionAnswered() if event.call_id in self._answers or self._done_again(event.call_id):
                 return event if event.answer == Decision.DENY.value and event.call_id not in self._answers else None
             case events.ToolReturned():
+                if event.call_id in self._ended:
+                    return None
+                self._ended.add(event.call_id)
                 return self._returned(event)
         return event
+
+    def _said(self, ended: events.TurnEnded) -> str:
+        """Return the answer: the recorded one, if it is a part of what is shown."""
+        shown = self._shown.text
+        return shown if shown and not ended.is_error and ended.text not in shown else ended.text
 
     def _returned(self, event: events.ToolReturned) -> events.ToolReturned:
         answer = self._answers.get(event.call_id)
@@ -163,6 +175,9 @@ class PlayingTurn:
             began = time.monotonic()
             result = await host.call(called.tool, call.input)
             self._results[call.call_id] = result, time.monotonic() - began
+        # At once, and not when the recording says: it may say something else before, or nothing.
+        self._ended.add(call.call_id)
+        host.emit(self._returned(events.ToolReturned(call.call_id, _NOT_RUN, is_error=True)))
 
     async def _permitted(self, call: ToolCall, host: TurnHost) -> bool:
         """Whether a call may be done now: a rule allows it, or the person does."""
@@ -195,10 +210,13 @@ class PlayingTurn:
     def _doable(self) -> list[ToolCall]:
         return [block for block in self._shown.blocks if isinstance(block, ToolCall) and block.name in self._effects]
 
+    def _done(self) -> list[ToolCall]:
+        return [call for call in self._doable() if call.call_id in self._begun]
+
     def _call_of(self, called: Called) -> ToolCall | None:
         """Find whose call this was; the CLI does not say it to a tool."""
         name, arguments = f"mcp__{SERVER}__{called.tool}", _here(called.arguments)
-        waiting = (call for call in self._doable() if call.name == name and call.call_id not in self._begun)
+        waiting = (call for call in self._doable() if call.name == name and call.call_id not in self._begun | self._ended)
         return next((call for call in waiting if call.input == arguments), None)
 
     def _session_id(self, recorded: str) -> str:

@@ -44,8 +44,8 @@ class TurnCheck:
                     self._sessions.add(_checked_id(fact.session_id, "session"))
                 self._is_replaced = False
                 self._check_session(fact.session_id)
-            case events.TurnEnded(session_id=str(session_id)):
-                self._check_session(session_id)
+            case events.TurnEnded():
+                self._take_end(fact)
             case events.MessageEnded():
                 _checked_id(fact.message_id, "message")
             case events.ToolStarted():
@@ -65,6 +65,15 @@ class TurnCheck:
                 self._take_question(fact)
             case Called():
                 self._begun.add(self._to_run(fact).call_id)
+
+    def _take_end(self, fact: events.TurnEnded) -> None:
+        if fact.session_id is not None:
+            self._check_session(fact.session_id)
+        counts = {key: count for key, count in fact.usage.items() if key.endswith("_tokens") and count is not None}
+        if wrong := [key for key, count in counts.items() if type(count) is not int]:
+            raise LineError(f"counts {wrong[0][:40]!r} in what is no number")
+        if fact.cost_usd is not None and fact.cost_usd < 0:
+            raise LineError("costs less than nothing")
 
     def _check_session(self, session_id: str) -> None:
         if session_id not in self._sessions:

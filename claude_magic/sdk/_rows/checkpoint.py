@@ -53,6 +53,9 @@ class Checkpoint:
         self._path = Path(path).expanduser()
         self._work = hashlib.sha256(_as_bytes(work)).digest()
         self._met: Counter[bytes] = Counter()
+        if self._path.is_symlink():
+            target = shorten_home(os.path.realpath(self._path))
+            raise CheckpointError(f"{self._shown} is a link.", next_step=f"Name the file itself, {target}.")
         with self._speaking():
             # Autocommit: each row is a transaction of its own.
             self._connection = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)
@@ -77,7 +80,13 @@ class Checkpoint:
         if found is None:
             return None
         content, structured, usage, cost_usd = found
-        return Answer(content, json.loads(structured) if structured else None, json.loads(usage), cost_usd or 0.0)
+        try:
+            answer = Answer(content, json.loads(structured) if structured else None, json.loads(usage), float(cost_usd or 0.0))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise self._unread() from error
+        if not (isinstance(content, str) and isinstance(answer.usage, dict)):
+            raise self._unread()
+        return answer
 
     def put(self, key: bytes, answer: Answer) -> None:
         """Keep an answer, for good when this returns.
@@ -111,6 +120,9 @@ class Checkpoint:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             self._connection.execute(_TABLE)
+
+    def _unread(self) -> CheckpointError:
+        return CheckpointError(f"{self._shown} holds an answer that cannot be read.", next_step="Name another file.")
 
     @property
     def _shown(self) -> str:
