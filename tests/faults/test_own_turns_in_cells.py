@@ -77,7 +77,8 @@ def test_helper_between_cells(loaded_kernel: Kernel, api: MessagesAPI) -> None:
         assert "went on by itself" not in cell.text
     assert first.text.count("went on by itself") == 1
     loaded_kernel.run("from claude_magic import current_session\nsession = current_session()")
-    assert loaded_kernel.value("[turn.start.how for turn in session.turns]") == ["", "by itself", "", ""]
+    own = "(Claude went on by itself)"
+    assert loaded_kernel.value(f"[turn.prompt == {own!r} for turn in session.turns]") == [False, True, False, False]
     assert loaded_kernel.value(f"{STATE}.current.cost_usd > sum(reply.cost_usd for reply in (first, one, two))")
     assert len(api.requests) == 5
 
