@@ -98,7 +98,7 @@ def test_old_cli(sdk_env: dict[str, str], run_async: Run, tmp_path: Path, said: 
     assert type(error) is CLITooOldError
     for part in (named, "2.1.250", "2.1.330 or later"):
         assert part in error.message
-    assert "update" in error.next_step
+    assert "Update it" in error.next_step
 
 
 def test_temporary_directory(sdk_env: dict[str, str], run_async: Run, tmp_path: Path) -> None:
