@@ -102,25 +102,29 @@ class ClaudeMagics(Settings, Magics):
     def claude(
         self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None
     ) -> Given | None:  # help: see below
-        if found := self._rows(line, cell, local_ns):
-            with self._binding(*found) as rows:
+        if (parsed := self._parsed(line, cell)) is None:
+            return None
+        options, prompt = parsed
+        if options.each is not None:
+            with self._rows(options, prompt, local_ns) as rows:
                 rows.run()
             return None
-        if (request := self._request(line, cell, local_ns)) is None:
-            return None
-        given = self._bound(request.options, cell_turns.run(self.state, self.frontend, request))
-        self.shown.note(None if request.options.quiet else given)
+        request = self._request(options, prompt, local_ns, one_line=cell is None)
+        given = self._bound(options, cell_turns.run(self.state, self.frontend, request))
+        self.shown.note(None if options.quiet else given)
         return given
 
     async def claude_async(self, line: str, cell: str | None = None) -> Given | None:
         """Do what `%%claude` does in a cell that awaits it."""
-        if found := self._rows(line, cell):
-            with self._binding(*found) as rows:
+        if (parsed := self._parsed(line, cell)) is None:
+            return None
+        options, prompt = parsed
+        if options.each is not None:
+            with self._rows(options, prompt) as rows:
                 await rows.run_async()
             return None
-        if (request := self._request(line, cell)) is None:
-            return None
-        return self._bound(request.options, await cell_turns.run_async(self.state, self.frontend, request))
+        request = self._request(options, prompt, one_line=cell is None)
+        return self._bound(options, await cell_turns.run_async(self.state, self.frontend, request))
 
     def keep(self, given: Given | None) -> None:
         """Let `_` and `Out` have what a `%%claude` cell gives, as they have the value of any other cell."""
@@ -143,53 +147,48 @@ class ClaudeMagics(Settings, Magics):
             self._idle.cancel()
 
     @in_a_notebook()
-    def _request(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> CellRequest | None:
-        """Return what is asked, `None` where it was how to ask, which has been said."""
-        from claude_magic._kernel.prompt.composition import EXPLAIN, compose  # Jinja2 is no part of `%load_ext`
-
+    def _parsed(self, line: str, cell: str | None) -> tuple[Options, str] | None:
+        """Return the options and what stands behind or below them, `None` where it was how to ask, which has been said."""
         if asks_for_help(line, one_line=cell is None):
             say(f"%%claude [options]      %claude [options] PROMPT\n\n{usage()}")
             return None
-        if cell is None:
-            options, prompt = parse_line(line)
-        else:
-            options, prompt = parse_cell(line), cell.strip("\n").rstrip()
+        options, prompt = parse_line(line) if cell is None else (parse_cell(line), cell.strip("\n").rstrip())
+        if options.each is None and (lone := (options.concurrency and "concurrency") or (options.checkpoint and "checkpoint")):
+            raise UsageError(f"%claude: --{lone} means nothing without --each; leave it out")
+        return options, prompt
+
+    @in_a_notebook()
+    def _request(
+        self, options: Options, prompt: str, local_ns: Mapping[str, Any] | None = None, *, one_line: bool
+    ) -> CellRequest:
+        from claude_magic._kernel.prompt.composition import EXPLAIN, compose  # Jinja2 is no part of `%load_ext`
+
         if not prompt.strip() and options.error:
             prompt = EXPLAIN
         if not prompt.strip():
-            where = "behind the options" if cell is None else "below the %%claude line"
+            where = "behind the options" if one_line else "below the %%claude line"
             raise UsageError(f"%claude: the prompt is empty; write it {where}")
         shell = self.frontend.shell
         schema = schema_named(shell, options.schema) if options.schema else None
         # In a function its own variables come first.
         namespace = ChainMap(dict(local_ns or {}), shell.user_ns)
-        unfilled_words = unfilled(prompt, namespace) if cell is None and not options.raw else ()
+        unfilled_words = unfilled(prompt, namespace) if one_line and not options.raw else ()
         error = self.state.last_error
         composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=error)
         tools, missing = own_tools(shell, options.tool, self.trait_values()["tools"])
         remarks = (*composed.remarks, *unfilled_words, *missing)
         return CellRequest(prompt, composed.prompt, options, remarks, schema, tools, self.outline)
 
-    @in_a_notebook()
-    def _rows(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None = None) -> tuple[Options, CellRows] | None:
-        """Return the run of a cell that asks about rows."""
-        if asks_for_help(line, one_line=cell is None):
-            return None
-        options, template = parse_line(line) if cell is None else (parse_cell(line), cell.strip("\n").rstrip())
-        if options.each is None:
-            if lone := (options.concurrency and "concurrency") or (options.checkpoint and "checkpoint"):
-                raise UsageError(f"%claude: --{lone} means nothing without --each; leave it out")
-            return None
-        if not template.strip():
-            raise UsageError("%claude: the prompt is empty; write one with {{ column }} in it")
+    @contextlib.contextmanager
+    def _rows(self, options: Options, template: str, local_ns: Mapping[str, Any] | None = None) -> Iterator[CellRows]:
+        """Give the run of a cell that asks about rows, and bind its results, whatever it comes to: they were paid for."""
         from claude_magic._kernel.rows.cell import rows_of_cell  # no part of `%load_ext`
 
-        namespace = ChainMap(dict(local_ns or {}), self.frontend.shell.user_ns)
-        return options, rows_of_cell(self, self.frontend, options, template, namespace)
-
-    @contextlib.contextmanager
-    def _binding(self, options: Options, rows: CellRows) -> Iterator[CellRows]:
-        """Bind the results, whatever the run comes to: what was answered was paid for."""
+        with in_a_notebook():
+            if not template.strip():
+                raise UsageError("%claude: the prompt is empty; write one with {{ column }} in it")
+            namespace = ChainMap(dict(local_ns or {}), self.frontend.shell.user_ns)
+            rows = rows_of_cell(self, self.frontend, options, template, namespace)
         try:
             yield rows
         finally:
