@@ -174,6 +174,15 @@ class SessionWords:
         if self._state.trust.obstacle:
             say(f"That holds for this kernel only: it cannot be written to {self._state.trust.obstacle}.")
 
+    def show_doctor(self, *, with_turn: bool) -> None:
+        """Print what is found of this machine and kernel, and what to do.
+
+        :param with_turn: whether a turn is tried, too, which costs what a turn costs.
+        """
+        from claude_magic._kernel.doctor.in_kernel import KernelDoctor  # no part of `%load_ext`
+
+        KernelDoctor(self._state, self._frontend).show(with_turn=with_turn)
+
     def export(self, typed: str) -> None:
         """Write the current session to a file.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from IPython.core.error import UsageError
 
 from claude_magic._kernel.advice import closest, in_a_notebook, say
-from claude_magic._kernel.doctor.in_kernel import KernelDoctor
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.session_words.about_notebook import NotebookWords
 from claude_magic._kernel.session_words.about_sessions import SessionWords
@@ -20,7 +19,7 @@ class SessionMagic:
     def __init__(self, state: KernelState, frontend: Frontend) -> None:
         notebook = NotebookWords(state, frontend)
         sessions = SessionWords(state, frontend, notebook.own_session)
-        self._about = WordsByTopic(sessions, TurnWords(state, frontend), notebook, KernelDoctor(state, frontend))
+        self._about = WordsByTopic(sessions, TurnWords(state, frontend), notebook)
 
     @in_a_notebook()
     def run(self, line: str) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from IPython.core.error import UsageError
 
-from claude_magic._kernel.doctor.in_kernel import KernelDoctor
 from claude_magic._kernel.options.option import Offers
 from claude_magic._kernel.session_words.about_notebook import NotebookWords
 from claude_magic._kernel.session_words.about_sessions import SessionWords
@@ -21,7 +20,6 @@ class WordsByTopic:
     sessions: SessionWords
     turns: TurnWords
     notebook: NotebookWords
-    doctor: KernelDoctor
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ def _trust(about: WordsByTopic, argument: str) -> None:
 def _doctor(about: WordsByTopic, argument: str) -> None:
     if argument not in ("", "--turn"):
         raise UsageError(f"%claude_session: doctor takes --turn or nothing, not {argument!r}")
-    about.doctor.show(with_turn=bool(argument))
+    about.sessions.show_doctor(with_turn=bool(argument))
 
 
 WORDS = (
