@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
+from claude_magic._kernel.advice import say
 from claude_magic._kernel.lost_replies import LostReplies, same_page
 
 if TYPE_CHECKING:
@@ -115,6 +116,15 @@ class Frontend:
             return False
         in_notebook = bool(_NOTEBOOK_VARIABLES & os.environ.keys()) or "__vsc_ipynb_file__" in self.shell.user_ns
         return not (in_notebook or "google.colab" in sys.modules)
+
+    def put(self, bundle: Mapping[str, Any], text: str | None = None) -> None:
+        """Show a bundle in the cell, or print it where only text is read: its plain form, or another text."""
+        from claude_magic._render.place import Place
+
+        if self.is_text_only:
+            say(bundle["text/plain"] if text is None else text)
+        else:
+            Place().display(bundle)
 
     def import_views(self) -> None:
         """Import what a cell will need; ipywidgets, Jinja2 and their like take longer than a cell should wait."""

@@ -15,7 +15,6 @@ from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.notebook_file import notebooks_with, told_name
 from claude_magic._kernel.state.turns import Session
 from claude_magic._paths import shorten_home
-from claude_magic._render.place import Place
 from claude_magic.errors import SessionNotFoundError
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class SessionWords:
         shown = found if wanted else found[:ROWS_SHOWN]
         self._listed = tuple(info.session_id for info in shown)
         rows, more = self._rows(shown), len(found) - len(shown)
-        self._put(listing_bundle(rows, more=more), listing_text(rows, more=more))
+        self._frontend.put(listing_bundle(rows, more=more), listing_text(rows, more=more))
 
     def begin_new(self) -> None:
         """Let the next cell begin another session."""
@@ -92,7 +91,7 @@ class SessionWords:
         from claude_magic._render.settled.session_recap import recap_bundle, recap_text
 
         if found := self._state.sessions.exchanges(session):
-            self._put(recap_bundle(found), recap_text(found))
+            self._frontend.put(recap_bundle(found), recap_text(found))
 
     def rename(self, title: str) -> None:
         """Give the current session a name.
@@ -207,13 +206,7 @@ class SessionWords:
         from claude_magic._render.live.session_panel import panel_bundle, panel_text
 
         facts, rows = self._contents()
-        self._put(panel_bundle(facts, rows), panel_text(facts, rows))
-
-    def _put(self, bundle: dict[str, str], text: str) -> None:
-        if self._frontend.is_text_only:
-            say(text)
-        else:
-            Place().display(bundle)
+        self._frontend.put(panel_bundle(facts, rows), panel_text(facts, rows))
 
     def _resume_by_click(self, session_id: str) -> None:
         # Deleted meanwhile: the repainted panel shows that it is gone.

@@ -83,10 +83,7 @@ class TurnWords:
                 f"%claude_session: diff needs two numbers from 1 to {len(comparison.alternatives)}, such as: diff 1 2"
             )
         bundle = diff_bundle(*(comparison.alternatives[number - 1] for number in numbers))
-        if self._frontend.is_text_only:
-            say(bundle["text/plain"])
-        else:
-            Place().display(bundle)
+        self._frontend.put(bundle)
 
     def show_reply(self, wanted: str) -> None:
         """Show the whole reply of a turn once more.
@@ -98,10 +95,7 @@ class TurnWords:
         number = _number(wanted, "show")
         reply = SettledReply(self._reply(number), number)
         bundle = reply_bundle(reply, for_audience=self._state.settings.presentation)
-        if self._frontend.is_text_only:
-            say(bundle["text/plain"])
-        else:
-            Place().display(bundle)
+        self._frontend.put(bundle)
 
     def put_code(self, wanted: str) -> None:
         """Put the Python of a turn's reply, or one block of it, into the next cell; of the last turn where none is named.
