@@ -14,8 +14,7 @@ from functools import partial
 from os import PathLike
 from typing import Any, TypedDict, TypeVar, Unpack, get_type_hints
 
-from IPython.core.getipython import get_ipython
-
+from claude_magic._kernel.frontend import loaded_magics
 from claude_magic._kernel.options.cell_options import OPTIONS, Options
 from claude_magic._kernel.options.value_kinds import FUNCTION, TEXT
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_of
@@ -222,8 +221,7 @@ def _unfit(name: str, value: object, meant: str) -> ConfigError:
 
 
 def _magics() -> Any:
-    shell = get_ipython()
-    magics = shell.magics_manager.registry.get("ClaudeMagics") if shell is not None else None
+    magics = loaded_magics()
     if magics is None:
         raise ConfigError(
             "claude_magic is not loaded here.",

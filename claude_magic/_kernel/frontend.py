@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.getipython import get_ipython
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.advice import say
@@ -30,6 +31,12 @@ _NOTEBOOK_VARIABLES = frozenset({"JPY_SESSION_NAME", "KAGGLE_KERNEL_RUN_TYPE"})
 
 _PAGES_KNOWN = 20
 """How many pages are remembered for what they cannot show."""
+
+
+def loaded_magics() -> Any:
+    """Return the magics of the running shell, `None` in a script and where the extension is not loaded."""
+    shell = get_ipython()
+    return None if shell is None else shell.magics_manager.registry.get("ClaudeMagics")
 
 
 class Frontend:

@@ -11,11 +11,9 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from IPython.core.getipython import get_ipython
-
 from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.background import Background, Stream
-from claude_magic._kernel.frontend import Frontend
+from claude_magic._kernel.frontend import Frontend, loaded_magics
 from claude_magic._kernel.prompt.cell_request import schema_of
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._render.live.row_progress import RowProgress, row_progress
@@ -95,7 +93,7 @@ class CellRows:
             stream: Stream[RowOutcome, None] = self._background.stream(self._work)
             try:
                 yield stream, view
-            except BaseException:
+            except BaseException:  # whatever ends the cell, the run ends with it, and what was answered is kept
                 with held_back(drop=True):
                     stream.stop()
                     for batch in stream.batches():
@@ -142,8 +140,7 @@ def _check_cassette() -> None:
 
     :raises ConfigError: there.
     """
-    shell = get_ipython()
-    magics = shell.magics_manager.registry.get("ClaudeMagics") if shell is not None else None
+    magics = loaded_magics()
     cassette = magics.state.cassette() if magics else active_cassette()
     if cassette is not None and cassette.plays_only:
         raise ConfigError("Rows cannot be played from a cassette.", next_step="Leave the cassette to ask them live.")
@@ -194,7 +191,6 @@ def ask_each(
         max_retries=max_retries,
         on_error=on_error,
     )
-    shell = get_ipython()
-    magics = shell.magics_manager.registry.get("ClaudeMagics") if shell is not None else None
+    magics = loaded_magics()
     config, frontend = (magics.client_config(), magics.frontend) if magics else (None, None)
     return CellRows(request, config, frontend, shown=progress).run()
