@@ -13,7 +13,7 @@ from watching import QUICK, MakeConfig, Run, run_turn
 
 from claude_magic.errors import APIError, SessionNotFoundError, TurnTimeoutError
 from claude_magic.sdk import ClaudeClient
-from claude_magic.sdk._history.sessions import count_turns, find_session
+from claude_magic.sdk._history.sessions import find_session
 from claude_magic.sdk._history.transcripts import Exchange, exchanges, last_message_id
 from claude_magic.sdk.response import Text, ToolCall
 
@@ -52,7 +52,8 @@ def read(session_id: str) -> list[Exchange]:
     """Read a session, in its directory and wherever it is; the number of turns that `list` shows is the same."""
     found = exchanges(session_id, str(Path.cwd()))
     assert said(found) == said(exchanges(session_id, None))
-    assert count_turns(find_session(session_id, str(Path.cwd()))) == len(found)
+    listed = find_session(session_id, str(Path.cwd()))
+    assert len(exchanges(listed.session_id, listed.directory)) == len(found)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Code -> coloured HTML, in a bounded time.
+"""Code -> HTML in which keywords and comments stand out, which is called coloured here, in a bounded time.
 
 Owns which languages are coloured, how long the code may be, and how long colouring may take. A lexer is a row of regular
 expressions, of which many go over the rest of a text again and again when it is made for that. So code is given up between two

@@ -32,7 +32,7 @@ from claude_magic.sdk._history.places import (
     told_directory,
     transcript_of,
 )
-from claude_magic.sdk._history.transcripts import exchanges, is_added, prompt_in
+from claude_magic.sdk._history.transcripts import is_added, prompt_in
 from claude_magic.sdk._history.unwritten import not_written
 
 
@@ -129,11 +129,6 @@ def name_of(path: Path) -> str:
             case {"type": "user"} if not first:
                 first = " ".join((prompt_in(entry) or "").split())[:40]
     return title or first
-
-
-def count_turns(session: SessionInfo) -> int:
-    """Return how many prompts a session holds; reads its whole transcript."""
-    return len(exchanges(session.session_id, session.directory))
 
 
 def rename_session(session_id: str, name: str, directory: str) -> None:
