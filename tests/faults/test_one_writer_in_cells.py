@@ -7,12 +7,13 @@ from pathlib import Path
 import psutil
 from messages_api import MessagesAPI, prompts_of
 from rig.kernel import Kernel
+from rig.leaks import running
 
 STATE = "get_ipython().magics_manager.registry['ClaudeMagics'].state"
 
 
 def kill_clis(kernel: Kernel) -> None:
-    children = [child for child in kernel.children() if child.name() == "claude"]
+    children = running(kernel.children(), "claude")
     for child in children:
         child.kill()
     psutil.wait_procs(children)

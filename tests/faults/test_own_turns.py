@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from messages_api import MessagesAPI
+from rig.leaks import running
 
 from claude_magic.sdk import ClaudeConfig, SessionAwareClient
 
@@ -93,7 +94,7 @@ def test_renewed_process(
         first = await client.query_with_session(asking("Bash", LONG, "<<say I have begun it.>>"))
         match renewed:
             case "killed":
-                (cli,) = [child for child in psutil.Process().children(recursive=True) if "stream-json" in child.cmdline()]
+                (cli,) = running(psutil.Process().children(recursive=True), "stream-json")
                 os.kill(cli.pid, signal.SIGKILL)
             case "restart":
                 await client.aclose()

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
-from rig.leaks import tree
+from rig.leaks import running, tree
 
 GONE_S = 20.0
 """A bound for a busy machine; a quiet one needs less than one second."""
@@ -55,7 +55,7 @@ def test_kernel(tmp_path: Path, environment: dict[str, str], api: MessagesAPI, m
         cell = kernel.start(f"%%claude {options}\n" + prompt.format(json.dumps({"command": command})))
         happened(kernel, api, cell)
         below = tree(kernel.pid) - {psutil.Process(kernel.pid)}
-        assert any("stream-json" in process.cmdline() for process in below)
+        assert running(below, "stream-json")
         os.kill(kernel.pid, ending)
         assert psutil.wait_procs(below, timeout=GONE_S)[1] == []
         asked = len(api.requests)

@@ -10,6 +10,7 @@ import psutil
 from messages_api import MessagesAPI
 from rig import TIMEOUT_S, CellResult, RunningCell
 from rig.kernel import Kernel
+from rig.leaks import running
 
 Configure = Callable[[str, object], None]
 
@@ -62,7 +63,7 @@ def history(api: MessagesAPI) -> list[str]:
 
 def clis(kernel: Kernel) -> list[psutil.Process]:
     """Return the CLI processes of a kernel."""
-    return [process for process in kernel.children() if process.name() == "claude"]
+    return running(kernel.children(), "claude")
 
 
 def ended(processes: Sequence[psutil.Process], timeout_s: float = TIMEOUT_S) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from cells import answered, ask, failure, plain
 from rig import CellResult
 from rig.kernel import Kernel
+from rig.leaks import running
 
 PROGRAMS = {
     "exits at once": "#!/bin/sh\nexit 1\n",
@@ -69,7 +70,7 @@ def test_says_nothing(kernel: Kernel, tmp_path: Path) -> None:
     """A program that never answers is ended by `--timeout`, and by the change of `cli_path`."""
     program = program_of(tmp_path, "#!/bin/sh\necho garbage\nexec sleep 1000\n")
     failure(ask_through(kernel, program, "--timeout 1"), "TurnTimeoutError")
-    assert not any(process.name() == "sleep" for process in kernel.children())
+    assert not running(kernel.children(), "sleep")
 
 
 def test_no_program(kernel: Kernel, tmp_path: Path) -> None:
@@ -84,6 +85,6 @@ def test_unload_while_a_program_says_nothing(fresh_kernel: Kernel, tmp_path: Pat
     """`%unload_ext` takes no longer because the CLI that was started ahead does not answer."""
     program = program_of(tmp_path, "#!/bin/sh\nexec sleep 1000\n")
     fresh_kernel.run(f"get_ipython().config.ClaudeMagics.cli_path = {str(program)!r}\n%load_ext claude_magic")
-    fresh_kernel.wait_for(lambda: any(process.name() == "sleep" for process in fresh_kernel.children()), about="the program")
+    fresh_kernel.wait_for(lambda: bool(running(fresh_kernel.children(), "sleep")), about="the program")
     assert fresh_kernel.run("%unload_ext claude_magic", timeout_s=LIMIT_S).ok
     assert fresh_kernel.children() == []

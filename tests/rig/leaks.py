@@ -129,6 +129,16 @@ def tree(pid: int) -> set[psutil.Process]:
     return set()
 
 
+def running(processes: Iterable[psutil.Process], word: str) -> list[psutil.Process]:
+    """Return those of the processes that are called so, or have the word in their command line, and still run."""
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # it may have ended since it was listed
+            if process.status() != psutil.STATUS_ZOMBIE and (process.name() == word or word in process.cmdline()):
+                found.append(process)
+    return found
+
+
 def own_processes() -> set[psutil.Process]:
     """Return the live processes of this test run, without pytest itself."""
     this = psutil.Process()

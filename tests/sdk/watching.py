@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 from messages_api import MessagesAPI
+from rig.leaks import running
 
 from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, Event, SessionAwareResponse
 from claude_magic.sdk.content import Prompt
@@ -35,14 +36,7 @@ SLACK_S = 1.0
 
 def cli_pids() -> set[int]:
     """Return the IDs of the live CLI processes that this process has started."""
-    alive = set()
-    for child in psutil.Process().children(recursive=True):
-        try:
-            if child.status() != psutil.STATUS_ZOMBIE and "stream-json" in child.cmdline():
-                alive.add(child.pid)
-        except psutil.NoSuchProcess:
-            continue
-    return alive
+    return {child.pid for child in running(psutil.Process().children(recursive=True), "stream-json")}
 
 
 @contextmanager
