@@ -41,23 +41,43 @@ def pytest_configure(config: pytest.Config) -> None:
     del os.environ["ANTHROPIC_API_KEY"]
 
 
-FAULTS_OF_EVERY_RUN = ("test_own_turns.py", "test_surroundings.py", "test_debug_logging.py")
-
 LONG = (
+    "test_broken_characters.py",
+    "test_cell_interrupt.py",
+    "test_cell_sessions.py",
     "test_cell_wrong_cli.py",
+    "test_claude_questions.py",
+    "test_closing.py",
+    "test_command_line.py",
     "test_compare.py",
     "test_concurrency.py",
+    "test_doctor.py",
     "test_folder.py",
+    "test_gate.py",
     "test_going_back.py",
     "test_hostile_cassettes.py",
     "test_hostile_notebooks.py",
     "test_lesson_everywhere.py",
     "test_lesson_with_helper.py",
+    "test_lessons.py",
+    "test_load_unload.py",
+    "test_nested_asyncio.py",
     "test_notebook_again.py",
     "test_nothing_hangs.py",
+    "test_prefix_permissions.py",
+    "test_prompt_files.py",
+    "test_questions_of_claude.py",
+    "test_recording.py",
+    "test_reply_in_reach.py",
+    "test_secrets.py",
+    "test_session_ids.py",
+    "test_sessions_on_the_page.py",
+    "test_silent_pages.py",
     "test_timeouts_retries.py",
+    "test_trust.py",
+    "test_vs_code.py",
 )
-"""Modules whose cases start processes of their own, or measure time."""
+"""Modules whose cases start processes of their own, or look closely at one thing."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -71,7 +91,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         room, name = item.path.parent.name, item.path.name
         if name.startswith("test_matrix"):
             item.add_marker(pytest.mark.matrix)
-        if room == "browser" or name in LONG or (room == "faults" and name not in FAULTS_OF_EVERY_RUN):
+        if room in ("browser", "faults") or name in LONG:
             item.add_marker(pytest.mark.long)
     items.sort(key=lambda item: ROOMS.index(room) if (room := item.path.parent.name) in ROOMS else 0)
 
