@@ -1,7 +1,7 @@
-"""Branches that are made on disk, where the CLI would not find the place at which they begin.
+"""Branches that we write to disk because the CLI would not find the message that they begin at.
 
-It goes back only along what it believes to be the conversation: not behind a compaction, and not to what another process has
-written beside it (2.1.332).
+The CLI (2.1.332) goes back only along what it believes to be the conversation. It does not go back past a compaction, nor to
+messages that another process has written beside that conversation.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ T = TypeVar("T")
 
 
 def branch_on_disk(path: Path, at: str, *, name: str | None = None) -> str:
-    """Write a transcript that holds all that led to the message `at`, and return the ID of its session.
+    """Write a transcript of everything that led to the message `at`, and return the ID of its session.
 
-    :param name: what the branch is called; by default as the session, with a note that it is a fork.
+    :param name: the branch's name; by default the session's name, with a note that it is a fork.
     :raises SessionNotFoundError: when the transcript does not hold that message.
     :raises ClaudeError: when it cannot be written.
     """
@@ -50,13 +50,13 @@ def branch_on_disk(path: Path, at: str, *, name: str | None = None) -> str:
         with open(branch, "x", encoding="utf-8", opener=private) as file:
             file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
     except OSError as error:
-        branch.unlink(missing_ok=True)  # half of it would be listed as a session
+        branch.unlink(missing_ok=True)  # half a transcript would be listed as a session
         raise not_written(path.parent, error) from error
     return branch_id
 
 
 def leading_to(at: str, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the entries up to this message, without those that belong to another line of the conversation."""
+    """Return the entries up to this message, without those of other lines of the conversation."""
     by_id = {entry["uuid"]: entry for entry in entries if isinstance(entry.get("uuid"), str)}
     line: set[str] = set()
     walked: str | None = at
@@ -67,7 +67,7 @@ def leading_to(at: str, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     kept_ids: set[str] = set()
     for entry in entries:
         message_id = entry.get("uuid")
-        # What comes back from several tools at once hangs beside the line, and belongs to it. A prompt begins a line.
+        # Results of parallel tools hang beside the line and belong to it. A prompt begins a line of its own.
         if message_id in line or (parent_of(entry) in kept_ids and not _begins(entry)):
             kept.append(entry)
             kept_ids.add(str(message_id))
@@ -77,13 +77,13 @@ def leading_to(at: str, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def in_a_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run what the SDK only does in a coroutine; this thread may be running a loop already: a cell's."""
+    """Run a coroutine in a thread of its own: this thread may already run an event loop, as a cell does."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(work())).result()
 
 
 def parent_of(entry: dict[str, Any]) -> str | None:
-    """Return what an entry stands behind, also across a compaction."""
+    """Return the ID of the entry before this one, also across a compaction."""
     parent = entry.get("parentUuid") or entry.get("logicalParentUuid")
     return parent if isinstance(parent, str) else None
 

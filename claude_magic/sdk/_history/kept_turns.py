@@ -1,7 +1,7 @@
 """Whether the turns of a session are on disk, and what to say when they are not.
 
-The CLI (2.1.332) has written a turn before it says that the turn has ended. When it cannot write, because the disk is full or
-can only be read, it goes on without a word, and what was said is gone when its process ends. So each turn is looked for.
+The CLI (2.1.332) writes a turn before it reports that the turn has ended. If it cannot write, because the disk is full or
+read-only, it continues without a word, and the turn is gone when its process ends. So we look for each turn on disk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from claude_magic.sdk._history.places import found_below
 from claude_magic.sdk._history.unwritten import why_not_written
 
 _PATIENCE_S = (0.0, 0.02, 0.08, 0.2)
-"""When a turn is looked for again that is not there: a network's disk may show it a moment later."""
+"""Waits between the looks for a turn: a network disk may show it a moment later."""
 
 _CHUNK = 1 << 18
 
@@ -27,15 +27,15 @@ _CHUNK = 1 << 18
 @dataclass(slots=True)
 class _Session:
     missing: list[str] = field(default_factory=list)
-    """The last messages of the turns that are not in the file now, the oldest first."""
+    """The last message of each turn that is not in the file now, oldest first."""
     lost: list[str] = field(default_factory=list)
-    """Those of turns that will never be in it: others have been written behind them."""
+    """The same for turns that will never be in the file: later turns have been written without them."""
     size: int = 0
-    """How long the file was when a turn was found in it last: what is added stands behind that."""
+    """Size of the file when we last found a turn in it; what is new stands behind that."""
 
 
 class KeptTurns:
-    """What is known of the transcripts below one directory.
+    """What we know of the transcripts below one directory.
 
     :param projects: where the CLI keeps its sessions.
     """
@@ -45,17 +45,17 @@ class KeptTurns:
         self._sessions: defaultdict[str, _Session] = defaultdict(_Session)
 
     def count_missing(self, session_id: str | None) -> int:
-        """Return how many turns of a session a live process knows and the disk does not."""
+        """Return how many turns of a session are known to a live process but are not on disk."""
         session = self._sessions.get(session_id or "")
         return len(session.missing) + len(session.lost) if session else 0
 
     def note(self, session_id: str | None, message_id: str | None) -> None:
-        """Take a turn that the CLI began by itself for missing until the next one is looked for."""
+        """Count a turn that the CLI began by itself as missing until we look for the next one."""
         if session_id and message_id:
             self._sessions[session_id].missing.append(message_id)
 
     async def look(self, session_id: str | None, message_id: str | None, directory: str) -> str:
-        """Look for a turn that has just ended, and return what should be said of it; empty when all is well."""
+        """Look for a turn that has just ended, and return a remark for the person; empty if the turn is on disk."""
         if not session_id or not message_id:
             return ""
         session = self._sessions[session_id]
@@ -66,7 +66,7 @@ class KeptTurns:
             if await asyncio.to_thread(_find, path, [message_id], session):
                 break
         else:
-            session.size = 0  # it may have been cut, and have grown again
+            session.size = 0  # the file may have been cut and have grown again
             if not await asyncio.to_thread(_find, path, [message_id], session):
                 session.missing.append(message_id)
                 return self._not_kept(len(session.missing), path)
@@ -79,12 +79,12 @@ class KeptTurns:
         return f"{self._shown} is written again, but {_turns_before(len(lost))} not kept."
 
     def is_missing(self, session_id: str | None, message_id: str | None) -> bool:
-        """Tell whether a turn ended in this message and is not on disk, so that no branch can begin there."""
+        """Tell whether the turn that ended with this message is not on disk, so that no branch can begin there."""
         session = self._sessions.get(session_id or "")
         return session is not None and message_id in (*session.missing, *session.lost)
 
     async def go_on_from_disk(self, session_id: str | None, directory: str) -> str:
-        """Note that a session goes on without the process that knew its missing turns; return what should be said of it."""
+        """Note that the process that knew a session's missing turns has ended; return a remark for the person."""
         if not session_id or not self.count_missing(session_id):
             return ""
         session = self._sessions.pop(session_id)
@@ -110,13 +110,13 @@ class KeptTurns:
 
 
 def _find(path: Path, message_ids: list[str], session: _Session) -> bool:
-    """Look for messages behind what is known of the file, from its end; those that are there are not missing."""
-    # The message after it names it, too, as its parent.
+    """Look for messages in the new part of the file, from its end; those that are there are no longer missing."""
+    # The next message names it too, as its parent.
     wanted = {message_id: f'"uuid":"{message_id}"'.encode() for message_id in message_ids}
     try:
         with path.open("rb") as file:
             size = end = file.seek(0, os.SEEK_END)
-            begin = session.size if session.size <= size else 0  # a shorter file is another one
+            begin = session.size if session.size <= size else 0  # a shorter file is a different file
             behind = b""
             while wanted and end > begin:
                 start = max(begin, end - _CHUNK)

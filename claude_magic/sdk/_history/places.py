@@ -1,7 +1,7 @@
-"""Where the CLI keeps the transcript of a session, and whose it is.
+"""Where the CLI keeps the transcript of a session, and which directory the session belongs to.
 
-The CLI names a folder after a directory, but not every directory gets a name of its own: `week_1` and `week-1` share one, and
-so do any two names of as many Chinese characters. Only the directory that is written inside a transcript tells them apart.
+The CLI names the folder of transcripts after the directory, but several directories can share one name: `week_1` and `week-1`
+do, and so do any two Chinese names of the same length. Only the directory written inside a transcript tells them apart.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from claude_magic._paths import cli_home
 from claude_magic._text import parse_json
 
 LONGEST_NAME = 200
-"""So long is the name of a folder at most; that of a longer one is cut, and ends with a hash of the CLI's own."""
+"""The most characters in a folder's name. The CLI cuts a longer name and appends a hash of its own."""
 
 
 def projects_of(env: Mapping[str, str]) -> Path | None:
-    """Return where a CLI keeps its sessions that runs with `env` over our environment; `None`: where ours does."""
+    """Return where a CLI with `env` over our environment keeps its sessions; `None` if that is where ours does."""
     projects = all_projects(env)
     return None if projects == own_projects() else projects
 
 
 def found_below(folder: Path, pattern: str) -> Iterator[Path]:
-    """Yield what fits a pattern; nothing in a folder that cannot be read, of which `Path.glob` raises (Python 3.11)."""
+    """Yield the paths that match a pattern; none if the folder cannot be read (`Path.glob` raises then, Python 3.11)."""
     return (folder / name for name in glob.iglob(pattern, root_dir=folder))
 
 
 def own_projects() -> Path:
-    """Return where the CLI keeps its sessions that runs with our environment."""
+    """Return where a CLI with our environment keeps its sessions."""
     return all_projects({})
 
 
 def all_projects(env: Mapping[str, str]) -> Path:
-    """Return where a CLI keeps its sessions that runs with `env` over our environment."""
+    """Return where a CLI with `env` over our environment keeps its sessions."""
     return cli_home(env) / "projects"
 
 
 def folder_name(directory: str) -> str:
-    """Return what the CLI calls the folder of a directory, up to the hash of a long name.
+    """Return the name that the CLI gives the folder of a directory, without the hash of a long name.
 
     It replaces each UTF-16 unit, so a character such as an emoji counts twice.
     """
@@ -53,7 +53,7 @@ def folder_name(directory: str) -> str:
 
 
 def folders(directory: str, projects: Path) -> list[Path]:
-    """Return the folders in which transcripts of a directory can be, among those of others."""
+    """Return the folders that can hold transcripts of a directory, perhaps among those of other directories."""
     name = folder_name(directory)
     if len(name) <= LONGEST_NAME:
         return [projects / name] if os.path.isdir(projects / name) else []
@@ -61,9 +61,9 @@ def folders(directory: str, projects: Path) -> list[Path]:
 
 
 def transcript_of(session_id: str, projects: Path | None = None, directory: str | None = None) -> Path | None:
-    """Return the transcript of a session, `None` when there is none.
+    """Return the path of a session's transcript, `None` if there is none.
 
-    :param directory: the directory that it must have been started in; `None`: any.
+    :param directory: the directory that the session must have been started in; `None`: any.
     """
     if not is_id(session_id):
         return None
@@ -74,13 +74,13 @@ def transcript_of(session_id: str, projects: Path | None = None, directory: str 
 
 
 def belongs(path: Path, directory: str) -> bool:
-    """Whether a transcript is of a session that was started in this directory; where it does not say it, its folder does."""
+    """Whether a session was started in this directory, by its transcript; by the transcript's folder if it does not say."""
     told = told_directory(path)
     return path.parent in folders(directory, path.parent.parent) if told is None else is_same_directory(told, directory)
 
 
 def told_directory(path: Path) -> str | None:
-    """Return the directory that is written in a transcript, `None` when there is none in it."""
+    """Return the directory that a transcript names, `None` if it names none."""
     try:
         told = (entry.get("cwd") for entry in read_entries(path) if isinstance(entry, dict))
         return next((directory for directory in told if isinstance(directory, str)), None)
@@ -99,12 +99,12 @@ def is_same_directory(one: str, other: str) -> bool:
 
 
 def canonical(directory: str) -> str:
-    """Return a path as the CLI spells it: without links, and in composed characters."""
+    """Return a path as the CLI spells it: links resolved, characters composed (NFC)."""
     return unicodedata.normalize("NFC", os.path.realpath(directory))
 
 
 def read_entries(path: Path) -> Iterator[Any]:
-    """Yield the entries of a transcript as they stand in its file; lines that cannot be read are passed over."""
+    """Yield the entries of a transcript in the order of the file; skip lines that are not JSON."""
     with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
         for line in lines:
             if (entry := parsed(line)) is not None:
@@ -112,7 +112,7 @@ def read_entries(path: Path) -> Iterator[Any]:
 
 
 def parsed(line: str | bytes) -> Any:
-    """Return the entry on a line, `None` where there is none: a CLI that was killed leaves half a line."""
+    """Return the entry on a line, `None` if it is not JSON: a killed CLI leaves half a line."""
     try:
         return parse_json(line)
     except (ValueError, RecursionError):

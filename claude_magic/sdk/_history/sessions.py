@@ -1,7 +1,7 @@
 """The sessions that the CLI has kept on disk: list them, find one, name or delete one.
 
-A session belongs to the directory in which it was started. claude-agent-sdk reads and writes the files; this module gives
-them our words and our errors.
+A session belongs to the directory that it was started in. claude-agent-sdk reads and writes the files; this module
+translates its results and errors into ours.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from claude_magic.sdk._history.unwritten import not_written
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """A session on disk. `name` is the title somebody gave it, `size_bytes` the size of its transcript."""
+    """A session on disk. `name` is the title that a person gave it, `size_bytes` the size of its transcript."""
 
     session_id: str
     name: str | None
@@ -49,15 +49,15 @@ class SessionInfo:
 
 
 def list_sessions(directory: str) -> list[SessionInfo]:
-    """Return the sessions of a directory, the one used last first."""
+    """Return the sessions of a directory, the most recently used first."""
     name = folder_name(directory)
-    # Spelled like this the SDK looks into the CLI's folder, also where it would name that otherwise; of a long name it would
-    # look into the first folder that begins alike.
+    # With this spelling the SDK looks into the CLI's folder even where it would name that folder differently. For a long
+    # name it would look into the first folder with the same beginning.
     spelled = os.sep + name[1:]
     listed = sdk.list_sessions(spelled if len(name) <= LONGEST_NAME else None, include_worktrees=False)
     infos = []
     for info in map(_info, listed):
-        # A large prompt stands before what tells the directory, and the SDK only looks at the beginning.
+        # The SDK reads only the beginning of a file, and a large prompt can stand before the entry with the directory.
         path = transcript_of(info.session_id) if info.directory in (None, spelled, canonical(spelled)) else None
         told = info.directory if path is None else told_directory(path) or directory
         if told is not None and is_same_directory(told, directory):
@@ -66,7 +66,7 @@ def list_sessions(directory: str) -> list[SessionInfo]:
 
 
 async def list_sessions_elsewhere(directory: str, projects: Path) -> list[SessionInfo]:
-    """Return the sessions of a directory from transcripts that the CLI keeps below `projects`."""
+    """Return the sessions of a directory from the transcripts below `projects`."""
     key = sdk.project_key_for_directory(directory)
     store, files = sdk.InMemorySessionStore(), {}
     for path in (path for folder in folders(directory, projects) for path in folder.glob("*.jsonl")):
@@ -86,9 +86,9 @@ async def list_sessions_elsewhere(directory: str, projects: Path) -> list[Sessio
 
 
 def find_session(wanted: str, directory: str) -> SessionInfo:
-    """Return the session with this ID, unique prefix of an ID, or name; a full ID may be of any directory.
+    """Return the session with this ID, unique prefix of an ID, or name. A full ID is found in any directory.
 
-    :raises SessionNotFoundError: when there is none, or when more than one fits.
+    :raises SessionNotFoundError: if no session matches, or more than one does.
     """
     sessions = list_sessions(directory)
     for matches in (
@@ -114,13 +114,13 @@ def find_session(wanted: str, directory: str) -> SessionInfo:
 
 
 def directory_of(session_id: str, projects: Path | None) -> str | None:
-    """Return where a session lives, `None` when there is no such session or it does not say."""
+    """Return the directory of a session, `None` if there is no such session or its transcript names none."""
     path = transcript_of(session_id, projects)
     return told_directory(path) if path else None
 
 
 def name_of(path: Path) -> str:
-    """Return what a session is called, by its transcript: its title, else the beginning of its first prompt."""
+    """Return the name of a session from its transcript: its title, else the beginning of its first prompt."""
     title = first = ""
     for entry in read_entries(path):
         match entry:
@@ -132,18 +132,18 @@ def name_of(path: Path) -> str:
 
 
 def rename_session(session_id: str, name: str, directory: str) -> None:
-    """Give a session a name, which `--resume` and `claude -r` understand.
+    """Give a session a name that `--resume` and `claude -r` understand.
 
     :raises SessionNotFoundError: when there is no such session in the directory.
-    :raises ConfigError: when nothing can be seen of the name.
-    :raises ClaudeError: when the name cannot be written.
+    :raises ConfigError: if the name has no visible character.
+    :raises ClaudeError: if the name cannot be written.
     """
     if not (name := name_line(name)):
         raise ConfigError("The name is empty.", next_step="Give it a letter.")
     with _own(session_id, directory) as path:
         before = path.stat().st_size
         sdk.rename_session(session_id, name)
-        # On a disk that is nearly full the SDK (0.2.189) writes the beginning of a line, and does not notice.
+        # On a nearly full disk the SDK (0.2.189) writes the beginning of a line and does not notice.
         if not path.read_bytes().endswith(b"\n"):
             os.truncate(path, before)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -160,9 +160,9 @@ def delete_session(session_id: str, directory: str) -> None:
 
 @contextmanager
 def _own(session_id: str, directory: str) -> Iterator[Path]:
-    """See that a session is one of the directory, and give its transcript.
+    """Check that a session belongs to the directory, and yield the path of its transcript.
 
-    IDs are unique, so the SDK may look for it in all folders.
+    IDs are unique, so the SDK may look for the session in all folders.
     """
     missing = SessionNotFoundError(f"No session in {shorten_home(directory)} has the ID {session_id}.")
     path = transcript_of(session_id, own_projects(), directory)
@@ -182,7 +182,7 @@ def _sorted(sessions: list[SessionInfo]) -> list[SessionInfo]:
 
 def _first_prompt(session: sdk.SDKSessionInfo) -> str | None:
     first = session.first_prompt
-    if first and is_added(first):  # the SDK takes what goes along with a prompt for one
+    if first and is_added(first):  # the SDK mistakes the context that we send with a prompt for the prompt
         path = transcript_of(session.session_id)
         entries = read_entries(path) if path else []
         prompts = (prompt_in(entry) for entry in entries if isinstance(entry, dict))

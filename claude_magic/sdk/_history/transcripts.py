@@ -1,7 +1,7 @@
-"""What a session's transcript says: its prompts, each with all that answered it.
+"""What a session's transcript says: its prompts, each with everything that answered it.
 
-Owns the reading of the CLI's entries: which of them are prompts, and what belongs to which. Where sessions are, and what
-they are called, is the business of `sessions`.
+Owns how the CLI's entries are read: which of them are prompts, and which answers belong to which prompt. Leaves to `sessions`
+where sessions are and what they are called.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from claude_magic.sdk.response import (
 )
 
 _SUMMARY = "This session is being continued from a previous conversation"
-"""How the CLI (2.1.331) begins what it puts in the place of a conversation that it has compacted."""
+"""The first words of the summary by which the CLI (2.1.331) replaces a compacted conversation."""
 
 _ADDED_BY_CLI = (
     _SUMMARY,
@@ -45,14 +45,14 @@ _ADDED_BY_CLI = (
     "[Request interrupted",
     "Your response above was cut off",
 )
-"""How texts begin that the CLI (2.1.331) writes into a transcript as if the user had said them."""
+"""Beginnings of texts that the CLI (2.1.331) writes into a transcript in the user's name."""
 
 _NO_MODEL = "<synthetic>"
 _NO_ANSWER = "No response requested."
-"""What the CLI (2.1.331) lets `_NO_MODEL` say where a turn was resumed that had no answer."""
+"""The text of `_NO_MODEL` where the CLI (2.1.331) resumed a turn that had no answer."""
 
 _FIRST = 20
-"""So many entries are read for what each message of a branch tells."""
+"""How many entries are read for a fact that each message of a branch states."""
 
 _FILE = re.compile(r"(?P<name>[^\n]+):\n`{3,}\n")
 
@@ -62,8 +62,8 @@ class Exchange:
     """A prompt and what answered it.
 
     `blocks` are the answer's texts and tool calls in their order, without the tools' results. `attachments` name the files
-    and images that went with the prompt. `trouble` says why there is no, or not the whole, answer. `message_id` is where
-    one can branch off behind this exchange, `messages` are the IDs of all that belongs to it; `model` says who answered.
+    and images that were sent with the prompt. `trouble` says why the answer is missing or incomplete. `message_id` is the
+    message to branch off from after this exchange. `messages` are the IDs of all its messages; `model` is who answered.
     """
 
     prompt: str
@@ -87,7 +87,7 @@ class Exchange:
 
 
 def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
-    """Return a session's exchanges, the first one first, also those before it was compacted; empty when it is not there."""
+    """Return a session's exchanges in order, including those before a compaction; empty if there is no such session."""
     path = transcript_of(session_id, directory=directory)
     try:
         messages = _messages(path) if path else []
@@ -107,12 +107,12 @@ def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
         if found:
             ids[-1].add(message.uuid)
     found = [replace(exchange, messages=frozenset(each)) for exchange, each in zip(found, ids, strict=True)]
-    # What the CLI does by itself, such as /clear, is no turn; a command of somebody's own is.
+    # A command that the CLI handles itself, such as /clear, is no turn; a command that Claude answers is one.
     return [exchange for exchange in found if exchange.blocks or exchange.trouble or not exchange.is_command]
 
 
 def reply_of(exchange: Exchange, session_id: str | None = None, directory: str | None = None) -> SessionAwareResponse:
-    """Make a reply again of what is known of it; remarks say what went with the prompt, and why there is no whole answer."""
+    """Rebuild a reply from an exchange. Remarks say what was sent with the prompt, and why the answer is incomplete."""
     sent = f"With the prompt went {', '.join(exchange.attachments)}." if exchange.attachments else ""
     before, after = ([Remark(text)] if text else [] for text in (sent, exchange.trouble))
     last = exchange.blocks[-1] if exchange.blocks else None
@@ -133,9 +133,9 @@ def reply_of(exchange: Exchange, session_id: str | None = None, directory: str |
 
 
 def last_message_id(session_id: str, directory: str | None) -> str | None:
-    """Return the UUID of the last message that the session goes on from; `None`: nothing has been said in it.
+    """Return the UUID of the message that the next turn continues from; `None` if nothing has been said yet.
 
-    :raises SessionNotFoundError: when its transcript is not there or cannot be read, so that nobody knows.
+    :raises SessionNotFoundError: if the transcript is missing or cannot be read.
     """
     path = transcript_of(session_id, directory=directory)
     if path is None:
@@ -149,7 +149,7 @@ def last_message_id(session_id: str, directory: str | None) -> str | None:
 
 
 def forked_from(session_id: str, directory: str | None) -> str | None:
-    """Return the ID of the session that a session is a branch of, as its first messages tell."""
+    """Return the ID of the session that this one was forked from, by its first messages; `None` if it is no fork."""
     path = transcript_of(session_id, directory=directory)
     try:
         entries = [*islice(read_entries(path), _FIRST)] if path else []
@@ -163,9 +163,9 @@ def forked_from(session_id: str, directory: str | None) -> str | None:
 
 
 def last_said_at(session_id: str) -> str:
-    """Return when something was last said in a session, in ISO 8601 and UTC, so that later is greater; empty for never.
+    """Return the time of a session's last message in ISO 8601 (UTC), which sorts as text; empty if there is none.
 
-    Its file is younger than that: the CLI (2.1.331) writes to it again when it ends.
+    The file's own time is later: the CLI (2.1.331) writes to the file again when it ends.
     """
     path = transcript_of(session_id)
     try:
@@ -177,7 +177,7 @@ def last_said_at(session_id: str) -> str:
 
 
 def prompt_in(entry: dict[str, Any]) -> str | None:
-    """Return what somebody has typed in an entry of a transcript, `None` when it is no prompt."""
+    """Return the prompt that a person typed in this entry of a transcript, `None` if it holds none."""
     message = entry.get("message")
     if entry.get("type") != "user" or entry.get("isMeta") or entry.get("isSidechain") or not isinstance(message, dict):
         return None
@@ -191,8 +191,8 @@ def prompt_in(entry: dict[str, Any]) -> str | None:
 
 
 def is_before_compaction(path: Path, message_id: str) -> bool:
-    """Whether the CLI has compacted the session after this message, so that it cannot go back there by itself."""
-    # By bytes: a transcript can be large, and each turn that goes back asks.
+    """Whether the CLI has compacted the session after this message, so that it cannot go back to it."""
+    # Bytes are searched, not parsed: a transcript can be large, and each turn that goes back needs this.
     try:
         entries = path.read_bytes()
     except OSError:
@@ -201,9 +201,9 @@ def is_before_compaction(path: Path, message_id: str) -> bool:
 
 
 def _messages(path: Path, *, whole: bool = False) -> list[sdk.SessionMessage]:
-    """Read a session's messages; the SDK itself would stumble over one bad character.
+    """Read a session's messages from our own parsing: the SDK's file reader fails on one bad character.
 
-    :param whole: also what it was before the CLI compacted it: the file keeps that, unlinked.
+    :param whole: include the messages before a compaction; the file keeps them without a link to the later ones.
     """
     entries = [entry for entry in read_entries(path) if isinstance(entry, dict) and isinstance(entry.get("type"), str)]
     if whole:
@@ -220,12 +220,12 @@ def _messages(path: Path, *, whole: bool = False) -> list[sdk.SessionMessage]:
 
 
 def is_added(text: str) -> bool:
-    """Whether a text of the user's is none that somebody has typed: the CLI has added it, or it goes along with a prompt."""
+    """Whether a text in the user's name was not typed by a person: the CLI added it, or it is context of a prompt."""
     return text.startswith((*_ADDED_BY_CLI, f"<{CONTEXT_TAG}>"))
 
 
 def _asked(parts: list[dict[str, Any]]) -> Exchange | None:
-    """Read a message of the user's as a prompt; `None` when it is none."""
+    """Read a user's message as a prompt; `None` if it is none."""
     said = _texts(parts)
     texts = [text for text in said if not is_added(text)]
     commands = (text for text in said if text.startswith("<command-"))
@@ -235,7 +235,7 @@ def _asked(parts: list[dict[str, Any]]) -> Exchange | None:
     attachments = [note for part in parts if (note := _attachment(part))]
     if not texts:
         return Exchange("", attachments=tuple(attachments)) if attachments else None
-    # Files go before the prompt's own text, which is the last block.
+    # Files are sent before the prompt's own text, which is the last block.
     *before, prompt = texts
     written: list[str] = []
     for text in before:
@@ -261,7 +261,7 @@ def _attachment(part: dict[str, Any]) -> str:
 
 
 def _answered(exchange: Exchange, message: sdk.SessionMessage, parts: list[dict[str, Any]]) -> Exchange:
-    """Add a message of Claude's."""
+    """Add a message of Claude's to the exchange."""
     blocks: list[Block] = []
     for part in parts:
         number = len(exchange.blocks) + len(blocks)
@@ -283,7 +283,7 @@ def _answered(exchange: Exchange, message: sdk.SessionMessage, parts: list[dict[
 
 
 def _noted(exchange: Exchange, parts: list[dict[str, Any]]) -> Exchange:
-    """Add what came back from tools, or that the person stopped the turn."""
+    """Mark tool calls that have a result, or note that the person interrupted the turn."""
     failed = {part.get("tool_use_id"): bool(part.get("is_error")) for part in parts if part.get("type") == "tool_result"}
     if failed:
         blocks = (

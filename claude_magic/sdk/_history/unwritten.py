@@ -1,4 +1,4 @@
-"""Why something could not be written where the CLI keeps its sessions, as far as the system says it, and what helps."""
+"""Why nothing can be written where the CLI keeps its sessions, as far as the system tells, and what to do about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FULL_BYTES = 1 << 16
 
 
 def not_written(directory: Path, error: OSError) -> ClaudeError:
-    """Return what to raise when we could not write below a directory ourselves."""
+    """Return the error to raise when our own write below a directory has failed."""
     why, next_step = why_not_written(directory)
     said = f" ({error.strerror})" if error.strerror else ""
     return ClaudeError(
@@ -21,7 +21,7 @@ def not_written(directory: Path, error: OSError) -> ClaudeError:
 
 
 def why_not_written(directory: Path) -> tuple[str, str]:
-    """Return why nothing can be written below a directory, and what helps, each as the rest of a sentence."""
+    """Return why nothing can be written below a directory, and a remedy, each as the rest of a sentence."""
     there = next((path for path in (directory, *directory.parents) if os.path.exists(path)), Path(os.sep))
     if not there.is_dir():
         return f"cannot be written, as {there.name} is no directory", "move that file away"

@@ -1,8 +1,8 @@
-"""What a client knows of a session's transcript, and what somebody else has done to it since.
+"""What a client knows of a session's transcript, and what another process has changed in it since.
 
-A session has one writer. Another kernel, a terminal or a process that outlived its kernel can write all the same, and a file
-can be cut or deleted. Messages are told apart by their UUIDs: those of our prompts are chosen by us, so a prompt that we
-neither knew nor sent is somebody else's. Only reads; what to do about it is the runner's business.
+A session should have one writer. But another kernel, a terminal or an orphaned process can write to it, and its file can be
+cut or deleted. We choose the UUIDs of our own prompts, so a prompt that we neither knew nor sent is somebody else's.
+Only reads; `writers` decides what to do.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _MARK_BYTES = 256
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look at a transcript has found.
+    """The result of one look at a transcript. A line is a message and everything that led to it.
 
-    `end` is the message that our own line has come to, `None` when there is none. `theirs` are the prompts of others, which
-    our line leads to (`behind`) or not (`ends`: the last message of each such line). `missing` are prompts that are
-    not there any more, and `lost` are all messages that are not. `is_ambiguous` says that a resume would go on from another
-    line, `is_going_on` that the last prompt behind our line has no answer yet.
+    `end` is the last message of our own line, `None` if there is none. `theirs` are the prompts of others. `behind` says that
+    some of them continue our line; `ends` are the last messages of the lines beside ours. `missing` are prompts that are no
+    longer there, `lost` all messages that are not. `is_ambiguous` says that a resume would continue another line than ours,
+    `is_going_on` that the last prompt behind our line has no answer yet.
     """
 
     end: str | None = None
@@ -48,11 +48,11 @@ class _Entry:
     prompt_id: str | None
     is_said: bool
     is_unanswered: bool
-    """Whether it is a prompt, or the call or the result of a tool, so that more follows."""
+    """Whether more must follow: it is a prompt, or a tool's call or result."""
 
 
 class SessionWatch:
-    """One session, as this client knows it.
+    """One session as this client knows it.
 
     :param projects: where transcripts are; `None`: where the CLI of our own environment keeps them.
     :param sent: the UUIDs of the prompts that this client has sent, in any session.
@@ -65,11 +65,11 @@ class SessionWatch:
         self._path: Path | None = None
         self._entries: dict[str, _Entry] = {}
         self._choice: str | None = None
-        """The message that the CLI would go on from: it notes that when it ends."""
+        """The message that the CLI would continue from: it writes that down when it ends."""
         self._offset = 0
         self._mark = b""
         self._known: dict[str, str] = {}
-        """The messages that we know of, each with its prompt, which is empty for an answer."""
+        """The messages that we know of, each with its prompt; the prompt of an answer is empty."""
         self._end: str | None = None
 
     @property
@@ -80,13 +80,13 @@ class SessionWatch:
         return self._path
 
     def note(self, message_id: str | None) -> None:
-        """Take what a turn of ours has left for known; it ended with this message, if that is known."""
+        """Add what our own turn has written to what is known; `message_id` is its last message, if known."""
         try:
             self._read()
         except (OSError, SessionLostError):
             return  # the next look says so
         if not self._known:
-            # A branch begins with what it branches off from.
+            # A branch begins with a copy of what it branches off from.
             line = [entry for entry in self._sent if entry in self._entries]
             self._know({known for start in (message_id, *line[-1:]) if start for known in self._line(start)})
         self._know_own()
@@ -95,13 +95,13 @@ class SessionWatch:
 
     @property
     def known(self) -> frozenset[str]:
-        """The messages that are known to be, or to have been, in it."""
+        """The messages that are, or once were, in the transcript."""
         return frozenset(self._known)
 
     def look(self, seen: str | None) -> Found:
-        """Compare the transcript with what is known, and know it from now on.
+        """Compare the transcript with what is known, and add what is new to that.
 
-        :param seen: the last message of the session that the caller knows, `None` for whatever there is.
+        :param seen: the last message that the caller knows; `None`: the caller knows all that is there.
         :raises SessionLostError: when nothing is left of what was known.
         """
         first = not self._known
@@ -109,7 +109,7 @@ class SessionWatch:
             self._read()
         except SessionLostError:
             if first:
-                return Found()  # the CLI says whether there is such a session
+                return Found()  # the CLI will say whether the session exists
             raise
         except OSError as error:
             raise SessionLostError(self._session_id, f"cannot be read: {error.strerror}") from error
@@ -140,7 +140,7 @@ class SessionWatch:
         )
 
     def accept(self) -> None:
-        """Take the transcript as it is now for all there is of the session."""
+        """Treat the transcript, as it is now, as the whole session."""
         self._known.clear()
         self._know(self._entries)
         said = [message_id for message_id, entry in self._entries.items() if entry.is_said]
@@ -148,11 +148,11 @@ class SessionWatch:
             self._end = said[-1] if said else None
 
     def accept_new(self) -> None:
-        """Take what others have added for known."""
+        """Add what others have written to what is known."""
         self._know(self._entries)
 
     def has_several_lines(self) -> bool:
-        """Whether there are prompts in it that do not lead to one another, so that the CLI finds only some."""
+        """Whether the transcript has more than one line, so that the CLI finds only some of its prompts."""
         try:
             self._read()
         except (OSError, SessionLostError):
@@ -162,9 +162,9 @@ class SessionWatch:
         return sum(prompt not in followed for prompt in prompts) > 1
 
     def _read(self) -> None:
-        """Read what was added; all, if it was not only added.
+        """Read what was appended to the file since the last look; the whole file if it changed otherwise.
 
-        :raises SessionLostError: when there is nothing that can be read.
+        :raises SessionLostError: if the file is gone or holds nothing readable.
         """
         path = self.path
         if path is None:
@@ -211,7 +211,7 @@ class SessionWatch:
                 self._known[message_id] = entry.prompt or ""
 
     def _know_own(self) -> None:
-        """Know what has been added by prompts of ours, and what goes on behind what is known without a prompt."""
+        """Add the messages of our own prompts, and messages without a prompt that follow known ones, to what is known."""
         own: set[str] = set()
         own_prompts = {entry.prompt_id for sent in self._sent if (entry := self._entries.get(sent)) and entry.prompt_id}
         for message_id, entry in self._entries.items():
@@ -223,7 +223,7 @@ class SessionWatch:
                     self._end = message_id
 
     def _line(self, start: str | None) -> Iterator[str]:
-        """Yield a message and all that led to it."""
+        """Yield a message and everything that led to it, the latest first."""
         walked: set[str] = set()
         while start in self._entries and start not in walked:
             walked.add(start)
@@ -235,7 +235,7 @@ class SessionWatch:
         return set(there[: there.index(seen) + 1] if seen in self._entries else there)
 
     def _ends(self, prompts: list[str]) -> Iterator[str]:
-        """Yield the last message of each line that these prompts are in."""
+        """Yield the last message of each line that holds one of these prompts."""
         followed = {ancestor for prompt in prompts for ancestor in self._line(self._entries[prompt].parent)}
         for prompt in prompts:
             if prompt not in followed:

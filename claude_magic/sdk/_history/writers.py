@@ -1,6 +1,6 @@
-"""A session has one writer: what is done, and said, when it had another one, or when its transcript was damaged.
+"""What to do, and to tell the person, when another process has written to a session or its transcript is damaged.
 
-Decides where a turn goes on: in its session, in a branch of it, or nowhere. `watch` finds out what has happened.
+Decides where a turn continues: in its session, in a branch of it, or nowhere. `watch` finds out what has happened.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ _KNOWN_AS_LONG = "Claude knows it for as long as its process lives"
 
 @dataclass(slots=True)
 class Standing:
-    """Where a turn goes on, and what to say of it.
+    """Where a turn continues, and what to tell the person.
 
-    `branch` is the session that was made for it, `None`: its own. `is_behind` says that a live process does not know all.
+    `branch` is the session that was made for it; `None`: it stays in its own. `is_behind` says that the live process lacks
+    messages that are on disk.
     """
 
     remarks: tuple[str, ...] = ()
@@ -44,18 +45,18 @@ class Writers:
         self._sent = sent
         self._watches: dict[str, SessionWatch] = {}
         self._told: dict[str, frozenset[str]] = {}
-        """Of sessions that live in a process alone the messages that are lost on disk, which has been said."""
+        """By session: messages that are lost on disk and live only in a process, and that the person was told of."""
 
     def note(self, session_id: str, message_id: str | None) -> None:
-        """Remember how a turn of ours has left its session."""
+        """Remember the end of our own turn in a session."""
         self._watch(session_id).note(message_id)
 
     def look(self, session_id: str, seen: str | None, *, keeps: bool) -> Standing:
         """Find out what has happened to a session since our last turn in it.
 
         :param seen: the last message that the caller knows.
-        :param keeps: whether a live process will serve the turn, which knows what was said also when the disk does not.
-        :raises SessionLostError: when nothing is left of it.
+        :param keeps: whether a live process will serve the turn; it still knows what the disk has lost.
+        :raises SessionLostError: if nothing is left of the session.
         """
         watch = self._watch(session_id)
         try:
@@ -82,23 +83,23 @@ class Writers:
         return Standing(remarks)
 
     def needs_branch(self, session_id: str, at: str | None) -> bool:
-        """Whether the CLI would not find a message to go back to, so that the branch must be made on disk."""
+        """Whether the CLI would not find the message to branch off from, so that the branch must be made on disk."""
         watch = self._watch(session_id)
         path = watch.path
         return bool(at and path and (is_before_compaction(path, at) or watch.has_several_lines()))
 
     def branch_where_needed(self, session_id: str, at: str | None) -> str | None:
-        """Make a branch on disk behind the message, where the CLI would not find that; return its session.
+        """Branch off after the message on disk if the CLI would not find it; return the new session, else `None`.
 
-        :raises SessionNotFoundError: when the message is not there any more.
+        :raises SessionNotFoundError: if the message is no longer there.
         """
         path = self._watch(session_id).path
         return branch_on_disk(path, at) if path and at and self.needs_branch(session_id, at) else None
 
     def check_directory(self, session_id: str, directory: str) -> None:
-        """See that a session is one of the directory: the CLI would also take one of another whose name looks alike to it.
+        """Check that a session belongs to the directory: the CLI confuses directories whose folders it gives one name.
 
-        :raises SessionNotFoundError: when it is another's.
+        :raises SessionNotFoundError: if it belongs to another directory.
         """
         path = transcript_of(session_id, projects_of(self._env))
         if path is not None and not belongs(path, directory):
@@ -106,7 +107,7 @@ class Writers:
             raise SessionNotFoundError(f"The session {session_id[:8]} belongs to {told}, not to {shorten_home(directory)}.")
 
     def _part(self, session_id: str, watch: SessionWatch, found: Found, remarks: tuple[str, ...]) -> Standing:
-        """Let our line go on in a branch of its own, and see that every other one is in a session that shows it."""
+        """Continue our line in a branch of its own, and write each other line to a session that shows it."""
         path = watch.path
         if path is None or found.end is None:
             return Standing(remarks)
@@ -130,7 +131,7 @@ class Writers:
         return self._watches.setdefault(session_id, SessionWatch(session_id, projects_of(self._env), self._sent))
 
     def _once(self, session_id: str, lost: frozenset[str], words: str) -> tuple[str, ...]:
-        """Say that these messages live in a process alone, once: again only when more are lost."""
+        """Return these words unless the person was told already; again only if more messages are lost."""
         told = self._told.get(session_id, frozenset())
         self._told[session_id] = told | lost
         return () if lost and lost <= told else (words,)
@@ -143,7 +144,7 @@ def _missing_words(session_id: str, found: Found, *, keeps: bool) -> str:
 
 
 def _quoted(prompts: Sequence[str]) -> str:
-    """Return prompts as they are told in a line: the first one, and how many more."""
+    """Return prompts in one line: the first one, and how many more there are."""
     first = " ".join(prompts[0].split()) if prompts else ""
     shown = f'"{first[:LONGEST_QUOTE]}…"' if len(first) > LONGEST_QUOTE else f'"{first}"'
     return f"{shown} and {len(prompts) - 1} more" if len(prompts) > 1 else shown
