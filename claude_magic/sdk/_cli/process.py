@@ -1,8 +1,8 @@
 """One live CLI process and the task that owns it.
 
-claude-agent-sdk wants one task to connect, use and disconnect its client, so every `LiveProcess` has an owner task that does
-just that: it starts the CLI, serves one turn at a time, and closes it. Others ask the owner and wait. What the CLI says is read
-all the time, also between turns. The pool decides which process serves which turn; this module does not know of others.
+claude-agent-sdk needs one task to connect, use and disconnect its client. So every `LiveProcess` has an owner task: it starts
+the CLI, serves one turn at a time, and closes it. Callers hand turns to the owner and wait. The CLI's output is read all the
+time, also between turns. The pool decides which process serves which turn; this module knows only its own.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import SERVER, BackgroundWork, Listener, ToolResult, TurnHost
 
 INTERRUPT_REPLY_S = 0.7
-"""How long the canceller of a turn waits for the CLI to confirm, so that a person's Stop is felt within a second."""
+"""How long cancelling a turn waits for the CLI to confirm: a person's Stop must act within a second."""
 
 INTERRUPT_AGAIN_S = 0.3
 
 INTERRUPT_LIMIT_S = 5.0
-"""How long the CLI may take to end an interrupted turn before it is killed; the session is on disk."""
+"""How long the CLI may take to end an interrupted turn before we kill it; the session stays on disk."""
 
 STOP_LIMIT_S = 3.0
-"""How long the CLI may take to say that work in the background has stopped."""
+"""How long the CLI may take to confirm that background work has stopped."""
 
 
 class State(Enum):
-    """Where a process is in its life; it only moves down this list, but for IDLE and BUSY."""
+    """The states of a process. It only moves down this list, except between IDLE and BUSY."""
 
     NEW = auto()
     STARTING = auto()
@@ -69,10 +69,10 @@ class LiveProcess:
     """A CLI process for one session.
 
     :param cli: path of the CLI.
-    :param launch: what it is started with; `launch.resume` names the session, otherwise it begins a new one.
-    :param close_timeout_s: bound on ending it.
-    :param begin_own: makes the host of a turn that the CLI begins by itself.
-    :param new_prompt_id: makes the UUID of a prompt, by which the CLI's messages and transcripts name it.
+    :param launch: how to start it. `launch.resume` is the session; without it a new session begins.
+    :param close_timeout_s: the most time that ending it may take.
+    :param begin_own: makes the host for a turn that the CLI begins by itself.
+    :param new_prompt_id: makes the UUID of a prompt; the CLI's messages and transcripts refer to it.
     """
 
     def __init__(
@@ -90,19 +90,19 @@ class LiveProcess:
         self.state = State.NEW
         self.turns = 0
         self.replaced_work: tuple[BackgroundWork, ...] = ()
-        """What went on in the process whose place this one has taken, and has ended with that."""
+        """Background work that ended with the process that this one replaces."""
         self.has_answered = False
-        """Whether anything had come back in the turn in which it died."""
+        """Whether any answer had arrived in the turn in which the process died."""
         self.lacks_login = False
-        """Whether the API did not know it: somebody may have logged in since, which it would not notice."""
+        """Whether the API refused its login. A later login is not noticed by a running CLI, so it must be replaced."""
         self.holds_unkept = False
-        """Whether it knows turns of its session that could not be written to disk, and end with it."""
+        """Whether it holds turns that could not be written to disk, and that would end with it."""
         self._cli = cli
         self.close_timeout_s = close_timeout_s
         self._mode = launch.options.permission_mode
-        """The permission mode that the CLI is in, as far as it has said."""
+        """The CLI's permission mode, as last reported."""
         self._mode_unchosen: str | None = None if self._mode is None else "default"
-        """The mode of a turn that chooses none: the one that the CLI was in when it started by itself."""
+        """The mode for a turn that chooses none: the one that the CLI itself started in."""
         self._turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
         self._current: _Turn | None = None
         self._ready: asyncio.Future[None] | None = None
@@ -131,16 +131,16 @@ class LiveProcess:
 
     @property
     def session_id(self) -> str | None:
-        """The session that it is about, `None` before the CLI has said it."""
+        """The session of this process, `None` until the CLI has told it."""
         return self._reader.session_id
 
     @property
     def work(self) -> tuple[BackgroundWork, ...]:
-        """What goes on in the background: a process with such work is not idle."""
+        """Background work; a process that has some is not idle."""
         return self._reader.work
 
     async def stop_work(self, task_id: str) -> None:
-        """Stop something that goes on in the background; nothing happens where it has ended."""
+        """Stop background work; do nothing if it has ended."""
         if not self.alive or not self._goes_on(task_id):
             return
         await self._client.stop_task(task_id)
@@ -154,7 +154,7 @@ class LiveProcess:
 
     @property
     def must_stay(self) -> bool:
-        """Whether something would be lost with it, so that it is not closed for being idle."""
+        """Whether something would be lost with it, so that it is not closed when idle."""
         return bool(self.work) or self.holds_unkept
 
     @property
@@ -167,8 +167,8 @@ class LiveProcess:
     async def start(self) -> None:
         """Start the CLI, once, and return when it listens.
 
-        :raises CLINotFoundError: when the executable does not start.
-        :raises CLIDiedError: when it ends before it listens.
+        :raises CLINotFoundError: if the executable does not start.
+        :raises CLIDiedError: if it ends before it listens.
         """
         if self._ready is None:
             self.state = State.STARTING
@@ -179,7 +179,7 @@ class LiveProcess:
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
         """Run one turn for `host`; return after its last event. Cancelling it interrupts the turn.
 
-        :raises ClaudeError: of the kind that says why the turn failed.
+        :raises ClaudeError: the subclass says why the turn failed.
         """
         if self._owner is None or self._owner.done():
             raise CLIDiedError("The Claude CLI has ended.", session_id=self.session_id)
@@ -191,7 +191,7 @@ class LiveProcess:
             self.has_answered = turn.has_begun
             raise
         except asyncio.CancelledError:
-            # What the turn comes to is nobody's any more: the caller hears of the cancellation.
+            # Nobody waits for the turn's outcome now: the caller gets the cancellation.
             turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())
             turn.abandoned = True
             if not turn.done.done():
@@ -201,11 +201,11 @@ class LiveProcess:
             raise
 
     async def aclose(self) -> None:
-        """End the CLI, letting it write its transcript; bounded by the closing time. Idempotent."""
+        """End the CLI and let it write its transcript, within the closing time. Idempotent."""
         if self._owner is not None and not self._owner.done():
             self._turns.put_nowait(None)
             if self._ready is not None and not self._ready.done():
-                # It may never listen, and has nothing to write down.
+                # It may never listen, and it has nothing to write.
                 self._transport.kill()
                 self._owner.cancel()
             if self._current is not None:
@@ -215,7 +215,7 @@ class LiveProcess:
         self.state = State.CLOSED
 
     async def abandon(self) -> None:
-        """End the CLI from another loop than its own, which does not run; bounded by the closing time."""
+        """End the CLI from another loop, while its own does not run, within the closing time."""
         await self._transport.abandon()
 
     async def _own(self, ready: asyncio.Future[None]) -> None:
@@ -256,7 +256,7 @@ class LiveProcess:
             self._refuse_waiting()
             if not ready.done():
                 ready.set_exception(CLIDiedError("The Claude CLI was closed before it listened.", next_step=CHECK_CLI))
-                ready.exception()  # seen: perhaps nobody waits for it
+                ready.exception()  # mark it as retrieved: perhaps nobody waits for it
 
     async def _serve(self, turn: _Turn) -> None:
         self.turns += 1
@@ -283,7 +283,7 @@ class LiveProcess:
             raise failure
 
     async def _read(self) -> None:
-        """Hand on everything that the CLI says, for as long as it lives."""
+        """Pass every message of the CLI to the reader, as long as the CLI lives."""
         try:
             async for message in self._client.receive_messages():
                 self._reader.read(message)
@@ -300,7 +300,7 @@ class LiveProcess:
     async def _adopt(self, options: TurnOptions) -> None:
         mode: Any = options.permission_mode or self._mode_unchosen
         if mode != self._mode:
-            # What the CLI's settings would have chosen it has not said yet.
+            # The CLI has not told yet which mode its settings choose.
             self._mode_unchosen = self._mode_unchosen or "default"
             try:
                 await self._client.set_permission_mode(mode)
@@ -325,7 +325,7 @@ class LiveProcess:
         return task
 
     async def _interrupt(self, turn: _Turn, limit_s: float) -> None:
-        """End the turn; a CLI that does not do it in time is killed, and its session is resumed from disk."""
+        """End the turn. A CLI that does not end it in time is killed; its session will be resumed from disk."""
         with anyio.move_on_after(limit_s):
             await _set_or_done(turn.sent, turn.done)
             while not turn.done.done():

@@ -1,7 +1,7 @@
 """Which live process serves which turn.
 
-A session's turns queue up in order; different sessions run side by side up to a limit; a few idle processes stay warm so that
-the next turn need not start one. The pool starts processes and closes them, and nobody else does.
+Turns of one session run in order. Different sessions run side by side up to a limit. A few idle processes stay warm, so that
+the next turn need not start one. Only the pool starts and closes processes.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk.host import BackgroundWork
 
 FOREIGN_LOOP_S = 1.0
-"""What another loop may take to begin with what it is handed."""
+"""How long another loop may take to start work that we hand to it."""
 
 
 class ProcessPool:
     """Lend processes to turns.
 
-    :param make: makes a process, not yet started, for a launch.
+    :param make: makes a process for a launch, without starting it.
     :param max_processes: how many may be busy at once.
-    :param max_warm: how many idle ones stay alive, for `idle_timeout_s` seconds.
+    :param max_warm: how many idle processes stay alive, each for `idle_timeout_s` seconds.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class ProcessPool:
         self._idle_timeout_s = idle_timeout_s
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        """Where its processes live."""
+        """The event loop that its processes live in."""
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -54,11 +54,11 @@ class ProcessPool:
 
     @contextlib.asynccontextmanager
     async def lease(self, launch: Launch) -> AsyncIterator[LiveProcess]:
-        """Lend a started process that continues `launch.resume`, or begins a session; wait until one may run.
+        """Lend a started process that continues `launch.resume`, or begins a session; wait until one is free.
 
-        :raises CLINotFoundError: when the CLI does not start.
-        :raises CLIDiedError: when it ends before it listens.
-        :raises ConfigError: when the pool is closed, or its processes live in another event loop.
+        :raises CLINotFoundError: if the CLI does not start.
+        :raises CLIDiedError: if the CLI ends before it listens.
+        :raises ConfigError: if the pool is closed, or its processes live in another event loop.
         """
         await self._enter()
         async with self._queued(launch), self._busy:
@@ -71,11 +71,11 @@ class ProcessPool:
                 self._give_back(process)
 
     def prepare(self, launch: Launch) -> None:
-        """Start a process in the background for a turn that is likely to come; failing is left to that turn.
+        """Start a process in the background for a turn that will probably come. Only that turn reports a failure.
 
-        One that was prepared before and does not fit any more is closed.
+        A process that was prepared earlier and no longer fits is closed.
         """
-        # The turn that comes makes its own and hears why it fails.
+        # The turn itself will make a process of its own, and raise the error.
         with contextlib.suppress(ClaudeError):
             self._bind()
             for process in list(self._processes):
@@ -93,7 +93,7 @@ class ProcessPool:
         return next((process for process in self._processes if process.alive and process.session_id == session_id), None)
 
     def keeps(self, launch: Launch) -> bool:
-        """Whether a live process of this session would serve the launch, so that it need not be resumed from disk."""
+        """Whether a live process of the session can serve this launch, so that the session is not resumed from disk."""
         return any(
             process.alive and process not in self._closing and _continues(process, launch) and _serves(process, launch)
             for process in self._processes
@@ -104,14 +104,14 @@ class ProcessPool:
         return any(process.session_id == session_id for process in self._lent)
 
     def must_wait(self, launch: Launch) -> bool:
-        """Whether a lease would wait for another turn: one of the same session, or any where no more may run."""
+        """Whether a lease would wait: another turn of the session runs, or the limit of busy processes is reached."""
         queue = None if launch.fork else self._queues.get(launch.resume or "")
         return self._busy.locked() or (queue is not None and queue.locked())
 
     async def close_session(self, session_id: str) -> None:
         """End the live process of a session, if there is one.
 
-        :raises ConfigError: when the pool's processes live in another event loop.
+        :raises ConfigError: if the pool's processes live in another event loop.
         """
         await self._enter()
         ending = [self._close(process) for process in self._processes if process.session_id == session_id]
@@ -119,7 +119,7 @@ class ProcessPool:
             await asyncio.wait(ending)
 
     async def aclose(self) -> None:
-        """End every process, for good; bounded by the processes' own closing time. Any loop may call it."""
+        """End every process for good, within the processes' own closing time. It may be called from any loop."""
         self._closed = True
         processes = list(self._processes)
         if self._loop in (None, asyncio.get_running_loop()):
@@ -130,7 +130,7 @@ class ProcessPool:
                 ending = asyncio.run_coroutine_threadsafe(self._end_all(), self._loop)
                 limit_s = max(process.close_timeout_s for process in processes) + FOREIGN_LOOP_S
                 await asyncio.wait([asyncio.wrap_future(ending)], timeout=limit_s)
-            # Its loop may be blocked, or wait for somebody to run it again.
+            # That loop may be blocked, or not running at present.
             await asyncio.gather(*(process.abandon() for process in processes))
 
     async def _end_all(self) -> None:
@@ -140,9 +140,9 @@ class ProcessPool:
             await asyncio.wait(self._tasks)
 
     async def _enter(self) -> None:
-        """Belong to the running loop; processes whose loop was closed have ended, and new ones resume their sessions.
+        """Bind the pool to the running loop. Processes of a closed loop are ended; new ones resume their sessions.
 
-        :raises ConfigError: when there are processes in another loop.
+        :raises ConfigError: if there are processes in another loop.
         """
         if self._loop is not None and self._loop.is_closed():
             processes, self._processes = self._processes, []
@@ -161,7 +161,7 @@ class ProcessPool:
             self._loop = loop
 
     def _is_in_loop(self) -> bool:
-        """Whether the pool's loop runs; a turn that was left with a closed one is thrown away wherever that happens."""
+        """Whether this runs in the pool's loop. A turn of a closed loop can be finalized anywhere by the garbage collector."""
         try:
             return asyncio.get_running_loop() is self._loop
         except RuntimeError:
@@ -183,7 +183,7 @@ class ProcessPool:
                 continue
             if process not in self._closing and process.alive and _serves(process, launch):
                 return await self._lend(process)
-            # Two processes on one session would each write their own continuation: the old one goes first.
+            # Two processes on one session would each write a continuation of their own, so the old one ends first.
             replaced_work = process.work
             await asyncio.wait([self._close(process)])
         async with self._making_room:
@@ -204,13 +204,13 @@ class ProcessPool:
             handle.cancel()
         try:
             await process.start()
-        except BaseException:  # cancelled, too: nobody else knows of it
+        except BaseException:  # also when cancelled: nobody else knows this process
             self._give_back(process)
             raise
         return process
 
     def _give_back(self, process: LiveProcess) -> None:
-        if process not in self._lent or not self._is_in_loop():  # its loop was closed
+        if process not in self._lent or not self._is_in_loop():  # the process's loop was closed
             return
         self._lent.discard(process)
         self._processes.remove(process)
@@ -242,7 +242,7 @@ class ProcessPool:
     async def _start_ahead(self, process: LiveProcess) -> None:
         with contextlib.suppress(ClaudeError):
             await process.start()
-        # One for a new session stays: who loads this long before the first turn shall not wait for it then.
+        # One for a new session stays, so that the first turn never waits, however late it comes.
         if process.launch.fork and process not in self._lent and process not in self._closing:
             self._expire(process)
 
@@ -251,7 +251,7 @@ class ProcessPool:
         self._expiries[process] = loop.call_later(self._idle_timeout_s, self._close_idle, process)
 
     def _close_idle(self, process: LiveProcess) -> None:
-        """Close a process that nobody has used for long, unless something would be lost with it: that is looked at again."""
+        """Close an idle process. If something would be lost with it, wait for another `idle_timeout_s` instead."""
         if process.must_stay and process.alive:
             self._expire(process)
         else:
@@ -265,16 +265,16 @@ class ProcessPool:
 
 
 def _serves(process: LiveProcess, launch: Launch) -> bool:
-    # The CLI counts a budget over the life of the process (2.1.331); a turn's own budget wants one that has spent nothing.
+    # The CLI (2.1.331) counts a budget over the life of a process, so a turn with a budget needs a process that spent nothing.
     spent = process.turns > 0 and launch.options.max_budget_usd is not None
     return process.launch.serves(launch) and not spent and not process.lacks_login
 
 
 def _continues(process: LiveProcess, launch: Launch) -> bool:
-    """Whether the process is about the session that the launch asks for: that one, or none yet."""
+    """Whether the process is for the session of the launch, or for none yet when the launch begins one."""
     if launch.resume is None or launch.fork:
         begun = process.launch
         same_place = (begun.resume, begun.at) == (launch.resume, launch.at)
-        # Where a session ends may be another place by now; behind a message stays behind it.
+        # The end of a session may have moved since the process started; a message given by its ID has not.
         return process.turns == 0 and begun.fork == launch.fork and same_place and (launch.at is not None or not launch.fork)
     return process.session_id == launch.resume

@@ -1,4 +1,4 @@
-"""One turn from the request to the response: where it comes from, its timeout and retries, what is remembered of its session.
+"""One turn from the request to the response: its source, timeout and retries, and what is remembered of its session.
 
-Leaves to `_cli` the processes, to `_cassette` what is recorded, and to `_history` what is on disk.
+Leaves processes to `_cli`, recordings to `_cassette`, and what is on disk to `_history`.
 """

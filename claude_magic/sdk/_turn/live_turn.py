@@ -23,9 +23,9 @@ AskLater = Callable[[PermissionRequest], Awaitable[PermissionAnswer]]
 
 
 class LiveTurn:
-    """A turn on a live process: the source of a turn, as a recording is another one.
+    """A turn on a live process. It is one source of turns; a recording is the other.
 
-    :param remarks: what to say of where the turn begins.
+    :param remarks: what to tell the person about where the turn begins.
     """
 
     def __init__(self, pool: ProcessPool, launch: Launch, kept: KeptTurns, remarks: Sequence[str] = ()) -> None:
@@ -35,9 +35,9 @@ class LiveTurn:
         self._remarks = remarks
 
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
-        """Run the turn on a process of the pool; on a fresh one if that had died while nobody looked.
+        """Run the turn on a process of the pool; on a fresh one if that process had died unnoticed.
 
-        :raises ClaudeError: of the kind that says why the turn failed.
+        :raises ClaudeError: the subclass says why the turn failed.
         """
         for remark in self._remarks:
             host.emit(Notice(remark))
@@ -64,7 +64,7 @@ class LiveTurn:
         try:
             await process.run_turn(prompt, self._launch.options, last)
         finally:
-            if last.has_ended:  # else the CLI has ended, or hangs, and need not have written what it said
+            if last.has_ended:  # else the CLI has died or hangs, and may not have written the turn
                 with anyio.CancelScope(shield=True):
                     await self._look(process, last.message_id, host)
 
@@ -81,7 +81,7 @@ class LiveTurn:
 
 
 class _LastMessage:
-    """A host that hands everything on, and remembers what the turn ended with."""
+    """A host that forwards everything, and remembers the last message of the turn."""
 
     def __init__(self, host: TurnHost) -> None:
         self._host = host
@@ -115,7 +115,7 @@ class OwnTurn:
     def emit(self, event: Event) -> None:
         self._log.event(event)
         fold(self._response, event)
-        # Behind a renewed process the CLI only takes note that a task is gone.
+        # After a restart the CLI only notes that a task is gone; that is no turn.
         if isinstance(event, TurnEnded) and (event.num_turns or event.is_error):
             self._on_end(self._response)
 

@@ -1,6 +1,6 @@
-"""Turns that the CLI takes by itself: who hosts them, where they are recorded, and when those of a recording are played.
+"""Turns that the CLI begins by itself: who hosts them, where they are recorded, and when recorded ones are played.
 
-Such a turn is recorded behind the turn of its session that was recorded last, and played behind that one.
+It is recorded after the last recorded turn of its session, and played after that turn.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from claude_magic.sdk.response import SessionAwareResponse, fold
 
 
 class OwnTurns:
-    """Those of one client.
+    """The turns that the CLIs of one client begin by themselves.
 
-    :param on_end: called with the response of each when it has ended.
-    :param ask: answers their permission requests.
+    :param on_end: called with the response of each turn that has ended.
+    :param ask: answers the permission requests of these turns.
     """
 
     def __init__(
@@ -46,37 +46,37 @@ class OwnTurns:
         self._kept = kept
         self._env = env
         self._recorded: dict[str, tuple[Cassette, float]] = {}
-        """Sessions whose last turn was recorded, where to, and when it had ended."""
+        """By session whose last turn was recorded: the cassette, and when that turn ended (monotonic seconds)."""
         self._waiting: dict[str, _Waiting] = {}
-        """Sessions in which something is still to be played."""
+        """By session: the turns that are still to be played."""
 
     def begin(self) -> TurnHost:
-        """Return the host of a turn that the CLI begins now."""
+        """Return the host for a turn that the CLI begins now."""
         recorder = Recorder(OwnTurn(lambda response: self._end(response, recorder), self._ask, self._log))
         return recorder
 
     def recorded(self, session_id: str | None, cassette: Cassette | None) -> None:
-        """Note where the last turn of a session was recorded; `None`: nowhere."""
+        """Note the cassette of a session's last turn; `None` if it was not recorded."""
         if session_id is not None and cassette is not None:
             self._recorded[session_id] = cassette, time.monotonic()
         elif session_id is not None:
             self._recorded.pop(session_id, None)
 
     def play(self, session_id: str | None, turns: list[tuple[float, PlayingTurn]], speed: float) -> None:
-        """Play turns of a session in a while, each when it had ended behind the last one that was asked for."""
+        """Play turns of a session later, each as long after its last prompted turn as when it was recorded."""
         if session_id is not None and turns:
             self._waiting[session_id] = _Waiting(
                 [(after_s / speed if speed else 0.0, turn) for after_s, turn in turns], self._host
             )
 
     async def catch_up(self, session_id: str | None) -> None:
-        """Play at once what is still to be played in a session: its next prompt came after that."""
+        """Play at once what is still to be played in a session: in the recording it came before the next prompt."""
         waiting = self._waiting.pop(session_id or "", None)
         if waiting is not None:
             await waiting.catch_up()
 
     async def aclose(self) -> None:
-        """Play no more."""
+        """Stop playing."""
         for waiting in self._waiting.values():
             await waiting.aclose()
         self._waiting.clear()
@@ -97,7 +97,7 @@ class OwnTurns:
 
 
 class _Waiting:
-    """Turns that will be played, in their order."""
+    """Turns of one session that will be played, in order."""
 
     def __init__(self, turns: list[tuple[float, PlayingTurn]], host: Callable[[], TurnHost]) -> None:
         self._hurry = asyncio.Event()
@@ -116,5 +116,5 @@ class _Waiting:
         for after_s, turn in turns:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), max(0.0, began + after_s - time.monotonic()))
-            with contextlib.suppress(ClaudeError):  # it failed then
+            with contextlib.suppress(ClaudeError):  # it failed when it was recorded, too
                 await turn.run_turn(Prompt(""), TurnOptions(), host())

@@ -1,4 +1,4 @@
-"""One turn, from the request to the reply: where it comes from, timeout, retries, and what to remember of its session."""
+"""One turn, from the request to the reply: its source, timeout and retries, and what to remember of its session."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ from claude_magic.sdk.turn_request import TurnRequest
 class TurnRunner:
     """Run turns on the pool's processes, or play them from a cassette.
 
-    :param tools: our own tools, which the hosts of the turns do.
-    :param asks: whether those hosts can be asked for permission; otherwise the CLI denies what its rules do not allow.
-    :param on_own_turn: called with the response of each turn that the CLI began by itself, when it has ended.
-    :param on_own_question: answers the permission requests of such turns, however long that takes.
+    :param tools: our own tools; the host of a turn runs them.
+    :param asks: whether hosts can answer permission requests. If not, the CLI denies what no rule allows.
+    :param on_own_turn: called with the response of each turn that the CLI began by itself, after its end.
+    :param on_own_question: answers the permission requests of these turns; it may take as long as it needs.
     """
 
     def __init__(
@@ -89,27 +89,27 @@ class TurnRunner:
             idle_timeout_s=config.idle_timeout,
         )
         self._model_chosen: set[str] = set()
-        """Sessions that a turn has chosen a model for: on resume the CLI would go on with that unasked."""
+        """Sessions for which a turn chose a model: on resume the CLI would keep that model for later turns."""
         self.directories: dict[str, str] = {}
-        """Where the sessions of this client live."""
+        """The directory of each session of this client."""
         self.last_session_id: str | None = None
         self._kept = KeptTurns(all_projects(config.env))
         self._own_turns = OwnTurns(on_own_turn, on_own_question, log, self._kept, config.env)
         self._sent: dict[str, None] = {}
-        """The UUIDs of the prompts that were sent, in their order."""
+        """The UUIDs of the prompts that were sent, in order."""
         self._placing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._writers = Writers(config.env, self._sent)
         self._granted: dict[str, tuple[str, ...]] = {}
-        """What a person has allowed for a session: its next process must be told of it."""
+        """By session: the rules that a person has allowed for it. Each new process of the session gets them."""
 
     async def run(self, request: TurnRequest, host: TurnHost, cassette: Cassette | None = None) -> SessionAwareResponse:
-        """Run one turn for `host` and return what its events add up to.
+        """Run one turn for `host` and return the response that its events add up to.
 
-        :param cassette: where the turn is played from, or recorded to.
+        :param cassette: plays the turn, or records it.
         :raises TurnTimeoutError: after the request's timeout; the turn is interrupted.
-        :raises CassetteMismatchError: when it can only be played, and is not recorded.
-        :raises AttachmentError: for an `@path` that leads out of the directory by a link.
-        :raises ClaudeError: why it failed, with the session ID and the text that had arrived.
+        :raises CassetteMismatchError: if the cassette may only play, and does not hold the turn.
+        :raises AttachmentError: for an `@path` that leads out of the directory through a link.
+        :raises ClaudeError: the subclass says why the turn failed; it carries the session ID and the text so far.
         """
         request = self._with_defaults(request)
         check_mentions(request.prompt, request.directory)
@@ -118,7 +118,7 @@ class TurnRunner:
             return await self._run_live(cassette.live(request) if cassette else request, host)
         scrubber = Scrubber(self._config.env)
         done_again = [tool for tool in self._tools if not tool.read_only] if request.use_tools else []
-        # What a function of the person's gave back may be kept under a name, which a later call needs.
+        # A function of the person's may have kept its result under a name that a later call needs.
         effects = {rule_of(tool): tool for tool in (*done_again, *request.tools)}
         playing = cassette.play(request, scrubber, effects=effects, is_kept=self._is_kept)
         if playing is not None:
@@ -133,7 +133,7 @@ class TurnRunner:
         try:
             response = await self._run_live(known, recorder)
         except (ClaudeError, asyncio.CancelledError) as failure:
-            # That somebody was not logged in is no part of a lesson.
+            # A missing login is no part of a lesson.
             if not isinstance(failure, NotLoggedInError):
                 try:
                     cassette.record(request, recorder, scrubber, sample=sample, failure=failure)
@@ -149,14 +149,14 @@ class TurnRunner:
         return response
 
     async def aclose(self) -> None:
-        """End every process, and play no more."""
+        """End every process, and stop playing."""
         await self._own_turns.aclose()
         await self.pool.aclose()
 
     def command(self, request: TurnRequest) -> Command:
-        """Return what a person would type in a terminal for this turn.
+        """Return the command that a person would type in a terminal for this turn.
 
-        :raises CLINotFoundError: when there is no CLI to name.
+        :raises CLINotFoundError: if no CLI is found.
         """
         request = self._with_defaults(request)
         return self._printed(request, self._launch(request))
@@ -189,7 +189,7 @@ class TurnRunner:
         launch = self._launch(request)
         command = self._printed(request, launch)
         self._log.turn(command)
-        # Turns of a session keep their order; behind this they queue in the pool, which is reached without waiting.
+        # Turns of a session keep their order: nothing is awaited between this lock and the queue of the pool.
         async with self._placing.setdefault(request.session_id, asyncio.Lock()) if request.session_id else nullcontext():
             if request.fork and self._kept.is_missing(request.session_id, request.at):
                 raise TurnNotFoundError(
@@ -205,9 +205,9 @@ class TurnRunner:
         return response
 
     async def _placed(self, request: TurnRequest, launch: Launch) -> tuple[TurnRequest, tuple[str, ...]]:
-        """Find out who else has written to the session, and return where the turn begins after all, and what to say of it.
+        """Find out who else has written to the session; return the request for where the turn really begins, and remarks.
 
-        :raises SessionNotFoundError: when nothing is left of the session, or it belongs to another directory.
+        :raises SessionNotFoundError: if nothing is left of the session, or it belongs to another directory.
         """
         session_id = request.session_id
         if session_id is None:
@@ -215,7 +215,7 @@ class TurnRunner:
         await asyncio.to_thread(self._writers.check_directory, session_id, request.directory)
         if request.fork:
             branch = await asyncio.to_thread(self._writers.branch_where_needed, session_id, request.at)
-            # The CLI (2.1.331) would refuse, or hand on the summary instead of what it was made of.
+            # The CLI (2.1.331) would refuse, or send the summary instead of the messages that it summarizes.
             return (self._in_branch(request, branch), ()) if branch else (request, ())
         if self.pool.is_busy(session_id):
             return request, ()
@@ -231,7 +231,7 @@ class TurnRunner:
         return (self._in_branch(request, found.branch) if found.branch else request), found.remarks
 
     def _in_branch(self, request: TurnRequest, branch: str) -> TurnRequest:
-        """Return the same turn in a branch that was made on disk, with what was allowed and chosen before it."""
+        """Return the same turn in a branch that we wrote to disk; the branch inherits permissions and the chosen model."""
         before = str(request.session_id)
         self._granted[branch] = self._granted.get(before, ())
         if before in self._model_chosen:
@@ -239,7 +239,7 @@ class TurnRunner:
         return replace(request, session_id=branch, fork=False, at=None, seen=None)
 
     async def _run(self, request: TurnRequest, host: TurnHost, source: TurnSource) -> SessionAwareResponse:
-        # What is played again would only fail again.
+        # A recording fails again in the same way.
         attempts = self._config.max_retries + 1 if isinstance(source, LiveTurn) else 1
         attempt = _Attempt(request, host, self._log)
         try:
@@ -276,7 +276,7 @@ class TurnRunner:
         return attempt.response
 
     def _launch(self, request: TurnRequest) -> Launch:
-        """Return what a process for this turn is started with."""
+        """Return how to start a process for this turn."""
         options = request.options
         if options.bare:
             request = replace(request, trusted=False, use_tools=False)
@@ -295,7 +295,7 @@ class TurnRunner:
             fork=request.fork,
             at=request.at,
             trusted=request.trusted,
-            # The CLI drops it together with the directory's settings.
+            # Without the directory's settings the CLI reads no CLAUDE.md, so we send its text.
             memory="" if request.trusted or options.bare else memories(request.directory).text,
             contents=fingerprint_of(request.directory) if request.trusted else "",
             asks_for_git=not (request.trusted or options.bare) and bool(git_programs(request.directory)),
@@ -312,10 +312,10 @@ class TurnRunner:
             return
         self.last_session_id = session_id
         self.directories[session_id] = request.directory
-        # What was played is nothing that the CLI knows, and what was allowed in it is allowed to no live turn.
+        # The CLI does not know a played turn, and permissions given in one hold for no live turn.
         if not is_live:
             return
-        # A branch begins with what was allowed and chosen in the session that it comes from.
+        # A branch inherits the permissions and the chosen model of its session.
         before = request.session_id or session_id
         self._granted[session_id] = (*self._granted.get(before, ()), *attempt.granted)
         self._writers.note(session_id, attempt.response.message_id)
@@ -335,7 +335,7 @@ class TurnRunner:
         )
 
     def _is_kept(self, session_id: str) -> bool:
-        """Whether a session is one that the CLI keeps here."""
+        """Whether the CLI keeps this session on this machine."""
         projects = all_projects(self._config.env)
         return self.pool.warm(session_id) is not None or transcript_of(session_id, projects) is not None
 
@@ -346,7 +346,7 @@ class TurnRunner:
 
 
 class _Attempt:
-    """The host of one attempt: adds up its events, and stops the clock while a person is asked."""
+    """The host of one attempt: adds up its events, and stops the timeout while a person answers a question."""
 
     def __init__(self, request: TurnRequest, host: TurnHost, log: ClientLog, clock: anyio.CancelScope | None = None) -> None:
         self.response = SessionAwareResponse(session_id=None if request.fork else request.session_id)
@@ -378,7 +378,7 @@ class _Attempt:
 
 
 def _check_ids(request: TurnRequest) -> None:
-    """See that IDs are IDs: the CLI (2.1.332) takes a path for one, and loads what is there, and looks others up as titles."""
+    """Check that IDs are UUIDs: the CLI (2.1.332) would load a path as a transcript, and look up other text as a title."""
     if request.session_id is not None and not is_id(request.session_id):
         raise SessionNotFoundError(f"No session has the ID {request.session_id!r}: an ID is a UUID.")
     if request.at is not None and not is_id(request.at):
