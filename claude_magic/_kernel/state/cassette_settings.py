@@ -1,4 +1,4 @@
-"""The cassette that this kernel's turns are recorded to or played from, as its settings say."""
+"""The cassette that records or plays this kernel's turns, as its settings say."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette
 
 WITHOUT_LOGIN = "without-login"
-"""The mode that plays where nobody is logged in, and is live elsewhere."""
+"""The mode that plays if nobody is logged in, and is live otherwise."""
 
 
 class CassetteSettings:
-    """The cassette of one kernel, opened when a turn first needs it: by then all of its settings are made.
+    """The cassette of one kernel. It is opened when a turn first needs it, when all settings have been made.
 
-    :param logged_in: tells whether the CLI has an account; asked only in the mode `without-login`.
+    :param logged_in: tells whether the CLI has an account; called only in the mode `without-login`.
     """
 
     def __init__(self, settings: Settings, logged_in: Callable[[], bool]) -> None:
@@ -35,13 +35,13 @@ class CassetteSettings:
 
     @property
     def plays_only(self) -> bool:
-        """Whether no turn goes live, so that no CLI is needed."""
+        """Whether every turn is played, so that no CLI is needed."""
         return bool(self._settings.cassette) and self._mode() == "replay"
 
     def cassette(self) -> Cassette | None:
-        """Return the cassette for the next turn, `None` for none; where all is live, one that was played before.
+        """Return the cassette for the next turn, `None` for none. In the mode `off`, return one that was played before.
 
-        :raises CassetteError: when it cannot be read, or there is nothing in it to play.
+        :raises CassetteError: if it cannot be read, or holds nothing to play.
         """
         if not self._settings.cassette:
             return None
@@ -58,7 +58,7 @@ class CassetteSettings:
         return self._cassette
 
     def remark(self) -> str | None:
-        """Return what the first cell should say of where its answers come from."""
+        """Return what the first cell should say about the source of its answers, `None` for nothing."""
         unasked = self._settings.cassette_mode == WITHOUT_LOGIN
         cassette = self.cassette() if not self._told and self.plays_only else None
         if cassette is None or not (unasked or cassette.note):
@@ -88,4 +88,4 @@ def _place() -> str:
     try:
         return working_directory()
     except ConfigError:
-        return ""  # gone: whoever needs it hears of that
+        return ""  # the directory is gone; opening the cassette will say so

@@ -1,4 +1,4 @@
-"""The main thread's turns: one at a time. A stream that was left open is one, too, until it is ended."""
+"""Turns on the main thread run one at a time. A stream that was left open counts as running until it is closed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Stream = Generator[str, None, None]
 class InCell:
     """The turn that runs on the main thread of one kernel.
 
-    :param tell: lets the next reply say something.
+    :param tell: adds a remark to the next reply.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -26,10 +26,10 @@ class InCell:
 
     @contextlib.contextmanager
     def running(self, stream: weakref.ref[Stream] | None) -> Iterator[None]:
-        """Mark that a turn runs on the main thread; a stream that an earlier cell has left open ends.
+        """Mark that a turn runs on the main thread, after closing a stream that an earlier cell left open.
 
-        :param stream: the generator that the turn is read by, if it is; who leaves it drops it, mostly.
-        :raises UsageError: when a turn runs already.
+        :param stream: the generator that reads the turn, if there is one. Weak: code that leaves it usually drops it.
+        :raises UsageError: if a turn runs already.
         """
         if self.end_stream(of_earlier_cell=True):
             self._tell("An ask.stream() that was left open was ended.")
@@ -45,11 +45,11 @@ class InCell:
             self._is_running, self._stream = False, None
 
     def note_cell(self) -> None:
-        """Note that a cell begins: a stream that is open now was left so by an earlier one."""
+        """Note that a cell begins: a stream that is open now belongs to an earlier cell."""
         self._is_of_earlier_cell = self._paused() is not None
 
     def end_stream(self, *, of_earlier_cell: bool) -> bool:
-        """End the stream that this cell, or an earlier one, has left open, and return whether there was one."""
+        """Close the stream that this cell, or an earlier one, left open; return whether there was one."""
         stream = self._paused()
         if stream is None or self._is_of_earlier_cell != of_earlier_cell:
             return False
@@ -57,6 +57,6 @@ class InCell:
         return True
 
     def _paused(self) -> Stream | None:
-        """Return the stream while its reader does something else."""
+        """Return the stream if it is open and waits for its reader, else `None`."""
         stream = self._stream() if self._stream else None
         return stream if stream is not None and inspect.getgeneratorstate(stream) == inspect.GEN_SUSPENDED else None

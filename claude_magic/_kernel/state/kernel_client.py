@@ -1,6 +1,6 @@
 """The kernel's one client, on the background thread: opened while the person still types, renewed when its settings change.
 
-What a turn of a directory is allowed to load is put into its options here, so that every process is started alike.
+It also makes the request of a turn, so that every process starts with the same rules for what its directory may load.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ R = TypeVar("R")
 class KernelClient:
     """The client and the thread that it lives on.
 
-    :param warm_up: imports what the first cell will need; called on the background thread.
-    :param on_own_turn: called there with each turn that the CLI has taken by itself.
+    :param warm_up: imports what the first cell needs; called on the background thread.
+    :param on_own_turn: called there with the response of each turn that the CLI began by itself.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class KernelClient:
         self._warm_up = warm_up
         self._on_own_turn = on_own_turn
         self.own_questions: deque[Question] = deque()
-        """Permission requests of turns that the CLI takes by itself, which wait for the next cell."""
+        """Permission requests of turns that the CLI began by itself; they wait for the next cell."""
         self._login: tuple[bool, tuple[object, ...]] = (False, ())
         self._background = Background()
         self._client: Future[ClaudeClient] = self._background.start(self._open)
@@ -67,16 +67,16 @@ class KernelClient:
         return self._background.is_forked
 
     def check_process(self) -> None:
-        """Refuse to go on in a forked child.
+        """Refuse to work in a forked child.
 
-        :raises ConfigError: there.
+        :raises ConfigError: in a forked child of the client's process.
         """
         self._background.check_process()
 
     def get(self) -> ClaudeClient:
-        """Return the client; waits until it is there.
+        """Return the client; wait until it is open.
 
-        :raises ConfigError: in a forked child of this process, which has no part in it.
+        :raises ConfigError: in a forked child of the client's process.
         """
         self.check_process()
         return self._client.result()
@@ -95,11 +95,11 @@ class KernelClient:
         schema: str | None = None,
         tools: tuple[Tool, ...] = (),
     ) -> TurnRequest:
-        """Return the request of a turn, which says whether what its directory holds may be loaded.
+        """Return the request of a turn. It says whether the settings in the turn's directory may be loaded.
 
-        :param start: where the turn begins; `None`: it begins a session.
+        :param start: where the turn begins; `None`: in a new session.
         :param schema: the JSON schema of the reply, as text.
-        :param tools: what Claude may call besides what every cell has.
+        :param tools: tools that Claude may call besides those of every cell.
         """
         origin, fork = (start.origin, start.fork) if start else (None, False)
         return TurnRequest(
@@ -117,27 +117,27 @@ class KernelClient:
         )
 
     def prepare(self, request: TurnRequest) -> None:
-        """Start a process ahead of a turn that will begin a session or a branch."""
+        """Start a process in advance for a turn that will begin a session or a branch."""
         self._background.start(self._prepare, self.get(), request)
 
     def logged_in(self) -> bool:
-        """Whether the CLI has an account to work with; asked anew when a variable or a file says that this may have changed."""
+        """Whether the CLI has a login; checked again when a variable or file has changed that can change the login."""
         self.get()
         from claude_magic.sdk._cli.login import login_marks, login_status
 
         is_logged_in, marks = self._login
         if marks != (self._settings.cli_path, *login_marks(is_logged_in)):
             is_logged_in = self._background.call(login_status, self._settings.cli_path).logged_in
-            # Behind the question, as the CLI may make a file then.
+            # The marks are read after the check, as the CLI may create a file during it.
             self._login = is_logged_in, (self._settings.cli_path, *login_marks(is_logged_in))
         return is_logged_in
 
     def call(self, function: Callable[..., Awaitable[R]], *args: Any) -> R:
-        """Run a coroutine function on the background thread, and wait for what it returns."""
+        """Run a coroutine function on the background thread, wait for it, and return its result."""
         return self._background.call(function, *args)
 
     def resume_command(self, session_id: str, directory: str) -> str:
-        """Return what goes on with a session in a terminal; empty without a CLI."""
+        """Return the terminal command that continues a session; empty if there is no CLI."""
         self.get()
         from claude_magic.sdk._cli.command_line import find_cli, resume_command
 
@@ -151,11 +151,11 @@ class KernelClient:
         return self.get().warm(session_id) is not None
 
     def work(self, session_id: str) -> tuple[BackgroundWork, ...]:
-        """Return what Claude has left running in a session."""
+        """Return the background work of a session."""
         return self.get().work(session_id)
 
     def stop_work(self, session_id: str, task_id: str) -> None:
-        """Stop something that Claude has left running in a session."""
+        """Stop background work of a session."""
         self._background.call(self.get().stop_work, session_id, task_id)
 
     def close_session(self, session_id: str) -> None:
@@ -165,13 +165,13 @@ class KernelClient:
     def close(self) -> None:
         """End every CLI process and the background thread."""
         self._settings.unobserve_all()
-        # Where Python ends at once, as in `ipython -c`, it lets no more be imported, and there is no client.
+        # If Python ends at once, as in `ipython -c`, imports fail in the background thread and there is no client.
         if self._client.exception() is None:
             self._background.call(self._client.result().aclose)
         self._background.close()
 
     async def _open(self) -> ClaudeClient:
-        # The SDK takes a second to import: on this thread, while the person still types.
+        # Importing the SDK takes a second: it happens on this thread, while the person still types.
         from claude_magic.sdk.client import ClaudeClient
 
         client = ClaudeClient(
@@ -181,9 +181,9 @@ class KernelClient:
             on_own_turn=self._on_own_turn,
             on_own_question=self._ask_later,
         )
-        with contextlib.suppress(ConfigError):  # the directory is gone, which the first cell says
+        with contextlib.suppress(ConfigError):  # the directory is gone; the first cell will say so
             client.prepare(self._next_session())
-        # One step of the loop lets the CLI start, which takes longer than the imports that the first cell needs.
+        # The CLI starts in the loop's next step. Its start takes longer than these imports, so they run meanwhile.
         asyncio.get_running_loop().call_soon(self._warm_up)
         return client
 

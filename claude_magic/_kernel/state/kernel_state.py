@@ -1,7 +1,7 @@
 """The state of one kernel: its client, its current session, its turns.
 
-There is one `KernelState` for a shell; the extension makes it and closes it. It decides where a turn begins and what is
-current after it; running and showing a turn is the business of `turn`.
+Each shell has one `KernelState`; the extension makes and closes it. It decides where a turn begins and which session is
+current after it. Leaves running and showing a turn to `turn`.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette
 
 NAMED = 6
-"""So many things that are not loaded are named in a cell; %claude_session trust show names all."""
+"""How many things that were not loaded a cell names; %claude_session trust show names all."""
 
 
 @dataclass(slots=True)
 class Comparison:
-    """The last comparison: what there is to choose from, which one is current (from 1; 0: none), and the view of it."""
+    """The last comparison: its alternatives, which of them is current (from 1; 0: none), and its view."""
 
     alternatives: list[SettledReply]
     current: int
@@ -52,9 +52,9 @@ class Comparison:
 class KernelState:
     """Everything that the cells of one kernel share.
 
-    :param warm_up: imports what the first cell will need; called on the background thread.
-    :param on_own_turn: called there when there are own turns to take.
-    :param earlier: the closed state of this kernel, whose conversations go on, where the extension is loaded again.
+    :param warm_up: imports what the first cell needs; called on the background thread.
+    :param on_own_turn: called there when `take_own_turns` has something to show.
+    :param earlier: the closed state of this kernel, if the extension is loaded again; its conversations continue.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class KernelState:
         self.in_cell = InCell(self.tell)
         self.code_cells = CodeCells()
         self._lock = threading.RLock()
-        """For turns that are asked outside of the main thread."""
+        """Turns can be prompted from other threads than the main one."""
         self._current: Session | None = earlier._current if earlier else None
         self._place: int | None = earlier._place if earlier else None
-        """The turn that the next cell goes on from, where that is not the last one of its session."""
+        """The turn that the next cell continues from, if that is not the last one of its session."""
         self._branches_next: bool = earlier is not None and earlier._branches_next
         self._comparison: Comparison | None = None
         self._last_prompt: Prompt | None = None
@@ -86,7 +86,7 @@ class KernelState:
         self._told_of: dict[str, str] = {}
         self._told_of_memories: set[str] = set()
         self._untold: list[str] = []
-        """What the next cell should say."""
+        """Remarks for the next cell."""
 
     @property
     def current(self) -> Session | None:
@@ -95,7 +95,7 @@ class KernelState:
 
     @property
     def current_turn(self) -> int | None:
-        """The turn that the next cell goes on from; `None` where that is none of this kernel's."""
+        """The turn that the next cell continues from; `None` if it is not a turn of this kernel."""
         return self._place or (self._current.last_turn if self._current else None)
 
     @property
@@ -105,24 +105,24 @@ class KernelState:
 
     @property
     def last_prompt(self) -> Prompt | None:
-        """What the last turn sent."""
+        """The prompt that the last turn sent."""
         return self._last_prompt
 
     @property
     def last_error(self) -> BaseException | None:
-        """Why a cell failed last, for `--error`."""
+        """The error of the last failed cell, for `--error`."""
         return self._last_error
 
     def tell(self, remark: str) -> None:
-        """Let the next reply say this."""
+        """Add a remark to the next reply."""
         self._untold.append(remark)
 
     def remember_error(self, error: BaseException) -> None:
-        """Remember why a cell failed."""
+        """Remember the error of a failed cell."""
         self._last_error = error
 
     def continue_session(self, session: Session | None) -> None:
-        """Let the next cell continue this session at its end; `None`: it begins a new one."""
+        """Let the next cell continue this session at its end; `None`: let it begin a new one."""
         with self._lock:
             self._current, self._place, self._branches_next = session, None, False
 
@@ -131,10 +131,10 @@ class KernelState:
         self._branches_next = True
 
     def go_on_from(self, number: int) -> Turn:
-        """Let the next cell go on from the end of a turn: in its session, or in a branch if that has gone on.
+        """Let the next cell continue from the end of a turn: in a branch if its session holds later turns.
 
-        :raises TurnNotFoundError: when there is no such turn, or it has no answer.
-        :raises SessionNotFoundError: when its session has been deleted.
+        :raises TurnNotFoundError: if there is no such turn, or it has no answer.
+        :raises SessionNotFoundError: if its session has been deleted.
         """
         point = self.turns.reached(number)
         session = self.sessions.get(point.session_id)
@@ -147,10 +147,10 @@ class KernelState:
     def start(self, options: Options, cell_id: str | None, prompt: str = "", *, attended: bool = True) -> Start:
         """Return where a turn with these options begins.
 
-        :param prompt: as it was typed.
-        :param attended: whether a person runs the cells, perhaps again; else each runs once.
-        :raises SessionNotFoundError: when `--resume` names no session.
-        :raises TurnNotFoundError: when `--at` names no turn that one could go on from.
+        :param prompt: the prompt as typed.
+        :param attended: whether a person runs the cells, and so may run one again.
+        :raises SessionNotFoundError: if `--resume` names no session.
+        :raises TurnNotFoundError: if `--at` names no turn with an answer to continue from.
         """
         own = self.turns.last_of(cell_id, prompt)
         if options.new:
@@ -162,7 +162,7 @@ class KernelState:
             return _branch_of(session) if options.fork else Start(session.end, session.last_turn, how="--resume")
         fork = options.fork or self._branches_next
         if not fork and (options.redo or self.settings.rerun == "redo"):
-            # Where the frontend gives cells no IDs, the last turn is all that a person can mean.
+            # If the frontend gives cells no IDs, --redo can only mean the last turn.
             again = self.turns.last() if cell_id is None and options.redo and attended else own
             if again is not None:
                 return self.turns.once_more(again.start, f"instead of turn {again.number}")
@@ -178,11 +178,10 @@ class KernelState:
         return Start(self.current.end, self.current.last_turn, note=note)
 
     def request(self, cell: CellRequest, options: Options, start: Start, *, context: str = "") -> TurnRequest:
-        """Return the request of a turn that begins there.
+        """Return the request of a turn that begins at `start`.
 
-        :param context: what goes along with the prompt.
-
-        :param options: those of the cell, or those of one alternative.
+        :param options: the options of the cell, or of one alternative.
+        :param context: text that is sent along with the prompt.
         """
         session = self.sessions.get(start.origin.session_id) if start.origin else None
         directory = session.directory if session else working_directory()
@@ -192,22 +191,22 @@ class KernelState:
         )
 
     def begin(self, cell: CellRequest, prompt: Prompt, start: Start, cell_id: str | None) -> Turn:
-        """Return a new turn, which is about to be sent. What is current changes when it has ended, not before."""
+        """Return a new turn that is about to be sent. The current session changes only when the turn has ended."""
         with self._lock:
             self._last_prompt = prompt
             return self.turns.begin(cell.typed, start, cell_id)
 
     def cassette(self) -> Cassette | None:
-        """Return where the next turn is played from or recorded to: of a `with` around it, else of the settings."""
+        """Return the cassette of the next turn: that of an enclosing `with`, else that of the settings."""
         from claude_magic.sdk._cassette.cassette import active_cassette
 
         return active_cassette() or self.cassette_settings.cassette()
 
     def end(self, outcomes: Sequence[Outcome]) -> tuple[list[Turn], int, bool]:
-        """Note what the turns of a cell came to, and let the next cell go on from the first one that was answered.
+        """Note how the turns of a cell ended, and let the next cell continue from the first one that succeeded.
 
-        Returns the turns as they are now, the place of that one among them, and whether it is current now: one that was
-        refused before anything was said leaves what was current before, where that was another session.
+        Returns the turns with their ends, the index of that one, and whether its session is now the current one. A turn that
+        was refused before anything was said does not change the current session.
         """
         with self._lock:
             ended = [*map(self._end, outcomes)]
@@ -215,7 +214,7 @@ class KernelState:
             return ended, chosen, self._adopt(outcomes[chosen])
 
     def take_own_turns(self) -> None:
-        """Show the turns that the CLI began by itself and has ended by now, or let the next cell tell of them."""
+        """Show the ended turns that the CLI began by itself, or let the next cell mention them."""
         with self._lock:
             self.own_turns.take()
 
@@ -228,9 +227,9 @@ class KernelState:
         self._comparison = comparison
 
     def pick(self, number: int) -> SettledReply:
-        """Let the next cell go on from another alternative of the last comparison, counted from 1.
+        """Let the next cell continue from another alternative of the last comparison, counted from 1.
 
-        :raises TurnNotFoundError: when there is no such alternative, or it has no answer.
+        :raises TurnNotFoundError: if there is no such alternative, or it has no answer.
         """
         comparison = self._comparison
         if comparison is None or number not in range(1, len(comparison.alternatives) + 1):
@@ -248,12 +247,12 @@ class KernelState:
         return picked
 
     def settle_comparison(self) -> None:
-        """Leave the last comparison as plain output, without buttons."""
+        """Turn the last comparison into plain output, without buttons."""
         if self._comparison is not None:
             self._comparison.view.close()
 
     def prepare_again(self, request: TurnRequest, start: Start) -> None:
-        """Start a process for asking this turn once more, since who has done that once often goes on doing so."""
+        """Start a process to run this turn once more: a person who did that once often does it again."""
         if self.cassette_settings.plays_only:
             return
         if start.how.startswith(("--redo", "--at")) or self.settings.rerun == "redo":
@@ -263,21 +262,21 @@ class KernelState:
             self.client.prepare(again)
 
     def restore(self, turn: Turn, session: Session, about: Mapping[str, Any]) -> None:
-        """Take a turn of an earlier kernel for one of this kernel's."""
+        """Add a turn of an earlier kernel to this kernel's turns."""
         self.turns.put(turn)
         session.last_turn, session.turns = turn.number, session.turns + 1
         session.model = str(about.get("model") or "") or session.model
 
     def forget(self, session_id: str) -> None:
-        """Continue this session no more: it is gone."""
+        """Forget a session that is gone, and do not continue it."""
         self.sessions.forget(session_id)
         if self.current is not None and self.current.session_id == session_id:
             self.continue_session(None)
 
     def instead_of(self, session_id: str) -> Start:
-        """Return where to go on when a session turned out to be gone: before it branched off, else in a new one.
+        """Return where to continue if a session turns out to be gone: at the point it branched off from, else in a new one.
 
-        A branch is gone, for example, when its CLI was stopped before it had written anything.
+        A branch is gone, for example, if its CLI was stopped before it wrote anything.
         """
         session = self.sessions.get(session_id)
         for turn in reversed(self.turns.path(session.last_turn if session else None)):
@@ -291,7 +290,7 @@ class KernelState:
     def find(self, wanted: str) -> Session:
         """Return the session with this ID, unique prefix of an ID, or name.
 
-        :raises SessionNotFoundError: when there is none, or more than one.
+        :raises SessionNotFoundError: if there is none, or more than one.
         """
         try:
             return self.sessions.find(wanted)
@@ -304,14 +303,14 @@ class KernelState:
     def delete(self, session: Session) -> None:
         """Delete a session for good.
 
-        :raises SessionNotFoundError: when it is gone.
+        :raises SessionNotFoundError: if it is gone already.
         """
         self.sessions.delete(session)
         self.forget(session.session_id)
 
     @property
     def directory(self) -> str:
-        """Where the next turn works: the current session's directory, else the kernel's."""
+        """The directory of the next turn: the current session's, else the kernel's."""
         return self.current.directory if self.current else working_directory()
 
     def close(self) -> None:
@@ -319,13 +318,13 @@ class KernelState:
         self.client.close()
 
     def remarks(self, request: TurnRequest) -> tuple[str, ...]:
-        """Return what the person should know before a turn is sent."""
+        """Return what the person should know before a turn is sent, and forget it."""
         remarks, self._untold = self._untold, []
         remarks += [remark] if (remark := self.cassette_settings.remark()) else []
         if request.options.permission_mode == "bypassPermissions":
             remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
         directory = request.directory
-        if request.options.bare:  # which loads nothing of any directory
+        if request.options.bare:  # it loads nothing from any directory
             return tuple(remarks)
         if not request.trusted and self.trust.changed(directory, self._told_of):
             outside = memories_outside(directory)
@@ -350,7 +349,7 @@ class KernelState:
         if turn.failed and not played:
             turn = self.sessions.as_kept(turn, response.directory or outcome.directory)
         self.turns.put(turn)
-        if turn.end is None:  # a branch that never came to be
+        if turn.end is None:  # the branch was never written
             self.sessions.forget(response.session_id)
             return turn
         self.sessions.add(turn, response, outcome.directory, played=played)
@@ -367,7 +366,7 @@ class KernelState:
         return self.current is not None and self.current.session_id == session_id
 
     def _is_left(self, start: Start) -> bool:
-        """Whether the next cell was told to go on elsewhere while a turn ran that went on as the next cell would have."""
+        """Whether the person chose another point for the next cell while this turn ran at the default one."""
         if start.how or start.origin is None:
             return False
         moved = self.current is None or self.current.session_id != start.origin.session_id

@@ -1,6 +1,6 @@
-"""The sessions that a kernel can continue: those on disk, those it has taken part in, and those it has played.
+"""The sessions that a kernel can continue: those on disk, those it has prompted, and those it has played.
 
-Finds, names and deletes them, and tells what was said in one. Which one is current is the state's business.
+Finds, names and deletes them, and returns what was said in one. Leaves to `kernel_state` which one is current.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 class KnownSessions:
     """The sessions of one kernel.
 
-    :param client: knows which of them are warm.
+    :param client: knows which sessions are warm.
     :param turns: this kernel's turns.
-    :param earlier: what was known with a client that is closed.
+    :param earlier: the sessions of an earlier client, which is closed.
     """
 
     def __init__(self, client: KernelClient, turns: Turns, earlier: KnownSessions | None = None) -> None:
@@ -41,32 +41,32 @@ class KnownSessions:
         self._replies: Replies = earlier._replies if earlier else Replies()
 
     def get(self, session_id: str) -> Session | None:
-        """Return a session that this kernel has taken part in or has found."""
+        """Return a session that this kernel has prompted or found."""
         return self._known.get(session_id)
 
     def add(self, turn: Turn, response: SessionAwareResponse, directory: str, *, played: bool) -> None:
-        """Count a turn that has ended in its session.
+        """Add a turn that has ended to its session.
 
-        :param directory: where it worked, if the reply does not say it.
+        :param directory: the turn's directory, if the reply does not name it.
         :param played: whether a cassette answered.
         """
         assert response.session_id is not None  # it has reached its session
-        if response.session_id not in self._known:  # it was forgotten meanwhile
+        if response.session_id not in self._known:  # it was forgotten in the meantime
             self.leave(turn, response.session_id, response.message_id, response.directory or directory)
         session = self._known[response.session_id]
         session.add(response)
         self._replies.add(turn.number, response)
         if not played and session.last_turn == turn.number and (turn.failed or response.message_id is None):
-            # It broke off, but its prompt is part of the session from now on.
+            # The turn broke off, but its prompt is now part of the session.
             with contextlib.suppress(SessionNotFoundError):  # what is known of it stays so
                 session.message_id = self._last_message_id(session.session_id, session.directory) or session.message_id
         if played:
             self._played.add(turn, response)
 
     def placed(self, turn: Turn, session_id: str) -> Turn:
-        """Return a turn that goes on with a session as it stands now that it is taken up: behind the last turn in it.
+        """Return a turn with its start moved to the session's present end, now that the CLI begins with it.
 
-        That may be another one than when it was asked for. Called on the background thread, which takes up one at a time.
+        Other turns may have been added since it was prompted. Called on the background thread, one turn at a time.
         """
         session, start = self._known.get(session_id), turn.start
         if session is None or start.fork or start.origin is None or start.origin.session_id != session_id:
@@ -74,18 +74,18 @@ class KnownSessions:
         return replace(turn, start=replace(start, origin=session.end, parent=session.last_turn))
 
     def leave(self, turn: Turn, session_id: str, message_id: str | None, directory: str) -> None:
-        """Let the next turn of a session follow this one; called on the background thread, before the next one begins.
+        """Let the next turn of a session follow this one. Called on the background thread, before the next one begins.
 
-        :param message_id: the last message of the turn, if it got as far as one.
+        :param message_id: the last message of the turn, if it has one.
         """
         begun = turn.start.origin.message_id if turn.start.origin else None
         session = self._known.setdefault(session_id, Session(session_id, directory, message_id=begun))
         session.last_turn, session.message_id = turn.number, message_id or session.message_id
 
     def as_kept(self, turn: Turn, directory: str) -> Turn:
-        """Return a turn that failed as the disk holds it: a CLI that was killed has told of messages that it had not written.
+        """Return a failed turn with the end that is on disk: a killed CLI may have reported messages that it never wrote.
 
-        Its `end` is `None` where it was to begin a branch, and not even that was written.
+        `end` is `None` if the turn was to begin a branch and not even the branch was written.
         """
         if turn.end is None or self._client.is_warm(turn.end.session_id):
             return turn
@@ -100,7 +100,7 @@ class KnownSessions:
     def find(self, wanted: str) -> Session:
         """Return the session with this ID, unique prefix of an ID, or name.
 
-        :raises SessionNotFoundError: when there is none, or more than one.
+        :raises SessionNotFoundError: if there is none, or more than one.
         """
         store = self._store()
         failures: list[SessionNotFoundError] = []
@@ -112,7 +112,7 @@ class KnownSessions:
                 continue
             where = info.directory or directory
             session = self._known.setdefault(info.session_id, Session(info.session_id, where, info.name))
-            # Another kernel may have gone on with it; a live process of ours would not know.
+            # Another kernel may have continued it. A live process of ours would not know that.
             if not self._client.is_warm(info.session_id):
                 with contextlib.suppress(SessionNotFoundError):  # what is known of it stays so
                     session.message_id = self._last_message_id(info.session_id, where)
@@ -124,7 +124,7 @@ class KnownSessions:
     def delete(self, session: Session) -> None:
         """Delete a session for good.
 
-        :raises SessionNotFoundError: when it is gone.
+        :raises SessionNotFoundError: if it is gone already.
         """
         self._client.close_session(session.session_id)
         with self._may_be_missing(session):
@@ -134,42 +134,42 @@ class KnownSessions:
     def rename(self, session: Session, name: str) -> None:
         """Give a session a name.
 
-        :raises SessionNotFoundError: when it is gone.
+        :raises SessionNotFoundError: if it is gone.
         """
         with self._may_be_missing(session):
             self._store().rename_session(session.session_id, name, session.directory)
         session.name = name_line(name)
 
     def forget(self, session_id: str) -> None:
-        """Know no more of a session, which is gone."""
+        """Forget a session that is gone."""
         self._known.pop(session_id, None)
 
     def on_disk(self, directory: str) -> list[SessionInfo]:
-        """Return the sessions of a directory that the CLI keeps, the one used last first."""
+        """Return the sessions of a directory that are on disk, the most recently used first."""
         found: list[SessionInfo] = self._store().list_sessions(directory)
         return found
 
     def all(self, directory: str) -> list[SessionInfo]:
-        """Return those on disk and those that were played here, the one used last first."""
+        """Return the sessions on disk and those played here, the most recently used first."""
         found = self.on_disk(directory)
         found += self._played.infos(directory, {info.session_id for info in found})
         return sorted(found, key=lambda info: info.last_used, reverse=True)
 
     def used_last(self, session_ids: Collection[str]) -> str:
-        """Return the ID of the session in which something was said last; files tell less, as processes write when they end."""
+        """Return the ID of the session with the latest message. File times mislead: a process writes when it ends."""
         self._client.get()
         from claude_magic.sdk._history.transcripts import last_said_at
 
         return max(session_ids, key=last_said_at)
 
     def is_played(self, session: Session) -> bool:
-        """Tell whether a cassette has answered in a session, so that the CLI need not know of it."""
+        """Tell whether a cassette has answered in a session, so that the CLI may not know the session."""
         return self._played.holds(session)
 
     def exchanges(self, session: Session) -> list[Exchange]:
-        """Return what was said in a session: what was played here, or what its transcript tells.
+        """Return what was said in a session: what was played here, else what its transcript holds.
 
-        Where a lesson was recorded the transcript tells all of it, also what was not played yet.
+        On the machine that recorded a lesson, the transcript holds also what was not played yet.
         """
         self._client.get()
         from claude_magic.sdk._history.transcripts import exchanges
@@ -177,7 +177,7 @@ class KnownSessions:
         return self._played.exchanges(session) or exchanges(session.session_id, session.directory)
 
     def reply(self, turn: Turn) -> SessionAwareResponse | None:
-        """Return the reply of a turn: as it was given, else made again of what the transcript tells, `None` if that is gone."""
+        """Return the reply of a turn: the one that was given, else one rebuilt from the transcript, else `None`."""
         kept = self._replies.get(turn.number)
         session = self.get(turn.session_id or "")
         if kept is not None or session is None:
@@ -192,7 +192,7 @@ class KnownSessions:
         return reply_of(exchange, session.session_id, session.directory) if exchange is not None else None
 
     def before(self, turn: Turn | None, session: Session) -> list[Exchange]:
-        """Return what was said before the first turn of this kernel in a session, or all where there is none."""
+        """Return what was said in a session before this kernel's first turn in it; all of it if `turn` is `None`."""
         if turn is None:
             return self.exchanges(session)
         origin = turn.start.origin
@@ -203,11 +203,11 @@ class KnownSessions:
         return found[: last + 1]
 
     def said(self, info: SessionInfo) -> list[Exchange]:
-        """Return what was said in a session, here and elsewhere."""
+        """Return what was said in a session, in this kernel or elsewhere."""
         return self.exchanges(self.get(info.session_id) or Session(info.session_id, info.directory or ""))
 
     def branch_of(self, info: SessionInfo) -> str | None:
-        """Return the ID of the session that a session is a branch of."""
+        """Return the ID of the session that this one is a branch of, `None` if it is no branch."""
         self._client.get()
         from claude_magic.sdk._history.transcripts import forked_from
 
@@ -223,7 +223,7 @@ class KnownSessions:
         return found
 
     def _store(self) -> ModuleType:
-        """Return `claude_magic.sdk._history.sessions`; the SDK that it imports is there by the time anyone asks."""
+        """Return `claude_magic.sdk._history.sessions`. It imports the SDK, so wait until the client has done that."""
         self._client.get()
         from claude_magic.sdk._history import sessions
 

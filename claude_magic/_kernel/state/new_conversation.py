@@ -1,4 +1,4 @@
-"""What the first cell of a kernel says: that it begins anew, where its notebook shows a conversation already."""
+"""What a kernel's first cell says if its notebook already shows a conversation: that a new one begins."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from claude_magic.errors import ConfigError
 
 
 def begins_anew(state: KernelState, start: Start, namespace: Mapping[str, Any]) -> list[str]:
-    """Return how to go on with the conversation above instead, where a kernel's first turn begins another one.
+    """Return a remark on how to continue the conversation above, if a kernel's first turn begins a new one instead.
 
-    :param namespace: of the person, where VS Code tells the notebook's path.
+    :param namespace: the user namespace; VS Code puts the notebook's path there.
     """
     if start.origin is not None or start.how or len(state.turns):
         return []

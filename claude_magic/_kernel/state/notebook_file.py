@@ -1,7 +1,7 @@
-"""The notebook file that this kernel belongs to: where it is, and the turns that its saved replies tell of.
+"""The notebook file of this kernel: where it is, and the turns that its saved replies describe.
 
-Only reads. The frontend saves the file, so it may be behind what the page shows; what is not there is not known here. Anybody
-may have written it: what is no ID is left out, and whose sessions these are is looked up elsewhere.
+Only reads. The frontend saves the file, so the file may be older than the page. Anybody may have written it: what is not an ID
+is left out, and other modules check whose sessions these are.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _NO_PATH = "Name it: %claude_session restore PATH."
 
 @dataclass(frozen=True, slots=True)
 class SavedTurn:
-    """A turn as a saved reply tells of it. `number` counts within the kernel that it was asked in.
+    """A turn as a saved reply describes it. `number` counts within the kernel that ran it.
 
-    `chosen` tells whether the next cell went on from there, as it does from one alternative of several.
+    `chosen` tells whether the next cell continued from it; of the alternatives of a comparison only one is chosen.
     """
 
     number: int
@@ -45,17 +45,17 @@ class SavedTurn:
 
     @property
     def message_id(self) -> str | None:
-        """The message that it ended with, if it got so far."""
+        """The last message of the turn, if it has one."""
         return _text(self.about.get("message_id"))
 
     @property
     def key(self) -> _Key:
-        """What it is known by, in whichever cell it stands."""
+        """What identifies the turn, also in a copied cell."""
         return self.session_id, self.message_id or self.number
 
     @property
     def origin(self) -> Point | None:
-        """Where it began."""
+        """The point in a session that the turn began at."""
         match self.about.get("origin"):
             case {"session_id": str(session_id), "message_id": message_id}:
                 return Point(session_id, _text(message_id))
@@ -71,9 +71,9 @@ class SavedTurn:
 
 
 def notebook_path(namespace: Mapping[str, Any]) -> Path | None:
-    """Return the path of this kernel's notebook, `None` where nobody tells it or it is not there (any more).
+    """Return the path of this kernel's notebook, `None` if it is unknown or the file is not there.
 
-    Jupyter's server tells it as `JPY_SESSION_NAME`, which is stale after a rename; VS Code as a variable.
+    Jupyter's server passes it as `JPY_SESSION_NAME`, which is stale after a rename; VS Code sets a variable.
     """
     told = _told(namespace)
     if told is None:
@@ -86,7 +86,7 @@ def notebook_path(namespace: Mapping[str, Any]) -> Path | None:
 
 
 def told_name(namespace: Mapping[str, Any]) -> str | None:
-    """Return the name that this kernel's notebook has, or had before it was renamed; `None` where nobody tells it."""
+    """Return the name of this kernel's notebook, perhaps from before a rename; `None` if it is unknown."""
     told = _told(namespace)
     return told and Path(told).name
 
@@ -94,7 +94,7 @@ def told_name(namespace: Mapping[str, Any]) -> str | None:
 def saved_turns(path: Path) -> list[SavedTurn]:
     """Return the turns whose replies a notebook holds, in the order of its cells.
 
-    :raises ConfigError: when the file is no notebook that can be read.
+    :raises ConfigError: if the file is not a readable notebook.
     """
     try:
         notebook = parse_json(path.read_text(encoding="utf-8-sig"))
@@ -111,7 +111,7 @@ def saved_turns(path: Path) -> list[SavedTurn]:
 
 
 def notebooks_with(session_ids: Collection[str], directory: str) -> dict[str, str]:
-    """Return the name of a notebook of the directory that tells of each session, where one of the latest does."""
+    """Return, by session, the name of a notebook in the directory that mentions it; only the latest notebooks are read."""
     found: dict[str, str] = {}
     files = []
     for path in Path(directory).glob("*.ipynb"):
@@ -126,11 +126,11 @@ def notebooks_with(session_ids: Collection[str], directory: str) -> dict[str, st
 
 
 def in_one_kernel(saved: Sequence[SavedTurn]) -> list[tuple[SavedTurn, Turn]]:
-    """Return saved turns as turns of one kernel, by number, though several may have answered in the notebook.
+    """Return saved turns as turns of one kernel, by number, although several kernels may have answered in the notebook.
 
-    A turn goes on from that which ended with the message behind which it began, or came to nothing there, and has a higher
-    number. One that was given more than once stays with the turn that came first. Of a reply that stands in two cells, which
-    were copied, the last one counts.
+    The parent of a turn is the turn that ended with the message that this one continues, or a turn without an answer at that
+    point. A turn's number is higher than its parent's. If two turns have one number, the later one gets a new number. If a
+    cell was copied, so that a reply appears twice, the last copy counts.
     """
     waiting: dict[_Key | None, SavedTurn] = {turn.key: turn for turn in saved}
     ends = {turn.message_id: turn.key for turn in waiting.values() if turn.message_id}
@@ -178,7 +178,7 @@ def _turns_of(cell: object) -> Iterator[SavedTurn]:
 
 
 def _told_by(output: object) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Yield what an output tells of each of its turns, and whether that is the chosen one."""
+    """Yield what an output says about each of its turns, and whether that turn was chosen."""
     match output:
         case {"metadata": {"claude_magic": dict(told)}}:
             alternatives = told.get("alternatives")
@@ -191,7 +191,7 @@ def _told_by(output: object) -> Iterator[tuple[dict[str, Any], bool]]:
 
 
 def _with_ids(about: dict[str, Any]) -> dict[str, Any]:
-    """Return what a turn tells without what stands in the place of an ID and is none."""
+    """Return what is saved about a turn, without values that should be IDs and are not."""
     message_id = _text(about.get("message_id"))
     match origin := about.get("origin"):
         case {"session_id": str(session_id), "message_id": None | str() as behind} if is_id(session_id):
@@ -202,7 +202,7 @@ def _with_ids(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prompt_of(source: str) -> str:
-    """Return the prompt of a cell: what stands below its `%%claude` line, or behind `%claude`."""
+    """Return the prompt of a cell: the text below its `%%claude` line, or after `%claude`."""
     lines = source.strip("\n").split("\n")
     first = next((number for number, line in enumerate(lines) if line.startswith("%%claude")), None)
     if first is not None:

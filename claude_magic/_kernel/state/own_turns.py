@@ -1,7 +1,7 @@
-"""Turns that the CLI takes by itself, as when a helper or a command in the background has ended.
+"""Turns that the CLI begins by itself, for example when a helper or a background command has ended.
 
-Gives each its place in the tree. They are shown in the output of the turn that they follow; where no update reaches that, the
-next cell tells of them in a line.
+Adds each to the tree of turns. It is shown in the output of the turn that it follows. If that output cannot be updated, the
+next cell mentions the turn in a line.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from claude_magic._render.settled.reply import SettledReply
 
 Add = Callable[["SettledReply"], bool]
-"""Adds a reply to the output of a cell; returns whether anybody can see it there."""
+"""Adds a reply to the output of a cell; returns whether it can be seen there."""
 
 _OUTPUTS: Final = 8
-"""So many are remembered: only a session whose process lives goes on by itself."""
+"""How many outputs are remembered: only a session with a live process can have own turns, and few have one."""
 
 
 class OwnTurns:
-    """Those of one kernel.
+    """The turns of one kernel that the CLI began by itself.
 
-    :param tell: lets the next reply say something.
+    :param tell: adds a remark to the next reply.
     """
 
     def __init__(self, turns: Turns, sessions: KnownSessions, tell: Callable[[str], None]) -> None:
@@ -36,10 +36,10 @@ class OwnTurns:
         self._tell = tell
         self._waiting: deque[tuple[Turn, SessionAwareResponse]] = deque()
         self._outputs: dict[str, tuple[int, Add]] = {}
-        """Of each session the last turn that has an output, and what adds to that."""
+        """By session: the last turn that has an output, and the function that adds to it."""
 
     def note(self, response: SessionAwareResponse) -> bool:
-        """Give a turn that has ended its place; called on the background thread, where they have an order.
+        """Queue a turn that has ended for `take`. Called on the background thread, so that turns keep their order.
 
         :returns: whether there is something to take.
         """
@@ -62,7 +62,7 @@ class OwnTurns:
             del self._outputs[next(iter(self._outputs))]
 
     def take(self) -> None:
-        """Put into the tree, and show, what has ended by now, behind turns that have ended for their cells, too."""
+        """Add the queued turns to the tree and show them, each after its parent has been added."""
         while self._waiting and self._waiting[0][0].start.parent in {None, *(turn.number for turn in self._turns)}:
             turn, response = self._waiting.popleft()
             self._turns.put(turn)

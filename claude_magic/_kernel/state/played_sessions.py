@@ -1,6 +1,6 @@
-"""The sessions that this kernel has played from a cassette: no transcript tells of them, but its turns do.
+"""The sessions that this kernel has played from a cassette: they have no transcript, only this kernel's turns.
 
-Keeps the replies of played turns, and gives what `sdk.sessions` and `sdk.transcript` give of sessions on disk.
+Keeps the replies of played turns, and offers what `sdk._history` offers for sessions on disk.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PlayedSessions:
-    """What was played in one kernel, whose turns and sessions these are."""
+    """The sessions that were played in one kernel, with that kernel's turns and sessions."""
 
     def __init__(self, turns: Turns, sessions: Mapping[str, Session]) -> None:
         self._turns = turns
@@ -27,8 +27,8 @@ class PlayedSessions:
         self._last_used: dict[str, datetime] = {}
 
     def add(self, turn: Turn, response: SessionAwareResponse) -> None:
-        """Keep the reply of a turn that was played."""
-        assert response.session_id is not None  # as every recorded turn has
+        """Keep the reply of a played turn."""
+        assert response.session_id is not None  # every recorded turn has one
         self._replies[turn.number] = response
         self._last_used[response.session_id] = datetime.now(UTC)
 
@@ -43,7 +43,7 @@ class PlayedSessions:
         return found[0] if len(found) == 1 else None
 
     def exchanges(self, session: Session) -> list[Exchange]:
-        """Return a session's exchanges, the first one first; empty when not all of them were played."""
+        """Return a session's exchanges in order; empty if not all of them were played."""
         from claude_magic.sdk._history.transcripts import Exchange  # the SDK takes a second to import
 
         path = self._turns.path(session.last_turn)
@@ -52,7 +52,7 @@ class PlayedSessions:
         return [Exchange(turn.prompt, tuple(self._replies[turn.number].blocks)) for turn in path]
 
     def infos(self, directory: str, known: Collection[str]) -> list[SessionInfo]:
-        """Return the sessions that were played in a directory, without those that are known already."""
+        """Return the sessions that were played in a directory, except those in `known`."""
         from claude_magic.sdk._history.sessions import SessionInfo
 
         return [

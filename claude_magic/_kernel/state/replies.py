@@ -1,4 +1,4 @@
-"""The replies of this kernel's turns, the latest ones up to a limit: older ones can be made again from transcripts."""
+"""The latest replies of this kernel's turns, up to a limit; older ones can be rebuilt from transcripts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from claude_magic.sdk.response import Remark, SessionAwareResponse, ToolCall
 
 MAX_CHARACTERS: Final = 50_000_000
-"""So much text, images among it, is kept."""
+"""The most characters that are kept, images (as base64) included."""
 
 
 class Replies:
@@ -22,7 +22,7 @@ class Replies:
         self._lock = threading.Lock()
 
     def add(self, number: int, reply: SessionAwareResponse) -> None:
-        """Keep a reply, without the CLI's messages, which its blocks were made of."""
+        """Keep a reply without the CLI's raw messages: its blocks were made from them."""
         if reply.ended is not None:
             reply.ended = replace(reply.ended, messages=())
         with self._lock:

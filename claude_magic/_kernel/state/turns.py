@@ -1,4 +1,4 @@
-"""The turns of this kernel, the sessions they belong to, and where the next one begins: pure data."""
+"""The turns of this kernel, the sessions that they belong to, and the points that turns begin at: pure data."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from claude_magic.errors import ClaudeError, TurnInterrupted, TurnNotFoundError,
 from claude_magic.sdk.response import Remark, SessionAwareResponse
 
 BY_ITSELF: Final = "by itself"
-"""How a turn begins that the CLI takes by itself."""
+"""The `how` of a turn that the CLI began by itself."""
 
 OWN_PROMPT: Final = "(Claude went on by itself)"
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place in a session that a turn can go on from: behind this message; `None`: nothing has been said in it."""
+    """A point in a session that a turn can continue from: after this message. `None`: the session is empty."""
 
     session_id: str
     message_id: str | None = None
@@ -27,9 +27,9 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a turn begins. `origin` is `None` for a new session; with `fork` the turn begins a branch there.
+    """Where a turn begins. `origin` is `None` for a new session; with `fork` the turn begins a branch at `origin`.
 
-    `parent` is the turn that it continues, `how` the option that says so, `note` what the footer says of it.
+    `parent` is the number of the turn that it continues, `how` the option that says so, `note` a text for the footer.
     """
 
     origin: Point | None = None
@@ -41,7 +41,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of this kernel. `cell_id` is the notebook cell that it was asked in, `end` the place that it led to."""
+    """One turn of this kernel. `cell_id` is the notebook cell of its prompt, `end` the point in a session after it."""
 
     number: int
     prompt: str
@@ -52,18 +52,18 @@ class Turn:
 
     @property
     def session_id(self) -> str | None:
-        """The session that the turn is in; that of its origin while it runs and does not branch."""
+        """The turn's session. While the turn runs it is that of `origin`, or `None` for a new session or branch."""
         if self.end is not None:
             return self.end.session_id
         return self.start.origin.session_id if self.start.origin and not self.start.fork else None
 
     @property
     def can_continue(self) -> bool:
-        """Whether it has an answer that one could go on from, or a part of one."""
+        """Whether it has an answer, or a part of one, that another turn can continue from."""
         return self.end is not None and self.end.message_id is not None
 
     def about(self) -> dict[str, Any]:
-        """Return what a notebook keeps of the turn with its reply, so that the tree of turns can be rebuilt from there."""
+        """Return the metadata that the notebook saves with the reply: the tree of turns can be rebuilt from it."""
         origin, end = self.start.origin, self.end
         return {
             "parent": self.start.parent,
@@ -75,14 +75,14 @@ class Turn:
         }
 
     def ended(self, response: SessionAwareResponse, *, failed: bool) -> Turn:
-        """Return the turn as it is now that it is over."""
+        """Return the turn with its end, after it has ended."""
         end = Point(response.session_id, response.message_id) if response.session_id else None
         return replace(self, end=end, failed=failed)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a turn came to. `directory` is where it worked, if the response does not say it."""
+    """How a turn ended. `directory` is the turn's directory, if the response does not name it."""
 
     turn: Turn
     response: SessionAwareResponse
@@ -91,14 +91,14 @@ class Outcome:
 
     @property
     def was_refused(self) -> bool:
-        """Whether it failed before anything was said, and nobody stopped it."""
+        """Whether the turn failed before anything was said, without being stopped."""
         stopped = isinstance(self.failure, TurnInterrupted | TurnTimeoutError)
         said = any(not isinstance(block, Remark) for block in self.response.blocks)
         return self.failure is not None and not stopped and not said
 
 
 def is_address(cell_id: str) -> bool:
-    """Tell whether a cell is named by the address of its document, as VS Code does, and not by its ID in the notebook."""
+    """Tell whether a cell ID is a document's URI, as in VS Code, and not the ID in the notebook file."""
     return ":" in cell_id
 
 
@@ -109,7 +109,7 @@ class Turns:
         self._turns: dict[int, Turn] = {}
         self._next = 1
         self._lock = threading.Lock()
-        """The background thread begins those that the CLI takes by itself."""
+        """The background thread adds turns that the CLI begins by itself."""
 
     def __iter__(self) -> Iterator[Turn]:
         return iter(list(self._turns.values()))  # threads add to them meanwhile
@@ -118,19 +118,19 @@ class Turns:
         return len(self._turns)
 
     def begin(self, prompt: str, start: Start, cell_id: str | None) -> Turn:
-        """Return a new turn; it is one of these when it has been put here."""
+        """Return a new turn with the next number; `put` adds it."""
         with self._lock:
             self._next += 1
             return Turn(self._next - 1, prompt, start, cell_id)
 
     def put(self, turn: Turn) -> None:
-        """Keep a turn that has ended, or was restored; the next one's number is higher."""
+        """Add a turn that has ended or was restored; later turns get higher numbers."""
         with self._lock:
             self._turns[turn.number] = turn
             self._next = max(self._next, turn.number + 1)
 
     def drop(self, turn: Turn) -> None:
-        """Let the next turn have the number of this one, which came to nothing, if none was begun since."""
+        """Free the number of a turn that never reached a session, unless a later turn has begun."""
         with self._lock:
             if turn.number == self._next - 1:
                 self._next = turn.number
@@ -138,7 +138,7 @@ class Turns:
     def find(self, number: int) -> Turn:
         """Return the turn with this number.
 
-        :raises TurnNotFoundError: when there is none, or it did not get as far as an answer that one could go on from.
+        :raises TurnNotFoundError: if there is none.
         """
         turn = self._turns.get(number)
         if turn is None:
@@ -150,9 +150,9 @@ class Turns:
         return turn
 
     def reached(self, number: int) -> Point:
-        """Return the end of a turn, to go on from there.
+        """Return the point after a turn, for another turn to continue from.
 
-        :raises TurnNotFoundError: when there is no such turn, or it has no end that one could go on from.
+        :raises TurnNotFoundError: if there is no such turn, or it has no answer to continue from.
         """
         turn = self.find(number)
         if turn.end is None or turn.end.message_id is None:
@@ -161,7 +161,7 @@ class Turns:
         return turn.end
 
     def path(self, number: int | None) -> tuple[Turn, ...]:
-        """Return the turns that led to this one, oldest first, and itself."""
+        """Return this turn and those that led to it, oldest first."""
         path: list[Turn] = []
         while number is not None and number in self._turns:
             path.append(self._turns[number])
@@ -169,20 +169,20 @@ class Turns:
         return tuple(reversed(path))
 
     def once_more(self, start: Start, note: str) -> Start:
-        """Return the start of a turn that takes the place of one that began there."""
+        """Return the start of a turn that replaces one that began at `start`."""
         begun = start
-        # Behind a turn that came to nothing is where that one began: in its session no message is known to go on from.
-        # One that did not fail has cleared the conversation.
+        # A failed turn without an answer leaves no message to continue from, so the start of that turn is used instead.
+        # A turn without an answer that did not fail has cleared the conversation.
         while begun.origin and not begun.origin.message_id and begun.parent in self._turns:
             if not self._turns[begun.parent].failed:
                 break
             begun = self._turns[begun.parent].start
-        # Where the session held no message, nothing is lost by a new one; at its end it would hold the turn itself.
+        # If the session was empty, a new one loses nothing. Continuing at its end would keep the replaced turn.
         origin = begun.origin if begun.origin and begun.origin.message_id else None
         return replace(start, origin=origin, fork=origin is not None, how="--redo", note=note)
 
     def last_of(self, cell_id: str | None, prompt: str = "") -> Turn | None:
-        """Return the last turn that was asked in this cell, or, where that cannot be told, a restored one with its prompt."""
+        """Return the last turn of this cell; if cell IDs cannot tell (VS Code), a restored turn with the same prompt."""
         if cell_id is None:
             return None
         turns = list(reversed(list(self)))
@@ -192,23 +192,23 @@ class Turns:
         return next((turn for turn in turns if self._is_restored(turn) and turn.prompt.strip() == prompt.strip()), None)
 
     def has_restored(self) -> bool:
-        """Whether there are turns that another kernel has taken, which the notebook told of."""
+        """Whether there are turns of an earlier kernel, restored from the notebook."""
         return any(map(self._is_restored, self))
 
     def _is_restored(self, turn: Turn) -> bool:
         return turn.cell_id is not None and not is_address(turn.cell_id)
 
     def last(self) -> Turn | None:
-        """Return the turn that ended last."""
+        """Return the turn that ended last, `None` if there is none."""
         return next(reversed(list(self)), None)
 
 
 @dataclass(slots=True)
 class Session:
-    """A conversation that this kernel has taken part in. `directory` is where it started: the CLI keeps it there.
+    """A conversation that this kernel has prompted. It belongs to `directory`, where it was started.
 
-    `turns`, `tokens` and `cost_usd` (US dollars) are what this kernel's turns came to. `last_turn` is this kernel's last
-    turn in it, `message_id` the last message that is known of it; `None` only while it holds none.
+    `turns`, `tokens` and `cost_usd` (US dollars) are totals of this kernel's turns. `last_turn` is this kernel's last turn in
+    it. `message_id` is the last message that is known; `None` only while the session is empty.
     """
 
     session_id: str
@@ -225,16 +225,16 @@ class Session:
 
     @property
     def label(self) -> str:
-        """How it is spoken of: the start of its ID, and its name if it has one."""
+        """The start of its ID, and its name if it has one."""
         return f"{self.session_id[:8]} ({redact(self.name)})" if self.name else self.session_id[:8]
 
     @property
     def end(self) -> Point:
-        """Where it has come to."""
+        """The point after its last known message."""
         return Point(self.session_id, self.message_id)
 
     def add(self, response: SessionAwareResponse) -> None:
-        """Count a turn that has ended, however it ended."""
+        """Add a turn that has ended, well or not, to the totals."""
         self.turns += 1
         self.model = response.model or self.model
         ended = response.ended
