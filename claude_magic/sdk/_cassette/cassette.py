@@ -1,13 +1,13 @@
-"""Cassettes: files that turns are recorded in and played from, and where in which conversation a turn is asked.
+"""Cassettes: files that record and play turns, and the points in a conversation that turns belong to.
 
-A turn is found by what was asked (text, model, schema) and, where that was asked more than once, by where in which
-conversation. A place in a conversation is called by a chain of hashes, its lineage; a cassette remembers, of what it has
-recorded and played, at which place each session and each message stands. Sessions and messages keep their recorded IDs when
-they are played; a session that is begun a second time gets an ID of its own, made from the recorded one, so that two
-conversations which begin alike stay two. What is recorded again in a later take is played in the place of the earlier one.
+A recorded turn is found by its prompt (text, model, schema). If that was recorded more than once, the point in the
+conversation decides. The name of a point is its lineage, a chain of hashes. A cassette remembers the point that each session
+and each message has reached. Played sessions and messages keep their recorded IDs. A session that is begun a second time gets
+a new ID made from the recorded one, so that two conversations with the same beginning stay two. A later take replaces an
+earlier one.
 
-What was recorded elsewhere is played in sessions of its own: it never answers in a session of this person's, none of them is
-gone on with behind it, and `auto` adds nothing to it.
+A recording from elsewhere is played in sessions of its own. It never answers in a session of this person's, none of these
+continues it, and `auto` adds nothing to it.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ _active: ContextVar[tuple[Cassette, ...]] = ContextVar("claude_magic_cassettes",
 
 
 class Cassette:
-    """Recorded turns in a file. As a context, sync or async, it is used for every turn of any client inside.
+    """Recorded turns in a file. Within `with cassette:` (sync or async), every turn of any client uses it.
 
-    Inside are tasks that are begun there and `asyncio.to_thread`; a `threading.Thread` is not: give it the cassette, or a
-    `with` of its own.
+    That includes tasks that are created inside and `asyncio.to_thread`, but not a `threading.Thread`: give that a `with` of
+    its own.
 
     :param path: a file of JSON lines.
-    :param mode: `record` (go live and add what happens), `replay` (play, and never go live), `auto` (play what is answered in
-        the recording, go live for the rest and record it, unless others have recorded to the file) or `off`.
-    :param speed: how many times faster than recorded it is played; 0: at once.
-    :raises CassetteError: when the file cannot be read, or in `replay` is not there.
-    :raises ConfigError: for a path, a mode or a speed that there cannot be.
+    :param mode: `record` (go live and add each turn), `replay` (play, and never go live), `auto` (play what the recording
+        answers, go live for the rest and record it, unless others have recorded to the file) or `off`.
+    :param speed: how many times faster than recorded it plays; 0: at once.
+    :raises CassetteError: if the file cannot be read, or is missing in the mode `replay`.
+    :raises ConfigError: for an invalid path, mode or speed.
     """
 
     def __init__(self, path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> None:
@@ -59,20 +59,20 @@ class Cassette:
         self.speed = speed
         self._file = CassetteFile(self.path)
         self._places: dict[str, str] = {}
-        """Sessions, and where their conversations have come to."""
+        """By session: the point that its conversation has reached."""
         self._messages: dict[tuple[str, str], str] = {}
-        """Sessions and their messages, and the places behind these."""
+        """By session and message: the point after that message."""
         self._last: dict[str, RecordedTurn] = {}
-        """Sessions whose last turn was played, and that turn."""
+        """By session: its last turn, if that was played."""
         self._foreign: set[str] = set()
-        """Sessions that were begun by playing what was recorded elsewhere."""
+        """Sessions that began with a turn recorded elsewhere."""
         self._granted: dict[str, set[str]] = {}
-        """What was allowed in each session while turns were played in it; no live turn is allowed anything by that."""
+        """By session: what was allowed while turns were played in it. It allows nothing to a live turn."""
         self._plays: Counter[str] = Counter()
         self._take: int | None = None
-        """Which recording of the file this one is, from its first turn on."""
+        """The number of this recording (take) in the file, `None` before its first turn."""
         self._asked: Counter[str] = Counter()
-        """How often this recording was asked the same at the same place."""
+        """How often this recording has had the same prompt at the same point."""
         self._known = 0
         self.use(mode)
 
@@ -86,7 +86,7 @@ class Cassette:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # Not by a token: a generator may be closed, and a task may end, in another context than it began in.
+        # A token would not do: a generator may be closed, or a task may end, in another context than it began in.
         stack = _active.get()
         innermost = next((index for index in reversed(range(len(stack))) if stack[index] is self), None)
         if innermost is not None:
@@ -101,10 +101,10 @@ class Cassette:
         self.__exit__(exc_type, exc, traceback)
 
     def use(self, mode: str) -> None:
-        """Go on in another mode; what was recorded and played stays known.
+        """Switch to another mode; what was recorded and played stays known.
 
         :raises CassetteError: as the constructor does.
-        :raises ConfigError: for a mode that there is not.
+        :raises ConfigError: for an unknown mode.
         """
         if mode not in MODES:
             raise ConfigError(f"The mode of a cassette is one of {', '.join(MODES)}, not {mode!r}.")
@@ -116,9 +116,9 @@ class Cassette:
 
     @property
     def speed(self) -> float:
-        """How many times faster than recorded it is played; 0: at once.
+        """How many times faster than recorded it plays; 0: at once.
 
-        :raises ConfigError: when it is set to less, or to no number.
+        :raises ConfigError: if it is set to a negative number, or to something else.
         """
         return self._speed
 
@@ -130,22 +130,22 @@ class Cassette:
 
     @property
     def note(self) -> str:
-        """What its header says to whoever plays it, such as who wrote its answers."""
+        """The header's note for those who play it, such as who wrote the answers."""
         return self._file.note
 
     @property
     def plays_only(self) -> bool:
-        """Whether nothing goes live, so that no CLI is needed."""
+        """Whether no turn goes live, so that no CLI is needed."""
         return self.mode == "replay"
 
     @property
     def adds(self) -> bool:
-        """Whether what goes live is recorded. `auto` adds to what was recorded here; only `record` adds to anything."""
+        """Whether live turns are recorded. `auto` adds only to a file that was recorded here, `record` to any."""
         return self.mode == "record" or (self.mode == "auto" and all(turn.is_from_here for turn in self._file.turns))
 
     @property
     def remark(self) -> str:
-        """What to say of a turn that goes live: that it is not recorded, where one could believe that it is."""
+        """A remark for a live turn that is not recorded although one might expect it; else empty."""
         if self.mode != "auto" or self.adds:
             return ""
         return f"Not added to {self._shown}, as others have recorded to it, or edited it; the mode `record` adds to it."
@@ -153,14 +153,14 @@ class Cassette:
     def play(
         self, request: TurnRequest, scrubber: Scrubber, *, effects: Mapping[str, Tool], is_kept: Callable[[str], bool]
     ) -> PlayingTurn | None:
-        """Return the recorded turn that answers a request, ready to be played; `None` when the turn goes live.
+        """Return the recorded turn that answers a request, ready to play; `None` if the turn goes live.
 
-        Turns that were recorded several times in one take are played in their order, then the last one again. In `auto` a
-        turn that failed or was stopped goes live, and so does every turn of a conversation that has gone another way.
+        Turns that were recorded several times in one take are played in order, and then the last one again. In `auto`, a turn
+        that failed or was stopped goes live, and so does every turn of a conversation that differs from the recorded one.
 
-        :param effects: our tools that are really done, by the names that the CLI gives them.
-        :param is_kept: tells whether a session is one that the CLI keeps here.
-        :raises CassetteMismatchError: in `replay`, when no turn is recorded for the prompt.
+        :param effects: our tools that really run while playing, by the names that the CLI gives them.
+        :param is_kept: tells whether the CLI keeps a session on this machine.
+        :raises CassetteMismatchError: in `replay`, if no turn is recorded for the prompt.
         """
         if self.mode not in ("replay", "auto"):
             return None
@@ -170,7 +170,7 @@ class Cassette:
             return None
         session_id, remark = request.session_id, ""
         if session_id is not None and not turn.is_from_here and session_id not in self._foreign:
-            # Only in `replay`: the session is the person's own.
+            # This happens only in `replay`: the session is the person's own.
             if is_kept(session_id):
                 remark = f"Played from {self._shown} in a session of its own; the session {session_id[:8]} stays as it is."
             request = replace(request, session_id=None)
@@ -179,7 +179,7 @@ class Cassette:
         return self._playing(turn, session_ids, request, effects, remark)
 
     def following(self, playing: PlayingTurn) -> list[tuple[float, PlayingTurn]]:
-        """Return what the CLI did by itself behind a turn, ready to be played, each with the seconds until its end."""
+        """Return the turns that the CLI began by itself after a turn, ready to play, each with the seconds until its end."""
         turn = playing.turn
         found = []
         for own in self._file.turns:
@@ -191,12 +191,12 @@ class Cassette:
         return found
 
     def live(self, request: TurnRequest) -> TurnRequest:
-        """Return the request in words of the CLI, which knows nothing of what was played.
+        """Return the request with sessions that the CLI knows: it knows nothing of played turns.
 
-        What follows a played turn becomes a branch of the recorded session behind that turn, unless it is its end.
+        A turn that follows a played one becomes a branch of the recorded session after that turn, unless it is at its end.
 
-        :raises SessionNotFoundError: behind what was recorded elsewhere.
-        :raises CassetteError: when it shall be recorded, and nothing can be written to the file.
+        :raises SessionNotFoundError: after a turn that was recorded elsewhere.
+        :raises CassetteError: if the turn is to be recorded, and the file cannot be written.
         """
         session_id = request.session_id
         if session_id in self._foreign:
@@ -221,7 +221,7 @@ class Cassette:
         return replace(request, session_id=played.last_session, fork=True, at=behind)
 
     def sample(self, request: TurnRequest, scrubber: Scrubber) -> int:
-        """Return how often the same was asked at the same place while this recorded, with this turn, which goes live now."""
+        """Return how often this recording has had the same prompt at the same point, including this turn, which goes live."""
         lineage = identity_of(request.prompt, request.options, scrubber).lineage(self._place(request))
         self._asked[lineage] += 1
         return self._asked[lineage]
@@ -235,10 +235,10 @@ class Cassette:
         sample: int,
         failure: BaseException | None = None,
     ) -> None:
-        """Write down a turn that went live, if it reached its session.
+        """Add a live turn to the file, if it reached its session.
 
-        :param request: as it was asked, before `live`.
-        :raises CassetteError: when it cannot be written.
+        :param request: the request before `live` changed it.
+        :raises CassetteError: if it cannot be written.
         """
         if self._take is None:
             self._take = 1 + max((turn.begun.take for turn in self._file.turns), default=0)
@@ -259,9 +259,9 @@ class Cassette:
             self._read()
 
     def record_by_itself(self, session_id: str, recording: Recorder, scrubber: Scrubber, *, after_s: float) -> None:
-        """Write down a turn that the CLI took by itself, behind the turn of its session that was recorded last.
+        """Add a turn that the CLI began by itself, after the last recorded turn of its session.
 
-        :raises CassetteError: when it cannot be written.
+        :raises CassetteError: if it cannot be written.
         """
         place = self._places.get(session_id)
         if place is None or self._take is None or not self.adds:
@@ -285,21 +285,21 @@ class Cassette:
         self._file.read()
         self._known = min(self._known, len(self._file.turns))
         for turn in self._file.turns[self._known :]:
-            # What others say of a session is no news of it.
+            # A turn recorded elsewhere says nothing about a session of this person's.
             if turn.is_from_here:
                 self._note(turn, {})
                 self._last.pop(turn.last_session, None)
         self._known = len(self._file.turns)
 
     def _note(self, turn: RecordedTurn, session_ids: dict[str, str]) -> None:
-        """Remember where the session of a turn has come to with it."""
+        """Remember the point that a turn's session has reached with it."""
         session_id = session_ids.get(turn.last_session, turn.last_session)
         self._places[session_id] = turn.lineage
         self._messages |= {(session_id, message_id): place for message_id, place in turn.places.items()}
         self._last[session_id] = turn
 
     def _place(self, request: TurnRequest) -> str | None:
-        """Return the place that a turn goes on from, `None` when it begins a conversation."""
+        """Return the point that a turn continues from, `None` if it begins a conversation."""
         if request.session_id is None:
             return None
         if request.at is None:
@@ -316,7 +316,7 @@ class Cassette:
             went_live = request.session_id is not None and request.session_id not in self._last
             found = [turn for turn in found if turn.answered and (turn.begun.parent == place or not went_live)]
             if request.session_id is not None:
-                # A conversation is one that the CLI knows, or one that was recorded elsewhere; in neither comes the other.
+                # A conversation is either the CLI's or recorded elsewhere; turns of one kind never appear in the other.
                 is_foreign = request.session_id in self._foreign
                 found = [turn for turn in found if turn.is_from_here is not is_foreign]
         if not found:
@@ -349,7 +349,7 @@ class Cassette:
         )
 
     def _session_ids(self, request: TurnRequest, turn: RecordedTurn, is_kept: Callable[[str], bool]) -> dict[str, str]:
-        """Return which session IDs a play has in the place of the recorded ones."""
+        """Return the session IDs that replace the recorded ones in this play."""
         recorded, last = turn.begun.session, turn.last_session
         same = request.session_id if not request.fork else None
         session_ids = {recorded: same or self._fresh(recorded, turn, is_kept)}
@@ -358,13 +358,13 @@ class Cassette:
         return session_ids
 
     def _fresh(self, recorded: str, turn: RecordedTurn, is_kept: Callable[[str], bool]) -> str:
-        """Return an ID for a session that a play begins: the recorded one, the first time."""
+        """Return an ID for a session that a play begins: the first time, the recorded one."""
         self._plays[f"session {recorded}"] += 1
         number = self._plays[f"session {recorded}"]
         session_id = recorded if number == 1 else str(uuid.uuid5(_SESSIONS, f"{recorded} {number}"))
         if turn.is_from_here:
             return session_id
-        # One of this person's own is not what somebody else has recorded.
+        # The ID of a session of this person's is never given to a recording from elsewhere.
         if session_id in self._places or is_kept(session_id):
             return self._fresh(recorded, turn, is_kept)
         self._foreign.add(session_id)
@@ -381,7 +381,7 @@ class Cassette:
 
 
 def cassette(path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> Cassette:
-    """Return a cassette to record and replay with: `with cassette("lesson.jsonl"): ...`; parameters as of `Cassette`."""
+    """Return a cassette for `with cassette("lesson.jsonl"): ...`; the parameters are those of `Cassette`."""
     return Cassette(path, mode, speed)
 
 
@@ -391,4 +391,4 @@ def active_cassette() -> Cassette | None:
 
 
 _SESSIONS = uuid.UUID("5b1f0a52-8f0c-4b53-9c0b-6f6a7c0f2f11")
-"""The name space of IDs for sessions that are played more than once."""
+"""The UUID namespace of IDs for sessions that are played more than once."""

@@ -1,7 +1,7 @@
-"""The file of a cassette: a header, then turns. Read it, check it, add to it; never change what is there.
+"""The file of a cassette: a header, then turns. Reads it, checks it, and adds to it; never changes what is there.
 
-A turn is added in one write when it has ended, so that whoever is killed while recording leaves whole turns. Several
-processes may record to one file. It holds prompts, so nobody else can read a file that is made here.
+A turn is added in one write after it has ended, so that a process killed while recording leaves only whole turns. Several
+processes may record to one file. A new file is readable only by its owner, as it holds prompts.
 """
 
 from __future__ import annotations
@@ -45,43 +45,43 @@ if sys.platform != "win32":
 FORMAT: Final = 1
 
 _PROBE: Final = 1 << 14
-"""So many bytes must fit before a turn is asked that shall be recorded."""
+"""Bytes that must fit on the disk before a turn is sent that will be recorded."""
 
 MOST_BYTES: Final = 1 << 29
-"""A larger file is read by nobody: all of it would be in memory."""
+"""A larger file is refused: all of it would be in memory."""
 
 _ELSEWHERE: Final = "record to another file, such as ~/lesson.jsonl"
 
 
 class CassetteFile:
-    """The turns in a file, in their order; none when there is no file yet."""
+    """The turns in a file, in order; none if there is no file yet."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._sealing = Sealing()
         self.note = ""
-        """What the header says to whoever plays it; people write that into the file."""
+        """The header's note for those who play the file; people write it by hand."""
         self._begin()
 
     def _begin(self) -> None:
         self.turns: list[RecordedTurn] = []
         self._open: RecordedTurn | None = None
-        """A turn that the file holds only the beginning of."""
+        """A turn of which the file holds only the beginning."""
         self._check: TurnCheck | None = None
         self._digest = hashlib.sha256()
-        """Of the lines of that turn."""
+        """The hash of that turn's lines so far."""
         self._state: tuple[int, ...] = ()
-        """The file, its size and when it was changed, when it was read last."""
+        """The file's inode, size and modification time when it was last read."""
         self._read = hashlib.sha256()
-        """What has been read: when the file begins otherwise by now, somebody has edited it."""
+        """The hash of what has been read. If the file's beginning no longer has it, somebody has edited the file."""
         self._size = 0
         self._lines = 0
         self._ends_line = True
 
     def read(self) -> None:
-        """Read what has been added since it was read last, or all of it when something else was changed.
+        """Read what was added since the last read, or all of it if the file has changed otherwise.
 
-        :raises CassetteError: when that is no cassette, or was written by a newer version.
+        :raises CassetteError: if the file is no cassette, or was written by a newer version.
         """
         with self._errors("read"):
             try:
@@ -95,7 +95,7 @@ class CassetteFile:
     def append(self, turn: RecordedTurn, scrubber: Scrubber) -> None:
         """Add a turn: all of it, or nothing.
 
-        :raises CassetteError: when it cannot be written, or what is there cannot be read.
+        :raises CassetteError: if it cannot be written, or the file cannot be read.
         """
         last = line_of(turn.ended_at, turn.ended or UNFINISHED, scrubber)
         lines = [line_of(None, turn.begun, scrubber), *(line_of(at, fact, scrubber) for at, fact in turn.facts)]
@@ -114,7 +114,7 @@ class CassetteFile:
                 _add(file, data)
 
     def check_writable(self) -> None:
-        """Raise `CassetteError` when a turn could not be added: better before it is asked than after."""
+        """Raise `CassetteError` if a turn could not be added: that is better known before the prompt is sent."""
         self.read()
         with self._errors("written"):
             self._check_own_place()
@@ -122,12 +122,12 @@ class CassetteFile:
             if exists:
                 self._path.open("ab").close()
             there = next(parent for parent in self._path.parents if parent.exists())
-            # What the permissions say is not all: a disk may be full or read-only.
+            # Permissions are not enough: the disk may be full or read-only.
             with contextlib.suppress(*[PermissionError] if exists else []), tempfile.TemporaryFile(dir=there) as probe:
                 probe.write(bytes(_PROBE))
 
     def _check_own_place(self) -> None:
-        # A folder from elsewhere chooses where its links lead to.
+        # A link in a downloaded folder could lead to any file.
         if self._path.is_symlink():
             raise OSError(0, f"it is a link; name the file itself, {shorten_home(os.path.realpath(self._path))}")
 
@@ -136,7 +136,7 @@ class CassetteFile:
         mode = about.st_mode
         if about.st_size > MOST_BYTES:
             raise OSError(0, f"it is larger than {MOST_BYTES >> 20} MB")
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe would wait for somebody at its other end
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe would wait for a writer
             raise OSError(0, "it is a device or a pipe, and no file")
 
     def _catch_up(self, file: int) -> None:
@@ -153,7 +153,7 @@ class CassetteFile:
         self._read.update(added)
         *lines, rest = added.split(b"\n")
         if lines and not self._ends_line:
-            del lines[0]  # the end of the line that was read
+            del lines[0]  # the rest of a line whose beginning was read before
         for line in lines:
             self._take(line)
         if rest:
@@ -162,7 +162,7 @@ class CassetteFile:
         self._size, self._state = len(data), state
 
     def _take_rest(self, data: bytes) -> None:
-        """Take the last line, which an editor may have left without an end."""
+        """Take the last line if an editor left it without a line end."""
         if self._lines:
             try:
                 json.loads(data)
@@ -248,9 +248,9 @@ class CassetteFile:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a cassette.
+    """Return the absolute path of a cassette.
 
-    :raises ConfigError: for what cannot be one.
+    :raises ConfigError: for an invalid path.
     """
     try:
         if "\0" in os.fspath(path):
@@ -261,7 +261,7 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def _add(file: FileIO, data: bytes) -> None:
-    """Write all of it behind what is there, or leave the file as it was: a part would be in the way of all that follows."""
+    """Append all of the data, or leave the file unchanged: half a turn would spoil everything after it."""
     before = os.fstat(file.fileno()).st_size
     try:
         written = file.write(data)
@@ -276,7 +276,7 @@ def _add(file: FileIO, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _locked(file: int) -> Iterator[None]:
-    """Keep other recorders out; on Windows two of them may still meet."""
+    """Lock the file against other recorders. There is no lock on Windows."""
     if sys.platform != "win32":
         fcntl.flock(file, fcntl.LOCK_EX)
     try:

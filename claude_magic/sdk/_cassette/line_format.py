@@ -1,7 +1,7 @@
 """What is recorded of a turn, as data and as lines of a cassette.
 
-A turn is a `turn` line that says what identifies it, a line for each thing that happened, and an `end` line. Here lines are
-made and read; which file they are in, and which turn answers a prompt, `cassettes` knows.
+A turn is a `turn` line that identifies it, a line for each thing that happened, and an `end` line. This module writes and
+reads lines. Leaves the file to `cassette_file`, and the choice of a turn for a prompt to `turn_matching`.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import SERVER
 
 UNKNOWN: Final = "unrecorded"
-"""The place of a conversation that was begun while nobody recorded it."""
+"""The point of a conversation that began without being recorded."""
 
 _FORBID: Final = ConfigDict(extra="forbid")
 _EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(Event)}
 _NOT_RECORDED: Final = frozenset({"messages", "recorded"})
 _OWN: Final = frozenset({"turn", "parent", "take", "sample", "session", "date", "by_itself", "after", "context"})
-"""What the first line of a turn says beyond what the turn is known by."""
+"""Fields of a turn's first line that do not identify the turn."""
 
 
 class LineError(ValueError):
-    """A line that cannot be read; the message says why."""
+    """A line that cannot be read; the message is the rest of a sentence that says why."""
 
 
 @checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
 class Identity:
-    """What a turn is known by: what was asked, of whom. `attachments` are media types with a hash of what they hold."""
+    """What identifies a turn: its prompt and options. `attachments` are media types, each with a hash of the content."""
 
     prompt: str
     attachments: tuple[str, ...] = ()
@@ -51,18 +51,18 @@ class Identity:
     schema: Any = None
 
     def lineage(self, parent: str | None) -> str:
-        """Return the name of a conversation that has come to `parent` and was asked this."""
+        """Return the name of the point after this turn in a conversation at the point `parent`."""
         known = json.dumps([parent, dataclasses.asdict(self)], sort_keys=True)
         return hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
 class Begun:
-    """The first line of a turn: where in which conversation it stands, and what identifies it.
+    """The first line of a turn: its point in a conversation, and what identifies it.
 
-    `take` counts how often the file has been recorded to, `sample` how often the same was asked there in that take, from 1.
-    A turn that the CLI took `by_itself` has no prompt, and stands in the conversation where the turn before it does; it had
-    ended `after` so many seconds. `context` went along with the prompt, for readers: a turn is not known by it.
+    `take` counts the recordings made to the file, `sample` the turns with the same prompt at that point in one take, from 1.
+    A turn that the CLI began `by_itself` has no prompt and the same point as the turn before it; it ended `after` seconds.
+    `context` was sent along with the prompt; it is there for readers and does not identify the turn.
     """
 
     turn: str
@@ -79,7 +79,7 @@ class Begun:
 
 @checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
 class Asked:
-    """A permission request, and what was said to it; no answer when the turn ended first."""
+    """A permission request and its answer; no answer if the turn ended first."""
 
     call_id: str
     tool: str
@@ -92,7 +92,7 @@ class Asked:
 
 @checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
 class Called:
-    """A tool of ours was called."""
+    """A call of one of our own tools."""
 
     tool: str
     arguments: dict[str, Any]
@@ -100,7 +100,7 @@ class Called:
 
 @checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
 class Ended:
-    """The last line of a turn: how it ended, and the error that it raised if it did. `seal` says where it was recorded."""
+    """The last line of a turn: how it ended, and the error that it raised, if any. `seal` proves where it was recorded."""
 
     outcome: Literal["answered", "failed", "interrupted", "unfinished"]
     error: str | None = None
@@ -111,16 +111,16 @@ class Ended:
 
 
 UNFINISHED: Final = Ended(outcome="unfinished")
-"""What closes a turn of which only a part was written down; it is not played."""
+"""The end of a turn that was only partly written; it is not played."""
 
 Fact = Event | Asked | Called
 
 
 @dataclass(slots=True)
 class RecordedTurn:
-    """A turn of a cassette: what happened, each with its time in seconds from the beginning. `line` is its first one.
+    """A turn of a cassette: its facts, each with seconds since the turn began. `line` is the number of its first line.
 
-    `is_from_here` says that this person has recorded it, on this machine, and that nobody has edited it since.
+    `is_from_here` says that this person recorded it on this machine, and that nobody has edited it since.
     """
 
     begun: Begun
@@ -132,30 +132,30 @@ class RecordedTurn:
 
     @property
     def lineage(self) -> str:
-        """The name of the conversation as it is after this turn."""
+        """The name of the point after this turn."""
         return self.begun.turn
 
     @property
     def answered(self) -> bool:
-        """Whether it neither failed nor was stopped."""
+        """Whether the turn neither failed nor was stopped."""
         return self.ended is not None and self.ended.outcome == "answered"
 
     @property
     def places(self) -> dict[str, str]:
-        """Messages of this turn, and the names of the conversation as it is behind each of them."""
+        """By message of this turn: the name of the point after it."""
         message_ids = [fact.message_id for _, fact in self.facts if isinstance(fact, events.MessageEnded)]
         places = {message_id: f"{self.lineage}:{number}" for number, message_id in enumerate(message_ids, start=1)}
         return places | dict.fromkeys(message_ids[-1:], self.lineage)
 
     @property
     def last_session(self) -> str:
-        """The session that the turn ended in: another than it began in when the conversation was cleared."""
+        """The session that the turn ended in. It differs from the first one if the conversation was cleared."""
         reached = (fact for _, fact in reversed(self.facts) if isinstance(fact, events.SessionStarted | events.SessionReplaced))
         return next((fact.session_id for fact in reached), self.begun.session)
 
 
 def identity_of(prompt: Prompt, options: TurnOptions, scrubber: Scrubber) -> Identity:
-    """Return what a turn is known by, with nothing private in it."""
+    """Return what identifies a turn, without private data."""
     blocks = [] if isinstance(prompt.content, str) else prompt.content
     system = options.system
     return Identity(
@@ -164,15 +164,15 @@ def identity_of(prompt: Prompt, options: TurnOptions, scrubber: Scrubber) -> Ide
         model=options.model,
         effort=options.effort,
         system=None if system is None else scrubber.text(system),
-        # As it comes back from a line of JSON.
+        # in the form in which it comes back from a line of JSON
         schema=scrubber.data(json.loads(options.schema)) if options.schema else None,
     )
 
 
 def line_of(at: float | None, fact: Fact | Begun | Ended, scrubber: Scrubber) -> str:
-    """Return the line of JSON that says this; what has its default value is left out.
+    """Return a fact as a line of JSON, without fields that have their default value.
 
-    What is private is, too, but for deltas: `Scrubber.pieces` is for those.
+    Private data is left out, except in deltas: `Scrubber.pieces` has scrubbed these together.
     """
     match fact:
         case Begun():
@@ -185,7 +185,7 @@ def line_of(at: float | None, fact: Fact | Begun | Ended, scrubber: Scrubber) ->
             data = {"end": fact.outcome} | _plain(fact, "outcome")
         case _:
             data = {"event": type(fact).__name__} | _plain(fact)
-    # Deltas are the many, and have been scrubbed together.
+    # Most lines are deltas, and they have been scrubbed together.
     is_delta = isinstance(fact, events.TextDelta | events.ThinkingDelta)
     public = data if is_delta else scrubber.value(data, runs=_runs(fact))
     return json_line(({} if at is None else {"at": round(at, 3)}) | public)
@@ -199,14 +199,14 @@ def _runs(fact: Fact | Begun | Ended) -> bool:
 
 
 def json_line(data: dict[str, Any]) -> str:
-    """Return an object as one line, readable where it can be."""
+    """Return an object as one line of JSON, with non-ASCII characters as they are."""
     return json.dumps(data, ensure_ascii=False)
 
 
 def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:
-    """Return what a line says, and at what time.
+    """Return the time of a line in seconds, and the fact that it states.
 
-    :raises LineError: when it is none that this version writes.
+    :raises LineError: if this version writes no such line.
     """
     data = parsed(line)
     match data:
@@ -234,9 +234,9 @@ def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:
 
 
 def parsed(line: str) -> Any:
-    """Return what a line of JSON holds.
+    """Return the value of a line of JSON.
 
-    :raises LineError: when it is none.
+    :raises LineError: if it is not JSON.
     """
     try:
         return parse_json(line, parse_constant=_finite, parse_float=_finite)
@@ -258,7 +258,7 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 
 def _checked(kind: type, data: dict[str, Any]) -> Any:
     try:
-        # In JSON's terms a tuple is a list; otherwise no type is taken for another.
+        # By way of JSON a list fills a tuple field; apart from that, types are strict.
         return _adapter(kind).validate_json(json.dumps(data), strict=True)
     except (ValidationError, RecursionError) as error:
         if isinstance(error, RecursionError):

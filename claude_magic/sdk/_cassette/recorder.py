@@ -25,13 +25,13 @@ _TOLD: Final = frozenset(
     | {"stop_reason", "terminal_reason", "session_id", "total_cost_usd", "usage", "modelUsage", "permission_denials"}
     | {"model_usage_since_last_result", "structured_output"}
 )
-"""What a recording keeps of the CLI's result message (2.1.331): the rest is about the machine and the account."""
+"""The fields that a recording keeps of the CLI's result message (2.1.331). The others describe machine and account."""
 
 
 class Recorder:
-    """Take what happens in a turn, for `host`.
+    """Record what happens in a turn, and forward it to `host`.
 
-    Its clock stands still while a person is asked or a tool of ours works: playing has times of its own for these.
+    Its clock stops while a person answers a question or one of our tools runs: these take their own time when played.
     """
 
     def __init__(self, host: TurnHost, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,21 +40,21 @@ class Recorder:
         self.begin()
 
     def begin(self) -> None:
-        """Forget what there is: the turn is asked again."""
+        """Forget everything: the turn starts again."""
         self._facts: list[tuple[float, Fact]] = []
         self._began = self._clock()
         self._waits = 0
         self._waiting_since = 0.0
 
     def emit(self, event: Event) -> None:
-        """Note an event and hand it on, but for what is about that day and that machine, and no part of a lesson."""
+        """Forward an event and record it, unless it is about that day or machine only and so no part of a lesson."""
         has_ended = bool(self._facts) and isinstance(self._facts[-1][1], events.TurnEnded)
         if not has_ended and not isinstance(event, events.Unanswered | events.Queued):
             self._facts.append((self._elapsed_s(), event))
         self._host.emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        """Hand a question on, and note it with its answer."""
+        """Forward a question, and record it with its answer."""
         index = len(self._facts)
         asked = Asked(
             call_id=request.call_id, tool=request.tool, input=request.input, reason=request.reason, rules=request.rules
@@ -67,15 +67,15 @@ class Recorder:
         return answer
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        """Hand a call on, and note it; its result comes as an event."""
+        """Record a call and forward it; its result comes as an event."""
         self._facts.append((self._elapsed_s(), Called(tool=tool, arguments=arguments)))
         async with self._standing_still():
             return await self._host.call(tool, arguments)
 
     def turn(self, begun: Begun, scrubber: Scrubber, failure: BaseException | None) -> RecordedTurn | None:
-        """Return what there is to write down of the turn, `None` when it never reached its session.
+        """Return the recorded turn, `None` if it never reached its session.
 
-        :param begun: its first line, with the session that it was asked in, if it began none.
+        :param begun: its first line, with the session that it continues, if any.
         """
         reached = [fact for _, fact in self._facts if isinstance(fact, events.SessionStarted | events.SessionReplaced)]
         session_id = next((fact.session_id for fact in reached if isinstance(fact, events.SessionStarted)), None)
@@ -103,7 +103,7 @@ class Recorder:
 
 
 def _readable(begun: Begun, facts: list[tuple[float, Fact]]) -> list[tuple[float, Fact]]:
-    """Leave out what nobody would read back, such as the work of a tool whose input a hook has changed."""
+    """Leave out facts that would be refused when read, such as the call of a tool whose input a hook has changed."""
     check, kept = TurnCheck(begun), []
     for at, fact in facts:
         with contextlib.suppress(LineError):
@@ -135,7 +135,7 @@ def _public(fact: Fact, scrubber: Scrubber) -> Fact:
             raw = {key: fact.raw[key] for key in sorted(_TOLD & fact.raw.keys())}
             return replace(fact, messages=(), duration_s=round(fact.duration_s, 3), raw=raw)
         case events.SessionStarted(directory=str(directory)):
-            # Where it is on this machine is nobody's business, unless it is the same place on any.
+            # The path is private, unless it is below the home directory, which every machine has.
             shown = scrubber.text(directory)
             return replace(fact, directory=shown if shown == "~" or shown.startswith(f"~{os.sep}") else None)
         case events.BlockEnded(duration_s=float(duration_s)) | events.ToolReturned(duration_s=float(duration_s)):
@@ -144,7 +144,7 @@ def _public(fact: Fact, scrubber: Scrubber) -> Fact:
 
 
 def _in_whole_lines(facts: list[tuple[float, Fact]], scrubber: Scrubber) -> list[tuple[float, Fact]]:
-    """Scrub the texts that came in pieces, where something private may have been divided."""
+    """Scrub texts that came in pieces as a whole: something private may be divided between pieces."""
     blocks: dict[tuple[type, int], list[int]] = defaultdict(list)
     for index, (_, fact) in enumerate(facts):
         if isinstance(fact, events.TextDelta | events.ThinkingDelta):
@@ -155,7 +155,7 @@ def _in_whole_lines(facts: list[tuple[float, Fact]], scrubber: Scrubber) -> list
         texts = scrubber.pieces([delta.text for delta in deltas])
         for index, delta, text in zip(indices, deltas, texts, strict=True):
             scrubbed[index] = facts[index][0], replace(delta, text=text)
-    # A piece that has nothing left to say is no event.
+    # A piece that is empty now is left out.
     return [(at, fact) for at, fact in scrubbed if not (isinstance(fact, _Delta) and not fact.text)]
 
 

@@ -1,7 +1,7 @@
 """What a cassette must not hold: credentials, and the names of the person, their home directory and their machine.
 
-Texts are scrubbed while they are recorded. What is compared with a recording is scrubbed in the same way, and a placeholder
-of a recording stands for whatever another machine has in its place.
+Texts are scrubbed when they are recorded. A prompt that is compared with a recording is scrubbed in the same way. A
+placeholder in a recording matches any text that another machine has there.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from claude_magic._redaction import redact
 from claude_magic._text import well_formed
 
 _IDENTIFIERS: Final = frozenset({"call_id", "data", "media_type", "message_id", "parent_id", "session_id"})
-"""Fields that hold no text of anybody: changing them would break what refers to them, and an image."""
+"""Fields with IDs or encoded images; changing them would break references and images."""
 
 _DATA: Final = frozenset({"arguments", "input", "schema", "structured", "structured_output", "tool_input"})
-"""Fields that hold somebody's data, in which any name may stand for anything."""
+"""Fields with a person's data, in which a key can be any name."""
 
 _ACCOUNT: Final = re.compile(
     r"(?:^|_)(?:e?mail(?:_?address)?|account|organi[sz]ation|org)(?:_?(?:uu)?id|_?name)?$", re.IGNORECASE
@@ -36,9 +36,9 @@ _COMMON_NAMES: Final = frozenset(
     | {"sandbox", "test", "ubuntu", "user", "users", "vagrant", "vscode"}
     | {word.lower() for word in (*keyword.kwlist, *dir(builtins))}
 )
-"""Login and machine names that tell nothing of anybody and stand in ordinary text, or in any code."""
+"""Login and machine names that identify nobody and occur in ordinary text or code."""
 
-# A name's length is bounded: otherwise each way to divide it would be tried.
+# The length of a name is bounded, as otherwise the pattern would backtrack over every division of it.
 _STANDS_FOR_ANYTHING: Final = re.compile(
     r"(\[(?:user|host|credential|(?=\w{1,64}\])\w*?(?:KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PWD|PAT|DSN|UR[IL]|CONN|COOKIE)\w*)\]|~)"
 )
@@ -47,13 +47,13 @@ _PATH: Final = re.compile(r"(?P<root>[A-Za-z]:|/)[\w./\\-]*")
 
 
 _MOST_PLACES: Final = 200_000
-"""A text of placeholders that fits in more ways than these is no recording of ours; to try all would hold up the kernel."""
+"""A text whose placeholders fit in more ways counts as different; trying all of them would block the kernel."""
 
 
 class Scrubber:
-    """Take out what is private on this machine.
+    """Replace what is private on this machine by placeholders.
 
-    :param env: variables that a client gives its CLI beyond this process's own.
+    :param env: variables that a client gives its CLI in addition to this process's own.
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -62,10 +62,10 @@ class Scrubber:
         self._homes = sorted(homes | {os.path.realpath(home) for home in homes}, key=len, reverse=True)
 
     def text(self, text: str, *, name: str = "", runs: bool = False) -> str:
-        """Return the text with a placeholder for each thing that is private.
+        """Return the text with a placeholder for each private part.
 
-        :param name: what the text is the value of, where it is a piece of data.
-        :param runs: whether it is code that is run again: there a name that is a word of its own may be any variable.
+        :param name: the key whose value the text is, if it is part of data.
+        :param runs: whether it is code that will run again. There a login name may be a variable, so only paths are changed.
         """
         text = redact(well_formed(text), self._env, name=name, runs=runs)
         for home in self._homes:
@@ -75,9 +75,9 @@ class Scrubber:
         return text
 
     def value(self, value: Any, *, runs: bool = False) -> Any:
-        """Return what a line of a cassette says with all its texts scrubbed; what names an account is left out of it.
+        """Return the value of a cassette's line with all texts scrubbed, and without fields that name an account.
 
-        :param runs: whether what is in it is run again.
+        :param runs: whether it holds code that will run again.
         """
         match value:
             case str():
@@ -90,7 +90,7 @@ class Scrubber:
         return value
 
     def data(self, value: Any, *, name: str = "", runs: bool = False) -> Any:
-        """Return somebody's data with all its texts scrubbed, keys among them, and nothing left out."""
+        """Return a person's data with all texts scrubbed, keys included; nothing is left out."""
         match value:
             case str():
                 return self.text(value, name=name, runs=runs)
@@ -101,9 +101,9 @@ class Scrubber:
         return value
 
     def pieces(self, pieces: Sequence[str]) -> list[str]:
-        """Scrub a text that came in pieces, also where something private was divided among them.
+        """Scrub a text that came in pieces, also if something private is divided among them.
 
-        A line that holds something private comes whole, with the piece that began it.
+        A line that holds something private is moved as a whole to the piece in which it begins.
         """
         pieces = list(_undivided(pieces))
         whole = "".join(pieces)
@@ -141,20 +141,20 @@ class Scrubber:
 
 
 def same_text(recorded: str, asked: str, scrubbed: str) -> bool:
-    """Whether a recorded text is the one asked for; what another machine scrubbed may be anything here."""
+    """Whether a recorded text matches the prompt; a placeholder of another machine matches any text."""
     if recorded in (asked, scrubbed):
         return True
     pieces = _STANDS_FOR_ANYTHING.split(recorded)
-    # What says nothing but placeholders would be any prompt of as many words.
+    # A text of placeholders alone would match any prompt with as many words.
     if not any(character.isalnum() for piece in pieces[::2] for character in piece):
         return False
     return any(_fits(pieces, text) for text in (asked, scrubbed))
 
 
 def _fits(pieces: Sequence[str], text: str) -> bool:
-    """Whether texts, with placeholders between them, can be this text.
+    """Whether pieces with placeholders between them match a text.
 
-    All places are followed at once, since a regular expression would try one division of the text after the other.
+    All positions are followed at once, because a regular expression would backtrack over every division of the text.
     """
     if not (text.endswith(pieces[-1]) and all(piece in text for piece in pieces[::2])):
         return False
@@ -172,7 +172,7 @@ def _fits(pieces: Sequence[str], text: str) -> bool:
 
 
 def _behind_any(placeholder: str, text: str, places: Sequence[int]) -> list[int]:
-    """Return where what stands for a placeholder can end, by where it can begin; both in ascending order."""
+    """Return the positions at which a placeholder can end, given those at which it can begin; both ascending."""
     span = _home if placeholder == "~" else _word
     ends: list[int] = []
     for place in places:
@@ -194,7 +194,7 @@ def _home(text: str, place: int) -> tuple[int, int]:
 
 
 def _undivided(pieces: Iterable[str]) -> Iterator[str]:
-    """Put characters together that were divided between two pieces."""
+    """Join surrogate halves of a character that was divided between two pieces."""
     begun = ""
     for piece in pieces:
         text, begun = begun + piece, ""

@@ -1,6 +1,6 @@
-"""The seal of a turn that was recorded here, by this person: nobody else can make one, and who edits the turn breaks it.
+"""The seal of a turn that this person recorded on this machine. Nobody else can make one, and editing the turn breaks it.
 
-Made with a key that the person's machine keeps for itself. What has no such seal is somebody else's, whatever it says.
+It is made with a key that never leaves the machine. A turn without a valid seal counts as recorded elsewhere.
 """
 
 from __future__ import annotations
@@ -20,23 +20,26 @@ _LENGTH: Final = 32
 
 
 class Sealing:
-    """Seal turns, and tell whose seal fits.
+    """Seal turns, and check seals.
 
-    :param path: of the key, by default among the person's data. It is made when something is sealed first; where it cannot be
-        kept, seals fit only as long as this object lives.
+    :param path: the file of the key, by default in the person's data directory. The key is made with the first seal. If it
+        cannot be saved, seals are valid only as long as this object lives.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or our_data() / "cassettes.key"
 
     def seal(self, digest: bytes) -> str:
-        """Return the seal of a turn, by a hash of its lines."""
+        """Return the seal of a turn.
+
+        :param digest: the hash of its lines.
+        """
         if not self._key:
             self._make_key()
         return hmac.new(self._key, digest, "sha256").hexdigest()
 
     def fits(self, seal: str, digest: bytes) -> bool:
-        """Whether a turn was sealed here as it is now."""
+        """Whether the seal was made here for a turn with this hash."""
         return bool(self._key) and hmac.compare_digest(seal.encode(), self.seal(digest).encode())
 
     @cached_property
@@ -53,7 +56,7 @@ class Sealing:
         self._key = secrets.token_bytes(_LENGTH)
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Whole or not at all, readable by nobody else, and never in the place of another kernel's.
+            # The key is written whole or not at all, readable only by its owner, and never over another kernel's key.
             file, name = tempfile.mkstemp(dir=self._path.parent)
             try:
                 os.write(file, self._key)

@@ -1,4 +1,4 @@
-"""Which recorded turns answer a prompt, and which one comes closest where none does."""
+"""Which recorded turns answer a prompt, and which one is closest if none does."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from claude_magic.sdk._cassette.scrubbing import same_text
 
 
 def answering(turns: Sequence[RecordedTurn], asked: Identity, text: str) -> list[RecordedTurn]:
-    """Return the turns that asked the same, of the same model, for data of the same shape.
+    """Return the turns with the same prompt, model and schema.
 
-    :param text: the prompt as it is; `asked` holds it as it would be recorded here.
+    :param asked: the identity of the turn, scrubbed as it would be recorded here.
+    :param text: the prompt, not scrubbed.
     """
     return [
         turn
@@ -25,10 +26,10 @@ def answering(turns: Sequence[RecordedTurn], asked: Identity, text: str) -> list
 
 
 def samples(found: Sequence[RecordedTurn], asked: Identity, place: str | None) -> list[RecordedTurn]:
-    """Return, of turns that answer a prompt, those to play at a place of a conversation, the one to begin with first.
+    """Return those of the matching turns to play at a point of a conversation, in the order of playing.
 
-    It is those of the last take. Who was not answered asked again, and that is what a lesson is to show: a turn that failed or
-    was stopped is played only where that was the end of it.
+    They are from the last take. A turn that failed or was stopped is played only if nobody ran it again: a lesson shows the
+    answer.
     """
 
     def nearness(turn: RecordedTurn) -> tuple[int, ...]:
@@ -41,16 +42,16 @@ def samples(found: Sequence[RecordedTurn], asked: Identity, place: str | None) -
         nearest = again
     alike = nearest.lineage, nearest.begun.take, nearest.answered
     same = [turn for turn in found if (turn.lineage, turn.begun.take, turn.answered) == alike]
-    # Those that were asked at once have ended in any order.
+    # Turns that ran at the same time may have ended in any order.
     return sorted(same, key=lambda turn: turn.begun.sample)
 
 
 def mismatch(turns: Sequence[RecordedTurn], asked: Identity, cassette: str) -> CassetteMismatchError:
-    """Return the error that shows the closest of some turns.
+    """Return the error that shows the closest of these turns.
 
-    :param cassette: how the file is called.
+    :param cassette: the file's name for the message.
     """
-    # To compare closely takes long, so only those are that share most words.
+    # A close comparison is slow, so it is made only with the turns that share most words.
     alike = heapq.nlargest(8, turns, key=lambda turn: _shared_words(turn.begun.identity.prompt, asked.prompt))
     closest = max(alike, key=lambda turn: _likeness(turn.begun.identity.prompt, asked.prompt))
     recorded = closest.begun.identity
@@ -66,7 +67,7 @@ def mismatch(turns: Sequence[RecordedTurn], asked: Identity, cassette: str) -> C
 
 
 def _asked_again(turn: RecordedTurn, found: Sequence[RecordedTurn]) -> RecordedTurn | None:
-    """Return the next recorded turn that asked the same behind this one, or in its place."""
+    """Return the next recorded turn with the same prompt, after this turn or instead of it; `None` if there is none."""
     later = found[found.index(turn) + 1 :]
     return next((other for other in later if turn.lineage in (other.lineage, other.begun.parent)), None)
 
