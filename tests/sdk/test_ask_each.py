@@ -26,9 +26,8 @@ from watching import MakeConfig, Run
 from claude_magic.errors import APIError, CheckpointError, ClaudeError, ConfigError
 from claude_magic.sdk import Results, RowOutcome, RowsRequest, ask_each, stream_each
 from claude_magic.sdk._rows.checkpoint import Answer, Checkpoint
-from claude_magic.sdk._rows.each import Progress
+from claude_magic.sdk._rows.limits import Brake, Progress
 from claude_magic.sdk._rows.work import Rows, Template
-from claude_magic.sdk._rows.workers import Brake
 
 
 @pytest.fixture
