@@ -121,10 +121,12 @@ class WarmPool:
     """The warm processes of a run in this process; several threads may use them at once.
 
     :param packed: the `RowWork`, pickled.
+    :param idle_s: after how many seconds without a user it ends.
     """
 
-    def __init__(self, packed: bytes) -> None:
+    def __init__(self, packed: bytes, idle_s: float = IDLE_S) -> None:
         self._work: RowWork = pickle.loads(packed)
+        self._idle_s = idle_s
         self._lock = threading.Lock()
         self._users = 0
         self._uses = 0
@@ -154,7 +156,7 @@ class WarmPool:
             self._users -= 1
             if not self._closed and self._loop.exception() is None:
                 loop = self._loop.result()
-                loop.call_soon_threadsafe(loop.call_later, IDLE_S, self._end_if_unused, self._uses)
+                loop.call_soon_threadsafe(loop.call_later, self._idle_s, self._end_if_unused, self._uses)
 
     def answer(self, prompts: Sequence[str], slice_s: float) -> ChunkReply:
         """Ask these rows, begin none after `slice_s` seconds, and return what came of it; blocks the thread."""
