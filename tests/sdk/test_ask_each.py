@@ -143,13 +143,14 @@ def test_bad_limits(choice: dict[str, Any], each: Any, api: MessagesAPI) -> None
 
 def test_a_bad_row_is_an_error_in_its_place(each: Any, api: MessagesAPI) -> None:
     """A row that does not fill the template, or that the API refuses, is an error in its place, and the rest goes on."""
-    rows = [{"a": "one"}, {"b": "no a"}, {"a": "<<status 400>>"}, {"a": "four"}]
-    results = each("{{ a }}", rows, concurrency=2, max_retries=0)
-    one, missing, refused, four = results.values
+    rows = [{"a": None}, {"a": "one"}, {"b": "no a"}, {"a": "<<status 400>>"}, {"a": "four"}]
+    results = each("{{ a + '' }}", rows, concurrency=2, max_retries=0)
+    none, one, missing, refused, four = results.values
     assert (one, four) == ("You said: one", "You said: four")
+    assert "TypeError" in str(none)
     assert isinstance(missing, ConfigError)
     assert isinstance(refused, APIError)
-    assert list(results.errors) == [1, 2]
+    assert list(results.errors) == [0, 2, 3]
     assert set(last_prompts(api)) == {"one", "<<status 400>>", "four"}
 
 

@@ -10,11 +10,11 @@ import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
-from claude_magic.errors import ClaudeError, ConfigError
+from claude_magic.errors import CheckpointError, ClaudeError, ConfigError
 from claude_magic.sdk._rows.asking import Again, Asker, OneWorker, Reply
 from claude_magic.sdk._rows.checkpoint import Answer, Checkpoint
 from claude_magic.sdk._rows.executor import ExecutorAsker
@@ -24,6 +24,9 @@ from claude_magic.sdk._rows.results import RowOutcome
 from claude_magic.sdk._rows.work import Rows, Template
 from claude_magic.sdk._rows.workers import ENDS_THE_RUN, RowWork, Workers
 from claude_magic.sdk.config import ClaudeConfig
+
+MISFITS: Final = 10
+"""After how many rows that do not fill the template it is the template's fault."""
 
 Take = Callable[[RowOutcome], Awaitable[object]]
 
@@ -71,6 +74,8 @@ class RowRun:
         """Why the run ended before its last row."""
         self.remarks: list[str] = []
         self._waiting = enumerate(self.rows.items)
+        self._has_filled = False
+        """Whether a row has filled the template."""
         self._again: deque[_Row] = deque()
         """Rows that were handed out and have come back."""
         self._under_way = 0
@@ -146,7 +151,10 @@ class RowRun:
         if isinstance(reply, Answer):
             outcome = self._outcome(row.outcome, reply)
             if self._checkpoint is not None and outcome.error is None:
-                self._checkpoint.put(row.key, reply)
+                try:
+                    self._checkpoint.put(row.key, reply)
+                except CheckpointError as full:  # the answer has been paid for: it is handed over
+                    self._fail(full)
         else:
             error = reply.error if isinstance(reply, Again) else reply
             error.leave_out(self._config.env)
@@ -161,7 +169,7 @@ class RowRun:
         if outcome.error is not None and (self._request.on_error == "raise" or isinstance(outcome.error, ENDS_THE_RUN)):
             self._fail(outcome.error)
 
-    def _fail(self, error: ClaudeError) -> None:
+    def _fail(self, error: ClaudeError | None) -> None:
         self._failure = self._failure or error
         self._came_back.set()
 
@@ -199,26 +207,38 @@ class RowRun:
 
     def _next(self) -> _Row | None:
         """Return the next row; with an outcome already, where it need not be asked."""
-        if self._again:
-            return self._again.popleft()
-        try:
-            position, row = next(self._waiting, (-1, None))
-        except Exception as error:  # noqa: BLE001 - the rows may be computed by any code of the person's
-            self._failure = ConfigError(
-                f"The rows ended after {self.progress.done:,} with {type(error).__name__}: {error}.",
-                next_step="What was answered is in the error's `results`, and in the checkpoint where there is one.",
-            )
-            self._failure.__cause__ = error
-            return None
-        if position < 0:
-            return None
-        try:
-            prompt = self._template.fill(row)
-        except ConfigError as error:
-            if position == 0:  # it is the template then, not the row
-                self._failure = error
+        misfits: list[_Row] = []
+        while not self._again:
+            try:
+                position, row = next(self._waiting)
+            except StopIteration:
+                if misfits:  # not one has filled it
+                    self._fail(misfits[0].outcome.error)
                 return None
-            return _Row(RowOutcome(position, row, error=error, asked=False))
+            except Exception as error:  # noqa: BLE001 - the rows may be computed by any code of the person's
+                failure = ConfigError(
+                    f"The rows ended after {self.progress.done:,} with {type(error).__name__}: {error}.",
+                    next_step="What was answered is in the error's `results`, and in the checkpoint where there is one.",
+                )
+                failure.__cause__ = error
+                self._fail(failure)
+                return None
+            try:
+                prompt = self._template.fill(row)
+            except ConfigError as error:
+                misfit = _Row(RowOutcome(position, row, error=error, asked=False))
+                if self._has_filled:
+                    return misfit
+                misfits.append(misfit)
+                if len(misfits) == MISFITS:  # it is the template then, not the row
+                    self._fail(misfits[0].outcome.error)
+                    return None
+                continue
+            self._has_filled = True
+            self._again.extend([*misfits, self._known(position, row, prompt)])
+        return self._again.popleft()
+
+    def _known(self, position: int, row: Any, prompt: str) -> _Row:
         key = self._checkpoint.key(prompt) if self._checkpoint else b""
         outcome = RowOutcome(position, row)
         answer = self._checkpoint.get(key) if self._checkpoint else None
