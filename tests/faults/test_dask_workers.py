@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import psutil
+import pytest
 from messages_api import MessagesAPI
 
 ROWS = 80
@@ -38,6 +39,7 @@ def clis(pid: int) -> list[psutil.Process]:
     return [child for child in psutil.Process(pid).children(recursive=True) if "stream-json" in child.cmdline()]
 
 
+@pytest.mark.timeout(900)
 def test_a_worker_is_killed(tmp_path: Path, environment: dict[str, str], api: MessagesAPI) -> None:
     """Every row is answered though a worker dies; only its last chunk is asked twice; no CLI outlives worker or run."""
     script = tmp_path / "on_dask.py"

@@ -116,6 +116,7 @@ def test_tables_are_of_the_kind_that_was_given() -> None:
     ("template", "rows", "said"),
     [
         ("{{ row }}", [], "There are no rows"),
+        ("{{ row }}", iter(()), "There are no rows"),
         ("{{ row }}", pandas.DataFrame({"a": []}), "There are no rows"),
         ("{{ row }}", "a text", "cannot be of type str"),
         ("{{ row }}", 5, "cannot be of type int"),

@@ -6,6 +6,8 @@ import asyncio
 import multiprocessing
 import os
 import pickle
+import pkgutil
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -22,8 +24,12 @@ from watching import MakeConfig, Run, arrived, cli_pids
 from claude_magic import errors
 from claude_magic.errors import APIError, ClaudeError, ConfigError, ExecutorError, SessionLostError
 from claude_magic.sdk import ClaudeConfig, Results, TurnOptions, ask_each
-from claude_magic.sdk._rows.warm_pool import WarmPool, answer_chunk
-from claude_magic.sdk._rows.workers import RowWork
+from claude_magic.sdk._rows.checkpoint import Answer
+from claude_magic.sdk._rows.executor import START_CHUNKS
+from claude_magic.sdk._rows.warm_pool import ChunkReply, WarmPool, answer_chunk
+from claude_magic.sdk._rows.workers import Busy, RowWork
+
+HOLD_S = 0.3
 
 
 @pytest.fixture
@@ -79,6 +85,23 @@ class Breaking(ThreadPoolExecutor):
         return super().submit(function, *args, **kwargs)
 
 
+class Scripted(Executor):
+    """Answers each row, but for the first time that it is called: then the API was busy. Knows when it was called."""
+
+    def __init__(self) -> None:
+        self.called: list[float] = []
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        if function is answer_chunk:
+            self.called.append(time.monotonic())
+            one, hold_s = (Busy(429, HOLD_S), HOLD_S) if len(self.called) == 1 else (Answer("said"), 0.0)
+            future.set_result(ChunkReply((one,) * len(args[4]), 0.1, hold_s, ("elsewhere", 1), 1))
+        else:
+            future.set_result(function("claude_magic:__version__") if function is pkgutil.resolve_name else ("elsewhere", 1))
+        return future
+
+
 def last_prompts(api: MessagesAPI) -> list[str]:
     """Return what each request asked."""
     return [prompts[-1] for prompts in api.prompts()]
@@ -106,6 +129,22 @@ def test_errors_and_a_busy_api(each: Any, api: MessagesAPI, threads: ThreadPoolE
     assert (type(refused), type(busy), busy.status) == (APIError, APIError, 529)
     asked = Counter(last_prompts(api))
     assert (asked[rows[0]], asked[rows[1]], asked[rows[3]]) == (2, 1, 2)
+
+
+def test_busy_for_one_is_busy_for_all(each: Any) -> None:
+    """When the API has told one worker to wait, no worker gets one more row before that."""
+    executor = Scripted()
+    assert each("{{ row }}", range(6), executor=executor, concurrency=1).values == ["said"] * 6
+    later = [called - executor.called[0] for called in executor.called[START_CHUNKS:]]
+    assert len(later) == 7 - START_CHUNKS
+    assert min(later) >= HOLD_S
+
+
+def test_executor_that_loses_all(each: Any) -> None:
+    """Where chunk after chunk is lost, the run ends, and does not go through all rows."""
+    with Losing(1_000) as executor, pytest.raises(ExecutorError, match="the worker was killed"):
+        each("{{ row }}", range(1_000), executor=executor, concurrency=1)
+    assert executor.losses >= 980
 
 
 def test_budget(each: Any, api: MessagesAPI, threads: ThreadPoolExecutor) -> None:

@@ -18,7 +18,7 @@ from claude_magic._kernel.frontend import Frontend, loaded_magics
 from claude_magic._kernel.prompt.cell_request import schema_of
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._render.live.row_progress import RowProgress, row_progress
-from claude_magic.errors import ClaudeError, ConfigError
+from claude_magic.errors import ClaudeError, ConfigError, ExecutorError
 from claude_magic.sdk._cassette.cassette import active_cassette
 from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest
 from claude_magic.sdk._rows.results import Results, RowOutcome
@@ -123,6 +123,10 @@ class CellRows:
             try:
                 stream.result()
             except ClaudeError as error:
+                # An interrupt reaches the processes of an executor, too, and ends those that have nothing to do.
+                if self._run.stopped == INTERRUPTED and isinstance(error, ExecutorError):
+                    self.results.remarks = [*self.results.remarks, error.message]
+                    return self.results
                 error.results = self.results
                 raise
         return self.results

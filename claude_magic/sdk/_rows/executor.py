@@ -37,6 +37,9 @@ ROWS_OF_A_SLICE: Final = 4
 SLICE_S: Final = (1.0, 10.0)
 MAX_CHUNK: Final = 250
 
+LOST_CHUNKS: Final = 10
+"""After so many chunks in a row that were lost with their workers, it is not the workers."""
+
 STOP_S: Final = 5.0
 """How long a run that is stopped waits for the chunks that are being asked: their answers have been paid for."""
 
@@ -67,6 +70,8 @@ class ExecutorAsker:
         self._most_users = START_CHUNKS
         self._row_s: float | None = None
         """How long a row takes."""
+        self._lost = 0
+        """How many chunks in a row were lost."""
         self._calls = itertools.count()
         self._out: list[Future[ChunkReply]] = []
         """The chunks that are out, oldest first."""
@@ -116,7 +121,7 @@ class ExecutorAsker:
             # Dask does not say which calls run; the oldest do.
             begun = self._out[: max(1, len(self._threads))]
             if future in begun or not future.cancel():
-                with anyio.move_on_after(STOP_S, shield=True):
+                with anyio.move_on_after(STOP_S, shield=True), contextlib.suppress(ClaudeError):
                     # Where workers are threads of this process, they stop at once.
                     await asyncio.to_thread(close_pool, self._run)
                     await _ended(future)
@@ -126,9 +131,13 @@ class ExecutorAsker:
         finally:
             self._out.remove(future)
         if (failure := _failure_of(future)) is not None:
+            self._lost += 1
+            if self._lost == LOST_CHUNKS:
+                raise failure
             for place in range(len(prompts)):
                 await settle(place, Again(failure))
             return
+        self._lost = 0
         self._learn(future.result(), anyio.current_time() - began)
         await self._hand_over(future.result(), settle)
 

@@ -21,7 +21,7 @@ from claude_magic.sdk._rows.executor import ExecutorAsker
 from claude_magic.sdk._rows.limits import Brake, Progress, Purse
 from claude_magic.sdk._rows.request import RowsRequest
 from claude_magic.sdk._rows.results import RowOutcome
-from claude_magic.sdk._rows.work import Rows, Template
+from claude_magic.sdk._rows.work import Rows, Template, no_rows
 from claude_magic.sdk._rows.workers import ENDS_THE_RUN, RowWork, Workers
 from claude_magic.sdk.config import ClaudeConfig
 
@@ -137,16 +137,13 @@ class RowRun:
         try:
             await asker.ask([row.prompt for row in rows], settle)
         finally:
-            self._again.extendleft(reversed(left.values()))
             with anyio.CancelScope(shield=True):
-                for _ in left:
-                    await self._hand_back()
+                await self._give_back(list(left.values()))
 
     async def _settle(self, row: _Row, reply: Reply, take: Take) -> None:
         row.attempts += isinstance(reply, Again)
         if isinstance(reply, Again) and row.attempts <= self._request.max_retries:
-            self._again.append(row)
-            await self._hand_back()
+            await self._give_back([row])
             return
         if isinstance(reply, Answer):
             outcome = self._outcome(row.outcome, reply)
@@ -173,9 +170,11 @@ class RowRun:
         self._failure = self._failure or error
         self._came_back.set()
 
-    async def _hand_back(self) -> None:
-        await self._purse.give_back()
-        self._count_back()
+    async def _give_back(self, rows: Sequence[_Row]) -> None:
+        self._again.extendleft(reversed(rows))
+        for _ in rows:
+            await self._purse.give_back()
+            self._count_back()
 
     def _count_back(self) -> None:
         self._under_way -= 1
@@ -203,6 +202,9 @@ class RowRun:
                     if not rows:
                         self.stopped = f"the next row would exceed the budget of ${self._request.budget_usd:g}"
                     break
+            if self._failure is not None:
+                await self._give_back(rows)
+                rows.clear()
             return rows
 
     def _next(self) -> _Row | None:
@@ -212,8 +214,8 @@ class RowRun:
             try:
                 position, row = next(self._waiting)
             except StopIteration:
-                if misfits:  # not one has filled it
-                    self._fail(misfits[0].outcome.error)
+                if not self._has_filled:
+                    self._fail(misfits[0].outcome.error if misfits else no_rows())
                 return None
             except Exception as error:  # noqa: BLE001 - the rows may be computed by any code of the person's
                 failure = ConfigError(
