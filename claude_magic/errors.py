@@ -12,6 +12,7 @@
     ├── SessionNotFoundError         no such conversation
     │   └── SessionLostError         one that was there, and whose transcript is gone or unreadable
     ├── TurnNotFoundError            no such turn, or none that one could go on from
+    ├── ExecutorError                an executor whose workers cannot ask rows
     ├── CheckpointError              a file of answered rows that cannot be used
     ├── CassetteError                a cassette that cannot be read or written
     │   └── CassetteMismatchError    a prompt that is not recorded in it
@@ -29,6 +30,7 @@ what to type in a notebook.
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,6 +71,10 @@ class ClaudeError(Exception):
         self.session_id = session_id
         self.content = content
         self.stderr = strip_controls(redact(stderr))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it travel between processes, whatever its own arguments are."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
     def leave_out(self, env: Mapping[str, str]) -> None:
         """Leave out the credentials that this environment holds; those of the process's own are out from the beginning."""
@@ -154,6 +160,10 @@ class SessionLostError(SessionNotFoundError):
 
 class TurnNotFoundError(ClaudeError):
     """No turn has this number, or it has no answer that one could go on from."""
+
+
+class ExecutorError(ClaudeError):
+    """The executor of a run over many rows, or a worker of it, cannot do its part."""
 
 
 class CheckpointError(ClaudeError):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette, cassette
     from claude_magic.sdk._history.sessions import SessionInfo
-    from claude_magic.sdk._rows.each import RowsRequest, ask_each, stream_each
+    from claude_magic.sdk._rows.each import ask_each, stream_each
+    from claude_magic.sdk._rows.request import RowsRequest
     from claude_magic.sdk._rows.results import Results, RowOutcome
     from claude_magic.sdk._tools.function_tool import only_reads
     from claude_magic.sdk.client import ClaudeClient
@@ -68,7 +69,7 @@ _HOMES = {
     "Results": "_rows.results",
     "RowOutcome": "_rows.results",
     "Rows": "schema",
-    "RowsRequest": "_rows.each",
+    "RowsRequest": "_rows.request",
     "Schema": "schema",
     "SessionAwareClient": "session_client",
     "SessionAwareResponse": "response",

@@ -30,6 +30,7 @@ from claude_magic.sdk.content import Prompt, content_blocks
 from claude_magic.sdk.events import Event, TextDelta
 from claude_magic.sdk.host import (
     BackgroundWork,
+    ContextPart,
     PermissionAnswer,
     PermissionRequest,
     Tool,
@@ -271,6 +272,11 @@ class ClaudeClient:
         """Return what Claude has left running in a session."""
         process = self._runner.pool.warm(session_id)
         return process.work if process else ()
+
+    async def context(self, session_id: str) -> tuple[ContextPart, ...]:
+        """Return what a request of a session holds, by part; nothing when it has no live process that can say it now."""
+        process = self._runner.pool.warm(session_id)
+        return await process.context() if process else ()
 
     async def stop_work(self, session_id: str, task_id: str) -> None:
         """Stop something that Claude has left running in a session."""

@@ -128,6 +128,14 @@ class BackgroundWork:
     about: str
 
 
+@dataclass(frozen=True, slots=True)
+class ContextPart:
+    """What one part of a session's requests takes, such as the tools or the messages, as the CLI counts it."""
+
+    name: str
+    tokens: int
+
+
 class TurnHost(Protocol):
     """Who runs a turn. All of it is called on the client's event loop."""
 

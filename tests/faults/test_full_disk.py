@@ -17,8 +17,8 @@ from messages_api import MessagesAPI
 from rig.environment import isolated_environment, own_variables
 from rig.kernel import Kernel
 
-from claude_magic.errors import CassetteError, ClaudeError, TurnNotFoundError
-from claude_magic.sdk import ClaudeConfig, SessionAwareClient, SessionAwareResponse, cassette
+from claude_magic.errors import CassetteError, CheckpointError, ClaudeError, TurnNotFoundError
+from claude_magic.sdk import ClaudeConfig, SessionAwareClient, SessionAwareResponse, ask_each, cassette
 from claude_magic.sdk._history.branches import branch_on_disk
 from claude_magic.sdk._history.sessions import rename_session
 from claude_magic.sdk.events import Event, Notice, TextDelta
@@ -134,6 +134,29 @@ def test_stopped_turn_is_looked_for(
     stopped, last = run_async(ask())
     assert stopped.startswith("This turn is not kept: ")
     assert last.endswith("is written again, but the turn before this one is not kept.")
+
+
+def test_checkpoint_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: Disk, api: MessagesAPI, run_async: Run
+) -> None:
+    """A checkpoint that cannot be written ends the run; its error holds every answer, and later the run goes on there."""
+    monkeypatch.chdir(tmp_path)
+    config, checkpoint = ClaudeConfig(env=own_variables(tmp_path, api.url)), disk.path / "rows.sqlite"
+    texts = ["one", "two", "three", "four"]
+
+    def rows() -> Iterator[str]:
+        for text in texts:
+            if text == "three":
+                disk.fill()
+            yield text
+
+    with pytest.raises(CheckpointError, match="full") as caught:
+        run_async(ask_each("{{ row }}", rows(), concurrency=1, checkpoint=checkpoint, config=config))
+    assert caught.value.results.values == ["You said: one", "You said: two", "You said: three"]
+    disk.mend()
+    results = run_async(ask_each("{{ row }}", texts, concurrency=1, checkpoint=checkpoint, config=config))
+    assert results.values == [f"You said: {text}" for text in texts]
+    assert [prompts[-1] for prompts in api.prompts()] == ["one", "two", "three", "three", "four"]
 
 
 def test_name_on_a_full_disk(

@@ -18,7 +18,7 @@ from claude_magic._render.live.row_progress import Lines
 from claude_magic._render.settled.row_table import results_bundle
 from claude_magic.errors import APIError
 from claude_magic.sdk import Results, RowOutcome
-from claude_magic.sdk._rows.each import Progress
+from claude_magic.sdk._rows.limits import Progress
 
 ROWS = "rows = [{'text': 'one'}, {'text': 'two'}, {'text': 'three'}]"
 

@@ -57,6 +57,17 @@ def test_show(loaded_kernel: Kernel, notebook_dir: Path, words: str) -> None:
     assert "2" in text
 
 
+def test_how_large_a_request_is(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """`show --prompt` and the panel say what a request holds, by part, as the live process counts; nothing is sent for it."""
+    answered(loaded_kernel, "hello")
+    pattern = r"about [\d,]+ tokens \(.*\bsystem tools [\d,]+.*\bsystem prompt [\d,]+"
+    assert re.search(rf"hello\n\nA whole request of .*: {pattern}", shown(say(loaded_kernel, "show --prompt")))
+    assert re.search(rf"a request +{pattern}", shown(say(loaded_kernel, "show")))
+    assert len(api.requests) == 1
+    assert say(loaded_kernel, "new").ok
+    assert "A whole request" not in shown(say(loaded_kernel, "show --prompt"))
+
+
 def test_list(loaded_kernel: Kernel) -> None:
     """`list` shows the sessions of this directory, the newest first, with their names."""
     one = session_of(answered(loaded_kernel, "the first prompt of one"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from page import VIEW, Page
 
 from claude_magic._render.live.session_panel import SessionFacts, SessionPanel, panel_bundle, panel_text
 from claude_magic._render.settled.session_list import SessionRow
+from claude_magic.sdk.host import ContextPart
 
 CURRENT = "681fea2c-2417-42d4-b134-6c7d6a02503b"
 OTHER = "d83e13e2-0000-42d4-b134-6c7d6a02503b"
@@ -31,6 +33,14 @@ def test_panel_has_a_button_for_each_other_session(page: Page) -> None:
     page.click(button)
     assert resumed == [OTHER]
     panel.close()
+
+
+def test_request_by_part() -> None:
+    """What a request holds stands in a line, the largest part first; without a live process there is none."""
+    parts = (ContextPart("System prompt", 1_993), ContextPart("Messages", 12_000))
+    text = panel_text(replace(FACTS, request=parts), ROWS)
+    assert "about 13,993 tokens (messages 12,000, system prompt 1,993)" in text
+    assert "a request" not in panel_text(FACTS, ROWS)
 
 
 def test_panel_is_painted_in_place(page: Page) -> None:

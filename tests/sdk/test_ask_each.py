@@ -26,9 +26,8 @@ from watching import MakeConfig, Run
 from claude_magic.errors import APIError, CheckpointError, ClaudeError, ConfigError
 from claude_magic.sdk import Results, RowOutcome, RowsRequest, ask_each, stream_each
 from claude_magic.sdk._rows.checkpoint import Answer, Checkpoint
-from claude_magic.sdk._rows.each import Progress
+from claude_magic.sdk._rows.limits import Brake, Progress
 from claude_magic.sdk._rows.work import Rows, Template
-from claude_magic.sdk._rows.workers import Brake
 
 
 @pytest.fixture
@@ -117,6 +116,7 @@ def test_tables_are_of_the_kind_that_was_given() -> None:
     ("template", "rows", "said"),
     [
         ("{{ row }}", [], "There are no rows"),
+        ("{{ row }}", iter(()), "There are no rows"),
         ("{{ row }}", pandas.DataFrame({"a": []}), "There are no rows"),
         ("{{ row }}", "a text", "cannot be of type str"),
         ("{{ row }}", 5, "cannot be of type int"),
@@ -144,13 +144,14 @@ def test_bad_limits(choice: dict[str, Any], each: Any, api: MessagesAPI) -> None
 
 def test_a_bad_row_is_an_error_in_its_place(each: Any, api: MessagesAPI) -> None:
     """A row that does not fill the template, or that the API refuses, is an error in its place, and the rest goes on."""
-    rows = [{"a": "one"}, {"b": "no a"}, {"a": "<<status 400>>"}, {"a": "four"}]
-    results = each("{{ a }}", rows, concurrency=2, max_retries=0)
-    one, missing, refused, four = results.values
+    rows = [{"a": None}, {"a": "one"}, {"b": "no a"}, {"a": "<<status 400>>"}, {"a": "four"}]
+    results = each("{{ a + '' }}", rows, concurrency=2, max_retries=0)
+    none, one, missing, refused, four = results.values
     assert (one, four) == ("You said: one", "You said: four")
+    assert "TypeError" in str(none)
     assert isinstance(missing, ConfigError)
     assert isinstance(refused, APIError)
-    assert list(results.errors) == [1, 2]
+    assert list(results.errors) == [0, 2, 3]
     assert set(last_prompts(api)) == {"one", "<<status 400>>", "four"}
 
 

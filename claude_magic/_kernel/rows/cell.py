@@ -14,7 +14,7 @@ from claude_magic._kernel.options.merged_options import time_limit_s, turn_optio
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import schema_named
 from claude_magic._kernel.rows.each import CellRows
-from claude_magic.sdk._rows.each import CONCURRENCY, RowsRequest
+from claude_magic.sdk._rows.request import CONCURRENCY, RowsRequest
 
 
 def rows_of_cell(

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterable
+from concurrent.futures import Executor
 from typing import Any
 
 from claude_magic._kernel.advice import in_a_notebook
@@ -17,10 +18,11 @@ from claude_magic._kernel.frontend import Frontend, loaded_magics
 from claude_magic._kernel.prompt.cell_request import schema_of
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._render.live.row_progress import RowProgress, row_progress
-from claude_magic.errors import ClaudeError, ConfigError
+from claude_magic.errors import ClaudeError, ConfigError, ExecutorError
 from claude_magic.sdk._cassette.cassette import active_cassette
-from claude_magic.sdk._rows.each import CONCURRENCY, OnError, RowRun, RowsRequest
+from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest
 from claude_magic.sdk._rows.results import Results, RowOutcome
+from claude_magic.sdk._rows.run import RowRun
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 
 INTERRUPTED = "interrupted"
@@ -121,6 +123,10 @@ class CellRows:
             try:
                 stream.result()
             except ClaudeError as error:
+                # An interrupt reaches the processes of an executor, too, and ends those that have nothing to do.
+                if self._run.stopped == INTERRUPTED and isinstance(error, ExecutorError):
+                    self.results.remarks = [*self.results.remarks, error.message]
+                    return self.results
                 error.results = self.results
                 raise
         return self.results
@@ -156,6 +162,7 @@ def ask_each(
     bare: bool = True,
     tools: Iterable[str] = (),
     concurrency: int = CONCURRENCY,
+    executor: Executor | Any = None,
     checkpoint: str | os.PathLike[str] | None = None,
     budget_usd: float | None = None,
     max_retries: int = 3,
@@ -172,6 +179,8 @@ def ask_each(
     :param bare: ask without Claude Code's prompt, tools, settings and memory.
     :param tools: rules for tools that rows may use, such as `WebSearch`.
     :param concurrency: how many rows are asked at once, each by a process of about 220 MB.
+    :param executor: whose workers ask the rows, of `concurrent.futures` or a client of Dask; `concurrency` is then for each
+        worker process. All but prompts and replies stays here.
     :param checkpoint: an SQLite file that keeps answered rows: a run that is started again does not ask them anew.
     :param budget_usd: US dollars; the run stops before the row that would exceed it.
     :param max_retries: how often a row is asked again when the API refuses it for a while, or the CLI dies.
@@ -186,6 +195,7 @@ def ask_each(
         options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=tuple(tools) or None),
         schema=schema_of(schema) if schema is not None else None,
         concurrency=concurrency,
+        executor=executor,
         checkpoint=checkpoint,
         budget_usd=budget_usd,
         max_retries=max_retries,

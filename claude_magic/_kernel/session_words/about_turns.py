@@ -128,18 +128,22 @@ class TurnWords:
         return reply
 
     def show_prompt(self) -> None:
-        """Print what the last turn sent, without the credentials in it.
+        """Print what the last turn sent, without the credentials in it, and how large a whole request is.
 
         :raises UsageError: when there was none.
         """
         if self._state.last_prompt is None:
             raise UsageError("%claude_session: nothing has been sent yet; run a %%claude cell first")
         from claude_magic._render.parts.redacted_reply import masked_line
+        from claude_magic._render.parts.reply_wording import context_line
 
         shown = masked(sent(self._state.last_prompt))
         say(shown.text)
         if shown.names:
             say(f"\n{masked_line(shown.names)} It was sent as it is.")
+        session = self._state.current
+        if session is not None and (size := context_line(self._state.client.context(session.session_id))):
+            say(f"\nA whole request of {session.label}: {size}.")
 
     def _rows(self) -> list[TurnRow]:
         from claude_magic._render.live.tree_of_turns import TurnRow

@@ -67,7 +67,7 @@ WORDS = (
         {
             "": "show the current session and those of this directory",
             "show N": "show the reply of turn N once more",
-            "show --prompt": "print what the last turn sent",
+            "show --prompt": "print what the last turn sent, and how large a whole request is, by part",
         },
         _show,
         offers=lambda known: known.turn_numbers(),

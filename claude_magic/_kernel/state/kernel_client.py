@@ -24,7 +24,7 @@ from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic.errors import CLINotFoundError, ConfigError
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.host import BackgroundWork, PermissionAnswer, PermissionRequest, Tool
+from claude_magic.sdk.host import BackgroundWork, ContextPart, PermissionAnswer, PermissionRequest, Tool
 from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
 
@@ -153,6 +153,10 @@ class KernelClient:
     def work(self, session_id: str) -> tuple[BackgroundWork, ...]:
         """Return the background work of a session."""
         return self.get().work(session_id)
+
+    def context(self, session_id: str) -> tuple[ContextPart, ...]:
+        """Return what a request of a session holds, by part; nothing when it has no live process that can say it now."""
+        return self._background.call(self.get().context, session_id)
 
     def stop_work(self, session_id: str, task_id: str) -> None:
         """Stop background work of a session."""

@@ -14,7 +14,7 @@ from tqdm.std import tqdm
 
 from claude_magic._render.place import Place
 from claude_magic._render.settled.row_table import results_bundle
-from claude_magic.sdk._rows.each import Progress
+from claude_magic.sdk._rows.limits import Progress
 from claude_magic.sdk._rows.results import Results
 
 LINES = 10

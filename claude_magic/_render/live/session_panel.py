@@ -15,10 +15,10 @@ from claude_magic._paths import shorten_home
 from claude_magic._render.live.interactive_output import InteractiveOutput
 from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import clean_line
-from claude_magic._render.parts.reply_wording import dollars, one_line
+from claude_magic._render.parts.reply_wording import context_line, dollars, one_line
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.settled.session_list import NO_ROWS, ROWS_SHOWN, SessionRow, cells, rest, text_table
-from claude_magic.sdk.host import BackgroundWork
+from claude_magic.sdk.host import BackgroundWork, ContextPart
 
 _HEADINGS: Final = ("session", "name", "asked last", "turns", "last used", "")
 _COPYABLE: Final = ("session", "in a terminal")
@@ -46,6 +46,8 @@ class SessionFacts:
     played: bool = False
     work: tuple[BackgroundWork, ...] = ()
     """What Claude has left running."""
+    request: tuple[ContextPart, ...] = ()
+    """How large a request is, by part."""
     command: str = ""
     """What goes on with it in a terminal."""
 
@@ -130,6 +132,7 @@ def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
         ("directory", one_line(shorten_home(facts.directory or ""), 200)),
         ("model", " · ".join(filter(None, (model, context)))),
         ("so far", " · ".join(filter(None, (turns, tokens, cost)))),
+        ("a request", one_line(clean_line(context_line(facts.request)), 200)),
         ("still running", "; ".join(one_line(clean_line(work.about), 60) for work in facts.work)),
         ("in a terminal", "" if facts.played else one_line(facts.command, 400)),
     )

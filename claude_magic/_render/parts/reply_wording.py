@@ -12,7 +12,7 @@ from typing import Final
 from claude_magic._characters import in_reading_order, reveal
 from claude_magic._paths import shorten_home
 from claude_magic.sdk.events import Retrying
-from claude_magic.sdk.host import QUESTION, questions_in
+from claude_magic.sdk.host import QUESTION, ContextPart, questions_in
 from claude_magic.sdk.response import (
     STRUCTURED_OUTPUT,
     Block,
@@ -168,6 +168,15 @@ def tokens(response: SessionAwareResponse) -> tuple[int, int]:
     keys = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
     counted = sum(usage.get(key) or 0 for key in keys), usage.get("output_tokens") or 0
     return counted if any(counted) else (response.input_tokens, response.output_tokens)
+
+
+def context_line(parts: Sequence[ContextPart]) -> str:
+    """Say how large a request is, largest part first; empty where nobody knows."""
+    if not parts:
+        return ""
+    by_size = sorted(parts, key=lambda part: -part.tokens)
+    said = ", ".join(f"{part.name.lower()} {part.tokens:,}" for part in by_size)
+    return f"about {sum(part.tokens for part in parts):,} tokens ({said})"
 
 
 def duration(seconds: float) -> str:

@@ -29,7 +29,7 @@ from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.host import SERVER, BackgroundWork, Listener, ToolResult, TurnHost
+from claude_magic.sdk.host import SERVER, BackgroundWork, ContextPart, Listener, ToolResult, TurnHost
 
 INTERRUPT_REPLY_S = 0.7
 """How long cancelling a turn waits for the CLI to confirm: a person's Stop must act within a second."""
@@ -41,6 +41,10 @@ INTERRUPT_LIMIT_S = 5.0
 
 STOP_LIMIT_S = 3.0
 """How long the CLI may take to confirm that background work has stopped."""
+
+
+CONTEXT_LIMIT_S = 3.0
+"""How long the CLI may take to say what a request holds: nobody waits for it for long."""
 
 
 class State(Enum):
@@ -138,6 +142,21 @@ class LiveProcess:
     def work(self) -> tuple[BackgroundWork, ...]:
         """Background work; a process that has some is not idle."""
         return self._reader.work
+
+    async def context(self) -> tuple[ContextPart, ...]:
+        """Return what a request of its session holds, by part; nothing while it is busy, or where the CLI does not say it soon.
+
+        The CLI asks the API to count (2.1.332), for each tool once.
+        """
+        usage: Any = {}
+        if self.state is State.IDLE:
+            with anyio.move_on_after(CONTEXT_LIMIT_S):
+                try:
+                    usage = await self._client.get_context_usage()
+                except Exception:  # noqa: BLE001 - the SDK raises plain Exception for what the CLI refuses
+                    return ()
+        parts = usage.get("categories", ())
+        return tuple(ContextPart(part["name"], part["tokens"]) for part in parts if part.get("kind") == "used")
 
     async def stop_work(self, task_id: str) -> None:
         """Stop background work; do nothing if it has ended."""

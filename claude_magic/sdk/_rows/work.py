@@ -101,8 +101,13 @@ class Rows:
         else:
             found = cls(iter(rows), len(rows) if isinstance(rows, Sized) else None)
         if found.total == 0:
-            raise ConfigError("There are no rows.", next_step="Give at least one; nothing was sent.")
+            raise no_rows()
         return found
+
+
+def no_rows() -> ConfigError:
+    """Return the error for rows of which there is none."""
+    return ConfigError("There are no rows.", next_step="Give at least one; nothing was sent.")
 
 
 def _is_frame(rows: object, library: str) -> bool:

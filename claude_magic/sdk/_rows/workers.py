@@ -1,4 +1,4 @@
-"""Warm processes that answer rows, each row in a conversation of its own, and what slows all of them down.
+"""Warm processes that answer rows, each row in a conversation of its own.
 
 Of the ways to keep rows apart, `/clear` in a warm process is the fastest. Measured on 2 busy cores against an API that
 replies at once, in rows a second, as multiples of a shell loop over `claude -p` (0.40 a second then): a process for each row 2,
@@ -15,21 +15,37 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 import anyio
 
-from claude_magic.errors import ClaudeError, CLIDiedError, TurnTimeoutError
+from claude_magic.errors import (
+    ClaudeError,
+    CLIDiedError,
+    CLINotFoundError,
+    CLITooOldError,
+    NotLoggedInError,
+    TurnTimeoutError,
+)
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.process import LiveProcess
-from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk._log import ClientLog
+from claude_magic.sdk._rows.checkpoint import Answer
+from claude_magic.sdk._rows.limits import Brake
+from claude_magic.sdk._turn.runner import TurnRunner
+from claude_magic.sdk._workspaces import working_directory
+from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.host import Listener
+from claude_magic.sdk.host import Listener, nobody_answers
 from claude_magic.sdk.response import SessionAwareResponse, fold
+from claude_magic.sdk.turn_request import TurnRequest
 
 ROWS_PER_PROCESS: Final = 1_000
 """After how many rows a process is replaced: in 900 rows it grows by 60 MB (CLI 2.1.332), while this side stays as it is."""
+
+ENDS_THE_RUN: Final = (NotLoggedInError, CLINotFoundError, CLITooOldError)
+"""After these no other row would fare better."""
 
 _BUSY: Final = (429, 529)
 """What the API answers when it has too much to do."""
@@ -37,63 +53,91 @@ _BUSY: Final = (429, 529)
 _CLEAR: Final = Prompt("/clear")
 
 
-class Brake:
-    """What makes all workers wait together, when the API has told one of them to.
+@dataclass(frozen=True, slots=True)
+class RowWork:
+    """What all rows of a run have in common; it travels to workers elsewhere.
 
-    :param clock: seconds, from wherever.
+    `concurrency` counts the processes of one pool. `retries` is how often a row is asked again when its process dies; what the
+    API refuses the CLI repeats, unless `gives_back`: then a row that it is too busy for is given back.
     """
 
-    def __init__(self, clock: Callable[[], float] = anyio.current_time) -> None:
-        self._clock = clock
-        self._until = -float("inf")
+    config: ClaudeConfig
+    options: TurnOptions
+    concurrency: int
+    retries: int
+    timeout_s: float | None
+    gives_back: bool = False
 
-    def hold(self, delay_s: float) -> None:
-        """Let nothing begin for so many seconds."""
-        self._until = max(self._until, self._clock() + delay_s)
 
-    @property
-    def left_s(self) -> float:
-        """How long nothing may begin."""
-        return max(0.0, self._until - self._clock())
+class Busy(Exception):
+    """The API has too much to do for a row; nothing came of it."""
 
-    async def wait(self) -> None:
-        """Return when something may begin."""
-        while (left_s := self.left_s) > 0:  # noqa: ASYNC110 - another one may hold it for longer meanwhile
-            await asyncio.sleep(left_s)
+    def __init__(self, status: int, delay_s: float) -> None:
+        super().__init__(status, delay_s)
+        self.status = status
+        self.delay_s = delay_s
+
+
+class Workers:
+    """Make workers for a run; its context is their log."""
+
+    def __init__(self, work: RowWork, brake: Brake) -> None:
+        self._work = work
+        self._brake = brake
+        self._log = ClientLog(work.config)
+        runner = TurnRunner(
+            work.config, self._log, tools=(), asks=False, on_own_turn=lambda response: None, on_own_question=nobody_answers
+        )
+        turn = TurnRequest(
+            prompt=Prompt(""),
+            directory=working_directory(),
+            options=work.options,
+            trusted=work.config.trusted,
+            use_tools=False,
+        )
+        self._new_process = lambda: runner.unkept(turn)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._log.close()
+
+    def new(self) -> Worker:
+        """Return one more, which has not begun."""
+        return Worker(self._new_process, self._work, self._brake)
 
 
 class Worker:
     """One warm process, or the next one when it has ended, that answers rows one after the other.
 
     :param make: makes a process, not yet started.
-    :param retries: how often a row is asked again when the process dies; refusals of the API are repeated by the CLI.
     """
 
-    def __init__(
-        self, make: Callable[[], LiveProcess], options: TurnOptions, brake: Brake, *, retries: int, timeout_s: float | None
-    ) -> None:
+    def __init__(self, make: Callable[[], LiveProcess], work: RowWork, brake: Brake) -> None:
         self._make = make
-        self._options = options
+        self._work = work
         self._brake = brake
-        self._retries = retries
-        self._timeout_s = timeout_s
         self._process: LiveProcess | None = None
         self._clearing: asyncio.Task[bool] | None = None
 
-    async def ask(self, prompt: str) -> SessionAwareResponse:
+    async def ask(self, prompt: str) -> Answer:
         """Ask in an empty conversation and return the reply.
 
         :raises TurnTimeoutError: when it took too long.
         :raises ClaudeError: why there is no reply.
+        :raises Busy: when the API has too much to do, and such rows are given back.
         """
-        for left in reversed(range(self._retries + 1)):
+        for left in reversed(range(self._work.retries + 1)):
             await self._brake.wait()
             try:
-                return await self._ask(prompt)
+                response = await self._ask(prompt)
             except CLIDiedError:
                 await self.aclose()
                 if left == 0:
                     raise
+            else:
+                return Answer(response.content, response.structured, response.usage, response.cost_usd or 0.0)
         raise AssertionError("a row is asked at least once")
 
     async def aclose(self) -> None:
@@ -107,24 +151,32 @@ class Worker:
 
     async def _ask(self, prompt: str) -> SessionAwareResponse:
         process = await self._cleared()
-        response = SessionAwareResponse()
+        response, timeout_s = SessionAwareResponse(), self._work.timeout_s
+        busy: Busy | None = None
+        scope = anyio.CancelScope()
 
         def take(event: events.Event) -> None:
+            nonlocal busy
             if isinstance(event, events.Retrying) and event.status in _BUSY:
                 self._brake.hold(event.delay_s)
+                if self._work.gives_back:
+                    busy = Busy(event.status, event.delay_s)
+                    scope.cancel()
             fold(response, event)
 
         try:
-            with anyio.fail_after(self._timeout_s):
+            with anyio.fail_after(timeout_s), scope:
                 # Whatever stands in a row, it is sent as it is.
-                await process.run_turn(Prompt(prompt, verbatim=True), self._options, Listener(take))
+                await process.run_turn(Prompt(prompt, verbatim=True), self._work.options, Listener(take))
         except TimeoutError as error:
             await self.aclose()
-            raise TurnTimeoutError(f"The row took longer than {self._timeout_s:g} s.", content=response.arrived) from error
+            raise TurnTimeoutError(f"The row took longer than {timeout_s:g} s.", content=response.arrived) from error
         finally:
             # While the caller reads this reply, the process gets ready for the next row.
             if self._process is not None and process.alive:
                 self._clearing = asyncio.create_task(self._clear(process))
+        if busy is not None:
+            raise busy
         return response
 
     async def _cleared(self) -> LiveProcess:
@@ -143,7 +195,7 @@ class Worker:
         """Let the process begin an empty conversation, and return whether it says that it has."""
         said: list[events.Event] = []
         try:
-            await process.run_turn(_CLEAR, replace(self._options, schema=None), Listener(said.append))
+            await process.run_turn(_CLEAR, replace(self._work.options, schema=None), Listener(said.append))
         except ClaudeError:  # it has ended, or was told to end
             return False
         return any(isinstance(event, events.SessionReplaced) for event in said)

@@ -1,0 +1,247 @@
+"""Rows that the workers of an executor ask: chunks go out to them, and what came of each row comes back.
+
+An executor only calls functions, so a chunk is what is lost with a worker, and how long word of a busy API takes: it is as
+short as a few rows take. Rows, checkpoint, budget and order stay with the run; prompts travel, and replies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import pickle
+import pkgutil
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+import anyio
+
+from claude_magic._version import __version__
+from claude_magic.errors import APIError, ClaudeError, ConfigError, ExecutorError
+from claude_magic.sdk._rows.asking import Again, Settle
+from claude_magic.sdk._rows.limits import Brake
+from claude_magic.sdk._rows.warm_pool import ChunkReply, WorkerID, answer_chunk, close_pool, other_version, own_id
+from claude_magic.sdk._rows.workers import Busy, RowWork
+
+R = TypeVar("R")
+
+START_CHUNKS: Final = 4
+"""How many chunks are out at first. There are more as long as none of them has to wait for a worker."""
+
+ROWS_OF_A_SLICE: Final = 4
+"""How many rows each process of a worker asks one after the other, about, before its chunk comes back."""
+
+SLICE_S: Final = (1.0, 10.0)
+MAX_CHUNK: Final = 250
+
+LOST_CHUNKS: Final = 10
+"""After so many chunks in a row that were lost with their workers, it is not the workers."""
+
+STOP_S: Final = 5.0
+"""How long a run that is stopped waits for the chunks that are being asked: their answers have been paid for."""
+
+CLOSE_S: Final = 5.0
+"""How long the end of a run waits for workers to end their processes. Who does not come to it ends them by himself."""
+
+
+class ExecutorAsker:
+    """The workers of an executor, each with a pool of warm processes of its own.
+
+    :param executor: of `concurrent.futures`, or a client of Dask.
+    :raises ConfigError: when it is none, or when the work cannot be sent to it.
+    """
+
+    def __init__(self, executor: Executor | Any, work: RowWork) -> None:
+        self._executor = _executor_of(executor)
+        self._work = replace(work, gives_back=True)
+        try:
+            self._packed = pickle.dumps(self._work)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"The config cannot be sent to the executor's workers: {error}.",
+                next_step="Give plain values; nothing was sent.",
+            ) from error
+        self._run = uuid.uuid4().hex
+        self._brake = Brake()
+        self._users = 1
+        self._most_users = START_CHUNKS
+        self._row_s: float | None = None
+        """How long a row takes."""
+        self._lost = 0
+        """How many chunks in a row were lost."""
+        self._calls = itertools.count()
+        self._out: list[Future[ChunkReply]] = []
+        """The chunks that are out, oldest first."""
+        self._workers: set[WorkerID] = set()
+        self._threads: set[tuple[WorkerID, int]] = set()
+        """Who can be called at the same time, as far as that has been seen."""
+
+    async def check(self) -> None:
+        """See that a worker has this package.
+
+        :raises ExecutorError: when it has not, or has another version of it; nothing was sent.
+        """
+        # Of the standard library, so that a worker can read the call whatever it lacks.
+        future = self._submit(pkgutil.resolve_name, "claude_magic:__version__")
+        try:
+            await _ended(future)
+        except asyncio.CancelledError:
+            future.cancel()
+            raise
+        if (failure := _failure_of(future)) is not None:
+            raise failure
+        version = future.result()
+        if version != __version__:
+            raise other_version(version, __version__)
+
+    @property
+    def room(self) -> int:
+        if self._row_s is None:
+            return self._work.concurrency
+        return min(MAX_CHUNK, max(1, round(self._slice_s / self._row_s)) * self._work.concurrency)
+
+    def wants_another(self) -> bool:
+        if self._users >= self._most_users:
+            return False
+        self._users += 1
+        return True
+
+    async def ask(self, prompts: Sequence[str], settle: Settle) -> None:
+        await self._brake.wait()
+        began = anyio.current_time()
+        call = next(self._calls)
+        future = self._submit(answer_chunk, __version__, self._run, call, self._packed, tuple(prompts), self._slice_s)
+        self._out.append(future)
+        try:
+            await _ended(future)
+        except asyncio.CancelledError:
+            # Dask does not say which calls run; the oldest do.
+            begun = self._out[: max(1, len(self._threads))]
+            if future in begun or not future.cancel():
+                with anyio.move_on_after(STOP_S, shield=True), contextlib.suppress(ClaudeError):
+                    # Where workers are threads of this process, they stop at once.
+                    await asyncio.to_thread(close_pool, self._run)
+                    await _ended(future)
+                    if _failure_of(future) is None:
+                        await self._hand_over(future.result(), settle)
+            raise
+        finally:
+            self._out.remove(future)
+        if (failure := _failure_of(future)) is not None:
+            self._lost += 1
+            if self._lost == LOST_CHUNKS:
+                raise failure
+            for place in range(len(prompts)):
+                await settle(place, Again(failure))
+            return
+        self._lost = 0
+        self._learn(future.result(), anyio.current_time() - began)
+        await self._hand_over(future.result(), settle)
+
+    async def aclose(self) -> None:
+        left = self._workers - {own_id()}
+        with anyio.move_on_after(CLOSE_S), contextlib.suppress(ExecutorError):
+            await asyncio.to_thread(close_pool, self._run)
+            while left:
+                # Nobody can call a certain worker. One that has just been called is busy, so the next call finds another one.
+                futures = [self._submit(close_pool, self._run, next(self._calls)) for _ in self._workers]
+                for future in futures:
+                    await _ended(future)
+                found = {future.result() for future in futures if _failure_of(future) is None}
+                if not found & left:
+                    return
+                left -= found
+
+    async def _hand_over(self, reply: ChunkReply, settle: Settle) -> None:
+        self._brake.hold(reply.hold_s)
+        for place, one in enumerate(reply.replies):
+            if isinstance(one, Busy):
+                message = f"The API has too much to do: {one.status}."
+                await settle(place, Again(APIError(message, status=one.status, next_step="Ask again for this row later.")))
+            elif one is not None:
+                await settle(place, one)
+
+    def _learn(self, reply: ChunkReply, elapsed_s: float) -> None:
+        self._workers.add(reply.worker)
+        self._threads.add((reply.worker, reply.thread))
+        if answered := sum(one is not None for one in reply.replies):
+            row_s = max(reply.took_s, 1e-3) * min(self._work.concurrency, answered) / answered
+            self._row_s = row_s if self._row_s is None else (self._row_s + row_s) / 2
+        if elapsed_s < 1.25 * reply.took_s and self._users == self._most_users:
+            self._most_users += 1
+
+    @property
+    def _slice_s(self) -> float:
+        least, most = SLICE_S
+        return min(most, max(least, ROWS_OF_A_SLICE * (self._row_s or 0.0)))
+
+    def _submit(self, function: Callable[..., R], *args: Any) -> Future[R]:
+        try:
+            future = self._executor.submit(function, *args)
+        except Exception as error:  # whatever an executor of anybody's raises, it takes no more work
+            raise _takes_no_work(error) from error
+        if not isinstance(future, Future):
+            raise ConfigError(
+                f"The executor's submit() returns no future of concurrent.futures, but a {type(future).__name__}.",
+                next_step="Give an executor of concurrent.futures, or a synchronous client of Dask.",
+            )
+        return future
+
+
+def _executor_of(given: Any) -> Any:
+    try:
+        executor = given.get_executor() if hasattr(given, "get_executor") else given
+    except Exception as error:  # Dask refuses an asynchronous client by a plain one
+        raise ConfigError(f"The client gives no executor: {error}.", next_step="Make a synchronous client.") from error
+    if not callable(getattr(executor, "submit", None)):
+        raise ConfigError(
+            f"The executor is none, but of type {type(executor).__name__}.",
+            next_step="Give one of concurrent.futures, or a client of Dask; nothing was sent.",
+        )
+    return executor
+
+
+def _takes_no_work(error: BaseException) -> ExecutorError:
+    return ExecutorError(
+        f"The executor takes no more work: {type(error).__name__}: {error}.",
+        next_step="Make a new one and ask again; with a checkpoint that goes on where this ended.",
+    )
+
+
+async def _ended(future: Future[Any]) -> None:
+    """Return when it is done; unlike waiting for itself, this tells its cancellation from ours."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake(_: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(ended.set)
+
+    future.add_done_callback(wake)
+    await ended.wait()
+
+
+def _failure_of(future: Future[Any]) -> ExecutorError | None:
+    """Return why a worker did not do what it was called for, `None` when it did.
+
+    :raises ClaudeError: when no other worker could do better.
+    """
+    error = None if future.cancelled() else future.exception()
+    match error:
+        case None if not future.cancelled():
+            return None
+        case ClaudeError():
+            raise error
+        case BrokenExecutor():
+            raise _takes_no_work(error) from error
+        case ImportError() | AttributeError():
+            raise ExecutorError(
+                f"The executor's workers cannot use claude_magic: {type(error).__name__}: {error}.",
+                next_step=f"Install it where they run: pip install claude_magic=={__version__}",
+            ) from error
+    said = "what it was to do was cancelled" if error is None else f"{type(error).__name__}: {error}"
+    failure = ExecutorError(f"A worker of the executor did not answer: {said}.", next_step="Look at its log, and ask again.")
+    failure.__cause__ = error
+    return failure

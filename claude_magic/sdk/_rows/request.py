@@ -1,0 +1,52 @@
+"""What is asked of which rows, and within what limits."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from claude_magic.errors import ConfigError
+from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.schema import Schema
+
+CONCURRENCY: Final = 4
+"""How many rows are asked at once, unless another number is given."""
+
+OnError = Literal["return", "raise"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsRequest:
+    """What is asked of which rows, and within what limits.
+
+    `options` hold for every row, `timeout_s` bounds one. `budget_usd` bounds the whole run, in US dollars. `concurrency` is how
+    many rows are asked at once: here, or in each worker process of `executor`, which may be a client of Dask.
+
+    :raises ConfigError: for what cannot be meant.
+    """
+
+    template: str
+    rows: object
+    options: TurnOptions = field(default_factory=lambda: TurnOptions(bare=True))
+    schema: Schema | None = None
+    timeout_s: float | None = None
+    concurrency: int = CONCURRENCY
+    executor: Executor | Any = None
+    checkpoint: str | os.PathLike[str] | None = None
+    budget_usd: float | None = None
+    max_retries: int = 3
+    on_error: OnError = "return"
+
+    def __post_init__(self) -> None:
+        for name, least in (("concurrency", 1), ("max_retries", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ConfigError(f"{name} is {value!r}; it must be a whole number, at least {least}.")
+        if self.budget_usd is not None and not self.budget_usd > 0:
+            raise ConfigError(f"budget_usd is {self.budget_usd}; it must be more than 0.")
+        if self.on_error not in ("return", "raise"):
+            raise ConfigError(f"on_error {self.on_error!r} is neither 'return' nor 'raise'.")
+        if not isinstance(self.template, str):
+            raise ConfigError(f"The template is no text, but of type {type(self.template).__name__}.")

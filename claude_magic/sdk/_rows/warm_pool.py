@@ -1,0 +1,252 @@
+"""What an executor calls in its workers: ask a chunk of rows with the warm processes of this process.
+
+A worker process keeps a pool for each run, on the loop of a thread of its own. It ends when the run says so, when nobody has
+used it for a while, and with the process: a CLI does not outlive the one that has started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pickle
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+
+from claude_magic._version import __version__
+from claude_magic.errors import ClaudeError, ExecutorError
+from claude_magic.sdk._rows.checkpoint import Answer
+from claude_magic.sdk._rows.limits import Brake
+from claude_magic.sdk._rows.workers import ENDS_THE_RUN, Busy, RowWork, Worker, Workers
+
+IDLE_S: Final = 20.0
+"""After how many seconds without a row a pool ends: its run may have ended without a word."""
+
+WorkerID = tuple[str, int]
+"""The machine and the process ID of a worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReply:
+    """What a chunk came to: for each prompt an answer, an error, that the API was busy, or `None` where it was not sent."""
+
+    replies: tuple[Answer | ClaudeError | Busy | None, ...]
+    took_s: float
+    """From its first row to its last."""
+    hold_s: float
+    """For how long the API wants to be left alone."""
+    worker: WorkerID
+    thread: int
+    """Which of the worker's threads was called."""
+
+
+def answer_chunk(version: str, run: str, call: int, packed: bytes, prompts: Sequence[str], slice_s: float) -> ChunkReply:
+    """Ask these rows, begin none after `slice_s` seconds, and return what came of it.
+
+    :param run: names the run.
+    :param call: is another one for each call: Dask may answer the same call from the last one.
+    :param packed: its `RowWork`, pickled.
+    :raises ExecutorError: when another version of this package is here.
+    """
+    if version != __version__:
+        raise other_version(__version__, version)
+    while True:
+        # Both steps are atomic: a process may be forked while another thread is in here.
+        key = (os.getpid(), run)
+        pool = _pools.get(key) or _pools.setdefault(key, WarmPool(packed))
+        if pool.enter():
+            break
+        if _pools.get(key) is pool:
+            _pools.pop(key, None)
+    try:
+        return pool.answer(prompts, slice_s)
+    finally:
+        pool.leave()
+
+
+def close_pool(run: str, call: int = 0) -> WorkerID:
+    """End the processes of a run in this process, if there are any; parameters as above."""
+    pool = _pools.pop((os.getpid(), run), None)
+    if pool is not None:
+        pool.close()
+    return own_id()
+
+
+def own_id() -> WorkerID:
+    """Return what tells this process from others."""
+    return socket.gethostname(), os.getpid()
+
+
+def other_version(there: str, here: str) -> ExecutorError:
+    """Return the error for a worker with another version of this package."""
+    return ExecutorError(
+        f"A worker of the executor has claude_magic {there}, and here it is {here}.",
+        next_step=f"Install the same version there: pip install claude_magic=={here}",
+    )
+
+
+class _Chunk:
+    """Rows that are being asked."""
+
+    def __init__(self, prompts: Sequence[str], slice_s: float) -> None:
+        self.prompts = prompts
+        self.slice_s = slice_s
+        self.replies: list[Answer | ClaudeError | Busy | None] = [None] * len(prompts)
+        self._scope: anyio.CancelScope | None = None
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End it with what there is; on its loop."""
+        self._stopped = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+    @contextlib.asynccontextmanager
+    async def stoppable(self) -> AsyncIterator[None]:
+        """Leave this context when it is stopped."""
+        with anyio.CancelScope() as self._scope:
+            if self._stopped:
+                self._scope.cancel()
+            yield
+
+
+class WarmPool:
+    """The warm processes of a run in this process; several threads may use them at once.
+
+    :param packed: the `RowWork`, pickled.
+    :param idle_s: after how many seconds without a user it ends.
+    """
+
+    def __init__(self, packed: bytes, idle_s: float = IDLE_S) -> None:
+        self._work: RowWork = pickle.loads(packed)
+        self._idle_s = idle_s
+        self._lock = threading.Lock()
+        self._users = 0
+        self._uses = 0
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self._loop: Future[asyncio.AbstractEventLoop] = Future()
+        self._brake = Brake()
+        self._idle: list[Worker] = []
+        self._chunks: dict[asyncio.Task[Any], _Chunk] = {}
+
+    def enter(self) -> bool:
+        """Keep it open until `leave`; return whether it is."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._users += 1
+            self._uses += 1
+            if self._thread is None:
+                # A daemon: who ends the process waits for no thread that he does not know.
+                self._thread = threading.Thread(target=self._run, name="claude-rows", daemon=True)
+                self._thread.start()
+            return True
+
+    def leave(self) -> None:
+        """Let it end, if nobody uses it for a while."""
+        with self._lock:
+            self._users -= 1
+            if not self._closed and self._loop.exception() is None:
+                loop = self._loop.result()
+                loop.call_soon_threadsafe(loop.call_later, self._idle_s, self._end_if_unused, self._uses)
+
+    def answer(self, prompts: Sequence[str], slice_s: float) -> ChunkReply:
+        """Ask these rows, begin none after `slice_s` seconds, and return what came of it; blocks the thread."""
+        loop, chunk = self._loop.result(), _Chunk(prompts, slice_s)
+        asked = asyncio.run_coroutine_threadsafe(self._answer(chunk), loop)
+        try:
+            took_s, hold_s = asked.result()
+        except KeyboardInterrupt:
+            # A notebook's interrupt goes to all processes of its group: what has been answered is handed over.
+            loop.call_soon_threadsafe(chunk.stop)
+            took_s, hold_s = asked.result()
+        return ChunkReply(tuple(chunk.replies), took_s, hold_s, own_id(), threading.get_ident())
+
+    def close(self) -> None:
+        """End its processes and its thread; chunks that are being asked end with what they have."""
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+        if thread is not None:
+            if self._loop.exception() is None:
+                self._loop.result().call_soon_threadsafe(self._ending.set)
+            thread.join()
+
+    def _run(self) -> None:
+        factory = None
+        if sys.platform == "win32":  # under the policy that some set there, a loop could start no process
+            factory = asyncio.ProactorEventLoop
+        try:
+            with asyncio.Runner(loop_factory=factory) as runner:
+                runner.run(self._serve())
+        except BaseException as error:
+            if self._loop.done():
+                raise
+            self._loop.set_exception(error)  # for those who wait for it
+
+    async def _serve(self) -> None:
+        self._ending = asyncio.Event()
+        self._free = asyncio.Semaphore(self._work.concurrency)
+        with Workers(self._work, self._brake) as self._workers:
+            self._loop.set_result(asyncio.get_running_loop())
+            await self._ending.wait()
+            for chunk in self._chunks.values():
+                chunk.stop()
+            if self._chunks:
+                await asyncio.wait(self._chunks)
+            await asyncio.gather(*(worker.aclose() for worker in self._idle))
+
+    def _end_if_unused(self, uses: int) -> None:
+        with self._lock:
+            if self._users or self._uses != uses or self._closed:
+                return
+            self._closed = True
+        self._ending.set()
+
+    async def _answer(self, chunk: _Chunk) -> tuple[float, float]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._chunks[task] = chunk
+        waiting = iter(enumerate(chunk.prompts))
+        began: float | None = None
+
+        async def lane() -> None:
+            nonlocal began
+            async with self._free:
+                began = began or anyio.current_time()
+                worker = self._idle.pop() if self._idle else self._workers.new()
+                try:
+                    for place, prompt in waiting:
+                        chunk.replies[place] = reply = await self._reply(worker, prompt)
+                        if anyio.current_time() > began + chunk.slice_s or isinstance(reply, (Busy, *ENDS_THE_RUN)):
+                            return
+                finally:
+                    self._idle.append(worker)
+
+        try:
+            async with chunk.stoppable(), anyio.create_task_group() as group:
+                for _ in range(min(self._work.concurrency, len(chunk.prompts))):
+                    group.start_soon(lane)
+        finally:
+            del self._chunks[task]
+        return anyio.current_time() - (began or anyio.current_time()), self._brake.left_s
+
+    async def _reply(self, worker: Worker, prompt: str) -> Answer | ClaudeError | Busy | None:
+        if self._brake.left_s:
+            return None
+        try:
+            return await worker.ask(prompt)
+        except (ClaudeError, Busy) as error:
+            return error
+
+
+_pools: dict[tuple[int, str], WarmPool] = {}
+"""By process, as a forked one inherits it, and by run. An executor's worker has nothing else that outlives a call."""
