@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
-from claude_magic._kernel.values.shown_value import image_in
+from claude_magic._kernel.values.bundles import image_in, readable, text_in
 from claude_magic._kernel.values.time_limit import FAILURES, bounded
 from claude_magic._kernel.values.tracebacks import error_text
 from claude_magic._redaction import redact
@@ -32,8 +31,14 @@ _MAX_TRACEBACK: Final = 4_000
 LONGEST: Final = 4_000
 """Of a secret, such as a key in PEM, in characters: so much more is looked at than is shown."""
 
-_MAX_IMAGES: Final = 8_000_000
-"""Of the figures that are remembered, in characters of base64; the newest stay."""
+_MAX_FORMS: Final = 8_000_000
+"""Of what was displayed, in characters; figures are in base64. The newest stays whole, whatever its size."""
+
+FIGURE: Final = "figure"
+"""What stands for a display that is one."""
+
+_LINE: Final = 480
+"""Characters of a display that a line about its cell is made of."""
 
 _MAX_PIECES: Final = 2_000
 """Of what a cell has printed, piece by piece: more is not looked at."""
@@ -61,9 +66,41 @@ class RanCell:
     @property
     def is_conversation(self) -> bool:
         """Whether it is a part of the conversation itself, or sets it up, and nothing else."""
-        lines = [line for line in self.code.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-        whole = re.match(r"\s*%%claude\b", self.code) is not None
-        return whole or not lines or all(_CONVERSATION.match(line) for line in lines)
+        return is_conversation(self.code)
+
+
+@dataclass(slots=True, eq=False)
+class _Display:
+    """Something that a cell displayed: the forms of it that are read, and in a line what that is."""
+
+    forms: dict[str, str]
+    line: str | None = None
+
+    def text(self, limit: int) -> str:
+        if image_in(self.forms):
+            return FIGURE
+        if limit > _LINE:
+            return text_in(self.forms)[: limit + 1]
+        if self.line is None:
+            self.line = text_in(self.forms, 10 * _LINE)[: limit + 1]
+        return self.line
+
+
+@dataclass(frozen=True, slots=True)
+class _Clearing:
+    """Up to where a cell has cleared its output: so many outputs in the history, pieces of the last, and displays."""
+
+    outputs: int
+    pieces: int
+    displays: int
+    waits: bool
+
+
+def is_conversation(code: str) -> bool:
+    """Whether a cell with this code is a part of the conversation itself, or sets it up, and nothing else."""
+    lines = [line for line in code.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    whole = re.match(r"\s*%%claude\b", code) is not None
+    return whole or not lines or all(_CONVERSATION.match(line) for line in lines)
 
 
 class RanCells:
@@ -73,28 +110,39 @@ class RanCells:
         self._shell = shell
         self._number = 0
         self._is_counted = False
+        self._is_noted = False
         self._errors: dict[int, str] = {}
-        self._displays: dict[int, list[str]] = {}
+        self._displays: dict[int, list[_Display]] = {}
+        self._by_id: dict[str, _Display] = {}
+        self._sizes: dict[_Display, int] = {}
+        self._size = 0
+        self._cleared: dict[int, _Clearing] = {}
         self._tracebacks: dict[int, str] = {}
-        self._images: deque[tuple[int, Image]] = deque()
+        self._numbers: dict[str, int] = {}
         self._publisher: Any = shell.display_pub
-        if hasattr(self._publisher, "register_hook"):  # a terminal's has none
+        self._has_hooks = hasattr(shell.display_pub, "register_hook")
+        if self._has_hooks:  # a terminal's has none, and its history holds what was displayed
             self._publisher.register_hook(self._displayed)
 
     def close(self) -> None:
         """Note nothing any more."""
-        if hasattr(self._publisher, "unregister_hook"):
+        if self._has_hooks:
             self._publisher.unregister_hook(self._displayed)
 
-    def begin(self, *, is_counted: bool = True) -> None:
+    def begin(self, code: str = "", *, cell_id: str | None = None, is_counted: bool = True) -> None:
         """Note that a cell begins.
 
+        :param cell_id: the notebook's ID of it.
         :param is_counted: whether it goes into the history.
         """
-        history = self._shell.history_manager
         # The count of the shell is one more already where IPython (9.18) raises it before the cell runs.
-        self._number = len(history.input_hist_raw) if history is not None else 0
+        self._number = len(self._codes())
         self._is_counted = is_counted
+        self._is_noted = is_counted and not (code and is_conversation(code))
+        if cell_id and is_counted:
+            self._numbers.pop(cell_id, None)
+            self._numbers[cell_id] = self._number
+            _forget_oldest(self._numbers)
 
     def end(self, result: ExecutionResult) -> None:
         """Note why a cell failed, if it did."""
@@ -124,30 +172,47 @@ class RanCells:
 
         :param limit: characters of what one printed or showed.
         """
-        history = self._shell.history_manager
-        codes = history.input_hist_raw if history is not None else []
+        codes = self._codes()
         for each in range(min(self._number, len(codes)) - 1, max(number, 0), -1):
             yield self._cell(each, codes[each], limit)
 
     def find(self, number: int, limit: int) -> RanCell | None:
         """Return the cell with this number, `None` when none has run that is known."""
-        history = self._shell.history_manager
-        codes = history.input_hist_raw if history is not None else []
+        codes = self._codes()
         return self._cell(number, codes[number], limit) if 0 < number < min(self._number, len(codes)) else None
+
+    def number_of(self, cell_id: str | None, code: str) -> int | None:
+        """Return the number by which a cell of the notebook ran last, `None` when it did not."""
+        codes = self._codes()
+        if cell_id in self._numbers:
+            return self._numbers[cell_id]
+        return next((number for number in range(min(self._number, len(codes)) - 1, 0, -1) if codes[number] == code), None)
+
+    def _codes(self) -> Sequence[str]:
+        history = self._shell.history_manager
+        return history.input_hist_raw if history is not None else []
 
     def _cell(self, number: int, code: str, limit: int) -> RanCell:
         history: Any = self._shell.history_manager
-        outputs = tuple(getattr(history, "outputs", {}).get(number, ()))
+        outputs = getattr(history, "outputs", {}).get(number, ())
+        displays = self._displays.get(number, [])
+        cleared = self._cleared.get(number)
+        if cleared and not (cleared.waits and self._place(number) == cleared):  # else nothing has come that clears it
+            outputs, displays = _behind(outputs, cleared), displays[cleared.displays :]
         printed, shown = "", ""
-        for output in outputs:
+        bundles: list[Mapping[str, Any]] = [display.forms for display in displays]
+        texts = [display.text(limit) for display in displays]
+        for output in tuple(outputs):
             if output.output_type in ("out_stream", "err_stream"):
                 pieces = islice(output.bundle.get("stream", ()), _MAX_PIECES)
                 printed += "".join(str(piece)[: limit + 1] for piece in pieces)[: limit + 1 - len(printed)]
             elif output.output_type == "execute_result":
-                shown = _text(output.bundle)[: limit + 1]
+                bundles.append(output.bundle)
+                shown = text_in(output.bundle, 10 * limit)[: limit + 1]
+            elif not self._has_hooks and len(texts) < _DISPLAYS:
+                bundles.append(output.bundle)
+                texts.append(_Display(readable(output.bundle)).text(limit))
         values: Mapping[int, object] = history.output_hist
-        displays, error = tuple(self._displays.get(number, ())), self._errors.get(number, "")
-        images = tuple(image for cell, image in self._images if cell == number)
         return RanCell(
             number,
             code,
@@ -155,31 +220,74 @@ class RanCells:
             shown,
             values.get(number),
             number in values,
-            displays,
-            error,
+            tuple(texts),
+            self._errors.get(number, ""),
             self._tracebacks.get(number, ""),
-            images,
+            tuple(image for bundle in bundles if (image := image_in(bundle))),
         )
 
     def _displayed(self, message: dict[str, Any]) -> dict[str, Any]:
-        if self._is_counted and message["header"]["msg_type"] == "display_data":
-            data = message["content"]["data"]
-            image = image_in(data)
-            kind = "figure" if image else one_line(redact(_text(data)[:LONGEST]), 80)
-            if image is not None:
-                self._images.append((self._number, image))
-                while sum(len(kept.data) for _, kept in self._images) > _MAX_IMAGES:
-                    self._images.popleft()
+        kind, content = message["header"]["msg_type"], message["content"]
+        display_id = content.get("transient", {}).get("display_id")
+        if not self._is_noted:
+            return message
+        if kind == "clear_output":
+            self._clear(waits=bool(content.get("wait")))
+        elif kind == "update_display_data" and display_id in self._by_id:
+            self._keep(self._by_id[display_id], readable(content["data"]))
+        elif kind == "display_data":
             displays = self._displays.setdefault(self._number, [])
-            displays += [kind] if len(displays) < _DISPLAYS else []
+            cleared = self._cleared.get(self._number)
+            if len(displays) - (cleared.displays if cleared else 0) < _DISPLAYS:
+                displays.append(_Display({}))
+                self._keep(displays[-1], readable(content["data"]))
+                if display_id:
+                    self._by_id[display_id] = displays[-1]
+                    _forget_oldest(self._by_id)
             _forget_oldest(self._displays)
         return message
 
+    def _clear(self, *, waits: bool) -> None:
+        """Note that the cell has cleared its output, or will when something comes."""
+        displays = self._displays.setdefault(self._number, [])
+        before = self._cleared.get(self._number)
+        gone = len(displays) if not waits else before.displays if before else 0
+        for display in displays[:gone]:
+            self._drop(display)
+        del displays[:gone]
+        self._cleared[self._number] = replace(self._place(self._number), waits=waits)
+        _forget_oldest(self._cleared)
 
-def _forget_oldest(of_cells: dict[int, Any], remembered: int = _REMEMBERED) -> None:
-    for number in list(of_cells)[:-remembered]:
-        del of_cells[number]
+    def _place(self, number: int) -> _Clearing:
+        history: Any = self._shell.history_manager
+        outputs = getattr(history, "outputs", {}).get(number, ())
+        pieces = len(outputs[-1].bundle.get("stream", ())) if outputs else 0
+        return _Clearing(len(outputs), pieces, len(self._displays.get(number, ())), waits=True)
+
+    def _keep(self, display: _Display, forms: dict[str, str]) -> None:
+        """Keep what is displayed, and of what is older as much as there is room for."""
+        self._drop(display)
+        display.forms, display.line = forms, None
+        self._sizes[display] = size = sum(map(len, forms.values()))
+        self._size += size
+        while self._size > _MAX_FORMS and len(self._sizes) > 1:
+            oldest = next(iter(self._sizes))
+            self._drop(oldest)
+            oldest.forms = {"text/plain": oldest.text(_LINE)}
+
+    def _drop(self, display: _Display) -> None:
+        self._size -= self._sizes.pop(display, 0)
 
 
-def _text(bundle: Mapping[str, Any]) -> str:
-    return str(bundle.get("text/markdown") or bundle.get("text/plain") or "")
+def _behind(outputs: Sequence[Any], cleared: _Clearing) -> Iterator[Any]:
+    """Yield what came behind a clearing, also of the stream that went on."""
+    for position, output in enumerate(outputs, 1):
+        if position > cleared.outputs:
+            yield output
+        elif position == cleared.outputs and "stream" in output.bundle:
+            yield replace(output, bundle={"stream": output.bundle["stream"][cleared.pieces :]})
+
+
+def _forget_oldest(known: dict[Any, Any], remembered: int = _REMEMBERED) -> None:
+    for key in list(known)[:-remembered]:
+        del known[key]
