@@ -82,7 +82,7 @@ def test_files_that_cannot_go_in(make_config: MakeConfig, run_async: Run, api: M
     (workdir / "directory").mkdir()
     (workdir / "large.txt").write_bytes(b"x" * (MAX_TEXT_BYTES + 1))
     (workdir / "binary.bin").write_bytes(b"\x00\xff\xfe" * 50)
-    (workdir / "broken.png").write_bytes(png()[:50])
+    (workdir / "broken.png").write_bytes(png()[:40])
     names = ["missing.txt", "directory", "large.txt", "binary.bin", "broken.png", "directory/missing.txt", "large.txt/x"]
 
     async def ask() -> None:

@@ -80,9 +80,9 @@ class _Display:
         if image_in(self.forms):
             return FIGURE
         if limit > _LINE:
-            return text_in(self.forms)[: limit + 1]
+            return text_in(self.forms, 10 * limit)[: limit + 1]
         if self.line is None:
-            self.line = text_in(self.forms, 10 * _LINE)[: limit + 1]
+            self.line = text_in(self.forms, 10 * _LINE)[: _LINE + 1]
         return self.line
 
 

@@ -6,23 +6,29 @@ import re
 from html.parser import HTMLParser
 from typing import Final
 
-MAX_HTML_CHARACTERS: Final = 1_000_000
+import nh3
+
+MAX_HTML_CHARACTERS: Final = 100_000
 """More of one document is not read; it would take longer than anybody waits."""
 
 MAX_CELL_CHARACTERS: Final = 200
 """Of one cell of a table, as in frames."""
 
-_SKIPPED: Final = frozenset({"script", "style", "head", "template", "noscript", "svg", "math", "select", "textarea"})
-_OPEN_ENDED: Final = frozenset({"br", "img", "hr", "input", "meta", "link", "col", "wbr", "source", "embed", "area", "base"})
+_DEEPEST: Final = 20
+"""Of tables in tables."""
+
+_SKIPPED: Final = {"script", "style", "title", "template", "noscript", "svg", "math", "select", "textarea", "iframe"}
+_OPEN_ENDED: Final = {"br", "img", "hr"}
 """Elements that have no end tag."""
 
-_BLOCK: Final = re.compile(
-    "address|article|aside|blockquote|body|br|caption|d[dlt]|details|div|fieldset|figcaption|figure|footer|form|h[1-6r]|header"
-    "|html|legend|main|nav|ol|p|section|summary|tbody|tfoot|thead|tr|ul"
-)
+_BLOCKS: Final = {"address", "article", "aside", "blockquote", "caption", "dd", "details", "div", "dl", "dt", "fieldset"}
+_BLOCKS |= {"figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "legend", "main", "nav"}
+_BLOCKS |= {"ol", "p", "section", "summary", "tbody", "tfoot", "thead", "tr", "ul", "br", "hr"}
+_READ: Final = {*_BLOCKS, "table", "td", "th", "img", "li", "pre", "span"}
+_ATTRIBUTES: Final = {"*": {"hidden", "style"}, "td": {"colspan"}, "th": {"colspan"}, "img": {"alt"}}
 _HIDDEN: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_NO_TEXT: Final = re.compile(r"<(script|style)\b.*?(</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
-_BLANKS: Final = re.compile(r"[ \t\r\f\v\xa0]+")
+_NO_TEXT: Final = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
+_BLANKS: Final = re.compile(r"[ \t\r\f\v\n\xa0]+")
 
 
 def text_of_html(html: str, room: int = MAX_HTML_CHARACTERS) -> str:
@@ -30,9 +36,11 @@ def text_of_html(html: str, room: int = MAX_HTML_CHARACTERS) -> str:
 
     :param room: characters that are looked at, without scripts and styles.
     """
-    reader = _Reader()
     # Cut only behind them: most of what a library writes is often a script.
-    reader.feed(_NO_TEXT.sub("", html[: 8 * MAX_HTML_CHARACTERS])[:room])
+    begun = _NO_TEXT.sub("", html[: 20 * MAX_HTML_CHARACTERS])[:room]
+    reader = _Reader()
+    # On what is not well formed the parser of Python 3.11 takes time that grows with the square of its length.
+    reader.feed(nh3.clean(begun, tags=_READ, clean_content_tags=_SKIPPED, attributes=_ATTRIBUTES, link_rel=None))
     reader.close()
     return reader.text()
 
@@ -44,7 +52,9 @@ class _Table:
         self.rows: list[list[list[str]]] = []
         self.span = 1
 
-    def markdown(self) -> str:
+    def markdown(self, *, is_inner: bool) -> str:
+        if is_inner:  # in a cell of another table, which has one line
+            return " ".join(filter(None, (" ".join("".join(cell).split()) for row in self.rows for cell in row)))
         rows = [[_cell("".join(cell)) for cell in row] for row in self.rows if row]
         if not any(any(row) for row in rows):
             return ""
@@ -64,11 +74,11 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         about = dict(attrs)
-        if self._hidden or tag in _SKIPPED or "hidden" in about or _HIDDEN.search(about.get("style") or ""):
+        if self._hidden or "hidden" in about or _HIDDEN.search(about.get("style") or ""):
             self._hidden += [] if tag in _OPEN_ENDED else [tag]
             return
         match tag:
-            case "table":
+            case "table" if len(self._tables) < _DEEPEST:
                 self._write("\n\n")
                 self._tables.append(_Table())
             case "tr" if self._tables:
@@ -87,7 +97,7 @@ class _Reader(HTMLParser):
             case "pre":
                 self._verbatim += 1
                 self._write("\n")
-            case _ if _BLOCK.fullmatch(tag):
+            case _ if tag in _BLOCKS:
                 self._write("\n")
 
     def handle_endtag(self, tag: str) -> None:
@@ -97,7 +107,7 @@ class _Reader(HTMLParser):
             return
         match tag:
             case "table" if self._tables:
-                self._write(f"\n\n{self._tables.pop().markdown()}\n\n")
+                self._end_table()
             case "td" | "th" if self._tables and self._tables[-1].rows:
                 table = self._tables[-1]
                 table.rows[-1] += [[] for _ in range(table.span - 1)]
@@ -105,12 +115,13 @@ class _Reader(HTMLParser):
             case "pre":
                 self._verbatim = max(0, self._verbatim - 1)
                 self._write("\n")
-            case _ if _BLOCK.fullmatch(tag):
+            case _ if tag in _BLOCKS:
                 self._write("\n")
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
-            self._write(data if self._verbatim else " ".join(_BLANKS.sub(" ", data).split("\n")))
+            # Blanks that stay are written as what no other text has by then.
+            self._write(data.replace(" ", "\xa0") if self._verbatim else _BLANKS.sub(" ", data))
 
     def _write(self, text: str) -> None:
         for table in reversed(self._tables):
@@ -121,12 +132,15 @@ class _Reader(HTMLParser):
         if text:
             self._pieces.append(text)
 
+    def _end_table(self) -> None:
+        table = self._tables.pop()
+        self._write(f"\n\n{table.markdown(is_inner=bool(self._tables))}\n\n")
+
     def text(self) -> str:
         while self._tables:
-            table = self._tables.pop()
-            self._write(f"\n\n{table.markdown()}\n\n")
-        lines = [_BLANKS.sub(" ", line).rstrip() for line in "".join(self._pieces).split("\n")]
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(line if line.startswith("|") else line.strip() for line in lines)).strip()
+            self._end_table()
+        lines = (re.sub(" +", " ", line).strip(" ").replace("\xa0", " ") for line in "".join(self._pieces).split("\n"))
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
 
 def _cell(text: str) -> str:
