@@ -51,9 +51,7 @@ def test_a_long_cell() -> None:
     assert text_of_html(f"<table><tr><td>{'x' * 300}</table>").startswith(f"| {'x' * 200}… (100 more characters) |")
 
 
-@pytest.mark.parametrize(
-    "piece", ["<table>", "<td>", "<script>", "<table><tr><td colspan=99>", "<!--", "<?", "<a b='"]
-)
+@pytest.mark.parametrize("piece", ["<table>", "<td>", "<script>", "<table><tr><td colspan=99>", "<!--", "<?", "<a b='"])
 def test_hostile_html(piece: str) -> None:
     """HTML that is deep, huge or broken takes a bounded time."""
     began = time.thread_time()

@@ -90,7 +90,12 @@ def kernel_with_functions(loaded_kernel: Kernel) -> Iterator[Kernel]:
 
 def test_three_functions_on_a_large_frame(kernel_with_functions: Kernel, api: MessagesAPI) -> None:
     """A large frame goes from function to function by its name; Claude gets its shape and the figure, never all rows."""
-    calls = [called("load", rows=200_000), called("halved", frame="load_1"), called("plot", frame="halved_1"), "<<say done>>"]
+    calls = [
+        called("load", rows=10_000_000),
+        called("halved", frame="load_1"),
+        called("plot", frame="halved_1"),
+        "<<say done>>",
+    ]
     result = answered(kernel_with_functions, "".join(calls), f"--tool load halved plot {ALLOW}")
     loaded, halved, plotted = results(api)[-3:]
     assert told(loaded).startswith("loading 2024-01-01\n")
@@ -100,7 +105,9 @@ def test_three_functions_on_a_large_frame(kernel_with_functions: Kernel, api: Me
     assert len(told(halved)) < 5_000
     assert images(plotted)
     assert "loading 2024-01-01" in result.stdout
-    assert kernel_with_functions.value("load_1.shape, len(halved_1)") == ((200_000, 1), 100_000)
+    assert kernel_with_functions.value("load_1.shape, len(halved_1)") == ((10_000_000, 1), 5_000_000)
+    assert kernel_with_functions.run("del load_1, halved_1, _").ok
+    assert sum(len(json.dumps(request["messages"])) for request in api.requests) < 100_000
     assert tools(api)["load"]["description"] == "Load the prices of a day."
     assert tools(api)["load"]["input_schema"]["properties"]["day"]["default"] == "2024-01-01"
 
@@ -146,13 +153,16 @@ def test_interrupt(kernel_with_functions: Kernel, name: str) -> None:
 
 
 def test_redefined(kernel_with_functions: Kernel, api: MessagesAPI) -> None:
-    """A function that was defined anew is called as it is now."""
+    """A function that was defined anew is called as it is now, with the arguments that it has now, hints or not."""
     kernel = kernel_with_functions
     prompt = called("look") + "<<say done>>"
     answered(kernel, prompt, "--tool look")
-    kernel.run("@only_reads\ndef look(what='nothing'): return 'as it is now'")
-    answered(kernel, prompt, "--tool look")
-    assert last(api) == "as it is now"
+    kernel.run("@only_reads\ndef look(*words: str, **counts: int): return words, counts")
+    answered(kernel, called("look", words=["a"], counts={"b": 2}) + "<<say done>>", "--tool look")
+    assert last(api) == "(('a',), {'b': 2})"
+    kernel.run("@only_reads\ndef look(anything, more=None): print('seen'); return [anything, more]")
+    answered(kernel, called("look", anything={"a": [1]}) + "<<say done>>", "--tool look")
+    assert last(api) == "seen\n[{'a': [1]}, None]"
 
 
 def test_functions_of_ask(kernel_with_functions: Kernel, api: MessagesAPI) -> None:

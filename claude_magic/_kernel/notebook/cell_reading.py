@@ -120,7 +120,7 @@ def _pieces(cell: SavedCell, ran: RanCell | None) -> list[str]:
     lines = [line for line in cell.code.splitlines() if line.strip()]
     more = [f"(+{len(lines) - 1} lines)"] if len(lines) > 1 else []
     texts = [] if is_conversation(cell.code) else [text for text in cell.output_texts(4 * LINE) if text.strip()]
-    came = ["-> saved:", *(f"{text};" for text in texts[:5])] if texts else []
+    came = ["-> saved:", *(f"{text.strip()};" for text in texts[:5])] if texts else []
     changed = [f"(changed since In [{ran.number}])"] if ran is not None and ran.code != cell.code else []
     return [f"#{cell.position} {_kind(cell)}: {lines[0] if lines else '(empty)'}", *more, *changed, *came]
 

@@ -5,6 +5,7 @@ IPython 9 keeps what a cell printed and returned; what it displayed and why it f
 
 from __future__ import annotations
 
+import contextlib
 import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +16,12 @@ from typing import Any, Final
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 from claude_magic._kernel.values.bundles import image_in, readable, text_in
+from claude_magic._kernel.values.shown_value import show_value
 from claude_magic._kernel.values.time_limit import FAILURES, bounded
 from claude_magic._kernel.values.tracebacks import error_text
 from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import clip, one_line
+from claude_magic.errors import ConfigError
 from claude_magic.sdk.events import Image
 
 _REMEMBERED: Final = 500
@@ -87,13 +90,12 @@ class _Display:
 
 
 @dataclass(frozen=True, slots=True)
-class _Clearing:
-    """Up to where a cell has cleared its output: so many outputs in the history, pieces of the last, and displays."""
+class _Place:
+    """How far a cell's output has come: so many outputs in the history, pieces of the last, and displays."""
 
-    outputs: int
-    pieces: int
-    displays: int
-    waits: bool
+    outputs: int = 0
+    pieces: int = 0
+    displays: int = 0
 
 
 def is_conversation(code: str) -> bool:
@@ -116,7 +118,7 @@ class RanCells:
         self._by_id: dict[str, _Display] = {}
         self._sizes: dict[_Display, int] = {}
         self._size = 0
-        self._cleared: dict[int, _Clearing] = {}
+        self._cleared: dict[int, tuple[_Place, _Place | None]] = {}
         self._tracebacks: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
         self._publisher: Any = shell.display_pub
@@ -179,7 +181,13 @@ class RanCells:
     def find(self, number: int, limit: int) -> RanCell | None:
         """Return the cell with this number, `None` when none has run that is known."""
         codes = self._codes()
-        return self._cell(number, codes[number], limit) if 0 < number < min(self._number, len(codes)) else None
+        if not 0 < number < min(self._number, len(codes)):
+            return None
+        cell = self._cell(number, codes[number], limit)
+        if cell.has_value and not cell.images and not self._has_hooks:  # a terminal shows text alone
+            with contextlib.suppress(ConfigError):
+                return replace(cell, images=show_value(self._shell, cell.value, limit).images)
+        return cell
 
     def number_of(self, cell_id: str | None, code: str) -> int | None:
         """Return the number by which a cell of the notebook ran last, `None` when it did not."""
@@ -194,15 +202,13 @@ class RanCells:
 
     def _cell(self, number: int, code: str, limit: int) -> RanCell:
         history: Any = self._shell.history_manager
-        outputs = getattr(history, "outputs", {}).get(number, ())
-        displays = self._displays.get(number, [])
-        cleared = self._cleared.get(number)
-        if cleared and not (cleared.waits and self._place(number) == cleared):  # else nothing has come that clears it
-            outputs, displays = _behind(outputs, cleared), displays[cleared.displays :]
+        begin = self._begin_of(number)
+        outputs = _behind(getattr(history, "outputs", {}).get(number, ()), begin)
+        displays = self._displays.get(number, [])[begin.displays :]
         printed, shown = "", ""
         bundles: list[Mapping[str, Any]] = [display.forms for display in displays]
         texts = [display.text(limit) for display in displays]
-        for output in tuple(outputs):
+        for output in outputs:
             if output.output_type in ("out_stream", "err_stream"):
                 pieces = islice(output.bundle.get("stream", ()), _MAX_PIECES)
                 printed += "".join(str(piece)[: limit + 1] for piece in pieces)[: limit + 1 - len(printed)]
@@ -237,8 +243,7 @@ class RanCells:
             self._keep(self._by_id[display_id], readable(content["data"]))
         elif kind == "display_data":
             displays = self._displays.setdefault(self._number, [])
-            cleared = self._cleared.get(self._number)
-            if len(displays) - (cleared.displays if cleared else 0) < _DISPLAYS:
+            if len(displays) - self._begin_of(self._number).displays < _DISPLAYS:
                 displays.append(_Display({}))
                 self._keep(displays[-1], readable(content["data"]))
                 if display_id:
@@ -249,20 +254,24 @@ class RanCells:
 
     def _clear(self, *, waits: bool) -> None:
         """Note that the cell has cleared its output, or will when something comes."""
-        displays = self._displays.setdefault(self._number, [])
-        before = self._cleared.get(self._number)
-        gone = len(displays) if not waits else before.displays if before else 0
+        begin, displays = self._begin_of(self._number), self._displays.setdefault(self._number, [])
+        gone = begin.displays if waits else len(displays)
         for display in displays[:gone]:
             self._drop(display)
         del displays[:gone]
-        self._cleared[self._number] = replace(self._place(self._number), waits=waits)
+        self._cleared[self._number] = self._place(self._number), replace(begin, displays=0) if waits else None
         _forget_oldest(self._cleared)
 
-    def _place(self, number: int) -> _Clearing:
+    def _begin_of(self, number: int) -> _Place:
+        """Return from where on the output of a cell is what a page shows."""
+        place, before = self._cleared.get(number, (_Place(), None))
+        return before if before is not None and self._place(number) == place else place
+
+    def _place(self, number: int) -> _Place:
         history: Any = self._shell.history_manager
         outputs = getattr(history, "outputs", {}).get(number, ())
         pieces = len(outputs[-1].bundle.get("stream", ())) if outputs else 0
-        return _Clearing(len(outputs), pieces, len(self._displays.get(number, ())), waits=True)
+        return _Place(len(outputs), pieces, len(self._displays.get(number, ())))
 
     def _keep(self, display: _Display, forms: dict[str, str]) -> None:
         """Keep what is displayed, and of what is older as much as there is room for."""
@@ -279,13 +288,13 @@ class RanCells:
         self._size -= self._sizes.pop(display, 0)
 
 
-def _behind(outputs: Sequence[Any], cleared: _Clearing) -> Iterator[Any]:
-    """Yield what came behind a clearing, also of the stream that went on."""
-    for position, output in enumerate(outputs, 1):
-        if position > cleared.outputs:
+def _behind(outputs: Sequence[Any], begin: _Place) -> Iterator[Any]:
+    """Yield what came behind a place, also of the stream that went on."""
+    for position, output in enumerate(tuple(outputs), 1):
+        if position > begin.outputs:
             yield output
-        elif position == cleared.outputs and "stream" in output.bundle:
-            yield replace(output, bundle={"stream": output.bundle["stream"][cleared.pieces :]})
+        elif position == begin.outputs and "stream" in output.bundle:
+            yield replace(output, bundle={"stream": output.bundle["stream"][begin.pieces :]})
 
 
 def _forget_oldest(known: dict[Any, Any], remembered: int = _REMEMBERED) -> None:
