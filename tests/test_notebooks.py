@@ -102,7 +102,7 @@ def test_cassette_is_what_the_script_makes(name: str, tmp_path: Path) -> None:
 
 def test_cassettes_are_those_of_the_notebooks() -> None:
     """Every cassette belongs to a notebook that names it."""
-    assert RECORDED == ["quickstart.ipynb", "teaching.ipynb"]
+    assert RECORDED == ["quickstart.ipynb", "teaching.ipynb", "working-with-your-data.ipynb"]
     assert sorted(NOTEBOOKS.glob("*.jsonl")) == [cassette_of(name) for name in RECORDED]
 
 

@@ -69,8 +69,9 @@ def fitted(name: str, data: bytes) -> FittedImage:
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(name, "too many") from error
     except Exception as error:  # what decoders raise for what is broken has no common kind
+        reason = "" if isinstance(error, Image.UnidentifiedImageError) else str(error).rstrip(".")
         raise AttachmentError(
-            f"{name} is a broken image: {str(error).rstrip('.') or type(error).__name__}.",
+            f"{name} cannot be decoded{f': {reason}' if reason else ''}.",
             next_step="Save it anew, or leave it out; nothing was sent.",
         ) from error
     changes = [] if is_still else ["is animated: only its first frame went along"]

@@ -49,7 +49,7 @@ def outline_ms(count: int) -> float:
 
 
 def own_kilobytes(megabytes: int) -> float:
-    """Return the most memory that our own modules take for a cell that prints so much, and for the outline of it."""
+    """Return the memory that our own modules hold when a cell has printed so much, and its outline was made."""
     shell = quiet_shell()
     cells = RanCells(shell)
     outline = Outline(shell, cells)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from cells import Configure, answered, ask, stopped_soon
+from IPython.core.interactiveshell import InteractiveShell
 from messages_api import MessagesAPI
+from PIL import Image as Pictures
 from rig.kernel import Kernel
 from test_kernel_tools import images, last, results, told
+
+from claude_magic._kernel.tools.kernel_tools import KernelTools
+from claude_magic.sdk._tools.function_tool import FunctionTool
+from claude_magic.sdk.host import ToolResult
 
 ALLOW = "--allow mcp__kernel"
 
@@ -140,6 +146,47 @@ def test_arguments_that_do_not_fit(kernel_with_functions: Kernel, api: MessagesA
     assert "load was not called. Correct this and call it again:\n- day: Input should be a valid date" in told(day)
     assert "- frame: 'number' holds a int, not a pandas DataFrame" in told(frame)
     assert result.stdout == ""
+
+
+def fails_here() -> None:
+    raise LookupError("not here")
+
+
+class Unshown:
+    def __repr__(self) -> str:
+        raise ValueError("no words")
+
+
+class Broken:
+    def _repr_png_(self) -> bytes:
+        return b"\x89PNG\r\n\x1a\nbroken"
+
+
+def own(value: Any) -> list[Any]:
+    kept = [value]
+    kept.append(kept)
+    return kept
+
+
+def returned(shell: InteractiveShell, function: Callable[..., Any], **arguments: Any) -> ToolResult:
+    """Let a function be called as a tool, in a shell without a kernel."""
+    return KernelTools(shell, [FunctionTool.of(function, "tried")]).call("tried", arguments)
+
+
+def test_what_it_gives_back(shell: InteractiveShell) -> None:
+    """What a function raises, or gives back that cannot be shown, is told; what is large or broken about it spoils nothing."""
+    failed = returned(shell, fails_here)
+    assert failed.is_error
+    assert failed.text.startswith(f'Traceback (most recent call last):\n  File "{__file__}"')
+    assert failed.text.endswith("LookupError: not here")
+    assert "ValueError: no words" in returned(shell, Unshown).text
+    assert "cannot be decoded" in returned(shell, Broken).text
+    assert returned(shell, own, value=1).text == "[1, [...]]"
+    assert len(returned(shell, lambda: print("x" * 1_000_000)).text) < 25_000
+    photo = returned(shell, lambda: Pictures.effect_noise((2000, 1500), 60).convert("RGB"))
+    assert "(The image was shrunk from 2,000 × 1,500 to 1,568 × 1,176 pixels.)" in photo.text
+    assert [image.media_type for image in photo.images] == ["image/jpeg"]
+    assert not [name for name in shell.user_ns if name.startswith("tried") and name not in ("tried_1", "tried_2", "tried_3")]
 
 
 @pytest.mark.parametrize("name", ["forever", "waits"])

@@ -122,9 +122,10 @@ class RanCells:
         self._tracebacks: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
         self._publisher: Any = shell.display_pub
-        self._has_hooks = hasattr(shell.display_pub, "register_hook")
-        if self._has_hooks:  # a terminal's has none, and its history holds what was displayed
+        self._has_hooks = False  # a terminal's has none, and its history holds what was displayed
+        if hasattr(self._publisher, "register_hook"):
             self._publisher.register_hook(self._displayed)
+            self._has_hooks = True
 
     def close(self) -> None:
         """Note nothing any more."""

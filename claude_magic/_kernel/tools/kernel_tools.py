@@ -150,7 +150,7 @@ class KernelTools:
             shown = show_value(self._shell, self._shell.user_ns[name], _limit(max_chars), quoted=True)
         except ConfigError as error:
             return ToolResult(f"{name}: {error.message}", is_error=True)
-        return ToolResult(shown.text, shown.images)
+        return ToolResult(shown.told, shown.images)
 
     def _read_cells(self, arguments: dict[str, Any]) -> ToolResult:
         if self._notebook is None:

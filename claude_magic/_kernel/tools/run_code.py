@@ -139,7 +139,7 @@ def _finished(shell: InteractiveShell, capture: Capture, done: ExecutionResult) 
             shown = show_value(shell, done.result, MAX_OUTPUT_CHARACTERS, quoted=True)
         except ConfigError as failure:
             shown = Shown(failure.message)
-        capture.texts.append(f"{shown.text}\n")
+        capture.texts.append(f"{shown.told}\n")
         capture.images += shown.images
     if error is not None and hasattr(shell, "kernel"):  # a terminal prints it, which the streams keep
         kind = type(error)

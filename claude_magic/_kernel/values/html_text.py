@@ -21,9 +21,25 @@ _SKIPPED: Final = {"script", "style", "title", "template", "noscript", "svg", "m
 _OPEN_ENDED: Final = {"br", "img", "hr"}
 """Elements that have no end tag."""
 
-_BLOCKS: Final = {"address", "article", "aside", "blockquote", "caption", "dd", "details", "div", "dl", "dt", "fieldset"}
-_BLOCKS |= {"figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "legend", "main", "nav"}
-_BLOCKS |= {"ol", "p", "section", "summary", "tbody", "tfoot", "thead", "tr", "ul", "br", "hr"}
+_BLOCKS: Final = {
+    *(
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "br",
+        "caption",
+        "dd",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+    ),
+    *("figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "legend", "main", "nav", "ol", "p"),
+    *("section", "summary", "tbody", "tfoot", "thead", "tr", "ul"),
+}
 _READ: Final = {*_BLOCKS, "table", "td", "th", "img", "li", "pre", "span"}
 _ATTRIBUTES: Final = {"*": {"hidden", "style"}, "td": {"colspan"}, "th": {"colspan"}, "img": {"alt"}}
 _HIDDEN: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)

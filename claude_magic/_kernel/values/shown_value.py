@@ -59,6 +59,11 @@ class Shown:
     left_out: int = 0
     remarks: tuple[str, ...] = ()
 
+    @property
+    def told(self) -> str:
+        """The text, with the remarks in brackets below it."""
+        return "\n".join([self.text, *(f"({remark})" for remark in self.remarks)])
+
 
 def show_value(shell: InteractiveShell, value: object, limit: int, *, quoted: bool = False) -> Shown:
     """Return a value's text, cut to about `limit` characters, and its images.
