@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,12 @@ from test_notebook_outline import context
 QUESTION = "What did the cell above show, and why does it look odd?"
 ANSWER = "The lowest of the 12 rows lies far below the others."
 ABOVE = """\
-from matplotlib.figure import Figure
+import matplotlib.pyplot as plt
 sales = [30] * 11 + [-400]
 print(f"{len(sales)} rows, the lowest is {min(sales)}")
-figure = Figure(figsize=(2, 1))
-figure.subplots().bar(range(12), sales)
-figure"""
+plt.figure(figsize=(2, 1))
+plt.bar(range(12), sales)
+plt.show()"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def test_the_cell_above(loaded_kernel: Kernel, api: MessagesAPI, page: Path, nam
     heading = nbformat.v4.new_markdown_cell("# Sales of the shop")
     cells = [heading, nbformat.v4.new_code_cell(ABOVE), nbformat.v4.new_code_cell("never_ran = 1")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), page)
-    assert kernel.run("import matplotlib.figure").ok  # which may have something to say the first time
+    assert kernel.run("import matplotlib.pyplot").ok  # which may have something to say the first time
     if place.is_vs_code:
         assert kernel.run(f"__vsc_ipynb_file__ = {str(page)!r}").ok
     number = kernel.run(ABOVE, cell_id=place.cell_ids[0], allow_stdin=place.allow_stdin).reply["execution_count"]
@@ -79,19 +80,16 @@ def test_the_cell_above(loaded_kernel: Kernel, api: MessagesAPI, page: Path, nam
     script = "".join(f"<<tool mcp__kernel__read_cells {json.dumps(call)}>>" for call in calls)
     prompt = f"{QUESTION} {script}<<say {ANSWER}>>"
     result = answered(kernel, prompt, cell_id=place.cell_ids[1], allow_stdin=place.allow_stdin)
-    assert (
-        f"In [{number}] from matplotlib.figure import Figure (+5 lines) -> printed '12 rows, the lowest is -400';"
-        in context(api)
-    )
+    assert f"In [{number}] import matplotlib.pyplot as plt (+5 lines) -> printed '12 rows, the lowest is -400';" in context(api)
     assert "figure;" in context(api)
     above, listed, around = results(api)[-3:]
     assert "Printed:\n```\n12 rows, the lowest is -400\n```" in told(above)
     assert seen(above).width > 100
-    assert f"#1 markdown: # Sales of the shop\n#2 In [{number}] from matplotlib" in told(listed)
+    assert f"#1 markdown: # Sales of the shop\n#2 In [{number}] import matplotlib" in told(listed)
     assert "#3 code, not run in this kernel: never_ran = 1" in told(listed)
     assert "# Sales of the shop" in told(around)
     assert ANSWER in result.text
-    assert "with cell" in result.text
+    assert re.search(r"with (cells? |\d+ cells)", result.text)
     shown = kernel.run("%claude_session show --prompt").stdout
     assert shown.index("the lowest is -400") < shown.index(QUESTION)
     if place.is_vs_code:
