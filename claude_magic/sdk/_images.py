@@ -50,7 +50,7 @@ def fitted(name: str, data: bytes) -> FittedImage:
     :param name: what it is called in an error.
     :raises AttachmentError: for one that is broken, or has more pixels than can be held.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -69,7 +69,7 @@ def fitted(name: str, data: bytes) -> FittedImage:
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(name, "too many") from error
     except Exception as error:  # what decoders raise for what is broken has no common kind
-        reason = "" if isinstance(error, Image.UnidentifiedImageError) else str(error).rstrip(".")
+        reason = "" if isinstance(error, UnidentifiedImageError) else str(error).rstrip(".")
         raise AttachmentError(
             f"{name} cannot be decoded{f': {reason}' if reason else ''}.",
             next_step="Save it anew, or leave it out; nothing was sent.",
