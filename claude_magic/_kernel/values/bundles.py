@@ -22,7 +22,7 @@ from claude_magic.sdk.events import Image
 
 IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
-_CHART: Final = re.compile(r"application/vnd\.(vega|vegalite|plotly)\.v\d+(\.\d+)*\+json")
+_CHART: Final = re.compile(r"application/vnd\.(vega|vegalite|plotly)(\.v\d+(\.\d+)*)?\+json")
 _JSON: Final = re.compile(r"application/(?!vnd\.jupyter\.|vnd\.bokeh)([\w.-]+\+)?json")
 _SOURCES: Final = ("text/latex", "image/svg+xml", "application/javascript")
 _TELLS_NOTHING: Final = re.compile(r"\s*(<[^<>\n]{1,300}>|[\w.]{1,100}\(\.\.\.\))\s*")

@@ -254,8 +254,8 @@ _LIBRARY_TYPES: Final[dict[tuple[str, str], Callable[[Any], str | Shown]]] = {
     ("matplotlib", "FigureBase"): _figure,
     ("matplotlib", "_AxesBase"): _figure,
     ("PIL", "Image"): _picture,
-    ("altair", "TopLevelMixin"): functools.partial(_chart, "application/vnd.vegalite.v5+json"),
-    ("plotly", "BaseFigure"): functools.partial(_chart, "application/vnd.plotly.v1+json"),
+    ("altair", "TopLevelMixin"): functools.partial(_chart, "application/vnd.vegalite+json"),
+    ("plotly", "BaseFigure"): functools.partial(_chart, "application/vnd.plotly+json"),
 }
 
 for_type(str, str)
