@@ -133,6 +133,15 @@ DATA = {
     + "<<say `days` has seven rows now; `celsius` holds numbers, one of them missing, and `day` dates.>>",
     "Plot the temperature of both cities. What do you see?": _kernel("run_code", code=_PLOT)
     + "<<say It gets warmer until 3 July, and Basel is the warmer city. Bern's line has a gap on 2 July: the missing value.>>",
+    "What does the plot above show, and why does the difference look so large?": (
+        '<<tool mcp__kernel__read_cells {"numbers": [7]}>>'
+        "<<say The mean temperature of both cities. The axis begins at 20 °C, not at 0: so Basel's bar looks more than twice "
+        "as high as Bern's, though Basel was only two degrees warmer.>>"
+    ),
+    "How many days were warmer than 22 °C in Basel? Use my function.": (
+        '<<tool mcp__kernel__warmer_than {"celsius": 22, "city": "Basel"}>>'
+        "<<say Two: 2 July with 23.5 °C, and 3 July with 26.5 °C.>>"
+    ),
     "Propose a cell that finds the warmest day of each city.": _kernel("add_cell", source=_WARMEST)
     + "<<say The cell below finds it with `idxmax`, which leaves missing values out. Run it if you like it.>>",
     "Write notes.md: what was done to the data.": _write("notes.md", _NOTES) + "<<say `notes.md` lists the four corrections.>>",

@@ -87,6 +87,16 @@ def test_quickstart_runs_without_cli_login_and_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_the_data_lesson_runs_without_cli_login_and_network(tmp_path: Path) -> None:
+    """Where nobody is logged in, every answer about the data is played, and the code and the functions in it run."""
+    name = "working-with-your-data.ipynb"
+    texts = plain_outputs(execute(name, tmp_path, OFFLINE))
+    assert sum("recorded" in text.replace("were recorded", "") for text in texts) == len(LESSONS[name])
+    assert any("warmer_than Basel" in text for text in texts)
+    assert sum("Figure size" in text for text in texts) == 2
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("name", RECORDED)
 def test_cassette_is_what_the_script_makes(name: str, tmp_path: Path) -> None:
     """What is shipped is what would be recorded now, says who wrote its answers, and holds nothing private."""
@@ -102,7 +112,7 @@ def test_cassette_is_what_the_script_makes(name: str, tmp_path: Path) -> None:
 
 def test_cassettes_are_those_of_the_notebooks() -> None:
     """Every cassette belongs to a notebook that names it."""
-    assert RECORDED == ["quickstart.ipynb", "teaching.ipynb"]
+    assert RECORDED == ["quickstart.ipynb", "teaching.ipynb", "working-with-your-data.ipynb"]
     assert sorted(NOTEBOOKS.glob("*.jsonl")) == [cassette_of(name) for name in RECORDED]
 
 

@@ -110,6 +110,22 @@ PYTHON: Final = (
     ),
     *rows(
         Kind.APART,
+        "altair 6.3.0, plotly 7.1.0",
+        (
+            "altair.vegalite.v6.api.TopLevelMixin",
+            "_kernel/values/shown_value.py",
+            "The base of Altair's charts, known by its name: what a notebook shows of one may be a script in HTML only.",
+            '"TopLevelMixin"',
+        ),
+        (
+            "plotly.basedatatypes.BaseFigure",
+            "_kernel/values/shown_value.py",
+            "The base of plotly's figures, known by its name; its `repr` is long, and its numbers are in base64.",
+            '"BaseFigure"',
+        ),
+    ),
+    *rows(
+        Kind.APART,
         "nest_asyncio2 1.7.4",
         (
             "what nest_asyncio2.apply replaces",

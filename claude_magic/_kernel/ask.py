@@ -179,11 +179,12 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
         raise ConfigError(message, next_step="Leave one out; nothing was sent.")
     if not magics.frontend.on_main_thread():
         options = replace(options, no_kernel=True)
-    blocks = content_blocks(files_matching(files), working_directory())
+    said: list[str] = []
+    blocks = content_blocks(files_matching(files), working_directory(), said.append)
     content: Any = [*blocks, {"type": "text", "text": prompt}] if blocks else prompt
     wanted = schema_of(kind) if kind is not None else None
     tools, missing = own_tools(magics.frontend.shell, options.tool, magics.tools)
-    return CellRequest(prompt, Prompt(content, verbatim=True), options, missing, wanted, tools, magics.outline)
+    return CellRequest(prompt, Prompt(content, verbatim=True), options, (*said, *missing), wanted, tools, magics.outline)
 
 
 def _checked(name: str, value: object) -> object:

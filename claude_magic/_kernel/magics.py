@@ -27,6 +27,7 @@ from claude_magic._kernel.prompt.named_functions import own_tools
 from claude_magic._kernel.session_words.session_magic import SessionMagic
 from claude_magic._kernel.session_words.word_table import words_usage
 from claude_magic._kernel.state.kernel_state import KernelState
+from claude_magic._kernel.state.notebook_file import notebook_path
 from claude_magic._kernel.transform import transform_for
 from claude_magic._kernel.turn import cell_turns
 from claude_magic._kernel.turn.given import Given, Shown, given
@@ -52,7 +53,7 @@ class ClaudeMagics(Settings, Magics):
         self.transform = transform_for(self.frontend)
         self.matcher = matcher_for(self.state, shell)
         self.ran_cells = RanCells(shell)
-        self.outline = Outline(shell, self.ran_cells)
+        self.outline = Outline(shell, self.ran_cells, lambda: notebook_path(shell.user_ns))
         self.nested_asyncio = NestedAsyncio(shell, self)
         self._idle: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -63,7 +64,8 @@ class ClaudeMagics(Settings, Magics):
         self.shown.note(None)
         self.frontend.note_cell()
         if info is not None:
-            self.ran_cells.begin(is_counted=getattr(info, "store_history", True))
+            code, is_counted = getattr(info, "raw_cell", ""), getattr(info, "store_history", True)
+            self.ran_cells.begin(code, cell_id=self.frontend.cell_id(), is_counted=is_counted)
         self.state.in_cell.note_cell()
         self.state.take_own_turns()
         self.questions.close()

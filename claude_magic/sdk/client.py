@@ -307,7 +307,7 @@ class ClaudeClient:
 
     def _compose(self, prompt: str, files: list[str]) -> Prompt:
         text = self._prefix() + prompt
-        blocks = content_blocks(files, working_directory())
+        blocks = content_blocks(files, working_directory(), self._log.logger.info)
         return Prompt([*blocks, {"type": "text", "text": text}] if blocks else text)
 
     def _prefix(self) -> str:

@@ -10,7 +10,7 @@ import base64
 import codecs
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from claude_magic._paths import outside, place_of, shorten_home
 from claude_magic._text import well_formed_data
 from claude_magic.errors import AttachmentError
+from claude_magic.sdk._images import fitted
 
 _CHECK_PATH = "Check the path; nothing was sent."
 _MENTION = re.compile(r'(?<![A-Za-z0-9_.+-])@(?:"([^"]+)"|(\S+))')
@@ -64,12 +65,13 @@ class Prompt:
 MAX_TEXT_BYTES = 1024 * 1024
 """Of a text file: about 250,000 tokens, more than most models read at once."""
 
-MAX_IMAGE_BYTES = 5 * 1024 * 1024
-"""Of an image, and 32 MB for a whole request: https://docs.claude.com/en/docs/build-with-claude/vision."""
+MAX_IMAGE_FILE_BYTES = 100 * 1024 * 1024
+"""Of a file with an image: it is shrunk to what the API takes."""
 
 MAX_PDF_BYTES = 24 * 1024 * 1024
 """Of a PDF: base64 makes it a third larger, and a request may have 32 MB."""
 
+_WEBP = "image/webp"
 # First bytes of a file, its media type: a name may lie.
 _IMAGES = {
     b"\x89PNG\r\n\x1a\n": "image/png",
@@ -79,13 +81,16 @@ _IMAGES = {
 }
 
 
-def content_blocks(files: Iterable[str | os.PathLike[str]], directory: str) -> list[dict[str, Any]]:
+def content_blocks(
+    files: Iterable[str | os.PathLike[str]], directory: str, remark: Callable[[str], object] = lambda said: None
+) -> list[dict[str, Any]]:
     """Return a content block for each file; relative paths are looked for in `directory`.
 
+    :param remark: is told what was changed of a file: a large image is shrunk.
     :raises AttachmentError: for a file that is missing, not a file, too large, or of a kind that Claude does not read, and for
         a link that leads out of its folder.
     """
-    return [_block(Path(directory, os.path.expanduser(os.fspath(file))), directory) for file in files]
+    return [_block(Path(directory, os.path.expanduser(os.fspath(file))), directory, remark) for file in files]
 
 
 def check_mentions(prompt: Prompt, directory: str) -> None:
@@ -116,7 +121,7 @@ def refuse_outside(path: str, folder: str) -> None:
         )
 
 
-def _block(path: Path, directory: str) -> dict[str, Any]:
+def _block(path: Path, directory: str, remark: Callable[[str], object]) -> dict[str, Any]:
     shown = shorten_home(str(path))
     if "\0" in shown:
         raise AttachmentError("A name of a file holds a NUL, which no file has.", next_step=_CHECK_PATH)
@@ -129,18 +134,24 @@ def _block(path: Path, directory: str) -> dict[str, Any]:
         # Some files below /proc wait for news for ever, and say that they are empty.
         with open(path, "rb", opener=_without_waiting) as file:
             size = os.fstat(file.fileno()).st_size
-            data = file.read(max(MAX_TEXT_BYTES, MAX_IMAGE_BYTES, MAX_PDF_BYTES) + 1) or b""
+            data = file.read(max(MAX_TEXT_BYTES, MAX_PDF_BYTES) + 1) or b""
+            if media_type_of(data) in (_WEBP, *_IMAGES.values()):
+                data += file.read(MAX_IMAGE_FILE_BYTES + 1 - len(data)) or b""
     except FileNotFoundError as error:
         raise AttachmentError(f"There is no file {shown}.", next_step=_CHECK_PATH) from error
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AttachmentError(f"{shown} cannot be read: {reason}.", next_step="Nothing was sent.") from error
     media_type, size = media_type_of(data), max(size, len(data))
+    if media_type == "application/pdf":
+        check_size(shown, size, MAX_PDF_BYTES)
+        return _encoded("document", media_type, data)
     if media_type is not None:
-        kind, limit = ("document", MAX_PDF_BYTES) if media_type == "application/pdf" else ("image", MAX_IMAGE_BYTES)
-        check_size(shown, size, limit)
-        source = {"type": "base64", "media_type": media_type, "data": base64.b64encode(data).decode()}
-        return {"type": kind, "source": source}
+        check_size(shown, size, MAX_IMAGE_FILE_BYTES)
+        image = fitted(shown, data)
+        if image.change:
+            remark(f"{path.name} {image.change}.")
+        return _encoded("image", image.media_type, image.data)
     check_size(shown, size, MAX_TEXT_BYTES)
     try:
         text = data.decode("utf-8-sig")
@@ -150,6 +161,11 @@ def _block(path: Path, directory: str) -> dict[str, Any]:
             raise AttachmentError(f"{shown} is no text in UTF-8.", next_step=f"Save it as UTF-8. {kinds}") from error
         raise AttachmentError(f"{shown} is neither text nor an image nor a PDF.", next_step=kinds) from error
     return {"type": "text", "text": fenced(path.name, text)}
+
+
+def _encoded(kind: str, media_type: str, data: bytes) -> dict[str, Any]:
+    source = {"type": "base64", "media_type": media_type, "data": base64.b64encode(data).decode()}
+    return {"type": kind, "source": source}
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -169,7 +185,7 @@ def media_type_of(data: bytes) -> str | None:
     if data.startswith(b"%PDF-"):
         return "application/pdf"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
+        return _WEBP
     return next((media_type for start, media_type in _IMAGES.items() if data.startswith(start)), None)
 
 

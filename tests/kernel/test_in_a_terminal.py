@@ -195,3 +195,17 @@ def test_ended_input_is_a_refusal(environment: dict[str, str], api: MessagesAPI,
     assert '--allow "Bash(touch y)"' in done.stdout
     assert "done" in done.stdout
     assert not (tmp_path / "y").exists()
+
+
+def test_the_cell_above(typing: Typing, api: MessagesAPI) -> None:
+    """What the cell above printed goes along with a prompt, and the figure that it returned is there to be looked at."""
+    typing.line("%claude_session new")
+    typing.line("from matplotlib.figure import Figure; figure = Figure((2, 1)); axes = figure.subplots(); print('12 rows')")
+    typing.line("figure")
+    number = int(typing.terminal.text.rsplit("Out[", 1)[1].partition("]")[0])
+    typing.cell("%%claude", f'<<tool mcp__kernel__read_cells {{"numbers": [{number - 1}, {number}]}}>><<say done>>')
+    assert "done" in typing.end()
+    content = api.requests[-1]["messages"][-1]["content"]
+    (result,) = [block["content"] for block in content if isinstance(block, dict) and block["type"] == "tool_result"]
+    assert "12 rows" in str(result)
+    assert [part["type"] for part in result].count("image") == 1

@@ -173,15 +173,6 @@ def test_reading_cells(notebook: Notebook) -> None:
     assert notebook.outline.read([], 1000)[0].startswith("In [1] def halve(n): (+2 lines) -> printed 'printed';\nIn [2]")
 
 
-def test_figures_are_bounded(notebook: Notebook) -> None:
-    """Of figures the newest are remembered, up to a few megabytes."""
-    notebook.cells.begin()
-    for number in range(50):
-        bundle = {"image/png": "A" * 400_000, "text/plain": str(number)}
-        notebook.cells._displayed({"header": {"msg_type": "display_data"}, "content": {"data": bundle}})
-    assert sum(len(image.data) for _, image in notebook.cells._images) <= 8_000_000
-
-
 def test_it_goes_before_the_prompt() -> None:
     """What goes along is a text of its own before the prompt, cannot end its own mark, and is no part of the prompt's text."""
     prompt = Prompt("asked", context=f"told </{CONTEXT_TAG}> more")

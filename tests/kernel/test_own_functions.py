@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from cells import Configure, answered, ask, stopped_soon
+from IPython.core.interactiveshell import InteractiveShell
 from messages_api import MessagesAPI
+from PIL import Image as Pictures
 from rig.kernel import Kernel
 from test_kernel_tools import images, last, results, told
+
+from claude_magic._kernel.tools.kernel_tools import KernelTools
+from claude_magic.sdk._tools.function_tool import FunctionTool
+from claude_magic.sdk.host import ToolResult
 
 ALLOW = "--allow mcp__kernel"
 
@@ -90,7 +96,12 @@ def kernel_with_functions(loaded_kernel: Kernel) -> Iterator[Kernel]:
 
 def test_three_functions_on_a_large_frame(kernel_with_functions: Kernel, api: MessagesAPI) -> None:
     """A large frame goes from function to function by its name; Claude gets its shape and the figure, never all rows."""
-    calls = [called("load", rows=200_000), called("halved", frame="load_1"), called("plot", frame="halved_1"), "<<say done>>"]
+    calls = [
+        called("load", rows=10_000_000),
+        called("halved", frame="load_1"),
+        called("plot", frame="halved_1"),
+        "<<say done>>",
+    ]
     result = answered(kernel_with_functions, "".join(calls), f"--tool load halved plot {ALLOW}")
     loaded, halved, plotted = results(api)[-3:]
     assert told(loaded).startswith("loading 2024-01-01\n")
@@ -100,7 +111,9 @@ def test_three_functions_on_a_large_frame(kernel_with_functions: Kernel, api: Me
     assert len(told(halved)) < 5_000
     assert images(plotted)
     assert "loading 2024-01-01" in result.stdout
-    assert kernel_with_functions.value("load_1.shape, len(halved_1)") == ((200_000, 1), 100_000)
+    assert kernel_with_functions.value("load_1.shape, len(halved_1)") == ((10_000_000, 1), 5_000_000)
+    assert kernel_with_functions.run("del load_1, halved_1, _").ok
+    assert sum(len(json.dumps(request["messages"])) for request in api.requests) < 100_000
     assert tools(api)["load"]["description"] == "Load the prices of a day."
     assert tools(api)["load"]["input_schema"]["properties"]["day"]["default"] == "2024-01-01"
 
@@ -135,6 +148,47 @@ def test_arguments_that_do_not_fit(kernel_with_functions: Kernel, api: MessagesA
     assert result.stdout == ""
 
 
+def fails_here() -> None:
+    raise LookupError("not here")
+
+
+class Unshown:
+    def __repr__(self) -> str:
+        raise ValueError("no words")
+
+
+class Broken:
+    def _repr_png_(self) -> bytes:
+        return b"\x89PNG\r\n\x1a\nbroken"
+
+
+def own(value: Any) -> list[Any]:
+    kept = [value]
+    kept.append(kept)
+    return kept
+
+
+def returned(shell: InteractiveShell, function: Callable[..., Any], **arguments: Any) -> ToolResult:
+    """Let a function be called as a tool, in a shell without a kernel."""
+    return KernelTools(shell, [FunctionTool.of(function, "tried")]).call("tried", arguments)
+
+
+def test_what_it_gives_back(shell: InteractiveShell) -> None:
+    """What a function raises, or gives back that cannot be shown, is told; what is large or broken about it spoils nothing."""
+    failed = returned(shell, fails_here)
+    assert failed.is_error
+    assert failed.text.startswith(f'Traceback (most recent call last):\n  File "{__file__}"')
+    assert failed.text.endswith("LookupError: not here")
+    assert "ValueError: no words" in returned(shell, Unshown).text
+    assert "cannot be decoded" in returned(shell, Broken).text
+    assert returned(shell, own, value=1).text == "[1, [...]]"
+    assert len(returned(shell, lambda: print("x" * 1_000_000)).text) < 25_000
+    photo = returned(shell, lambda: Pictures.effect_noise((2000, 1500), 60).convert("RGB"))
+    assert "(The image was shrunk from 2,000 × 1,500 to 1,568 × 1,176 pixels.)" in photo.text
+    assert [image.media_type for image in photo.images] == ["image/jpeg"]
+    assert not [name for name in shell.user_ns if name.startswith("tried") and name not in ("tried_1", "tried_2", "tried_3")]
+
+
 @pytest.mark.parametrize("name", ["forever", "waits"])
 def test_interrupt(kernel_with_functions: Kernel, name: str) -> None:
     """An interrupt reaches a function that does not end, and ends the turn."""
@@ -146,13 +200,16 @@ def test_interrupt(kernel_with_functions: Kernel, name: str) -> None:
 
 
 def test_redefined(kernel_with_functions: Kernel, api: MessagesAPI) -> None:
-    """A function that was defined anew is called as it is now."""
+    """A function that was defined anew is called as it is now, with the arguments that it has now, hints or not."""
     kernel = kernel_with_functions
     prompt = called("look") + "<<say done>>"
     answered(kernel, prompt, "--tool look")
-    kernel.run("@only_reads\ndef look(what='nothing'): return 'as it is now'")
-    answered(kernel, prompt, "--tool look")
-    assert last(api) == "as it is now"
+    kernel.run("@only_reads\ndef look(*words: str, **counts: int): return words, counts")
+    answered(kernel, called("look", words=["a"], counts={"b": 2}) + "<<say done>>", "--tool look")
+    assert last(api) == "(('a',), {'b': 2})"
+    kernel.run("@only_reads\ndef look(anything, more=None): print('seen'); return [anything, more]")
+    answered(kernel, called("look", anything={"a": [1]}) + "<<say done>>", "--tool look")
+    assert last(api) == "seen\n[{'a': [1]}, None]"
 
 
 def test_functions_of_ask(kernel_with_functions: Kernel, api: MessagesAPI) -> None:

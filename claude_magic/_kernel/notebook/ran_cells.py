@@ -5,21 +5,23 @@ IPython 9 keeps what a cell printed and returned; what it displayed and why it f
 
 from __future__ import annotations
 
+import contextlib
 import re
 import traceback
-from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
-from claude_magic._kernel.values.shown_value import image_in
+from claude_magic._kernel.values.bundles import image_in, readable, text_in
+from claude_magic._kernel.values.shown_value import show_value
 from claude_magic._kernel.values.time_limit import FAILURES, bounded
 from claude_magic._kernel.values.tracebacks import error_text
 from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import clip, one_line
+from claude_magic.errors import ConfigError
 from claude_magic.sdk.events import Image
 
 _REMEMBERED: Final = 500
@@ -32,8 +34,14 @@ _MAX_TRACEBACK: Final = 4_000
 LONGEST: Final = 4_000
 """Of a secret, such as a key in PEM, in characters: so much more is looked at than is shown."""
 
-_MAX_IMAGES: Final = 8_000_000
-"""Of the figures that are remembered, in characters of base64; the newest stay."""
+_MAX_FORMS: Final = 8_000_000
+"""Of what was displayed, in characters; figures are in base64. The newest stays whole, whatever its size."""
+
+FIGURE: Final = "figure"
+"""What stands for a display that is one."""
+
+_LINE: Final = 480
+"""Characters of a display that a line about its cell is made of."""
 
 _MAX_PIECES: Final = 2_000
 """Of what a cell has printed, piece by piece: more is not looked at."""
@@ -61,9 +69,40 @@ class RanCell:
     @property
     def is_conversation(self) -> bool:
         """Whether it is a part of the conversation itself, or sets it up, and nothing else."""
-        lines = [line for line in self.code.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-        whole = re.match(r"\s*%%claude\b", self.code) is not None
-        return whole or not lines or all(_CONVERSATION.match(line) for line in lines)
+        return is_conversation(self.code)
+
+
+@dataclass(slots=True, eq=False)
+class _Display:
+    """Something that a cell displayed: the forms of it that are read, and in a line what that is."""
+
+    forms: dict[str, str]
+    line: str | None = None
+
+    def text(self, limit: int) -> str:
+        if image_in(self.forms):
+            return FIGURE
+        if limit > _LINE:
+            return text_in(self.forms, 10 * limit)[: limit + 1]
+        if self.line is None:
+            self.line = text_in(self.forms, 10 * _LINE)[: _LINE + 1]
+        return self.line
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """How far a cell's output has come: so many outputs in the history, pieces of the last, and displays."""
+
+    outputs: int = 0
+    pieces: int = 0
+    displays: int = 0
+
+
+def is_conversation(code: str) -> bool:
+    """Whether a cell with this code is a part of the conversation itself, or sets it up, and nothing else."""
+    lines = [line for line in code.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    whole = re.match(r"\s*%%claude\b", code) is not None
+    return whole or not lines or all(_CONVERSATION.match(line) for line in lines)
 
 
 class RanCells:
@@ -73,28 +112,40 @@ class RanCells:
         self._shell = shell
         self._number = 0
         self._is_counted = False
+        self._is_noted = False
         self._errors: dict[int, str] = {}
-        self._displays: dict[int, list[str]] = {}
+        self._displays: dict[int, list[_Display]] = {}
+        self._by_id: dict[str, _Display] = {}
+        self._sizes: dict[_Display, int] = {}
+        self._size = 0
+        self._cleared: dict[int, tuple[_Place, _Place | None]] = {}
         self._tracebacks: dict[int, str] = {}
-        self._images: deque[tuple[int, Image]] = deque()
+        self._numbers: dict[str, int] = {}
         self._publisher: Any = shell.display_pub
-        if hasattr(self._publisher, "register_hook"):  # a terminal's has none
+        self._has_hooks = False  # a terminal's has none, and its history holds what was displayed
+        if hasattr(self._publisher, "register_hook"):
             self._publisher.register_hook(self._displayed)
+            self._has_hooks = True
 
     def close(self) -> None:
         """Note nothing any more."""
-        if hasattr(self._publisher, "unregister_hook"):
+        if self._has_hooks:
             self._publisher.unregister_hook(self._displayed)
 
-    def begin(self, *, is_counted: bool = True) -> None:
+    def begin(self, code: str = "", *, cell_id: str | None = None, is_counted: bool = True) -> None:
         """Note that a cell begins.
 
+        :param cell_id: the notebook's ID of it.
         :param is_counted: whether it goes into the history.
         """
-        history = self._shell.history_manager
         # The count of the shell is one more already where IPython (9.18) raises it before the cell runs.
-        self._number = len(history.input_hist_raw) if history is not None else 0
+        self._number = len(self._codes())
         self._is_counted = is_counted
+        self._is_noted = is_counted and not (code and is_conversation(code))
+        if cell_id and is_counted:
+            self._numbers.pop(cell_id, None)
+            self._numbers[cell_id] = self._number
+            _forget_oldest(self._numbers)
 
     def end(self, result: ExecutionResult) -> None:
         """Note why a cell failed, if it did."""
@@ -124,30 +175,51 @@ class RanCells:
 
         :param limit: characters of what one printed or showed.
         """
-        history = self._shell.history_manager
-        codes = history.input_hist_raw if history is not None else []
+        codes = self._codes()
         for each in range(min(self._number, len(codes)) - 1, max(number, 0), -1):
             yield self._cell(each, codes[each], limit)
 
     def find(self, number: int, limit: int) -> RanCell | None:
         """Return the cell with this number, `None` when none has run that is known."""
+        codes = self._codes()
+        if not 0 < number < min(self._number, len(codes)):
+            return None
+        cell = self._cell(number, codes[number], limit)
+        if cell.has_value and not cell.images and not self._has_hooks:  # a terminal shows text alone
+            with contextlib.suppress(ConfigError):
+                return replace(cell, images=show_value(self._shell, cell.value, limit).images)
+        return cell
+
+    def number_of(self, cell_id: str | None, code: str) -> int | None:
+        """Return the number by which a cell of the notebook ran last, `None` when it did not."""
+        codes = self._codes()
+        if cell_id in self._numbers:
+            return self._numbers[cell_id]
+        return next((number for number in range(min(self._number, len(codes)) - 1, 0, -1) if codes[number] == code), None)
+
+    def _codes(self) -> Sequence[str]:
         history = self._shell.history_manager
-        codes = history.input_hist_raw if history is not None else []
-        return self._cell(number, codes[number], limit) if 0 < number < min(self._number, len(codes)) else None
+        return history.input_hist_raw if history is not None else []
 
     def _cell(self, number: int, code: str, limit: int) -> RanCell:
         history: Any = self._shell.history_manager
-        outputs = tuple(getattr(history, "outputs", {}).get(number, ()))
+        begin = self._begin_of(number)
+        outputs = _behind(getattr(history, "outputs", {}).get(number, ()), begin)
+        displays = self._displays.get(number, [])[begin.displays :]
         printed, shown = "", ""
+        bundles: list[Mapping[str, Any]] = [display.forms for display in displays]
+        texts = [display.text(limit) for display in displays]
         for output in outputs:
             if output.output_type in ("out_stream", "err_stream"):
                 pieces = islice(output.bundle.get("stream", ()), _MAX_PIECES)
                 printed += "".join(str(piece)[: limit + 1] for piece in pieces)[: limit + 1 - len(printed)]
             elif output.output_type == "execute_result":
-                shown = _text(output.bundle)[: limit + 1]
+                bundles.append(output.bundle)
+                shown = text_in(output.bundle, 10 * limit)[: limit + 1]
+            elif not self._has_hooks and len(texts) < _DISPLAYS:
+                bundles.append(output.bundle)
+                texts.append(_Display(readable(output.bundle)).text(limit))
         values: Mapping[int, object] = history.output_hist
-        displays, error = tuple(self._displays.get(number, ())), self._errors.get(number, "")
-        images = tuple(image for cell, image in self._images if cell == number)
         return RanCell(
             number,
             code,
@@ -155,31 +227,77 @@ class RanCells:
             shown,
             values.get(number),
             number in values,
-            displays,
-            error,
+            tuple(texts),
+            self._errors.get(number, ""),
             self._tracebacks.get(number, ""),
-            images,
+            tuple(image for bundle in bundles if (image := image_in(bundle))),
         )
 
     def _displayed(self, message: dict[str, Any]) -> dict[str, Any]:
-        if self._is_counted and message["header"]["msg_type"] == "display_data":
-            data = message["content"]["data"]
-            image = image_in(data)
-            kind = "figure" if image else one_line(redact(_text(data)[:LONGEST]), 80)
-            if image is not None:
-                self._images.append((self._number, image))
-                while sum(len(kept.data) for _, kept in self._images) > _MAX_IMAGES:
-                    self._images.popleft()
+        kind, content = message["header"]["msg_type"], message["content"]
+        display_id = content.get("transient", {}).get("display_id")
+        if not self._is_noted:
+            return message
+        if kind == "clear_output":
+            self._clear(waits=bool(content.get("wait")))
+        elif kind == "update_display_data" and display_id in self._by_id:
+            self._keep(self._by_id[display_id], readable(content["data"]))
+        elif kind == "display_data":
             displays = self._displays.setdefault(self._number, [])
-            displays += [kind] if len(displays) < _DISPLAYS else []
+            if len(displays) - self._begin_of(self._number).displays < _DISPLAYS:
+                displays.append(_Display({}))
+                self._keep(displays[-1], readable(content["data"]))
+                if display_id:
+                    self._by_id[display_id] = displays[-1]
+                    _forget_oldest(self._by_id)
             _forget_oldest(self._displays)
         return message
 
+    def _clear(self, *, waits: bool) -> None:
+        """Note that the cell has cleared its output, or will when something comes."""
+        begin, displays = self._begin_of(self._number), self._displays.setdefault(self._number, [])
+        gone = begin.displays if waits else len(displays)
+        for display in displays[:gone]:
+            self._drop(display)
+        del displays[:gone]
+        self._cleared[self._number] = self._place(self._number), replace(begin, displays=0) if waits else None
+        _forget_oldest(self._cleared)
 
-def _forget_oldest(of_cells: dict[int, Any], remembered: int = _REMEMBERED) -> None:
-    for number in list(of_cells)[:-remembered]:
-        del of_cells[number]
+    def _begin_of(self, number: int) -> _Place:
+        """Return from where on the output of a cell is what a page shows."""
+        place, before = self._cleared.get(number, (_Place(), None))
+        return before if before is not None and self._place(number) == place else place
+
+    def _place(self, number: int) -> _Place:
+        history: Any = self._shell.history_manager
+        outputs = getattr(history, "outputs", {}).get(number, ())
+        pieces = len(outputs[-1].bundle.get("stream", ())) if outputs else 0
+        return _Place(len(outputs), pieces, len(self._displays.get(number, ())))
+
+    def _keep(self, display: _Display, forms: dict[str, str]) -> None:
+        """Keep what is displayed, and of what is older as much as there is room for."""
+        self._drop(display)
+        display.forms, display.line = forms, None
+        self._sizes[display] = size = sum(map(len, forms.values()))
+        self._size += size
+        while self._size > _MAX_FORMS and len(self._sizes) > 1:
+            oldest = next(iter(self._sizes))
+            self._drop(oldest)
+            oldest.forms = {"text/plain": oldest.text(_LINE)}
+
+    def _drop(self, display: _Display) -> None:
+        self._size -= self._sizes.pop(display, 0)
 
 
-def _text(bundle: Mapping[str, Any]) -> str:
-    return str(bundle.get("text/markdown") or bundle.get("text/plain") or "")
+def _behind(outputs: Sequence[Any], begin: _Place) -> Iterator[Any]:
+    """Yield what came behind a place, also of the stream that went on."""
+    for position, output in enumerate(tuple(outputs), 1):
+        if position > begin.outputs:
+            yield output
+        elif position == begin.outputs and "stream" in output.bundle:
+            yield replace(output, bundle={"stream": output.bundle["stream"][begin.pieces :]})
+
+
+def _forget_oldest(known: dict[Any, Any], remembered: int = _REMEMBERED) -> None:
+    for key in list(known)[:-remembered]:
+        del known[key]

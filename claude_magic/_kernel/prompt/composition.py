@@ -34,7 +34,7 @@ _TAIL = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """What is sent, and what the person should know of it: values that were cut."""
+    """What is sent, and what the person should know of it: values that were cut, images that were shrunk."""
 
     prompt: Prompt
     remarks: tuple[str, ...] = ()
@@ -57,13 +57,14 @@ def compose(
     :raises UsageError: for a template that cannot be filled; nothing was sent.
     :raises ConfigError: for a value or a file that cannot be sent.
     """
-    cut: list[str] = []
+    said: list[str] = []
     images: list[Image] = []
 
     def show(value: object, name: str = "A value") -> Shown:
         shown = show_value(shell, value, limit)
         if shown.left_out:
-            cut.append(f"{name} was cut: {shown.left_out:,} characters left out (ClaudeMagics.value_limit is {limit:,}).")
+            said.append(f"{name} was cut: {shown.left_out:,} characters left out (ClaudeMagics.value_limit is {limit:,}).")
+        said.extend(shown.remarks)
         return shown
 
     def put(value: object) -> str:
@@ -71,7 +72,7 @@ def compose(
         images.extend(shown.images)
         return shown.text or ("(image)" if shown.images else "")
 
-    blocks = content_blocks(files_matching(options.file), working_directory())
+    blocks = content_blocks(files_matching(options.file), working_directory(), said.append)
     if options.error:
         if last_error is None:
             raise UsageError("%claude: --error: no cell has failed yet; nothing was sent")
@@ -83,7 +84,7 @@ def compose(
     pieces: list[Typed | Data] = [Typed(typed)] if options.raw else fill(typed, namespace, put, last_error)
     if not "".join(pieces).strip():
         raise UsageError("%claude: the prompt is empty once its template is filled; nothing was sent")
-    return Composed(_prompt([*blocks, *map(_image_block, images)], pieces), tuple(cut))
+    return Composed(_prompt([*blocks, *map(_image_block, images)], pieces), tuple(said))
 
 
 def _prompt(blocks: list[dict[str, Any]], pieces: list[Typed | Data]) -> Prompt:

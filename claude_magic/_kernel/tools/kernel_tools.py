@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.tools import own_functions, run_code
+from claude_magic._kernel.values.bundles import sendable
 from claude_magic._kernel.values.described import described
 from claude_magic._kernel.values.shown_value import show_value
 from claude_magic._kernel.values.time_limit import INSPECT_TIMEOUT_S
-from claude_magic.errors import ConfigError
+from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk.host import Tool, ToolResult
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from claude_magic.sdk._tools.function_tool import FunctionTool
 
 DEFAULT_MAX_CHARACTERS = 4_000
+MAX_IMAGES = 20
+"""Of one result; of a request with more, the API takes smaller ones only."""
 
 TOOLS = (
     Tool(
@@ -44,12 +48,21 @@ TOOLS = (
     ),
     Tool(
         "read_cells",
-        "Read cells of the user's notebook that have run: code, what they printed and returned, errors, figures. Without "
-        "numbers, a line for each cell.",
+        "Read cells of the user's notebook: code, what they printed, returned and displayed, errors, figures; also Markdown "
+        "and cells that have not run, as the notebook is saved. Without numbers and positions, a line for each cell, in order.",
         {
             "type": "object",
             "properties": {
-                "numbers": {"type": "array", "items": {"type": "integer"}, "description": "As in In [5]"},
+                "numbers": {
+                    "type": "array",
+                    "items": {"type": "integer"},
+                    "description": "Of cells that have run: 5 for In [5]",
+                },
+                "positions": {
+                    "type": "array",
+                    "items": {"type": "integer"},
+                    "description": "Of cells in the saved notebook, Markdown among them: 3 for #3",
+                },
                 "max_chars": {
                     "type": "integer",
                     "description": f"Of each code and output; {DEFAULT_MAX_CHARACTERS} if not given",
@@ -89,10 +102,12 @@ class KernelTools:
         :raises KeyboardInterrupt: when the person interrupted the code.
         """
         if tool == "run_code":
-            return await run_code.run_code(self._shell, str(arguments.get("code", "")), stopped)
-        if function := self._functions.get(tool):
-            return await own_functions.call_async(self._shell, function, arguments, stopped)
-        return self._look_or_add(tool, arguments)
+            result = await run_code.run_code(self._shell, str(arguments.get("code", "")), stopped)
+        elif function := self._functions.get(tool):
+            result = await own_functions.call_async(self._shell, function, arguments, stopped)
+        else:
+            result = self._look_or_add(tool, arguments)
+        return _with_fitting_images(result)
 
     def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         """Do a tool's work from a blocking cell.
@@ -100,10 +115,12 @@ class KernelTools:
         :raises KeyboardInterrupt: when the person interrupted the code.
         """
         if tool == "run_code":
-            return run_code.run_code_blocking(self._shell, str(arguments.get("code", "")))
-        if function := self._functions.get(tool):
-            return own_functions.call(self._shell, function, arguments)
-        return self._look_or_add(tool, arguments)
+            result = run_code.run_code_blocking(self._shell, str(arguments.get("code", "")))
+        elif function := self._functions.get(tool):
+            result = own_functions.call(self._shell, function, arguments)
+        else:
+            result = self._look_or_add(tool, arguments)
+        return _with_fitting_images(result)
 
     def _look_or_add(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         match tool:
@@ -112,7 +129,7 @@ class KernelTools:
             case "inspect_variable":
                 return self._inspect(str(arguments.get("name", "")), arguments.get("max_chars"))
             case "read_cells":
-                return self._read_cells(arguments.get("numbers"), arguments.get("max_chars"))
+                return self._read_cells(arguments)
             case "add_cell":
                 return self.add_cell(str(arguments.get("source", "")))
         return ToolResult(f"There is no tool {tool}.", is_error=True)
@@ -129,19 +146,17 @@ class KernelTools:
     def _inspect(self, name: str, max_chars: object) -> ToolResult:
         if name not in self._shell.user_ns or name in self._shell.user_ns_hidden:
             return ToolResult(f"There is no variable {name!r}; list_variables shows those there are.", is_error=True)
-        limit = max_chars if isinstance(max_chars, int) and max_chars > 0 else DEFAULT_MAX_CHARACTERS
         try:
-            shown = show_value(self._shell, self._shell.user_ns[name], limit, quoted=True)
+            shown = show_value(self._shell, self._shell.user_ns[name], _limit(max_chars), quoted=True)
         except ConfigError as error:
             return ToolResult(f"{name}: {error.message}", is_error=True)
-        return ToolResult(shown.text, shown.images)
+        return ToolResult(shown.told, shown.images)
 
-    def _read_cells(self, numbers: object, max_chars: object) -> ToolResult:
+    def _read_cells(self, arguments: dict[str, Any]) -> ToolResult:
         if self._notebook is None:
             return ToolResult("The cells of the notebook are not known here.", is_error=True)
-        limit = max_chars if isinstance(max_chars, int) and max_chars > 0 else DEFAULT_MAX_CHARACTERS
-        wanted = [number for number in numbers if isinstance(number, int)] if isinstance(numbers, list) else []
-        return ToolResult(*self._notebook.read(wanted, limit))
+        numbers, positions = _integers(arguments.get("numbers")), _integers(arguments.get("positions"))
+        return ToolResult(*self._notebook.read(numbers, _limit(arguments.get("max_chars")), positions))
 
     def add_cell(self, source: str) -> ToolResult:
         """Put code into a cell below, for the person to review and run."""
@@ -149,3 +164,27 @@ class KernelTools:
         self._added.append(source.rstrip())
         self._shell.set_next_input("\n\n# ---\n\n".join(self._added))
         return ToolResult("The cell appears below the current one when this turn has ended; the user decides about it.")
+
+
+def _integers(given: object) -> list[int]:
+    return [number for number in given if isinstance(number, int)] if isinstance(given, list) else []
+
+
+def _limit(given: object) -> int:
+    return given if isinstance(given, int) and given > 0 else DEFAULT_MAX_CHARACTERS
+
+
+def _with_fitting_images(result: ToolResult) -> ToolResult:
+    """Return a result with its images as the API takes them, and say what became of those that are not as they were."""
+    images, said = [], []
+    for image in result.images[:MAX_IMAGES]:
+        try:
+            fitting, remark = sendable(image, "An image")
+        except AttachmentError as error:
+            said.append(f"({error.message.rstrip('.')}: it is left out.)")
+        else:
+            images.append(fitting)
+            said += [f"({remark})"] if remark else []
+    if len(result.images) > MAX_IMAGES:
+        said.append(f"({len(result.images) - MAX_IMAGES} more images are left out.)")
+    return replace(result, text="\n".join([result.text, *said]), images=tuple(images))

@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from anyio.from_thread import start_blocking_portal
@@ -24,6 +25,8 @@ from claude_magic.sdk.host import ToolResult
 
 if TYPE_CHECKING:
     from claude_magic.sdk._tools.function_tool import FunctionTool
+
+_OURS: Final = f"{__name__.partition('.')[0]}."
 
 MAX_VALUE_CHARACTERS: Final = 4_000
 """Of the text of what a function returns."""
@@ -98,8 +101,8 @@ class _Call:
                 self.result = self._returned()
             case MisfitError():
                 self.result = ToolResult(str(error), is_error=True)
-            case Exception() | SystemExit():
-                self._capture.texts.append(error_text(error))
+            case Exception() | SystemExit() | GeneratorExit():
+                self._capture.texts.append(error_text(error.with_traceback(_behind_ours(error.__traceback__))))
                 self.result = self._capture.result(failed=True)
             case _:
                 return False
@@ -117,7 +120,7 @@ class _Call:
 
             name = kept(self.value, self._tool.name, self._shell.user_ns)
             self._capture.texts.append(f"{kept_words(name, self.value, type_name(self.value))}\n\n")
-        self._capture.texts.append(f"{shown.text}\n")
+        self._capture.texts.append(f"{shown.told}\n")
         self._capture.images += shown.images
         return self._capture.result(failed=False)
 
@@ -125,6 +128,13 @@ class _Call:
         if shown.left_out or type(self.value) not in _PLAIN:
             return True
         return isinstance(self.value, Sequence | Mapping | set | frozenset) and len(self.value) > len(shown.text)
+
+
+def _behind_ours(traceback: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the person's function on."""
+    while traceback is not None and traceback.tb_next and traceback.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+        traceback = traceback.tb_next
+    return traceback
 
 
 @contextlib.contextmanager

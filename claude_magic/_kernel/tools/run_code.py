@@ -16,7 +16,8 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.background import TICK_S
-from claude_magic._kernel.values.shown_value import Shown, image_in, show_value
+from claude_magic._kernel.values.bundles import image_in, text_in
+from claude_magic._kernel.values.shown_value import Shown, show_value
 from claude_magic._render.parts.reply_wording import clip
 from claude_magic.errors import ConfigError
 from claude_magic.sdk.events import Image
@@ -63,8 +64,7 @@ class Capture:
         """Keep an output as Claude can read it: the image if it has one, and its text."""
         if image := image_in(data):
             self.images.append(image)
-        text = data.get("text/markdown") or data.get("text/plain")
-        if text:
+        if text := text_in(data):
             self.texts.append(f"{text}\n")
 
     def result(self, *, failed: bool) -> ToolResult:
@@ -139,7 +139,7 @@ def _finished(shell: InteractiveShell, capture: Capture, done: ExecutionResult) 
             shown = show_value(shell, done.result, MAX_OUTPUT_CHARACTERS, quoted=True)
         except ConfigError as failure:
             shown = Shown(failure.message)
-        capture.texts.append(f"{shown.text}\n")
+        capture.texts.append(f"{shown.told}\n")
         capture.images += shown.images
     if error is not None and hasattr(shell, "kernel"):  # a terminal prints it, which the streams keep
         kind = type(error)

@@ -7,7 +7,6 @@ imported; `for_type` teaches others. Where a value is put, and what surrounds it
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import functools
 import io
@@ -28,34 +27,42 @@ from IPython.utils.dir2 import get_real_method
 
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.values import dataframes
+from claude_magic._kernel.values.bundles import FORMS, image_in, sendable, tells_nothing, text_in
 from claude_magic._kernel.values.source_code import source_of
 from claude_magic._kernel.values.time_limit import FAILURES, TookTooLong, bounded
 from claude_magic._kernel.values.tracebacks import error_text
 from claude_magic._render.parts.reply_wording import clipped, one_line
-from claude_magic.errors import AttachmentError, ConfigError
-from claude_magic.sdk.content import MAX_IMAGE_BYTES, check_size, media_type_of
+from claude_magic.errors import ConfigError
+from claude_magic.sdk._images import MAX_EDGE_PIXELS, check_pixels, drawn, shrunk_words
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.response import SessionAwareResponse
 
 T = TypeVar("T")
 
-_IMAGES: Final = ("image/png", "image/jpeg", "image/gif", "image/webp")
-
 MAX_CLEANED_CHARACTERS: Final = 1_000_000
 
-_C1: Final = re.compile("[\x80-\x9f]")
+_BYTES: Final = 1_000
+"""Of binary data that are written out."""
 
-_PNG_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
-"""Of PIL's images, those that a PNG can hold."""
+_C1: Final = re.compile("[\x80-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is read of a value. `left_out` counts the characters that were cut away; then the text says so, too."""
+    """What is read of a value. `left_out` counts the characters that were cut away; then the text says so, too.
+
+    `remarks` say what was changed of its images.
+    """
 
     text: str
     images: tuple[Image, ...] = ()
     left_out: int = 0
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """The text, with the remarks in brackets below it."""
+        return "\n".join([self.text, *(f"({remark})" for remark in self.remarks)])
 
 
 def show_value(shell: InteractiveShell, value: object, limit: int, *, quoted: bool = False) -> Shown:
@@ -63,7 +70,7 @@ def show_value(shell: InteractiveShell, value: object, limit: int, *, quoted: bo
 
     :param quoted: whether a string is shown as Python writes it, which tells it from other values.
     :raises ConfigError: when it cannot be shown: its code raises, takes too long, or gives what is no text or image.
-    :raises AttachmentError: when an image of it is larger than the API takes.
+    :raises AttachmentError: when an image of it is none, or broken.
     """
     name = type_name(value)
     try:
@@ -75,7 +82,9 @@ def show_value(shell: InteractiveShell, value: object, limit: int, *, quoted: bo
             if not isinstance(shown, Shown):
                 shown = Shown(_text(shown))
             text, left_out = _cut(shown.text, limit)
-            return Shown(text, tuple(_checked(image, name) for image in shown.images), shown.left_out + left_out)
+            sent = [sendable(image, f"The image of a {name}") for image in shown.images]
+            remarks = (*shown.remarks, *(remark for _, remark in sent if remark))
+            return Shown(text, tuple(image for image, _ in sent), shown.left_out + left_out, remarks)
     except ConfigError:
         raise
     except FAILURES as error:
@@ -95,15 +104,6 @@ def type_name(value: object) -> str:
     return name if type(module) is not str or module in ("builtins", "__main__") else f"{module}.{name}"
 
 
-def image_in(bundle: Mapping[str, Any]) -> Image | None:
-    """Return the image of a display bundle."""
-    for media_type in _IMAGES:
-        if data := bundle.get(media_type):
-            encoded = base64.b64encode(data).decode() if isinstance(data, bytes) else "".join(str(data).split())
-            return Image(media_type, encoded)
-    return None
-
-
 @functools.singledispatch
 def _show(value: object, shell: InteractiveShell) -> str | Shown:
     """Return what IPython's formatters make of a value; they themselves would print a failure into the cell."""
@@ -114,12 +114,19 @@ def _show(value: object, shell: InteractiveShell) -> str | Shown:
     for media_type in ("text/markdown", "image/png", "image/jpeg"):
         if bundle.get(media_type) is None and not (media_type == "image/jpeg" and image_in(bundle)):
             bundle[media_type] = _formatted(display.formatters[media_type], value)
-    text = bundle.get("text/markdown") or bundle.get("text/plain")
+    for media_type in ("text/markdown", "text/plain"):
+        bundle[media_type] = _text(bundle.get(media_type) or "")
+    text = text_in(bundle)
     if not text:
         plain = display.formatters["text/plain"]
         text = "\n".join((*_array_header(value), _pretty(plain, value), *_count(value, plain.max_seq_length)))
+    if tells_nothing(text):
+        for media_type in FORMS:
+            with contextlib.suppress(Exception):  # there is its name, at least
+                bundle[media_type] = bundle.get(media_type) or _formatted(display.formatters[media_type], value)
+        text = text_in(bundle) or text
     image = image_in(bundle)
-    return Shown(_text(text), (image,) if image else ())
+    return Shown(text, (image,) if image else ())
 
 
 def _formatted(formatter: BaseFormatter, value: object, **arguments: object) -> object:
@@ -171,36 +178,36 @@ def _count(value: object, limit: int) -> list[str]:
     return [f"… {count - limit:,} of {count:,} items left out …"] if 0 < limit < count else []
 
 
+def _binary(value: bytes | bytearray) -> Shown:
+    """Show the beginning of binary data: written out, a byte takes four characters."""
+    more = len(value) - _BYTES
+    text = repr(value[:_BYTES])
+    return Shown(f"{text}\n… {more:,} more bytes", left_out=more) if more > 0 else Shown(text)
+
+
 def _figure(value: Any) -> Shown:
     """Show a figure, or the one that axes are part of."""
     figure = value.figure
     while figure.figure is not figure:
         figure = figure.figure
-    png = print_figure(figure, base64=True)  # nothing if it is empty
+    dpi = MAX_EDGE_PIXELS / max(figure.get_size_inches())  # to draw millions of pixels takes long
+    png = print_figure(figure, base64=True, dpi=min(dpi, figure.dpi))  # nothing if it is empty
     return Shown(repr(figure), (Image("image/png", png),) if png else ())
+
+
+def _chart(form: str, value: Any) -> str:
+    """Show the spec of a chart, which its library may send as a script in HTML only."""
+    return text_in({form: value.to_dict()})
 
 
 def _picture(value: Any) -> Shown:
     """Show an image of PIL."""
-    file = io.BytesIO()
-    (value if value.mode in _PNG_MODES else value.convert("RGB")).save(file, "PNG")
+    check_pixels("The image", value.size)
+    image = drawn(value)
     text = f"PIL image, mode {value.mode}, {value.width} × {value.height} pixels"
-    return Shown(text, (Image("image/png", base64.b64encode(file.getvalue()).decode()),))
-
-
-def _checked(image: Image, name: str) -> Image:
-    """Return an image under the type that it has; the API would refuse the whole prompt."""
-    try:
-        data = base64.b64decode(image.data, validate=True)
-    except binascii.Error as error:
-        raise AttachmentError(f"The image of a {name} is not in base64.", next_step="Nothing was sent.") from error
-    media_type = media_type_of(data)
-    if media_type not in _IMAGES:
-        raise AttachmentError(
-            f"The image of a {name} is none.", next_step="Claude reads PNG, JPEG, GIF and WebP; nothing was sent."
-        )
-    check_size(f"The image of a {name}", len(data), MAX_IMAGE_BYTES)
-    return Image(media_type, image.data)
+    change = shrunk_words(value.size)
+    remarks = (f"The image {change}.",) if change else ()
+    return Shown(text, (Image(image.media_type, base64.b64encode(image.data).decode()),), remarks=remarks)
 
 
 def _cut(text: str, limit: int) -> tuple[str, int]:
@@ -247,9 +254,13 @@ _LIBRARY_TYPES: Final[dict[tuple[str, str], Callable[[Any], str | Shown]]] = {
     ("matplotlib", "FigureBase"): _figure,
     ("matplotlib", "_AxesBase"): _figure,
     ("PIL", "Image"): _picture,
+    ("altair", "TopLevelMixin"): functools.partial(_chart, "application/vnd.vegalite+json"),
+    ("plotly", "BaseFigure"): functools.partial(_chart, "application/vnd.plotly+json"),
 }
 
 for_type(str, str)
+for_type(bytes, _binary)
+for_type(bytearray, _binary)
 for_type(SessionAwareResponse, lambda reply: reply.content)  # its footer is for people
 for_type(numbers.Number, str)  # type: ignore[type-abstract]
 for_type(BaseException, error_text)

@@ -1,0 +1,136 @@
+"""What the tool `read_cells` gives back: a line for each cell of the notebook, or some cells in full.
+
+Cells that have run are told of as this kernel knows them, all others as the notebook's file has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from claude_magic._kernel.notebook.cell_words import LINE, beginning, in_full, in_pieces
+from claude_magic._kernel.notebook.ran_cells import LONGEST, RanCell, RanCells, is_conversation
+from claude_magic._kernel.notebook.saved_cells import SavedCell, SavedNotebook, read_notebook
+from claude_magic._redaction import redact
+from claude_magic._render.parts.reply_wording import one_line
+from claude_magic.sdk.content import fenced
+from claude_magic.sdk.events import Image
+
+MAX_CHARACTERS: Final = 40_000
+"""Of one result; the CLI (2.1.332) refuses what is longer than 25,000 tokens."""
+
+MAX_IMAGES: Final = 8
+
+_LINES: Final = 300
+_BETWEEN: Final = "\n\x1e"
+_CELL: Final = "\n\x1d"
+"""Divide what is said of a cell, and the cells, while secrets are looked for."""
+
+Found = tuple[str, tuple[Image, ...]]
+
+
+def read_cells(cells: RanCells, path: Path | None, numbers: Sequence[int], positions: Sequence[int], limit: int) -> Found:
+    """Return cells in full, with their figures; of none, a line for each.
+
+    :param path: the notebook's file, if it is known.
+    :param numbers: of cells that have run, as in `In [5]`.
+    :param positions: of cells in the file, counted from 1.
+    :param limit: characters of each code and each output.
+    """
+    saved = read_notebook(path) if path is not None else None
+    if not numbers and not positions:
+        return _listed(cells, saved), ()
+    found = [_ran(cells, number, limit) for number in dict.fromkeys(numbers)]
+    found += [_placed(cells, saved, position, limit) for position in dict.fromkeys(positions)]
+    return _bounded(found)
+
+
+def _bounded(found: Iterable[Found]) -> Found:
+    texts: list[str] = []
+    images: list[Image] = []
+    left = 0
+    for text, own in found:
+        if texts and sum(map(len, texts)) + len(text) > MAX_CHARACTERS:
+            left += 1
+            continue
+        texts.append(text)
+        images += own
+    more = [f"… {left} more cells are left out; read them in a call of their own …"] if left else []
+    if len(images) > MAX_IMAGES:
+        more.append(f"… {len(images) - MAX_IMAGES} more figures are left out; read fewer cells at once …")
+    return "\n\n".join([*texts, *more]), tuple(images[:MAX_IMAGES])
+
+
+def _ran(cells: RanCells, number: int, limit: int) -> Found:
+    cell = cells.find(number, limit + LONGEST)
+    return (in_full(cell, limit), cell.images) if cell is not None else (f"In [{number}] is not known.", ())
+
+
+def _placed(cells: RanCells, saved: SavedNotebook | None, position: int, limit: int) -> Found:
+    if saved is None:
+        return "Where the notebook is saved is not known: only cells that have run can be read, by number.", ()
+    if saved.trouble:
+        return saved.trouble, ()
+    if not 1 <= position <= len(saved.cells):
+        return f"There is no cell #{position}: {saved.name} has {len(saved.cells)} as saved.", ()
+    cell = saved.cells[position - 1]
+    ran = _ran_as(cells, cell, limit + LONGEST)
+    if ran is not None and ran.code == cell.code:
+        return f"#{position}, {in_full(ran, limit)}", ran.images
+    parts = [fenced(f"#{position}, {_kind(cell)}", beginning(cell.code, limit))]
+    parts += [fenced("Saved output", beginning(text, limit)) for text in cell.output_texts(limit + LONGEST)]
+    parts += [f"It was changed since it ran as In [{ran.number}]."] if ran is not None else []
+    return "\n".join(parts), cell.images
+
+
+def _listed(cells: RanCells, saved: SavedNotebook | None) -> str:
+    """Return a line for each cell: those of the file in order, then those that are not in it."""
+    lines = [] if saved is None else [f"{saved.name}, as it is saved: # is the place there."]
+    numbers: set[int] = set()
+    if saved is not None and saved.trouble:
+        lines = [f"{saved.trouble} These cells have run:"]
+    elif saved is not None:
+        pieces = []
+        for cell in saved.cells[:_LINES]:
+            ran = _ran_as(cells, cell, 4 * LINE)
+            numbers |= {ran.number} if ran is not None else set()
+            pieces.append(_pieces(cell, ran))
+        lines += _lines(pieces)
+        if len(saved.cells) > _LINES:
+            lines.append(f"… {len(saved.cells) - _LINES:,} more; read them by their positions …")
+    others = [cell for cell in cells.since(0, 4 * LINE) if cell.number not in numbers and not cell.is_conversation]
+    if others:
+        lines += ["Have run, and are not in it so:"] if numbers else []
+        lines += [f"… {len(others) - _LINES:,} older ones …"] if len(others) > _LINES else []
+        lines += _lines([in_pieces(cell) for cell in reversed(others[:_LINES])])
+    return "\n".join(lines) or "No cell has run yet."
+
+
+def _lines(cells: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield a line for each cell, masked as a whole and cut then."""
+    pieces = [_BETWEEN.join(pieces) for pieces in cells]
+    for text in redact(_CELL.join(pieces)).split(_CELL) if pieces else ():
+        yield " ".join(one_line(piece, LINE) for piece in text.split(_BETWEEN))
+
+
+def _pieces(cell: SavedCell, ran: RanCell | None) -> list[str]:
+    if ran is not None and ran.code == cell.code and not ran.is_conversation:
+        return [f"#{cell.position}", *in_pieces(ran)]
+    lines = [line for line in cell.code.splitlines() if line.strip()]
+    more = [f"(+{len(lines) - 1} lines)"] if len(lines) > 1 else []
+    texts = [] if is_conversation(cell.code) else [text for text in cell.output_texts(4 * LINE) if text.strip()]
+    came = ["-> saved:", *(f"{text.strip()};" for text in texts[:5])] if texts else []
+    changed = [f"(changed since In [{ran.number}])"] if ran is not None and ran.code != cell.code else []
+    return [f"#{cell.position} {_kind(cell)}: {lines[0] if lines else '(empty)'}", *more, *changed, *came]
+
+
+def _kind(cell: SavedCell) -> str:
+    if cell.kind != "code":
+        return cell.kind
+    return "a prompt" if cell.code.lstrip().startswith("%%claude") else "code, not run in this kernel"
+
+
+def _ran_as(cells: RanCells, cell: SavedCell, limit: int) -> RanCell | None:
+    number = cells.number_of(cell.cell_id, cell.code) if cell.kind == "code" else None
+    return cells.find(number, limit) if number is not None else None

@@ -1,0 +1,67 @@
+"""A cell that has run, in words: as the pieces of a line, and in full. What magics are told in secret is left out."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from claude_magic._kernel.notebook.ran_cells import FIGURE, LONGEST, RanCell
+from claude_magic._kernel.values.described import described
+from claude_magic._redaction import redact
+from claude_magic._render.parts.reply_wording import clipped
+from claude_magic.sdk.content import fenced
+
+LINE: Final = 120
+"""Characters of a piece of a line."""
+
+_SET: Final = re.compile(r"^(\s*%(?:env|set_env)\s+\w+)(\s*=?\s*)\S.*$", re.MULTILINE)
+_SAID: Final = re.compile(r"^(env: \w+=).*$", re.MULTILINE)
+"""What IPython prints of that."""
+
+
+def in_pieces(cell: RanCell) -> list[str]:
+    """Return what a line about a cell is made of, piece by piece: whoever cuts one masks secrets before."""
+    lines = [line for line in _code(cell).splitlines() if line.strip()]
+    came = []
+    if printed := _printed(cell).strip():
+        first, *rest = printed.splitlines()
+        came.append(f"printed {first!r}{' …' if rest else ''}")
+    if cell.has_value:
+        is_short = "\n" not in cell.shown and len(cell.shown) <= LINE // 2
+        came.append(f"{described(cell.value)}{f': {cell.shown}' if is_short and cell.shown else ''}")
+    came += cell.displays[:5]
+    came += ["figure"] if len(cell.images) > cell.displays.count(FIGURE) else []
+    came += [cell.error] if cell.error else []
+    more = f"(+{len(lines) - 1} lines) ->" if len(lines) > 1 else "->"
+    return [f"In [{cell.number}] {lines[0]}", more, *([f"{one};" for one in came] or ["no output"])]
+
+
+def in_full(cell: RanCell, limit: int) -> str:
+    """Return the code of a cell and what came of it.
+
+    :param limit: characters of the code and of each output.
+    """
+    parts = [fenced(f"In [{cell.number}]", clipped(redact(_code(cell)), limit)[0])]
+    parts += [fenced("Printed", beginning(_printed(cell), limit))] if cell.printed else []
+    parts += [fenced("Out", beginning(cell.shown, limit))] if cell.shown else []
+    parts += [_displayed(display, limit) for display in cell.displays]
+    return "\n".join([*parts, *([cell.traceback or cell.error] if cell.error else [])])
+
+
+def _displayed(text: str, limit: int) -> str:
+    return f"Displayed: {text}" if text == FIGURE else fenced("Displayed", beginning(text, limit))
+
+
+def beginning(text: str, limit: int) -> str:
+    """Return the beginning of a text, masked before it is cut: a part of a secret is not recognised."""
+    whole = redact(text)
+    return clipped(whole if len(text) <= limit + LONGEST else whole[:-LONGEST][: limit + 1], limit)[0]
+
+
+def _code(cell: RanCell) -> str:
+    """Return the code without what it sets variables of the environment to."""
+    return _SET.sub(r"\1\2…", cell.code)
+
+
+def _printed(cell: RanCell) -> str:
+    return _SAID.sub(r"\1…", cell.printed) if "env" in cell.code else cell.printed
