@@ -11,6 +11,7 @@ from typing import Any
 
 from claude_magic._paths import cli_home
 from claude_magic.errors import CLINotFoundError
+from claude_magic.sdk._cli.child import apart
 from claude_magic.sdk._cli.command_line import find_cli
 from claude_magic.sdk._cli.environment import environment, fingerprint
 
@@ -44,7 +45,7 @@ async def login_status(cli_path: str | os.PathLike[str] | None = None) -> LoginS
             stdout=PIPE,
             stderr=DEVNULL,
             env=environment({}, os.getcwd()),
-            start_new_session=True,
+            **apart(),
         )
     except (CLINotFoundError, OSError):
         return LoginStatus()
