@@ -81,9 +81,11 @@ class Frontend:
 
             console = None if self._kernel is None else console_of_kernel()
             return TerminalView(labels, console, for_audience=for_audience)
-        if not self.can_answer():
+        if not self.on_main_thread():
             with self._where_it_shows():
                 view = views.StaticView(for_audience=for_audience)
+        elif not self.can_answer():
+            view = views.HeadlessView(self._where_it_shows, for_audience=for_audience)
         elif self._is_without_widgets():
             view = views.GrowingView(for_audience=for_audience)
         else:
