@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -58,7 +59,8 @@ def _diagnose(cli_path: str | None, json: bool, turn: bool) -> int:
 
     findings = asyncio.run(look(cli_path))
     findings.append(asyncio.run(try_turn(ClaudeConfig(cli_path=cli_path))) if turn else NOT_TRIED)
-    print(as_json(findings) if json else report(findings))
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(as_json(findings) if json else report(findings, columns))
     return int(any(finding.next_step for finding in findings))
 
 

@@ -25,7 +25,19 @@ def shorten_home(text: str, home: str | None = None) -> str:
     if len(home) < 2:
         return text
     # A path also begins behind an option's letter (`-I/home/...`) and in a `file:` address; a full stop may end it.
-    return re.sub(rf"(?:(?<![\w./~-])|(?<=-[A-Za-z])|(?<=://)){re.escape(home)}(?![\w-]|\.\w)", "~", text)
+    return re.sub(rf"(?:(?<![\w./~-])|(?<=-[A-Za-z])|(?<=://)){_spellings(home)}(?![\w-]|\.\w)", "~", text)
+
+
+def _spellings(home: str) -> str:
+    r"""Return a pattern for a home directory: one of Windows has `\` or `/` in it, doubled in JSON, and no case.
+
+    The shells that Claude uses there call the drive `/c` or `/mnt/c`.
+    """
+    drive, colon, rest = home.partition(":")
+    if not colon or len(drive) != 1:
+        return re.escape(home)
+    names = (re.escape(name) for name in re.split(r"[\\/]+", rest) if name)
+    return "".join((rf"(?i:(?:{drive}:|(?:/mnt)?/{drive})", *(rf"(?:\\{{1,2}}|/){name}" for name in names), ")"))
 
 
 def home_directory() -> str:
@@ -76,7 +88,8 @@ def _below_home(place: Callable[[str], Path]) -> Path:
 def cli_home(variables: Mapping[str, str]) -> Path:
     """Return the directory in which a CLI that runs with these variables, over ours, keeps its settings and its sessions."""
     configured = variables.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
-    return Path(configured) if configured else Path(variables.get("HOME") or home_directory(), ".claude")
+    home = None if os.name == "nt" else variables.get("HOME")  # which only shells of Unix set there
+    return Path(configured) if configured else Path(home or home_directory(), ".claude")
 
 
 def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str | None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Iterator
-from typing import Final, TypeVar
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 from IPython.core.error import UsageError
 
@@ -82,6 +83,13 @@ STEPS: Final = {
 }
 """What the sdk says, and what a notebook says instead."""
 
+_BELOW: Final[dict[str, Any]] = {
+    "initial_indent": " " * 8,
+    "subsequent_indent": " " * 8,
+    "break_long_words": False,
+    "break_on_hyphens": False,
+}
+
 
 def in_notebook_words(error: E) -> E:
     """Let an error say what to type in a cell, and return it."""
@@ -106,6 +114,19 @@ def closest(word: str, names: Iterable[str]) -> str | None:
     """Return the name that somebody most likely meant; one with the same letters in another order comes first."""
     close = difflib.get_close_matches(word, names, 5)
     return max(close, key=lambda name: sorted(name) == sorted(word), default=None)
+
+
+def beside(meanings: Mapping[str, str], columns: int | None = None) -> str:
+    """Write words with what they mean beside them; below them, where that is wider than the screen.
+
+    :param columns: how wide a line may be.
+    """
+    width = max(map(len, meanings))
+    lines = [f"    {word:<{width}}  {meaning}" for word, meaning in meanings.items()]
+    if columns is None or max(map(len, lines)) <= columns:
+        return "\n".join(lines)
+    below = {word: textwrap.fill(meaning, columns, **_BELOW) for word, meaning in meanings.items()}
+    return "\n".join(f"    {word}\n{meaning}" for word, meaning in below.items())
 
 
 def say(text: str) -> None:

@@ -7,6 +7,7 @@ capture. Whatever it is, a reply is shown in it, or in the cell that ran last.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 from collections import deque
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from claude_magic._render.views import View
 
 _NOTEBOOK_VARIABLES = frozenset({"JPY_SESSION_NAME", "KAGGLE_KERNEL_RUN_TYPE"})
+
+_CONSOLE_COLUMNS = 80
+"""How wide a console on a kernel is taken to be: it does not tell."""
 
 _PAGES_KNOWN = 20
 """How many pages are remembered for what they cannot show."""
@@ -81,9 +85,11 @@ class Frontend:
 
             console = None if self._kernel is None else console_of_kernel()
             return TerminalView(labels, console, for_audience=for_audience)
-        if not self.can_answer():
+        if not self.on_main_thread():
             with self._where_it_shows():
                 view = views.StaticView(for_audience=for_audience)
+        elif not self.can_answer():
+            view = views.HeadlessView(self._where_it_shows, for_audience=for_audience)
         elif self._is_without_widgets():
             view = views.GrowingView(for_audience=for_audience)
         else:
@@ -123,6 +129,13 @@ class Frontend:
             return False
         in_notebook = bool(_NOTEBOOK_VARIABLES & os.environ.keys()) or "__vsc_ipynb_file__" in self.shell.user_ns
         return not (in_notebook or "google.colab" in sys.modules)
+
+    @property
+    def columns(self) -> int | None:
+        """How wide a line may be where only text is read; `None` where a page deals with long ones."""
+        if not self.is_text_only:
+            return None
+        return shutil.get_terminal_size().columns if self._kernel is None else _CONSOLE_COLUMNS
 
     def put(self, bundle: Mapping[str, Any], text: str | None = None) -> None:
         """Show a bundle in the cell, or print it where only text is read: its plain form, or another text."""

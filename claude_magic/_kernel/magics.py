@@ -152,7 +152,7 @@ class ClaudeMagics(Settings, Magics):
     def _parsed(self, line: str, cell: str | None) -> tuple[Options, str] | None:
         """Return the options and what stands behind or below them, `None` where it was how to ask, which has been said."""
         if asks_for_help(line, one_line=cell is None):
-            say(f"%%claude [options]      %claude [options] PROMPT\n\n{usage()}")
+            say(f"%%claude [options]      %claude [options] PROMPT\n\n{usage(self.frontend.columns)}")
             return None
         options, prompt = parse_line(line) if cell is None else (parse_cell(line), cell.strip("\n").rstrip())
         if options.each is None and (lone := (options.concurrency and "concurrency") or (options.checkpoint and "checkpoint")):

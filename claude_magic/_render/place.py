@@ -35,9 +35,16 @@ class Place:
         self._publisher: Any = InteractiveShell.instance().display_pub
         self._display_id = uuid.uuid4().hex
         self._metadata: dict[str, Any] = {}
+        self.is_shown = False
+        """Whether something was displayed there."""
+
+    def show(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
+        """Display it, in the place of what was displayed before."""
+        (self.update if self.is_shown else self.display)(bundle, metadata)
 
     def display(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
         """Display it for the first time."""
+        self.is_shown = True
         self._metadata = dict(metadata or {})
         self._publish(bundle, update=False)
 

@@ -85,16 +85,22 @@ class StaticView(View):
         self.settled_at: datetime | None = None
         self._current = 0
         self._handle = Place()
-        self._handle.display(until_settled)
         self._until_settled = until_settled
         self._said = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._show(self._until_settled)
+
+    def _show(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
+        self._handle.show(bundle, metadata)
 
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
         """Say why nothing comes, in the place of the reply, for as long as that lasts."""
         said = "; ".join(dict.fromkeys(filter(None, map(waiting, responses))))
         if said != self._said:
             self._said = said
-            self._handle.update({"text/plain": f"Claude has not answered: {said}"} if said else self._until_settled)
+            self._show({"text/plain": f"Claude has not answered: {said}"} if said else self._until_settled)
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Display the settled output."""
@@ -116,7 +122,7 @@ class StaticView(View):
         """Say that nothing came where something was to come."""
         if self.settled_at is None:
             self.settled_at = datetime.now(UTC)
-            self._handle.update({"text/plain": "Claude was not asked."})
+            self._show({"text/plain": "Claude was not asked."})
 
     def turns(self) -> list[tuple[int | None, str | None]]:
         """Return the number and the session of each turn that has settled here."""
@@ -135,7 +141,7 @@ class StaticView(View):
             self._display_settled()
 
     def _display_settled(self) -> None:
-        self._handle.update(self._bundle(), self._metadata())
+        self._show(self._bundle(), self._metadata())
 
     def _bundle(self) -> dict[str, str]:
         from claude_magic._render.settled.cell_output import output_bundle  # not before somebody sees that something happens
@@ -148,6 +154,45 @@ class StaticView(View):
         return output_metadata(self._settled, self._current)
 
 
+class HeadlessView(StaticView):
+    """Show the settled output where nobody watches, but may read a log of what was displayed.
+
+    papermill logs each display, and no update of one (2.6). So the reply comes as a display of its own, unless its place had to
+    be taken before: above what Claude's code prints, or to say why nothing comes.
+
+    :param in_place: lets what is displayed inside it be seen.
+    :param for_audience: whether it is shown to a room.
+    """
+
+    def __init__(self, in_place: Callable[[], AbstractContextManager[None]], *, for_audience: bool = False) -> None:
+        self._in_place = in_place
+        self._responses: Sequence[SessionAwareResponse] = ()
+        super().__init__(for_audience=for_audience)
+
+    def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
+        """Say why nothing comes, and remember what has come."""
+        self._responses = responses
+        super().update(responses, elapsed_s)
+
+    def make_room(self) -> None:
+        """Take the reply's place, with what there is of it."""
+        if not self._handle.is_shown:
+            said = "\n\n".join(filter(None, map(_text_so_far, self._responses)))
+            self._show({"text/plain": said} if said else ANSWERING)
+
+    def close(self) -> None:
+        """Leave nothing where nothing was shown."""
+        if self._handle.is_shown:
+            super().close()
+
+    def _begin(self) -> None:
+        pass
+
+    def _show(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
+        with self._in_place():
+            super()._show(bundle, metadata)
+
+
 class GrowingView(StaticView):
     """Show the answer as it grows as plain text, for a page that shows no widgets."""
 
@@ -157,13 +202,17 @@ class GrowingView(StaticView):
         """Show the end of each answer and how it goes on, once a second: the page gets the whole output each time."""
         if elapsed_s - self._painted_s >= _PAINT_EVERY_S:
             self._painted_s = elapsed_s
-            self._handle.update({"text/plain": "\n\n".join(_growing(response, elapsed_s) for response in responses)})
+            self._show({"text/plain": "\n\n".join(_growing(response, elapsed_s) for response in responses)})
 
 
 def _growing(response: SessionAwareResponse, elapsed_s: float) -> str:
-    texts = [block.text.strip("\n") for block in cleaned(response).blocks if isinstance(block, Text)]
-    shown = "\n\n".join(filter(None, texts)).split("\n")[-_LINES_SHOWN:]
+    shown = _text_so_far(response).split("\n")[-_LINES_SHOWN:]
     return "\n".join((*shown, "  ".join(status_line(response, elapsed_s)))).lstrip("\n")
+
+
+def _text_so_far(response: SessionAwareResponse) -> str:
+    texts = [block.text.strip("\n") for block in cleaned(response).blocks if isinstance(block, Text)]
+    return "\n\n".join(filter(None, texts))
 
 
 class LateView(View):

@@ -22,6 +22,7 @@ from claude_magic._paths import cli_home, our_config
 from claude_magic.sdk._folder.memories import memories
 from claude_magic.sdk._history.kept_turns import KeptTurns
 from claude_magic.sdk._history.places import all_projects, folders, transcript_of
+from claude_magic.sdk._history.sessions import list_sessions
 directory = sys.argv[1]
 os.chdir(directory)
 if os.getuid() == 0:
@@ -29,6 +30,7 @@ if os.getuid() == 0:
     os.setuid({NOBODY})
 projects = all_projects({{}})
 print(memories(directory).text, folders(directory, projects), transcript_of("0" * 8 + "-0000-0000-0000-" + "0" * 12))
+assert list_sessions(directory) == []
 print(Trust().unloaded(directory), cli_home({{}}), our_config())
 """
 

@@ -124,6 +124,15 @@ def test_an_older_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_async
     assert "does not exist" in topics(run_async(look("/nowhere/claude")))["CLI"].text
 
 
+def test_a_login_that_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_async: Run) -> None:
+    """A CLI that says nothing, or is not there, is no reason to tell somebody to log in."""
+    monkeypatch.chdir(tmp_path)
+    for cli in (str(fake_cli(tmp_path, "3.0.0")), "/nowhere/claude"):
+        found = topics(run_async(look(cli)))["login"]
+        assert found.text.startswith("not known")
+        assert not found.next_step
+
+
 def test_whose_login_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_async: Run) -> None:
     """Of an account the kind is said, not whose it is."""
     monkeypatch.chdir(tmp_path)

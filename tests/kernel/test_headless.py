@@ -29,7 +29,7 @@ CELLS = ["%%claude\none", "#| echo: false\n%%claude\none", "%%claude\n#| label: 
 
 RUNS = {
     "execute": (LIVE, ["jupyter", "execute", "in.ipynb", "--output=out.ipynb"]),
-    "papermill": (PLAYED, ["papermill", "--no-progress-bar", "in.ipynb", "out.ipynb"]),
+    "papermill": (PLAYED, ["papermill", "--no-progress-bar", "--log-output", "in.ipynb", "out.ipynb"]),
     "jupytext": (PLAYED, ["jupytext", "--to=notebook", "--execute", "--output=out.ipynb", "in.py"]),
 }
 
@@ -73,6 +73,8 @@ def test_every_answer_is_settled(name: str, tmp_path: Path, api: MessagesAPI, ru
         assert output.metadata["claude_magic"]["session_id"]
     assert WIDGET not in (tmp_path / "out.ipynb").read_text()
     assert "widgets" not in notebook.metadata
+    if name == "papermill":  # which logs what is displayed, and no update of it
+        assert ran.stderr.count("It is played.") == len(CELLS)
 
 
 @pytest.mark.parametrize("form", ["py:percent", "md"])

@@ -25,3 +25,10 @@ def test_help_of_each_word() -> None:
             assert any(line.startswith(f"    %claude_session {form}".rstrip()) and line.endswith(meaning) for line in lines)
             assert not word.needs or " " in form
     assert max(map(len, lines)) <= 128
+
+
+def test_narrow_help() -> None:
+    """On a narrow screen what a word means stands below it."""
+    lines = words_usage("doctor", 60).splitlines()
+    assert lines[:2] == ["    %claude_session doctor", "        look at versions, CLI, login, frontend and files,"]
+    assert max(map(len, words_usage(columns=60).splitlines())) <= 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from claude_magic._render.settled.cell_output import output_metadata
 from claude_magic._render.settled.comparison import columns_bundle, diff_bundle
 from claude_magic._render.settled.reply import SettledReply
 from claude_magic._render.terminal import TerminalView
-from claude_magic._render.views import ANSWERING, StaticView, View
+from claude_magic._render.views import ANSWERING, HeadlessView, StaticView, View
 from claude_magic.errors import APIError, ClaudeError, TurnInterrupted
 from claude_magic.sdk.events import BlockEnded, Event, SessionStarted, TextDelta
 from claude_magic.sdk.host import PermissionRequest
@@ -323,3 +324,21 @@ def test_views_without_widgets(page: Page) -> None:
     begun, settled = page.outputs
     assert begun.data == ANSWERING
     assert settled.data == columns_bundle(PAIR, 1)
+
+
+@pytest.mark.parametrize("runs_code", [False, True])
+def test_nobody_but_a_log(page: Page, runs_code: bool) -> None:
+    """Headless the settled reply is the only display, unless Claude's code may print: then it stands above that."""
+    view = HeadlessView(contextlib.nullcontext)
+    view.update([reply(TextDelta(0, "I will see."))], 1.0)
+    if runs_code:
+        view.make_room()
+        view.make_room()
+    view.settle([PAIR[0]], current=1, on_pick=None)
+    view.close()
+    *begun, settled = page.outputs
+    assert [output.data for output in begun] == ([{"text/plain": "I will see."}] if runs_code else [])
+    assert settled.data["text/plain"].startswith("First class first")
+    silent = HeadlessView(contextlib.nullcontext)
+    silent.close()
+    assert len(page.outputs) == 1 + runs_code

@@ -37,6 +37,20 @@ def test_text() -> None:
     ]
 
 
+def test_narrow_text() -> None:
+    """On a screen that is narrower than the table each session is a few lines, which say what is what."""
+    assert listing_text(ROWS, columns=60).splitlines() == [
+        "1  681fea2c  name: titanic clean-up",
+        "   asked last: Which columns have missing values?  turns: 5",
+        "   last used: 2026-03-14 15:00",
+        "   from: branch of d83e13e2, titanic.ipynb  size: 123 KB",
+        "   current",
+        "2  d83e13e2  asked last: Summarise the survey answers",
+        "   last used: 2026-03-14 13:00",
+    ]
+    assert listing_text(ROWS, columns=200) == listing_text(ROWS)
+
+
 def test_more_than_is_shown() -> None:
     """Where not all sessions are shown the list says how many there are, and how to see them."""
     for text in listing_bundle(ROWS, more=1234).values():

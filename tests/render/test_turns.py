@@ -45,6 +45,14 @@ def test_drawing() -> None:
     ]
 
 
+def test_narrow_drawing() -> None:
+    """On a narrow screen prompts are cut shorter, as far as they can still be told apart."""
+    lines = tree_text(ROWS, 60).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert lines[2] == "├─ 3  Do it, and save the result  stopped (left)"
+    assert tree_text(ROWS, 100) == tree_text(ROWS)
+
+
 def test_nothing_yet() -> None:
     """Without turns there is a sentence in their place."""
     assert tree_text([]) == "No turns yet: the next %%claude cell makes the first."

@@ -13,6 +13,7 @@ from claude_magic._paths import shorten_home
 from claude_magic._redaction import redact
 
 _WIDTH = 110
+_NARROWEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,17 @@ class Finding:
     next_step: str = ""
 
 
-def report(findings: Sequence[Finding]) -> str:
-    """Write the findings as text: a line each, `!` at those that need something, and in the end what to do."""
+def report(findings: Sequence[Finding], columns: int | None = None) -> str:
+    """Write the findings as text: a line each, `!` at those that need something, and in the end what to do.
+
+    :param columns: how wide a line may be.
+    """
     width = max(len(finding.topic) for finding in findings)
     lines = []
     for finding in map(_shareable, findings):
         head = f"{'!' if finding.next_step else ' '} {finding.topic:<{width}}  "
-        wrapped = textwrap.wrap(finding.text, _WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+        room = max(_NARROWEST, min(_WIDTH, (columns or _WIDTH) - len(head)))
+        wrapped = textwrap.wrap(finding.text, room, break_long_words=False, break_on_hyphens=False) or [""]
         lines += [head + wrapped[0], *(" " * len(head) + line for line in wrapped[1:])]
     steps = list(dict.fromkeys(finding.next_step for finding in map(_shareable, findings) if finding.next_step))
     if not steps:

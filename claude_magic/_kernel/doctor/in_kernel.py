@@ -37,7 +37,8 @@ class KernelDoctor:
             findings.append(client.call(try_turn, settings.client_config(), turn_options(Options(), settings)))
         else:
             findings.append(NOT_TRIED)
-        say(report([replace(finding, next_step=STEPS.get(finding.next_step, finding.next_step)) for finding in findings]))
+        told = [replace(finding, next_step=STEPS.get(finding.next_step, finding.next_step)) for finding in findings]
+        say(report(told, self._frontend.columns))
 
 
 def frontend_finding(frontend: Frontend) -> Finding:

@@ -78,6 +78,8 @@ async def _login(cli_path: str | None) -> Finding:
     from claude_magic.sdk._cli.login import login_status
 
     status = await login_status(cli_path)
+    if not status.logged_in and not status.is_known:
+        return Finding("login", "not known: the CLI does not say whether anybody is logged in")
     if not status.logged_in:
         return Finding("login", "nobody is logged in, and no variable holds a key", NotLoggedInError.next_step)
     source = _ACCOUNTS.get(status.source, status.source) or "of a kind that the CLI does not tell"

@@ -14,6 +14,7 @@ from typing import Any
 from traitlets import Any as Anything
 from traitlets import Bool, CaselessStrEnum, Float, Int, List, Unicode
 
+from claude_magic._kernel.advice import beside
 from claude_magic._kernel.options.alternatives import Choice
 from claude_magic._kernel.options.option import Option, option_field
 from claude_magic._kernel.options.value_kinds import (
@@ -274,7 +275,9 @@ def option_names() -> list[str]:
     return sorted(names, key=lambda name: (not name.startswith("--"), name))
 
 
-def usage() -> str:
-    """Return the options, a line each: what it means, and an example."""
-    width = max(len(option.usage) for option in OPTIONS)
-    return "\n".join(f"    {option.usage:<{width}}  {option.help}; e.g. {option.example}" for option in OPTIONS)
+def usage(columns: int | None = None) -> str:
+    """Return the options, a line each: what it means, and an example.
+
+    :param columns: how wide a line may be.
+    """
+    return beside({option.usage: f"{option.help}; e.g. {option.example}" for option in OPTIONS}, columns)

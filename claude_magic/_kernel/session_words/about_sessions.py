@@ -73,7 +73,8 @@ class SessionWords:
         shown = found if wanted else found[:ROWS_SHOWN]
         self._listed = tuple(info.session_id for info in shown)
         rows, more = self._rows(shown), len(found) - len(shown)
-        self._frontend.put(listing_bundle(rows, more=more), listing_text(rows, more=more))
+        text = listing_text(rows, more=more, columns=self._frontend.columns)
+        self._frontend.put(listing_bundle(rows, more=more), text)
 
     def begin_new(self) -> None:
         """Let the next cell begin another session."""
@@ -206,7 +207,7 @@ class SessionWords:
         from claude_magic._render.live.session_panel import panel_bundle, panel_text
 
         facts, rows = self._contents()
-        self._frontend.put(panel_bundle(facts, rows), panel_text(facts, rows))
+        self._frontend.put(panel_bundle(facts, rows), panel_text(facts, rows, self._frontend.columns))
 
     def _resume_by_click(self, session_id: str) -> None:
         # Deleted meanwhile: the repainted panel shows that it is gone.

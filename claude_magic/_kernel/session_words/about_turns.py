@@ -35,7 +35,9 @@ class TurnWords:
 
         rows = self._rows()
         if self._frontend.is_text_only or not rows:
-            say(tree_text(rows) if rows else "No turns yet: the next %%claude cell makes the first one.")
+            say(
+                tree_text(rows, self._frontend.columns) if rows else "No turns yet: the next %%claude cell makes the first one."
+            )
         elif self._frontend.has_widgets():
             self._tree = TurnTree(rows, self._continue_by_click)
             self._tree.show()

@@ -17,6 +17,7 @@ class SessionMagic:
     """The words of `%claude_session` for one kernel."""
 
     def __init__(self, state: KernelState, frontend: Frontend) -> None:
+        self._frontend = frontend
         notebook = NotebookWords(state, frontend)
         sessions = SessionWords(state, frontend, notebook.own_session)
         self._about = WordsByTopic(sessions, TurnWords(state, frontend), notebook)
@@ -30,7 +31,7 @@ class SessionMagic:
         """
         name, _, typed = line.strip().partition(" ")
         if name in HELP:
-            say(words_usage(typed.strip()))
+            say(words_usage(typed.strip(), self._frontend.columns))
             return
         word = _word(name or "show")
         argument = _unquoted(typed.strip())

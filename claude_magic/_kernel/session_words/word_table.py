@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from IPython.core.error import UsageError
 
+from claude_magic._kernel.advice import beside
 from claude_magic._kernel.options.option import Offers
 from claude_magic._kernel.session_words.about_notebook import NotebookWords
 from claude_magic._kernel.session_words.about_sessions import SessionWords
@@ -156,9 +157,11 @@ HELP = ("help", "--help", "-h")
 """What shows the words themselves."""
 
 
-def words_usage(name: str = "") -> str:
-    """Return the words, a line for each way to type one; only those of one word, where one is named."""
+def words_usage(name: str = "", columns: int | None = None) -> str:
+    """Return the words, a line for each way to type one; only those of one word, where one is named.
+
+    :param columns: how wide a line may be.
+    """
     chosen = [word for word in WORDS if word.name == name] or WORDS
-    lines = {f"%claude_session {form}".rstrip(): meaning for word in chosen for form, meaning in word.forms.items()}
-    width = max(map(len, lines))
-    return "\n".join(f"    {line:<{width}}  {meaning}" for line, meaning in lines.items())
+    forms = {f"%claude_session {form}".rstrip(): meaning for word in chosen for form, meaning in word.forms.items()}
+    return beside(forms, columns)

@@ -111,10 +111,14 @@ def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict
     }
 
 
-def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> str:
-    """Write facts and all rows as plain text."""
+def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow], columns: int | None = None) -> str:
+    """Write facts and all rows as plain text.
+
+    :param columns: how wide a line of the table may be; what one copies is left whole.
+    """
     lines = [f"{name:<15}{value}" for name, value in _facts(facts)] if facts else [_NO_SESSION]
-    table = text_table((_HEADINGS, *(cells(row) for row in rows)), (8, 24, 40, 5, 16, 8)) if rows else [NO_ROWS]
+    lines_of_rows = (_HEADINGS, *(cells(row) for row in rows))
+    table = text_table(lines_of_rows, (8, 24, 40, 5, 16, 8), columns) if rows else [NO_ROWS]
     return "\n".join((*lines, "", *table))
 
 

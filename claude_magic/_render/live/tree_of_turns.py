@@ -24,6 +24,7 @@ TURNS_SHOWN: Final = 200
 
 _TURN_WIDTH: Final = 46  # of branches, number and prompt
 _PROMPT_WIDTH: Final = 20  # of a prompt behind many branches
+_SHORTEST: Final = 12  # of a prompt on a narrow screen
 _BRANCHES_WIDTH: Final = 30
 _HOW_WIDTH: Final = 16
 _NO_TURNS: Final = "No turns yet: the next %%claude cell makes the first."
@@ -112,9 +113,12 @@ def tree_bundle(rows: Sequence[TurnRow]) -> dict[str, str]:
     }
 
 
-def tree_text(rows: Sequence[TurnRow]) -> str:
-    """Draw all turns as plain text."""
-    return "\n".join(_texts(_lines(rows)))
+def tree_text(rows: Sequence[TurnRow], columns: int | None = None) -> str:
+    """Draw all turns as plain text.
+
+    :param columns: how wide a line may be, where that leaves room for the start of a prompt.
+    """
+    return "\n".join(_texts(_lines(rows), columns=columns))
 
 
 def _shown(rows: Sequence[TurnRow]) -> list[_DrawnTurn]:
@@ -148,8 +152,8 @@ def _lines(rows: Sequence[TurnRow]) -> list[_DrawnTurn]:
     return lines
 
 
-def _texts(lines: Sequence[_DrawnTurn], earlier: int = 0) -> list[str]:
-    """Write the lines in columns, one text each, with an empty one between trees."""
+def _texts(lines: Sequence[_DrawnTurn], earlier: int = 0, columns: int | None = None) -> list[str]:
+    """Write the lines in columns, one text each, with an empty one between trees; one behind the other where it is narrow."""
     if not lines:
         return [_NO_TURNS]
     digits = max(len(str(line.row.number)) for line in lines)
@@ -167,6 +171,11 @@ def _texts(lines: Sequence[_DrawnTurn], earlier: int = 0) -> list[str]:
     texts: list[str] = [_earlier(earlier)] if earlier else []
     for index, (line, row) in enumerate(zip(lines, cells, strict=True)):
         texts += [""] if line.is_root and index else []
+        if columns is not None and sum(width + 2 for width in widths if width) - 2 > columns:
+            start, behind = starts[index], "".join(f"  {cell}" for cell in row[1:] if cell)
+            room = columns - cell_len(start) - cell_len(behind)
+            texts.append(start + _cut(_prompt(line.row), max(_SHORTEST, room)) + behind)
+            continue
         padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True) if width)
         texts.append("  ".join(padded).rstrip())
     return texts

@@ -23,6 +23,8 @@ ROWS_SHOWN: Final = 10
 
 _HEADINGS: Final = ("row", "session", "name", "asked last", "turns", "last used", "from", "size", "")
 _LIMITS: Final = (4, 8, 24, 40, 5, 16, 40, 8, 8)
+_NAMELESS: Final = ("", "row", "session")
+"""Columns whose cells say by themselves what they are."""
 _PROMPT_LENGTH: Final = 120
 
 
@@ -65,11 +67,14 @@ def listing_bundle(rows: Sequence[SessionRow], *, more: int = 0) -> dict[str, st
     }
 
 
-def listing_text(rows: Sequence[SessionRow], *, more: int = 0) -> str:
-    """Write numbered rows, with the sizes of the sessions, as plain text."""
+def listing_text(rows: Sequence[SessionRow], *, more: int = 0, columns: int | None = None) -> str:
+    """Write numbered rows, with the sizes of the sessions, as plain text.
+
+    :param columns: how wide a line may be.
+    """
     if not rows:
         return NO_ROWS
-    return "\n".join(filter(None, (*text_table((_HEADINGS, *_lines(rows)), _LIMITS), rest(more))))
+    return "\n".join(filter(None, (*text_table((_HEADINGS, *_lines(rows)), _LIMITS, columns), rest(more))))
 
 
 def rest(more: int) -> str:
@@ -86,9 +91,15 @@ def cells(row: SessionRow) -> tuple[str, ...]:
     return one_line(row.session_id)[:8], name, prompt, turns, moment(row.last_used), current
 
 
-def text_table(lines: Sequence[Sequence[str]], limits: Sequence[int]) -> list[str]:
-    """Write lines of cells in columns, none wider than its limit."""
+def text_table(lines: Sequence[Sequence[str]], limits: Sequence[int], columns: int | None = None) -> list[str]:
+    """Write a head and lines of cells in columns, none wider than its limit.
+
+    :param columns: how wide a line may be; where the table is wider each of its lines becomes several.
+    """
     widths = [min(limit, max(len(line[i]) for line in lines)) for i, limit in enumerate(limits)]
+    if columns is not None and sum(widths) + 2 * (len(widths) - 1) > columns:
+        head, *others = lines
+        return [text for line in others for text in _folded(head, line, limits, columns)]
     written = (
         "  ".join(
             f"{one_line(cell, limit) if cell else '':<{width}}" for cell, limit, width in zip(line, limits, widths, strict=True)
@@ -96,6 +107,20 @@ def text_table(lines: Sequence[Sequence[str]], limits: Sequence[int]) -> list[st
         for line in lines
     )
     return [line.rstrip() for line in written]
+
+
+def _folded(head: Sequence[str], line: Sequence[str], limits: Sequence[int], columns: int) -> list[str]:
+    """Write a line of a table as lines of text: its cells one after the other, by name where they need one."""
+    texts: list[str] = []
+    for name, cell, limit in zip(head, line, limits, strict=True):
+        if not cell:
+            continue
+        told = one_line(cell, limit) if name in _NAMELESS else f"{name}: {one_line(cell, limit)}"
+        if texts and len(texts[-1]) + 2 + len(told) <= columns:
+            texts[-1] += f"  {told}"
+        else:
+            texts.append(one_line(told, columns) if not texts else f"   {one_line(told, columns - 3)}")
+    return texts
 
 
 def moment(when: datetime) -> str:

@@ -12,13 +12,13 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import weakref
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
-from typing import Self
-
-from claude_magic.sdk._cli import supervisor
+from pathlib import Path
+from typing import Any, Final, Self
 
 KILL_LIMIT_S = 1.0
 """How long a supervisor may take to kill everything before it is killed itself."""
@@ -26,6 +26,17 @@ KILL_LIMIT_S = 1.0
 
 LONG_S = 10.0**8
 """Longer than any loop runs."""
+
+# By its path: it runs by itself, and Windows lacks the signals that it names.
+_SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
+
+
+def apart() -> dict[str, Any]:
+    """Return what `create_subprocess_exec` wants for a process that no interrupt reaches which is meant for us."""
+    if sys.platform == "win32":
+        # Started by a kernel without a console it would open a window.
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
 
 
 class Child:
@@ -50,7 +61,7 @@ class Child:
         """
         if sys.platform == "win32":
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=directory, env=dict(env)
+                *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=directory, env=dict(env), **apart()
             )
             return cls(process, process.pid, None)
         with contextlib.ExitStack() as stack:
@@ -58,14 +69,14 @@ class Child:
             stack.enter_context(theirs)
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-I", "-S", supervisor.__file__, str(theirs.fileno()), str(os.getpid())),
+                    *(sys.executable, "-I", "-S", _SUPERVISOR, str(theirs.fileno()), str(os.getpid())),
                     stdin=PIPE,
                     stdout=PIPE,
                     stderr=PIPE,
                     cwd=directory,
                     env=dict(env),
-                    start_new_session=True,
                     pass_fds=[theirs.fileno()],
+                    **apart(),
                 )
             except BaseException:
                 ours.close()

@@ -27,6 +27,7 @@ from claude_magic.errors import (
     TurnInterrupted,
     TurnLimitError,
 )
+from claude_magic.sdk._cli.child import apart
 from claude_magic.sdk._cli.command_line import OLDEST_CLI
 from claude_magic.sdk.events import TurnEnded
 from claude_magic.sdk.response import STRUCTURED_OUTPUT
@@ -58,6 +59,8 @@ _PLACES = ("CLAUDE_CODE_TMPDIR", "TMPDIR", "CLAUDE_CONFIG_DIR", "HOME")
 """Variables that name a directory in which the CLI writes."""
 
 _LONG_BYTES = 10_000
+_TOO_LONG_ON_WINDOWS = 206
+"""ERROR_FILENAME_EXCED_RANGE, for a command line of more than 32,767 characters; as an errno it is "no such file"."""
 _NOTHING_SENT = "nothing was sent."
 
 _NEXT_STEP = {
@@ -234,7 +237,7 @@ async def version_of(cli: str, env: Mapping[str, str]) -> str | None:
     """Ask the CLI for its version; `None` when it does not say."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *(cli, "--version"), stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=dict(env), start_new_session=True
+            *(cli, "--version"), stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=dict(env), **apart()
         )
     except OSError:
         return None
@@ -252,6 +255,8 @@ async def version_of(cli: str, env: Mapping[str, str]) -> str | None:
 
 def _refused_by_the_system(error: OSError, command: Sequence[str], directory: str, env: Mapping[str, str]) -> ClaudeError:
     reason = error.strerror or str(error)
+    if getattr(error, "winerror", None) == _TOO_LONG_ON_WINDOWS:
+        return _too_long(command, env)
     match error.errno:
         case errno.E2BIG:
             return _too_long(command, env)

@@ -11,6 +11,7 @@ from typing import Any
 
 from claude_magic._paths import cli_home
 from claude_magic.errors import CLINotFoundError
+from claude_magic.sdk._cli.child import apart
 from claude_magic.sdk._cli.command_line import find_cli
 from claude_magic.sdk._cli.environment import environment, fingerprint
 
@@ -22,11 +23,15 @@ LOG_IN = ("auth", "login")
 
 @dataclass(frozen=True, slots=True)
 class LoginStatus:
-    """What the CLI says of its account, without whose it is: `source` is the variable or the way that it has it from."""
+    """What the CLI says of its account, without whose it is: `source` is the variable or the way that it has it from.
+
+    `is_known` is False where no CLI could be asked, or it said nothing: then it counts as one without an account.
+    """
 
     logged_in: bool = False
     source: str = ""
     provider: str = ""
+    is_known: bool = True
 
 
 async def login_status(cli_path: str | os.PathLike[str] | None = None) -> LoginStatus:
@@ -44,21 +49,21 @@ async def login_status(cli_path: str | os.PathLike[str] | None = None) -> LoginS
             stdout=PIPE,
             stderr=DEVNULL,
             env=environment({}, os.getcwd()),
-            start_new_session=True,
+            **apart(),
         )
     except (CLINotFoundError, OSError):
-        return LoginStatus()
+        return LoginStatus(is_known=False)
     try:
         said, _ = await asyncio.wait_for(process.communicate(), LOGIN_TIMEOUT_S)
     except TimeoutError:
-        return LoginStatus()
+        return LoginStatus(is_known=False)
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     told = _object(said)
     source = told.get("apiKeySource") or told.get("authMethod") or ""
-    return LoginStatus(process.returncode == 0, str(source), str(told.get("apiProvider") or ""))
+    return LoginStatus(process.returncode == 0, str(source), str(told.get("apiProvider") or ""), bool(told))
 
 
 def login_marks(logged_in: bool) -> tuple[object, ...]:

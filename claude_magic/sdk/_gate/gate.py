@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from claude_magic._paths import home_directory
 from claude_magic.sdk._gate.commands import only_edits, only_reads
 from claude_magic.sdk._gate.paths import paths_of, resolved, within
 from claude_magic.sdk._gate.rules import Rules, settings_in
@@ -202,6 +203,6 @@ class Gate:
 def _outside_rule(tool: str, path: str) -> str:
     """Name a place outside the folder: a file to be changed, or the files of the directory that is read from."""
     directory = os.path.dirname(path)
-    if tool in EDITING or within(os.path.realpath(Path.home()), directory):
+    if tool in EDITING or within(os.path.realpath(home_directory()), directory):
         return f"{'Edit' if tool in EDITING else 'Read'}(/{path})"
     return f"Read(/{directory}/*)"

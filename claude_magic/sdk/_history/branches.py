@@ -47,7 +47,7 @@ def branch_on_disk(path: Path, at: str, *, name: str | None = None) -> str:
     branch_id, lines = in_a_loop(fork)
     branch = path.with_name(f"{branch_id}.jsonl")
     try:
-        with open(branch, "x", encoding="utf-8", opener=private) as file:
+        with open(branch, "x", encoding="utf-8", newline="\n", opener=private) as file:
             file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
     except OSError as error:
         branch.unlink(missing_ok=True)  # half a transcript would be listed as a session

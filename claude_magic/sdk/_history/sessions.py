@@ -50,6 +50,8 @@ class SessionInfo:
 
 def list_sessions(directory: str) -> list[SessionInfo]:
     """Return the sessions of a directory, the most recently used first."""
+    if not os.path.isdir(own_projects()):  # without a home directory the SDK cannot even look for them
+        return []
     name = folder_name(directory)
     # With this spelling the SDK looks into the CLI's folder even where it would name that folder differently. For a long
     # name it would look into the first folder with the same beginning.
@@ -105,7 +107,7 @@ def find_session(wanted: str, directory: str) -> SessionInfo:
                 f"{len(matches)} sessions in {shorten_home(directory)} match {wanted!r}: {which}.",
                 next_step="Give more of the ID; list_sessions() shows them.",
             )
-    if is_id(wanted):
+    if is_id(wanted) and os.path.isdir(own_projects()):
         elsewhere = sdk.get_session_info(wanted.lower())
         if elsewhere is not None:
             return _info(elsewhere)
