@@ -126,11 +126,11 @@ def notebooks_with(session_ids: Collection[str], directory: str) -> dict[str, st
 
 
 def in_one_kernel(saved: Sequence[SavedTurn]) -> list[tuple[SavedTurn, Turn]]:
-    """Return saved turns as turns of one kernel, by number, though several may have answered in the notebook.
+    """Return saved turns as turns of one kernel, by number. Several kernels may have answered in the notebook.
 
-    A turn goes on from that which ended with the message behind which it began, or came to nothing there, and has a higher
-    number. One that was given more than once stays with the turn that came first. Of a reply that stands in two cells, which
-    were copied, the last one counts.
+    Each turn began after a message. Its parent is the turn that ended with this message, or a turn that began there and has
+    no answer. A turn gets a higher number than its parent. If two turns have the same number, the first one keeps it. If a
+    cell with its reply was copied, the last copy counts.
     """
     waiting: dict[_Key | None, SavedTurn] = {turn.key: turn for turn in saved}
     ends = {turn.message_id: turn.key for turn in waiting.values() if turn.message_id}

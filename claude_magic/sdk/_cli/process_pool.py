@@ -275,6 +275,6 @@ def _continues(process: LiveProcess, launch: Launch) -> bool:
     if launch.resume is None or launch.fork:
         begun = process.launch
         same_place = (begun.resume, begun.at) == (launch.resume, launch.at)
-        # Where a session ends may be another place by now; behind a message stays behind it.
+        # The end of a session may have moved since the process was started; the place after a message stays the same.
         return process.turns == 0 and begun.fork == launch.fork and same_place and (launch.at is not None or not launch.fork)
     return process.session_id == launch.resume
