@@ -1,7 +1,7 @@
 """Claude Code inside Jupyter.
 
-`%load_ext claude_magic` gives a kernel `%%claude`; `claude_magic.sdk` is the async client underneath. Importing this module
-imports nothing heavy.
+`%load_ext claude_magic` adds `%%claude` to a kernel. `claude_magic.sdk` is the async client below it. Importing this module is
+fast: IPython and the SDK are imported when they are used.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ def __getattr__(name: str) -> Any:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Load the extension; `%load_ext claude_magic` calls this."""
+    """Load the extension: `%load_ext claude_magic` calls this."""
     from claude_magic._kernel import extension
 
     extension.load(shell)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
-    """Unload it: `%unload_ext claude_magic` calls this."""
+    """Unload the extension: `%unload_ext claude_magic` calls this."""
     from claude_magic._kernel import extension
 
     extension.unload(shell)

@@ -1,31 +1,31 @@
 """Every error that claude_magic raises, and what each one carries.
 
     ClaudeError
-    ├── ConfigError                  a setting or argument that cannot be meant (also a ValueError)
-    │   ├── WorkspaceError           a workspace ID that is not a plain name
-    │   └── AttachmentError          a file that cannot go into a prompt
-    ├── CLIError                     the Claude CLI as a program
+    ├── ConfigError                  a setting or argument is invalid (also a ValueError)
+    │   ├── WorkspaceError           a workspace ID is not a plain name
+    │   └── AttachmentError          a file cannot go into a prompt
+    ├── CLIError                     something is wrong with the Claude CLI as a program
     │   ├── CLINotFoundError         it is not there, or not executable
-    │   ├── CLITooOldError           it lacks a flag that we need
+    │   ├── CLITooOldError           it does not know a flag that it is started with
     │   └── CLIDiedError             it ended in the middle of a turn, or did not start
-    ├── NotLoggedInError             the CLI has no account to work with
-    ├── SessionNotFoundError         no such conversation
-    │   └── SessionLostError         one that was there, and whose transcript is gone or unreadable
-    ├── TurnNotFoundError            no such turn, or none that one could go on from
-    ├── ExecutorError                an executor whose workers cannot ask rows
-    ├── CheckpointError              a file of answered rows that cannot be used
-    ├── CassetteError                a cassette that cannot be read or written
-    │   └── CassetteMismatchError    a prompt that is not recorded in it
+    ├── NotLoggedInError             the CLI has no login and no API key
+    ├── SessionNotFoundError         there is no conversation with this ID or name
+    │   └── SessionLostError         its transcript was there, and is gone or unreadable now
+    ├── TurnNotFoundError            there is no turn with this number, or it cannot be continued
+    ├── ExecutorError                the workers of an executor cannot run rows
+    ├── CheckpointError              a file of answered rows cannot be used
+    ├── CassetteError                a cassette cannot be read or written
+    │   └── CassetteMismatchError    the prompt is not recorded in it
     └── TurnError                    the turn ended without an answer
         ├── TurnInterrupted          the person stopped it
         ├── TurnTimeoutError         it took longer than its `timeout` (also a TimeoutError)
         ├── APIError                 the API refused, or could not be reached
         ├── BudgetExceededError      the turn's budget is spent
-        ├── TurnLimitError           more rounds with tools than `max_turns`
-        └── StructuredOutputError    the reply does not fit the schema it was asked for
+        ├── TurnLimitError           it needed more rounds with tools than `max_turns`
+        └── StructuredOutputError    the reply does not fit the schema
 
-Foreign exceptions are translated where they enter, never here. The messages speak to the author of a script; the kernel adds
-what to type in a notebook.
+Exceptions of other libraries are translated where they enter, not here. The messages speak to the author of a script.
+The kernel adds what to type in a notebook.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ from claude_magic._text import well_formed
 
 
 class ClaudeError(Exception):
-    """The root of the tree: `except ClaudeError` catches everything of ours.
+    """The root of the tree: `except ClaudeError` catches every error of this package.
 
     :param message: one sentence: what happened.
     :param next_step: one sentence: what to do about it.
-    :param session_id: the session that the failed turn belongs to, when it is known.
-    :param content: the text that had arrived, empty when nothing had.
+    :param session_id: the session of the failed turn, if it is known.
+    :param content: the text that had arrived until then.
     :param stderr: the last lines of what the CLI wrote to its standard error.
     """
 
     next_step = ""
     results: Any = None
-    """What a run over many rows had come to when it was raised; `None` where it was none."""
+    """The results so far, if the error ended a run over many rows; else `None`."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class ClaudeError(Exception):
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
     def leave_out(self, env: Mapping[str, str]) -> None:
-        """Leave out the credentials that this environment holds; those of the process's own are out from the beginning."""
+        """Mask the credentials of this environment, too. Those of the process's own environment are masked already."""
         self.message, self.stderr = redact(self.message, env), redact(self.stderr, env)
         self.args = (self.message,)
 
@@ -96,25 +96,25 @@ class ClaudeError(Exception):
 
 
 class ConfigError(ClaudeError, ValueError):
-    """A setting or argument that cannot be meant; nothing was sent."""
+    """A setting or argument is invalid. Nothing was sent."""
 
 
 class WorkspaceError(ConfigError):
-    """A workspace ID that is empty, too long, or not a plain directory name."""
+    """A workspace ID is empty, too long, or not a plain directory name."""
 
     next_step = "Use 1 to 64 letters, digits, '.', '_' or '-', and not only dots."
 
 
 class AttachmentError(ConfigError):
-    """A file that cannot go into a prompt: missing, a directory, too large, or of a kind Claude does not read."""
+    """A file cannot go into a prompt: it is missing, a directory, too large, or of a kind that Claude does not read."""
 
 
 class CLIError(ClaudeError):
-    """The Claude CLI, as a program, did not do its part."""
+    """Something is wrong with the Claude CLI as a program."""
 
 
 class CLINotFoundError(CLIError):
-    """The CLI is not where it was looked for, or is not executable."""
+    """There is no CLI at this path, or it is not executable."""
 
     next_step = "Correct cli_path, or leave it empty to use the CLI that comes with claude-agent-sdk."
 
@@ -132,7 +132,7 @@ class CLIDiedError(CLIError):
 
 
 class NotLoggedInError(ClaudeError):
-    """The CLI has no login and no API key, or the one it has is refused."""
+    """The CLI has no login and no API key, or the API refuses the one that it has."""
 
     next_step = (
         f"Run `{own_command('login')}` in a terminal, or set ANTHROPIC_API_KEY in the environment or in ClaudeConfig.env."
@@ -142,16 +142,16 @@ class NotLoggedInError(ClaudeError):
 class SessionNotFoundError(ClaudeError):
     """No conversation has this ID, prefix or name."""
 
-    next_step = "list_sessions() shows what there is; without a session_id a new session starts."
+    next_step = "list_sessions() shows the sessions; without a session_id a new one starts."
 
 
 class SessionLostError(SessionNotFoundError):
-    """A conversation that this client took part in, and of which nothing is left on disk; the prompt was not sent.
+    """This client took part in the conversation, and its transcript is gone or unreadable now. The prompt was not sent.
 
-    :param was: what became of its transcript: `is gone`.
+    :param was: what happened to the transcript, such as `is gone`.
     """
 
-    next_step = "Without a session_id a new session starts; what was said before is only where it was shown."
+    next_step = "Without a session_id a new session starts. Earlier replies are left only where they were shown."
 
     def __init__(self, session_id: str, was: str) -> None:
         super().__init__(f"The transcript of the session {session_id[:8]} {was}.", session_id=session_id)
@@ -159,7 +159,7 @@ class SessionLostError(SessionNotFoundError):
 
 
 class TurnNotFoundError(ClaudeError):
-    """No turn has this number, or it has no answer that one could go on from."""
+    """No turn has this number, or its turn has no answer to continue from."""
 
 
 class ExecutorError(ClaudeError):
@@ -167,20 +167,20 @@ class ExecutorError(ClaudeError):
 
 
 class CheckpointError(ClaudeError):
-    """The file that keeps the answered rows of a run is something else, or cannot be read or written."""
+    """The file for the answered rows of a run holds something else, or cannot be read or written."""
 
-    next_step = "Free space on the disk, or name another file; the rows that it holds already are kept."
+    next_step = "Free space on the disk, or name another file. The rows that are in it already are kept."
 
 
 class CassetteError(ClaudeError):
-    """A cassette that cannot be read or written; nothing in it was changed."""
+    """A cassette cannot be read or written. Nothing in it was changed."""
 
 
 class CassetteMismatchError(CassetteError):
-    """The cassette holds no turn with this prompt; nothing was sent.
+    """The cassette holds no turn with this prompt. Nothing was sent.
 
-    :param diff: from the closest recorded prompt to the one asked, empty when nothing is recorded.
-    :param line: where that recorded one stands in the file.
+    :param diff: the difference between the closest recorded prompt and this one; empty if nothing is recorded.
+    :param line: the line of the file with that recorded prompt.
     """
 
     next_step = "Ask what is recorded, or record this, too: mode `auto` goes live for what the cassette does not hold."
@@ -195,17 +195,17 @@ class CassetteMismatchError(CassetteError):
 
 
 class TurnError(ClaudeError):
-    """The turn ended without a complete answer; the session is as it was and can be continued."""
+    """The turn ended without a complete answer. The session can be continued."""
 
 
 class TurnInterrupted(TurnError):
-    """The person stopped the turn. `content` is what had arrived."""
+    """The person stopped the turn. `content` is the text that had arrived."""
 
     next_step = "What had arrived is kept; the next prompt continues this session."
 
 
 class TurnTimeoutError(TurnError, TimeoutError):
-    """The whole turn took longer than its `timeout`, in seconds. `content` is what had arrived."""
+    """The whole turn took longer than its `timeout`, in seconds. `content` is the text that had arrived."""
 
     next_step = (
         "Give it more time (timeout=..., ClaudeConfig.default_timeout), or ask for less at once; the session can be continued."
@@ -215,7 +215,7 @@ class TurnTimeoutError(TurnError, TimeoutError):
 class APIError(TurnError):
     """The API refused the request, or gave up after the CLI's own retries.
 
-    :param status: the HTTP status, `None` when the connection failed.
+    :param status: the HTTP status; `None` if the connection failed.
     """
 
     def __init__(self, message: str, *, status: int | None = None, **context: str | None) -> None:
@@ -236,6 +236,6 @@ class TurnLimitError(TurnError):
 
 
 class StructuredOutputError(TurnError):
-    """The reply does not fit the schema that it was asked for. `content` is what it said instead."""
+    """The reply does not fit the schema. `content` is what Claude said instead."""
 
-    next_step = "What it said is kept; ask again, say in the prompt what shall be filled in, or make the schema simpler."
+    next_step = "What Claude said is kept. Ask again, say in the prompt what to fill in, or make the schema simpler."

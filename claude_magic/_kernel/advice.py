@@ -35,8 +35,8 @@ STEPS: Final = {
         f"Run `{own_command('login')}` in a terminal, then this cell again. With an API key instead:\n"
         'import getpass, os; os.environ["ANTHROPIC_API_KEY"] = getpass.getpass("API key: ")'
     ),
-    SessionNotFoundError.next_step: "%claude_session list shows what there is; without a session a new one starts.",
-    SessionLostError.next_step: "--new begins another session; what was said before is only where it was shown.",
+    SessionNotFoundError.next_step: "%claude_session list shows the sessions; with --new a new one starts.",
+    SessionLostError.next_step: "--new begins another session. Earlier replies are left only where they were shown.",
     "Give more of the ID; list_sessions() shows them.": "Give more of the ID; %claude_session list shows them.",
     "Continue without a session_id; a lesson that is recorded here can be gone on with.": (
         "Continue in a new session (--new); a lesson that is recorded here can be gone on with."

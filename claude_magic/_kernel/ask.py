@@ -1,6 +1,6 @@
 """`ask()` and `current_session()`: a turn as a function, for loops and functions in the cells of a notebook.
 
-A prompt given here is sent as it is: its text may come from anywhere, so nothing in it is expanded.
+The prompt may hold data from anywhere, so it is sent as it is: nothing in it is expanded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PARAMETERS = {option.parameter: option for option in OPTIONS if option.parameter
 
 @dataclass(frozen=True, slots=True)
 class SessionTurn:
-    """A turn that led to where a session is. `number` is its number in this kernel, `None` for one of before."""
+    """One turn of a session. `number` is its number in this kernel; `None` for a turn from before this kernel."""
 
     number: int | None
     prompt: str
@@ -44,16 +44,16 @@ class SessionTurn:
 
     @property
     def reply(self) -> SessionAwareResponse | None:
-        """The reply: of a turn of this kernel the very one, of an earlier one what its transcript tells.
+        """The reply. For a turn from before this kernel it is read from the transcript.
 
-        `None` where the session is gone.
+        `None` if the session is gone.
         """
         return self._reply()
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentSession:
-    """The session that the next cell continues. `turns` are those that led to where it is, oldest first."""
+    """The session that the next cell continues. `turns` are its turns up to that point, the oldest first."""
 
     session_id: str
     name: str | None
@@ -64,7 +64,7 @@ class CurrentSession:
 class AskOptions(TypedDict, total=False):
     """The parameters of `ask()`: options of a cell, as Python values.
 
-    A type checker reads them here; whether a value can be meant is said by the table of options.
+    This is for type checkers. The table of options checks the values at run time.
     """
 
     new: bool
@@ -90,7 +90,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _with_parameters(method: F) -> F:
-    """Let Shift-Tab show each parameter, where it would say `**options`, and add their meaning to the help."""
+    """Let Shift-Tab show each parameter instead of `**options`, and add their meaning to the help."""
     types, signature = get_type_hints(AskOptions), inspect.signature(method, eval_str=True)
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=types[name])
@@ -107,30 +107,30 @@ def _with_parameters(method: F) -> F:
 class Ask:
     """Ask Claude and return the reply; `ask.stream` yields its text. Both continue the kernel's current session.
 
-    Nothing is shown but permission requests, which are asked in the cell. In a thread of one's own nobody can be asked, and
-    Claude cannot use the kernel.
+    The cell shows permission requests and nothing else. In a thread of your own nobody can be asked, and Claude cannot use the
+    kernel.
     """
 
     @_with_parameters
     def __call__(self, prompt: str, **options: Unpack[AskOptions]) -> SessionAwareResponse:
-        """Ask, and return the whole reply.
+        """Ask Claude, and return the whole reply.
 
         :param prompt: sent as it is: no template, no `@path`, no slash command.
-        :param options: as those of a cell.
-        :raises ConfigError: for options that cannot be meant; nothing was sent.
-        :raises ClaudeError: why the turn failed.
+        :param options: those of a cell, as listed below.
+        :raises ConfigError: for invalid options; nothing was sent.
+        :raises ClaudeError: a subclass that says why the turn failed.
         """
         magics = _magics()
         return cell_turns.run(magics.state, magics.frontend, _request(magics, prompt, options))[0]
 
     @_with_parameters
     def stream(self, prompt: str, **options: Unpack[AskOptions]) -> Iterator[str]:
-        """Ask, and yield the answer's text as it arrives; leaving early stops the turn.
+        """Ask Claude, and yield the answer's text as it arrives. Leaving early stops the turn.
 
         :param prompt: sent as it is: no template, no `@path`, no slash command.
-        :param options: as those of a cell.
-        :raises ConfigError: for options that cannot be meant; nothing was sent.
-        :raises ClaudeError: why the turn failed.
+        :param options: those of a cell, as listed below.
+        :raises ConfigError: for invalid options; nothing was sent.
+        :raises ClaudeError: a subclass that says why the turn failed.
         """
         magics = _magics()
         return cell_turns.stream(magics.state, magics.frontend, _request(magics, prompt, options))
@@ -140,7 +140,7 @@ ask = Ask()
 
 
 def current_session() -> CurrentSession | None:
-    """Return the session that the next cell continues, `None` when that begins a new one."""
+    """Return the session that the next cell continues; `None` if the next cell begins a new one."""
     state: KernelState = _magics().state
     session = state.current
     if session is None:
@@ -166,7 +166,7 @@ def _earlier(state: KernelState, session: Session, path: Sequence[Turn]) -> Iter
 
 def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequest:
     if not isinstance(prompt, str) or not prompt.strip():
-        raise ConfigError("The prompt is empty, or no text.", next_step="Give ask() a text.")
+        raise ConfigError("The prompt is empty or not a text.", next_step="Give ask() a text.")
     if unknown := chosen.keys() - PARAMETERS.keys():
         known = ", ".join(sorted(PARAMETERS))
         raise ConfigError(f"ask() has no parameter {min(unknown)}.", next_step=f"It takes {known}.")

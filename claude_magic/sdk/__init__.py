@@ -1,8 +1,8 @@
-"""The async client for the Claude CLI, with sessions. Knows the CLI; has never heard of IPython.
+"""The async client for the Claude CLI, with sessions. It knows the CLI and nothing of IPython.
 
-Public are the names below and the modules in `PUBLIC_MODULES`; names with an underscore are private.
+The names below and the modules in `PUBLIC_MODULES` are public. Names with an underscore are private.
 
-Names are imported when they are first used: claude-agent-sdk underneath takes a second, which `%load_ext` must not wait for.
+A name is imported when it is first used: importing claude-agent-sdk takes a second, and `%load_ext` must not wait for it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ PUBLIC_MODULES = (
     "session_client",
     "turn_request",
 )
-"""The modules whose names are promised; those with an underscore are not."""
+"""The public modules."""
 
 _HOMES = {
     "Cassette": "_cassette.cassette",

@@ -1,7 +1,7 @@
 """The async client: prompts in, replies, text or events out.
 
-`ClaudeClient` composes prompts (prefix, files), finds out where a turn takes place, and asks the runner; every way of asking,
-also the notebook's, goes through `run_turn`.
+`ClaudeClient` composes prompts (prefix, files), finds out in which directory a turn works, and hands it to the runner. Every
+turn goes through `run_turn`, also those of a notebook.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ DEFAULT_PREFIX_FILE = "prefix-prompt.md"
 
 
 class ClaudeClient:
-    """Ask Claude through the CLI. An async context manager: leaving it ends every process it started.
+    """A client for Claude through the CLI. It is an async context manager: leaving it ends every process that it started.
 
-    Its processes live in the event loop that asked first. Another loop can use it when that one is closed, which ends them;
-    until then it hears a ConfigError.
+    The client belongs to the first event loop that uses it. Another loop gets a ConfigError until the first one is closed,
+    which ends the client's processes.
 
     :param config: `None` for the defaults.
-    :param tools: tools of the caller's own; the `host` of a turn does their work.
-    :param asks: whether the host of a turn can be asked for permission; if not, the CLI denies what no rule allows.
-    :param on_own_turn: called with the response of each turn that the CLI began by itself, such as when a command that Claude
-        had left running has ended. Its cost is in no other turn's.
-    :param on_own_question: answers the permission requests of such turns, however long that takes; by default with a no.
+    :param tools: tools of the caller; the `host` of a turn runs them.
+    :param asks: whether the host of a turn can be asked for permission. If not, the CLI denies what no rule allows.
+    :param on_own_turn: called with the response of each turn that the CLI began by itself, for example when a command that
+        Claude had left running ended. Its cost is part of no other turn.
+    :param on_own_question: answers the permission requests of these turns, however long that takes. By default it denies them.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class ClaudeClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every CLI process of this client, letting transcripts be written; bounded by `process_cleanup_timeout`.
+        """End every CLI process of this client, once its transcript is written; this takes at most `process_cleanup_timeout`.
 
-        It may be called from another event loop, and more than once. In a forked child there is nothing to end: the processes
-        are the parent's.
+        It may be called from another event loop, and more than once. In a forked child it does nothing: the processes belong to
+        the parent.
         """
         if self._process.is_forked:
             return
@@ -113,16 +113,16 @@ class ClaudeClient:
         files: list[str] | None = None,
         tools: Sequence[Callable[..., Any]] = (),
     ) -> SessionAwareResponse:
-        """Ask and return the whole reply.
+        """Send a prompt and return the whole reply.
 
-        :param session_id: the session to continue, `None` for a new one.
-        :param output_format: what `raw_json` of the reply holds; TEXT leaves it to the config's `default_output_format`.
-        :param timeout: seconds for the whole turn; the config's `default_timeout` by default.
-        :param workspace_id: the directory under `workspace_dir` in which the turn and its session live.
+        :param session_id: the session to continue; `None` for a new one.
+        :param output_format: what `raw_json` of the reply holds; TEXT means the config's `default_output_format`.
+        :param timeout: seconds for the whole turn; `None` for the config's `default_timeout`.
+        :param workspace_id: the directory under `workspace_dir` in which the turn works.
         :param files: paths of files that go into the prompt.
-        :param tools: functions that Claude may call in this turn, besides those of the config.
-        :raises ConfigError: for arguments that cannot be meant; nothing was sent.
-        :raises ClaudeError: of the kind that says why the turn failed.
+        :param tools: functions that Claude may call in this turn, in addition to those of the config.
+        :raises ConfigError: for invalid arguments; nothing was sent.
+        :raises ClaudeError: a subclass that says why the turn failed.
         """
         request = self.request(
             prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files, tools=tools
@@ -142,7 +142,7 @@ class ClaudeClient:
         files: list[str] | None = None,
         tools: Sequence[Callable[..., Any]] = (),
     ) -> AsyncGenerator[str, None]:
-        """Yield the answer's text as it arrives; parameters and errors as of `query`."""
+        """Yield the answer's text as it arrives. Parameters and errors are those of `query`."""
         events = self.stream_events(
             prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files, tools=tools
         )
@@ -162,7 +162,7 @@ class ClaudeClient:
         options: TurnOptions | None = None,
         tools: Sequence[Callable[..., Any]] = (),
     ) -> AsyncGenerator[Event, None]:
-        """Yield every event of a turn as it comes, then raise if it failed; leaving early interrupts the turn."""
+        """Yield every event of a turn as it comes, then raise if the turn failed. Leaving early interrupts the turn."""
         request = self.request(
             prompt,
             session_id=session_id,
@@ -185,7 +185,7 @@ class ClaudeClient:
                 await asyncio.wait([turn])
 
     async def list_sessions(self, workspace_id: str | None = None) -> list[SessionInfo]:
-        """Return the sessions of the working directory, or of a workspace, the one used last first."""
+        """Return the sessions of the working directory, or of a workspace, the latest first."""
         directory = self._directory(None, workspace_id)
         projects = places.projects_of(self.config.env)
         if projects is None:
@@ -205,14 +205,14 @@ class ClaudeClient:
         files: list[str] | None = None,
         tools: Sequence[Callable[..., Any]] = (),
     ) -> TurnRequest:
-        """Return what `run_turn` takes: the prompt with its prefix and files, and where the turn works.
+        """Return the request for `run_turn`: the prompt with its prefix and files, and the directory of the turn.
 
-        :param prompt: text, with prefix and files put before it; or content that is sent as it is.
-        :param fork: continue a branch of the session instead of the session.
-        :param at: where the branch begins: behind this message (`MessageEnded.message_id`) instead of at the session's end.
-        :param options: choices for this turn alone.
-        :param tools: functions that Claude may call in this turn, besides those of the config.
-        :raises ConfigError: for arguments that cannot be meant.
+        :param prompt: a text, which gets prefix and files put before it, or content, which is sent as it is.
+        :param fork: continue a branch of the session instead of the session itself.
+        :param at: the message after which the branch begins (`MessageEnded.message_id`); `None` for the end of the session.
+        :param options: choices for this turn only.
+        :param tools: functions that Claude may call in this turn, in addition to those of the config.
+        :raises ConfigError: for invalid arguments.
         """
         return TurnRequest(
             prompt=prompt if isinstance(prompt, Prompt) else self._compose(prompt, files or []),
@@ -227,14 +227,14 @@ class ClaudeClient:
         )
 
     async def run_turn(self, request: TurnRequest, host: TurnHost | None = None) -> SessionAwareResponse:
-        """Run one turn, hand its events to `host` as they come, and return what they add up to.
+        """Run one turn, hand its events to `host` as they come, and return the reply.
 
-        Inside `with cassette(...)` the turn is played from there, or recorded to it.
+        Inside `with cassette(...)` the turn is played from the cassette, or recorded to it.
 
-        :param host: takes the events, answers permission requests and does the tools' work; `None`: nobody is asked.
-        :raises ConfigError: in a forked child of the process that the client was made in.
-        :raises TurnTimeoutError: after `request.timeout_s` seconds; the turn is interrupted.
-        :raises ClaudeError: of the kind that says why; it carries the session ID and the text that had arrived.
+        :param host: takes the events, answers permission requests and runs the tools; `None`: nobody is asked.
+        :raises ConfigError: in a forked child of the process that made the client.
+        :raises TurnTimeoutError: after `request.timeout_s` seconds; the turn is interrupted then.
+        :raises ClaudeError: a subclass that says why the turn failed, with the session ID and the text that had arrived.
         """
         self._process.check(_FORKED, _USE_THREADS)
         return await self._runner.run(request, host or self._host(request), active_cassette())
@@ -247,29 +247,29 @@ class ClaudeClient:
         workspace_id: str | None = None,
         options: TurnOptions | None = None,
     ) -> Command:
-        """Return what a person would type in a terminal for the same turn: a list, and as `text` quoted for a shell.
+        """Return the command for the same turn in a terminal: a list of words, and as `text` quoted for a shell.
 
-        :raises CLINotFoundError: when there is no CLI to name.
+        :raises CLINotFoundError: if there is no CLI.
         """
         request = self.request(prompt, session_id=resume_session_id, workspace_id=workspace_id, options=options)
         return self._runner.command(request)
 
     def prepare(self, request: TurnRequest) -> None:
-        """Start a process ahead of a turn that is likely to come, so that the turn need not wait for it.
+        """Start a process for a turn that will probably come, so that the turn does not wait for the start.
 
-        The turn begins a session or a branch, and has any prompt. A cassette that only plays needs no process.
+        The turn may have any prompt. Nothing is started inside a cassette that only plays.
         """
         cassette = active_cassette()
         if cassette is None or not cassette.plays_only:
             self._runner.prepare(request)
 
     async def close_session(self, session_id: str) -> None:
-        """End the live process of a session, if there is one."""
+        """End the live process of a session, if it has one."""
         self._process.check(_FORKED, _USE_THREADS)
         await self._runner.pool.close_session(session_id)
 
     def work(self, session_id: str) -> tuple[BackgroundWork, ...]:
-        """Return what Claude has left running in a session."""
+        """Return the commands and helpers that Claude left running in a session."""
         process = self._runner.pool.warm(session_id)
         return process.work if process else ()
 
@@ -279,20 +279,20 @@ class ClaudeClient:
         return await process.context() if process else ()
 
     async def stop_work(self, session_id: str, task_id: str) -> None:
-        """Stop something that Claude has left running in a session."""
+        """Stop a command or helper that Claude left running in a session."""
         process = self._runner.pool.warm(session_id)
         if process is not None:
             await process.stop_work(task_id)
 
     def warm(self, session_id: str) -> LiveProcess | None:
-        """Return the live process of a session, `None` when there is none."""
+        """Return the live process of a session; `None` if it has none."""
         return self._runner.pool.warm(session_id)
 
     def _host(self, request: TurnRequest, emit: Callable[[Event], None] = lambda event: None) -> FunctionHost:
         return FunctionHost([tool for tool in request.tools if isinstance(tool, FunctionTool)], self._variables, emit)
 
     def _with_own(self, functions: Sequence[Callable[..., Any]]) -> tuple[FunctionTool, ...]:
-        """Return the tools of a turn; a function of its own comes in the place of one of the config with its name."""
+        """Return the tools of a turn. A function of the turn replaces one of the config with the same name."""
         tools = function_tools(functions, self._taken)
         names = {tool.name for tool in tools}
         return (*(tool for tool in self._own_tools if tool.name not in names), *tools)

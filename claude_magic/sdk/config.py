@@ -1,7 +1,7 @@
-"""What a caller may choose: for a client (`ClaudeConfig`) and for one turn (`TurnOptions`).
+"""What can be chosen for a client (`ClaudeConfig`) and for one turn (`TurnOptions`).
 
-Only data and its validation. Each field of `TurnOptions` names the CLI's flag for it; the command line itself is made in
-`_cli/command_line`.
+This is data and its validation. Each field of `TurnOptions` names its flag of the CLI; `_cli/command_line` makes the command
+line.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ READ_ONLY_TOOLS = ("Read", "Glob", "Grep")
 
 
 class OutputFormat(Enum):
-    """What `raw_json` of a reply holds: nothing, the CLI's result message, or all its messages of the turn."""
+    """What `raw_json` of a reply holds: nothing (TEXT), the CLI's result message (JSON), or all its messages (STREAM_JSON)."""
 
     TEXT = "text"
     JSON = "json"
@@ -35,7 +35,7 @@ class OutputFormat(Enum):
 
 
 Check = Callable[[str, Any], None]
-"""Takes the name and the value of a choice, and raises `ConfigError` for a value that cannot be meant."""
+"""Takes the name and the value of a choice, and raises `ConfigError` for an invalid value."""
 
 
 def _one_of(values: tuple[str, ...]) -> Check:
@@ -63,10 +63,10 @@ def _json_object(name: str, value: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CLIFlag:
-    """How the CLI is told of a choice: its flag, the value as text, and words that stand behind it, also without a value.
+    """How the CLI is told of a choice: its flag, the value as text, and words that always follow, also without a value.
 
-    `field` is for what may be long or private: everybody on the machine can read a command line. It names the value in the
-    first request of the control protocol, which says it in place of the flag.
+    Everybody on the machine can read a command line. A value that may be long or private is therefore sent in the first request
+    of the control protocol, under the name `field`.
     """
 
     name: str
@@ -82,26 +82,30 @@ def _flag(flag: CLIFlag) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
-    """Choices for one turn; what is `None` falls back to the client's config, then to the CLI's own settings.
-
-    `max_budget_usd` is in US dollars, `max_turns` counts rounds with tools, `system` is added to Claude Code's own system
-    prompt. `schema` is the JSON schema that the reply must fit, as text: `Schema.of(...).text`. With `bare` there is no prompt
-    of Claude Code, no settings and no memory, and no tool but those that `allowed_tools` names: `system` is all there is.
-    """
+    """Choices for one turn. `None` means: as in the client's config, else as in the CLI's own settings."""
 
     model: str | None = _flag(CLIFlag("--model"))
+    """A full name, or one that the CLI resolves, such as `sonnet`."""
     effort: str | None = _flag(CLIFlag("--effort", _one_of(EFFORTS)))
+    """How much the model thinks: one of `EFFORTS`."""
     # Without the snapshot off the CLI (2.1.331) keeps the system prompt of a session's first turn for all later ones.
     system: str | None = _flag(
         CLIFlag("--append-system-prompt", always=("--system-prompt-snapshot", "off"), field="appendSystemPrompt")
     )
+    """Text that is added to Claude Code's system prompt."""
     max_turns: int | None = _flag(CLIFlag("--max-turns", _at_least_1))
+    """How many rounds with tools the turn may take."""
     max_budget_usd: float | None = _flag(CLIFlag("--max-budget-usd", _more_than_0, "{:g}".format))
+    """How many US dollars the turn may cost."""
     schema: str | None = _flag(CLIFlag("--json-schema", _json_object, field="jsonSchema"))
+    """The JSON schema that the reply must fit, as text: `Schema.of(...).text`."""
     allowed_tools: tuple[str, ...] | None = _flag(CLIFlag("--allowedTools", text=",".join))
+    """Rules for tools that run without a question, such as `Bash(git status:*)`."""
     permission_mode: str | None = _flag(CLIFlag("--permission-mode", _one_of(PERMISSION_MODES)))
-    # An empty system prompt; what else belongs to it `command_line` adds. `system` then is all there is.
+    """What is asked, allowed or denied in general: one of `PERMISSION_MODES`."""
+    # An empty system prompt; `command_line` adds the other flags.
     bare: bool | None = _flag(CLIFlag("--system-prompt", text=lambda bare: ""))
+    """Leave out Claude Code's prompt, settings and memory, and each tool that `allowed_tools` does not name."""
 
     def __post_init__(self) -> None:
         for name, flag in CLI_FLAGS.items():
@@ -117,46 +121,66 @@ CLI_FLAGS: dict[str, CLIFlag] = {choice.name: choice.metadata["flag"] for choice
 
 @dataclass(slots=True, kw_only=True)
 class ClaudeConfig:
-    """Choices for a client. Every field has a default that works with the CLI that comes with claude-agent-sdk.
-
-    Times are in seconds. `default_timeout` bounds a whole turn, `None` means no bound. `max_retries` further attempts follow
-    a start or a turn that failed before anything was said, `retry_delay` apart. `safe_mode` gives Claude read-only tools and
-    nothing else. In a directory that is not `trusted` nothing of its own is loaded (hooks, agents, skills, rules, servers)
-    but the text of `CLAUDE.md`. `env` is put over the process's environment. At most `max_concurrent_processes` CLI processes
-    run at once; of those that have nothing to do, `max_warm` stay alive for `idle_timeout`. `process_cleanup_timeout` bounds
-    how long ending one may take. `tools` are functions that Claude may call: those marked with `only_reads`, and those that a
-    rule such as `mcp__kernel__NAME` in `allowed_tools` allows. `effort`, `system`, `max_turns`, `max_budget_usd` and `bare` are
-    as in `TurnOptions`.
-    """
+    """Choices for a client. Every field has a default that works. Times are in seconds."""
 
     cli_path: str | Path | None = None
+    """The Claude CLI to run; `None` for the one that comes with claude-agent-sdk."""
     model: str | None = None
+    """As in `TurnOptions`; `None` for the CLI's own default."""
     default_output_format: OutputFormat = OutputFormat.TEXT
+    """What `raw_json` of a reply holds if the call does not say it."""
     default_timeout: float | None = None
+    """How long a whole turn may take if the call does not say it; `None` for no limit."""
     max_retries: int = 0
+    """How often a start or a turn is tried again that failed before anything was said."""
     retry_delay: float = 1.0
+    """The time before such a retry."""
     debug_mode: bool = False
+    """Log the command line of each turn."""
     verbose_logging: bool = False
+    """Log every event of each turn, too."""
     log_file: str | Path | None = None
+    """The file for the log; it is made readable by its owner only."""
     enable_prefix_prompt: bool = False
+    """Put the text of `prefix_prompt_file` before each prompt."""
     prefix_prompt_file: str | Path | None = None
+    """The file with that text; `None` for `prefix-prompt.md` in the working directory, if it is there."""
     workspace_dir: str | Path | None = None
+    """The directory that holds the workspaces of `workspace_id`; `None` for a private one in your data directory."""
     workspace_cleanup_on_exit: bool = False
+    """Delete the workspaces that this client made when it is closed."""
     safe_mode: bool = False
+    """Give Claude the tools that read files, and no other."""
     trusted: bool = False
+    """Load what the working directory holds for Claude Code: settings, hooks, agents, skills, rules and servers. Otherwise only
+    the text of `CLAUDE.md` is loaded."""
     permission_mode: str | None = None
+    """As in `TurnOptions`."""
     allowed_tools: list[str] | None = None
+    """As in `TurnOptions`."""
     max_concurrent_processes: int = 5
+    """How many CLI processes may run at once."""
     process_cleanup_timeout: float = 5.0
+    """How long ending a CLI process may take before it is killed."""
     env: dict[str, str] = field(default_factory=dict)
+    """Variables for the CLI, added to this process's environment."""
     effort: str | None = None
+    """As in `TurnOptions`."""
     system: str | None = None
+    """As in `TurnOptions`."""
     max_turns: int | None = None
+    """As in `TurnOptions`."""
     max_budget_usd: float | None = None
+    """As in `TurnOptions`."""
     bare: bool | None = None
+    """As in `TurnOptions`."""
     max_warm: int = 2
+    """How many CLI processes stay alive after their turn."""
     idle_timeout: float = 600.0
+    """How long such a process stays alive without a turn."""
     tools: Sequence[Callable[..., Any]] = ()
+    """Functions that Claude may call. One marked with `only_reads` runs without a question; another one needs a rule in
+    `allowed_tools`, such as `mcp__kernel__NAME`."""
 
     def __post_init__(self) -> None:
         self.options()
@@ -174,7 +198,7 @@ class ClaudeConfig:
                 raise ConfigError(f"{name} is {seconds}; it must be more than 0 seconds.")
 
     def options(self, turn: TurnOptions | None = None) -> TurnOptions:
-        """Return what holds for a turn: its own choices, and the client's where it has none."""
+        """Return the choices for a turn: its own, and the client's where it has none."""
         turn = turn or TurnOptions()
         shared = CLI_FLAGS.keys() & {choice.name for choice in fields(self)}
         missing = [name for name in shared if getattr(turn, name) in (None, "")]

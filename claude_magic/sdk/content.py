@@ -1,7 +1,7 @@
-"""What is sent: a prompt, and files as parts of it: text as named, fenced blocks; images and PDFs as what they are.
+"""The content of a prompt: its text, and its files. A text file becomes a fenced block with its name; images and PDFs stay.
 
-Files go before the prompt's own text: the CLI (2.1.331) looks for `@paths` and slash commands in the last block of a message
-only, so what a file holds expands nothing, and what a person typed still does.
+Files come before the text. The CLI (2.1.331) looks for `@paths` and slash commands only in the last block of a message, so the
+content of a file expands nothing, and what a person typed still does.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ _AFTER_NAME = re.compile(r"\W+\Z")
 
 
 CONTEXT_TAG = "prompt-context"
-"""Marks the text that goes along with a prompt."""
+"""The tag around the context of a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is sent: text or content blocks. `verbatim` text expands no `@path` and no slash command.
+    """A text, or content blocks. In `verbatim` text no `@path` and no slash command is expanded.
 
-    `context` goes along for Claude to read and is no part of what is asked: no turn is known by it.
+    `context` is sent before it for Claude to read. It is not part of the prompt: transcripts and cassettes find a turn
+    without it.
     """
 
     content: str | list[dict[str, Any]]
@@ -41,13 +42,13 @@ class Prompt:
     context: str = ""
 
     def __post_init__(self) -> None:
-        # The API refuses a request with half a character in it.
+        # The API refuses a request that holds half of a surrogate pair.
         object.__setattr__(self, "content", well_formed_data(self.content))
         object.__setattr__(self, "context", well_formed_data(self.context))
 
     @property
     def message(self) -> str | list[dict[str, Any]]:
-        """The content of the message that is sent: what goes along is a text of its own before it."""
+        """The content of the message that is sent: the context, as a text of its own, and the prompt."""
         if not self.context:
             return self.content
         blocks = [{"type": "text", "text": self.content}] if isinstance(self.content, str) else self.content
@@ -56,20 +57,20 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """The text of it, without what is not text."""
+        """The text of the prompt, without images and PDFs."""
         if isinstance(self.content, str):
             return self.content
         return "\n\n".join(block["text"] for block in self.content if block["type"] == "text")
 
 
 MAX_TEXT_BYTES = 1024 * 1024
-"""Of a text file: about 250,000 tokens, more than most models read at once."""
+"""The limit of a text file: about 250,000 tokens, more than most models read at once."""
 
 MAX_IMAGE_FILE_BYTES = 100 * 1024 * 1024
-"""Of a file with an image: it is shrunk to what the API takes."""
+"""The limit of a file with an image; the image is shrunk to what the API takes."""
 
 MAX_PDF_BYTES = 24 * 1024 * 1024
-"""Of a PDF: base64 makes it a third larger, and a request may have 32 MB."""
+"""The limit of a PDF: base64 makes it a third larger, and a request may have 32 MB."""
 
 _WEBP = "image/webp"
 # First bytes of a file, its media type: a name may lie.
@@ -94,9 +95,9 @@ def content_blocks(
 
 
 def check_mentions(prompt: Prompt, directory: str) -> None:
-    """Refuse an `@path` that the CLI would read through a link that leads out of the directory.
+    """Refuse an `@path` that is a link out of the directory.
 
-    :raises AttachmentError: then.
+    :raises AttachmentError: if the prompt has one.
     """
     if prompt.verbatim:
         return

@@ -1,9 +1,8 @@
-"""What happens during a turn, in the words that every other module shares.
+"""The events of a turn: what happens, one frozen dataclass for each kind.
 
-An event is a frozen fact. `translate` makes them from the CLI's messages, `response.fold` adds them up, a cassette writes
-them down. Nothing here knows where events come from or who looks at them.
+`_cli/translation` makes events from the CLI's messages, `response.fold` adds them to a reply, and a cassette records them.
 
-`block` numbers the pieces of one reply, from 0, in the order in which they begin.
+`block` is the number of a piece of one reply, from 0, in the order in which the pieces begin.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The CLI has taken up the turn, in this session; the first event of every turn that reached the CLI."""
+    """The CLI has begun the turn, in this session. It is the first event of every turn that reached the CLI."""
 
     session_id: str
     model: str | None = None
@@ -23,7 +22,7 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True)
 class SessionReplaced:
-    """The conversation was cleared (`/clear`): what follows belongs to this session."""
+    """The conversation was cleared (`/clear`). What follows belongs to this new session."""
 
     session_id: str
 
@@ -38,7 +37,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """More of what the model thinks before it answers."""
+    """More text of the model's thinking."""
 
     block: int
     text: str
@@ -54,7 +53,7 @@ class BlockEnded:
 
 @dataclass(frozen=True, slots=True)
 class BlocksDiscarded:
-    """The connection broke: block `first` and all after it did not survive, and the model was asked to go on."""
+    """The connection broke, and the model was asked to go on. Block `first` and all later ones are lost."""
 
     first: int
 
@@ -70,7 +69,7 @@ class ToolStarted:
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """The model asked for a tool. `parent_id` is the call of the sub-agent that asked, if one did."""
+    """The model calls a tool. If a sub-agent calls it, `parent_id` is the ID of the call that started the sub-agent."""
 
     block: int
     call_id: str
@@ -81,9 +80,9 @@ class ToolCalled:
 
 @dataclass(frozen=True, slots=True)
 class PermissionAnswered:
-    """Somebody was asked whether a tool may run, and said this: a phrase such as `allowed once`.
+    """Somebody was asked whether a tool may run. `answer` is a phrase such as `allowed once`.
 
-    `rules` are those that a yes for the session has added; `word` is what Claude was told with a no.
+    `rules` are the rules that "allowed for this session" added. `word` is what Claude was told with a no.
     """
 
     call_id: str
@@ -114,7 +113,7 @@ class ToolReturned:
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """The API made the CLI wait: attempt `attempt` of `max_attempts` follows in `delay_s` seconds."""
+    """The API refused the request for now. Attempt `attempt` of `max_attempts` follows in `delay_s` seconds."""
 
     attempt: int
     max_attempts: int
@@ -125,7 +124,7 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """The API at `address` has not answered for `for_s` seconds; said again and again for as long as that lasts."""
+    """The API at `address` has not answered for `for_s` seconds. The event is repeated as long as that lasts."""
 
     address: str
     for_s: float
@@ -133,7 +132,7 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The turn waits for another one to end: of the same session, or because no more may run at once."""
+    """The turn waits for another one to end, of the same session or because no more may run at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +145,9 @@ class TokensCounted:
 
 @dataclass(frozen=True, slots=True)
 class MessageEnded:
-    """A message is in the session's history under this UUID: a place that one can go back to.
+    """A message is in the session's history under this UUID, so that a branch can begin after it.
 
-    Mostly it is one of Claude's; it is the CLI's own behind an interrupted turn and behind a compaction.
+    Mostly it is a message of Claude's. After an interrupted turn and after a compaction it is one of the CLI's own.
     """
 
     message_id: str
@@ -163,12 +162,12 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnded:
-    """The last event of a turn, but for a `Notice` that it is not kept on disk: what it came to.
+    """The turn has ended. Only a `Notice` that the turn is not kept on disk may follow.
 
-    `usage` counts tokens as the API does; `cost_usd` and `usage` are of this turn alone, `None` and empty when the CLI does
-    not say. `context_tokens` of the model's `context_window` are in use after it. `raw` is the CLI's own result message,
-    `messages` all its messages of the turn in their order. `recorded` says that the turn was played from a recording: usage
-    and cost are what it came to then.
+    `usage` counts tokens as the API does. `cost_usd` and `usage` are those of this turn alone; they are `None` and empty if
+    the CLI does not say them. After the turn, `context_tokens` of the model's `context_window` are in use. `raw` is the CLI's
+    own result message, `messages` are all its messages of the turn, in order. If `recorded` is true, the turn was played from
+    a recording, and usage and cost are those of the recording.
     """
 
     session_id: str | None

@@ -1,6 +1,7 @@
-"""What a turn needs from whoever runs it: to take its events, to answer its permission requests, to do its tools' work.
+"""The two sides of a turn. Its source is a live process or a recording. Its host takes the events, answers permission requests
+and runs the tools.
 
-The source of a turn, a live process or a recording, asks; the host answers; neither knows more of the other than this.
+Source and host know nothing else of each other.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ SERVER = "kernel"
 """The name of our MCP server; the CLI calls its tools `mcp__kernel__NAME`."""
 
 QUESTION = "AskUserQuestion"
-"""The CLI's tool by which Claude asks the person something (2.1.332)."""
+"""The tool of the CLI by which Claude asks the person something (2.1.332)."""
 
 DENIED = "The person said no."
-"""What Claude is told with a no that nobody put into words."""
+"""What Claude is told when the person denies something without a word."""
 
 _TYPEABLE_RULE = re.compile(r"[\w-]+(\([^(),\x00-\x1f\x7f-\x9f]*\))?")
 
 
 class Decision(Enum):
-    """What a person says to a permission request."""
+    """The answers to a permission request."""
 
     ONCE = "allowed once"
     SESSION = "allowed for this session"
@@ -38,7 +39,7 @@ class Decision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An answer that Claude offers; `preview` shows what would come of it."""
+    """An answer that Claude offers. `preview` shows what it would lead to."""
 
     label: str
     description: str = ""
@@ -47,7 +48,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class ClaudeQuestion:
-    """A question of Claude's own, with the answers that it offers; of `several` more than one may be taken."""
+    """A question of Claude's own, with the answers that it offers. If `several` is true, more than one may be chosen."""
 
     text: str
     header: str = ""
@@ -65,11 +66,11 @@ class ClaudeQuestion:
 
 @dataclass(frozen=True, slots=True)
 class PermissionRequest:
-    """The CLI's own rules say that somebody must be asked, or Claude has questions of its own.
+    """Somebody must be asked whether a tool may run, or Claude has questions of its own.
 
-    Claude's `questions` are answered with `Decision.ANSWERED`, all else with another decision. `rules` are what "for this
-    session" would add, as typed. `by_helper` says that an agent asks which Claude has sent off, `is_earlier` that the work it
-    is for goes on from an earlier prompt.
+    Claude's `questions` are answered with `Decision.ANSWERED`, everything else with another decision. `rules` are the rules
+    that "for this session" would add, as they are typed. `by_helper` is true if the request comes from an agent that Claude
+    sent out, `is_earlier` if it belongs to work of an earlier prompt.
     """
 
     call_id: str
@@ -83,13 +84,13 @@ class PermissionRequest:
 
     @property
     def questions(self) -> tuple[ClaudeQuestion, ...]:
-        """What Claude asks of its own; nothing when this is about a permission."""
+        """Claude's own questions; empty if this is about a permission."""
         return questions_in(self.tool, self.input)
 
 
 @dataclass(frozen=True, slots=True)
 class PermissionAnswer:
-    """The answer; `word` is what Claude is told when it is a no, `answers` what to each question's text."""
+    """The answer. `word` is what Claude is told with a no. `answers` maps the text of each question to its answer."""
 
     decision: Decision
     word: str = ""
@@ -98,7 +99,7 @@ class PermissionAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool of ours gives back to Claude."""
+    """What one of our tools returns to Claude."""
 
     text: str
     images: tuple[Image, ...] = ()
@@ -107,7 +108,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool of ours: its name, what it is for, its arguments as a JSON schema, and whether it only looks."""
+    """One of our tools: its name, what it is for, its arguments as a JSON schema, and whether it only reads."""
 
     name: str
     description: str
@@ -122,7 +123,7 @@ def rule_of(tool: Tool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BackgroundWork:
-    """Something that Claude has left running behind a turn: a command, or a helper. `about` says what, in a few words."""
+    """A command or a helper that Claude left running after a turn. `about` says in a few words what it is."""
 
     task_id: str
     about: str
@@ -137,25 +138,25 @@ class ContextPart:
 
 
 class TurnHost(Protocol):
-    """Who runs a turn. All of it is called on the client's event loop."""
+    """The host of a turn. Its methods are called on the client's event loop."""
 
     def emit(self, event: Event) -> None:
         """Take an event."""
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        """Answer a permission request, however long that takes; cancelled when the turn ends first."""
+        """Answer a permission request, however long that takes. It is cancelled if the turn ends first."""
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        """Do a tool's work."""
+        """Run a tool and return its result."""
 
 
 class TurnSource(Protocol):
-    """What a turn comes out of: a live process, or a recording that is played."""
+    """The source of a turn: a live process, or a recording that is played."""
 
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
         """Run one turn for `host`; return after its last event. Cancelling it stops the turn.
 
-        :raises ClaudeError: of the kind that says why the turn failed.
+        :raises ClaudeError: a subclass that says why the turn failed.
         """
 
 
@@ -209,5 +210,5 @@ def _said(given: dict[str, Any], name: str) -> str:
 
 
 def typeable(rules: Iterable[str]) -> tuple[str, ...]:
-    """Return those rules that mean the same when they are typed: on a command line commas and parentheses divide rules."""
+    """Return the rules that can be typed. On a command line, commas and parentheses separate rules."""
     return tuple(rule for rule in rules if _TYPEABLE_RULE.fullmatch(rule))

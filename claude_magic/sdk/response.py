@@ -1,7 +1,7 @@
-"""One reply, as data: what the events of a turn add up to.
+"""One reply, as data.
 
-Owns `SessionAwareResponse` and `fold`, the one place that turns events into state; views and callers only read it.
-Folding costs the same for every delta, however long the reply has become.
+`SessionAwareResponse` holds it, and `fold` adds the events of a turn to it; nothing else changes a reply. Adding a piece of
+text costs the same, however long the reply is already.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from claude_magic._markdown import Code
 
 STRUCTURED_OUTPUT = "StructuredOutput"
-"""The CLI's tool that a model answers with when a schema was asked for (2.1.331)."""
+"""The tool of the CLI by which a model answers when there is a schema (2.1.331)."""
 
 VALUE = "value"
-"""The property that holds a reply whose schema is no object."""
+"""The property that holds the reply if its schema is not that of an object."""
 
 
 class Growing:
-    """Text that arrives in pieces; joined only when somebody reads it."""
+    """Text that arrives in pieces, which are joined when it is read."""
 
     __slots__ = ("_pieces", "length")
 
@@ -73,7 +73,7 @@ class Thinking:
 
 @dataclass(slots=True)
 class ToolCall:
-    """A call of a tool and, when `complete`, its result. `permission` says how it was allowed, if somebody was asked."""
+    """A call of a tool and, when it is `complete`, its result. `permission` says what was answered, if somebody was asked."""
 
     number: int
     call_id: str
@@ -91,7 +91,7 @@ class ToolCall:
 
 @dataclass(slots=True)
 class Remark:
-    """A line that is about the turn and not part of the answer; it is nobody's block, so its number is -1."""
+    """A line about the turn that is not part of the answer. Its number is -1, as the CLI counts no such block."""
 
     text: str
     number: int = -1
@@ -105,11 +105,12 @@ Block = Text | Thinking | ToolCall | Remark
 class SessionAwareResponse:
     """A reply and the session it belongs to.
 
-    `content` is the answer as text: what the CLI calls the result, or all text that had arrived when the turn did not end by
-    itself. `structured` is the data of a reply to a schema. `metadata` holds `model`, `usage`, `cost_usd` (US dollars, this
-    turn alone), `duration_s`, `num_turns`, `is_error`, `stop_reason`, `permission_denials` and `command`; `recorded` is true
-    when all of that is of a turn that was recorded before, and `command` is `None` then. `raw_json` depends on the output
-    format asked for.
+    `content` is the answer as text. If the turn did not end by itself, it is all text that had arrived. `structured` is the
+    data of a reply to a schema. `raw_json` holds what the output format says.
+
+    `metadata` holds `model`, `usage`, `cost_usd` (US dollars, this turn alone), `duration_s`, `num_turns`, `is_error`,
+    `stop_reason`, `permission_denials`, `command` and `recorded`. `recorded` is true for a turn that was played from a
+    cassette: the figures are those of the recording then, and `command` is `None`.
     """
 
     content: str = ""
@@ -130,12 +131,12 @@ class SessionAwareResponse:
 
     @property
     def usage(self) -> dict[str, Any]:
-        """Tokens of this turn, as the API counts them."""
+        """The tokens of this turn, as the API counts them."""
         return dict(self.metadata.get("usage") or {})
 
     @property
     def cost_usd(self) -> float | None:
-        """What this turn cost, in US dollars; `None` when the CLI did not say."""
+        """The cost of this turn in US dollars; `None` if the CLI did not say it."""
         cost: float | None = self.metadata.get("cost_usd")
         return cost
 
@@ -147,30 +148,29 @@ class SessionAwareResponse:
 
     @property
     def text(self) -> str:
-        """All text of the turn so far, also what was said between tool calls."""
+        """All text of the turn so far, also the text between tool calls."""
         return "\n\n".join(block.text for block in self.blocks if isinstance(block, Text) and block.growing.length)
 
     @property
     def arrived(self) -> str:
-        """What there is of a turn without an answer: all text, and the last data that did not fit its schema."""
+        """What has arrived of a turn without an answer: all text, and the last data that did not fit the schema."""
         calls = [block for block in self.blocks if isinstance(block, ToolCall) and block.name == STRUCTURED_OUTPUT]
         misfits = [as_json(call.input) for call in calls if call.is_error]
         return "\n\n".join(filter(None, (self.text, *misfits[-1:])))
 
     @property
     def code_blocks(self) -> list[str]:
-        """The code of every block that the answer shows as code, in order, without its final newline.
+        """The text of each code block of the answer, in order, without its final newline.
 
-        Fences are read as a notebook shows them, in lists and quotes as well; lines indented as code are blocks, too. There
-        is no limit: the code of an answer that is too long to be shown as Markdown is found all the same.
+        A code block is what a notebook shows as one: a fence, also in a list or a quote, or lines that are indented as code.
         """
         return [code.text.removesuffix("\n") for code in self._code()]
 
     @property
     def python_blocks(self) -> list[str]:
-        """Those code blocks that are Python; where none says that it is, those that do not say what they are.
+        """The code blocks that say that they are Python. If there are none, the code blocks that name no language.
 
-        `python`, `Python3.12`, `{.python .numberLines}` and `ipython` are Python; `pycon`, a session with its output, is not.
+        `python`, `Python3.12`, `{.python .numberLines}` and `ipython` are Python. `pycon`, a session with its output, is not.
         """
         blocks = self._code()
         labelled = [code for code in blocks if code.is_python]
@@ -183,7 +183,7 @@ class SessionAwareResponse:
         return code_in(self.content)
 
     def __await__(self) -> Generator[None, None, SessionAwareResponse]:
-        """Give the reply itself, so that code may await what gives one now or later."""
+        """Return the reply itself, so that a reply can be awaited like a coroutine that returns one."""
         yield from ()
         return self
 
@@ -192,19 +192,19 @@ class SessionAwareResponse:
 
 
 def plain_data(data: object) -> Any:
-    """Return data of a structured reply as JSON has it, also where instances of a type were made of it."""
-    from pydantic_core import to_jsonable_python  # only here: the SDK's import shall not grow
+    """Return the data of a structured reply as plain JSON types, also if it holds instances of a class."""
+    from pydantic_core import to_jsonable_python  # only here, so that importing the SDK stays fast
 
     return to_jsonable_python(data, serialize_unknown=True)
 
 
 def as_json(data: object) -> str:
-    """Write data of a structured reply for a person to read."""
+    """Return the data of a structured reply as indented JSON."""
     return json.dumps(plain_data(data), indent=2, ensure_ascii=False)
 
 
 def raw_json(response: SessionAwareResponse, output_format: OutputFormat) -> dict[str, Any] | None:
-    """Return the CLI's own messages in this format: none, the result, or all of the turn."""
+    """Return the CLI's own messages that belong to this format: none, the result, or all of the turn."""
     if response.ended is None or output_format is OutputFormat.TEXT:
         return None
     if output_format is OutputFormat.JSON:
@@ -213,7 +213,7 @@ def raw_json(response: SessionAwareResponse, output_format: OutputFormat) -> dic
 
 
 def fold(response: SessionAwareResponse, event: Event) -> None:
-    """Add one event to the response. An event of a kind that is not known here changes nothing."""
+    """Add one event to the response. An event of an unknown kind changes nothing."""
     match event:
         case events.SessionStarted():
             response.session_id = event.session_id

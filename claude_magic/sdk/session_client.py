@@ -1,6 +1,6 @@
-"""The client that remembers its last session, and a wrapper for those who only want text.
+"""A client that remembers its last session, and a wrapper that takes and returns text.
 
-The names follow the client that this one stands in for, so that its code runs here after changing the import.
+The names are those of the client that this one replaces. Code for that client runs here once its import is changed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class SessionAwareClient(ClaudeClient):
 
     @property
     def last_session_id(self) -> str | None:
-        """The session of the last turn that reached one, also when that turn failed; `None` before the first."""
+        """The ID of the last session that a turn reached, also if that turn failed; `None` before the first."""
         return self._runner.last_session_id
 
     def clear_session(self) -> None:
-        """Forget the last session; the session itself stays and can be resumed by ID."""
+        """Forget the last session. It stays on disk and can be resumed by its ID."""
         self._runner.last_session_id = None
 
     async def query_with_session(
@@ -40,16 +40,17 @@ class SessionAwareClient(ClaudeClient):
         files: list[str] | None = None,
         tools: Sequence[Callable[..., Any]] = (),
     ) -> SessionAwareResponse:
-        """Ask in a session and return the reply, which carries the session's ID.
+        """Send a prompt in a session and return the reply, which holds the session's ID.
 
-        :param resume_session_id: the session to continue; it wins over `auto_resume_last`.
-        :param auto_resume_last: continue the last session, or start one when there is none.
-        :param timeout: seconds for the whole turn.
-        :param workspace_id: the directory under `workspace_dir` in which the turn and its session live.
+        :param resume_session_id: the session to continue; it comes before `auto_resume_last`.
+        :param auto_resume_last: continue the last session; if there is none, start one.
+        :param output_format: what `raw_json` of the reply holds.
+        :param timeout: seconds for the whole turn; `None` for the config's `default_timeout`.
+        :param workspace_id: the directory under `workspace_dir` in which the turn works.
         :param files: paths of files that go into the prompt.
-        :param tools: functions that Claude may call in this turn, besides those of the config.
-        :raises SessionNotFoundError: when there is no such session.
-        :raises ClaudeError: of the kind that says why the turn failed.
+        :param tools: functions that Claude may call in this turn, in addition to those of the config.
+        :raises SessionNotFoundError: if the session does not exist.
+        :raises ClaudeError: a subclass that says why the turn failed.
         """
         session_id = resume_session_id or (self.last_session_id if auto_resume_last else None)
         return await self.query(
@@ -64,9 +65,9 @@ class SessionAwareClient(ClaudeClient):
 
 
 class ClaudeSDKWrapper:
-    """Text in, text and session ID out. An async context manager.
+    """A client that takes a text and returns a text and the session ID. It is an async context manager.
 
-    :param config: as of `ClaudeClient`; `None` for the defaults.
+    :param config: `None` for the defaults.
     """
 
     def __init__(self, config: ClaudeConfig | None = None) -> None:
@@ -86,7 +87,7 @@ class ClaudeSDKWrapper:
 
     @property
     def last_session_id(self) -> str | None:
-        """The session of the last turn; `None` before the first."""
+        """The ID of the session of the last turn; `None` before the first."""
         return self._client.last_session_id
 
     def clear_session(self) -> None:
@@ -103,9 +104,9 @@ class ClaudeSDKWrapper:
         workspace_id: str | None = None,
         files: list[str] | None = None,
     ) -> tuple[str, str | None]:
-        """Ask and return the answer's text and the session's ID.
+        """Send a prompt and return the answer's text and the session's ID. Parameters are those of `query_with_session`.
 
-        :raises ClaudeError: of the kind that says why the turn failed.
+        :raises ClaudeError: a subclass that says why the turn failed.
         """
         response = await self._client.query_with_session(
             prompt,

@@ -1,4 +1,4 @@
-"""What one turn needs, as one frozen object: it goes down from whoever prompts to the CLI, and nobody takes it apart."""
+"""The request for one turn: one frozen object that is handed down from the caller to the CLI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class TurnRequest:
     """One turn to be run. `ClaudeClient.request` makes one from a text and the client's defaults."""
 
     prompt: Prompt
-    """What is sent."""
+    """The prompt."""
     directory: str
     """Where the turn works: the directory of its session."""
     session_id: str | None = None
@@ -23,19 +23,19 @@ class TurnRequest:
     fork: bool = False
     """Whether the turn begins a branch of the session instead of continuing it."""
     at: str | None = None
-    """Where the branch begins: behind this message (`MessageEnded.message_id`); `None` for the end of the session."""
+    """The branch begins after this message (`MessageEnded.message_id`); `None` for the end of the session."""
     seen: str | None = None
-    """The last message of the session that the caller knows; what others have said since is told. `None`: whatever there is."""
+    """The last message that the caller knows of the session. The turn says what others added later; `None` for no check."""
     options: TurnOptions = field(default_factory=TurnOptions)
-    """Model, limits and permissions; what is `None` is left to the client's config, then to the CLI."""
+    """Model, limits and permissions. `None` means: as in the client's config, else as in the CLI's own settings."""
     timeout_s: float | None = None
     """Seconds for the whole turn; `None` for no limit."""
     trusted: bool = False
-    """Whether what the directory holds for the CLI is loaded (hooks, agents, skills, rules, servers), or only `CLAUDE.md`."""
+    """Whether the directory's hooks, agents, skills, rules and servers are loaded. Otherwise only `CLAUDE.md` is read."""
     use_tools: bool = True
     """Whether Claude is given the client's tools."""
     tools: tuple[Tool, ...] = ()
-    """Further tools, for this turn; its host does their work."""
+    """Further tools for this turn, which its host runs."""
 
     def __post_init__(self) -> None:
         if self.timeout_s is not None and not self.timeout_s > 0:

@@ -1,7 +1,7 @@
 """The table of the options of `%%claude` and `%claude`: each is a field of `Options`.
 
-From this table come parsing, help, Tab, the parameters of `ask()` and the traits of `%config ClaudeMagics`. What a choice
-does stands where `Options` is used; how the CLI is told of it, in `sdk.config.TurnOptions`.
+Parsing, help, Tab, the parameters of `ask()` and the traits of `%config ClaudeMagics` are made from this table. The modules
+that use `Options` do what a choice says; `sdk.config.TurnOptions` says how the CLI is told of it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MODELS = ("default", "opus", "sonnet", "haiku", "opusplan")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What one cell asks for. `None` means: as configured."""
+    """What one cell asks for. `None` means: as in `%config ClaudeMagics`."""
 
     new: bool = option_field(("-n", "--new"), "", "begin another session; it becomes the current one", "--new", in_ask=True)
     resume: str | None = option_field(
@@ -65,7 +65,7 @@ class Options:
         offers=lambda known: known.turn_numbers(),
         in_ask=True,
     )
-    redo: bool = option_field(("--redo",), "", "ask again from just before this cell's own last turn", "--redo")
+    redo: bool = option_field(("--redo",), "", "replace this cell's last turn: ask again from just before it", "--redo")
     model: str | None = option_field(
         ("-m", "--model"),
         "NAME",
@@ -80,18 +80,18 @@ class Options:
     effort: str | None = option_field(
         ("--effort",),
         "LEVEL",
-        ", ".join(EFFORTS),
+        f"how much Claude thinks: {', '.join(EFFORTS)}",
         "--effort high",
         one_of(EFFORTS),
         offers=lambda known: EFFORTS,
-        trait=CaselessStrEnum(EFFORTS, None, allow_none=True, help="How much effort a turn takes."),
+        trait=CaselessStrEnum(EFFORTS, None, allow_none=True, help="How much Claude thinks in a turn."),
         sets="effort",
         in_ask=True,
     )
     system: str | None = option_field(
         ("--system",),
         "TEXT",
-        "added to the system prompt",
+        "text that is added to the system prompt",
         '--system "Answer in French."',
         TEXT,
         trait=Unicode(None, allow_none=True, help="Text added to Claude Code's system prompt."),
@@ -101,9 +101,9 @@ class Options:
     bare: bool = option_field(
         ("--bare",),
         "",
-        "no prompt of Claude Code, no tools, no settings: --system is all there is",
+        "send only the prompt and --system: no prompt, tools or settings of Claude Code",
         "--bare",
-        trait=Bool(False, help="Send no prompt of Claude Code, no tools, no settings: system is all there is."),
+        trait=Bool(False, help="Send only prompt and system text: no prompt, tools or settings of Claude Code."),
         sets="bare",
         in_ask=True,
     )
@@ -128,11 +128,11 @@ class Options:
     notebook: str | None = option_field(
         ("--notebook",),
         "HOW",
-        "tell of the cells that ran since the last turn: none, outline, full",
+        "what is told of the cells since the last turn: none, outline, full",
         "--notebook full",
         one_of(NOTEBOOK),
         offers=lambda known: NOTEBOOK,
-        trait=CaselessStrEnum(NOTEBOOK, "outline", help="How the cells that ran since the last turn go along with a prompt."),
+        trait=CaselessStrEnum(NOTEBOOK, "outline", help="What Claude is told of the cells that ran since the last turn."),
     )
     error: bool = option_field(("--error",), "", "send the last traceback along", "--error")
     output: str | None = option_field(
@@ -166,16 +166,16 @@ class Options:
     each: str | None = option_field(
         ("--each",),
         "NAME",
-        "ask about every row of a table or list, {{ column }} by column",
+        "ask about each row of a table or list; {{ column }} is the row's value",
         "--each df",
         VARIABLE,
         offers=lambda known: known.variables(),
     )
-    concurrency: int | None = option_field(("--concurrency",), "N", "rows that are asked at once", "--concurrency 8", COUNT)
+    concurrency: int | None = option_field(("--concurrency",), "N", "how many rows are asked at once", "--concurrency 8", COUNT)
     checkpoint: str | None = option_field(
         ("--checkpoint",),
         "PATH",
-        "keep answered rows in this file, and go on from there",
+        "keep answered rows in this file; a later run goes on from there",
         "--checkpoint labels.sqlite",
         TEXT,
         offers=lambda known: (),  # IPython completes paths
@@ -202,7 +202,7 @@ class Options:
     max_turns: int | None = option_field(
         ("--max-turns",),
         "N",
-        "rounds with tools at most",
+        "how many rounds with tools this turn may take",
         "--max-turns 5",
         COUNT,
         trait=Int(None, allow_none=True, help="Rounds with tools that a turn may take."),
@@ -212,7 +212,7 @@ class Options:
     mode: str | None = option_field(
         ("--mode",),
         "MODE",
-        ", ".join(PERMISSION_MODES),
+        f"what is asked or allowed: {', '.join(PERMISSION_MODES)}",
         "--mode plan",
         one_of(PERMISSION_MODES),
         offers=lambda known: PERMISSION_MODES,
@@ -228,7 +228,7 @@ class Options:
         "let a tool run without asking",
         '--allow Read "Bash(git status:*)"',
         TEXT,
-        trait=List(Unicode(), help="Rules for tools that need no asking, such as 'Bash(git status:*)'."),
+        trait=List(Unicode(), help="Rules for tools that run without a question, such as 'Bash(git status:*)'."),
         sets="allowed_tools",
         in_ask=True,
     )
@@ -245,26 +245,26 @@ class Options:
     no_kernel: bool = option_field(("--no-kernel",), "", "do not let Claude see or use this kernel", "--no-kernel", in_ask=True)
 
     def conflict(self) -> tuple[str, str] | None:
-        """Return two of the chosen options that exclude each other, `None` when all go together."""
+        """Return two of the chosen options that exclude each other; `None` if all go together."""
         places = [name for name in ("new", "resume", "at", "redo") if getattr(self, name)]
         if self.new and self.fork:
             places.append("fork")
         return (places[0], places[1]) if len(places) > 1 else None
 
     def misplaced(self) -> str | None:
-        """Return an option that means nothing beside `--each`, `None` when there is none."""
+        """Return a chosen option that cannot be used with `--each`; `None` if there is none."""
         default = Options()
         chosen = (name for name in _NOT_FOR_ROWS if getattr(self, name) != getattr(default, name))
         return next(chosen, None) if self.each else None
 
     def alternatives(self) -> list[Choice]:
-        """Return what is different about each alternative that is asked for; without a comparison there is one."""
+        """Return what differs in each alternative of a comparison; a cell without a comparison has one."""
         numbers = range(1, self.samples + 1) if self.samples else (None,)
         return [Choice(model, number) for model in self.compare or (None,) for number in numbers]
 
 
 _NOT_FOR_ROWS = ("new", "resume", "fork", "at", "redo", "raw", "input", "file", "error", "code", "compare", "samples")
-"""What a row has none of: a conversation before it, and values of the notebook beside it."""
+"""Options that rows cannot use: a row has no conversation before it, and takes no other values of the notebook."""
 
 OPTIONS: tuple[Option, ...] = tuple(choice.metadata["option"] for choice in fields(Options))
 

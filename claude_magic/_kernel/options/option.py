@@ -1,4 +1,4 @@
-"""What the table of options says of each: names, values, help, and where else the choice can be made."""
+"""One row of the table of options: names, values, help, and where else the choice can be made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from claude_magic._kernel.options.value_kinds import FLAG, Kind
 
 
 class Described(str):
-    """A word that Tab offers, and what it stands for: shown beside it where the frontend does."""
+    """A word that Tab offers, and what it means, which some frontends show beside it."""
 
     about: str
 
@@ -29,10 +29,10 @@ class KnownNames(Protocol):
         """Return the person's variables."""
 
     def functions(self) -> Iterable[str]:
-        """Return those of the variables that Claude could call."""
+        """Return the variables that Claude could call."""
 
     def types(self) -> Iterable[str]:
-        """Return those of the variables that can be a schema."""
+        """Return the variables that can be a schema."""
 
     def sessions(self) -> Iterable[str]:
         """Return the names and IDs of the directory's sessions."""
@@ -42,16 +42,16 @@ class KnownNames(Protocol):
 
 
 Offers = Callable[[KnownNames], Iterable[str]]
-"""Gives the words that Tab offers behind an option or a word of `%claude_session`."""
+"""Returns the words that Tab offers after an option or after a word of `%claude_session`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
     """One option of `%%claude`.
 
-    `value` is how its value is called in the help; with `...` behind it the option takes several. `offers` gives what Tab
-    offers as the value; without it Tab goes on with options. `trait` is its default in `%config ClaudeMagics`, `sets` the
-    field of `TurnOptions` that it decides. `in_ask` says whether `ask()` takes it, or by which other name.
+    `value` is the name of its value in the help; if it ends with `...`, the option takes several. `offers` returns what Tab
+    offers as the value; without it Tab offers options. `trait` is its default in `%config ClaudeMagics`. `sets` is the field of
+    `TurnOptions` that it sets. `in_ask` says whether `ask()` takes it; a text is its name there.
     """
 
     names: tuple[str, ...]
@@ -66,24 +66,24 @@ class Option:
 
     @property
     def name(self) -> str:
-        """Its field in `Options`."""
+        """The name of its field in `Options`."""
         return self.names[-1].removeprefix("--").replace("-", "_")
 
     @property
     def setting(self) -> str:
-        """The name of its trait: a parameter that has another name than the option gives it to both."""
+        """The name of its trait: that of the parameter of `ask()`, if this has a name of its own."""
         return self.in_ask if isinstance(self.in_ask, str) else self.name
 
     @property
     def parameter(self) -> str | None:
-        """Its parameter of `ask()`."""
+        """The name of its parameter of `ask()`; `None` if it has none."""
         if isinstance(self.in_ask, str):
             return self.in_ask
         return self.name if self.in_ask else None
 
     @property
     def default(self) -> object:
-        """What stands for it where it is not given."""
+        """Its value if it is not given."""
         return () if self.several else self.kind.default
 
     @property

@@ -30,22 +30,26 @@ class Settings(Configurable):
 
     cli_path = Unicode(None, allow_none=True, help="The CLI to run; None: the one in claude-agent-sdk.").tag(config=True)
     max_warm = Int(2, min=1, help="CLI processes that stay alive between cells.").tag(config=True)
-    idle_timeout = Float(600.0, min=1.0, help="Seconds after which an idle CLI process and buttons of the last cell go.").tag(
-        config=True
-    )
-    rerun = CaselessStrEnum(
-        ("continue", "redo"), "continue", help="What a cell does that is run again: continue the session, or replace its turn."
+    idle_timeout = Float(
+        600.0, min=1.0, help="Seconds until an idle CLI process ends and the last cell loses its buttons."
     ).tag(config=True)
-    value_limit = Int(10_000, min=100, help="Characters of one value in a prompt; longer ones are cut.").tag(config=True)
+    rerun = CaselessStrEnum(
+        ("continue", "redo"),
+        "continue",
+        help="What a cell does when it is run again: continue the session, or replace its turn.",
+    ).tag(config=True)
+    value_limit = Int(10_000, min=100, help="Characters of one value in a prompt; a longer one is cut.").tag(config=True)
     cassette = Unicode(None, allow_none=True, help="File that turns are recorded to and played from.").tag(config=True)
     cassette_mode = CaselessStrEnum(
-        CASSETTE_MODES, "auto", help="record; replay; auto: replay what is recorded, go live for the rest; off; without-login."
+        CASSETTE_MODES,
+        "auto",
+        help="record; replay; auto: replay what is recorded, go live for the rest; off; without-login: replay without a login.",
     ).tag(config=True)
     cassette_speed = Float(1.0, min=0.0, help="How many times faster than recorded; 0: at once.").tag(config=True)
     background = Bool(True, help="Let Claude leave commands and helpers running between cells.").tag(config=True)
     presentation = Bool(False, help="Show replies to a room: larger, and without what they cost.").tag(config=True)
     nest_asyncio = Bool(
-        True, help="Let asyncio.run(...) work in cells: the first that calls it has nest_asyncio2 applied."
+        True, help="Let asyncio.run(...) work in cells: nest_asyncio2 is applied when a cell first calls it."
     ).tag(config=True)
 
     @validate(*(option.setting for option in OPTIONS if option.trait is not None and option.kind in LIMITS))

@@ -1,4 +1,4 @@
-"""The table of the words of `%claude_session`. From it come dispatch, help and Tab."""
+"""The table of the words of `%claude_session`. Dispatch, help and Tab are made from it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class WordsByTopic:
 class Word:
     """One word of `%claude_session`.
 
-    `forms` are the ways to type it, each with its help. `do` is given what stands behind the word: without the quotes around
-    it, or `as_typed`. `needs` says what must stand there; without it the word may stand alone. `offers` gives what Tab offers.
+    `forms` are the ways to type it, each with its help. `do` gets the text after the word: without the quotes around it, or
+    `as_typed`. `needs` says what this text must be; without `needs` the word may stand alone. `offers` returns what Tab offers.
     """
 
     name: str
@@ -76,7 +76,7 @@ WORDS = (
     Word(
         "list",
         {
-            "list [TEXT]": "list the latest sessions here; all those whose name, ID or first prompt has TEXT",
+            "list [TEXT]": "list the latest sessions here, or all whose name, ID or first prompt has TEXT",
             "list --all": "list all of them",
         },
         lambda about, text: about.sessions.show_list(text),
@@ -95,25 +95,29 @@ WORDS = (
     Word(
         "resume",
         {
-            "resume": "continue the session of this notebook, after a restart of the kernel",
-            "resume X": "make X current and show its last turns: the beginning of an ID, a name, a row of the list",
+            "resume": "continue the session of this notebook after a restart of the kernel",
+            "resume X": "continue X and show its last turns: the start of an ID, a name, or a row of the list",
         },
         lambda about, wanted: about.sessions.resume(wanted),
         offers=lambda known: known.sessions(),
     ),
     Word(
         "restore",
-        {"restore": "take over the turns that this notebook's saved replies tell of"},
+        {"restore": "take over the turns of this notebook's saved replies"},
         lambda about, path: about.notebook.restore(path),
     ),
     Word("fork", {"fork": "the next cell continues a branch of the current session"}, lambda about, _: about.turns.fork()),
     Word(
         "pick",
-        {"pick N": "go on from another alternative of the last comparison"},
+        {"pick N": "continue from another answer of the last comparison"},
         lambda about, number: about.turns.pick(number),
         needs="the number of an alternative, such as: pick 2",
     ),
-    Word("diff", {"diff N M": "show how two alternatives differ"}, lambda about, numbers: about.turns.diff(numbers)),
+    Word(
+        "diff",
+        {"diff N M": "show how two answers of the last comparison differ"},
+        lambda about, numbers: about.turns.diff(numbers),
+    ),
     Word(
         "name",
         {"name TITLE": "give the current session a name"},
@@ -146,7 +150,7 @@ WORDS = (
         "doctor",
         {
             "doctor": "look at versions, CLI, login, frontend and files, and say what to do; fit for a bug report",
-            "doctor --turn": "and try a turn, which costs what a turn costs",
+            "doctor --turn": "the same, and try a turn, which costs what any turn costs",
         },
         _doctor,
     ),
@@ -154,11 +158,11 @@ WORDS = (
 
 
 HELP = ("help", "--help", "-h")
-"""What shows the words themselves."""
+"""Words that show the help."""
 
 
 def words_usage(name: str = "", columns: int | None = None) -> str:
-    """Return the words, a line for each way to type one; only those of one word, where one is named.
+    """Return the help: a line for each way to type a word, or only the lines of the named word.
 
     :param columns: how wide a line may be.
     """

@@ -126,11 +126,11 @@ def notebooks_with(session_ids: Collection[str], directory: str) -> dict[str, st
 
 
 def in_one_kernel(saved: Sequence[SavedTurn]) -> list[tuple[SavedTurn, Turn]]:
-    """Return saved turns as turns of one kernel, by number, although several kernels may have answered in the notebook.
+    """Return saved turns as turns of one kernel, by number. Several kernels may have answered in the notebook.
 
-    The parent of a turn is the turn that ended with the message that this one continues, or a turn without an answer at that
-    point. A turn's number is higher than its parent's. If two turns have one number, the later one gets a new number. If a
-    cell was copied, so that a reply appears twice, the last copy counts.
+    Each turn began after a message. Its parent is the turn that ended with this message, or a turn that began there and has
+    no answer. A turn gets a higher number than its parent. If two turns have the same number, the first one keeps it. If a
+    cell with its reply was copied, the last copy counts.
     """
     waiting: dict[_Key | None, SavedTurn] = {turn.key: turn for turn in saved}
     ends = {turn.message_id: turn.key for turn in waiting.values() if turn.message_id}
