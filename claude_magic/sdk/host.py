@@ -64,12 +64,20 @@ class ClaudeQuestion:
 
 
 @dataclass(frozen=True, slots=True)
+class Suggestion:
+    """An answer that a host offers: a no by which Claude is told these words. `label` says it in short."""
+
+    label: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
 class PermissionRequest:
     """The CLI's own rules say that somebody must be asked, or Claude has questions of its own.
 
     Claude's `questions` are answered with `Decision.ANSWERED`, all else with another decision. `rules` are what "for this
     session" would add, as typed. `by_helper` says that an agent asks which Claude has sent off, `is_earlier` that the work it
-    is for goes on from an earlier prompt.
+    is for goes on from an earlier prompt. A host may add a `warning`, and what Claude could do `instead`.
     """
 
     call_id: str
@@ -80,6 +88,8 @@ class PermissionRequest:
     rules: tuple[str, ...] = ()
     by_helper: bool = False
     is_earlier: bool = False
+    warning: str = ""
+    instead: Suggestion | None = None
 
     @property
     def questions(self) -> tuple[ClaudeQuestion, ...]:

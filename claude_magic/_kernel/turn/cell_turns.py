@@ -219,7 +219,9 @@ class CellTurns:
             on_stop=self.stop,
         )
         numbers = range(1, len(self._choices) + 1)
-        self._questions = [Questions(self._frontend, self._view, number, buttons=self._buttons) for number in numbers]
+        options = self._cell.options
+        can = {"buttons": self._buttons, "adds_cells": not (options.no_kernel or options.bare)}
+        self._questions = [Questions(self._frontend, self._view, number, **can) for number in numbers]
 
     def _send(self, turns: list[RunningTurn]) -> None:
         for running in turns:
