@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from claude_magic._render.parts.redacted_reply import cleaned
-from claude_magic._render.parts.reply_wording import status_line, waiting
+from claude_magic._render.parts.reply_wording import BEGINNING, blocks_between, last_number, status_line, waiting
 from claude_magic._render.place import Place
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
@@ -52,6 +52,9 @@ class View:
     def asked(self, number: int, request: PermissionRequest) -> None:
         """Take a permission request away again."""
 
+    def go_on_below(self, response: SessionAwareResponse) -> None:
+        """Let what comes behind the blocks so far stand below what code has printed or shown, if it is the only reply."""
+
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Leave the output that stays; let a person pick another one of several until `close`, where there are buttons.
 
@@ -87,6 +90,10 @@ class StaticView(View):
         self._handle = Place()
         self._until_settled = until_settled
         self._said = ""
+        self._after = BEGINNING
+        """The number of the last block that stands in displays above."""
+        self._until: int | None = None
+        """The number of the last block that is to stand there."""
         self._begin()
 
     def _begin(self) -> None:
@@ -95,8 +102,32 @@ class StaticView(View):
     def _show(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
         self._handle.show(bundle, metadata)
 
+    def go_on_below(self, response: SessionAwareResponse) -> None:
+        """Use a new display below for what comes next, as soon as the part above is complete."""
+        self._until = last_number(response)
+
+    def _above(self, responses: Sequence[SessionAwareResponse], *, ended: bool = False) -> SettledReply | None:
+        """Return the part that stays above for good, once it is complete."""
+        if self._until is None or len(responses) != 1:
+            return None
+        from claude_magic._render.settled.reply import SettledReply
+
+        above = SettledReply(responses[0], after=self._after, until=self._until)
+        return above if ended or all(block.complete for block in above.blocks) else None
+
+    def _leave(self, above: SettledReply) -> None:
+        """Settle the part above, and begin a display below."""
+        from claude_magic._render.settled.reply import reply_bundle
+
+        self._show(reply_bundle(above, for_audience=self._for_audience))
+        self._after, self._until, self._said = self._until or self._after, None, ""
+        self._handle = Place()
+        self._begin()
+
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
         """Say why nothing comes, in the place of the reply, for as long as that lasts."""
+        if above := self._above(responses):
+            self._leave(above)
         said = "; ".join(dict.fromkeys(filter(None, map(waiting, responses))))
         if said != self._said:
             self._said = said
@@ -104,7 +135,9 @@ class StaticView(View):
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Display the settled output."""
-        self._settled, self._current = tuple(alternatives), current
+        if above := self._above([reply.response for reply in alternatives], ended=True):
+            self._leave(above)
+        self._settled, self._current = tuple(replace(reply, after=self._after) for reply in alternatives), current
         self._display_settled()
         self.settled_at = datetime.now(UTC)
 
@@ -130,7 +163,8 @@ class StaticView(View):
         return [(reply.turn, reply.response.session_id) for reply in shown]
 
     def show_again(self) -> None:
-        """Display the settled output anew, in the running cell, which is its place from now on."""
+        """Display the settled output anew and whole, in the running cell, which is its place from now on."""
+        self._settled = tuple(replace(reply, after=BEGINNING) for reply in self._settled)
         self._handle = Place()
         self._handle.display(self._bundle(), self._metadata())
 
@@ -177,7 +211,7 @@ class HeadlessView(StaticView):
     def make_room(self) -> None:
         """Take the reply's place, with what there is of it."""
         if not self._handle.is_shown:
-            said = "\n\n".join(filter(None, map(_text_so_far, self._responses)))
+            said = "\n\n".join(filter(None, (_text_so_far(response, self._after) for response in self._responses)))
             self._show({"text/plain": said} if said else ANSWERING)
 
     def close(self) -> None:
@@ -200,18 +234,21 @@ class GrowingView(StaticView):
 
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
         """Show the end of each answer and how it goes on, once a second: the page gets the whole output each time."""
+        if above := self._above(responses):
+            self._leave(above)
         if elapsed_s - self._painted_s >= _PAINT_EVERY_S:
             self._painted_s = elapsed_s
-            self._show({"text/plain": "\n\n".join(_growing(response, elapsed_s) for response in responses)})
+            self._show({"text/plain": "\n\n".join(_growing(each, elapsed_s, self._after) for each in responses)})
 
 
-def _growing(response: SessionAwareResponse, elapsed_s: float) -> str:
-    shown = _text_so_far(response).split("\n")[-_LINES_SHOWN:]
+def _growing(response: SessionAwareResponse, elapsed_s: float, after: int) -> str:
+    shown = _text_so_far(response, after).split("\n")[-_LINES_SHOWN:]
     return "\n".join((*shown, "  ".join(status_line(response, elapsed_s)))).lstrip("\n")
 
 
-def _text_so_far(response: SessionAwareResponse) -> str:
-    texts = [block.text.strip("\n") for block in cleaned(response).blocks if isinstance(block, Text)]
+def _text_so_far(response: SessionAwareResponse, after: int) -> str:
+    blocks = blocks_between(cleaned(response).blocks, after)
+    texts = [block.text.strip("\n") for block in blocks if isinstance(block, Text)]
     return "\n\n".join(filter(None, texts))
 
 

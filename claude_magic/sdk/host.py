@@ -65,12 +65,21 @@ class ClaudeQuestion:
 
 
 @dataclass(frozen=True, slots=True)
+class Suggestion:
+    """An answer that a host offers: a no by which Claude is told these words. `label` says it in short."""
+
+    label: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
 class PermissionRequest:
     """Somebody must be asked whether a tool may run, or Claude has questions of its own.
 
     Claude's `questions` are answered with `Decision.ANSWERED`, everything else with another decision. `rules` are the rules
     that "for this session" would add, as they are typed. `by_helper` is true if the request comes from an agent that Claude
-    sent out, `is_earlier` if it belongs to work of an earlier prompt.
+    sent out, `is_earlier` if it belongs to work of an earlier prompt. A host may add a `warning`, and what Claude could do
+    `instead`.
     """
 
     call_id: str
@@ -81,6 +90,8 @@ class PermissionRequest:
     rules: tuple[str, ...] = ()
     by_helper: bool = False
     is_earlier: bool = False
+    warning: str = ""
+    instead: Suggestion | None = None
 
     @property
     def questions(self) -> tuple[ClaudeQuestion, ...]:

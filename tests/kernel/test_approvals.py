@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from cells import SETTLED, answered, ask, clis, ended, failure, on_page, session_of, start, stopped_soon
 from messages_api import Directive, MessagesAPI, prompts_in
@@ -172,7 +173,7 @@ def test_card_of_a_command(loaded_kernel: Kernel, notebook_dir: Path) -> None:
     assert str(notebook_dir) in card
     *others, session = labels(loaded_kernel)  # in the order of their opening
     assert others == ["Allow once", "Deny", "Deny and tell"]
-    assert session.startswith("Allow for this session: Bash(touch")
+    assert session == "Allow this command in this session"
     click(cell, "Deny")
     assert cell.wait().ok
 
@@ -205,7 +206,7 @@ def test_card_of_code(loaded_kernel: Kernel) -> None:
     card = asks(cell)
     assert "Claude asks to run code in this kernel" in card
     assert "x = 1\nfor n in range(3):\n    print(n < 2)" in card
-    assert "Allow for this session: mcp__kernel__run_code" in labels(loaded_kernel)
+    assert "Allow code in this kernel in this session" in labels(loaded_kernel)
     click(cell, "Deny")
     assert cell.wait().ok
 
@@ -262,7 +263,7 @@ def test_allow_once(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callab
 
 def test_allow_for_the_session(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
     """Allowed for the session, the same is not asked again, also after the CLI died; anything else, and another session, is."""
-    result = clicked(loaded_kernel, bash("touch often"), "Allow for this session")
+    result = clicked(loaded_kernel, bash("touch often"), "Allow this command")
     in_all_forms(result, "touch often", "allowed for this session: Bash(touch")
     (notebook_dir / "often").unlink()
     unasked(loaded_kernel, bash("touch often"))
@@ -282,7 +283,7 @@ def test_allow_for_the_session(loaded_kernel: Kernel, notebook_dir: Path, unchan
 
 def test_a_rule_allows_no_more_than_it_says(loaded_kernel: Kernel) -> None:
     """A command written like a list of rules is allowed as that command alone, also by the process that comes next."""
-    clicked(loaded_kernel, bash('touch "), Bash(mkdir:*), Read("'), "Allow for this session")
+    clicked(loaded_kernel, bash('touch "), Bash(mkdir:*), Read("'), "Allow this command")
     processes = clis(loaded_kernel)
     for process in processes:
         process.kill()
@@ -334,7 +335,74 @@ def test_two_at_once(loaded_kernel: Kernel, api: MessagesAPI, tmp_path: Path) ->
     in_all_forms(result, "denied", "allowed once")
 
 
+def test_one_yes_for_several(loaded_kernel: Kernel, api: MessagesAPI, tmp_path: Path) -> None:
+    """A yes for the session answers what else it covers, also what is asked already; all else stays asked."""
+    files = [tmp_path / "one" / "first.txt", tmp_path / "one" / "second.txt", tmp_path / "other" / "third.txt"]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"content of {file.stem}")
+    calls = json.dumps([["Read", {"file_path": str(file)}] for file in files])
+    cell = start(loaded_kernel, f"<<tool both {calls}>><<say done>>")
+    asks(cell, 3)
+    loaded_kernel.click("Allow files of one in this session")
+    cell.wait_for(lambda _: complete_cards(loaded_kernel) == 1)
+    assert "third.txt" in cards(loaded_kernel)[-1]
+    click(cell, "Deny")
+    result = cell.wait()
+    assert result.ok, result.outputs
+    told = "".join(returned(api)[-3:])
+    assert [f"content of {file.stem}" in told for file in files] == [True, True, False]
+    assert result.text.count("allowed for this session: Read(") == 2
+
+
+def test_the_reason_is_said(loaded_kernel: Kernel, tmp_path: Path) -> None:
+    """The card says why it asks, in the CLI's words or ours: a place outside, a redirection that no rule covers."""
+    outside = tool("Write", file_path=str(tmp_path / "outside.txt"), content="x")
+    cell = start(loaded_kernel, outside + bash("echo hi > made.txt") + "<<say done>>", "--allow Bash(echo:*)")
+    assert "outside" in asks(cell).rpartition("in /")[2]
+    click(cell, "Deny")
+    assert "made.txt" in asks(cell).rpartition("in /")[2]
+    click(cell, "Deny")
+    assert cell.wait().ok
+
+
+@pytest.mark.parametrize("named", ["Write", "NotebookEdit"])
+def test_the_open_notebook(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path, named: str) -> None:
+    """Whoever is asked about the file of this very notebook is warned, and can ask for a new cell instead."""
+    path = notebook_dir / "notebook.ipynb"
+    cells = [nbformat.v4.new_code_cell("1 + 1", id="first")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    arguments = {
+        "Write": {"file_path": str(path), "content": "x"},
+        "NotebookEdit": {"notebook_path": str(path), "cell_id": "first", "new_source": "x"},
+    }
+    read = tool("Read", file_path=str(path))
+    cell = start(loaded_kernel, f"{read}{tool(named, **arguments[named])}<<say done>>")
+    assert "This notebook is open here." in asks(cell)
+    click(cell, "Ask for a new cell instead")
+    assert cell.wait().ok
+    assert "add_cell" in returned(api)[-1]
+    cell = start(loaded_kernel, tool("Write", file_path=str(notebook_dir / "other.ipynb"), content="x"))
+    assert "open here" not in asks(cell)
+    click(cell, "Deny")
+    assert cell.wait().ok
+    path.unlink()
+
+
 # Time and interrupts
+
+
+def test_waiting_is_not_the_tools_time(loaded_kernel: Kernel) -> None:
+    """While a call waits for the person its line says so, and what it then takes is the time of its work alone."""
+    answered(loaded_kernel, "warm up")
+    cell = start(loaded_kernel, bash("touch soon") + "<<say done>>")
+    asks(cell)
+    cell.wait_for(lambda _: re.search(r"<summary[^>]*><b>Bash.*waiting for you", on_page(loaded_kernel)) is not None)
+    cell.wait_for(passed(loaded_kernel, 3))
+    click(cell, "Allow once")
+    took = re.search(r"allowed once · <?([\d.]+) s", cell.wait().text)
+    assert took
+    assert float(took[1]) < 2
 
 
 @at_some_pace
@@ -429,7 +497,7 @@ def test_by_input(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path, r
     assert str(notebook_dir) in result.stdout
     (prompt,) = result.prompts
     assert "[y] allow once" in prompt
-    assert "[s] allow for this session: Bash(touch" in prompt
+    assert "[s] allow this command in this session: Bash(touch" in prompt
     assert "[n] deny" in prompt
     in_all_forms(result, "touch typed", said)
     if not made:
@@ -543,7 +611,7 @@ def test_edits_for_the_session(loaded_kernel: Kernel, notebook_dir: Path, unchan
     def write(name: str) -> str:
         return tool("Write", file_path=str(notebook_dir / name), content="text")
 
-    result = clicked(loaded_kernel, write("granted.txt"), "Allow for this session: Edit(**)")
+    result = clicked(loaded_kernel, write("granted.txt"), "Allow edits in this session")
     in_all_forms(result, "allowed for this session: Edit")
     processes = clis(loaded_kernel)
     for process in processes:

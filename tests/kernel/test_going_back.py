@@ -190,7 +190,7 @@ def test_granted_permission_in_a_branch(loaded_kernel: Kernel, api: MessagesAPI)
     tool = '<<tool Bash {"command": "touch granted", "description": "x"}>><<say done>>'
     cell = start(loaded_kernel, tool)
     loaded_kernel.wait_for(lambda: any("session" in state["description"] for state in buttons(loaded_kernel)))
-    loaded_kernel.click("Allow for this session: Bash(touch granted)")
+    loaded_kernel.click("Allow this command in this session")
     assert cell.wait().ok
     result = answered(loaded_kernel, tool, "--fork", allow_stdin=False)
     assert "denied" not in result.text

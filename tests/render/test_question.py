@@ -16,7 +16,7 @@ from page import Page
 from claude_magic._render.live.question import ARM_S, UNSEEN_S, ask_in_lines
 from claude_magic._render.live_view import LiveView
 from claude_magic.sdk.events import TextDelta
-from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
+from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest, Suggestion
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
 RULE = "Bash(git status:*)"
@@ -130,17 +130,78 @@ def test_answers(page: Page) -> None:
     card = Card(page, request())
     assert [button["description"] for button in card.buttons] == [
         "Allow once",
-        f"Allow for this session: {RULE}",
+        "Allow this command in this session",
         "Deny",
         "Deny and tell",
     ]
     card.view.close()
-    decisions = {"Allow once": Decision.ONCE, "Allow for": Decision.SESSION, "Deny": Decision.DENY}
+    decisions = {"Allow once": Decision.ONCE, "Allow this": Decision.SESSION, "Deny": Decision.DENY}
     for start, decision in decisions.items():
         card = Card(page, request()).ready()
         card.click(start)
         closed(card)
         assert card.answers == [PermissionAnswer(decision)]
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (("Edit(**)",), "Allow edits in this session"),
+        (("Edit(//data/titanic/note.py)",), "Allow edits of note.py in this session"),
+        (("Read(//data/titanic/*)",), "Allow files of titanic in this session"),
+        (("Read(//data/titanic/a.csv)",), "Allow reading a.csv in this session"),
+        ((RULE,), "Allow this command in this session"),
+        (("WebFetch(domain:example.org)",), "Allow pages of example.org in this session"),
+        (("WebSearch",), "Allow web searches in this session"),
+        (("mcp__kernel__run_code",), "Allow code in this kernel in this session"),
+        (("mcp__db__drop",), "Allow db: drop in this session"),
+        (("Edit(//a/b.py)", "Edit(//a/c.py)"), "Allow edits of b.py and edits of c.py in this session"),
+    ],
+)
+def test_buttons_speak_a_persons_words(page: Page, rules: tuple[str, ...], said: str) -> None:
+    """The answer for the session says what it allows in words, and the card the rules in small type."""
+    card = Card(page, request(rules=rules))
+    small = next(html.unescape(re.sub(r"<[^>]*>", "", value)) for value in page.html() if "claude-rule" in value)
+    assert card.buttons[1]["description"] == said
+    assert small == f"this session: {', '.join(rules)}"
+    assert closed(card).answers == []
+
+
+def test_another_way(page: Page, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning stands above what would be done; the other way that a host knows of is one more answer, and in lines too."""
+    asked = replace(request(), warning="This is open here.", instead=Suggestion("Ask for a cell instead", "Use add_cell."))
+    card = Card(page, asked).ready()
+    assert card.text.index("This is open here.") < card.text.index("git status")
+    card.click("Ask for a cell")
+    assert closed(card).answers == [PermissionAnswer(Decision.DENY, "Use add_cell.")]
+    monkeypatch.setattr("sys.stdin", io.StringIO("i\n"))
+    assert ask_in_lines(asked) == PermissionAnswer(Decision.DENY, "Use add_cell.")
+    shown = capsys.readouterr().out
+    assert "This is open here." in shown
+    assert "[i] ask for a cell instead" in shown
+
+
+@pytest.mark.parametrize("lines", [False, True], ids=["card", "lines"])
+def test_code_is_code_wherever_it_stands(
+    page: Page, lines: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A text of several lines inside of lists and objects is shown as lines, below its name, and what is around it stays."""
+    cells = [{"kind": "code", "source": 'x = "1"\nprint(x)'}, {"kind": "text", "lines": ["one", "two\nthree"]}]
+    asked = request("mcp__nb__add", cells=cells, at={"index": 3, "before": None})
+    if lines:
+        monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+        ask_in_lines(asked)
+        shown = capsys.readouterr().out
+        assert 'cells[0].source: x = "1"\n      print(x)\n' in shown
+        assert "at.before: null" in shown
+    else:
+        shown = closed(Card(page, asked)).text
+        assert 'x = "1"\nprint(x)\n' in shown
+        assert '"kind": "text"' in shown
+    assert "\\n" not in shown
+    assert "cells[1].lines[1]" in shown
+    assert "two" in shown
+    assert "three" in shown
 
 
 @pytest.mark.parametrize("button", ["Deny", "Deny and tell", None])
@@ -268,7 +329,7 @@ def test_no_rule(page: Page) -> None:
     """Where no rule can be added there is no answer for the session."""
     card = closed(Card(page, request(rules=())))
     assert not any(
-        model.get("description", "").startswith("Allow for")
+        model.get("description", "").startswith("Allow this")
         for _, _, data in page.messages
         for model in [data.get("state", {})]
     )
@@ -415,9 +476,10 @@ def test_nothing_hides_around_it(
         seen = [capsys.readouterr().out]
     else:
         card = Card(page, asked)
-        rule = next(button for button in card.buttons if button["description"].startswith("Allow for"))
+        rule = next(button for button in card.buttons if button["description"].startswith("Allow this"))
+        small = next(html.unescape(re.sub(r"<[^>]*>", "", value)) for value in page.html() if "claude-rule" in value)
         card.view.close()
-        seen = [card.text, rule["description"], rule["tooltip"]]
+        seen = [card.text, small, rule["tooltip"]]
     assert [len(re.findall(r"hid(?:\\+u200b)?den", part)) for part in seen] == ([5] if lines else [4, 1, 1])
     for part in seen:
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069]", part)
@@ -443,7 +505,7 @@ def test_lines(
     shown = capsys.readouterr().out
     assert "Claude asks to run a command in /data/titanic:" in shown
     assert "git status\n" in shown
-    assert f"[s] allow for this session: {RULE}" in shown
+    assert f"[s] allow this command in this session: {RULE}" in shown
 
 
 def test_lines_without_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:

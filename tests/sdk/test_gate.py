@@ -449,3 +449,27 @@ def test_what_is_new_is_asked(tool: str, arguments: dict[str, Any], tmp_path: Pa
     assert gate.judge(call, "default")[0] is Verdict.ASK
     assert gate.judge(replace(call, mode="dontAsk"), "dontAsk")[0] is Verdict.DENY
     assert gate.judge(replace(call, mode="bypassPermissions"), "bypassPermissions")[0] is Verdict.PASS
+
+
+def test_what_a_yes_for_the_session_would_add(tmp_path: Path) -> None:
+    """A rule that the person has given already is not offered once more."""
+    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=[" Bash(ls -la) ", "WebSearch"])
+    assert not gate.adds_to_rules(("Bash(ls -la)",))
+    assert not gate.adds_to_rules(("WebSearch",))
+    assert gate.adds_to_rules(("Bash(ls)",))
+    assert gate.adds_to_rules(("WebSearch", "Edit(**)"))
+
+
+@pytest.mark.parametrize(
+    ("tool", "path", "why"),
+    [
+        ("Bash", "{work}/made.txt", "because of made.txt"),
+        ("Bash", "/elsewhere/made.txt", "leads to /elsewhere/made.txt, outside the folder"),
+        ("Bash", None, None),
+        ("Write", "{work}/made.txt", None),
+    ],
+)
+def test_why_a_command_is_asked_about(tool: str, path: str | None, why: str | None, tmp_path: Path) -> None:
+    """Where the CLI says nothing but the path for which it asks, that is the reason; the card of a file names it anyway."""
+    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path))
+    assert gate.reason_for(tool, path and path.format(work=tmp_path), str(tmp_path)) == why

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -95,18 +96,22 @@ class KernelTools:
         self._notebook = notebook
         self._functions = {tool.name: tool for tool in functions}
         self._added: list[str] = []
+        self.has_shown = False
+        """Whether the person has seen anything of the last call in the cell."""
 
     async def call_async(self, tool: str, arguments: dict[str, Any], stopped: Callable[[], bool]) -> ToolResult:
         """Do a tool's work from an async cell; `stopped` tells whether the person has stopped the turn meanwhile.
 
         :raises KeyboardInterrupt: when the person interrupted the code.
         """
-        if tool == "run_code":
-            result = await run_code.run_code(self._shell, str(arguments.get("code", "")), stopped)
-        elif function := self._functions.get(tool):
-            result = await own_functions.call_async(self._shell, function, arguments, stopped)
-        else:
-            result = self._look_or_add(tool, arguments)
+        with self._watched() as capture:
+            if tool == "run_code":
+                code = str(arguments.get("code", ""))
+                result = await run_code.run_code(self._shell, code, stopped, capture)
+            elif function := self._functions.get(tool):
+                result = await own_functions.call_async(self._shell, function, arguments, stopped, capture)
+            else:
+                result = self._look_or_add(tool, arguments)
         return _with_fitting_images(result)
 
     def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
@@ -114,13 +119,22 @@ class KernelTools:
 
         :raises KeyboardInterrupt: when the person interrupted the code.
         """
-        if tool == "run_code":
-            result = run_code.run_code_blocking(self._shell, str(arguments.get("code", "")))
-        elif function := self._functions.get(tool):
-            result = own_functions.call(self._shell, function, arguments)
-        else:
-            result = self._look_or_add(tool, arguments)
+        with self._watched() as capture:
+            if tool == "run_code":
+                result = run_code.run_code_blocking(self._shell, str(arguments.get("code", "")), capture)
+            elif function := self._functions.get(tool):
+                result = own_functions.call(self._shell, function, arguments, capture)
+            else:
+                result = self._look_or_add(tool, arguments)
         return _with_fitting_images(result)
+
+    @contextmanager
+    def _watched(self) -> Iterator[run_code.Capture]:
+        capture = run_code.Capture()
+        try:
+            yield capture
+        finally:
+            self.has_shown = capture.has_shown
 
     def _look_or_add(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         match tool:

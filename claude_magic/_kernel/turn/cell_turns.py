@@ -219,7 +219,9 @@ class CellTurns:
             on_stop=self.stop,
         )
         numbers = range(1, len(self._choices) + 1)
-        self._questions = [Questions(self._frontend, self._view, number, buttons=self._buttons) for number in numbers]
+        options = self._cell.options
+        can = {"buttons": self._buttons, "adds_cells": not (options.no_kernel or options.bare)}
+        self._questions = [Questions(self._frontend, self._view, number, **can) for number in numbers]
 
     def _send(self, turns: list[RunningTurn]) -> None:
         for running in turns:
@@ -288,6 +290,8 @@ class CellTurns:
                 with held_back():
                     self._view.make_room()
                 yield item
+                if self._tools.has_shown:
+                    self._view.go_on_below(self._running[number].response)
             else:
                 self._take(number, item)
         for running, questions in zip(self._running, self._questions, strict=True):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.queue import Question, deliver
 from claude_magic._kernel.state.kernel_client import KernelClient
+from claude_magic._kernel.turn.open_notebook import warned
 
 if TYPE_CHECKING:
     from claude_magic._render.live.open_question import OpenQuestion
@@ -28,7 +29,8 @@ class OpenQuestions:
 
             question = self._client.own_questions.popleft()
             if not question.answer.done():
-                card = OpenQuestion(question.request, partial(deliver, question.answer))
+                request = warned(question.request, self._frontend.shell.user_ns, adds_cells=False)
+                card = OpenQuestion(request, partial(deliver, question.answer))
                 card.show()
                 self._shown.append((question, card))
 

@@ -14,6 +14,7 @@ from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.queue import Question, deliver
 from claude_magic._kernel.tools.run_code import interruptible
 from claude_magic._kernel.turn.interrupts import held_back
+from claude_magic._kernel.turn.open_notebook import warned
 from claude_magic._render.parts.reply_wording import one_line, tool_argument, tool_name
 from claude_magic.sdk.host import Decision, PermissionAnswer, typeable
 from claude_magic.sdk.response import ToolCall
@@ -29,13 +30,15 @@ class Questions:
 
     :param number: of the turn among those of its cell.
     :param buttons: whether clicks are handled while the cell runs.
+    :param adds_cells: whether Claude can add cells.
     """
 
-    def __init__(self, frontend: Frontend, view: View, number: int, *, buttons: bool) -> None:
+    def __init__(self, frontend: Frontend, view: View, number: int, *, buttons: bool, adds_cells: bool) -> None:
         self._frontend = frontend
         self._view = view
         self._number = number
         self._buttons = buttons
+        self._adds_cells = adds_cells
         self._open: list[Question] = []
 
     def put(self, question: Question) -> str | None:
@@ -43,9 +46,10 @@ class Questions:
 
         :raises KeyboardInterrupt: when the person interrupts instead of answering.
         """
-        request = question.request
         if not self._frontend.can_answer():
             return _denied(question)
+        request = warned(question.request, self._frontend.shell.user_ns, adds_cells=self._adds_cells)
+        question = replace(question, request=request)
         if self._buttons:
             with held_back():  # a card that was shown by half could not be taken away
                 if self._view.ask(self._number, request, partial(deliver, question.answer)):

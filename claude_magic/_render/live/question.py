@@ -22,8 +22,9 @@ from claude_magic._render.live.replaced_file import difference, replaced_lines
 from claude_magic._render.live.widgets import close_tree
 from claude_magic._render.parts.folded_code import folded_html
 from claude_magic._render.parts.markdown_html import escape
+from claude_magic._render.parts.permission_wording import session_answer
 from claude_magic._render.parts.reply_wording import one_line, tool_name
-from claude_magic._render.parts.tool_call import input_html
+from claude_magic._render.parts.tool_call import input_html, leaves
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
 
@@ -49,6 +50,9 @@ UNSEEN_S: Final = 3.0
 
 SUBMIT_S: Final = 1.0
 """So soon behind Enter the text arrives that it ended."""
+
+RULE_LENGTH: Final = 160
+"""So much of the rules stands on the card; what the button says of itself holds all."""
 
 
 class Card:
@@ -153,13 +157,21 @@ class ApprovalCard(Card):
         if request.rules:
             rules = ", ".join(request.rules)
             session = Button(
-                description=f"Allow for this session: {one_line(rules, 60)}",
+                description=session_answer(request.rules),
                 tooltip=f"Allow this and whatever these rules cover, until the session ends: {reveal(rules)}",
                 layout=layout,
                 disabled=True,
             )
             session.on_click(lambda _: self._answer(Decision.SESSION))
             self._answers.insert(1, session)
+            self._outcome.value = (
+                f'<p class="claude-rule">this session: <code>{escape(one_line(reveal(rules), RULE_LENGTH))}</code></p>'
+            )
+        if request.instead is not None:
+            other, word = request.instead, request.instead.word
+            instead = Button(description=other.label, tooltip=f"Deny, and tell Claude: {word}", layout=layout, disabled=True)
+            instead.on_click(lambda _: self._give(PermissionAnswer(Decision.DENY, word), other.label))
+            self._answers.insert(0, instead)
         self._allow.on_click(lambda _: self._answer(Decision.ONCE))
         deny.on_click(lambda _: self._answer(Decision.DENY))
         send.on_click(lambda _: self._answer(Decision.DENY))
@@ -190,9 +202,15 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
         lines.append(f"It {_loss(replaced)}.")
     if request.reason:
         lines.append(reveal(request.reason))
-    session = f", [s] allow for this session: {reveal(', '.join(request.rules))}" if request.rules else ""
-    reply = ask_line(lines, f"[y] allow once{session}, [n] deny, or say what to do instead: ")
+    if request.warning:
+        lines.append(request.warning)
+    rules = reveal(", ".join(request.rules))
+    session = f", [s] {_small(session_answer(request.rules))}: {rules}" if rules else ""
+    instead = f", [i] {_small(request.instead.label)}" if request.instead else ""
+    reply = ask_line(lines, f"[y] allow once{session}{instead}, [n] deny, or say what to do instead: ")
     match reply.casefold():
+        case "i" | "instead" if request.instead:
+            return PermissionAnswer(Decision.DENY, request.instead.word)
         case "y" | "yes":
             return PermissionAnswer(Decision.ONCE)
         case "s" | "session" if request.rules:
@@ -264,8 +282,9 @@ def _request_html(request: PermissionRequest, replaced: list[str] | None) -> str
     lost = [_loss(replaced)] if replaced is not None else []
     about = [*plan, *lost, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
     title = _title(request)
+    warning = f'<p class="claude-warn">{escape(request.warning)}</p>' if request.warning else ""
     return (
-        f'<div role="alertdialog" aria-label="{html.escape(title)}"><p class="claude-title">{escape(title)}</p>'
+        f'<div role="alertdialog" aria-label="{html.escape(title)}"><p class="claude-title">{escape(title)}</p>{warning}'
         f'{_input_html(call, replaced)}<p class="claude-where">{escape(reveal(" · ".join(about)))}</p></div>'
     )
 
@@ -279,13 +298,18 @@ def _input_html(call: ToolCall, replaced: list[str] | None) -> str:
     return f'<p class="claude-rest">{escape(rest)}</p>\n{changes}'
 
 
+def _small(words: str) -> str:
+    """Begin a sentence's words as in the middle of one."""
+    return words[:1].lower() + words[1:]
+
+
 def _loss(replaced: list[str]) -> str:
     return f"replaces the file's {len(replaced):,} {'line' if len(replaced) == 1 else 'lines'}"
 
 
 def _input_lines(call: ToolCall) -> list[str]:
     return [
-        f"    {name}: {line}" if number == 0 else f"      {line}"
-        for name, value in call.input.items()
-        for number, line in enumerate(reveal(str(value)).splitlines() or [""])
+        f"    {reveal(name)}: {line}" if number == 0 else f"      {line}"
+        for name, value in leaves(call.input)
+        for number, line in enumerate(reveal(value).splitlines() or [""])
     ]

@@ -13,19 +13,22 @@ from claude_magic._characters import strip_controls
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import escape, text_html
 from claude_magic._render.parts.reply_wording import thinking_title, tool_argument, tool_name, tool_outcome
-from claude_magic._render.parts.tool_call import call_html
+from claude_magic._render.parts.tool_call import call_html, fold_html
 from claude_magic.sdk.response import Block, Remark, Text, Thinking, ToolCall
 
 
-def block_html(block: Block, *, ended: bool = False) -> str:
-    """Render one block; `ended` says that its turn is over, so nothing is running or being thought."""
+def block_html(block: Block, *, ended: bool = False, is_open: bool = False) -> str:
+    """Render one block; `ended` says that its turn is over, so nothing is running or being thought.
+
+    :param is_open: whether what can be folded is unfolded.
+    """
     match block:
         case Text():
             return f'<div class="claude-text">{text_html(block.text)}</div>\n'
         case Thinking():
-            return _thinking_html(block, ended=ended)
+            return thinking_html(block, text_html(block.text), ended=ended, is_open=is_open)
         case ToolCall():
-            return call_html(block, ended=ended)
+            return call_html(block, tool_outcome(block, ended=ended), is_open=is_open)
         case Remark():
             return f'<p class="claude-remark">{escape(strip_controls(block.text))}</p>\n'
         case _:
@@ -75,11 +78,9 @@ def line_html(parts: Iterable[str], css_class: str) -> str:
     return f'<div class="{css_class}">{spans}</div>\n' if spans else ""
 
 
-def _thinking_html(block: Thinking, *, ended: bool) -> str:
-    title = thinking_title(block, ended=ended)
+def thinking_html(block: Thinking, inside: str, *, ended: bool = False, is_open: bool = False) -> str:
+    """Render a line about thoughts, and in its fold what stands there for them; without thoughts there is no fold."""
+    title = escape(thinking_title(block, ended=ended))
     if not block.text.strip():
         return f'<p class="claude-thinking">{title}</p>\n'
-    return (
-        f'<details class="claude-thinking"><summary>{escape(title)}</summary>'
-        f'<div class="claude-inside">{text_html(block.text)}</div></details>\n'
-    )
+    return fold_html("claude-thinking", title, inside, is_open=is_open)

@@ -6,14 +6,14 @@ import base64
 import binascii
 import html
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Final
 
 from claude_magic._characters import reveal, strip_controls
 from claude_magic._render.parts.highlighting import language_of_file
 from claude_magic._render.parts.markdown_html import code_html, escape, text_html
-from claude_magic._render.parts.reply_wording import clip, tool_argument, tool_name, tool_outcome
+from claude_magic._render.parts.reply_wording import clip, tool_argument, tool_name
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.host import ClaudeQuestion, questions_in
 from claude_magic.sdk.response import ToolCall
@@ -24,14 +24,19 @@ IMAGE_BYTES: Final = 5_000_000
 _IMAGE_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # no SVG: it is a document
 
 
-def call_html(call: ToolCall, *, ended: bool = False) -> str:
-    """Render a tool call, folded; `ended` says that its turn is over, so nothing can be running."""
+def call_html(call: ToolCall, outcome: str, *, is_open: bool = False) -> str:
+    """Render a tool call with what there is to say of its outcome, folded if it is not to be open."""
     argument = f" <code>{html.escape(tool_argument(call))}</code>" if tool_argument(call) else ""
-    outcome = outcome_html(tool_outcome(call, ended=ended))
     nested = " claude-nested" if call.parent_id else ""
-    inside = input_html(call) + _result_html(call)
+    summary = f"<b>{escape(tool_name(call))}</b>{argument} {outcome_html(outcome)}"
+    return fold_html(f"claude-tool{nested}", summary, input_html(call) + _result_html(call), is_open=is_open)
+
+
+def fold_html(css_class: str, summary: str, inside: str, *, is_open: bool) -> str:
+    """Render a line, and what it hides until it is opened."""
+    opened = " open" if is_open else ""
     return (
-        f'<details class="claude-tool{nested}"><summary><b>{escape(tool_name(call))}</b>{argument} {outcome}</summary>'
+        f'<details class="{css_class}"{opened}><summary>{summary}</summary>'
         f'<div class="claude-inside">{inside}</div></details>\n'
     )
 
@@ -60,17 +65,40 @@ def input_html(call: ToolCall, limit: int = SHOWN_LENGTH, show: Callable[[str, s
 
     language, source, shown = _source(call)
     rest = {key: value for key, value in call.input.items() if key not in shown}
-    lines = {key: value for key, value in rest.items() if isinstance(value, str) and not _is_short(value)}
+    # A long text is read as it is, wherever it stands, and not as a string with `\n` in it.
+    lines = {name: text for name, text in leaves(rest) if not _is_short(text)}
     rest = {key: value for key, value in rest.items() if key not in lines}
     pieces = [code(source, language)] if shown else []
-    # A long text is read as it is, not as a string with `\n` in it.
     pieces += (f'<p class="claude-rest">{escape(reveal(key))}:</p>\n{code(text, "")}' for key, text in lines.items())
     if rest and pieces and all(_is_short(value) for value in rest.values()):
         words = " · ".join(f"{key}: {value}" for key, value in rest.items())
         pieces.insert(0, f'<p class="claude-rest">{escape(reveal(words))}</p>\n')
     elif rest:
-        pieces.append(code(json.dumps(rest, indent=2, ensure_ascii=False, default=str), "json"))
+        pieces.insert(bool(shown), code(json.dumps(_without_long(rest), indent=2, ensure_ascii=False, default=str), "json"))
     return "".join(pieces)
+
+
+def leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield what stands in an input, each as a text and with its name: `cells[0].source`."""
+    match value:
+        case dict() if value:
+            for key, part in value.items():
+                yield from leaves(part, f"{name}.{key}" if name else str(key))
+        case list() if value:
+            for number, part in enumerate(value):
+                yield from leaves(part, f"{name}[{number}]")
+        case _:
+            yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _without_long(value: object) -> object:
+    """Return data with a word in the place of each text that stands below it by its name."""
+    match value:
+        case dict():
+            return {key: _without_long(part) for key, part in value.items()}
+        case list():
+            return [_without_long(part) for part in value]
+    return value if _is_short(value) or not isinstance(value, str) else "(below)"
 
 
 def _question_html(question: ClaudeQuestion) -> str:

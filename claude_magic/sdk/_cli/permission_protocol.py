@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -39,14 +40,23 @@ class Permissions:
 
     :param host_of: returns who hosts the turn that a call belongs to.
     :param mode: returns the permission mode of the process.
+    :param waited: is told for how many seconds a call has waited for a person.
     """
 
     def __init__(
-        self, launch: Launch, env: Mapping[str, str], host_of: Callable[[str | None], TurnHost], mode: Callable[[], str | None]
+        self,
+        launch: Launch,
+        env: Mapping[str, str],
+        host_of: Callable[[str | None], TurnHost],
+        mode: Callable[[], str | None],
+        waited: Callable[[str, float], None],
     ) -> None:
         self._launch = launch
         self._host_of = host_of
         self._mode = mode
+        self._waited = waited
+        self._open: dict[str, tuple[tuple[str, ...], asyncio.Future[PermissionAnswer]]] = {}
+        """What is asked now: what it needs, and the answer to come."""
         self._places: dict[str, str] = {}
         """Where calls run that do not run in the folder: a `cd` holds for what comes after it."""
         self._gate = Gate(
@@ -100,19 +110,23 @@ class Permissions:
         rules = self._gate.rules_for(tool, arguments, reason, place)
         if self._gate.was_granted(rules):
             return sdk.PermissionResultAllow(updated_input=arguments)
-        request = PermissionRequest(call_id, tool, arguments, place, reason, rules, by_helper)
+        offered = rules if self._gate.adds_to_rules(rules) else ()
+        why = reason or self._gate.reason_for(tool, context.blocked_path, place)
+        request = PermissionRequest(call_id, tool, arguments, place, why, offered, by_helper)
         # A helper goes on behind the turn that it was sent off in.
         host = self._host_of(context.tool_use_id)
+        began = time.monotonic()
         try:
-            answer = await host.ask(request)
+            answer = await self._answer(host, request, rules)
         except asyncio.CancelledError:
             host.emit(events.PermissionAnswered(request.call_id, Decision.DENY.value, word="the turn was stopped"))
             raise
+        self._waited(call_id, time.monotonic() - began)
         answer = _fitting(request, answer)
         granted = rules if answer.decision is Decision.SESSION else ()
         word = answer.word if answer.decision in (Decision.DENY, Decision.ANSWERED) else ""
         # Nothing of it is handed to the CLI, which would keep rules in the directory's settings file, and read more into them.
-        self._gate.grant(granted)
+        self._grant(granted)
         host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, granted, word))
         if answer.decision is Decision.DENY:
             return sdk.PermissionResultDeny(message=word or (_DECLINED if request.questions else DENIED))
@@ -121,6 +135,26 @@ class Permissions:
             answers = {text: well_formed(said) for text, said in answer.answers.items()}
             return sdk.PermissionResultAllow(updated_input={"questions": arguments["questions"], "answers": answers})
         return sdk.PermissionResultAllow(updated_input=arguments)
+
+    async def _answer(self, host: TurnHost, request: PermissionRequest, rules: tuple[str, ...]) -> PermissionAnswer:
+        """Return what the person says to this request, or to another one that holds for this, too."""
+        asking = asyncio.ensure_future(host.ask(request))
+        self._open[request.call_id] = rules, asking
+        try:
+            await asyncio.wait([asking])
+        finally:
+            del self._open[request.call_id]
+            asking.cancel()
+        if asking.cancelled() and self._gate.was_granted(rules):
+            return PermissionAnswer(Decision.SESSION)
+        return await asking
+
+    def _grant(self, rules: tuple[str, ...]) -> None:
+        """Allow for the session, and ask no more about what that covers."""
+        self._gate.grant(rules)
+        for needed, asking in self._open.values():
+            if self._gate.was_granted(needed):
+                asking.cancel()
 
 
 def _fitting(request: PermissionRequest, answer: PermissionAnswer) -> PermissionAnswer:

@@ -120,9 +120,13 @@ class LiveProcess:
             first_request=first_request(launch),
         )
         options = sdk.ClaudeAgentOptions()
-        Permissions(launch, env, lambda call_id: self._reader.host_of(call_id) or begin_own(), lambda: self._mode).add_to(
-            options
-        )
+        Permissions(
+            launch,
+            env,
+            lambda call_id: self._reader.host_of(call_id) or begin_own(),
+            lambda: self._mode,
+            lambda call_id, seconds: self._reader.waited(call_id, seconds),
+        ).add_to(options)
         if launch.tools:
             options.mcp_servers = {SERVER: server_of(launch.tools, self._call)}
         self._client = sdk.ClaudeSDKClient(options, self._transport)

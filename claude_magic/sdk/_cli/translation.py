@@ -73,6 +73,11 @@ class Translator:
             case sdk.SystemMessage():
                 yield from self._system(message.subtype, message.data)
 
+    def waited(self, call_id: str, seconds: float) -> None:
+        """Take note that a call could not begin for so long: its time is that of its work."""
+        if call_id in self._calls:
+            self._calls[call_id] += seconds
+
     def _system(self, subtype: str, data: dict[str, Any]) -> Iterator[Event]:
         match subtype:
             case "init":

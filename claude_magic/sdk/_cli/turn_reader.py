@@ -53,6 +53,10 @@ class Reading:
         if self._translator.ended is not None and not self.done.done():
             self.done.set_result(self._translator.ended)
 
+    def waited(self, call_id: str, seconds: float) -> None:
+        """Count these seconds not as the tool's own."""
+        self._translator.waited(call_id, seconds)
+
     def fail(self, error: Exception) -> None:
         """Let whoever waits for the turn know why it does not end."""
         if not self.done.done():
@@ -103,6 +107,11 @@ class TurnReader:
         """Return who hosts the turn that a tool call belongs to, `None` when that turn has ended, or none is known."""
         reading = self._callers.get(call_id or "") or self._speaking or self._expected
         return None if reading is None or reading.done.done() else reading.host
+
+    def waited(self, call_id: str, seconds: float) -> None:
+        """Let a call's turn know that it has waited for a person."""
+        if reading := self._callers.get(call_id):
+            reading.waited(call_id, seconds)
 
     def read(self, message: sdk.Message) -> None:
         """Hand a message to its turn."""

@@ -113,7 +113,7 @@ class Gate:
             elsewhere = [path for path in paths if not self._is_open(path, call)]
             if paths and (not elsewhere or self._may_allow(call, paths)):
                 return Verdict.PASS, ""
-            reason = f"leads to {elsewhere[0]}, outside the folder" if elsewhere else ""
+            reason = _leads_out(elsewhere[0]) if elsewhere else ""
         elif self._is_free(call, mode) or self._may_allow(call):
             return Verdict.PASS, ""
         elif call.tool in OFF:
@@ -149,6 +149,13 @@ class Gate:
             return (f"Skill({arguments.get('skill', '')})",)
         return () if tool in HELPERS | QUESTIONS | {"Workflow", "EnterPlanMode", "ExitPlanMode"} else (tool,)
 
+    def reason_for(self, tool: str, path: str | None, cwd: str) -> str | None:
+        """Say why a command is asked about, where the CLI (2.1.332) says no more than the path for which it is."""
+        if path is None or tool not in COMMANDS:
+            return None
+        path = resolved(path, cwd)
+        return f"because of {os.path.relpath(path, cwd)}" if within(path, os.path.realpath(cwd)) else _leads_out(path)
+
     def is_elsewhere(self, cwd: str) -> bool:
         """Whether a call that runs there runs outside of the folder itself, be it below it: a `cd` holds for what follows."""
         return os.path.realpath(cwd) != self._directory
@@ -160,6 +167,10 @@ class Gate:
     def was_granted(self, rules: tuple[str, ...]) -> bool:
         """Whether all that a call needs was allowed for the session."""
         return bool(rules) and self._granted >= set(rules)
+
+    def adds_to_rules(self, rules: Iterable[str]) -> bool:
+        """Whether a yes for the session allows anything that the person's own rules do not."""
+        return not set(rules) <= {text.strip() for text in self._rules.texts}
 
     def _changes_nothing(self, call: Call) -> bool:
         if call.tool in HARMLESS | self._harmless or self._reads(call):
@@ -198,6 +209,10 @@ class Gate:
         if within(path, self._cli_home):
             return call.mode == "plan" and within(path, os.path.join(self._cli_home, "plans"))
         return any(within(path, root) for root in self._roots)
+
+
+def _leads_out(path: str) -> str:
+    return f"leads to {path}, outside the folder"
 
 
 def _outside_rule(tool: str, path: str) -> str:

@@ -1,0 +1,41 @@
+"""A request to change the file of the notebook that runs in this kernel: the page does not show it, and would overwrite it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from claude_magic._kernel.state.notebook_file import notebook_path
+from claude_magic.sdk._gate.paths import paths_of, resolved
+from claude_magic.sdk._gate.tool_list import EDITING
+from claude_magic.sdk.host import PermissionRequest, Suggestion
+
+_WARNING: Final = (
+    "This notebook is open here. The page does not show what is written into its file, and overwrites it when it is saved."
+)
+_INSTEAD: Final = Suggestion(
+    "Ask for a new cell instead",
+    "The user has this notebook open in the browser: the page would not show the change, and would overwrite it. Use the "
+    "tool add_cell of the kernel, which puts code into a new cell below for the user to review.",
+)
+
+
+def is_open_notebook(tool: str, arguments: Mapping[str, Any], directory: str, namespace: Mapping[str, Any]) -> bool:
+    """Whether a call changes the notebook of this kernel.
+
+    :param namespace: of the person, where VS Code tells the notebook's path.
+    """
+    path = notebook_path(namespace) if tool in EDITING else None
+    return path is not None and os.path.realpath(path) in {resolved(name, directory) for name in paths_of(tool, arguments)}
+
+
+def warned(request: PermissionRequest, namespace: Mapping[str, Any], *, adds_cells: bool) -> PermissionRequest:
+    """Return a request with a warning, and another way, if it is about the notebook of this kernel.
+
+    :param adds_cells: whether Claude can add cells.
+    """
+    if not is_open_notebook(request.tool, request.input, request.directory, namespace):
+        return request
+    return replace(request, warning=_WARNING, instead=_INSTEAD if adds_cells else None)
