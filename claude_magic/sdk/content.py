@@ -116,7 +116,12 @@ def refuse_outside(path: str, folder: str) -> None:
         )
 
 
-def _block(path: Path, directory: str) -> dict[str, Any]:
+def file_data(path: Path, directory: str, limit_bytes: int) -> tuple[bytes, int]:
+    """Return what a regular file holds, up to one byte more than the limit, and its size in bytes.
+
+    :param directory: where a link may lead from there, unless the path itself stands elsewhere.
+    :raises AttachmentError: for a file that is missing, not a file, or a link that leads out of its folder.
+    """
     shown = shorten_home(str(path))
     if "\0" in shown:
         raise AttachmentError("A name of a file holds a NUL, which no file has.", next_step=_CHECK_PATH)
@@ -129,13 +134,19 @@ def _block(path: Path, directory: str) -> dict[str, Any]:
         # Some files below /proc wait for news for ever, and say that they are empty.
         with open(path, "rb", opener=_without_waiting) as file:
             size = os.fstat(file.fileno()).st_size
-            data = file.read(max(MAX_TEXT_BYTES, MAX_IMAGE_BYTES, MAX_PDF_BYTES) + 1) or b""
+            data = file.read(limit_bytes + 1) or b""
     except FileNotFoundError as error:
         raise AttachmentError(f"There is no file {shown}.", next_step=_CHECK_PATH) from error
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AttachmentError(f"{shown} cannot be read: {reason}.", next_step="Nothing was sent.") from error
-    media_type, size = media_type_of(data), max(size, len(data))
+    return data, max(size, len(data))
+
+
+def _block(path: Path, directory: str) -> dict[str, Any]:
+    shown = shorten_home(str(path))
+    data, size = file_data(path, directory, max(MAX_TEXT_BYTES, MAX_IMAGE_BYTES, MAX_PDF_BYTES))
+    media_type = media_type_of(data)
     if media_type is not None:
         kind, limit = ("document", MAX_PDF_BYTES) if media_type == "application/pdf" else ("image", MAX_IMAGE_BYTES)
         check_size(shown, size, limit)

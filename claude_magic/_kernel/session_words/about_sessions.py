@@ -240,6 +240,7 @@ class SessionWords:
             context_used=current.context_used,
             played=self._state.sessions.is_played(current),
             work=self._state.client.work(current.session_id),
+            servers=tuple(map(str, self._state.client.servers(current.session_id))),
             command=self._state.client.resume_command(current.session_id, current.directory),
         )
         return facts, rows

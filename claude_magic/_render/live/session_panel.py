@@ -46,6 +46,8 @@ class SessionFacts:
     played: bool = False
     work: tuple[BackgroundWork, ...] = ()
     """What Claude has left running."""
+    servers: tuple[str, ...] = ()
+    """The MCP servers of its process, each with what has become of it."""
     command: str = ""
     """What goes on with it in a terminal."""
 
@@ -131,6 +133,7 @@ def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
         ("model", " · ".join(filter(None, (model, context)))),
         ("so far", " · ".join(filter(None, (turns, tokens, cost)))),
         ("still running", "; ".join(one_line(clean_line(work.about), 60) for work in facts.work)),
+        ("servers", "; ".join(one_line(clean_line(server), 200) for server in facts.servers)),
         ("in a terminal", "" if facts.played else one_line(facts.command, 400)),
     )
     return [(name, value) for name, value in listed if value]

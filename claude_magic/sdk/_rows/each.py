@@ -37,6 +37,8 @@ CONCURRENCY: Final = 4
 
 OnError = Literal["return", "raise"]
 
+_LATER: Final = ("style", "mcp")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsRequest:
@@ -190,7 +192,12 @@ class RowRun:
         with contextlib.ExitStack() as stack:
             stack.callback(log.close)
             if request.checkpoint is not None:
-                work = (request.template, asdict(self._options))
+                options = asdict(self._options)
+                # Files from before there were these choices know their rows without them.
+                work = (
+                    request.template,
+                    {name: own for name, own in options.items() if own is not None or name not in _LATER},
+                )
                 self._checkpoint = stack.enter_context(contextlib.closing(Checkpoint(request.checkpoint, work)))
                 if others := self._checkpoint.others():
                     self.remarks.append(f"The checkpoint also holds {others:,} rows of other work; they stay.")
