@@ -199,6 +199,19 @@ _CHECKS = """\
 | the right size | `presentation`, and the browser's zoom |
 """
 
+_LEARNING = """\
+Here is the frame; the line in the middle is yours.
+
+```python
+def mean(numbers):
+    total = 0
+    for number in numbers:
+        ...  # TODO(human): add the number to the total
+    return total / len(numbers)
+```
+
+**Learn by doing.** Write that one line. What would `mean([])` do, and is that what you want?"""
+
 TEACHING = {
     "Why would I record a lesson? Two sentences.": (
         "<<say So that it runs the same every time, with a bad network or none, and costs nothing. Your students get the very "
@@ -207,6 +220,7 @@ TEACHING = {
     "What should I check before the lesson begins? A short table.": f"<<say {_CHECKS}>>",
     "Plot one period of a sine wave.": _kernel("run_code", code=_SINE)
     + "<<say It begins at 0, reaches 1 and -1, and comes back to 0.>>",
+    "Help me write a function that averages a list of numbers.": f"<<say {_LEARNING}>>",
     "Say in one sentence what a cassette is.": "<<say A recording of a notebook's turns that can be played again, as often as "
     "you like and without me.>>",
 }

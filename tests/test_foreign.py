@@ -28,7 +28,7 @@ from claude_magic._foreign import FOREIGN, Foreign, Kind
 from claude_magic.sdk import ClaudeClient, ClaudeConfig
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_flags, find_cli, flags
 from claude_magic.sdk._cli.transport import CLITransport
-from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.config import PERMISSION_MODES, TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.host import Listener, Tool, ToolResult
@@ -254,7 +254,7 @@ def test_flag(row: Foreign, run_cli: Callable[..., str]) -> None:
 def test_every_flag_is_known(run_cli: Callable[..., str]) -> None:
     """All flags that a process can be started with are told by --help, or have a row."""
     options = TurnOptions(
-        model="m", effort="low", system="s", max_turns=1, max_budget_usd=1, permission_mode="plan", schema="{}"
+        model="m", effort="low", system="s", max_turns=1, max_budget_usd=1, permission_mode="plan", schema="{}", mcp=("/m",)
     )
     launch = Launch(
         directory="/",
@@ -272,6 +272,13 @@ def test_every_flag_is_known(run_cli: Callable[..., str]) -> None:
     used = {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}
     told = set(re.findall(r"--[\w-]+", run_cli("--help")))
     assert used - told == {row.name for row in FOREIGN if row.kind is Kind.FLAG}
+
+
+def test_every_mode_is_known(run_cli: Callable[..., str]) -> None:
+    """Our list of permission modes is the CLI's, which it tells in its help only; `default` is the other name of `manual`."""
+    told = re.search(r"--permission-mode <mode>.*?choices:(.*?)\)", run_cli("--help"), re.DOTALL)
+    assert told is not None
+    assert {*re.findall(r'"(\w+)"', told[1]), "default"} == set(PERMISSION_MODES)
 
 
 @rows(Kind.WORDS)

@@ -35,6 +35,9 @@ FLAGS: Final = (
         ),
         ("/clear", "sdk/_rows/workers.py", "A row begins an empty conversation in a process that has answered another one."),
         ("command_lifecycle", "sdk/_cli/turn_reader.py", "The message that says which prompt the CLI takes up now."),
+        ("outputStyle", "sdk/config.py", "The setting of an output style, for which there is no flag."),
+        ("available_output_styles", "sdk/_choices.py", "What styles there are, in the answer to the first request."),
+        ("ENOENT", "sdk/_servers/server_watch.py", "Why a server has failed whose program is not there."),
         ("alwaysLoad", "sdk/_cli/command_line.py", "Otherwise Claude has to look for our tools before it can use them."),
         ("client_composed", "sdk/_cli/turn_reader.py", "A prompt that expands nothing: no @path, no /command."),
         (
@@ -79,6 +82,7 @@ MESSAGES: Final = (
         Kind.MESSAGE,
         _CLI,
         ("system/init.permissionMode", "sdk/_cli/turn_reader.py", "The mode that the CLI's settings have chosen."),
+        ("system/init.mcp_servers", "sdk/_cli/turn_reader.py", "Which servers there are besides those that we name."),
         (
             "result.user_message_uuid",
             "sdk/_cli/turn_reader.py",

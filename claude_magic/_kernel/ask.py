@@ -74,6 +74,7 @@ class AskOptions(TypedDict, total=False):
     model: str | None
     effort: str | None
     system: str | None
+    style: str | None
     bare: bool
     files: str | PathLike[str] | Iterable[str | PathLike[str]]
     schema: object
@@ -83,6 +84,7 @@ class AskOptions(TypedDict, total=False):
     mode: str | None
     allow: str | Iterable[str]
     tools: Callable[..., Any] | Iterable[Callable[..., Any]]
+    mcp: str | PathLike[str] | Iterable[str | PathLike[str]]
     no_kernel: bool
 
 

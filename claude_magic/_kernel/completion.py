@@ -17,6 +17,7 @@ from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import ClaudeError
+from claude_magic.sdk._choices import MODELS, STYLES
 
 Matcher = Callable[..., object]
 
@@ -94,6 +95,13 @@ class _KernelNames:
 
     def turn_numbers(self) -> list[str]:
         return [Described(str(turn.number), one_line(redact(turn.prompt), _SAID)) for turn in self._state.turns]
+
+    def models(self) -> list[str]:
+        told = self._state.client.choices.models
+        return [Described(name, about) for name, about in told.items()] or list(MODELS)
+
+    def styles(self) -> list[str]:
+        return [Described(name, "") for name in self._state.client.choices.styles or STYLES]
 
 
 def _behind_options(known: KnownNames, earlier: list[str]) -> list[str]:

@@ -16,11 +16,13 @@ from typing import Any, Self
 from claude_magic._forks import OwnProcess
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._cassette.cassette import active_cassette
+from claude_magic.sdk._choices import Choices
 from claude_magic.sdk._cli.command_line import Command
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._history import places, sessions
 from claude_magic.sdk._history.sessions import SessionInfo
 from claude_magic.sdk._log import ClientLog
+from claude_magic.sdk._servers.server_watch import ServerState
 from claude_magic.sdk._tools.function_tool import FunctionTool, function_tools
 from claude_magic.sdk._tools.results import FunctionHost
 from claude_magic.sdk._turn.runner import TurnRunner
@@ -277,6 +279,16 @@ class ClaudeClient:
         """Return what a request of a session holds, by part; nothing when it has no live process that can say it now."""
         process = self._runner.pool.warm(session_id)
         return await process.context() if process else ()
+
+    def servers(self, session_id: str) -> tuple[ServerState, ...]:
+        """Return the MCP servers of a session's live process, as the CLI has said last: which are there, which have failed."""
+        process = self._runner.pool.warm(session_id)
+        return process.servers if process else ()
+
+    @property
+    def choices(self) -> Choices:
+        """What the CLI says that there is to choose from; empty before its first process has started."""
+        return self._runner.choices
 
     async def stop_work(self, session_id: str, task_id: str) -> None:
         """Stop a command or helper that Claude left running in a session."""

@@ -7,6 +7,7 @@ line.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
@@ -16,7 +17,7 @@ from typing import Any, Literal, get_args
 from claude_magic._text import well_formed
 from claude_magic.errors import ConfigError
 
-PermissionMode = Literal["default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"]
+PermissionMode = Literal["default", "manual", "acceptEdits", "auto", "plan", "dontAsk", "bypassPermissions"]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
 PERMISSION_MODES: tuple[str, ...] = get_args(PermissionMode)
@@ -56,6 +57,17 @@ def _more_than_0(name: str, value: Any) -> None:
         raise ConfigError(f"{name} is {value}; it must be more than 0.")
 
 
+def _paths(name: str, value: Any) -> None:
+    several = value if isinstance(value, tuple | list) else [None]
+    if not all(isinstance(path, str | os.PathLike) and os.fspath(path) for path in several):
+        raise ConfigError(f"{name} {value!r} is not a list of paths.")
+
+
+def _filled(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f"{name} {value!r} is not a name.")
+
+
 def _json_object(name: str, value: Any) -> None:
     if not _is_json_object(value):
         raise ConfigError(f"{name} is not a JSON object as text.", next_step="Use Schema.of(...).text.")
@@ -66,7 +78,8 @@ class CLIFlag:
     """How the CLI is told of a choice: its flag, the value as text, and words that always follow, also without a value.
 
     Everybody on the machine can read a command line. A value that may be long or private is therefore sent in the first request
-    of the control protocol, under the name `field`.
+    of the control protocol, under the name `field`. `setting` is the name of one of the CLI's settings, if the value is passed
+    as a setting in `--settings`. With `several` the flag is repeated for each value.
     """
 
     name: str
@@ -74,6 +87,12 @@ class CLIFlag:
     text: Callable[[Any], str] = str
     always: tuple[str, ...] = ()
     field: str = ""
+    setting: str = ""
+    several: bool = False
+
+    def texts(self, value: Any) -> list[str]:
+        """Return what stands behind the flag, once for each time that it is said."""
+        return [self.text(one) for one in (value if self.several else [value])]
 
 
 def _flag(flag: CLIFlag) -> Any:
@@ -103,6 +122,10 @@ class TurnOptions:
     """Rules for tools that run without a question, such as `Bash(git status:*)`."""
     permission_mode: str | None = _flag(CLIFlag("--permission-mode", _one_of(PERMISSION_MODES)))
     """What is asked, allowed or denied in general: one of `PERMISSION_MODES`."""
+    style: str | None = _flag(CLIFlag("--settings", _filled, setting="outputStyle"))
+    """One of the CLI's output styles, such as `Learning`."""
+    mcp: tuple[str | os.PathLike[str], ...] | None = _flag(CLIFlag("--mcp-config", _paths, os.fspath, several=True))
+    """Files that name MCP servers, as the CLI takes them. Those of a turn replace those of the config."""
     # An empty system prompt; `command_line` adds the other flags.
     bare: bool | None = _flag(CLIFlag("--system-prompt", text=lambda bare: ""))
     """Leave out Claude Code's prompt, settings and memory, and each tool that `allowed_tools` does not name."""
@@ -111,8 +134,13 @@ class TurnOptions:
         for name, flag in CLI_FLAGS.items():
             if (value := getattr(self, name)) is not None:
                 flag.check(name, value)
-                if not (flag.field or _is_one_word(flag.text(value))):
+                if not (flag.field or all(map(_is_one_word, flag.texts(value)))):
                     raise ConfigError(f"{name} {value!r} holds a character that no command line takes.")
+        if self.permission_mode == "manual":
+            # Its other name, by which the CLI (2.1.332) never calls it.
+            object.__setattr__(self, "permission_mode", "default")
+        if self.bare and self.style:
+            raise ConfigError("style and bare exclude each other.", next_step="A bare turn is answered by system alone.")
 
 
 CLI_FLAGS: dict[str, CLIFlag] = {choice.name: choice.metadata["flag"] for choice in fields(TurnOptions)}
@@ -174,6 +202,10 @@ class ClaudeConfig:
     """As in `TurnOptions`."""
     bare: bool | None = None
     """As in `TurnOptions`."""
+    style: str | None = None
+    """As in `TurnOptions`."""
+    mcp: Sequence[str | os.PathLike[str]] | None = None
+    """As in `TurnOptions`."""
     max_warm: int = 2
     """How many CLI processes stay alive after their turn."""
     idle_timeout: float = 600.0
@@ -187,9 +219,7 @@ class ClaudeConfig:
         if self.max_concurrent_processes < 1:
             raise ConfigError(f"max_concurrent_processes is {self.max_concurrent_processes}; it must be at least 1.")
         if self.safe_mode and self.tools:
-            raise ConfigError(
-                "safe_mode gives Claude read-only tools and nothing else.", next_step="Leave out tools, or safe_mode."
-            )
+            raise _not_safe("tools")
         if self.max_retries < 0:
             raise ConfigError(f"max_retries is {self.max_retries}; it must be 0 or more.")
         for name in ("default_timeout", "process_cleanup_timeout", "retry_delay", "idle_timeout"):
@@ -203,11 +233,21 @@ class ClaudeConfig:
         shared = CLI_FLAGS.keys() & {choice.name for choice in fields(self)}
         missing = [name for name in shared if getattr(turn, name) in (None, "")]
         filled = {name: own for name in missing if (own := self._chosen(name)) != getattr(turn, name)}
-        return replace(turn, **filled) if filled else turn
+        if turn.bare:
+            # A style is for Claude Code, which a bare turn has nothing of.
+            filled.pop("style", None)
+        options = replace(turn, **filled) if filled else turn
+        if self.safe_mode and options.mcp:
+            raise _not_safe("mcp")
+        return options
 
     def _chosen(self, name: str) -> Any:
         value = getattr(self, name)
         return tuple(value) if isinstance(value, list) else value
+
+
+def _not_safe(name: str) -> ConfigError:
+    return ConfigError("safe_mode gives Claude read-only tools and nothing else.", next_step=f"Leave out {name}, or safe_mode.")
 
 
 def _is_one_word(text: str) -> bool:

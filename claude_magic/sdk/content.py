@@ -122,7 +122,13 @@ def refuse_outside(path: str, folder: str) -> None:
         )
 
 
-def _block(path: Path, directory: str, remark: Callable[[str], object]) -> dict[str, Any]:
+def file_data(path: Path, directory: str, limit_bytes: int, image_limit_bytes: int = 0) -> tuple[bytes, int]:
+    """Return the content of a regular file, up to one byte more than the limit, and its size in bytes.
+
+    :param directory: a link may lead to files of this directory, unless the path itself is elsewhere.
+    :param image_limit_bytes: the limit of an image, if that is higher.
+    :raises AttachmentError: for a file that is missing, not a file, or a link that leads out of its folder.
+    """
     shown = shorten_home(str(path))
     if "\0" in shown:
         raise AttachmentError("A name of a file holds a NUL, which no file has.", next_step=_CHECK_PATH)
@@ -135,15 +141,21 @@ def _block(path: Path, directory: str, remark: Callable[[str], object]) -> dict[
         # Some files below /proc wait for news for ever, and say that they are empty.
         with open(path, "rb", opener=_without_waiting) as file:
             size = os.fstat(file.fileno()).st_size
-            data = file.read(max(MAX_TEXT_BYTES, MAX_PDF_BYTES) + 1) or b""
-            if media_type_of(data) in (_WEBP, *_IMAGES.values()):
-                data += file.read(MAX_IMAGE_FILE_BYTES + 1 - len(data)) or b""
+            data = file.read(limit_bytes + 1) or b""
+            if image_limit_bytes and media_type_of(data) in (_WEBP, *_IMAGES.values()):
+                data += file.read(image_limit_bytes + 1 - len(data)) or b""
     except FileNotFoundError as error:
         raise AttachmentError(f"There is no file {shown}.", next_step=_CHECK_PATH) from error
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AttachmentError(f"{shown} cannot be read: {reason}.", next_step="Nothing was sent.") from error
-    media_type, size = media_type_of(data), max(size, len(data))
+    return data, max(size, len(data))
+
+
+def _block(path: Path, directory: str, remark: Callable[[str], object]) -> dict[str, Any]:
+    shown = shorten_home(str(path))
+    data, size = file_data(path, directory, max(MAX_TEXT_BYTES, MAX_PDF_BYTES), MAX_IMAGE_FILE_BYTES)
+    media_type = media_type_of(data)
     if media_type == "application/pdf":
         check_size(shown, size, MAX_PDF_BYTES)
         return _encoded("document", media_type, data)

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import get_type_hints
 
 import pytest
+from IPython.core.error import UsageError
 from traitlets import Bool, CaselessStrEnum, Float, Int, List, TraitError, TraitType, Unicode
 
 from claude_magic._kernel.ask import PARAMETERS, AskOptions, ask
@@ -18,7 +19,7 @@ from claude_magic._kernel.options.settings import TURN_TRAITS, Settings
 from claude_magic.sdk.config import TurnOptions
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
-MODES = ("default", "acceptEdits", "plan", "dontAsk", "bypassPermissions")
+MODES = ("default", "manual", "acceptEdits", "auto", "plan", "dontAsk", "bypassPermissions")
 NOTEBOOK = ("none", "outline", "full")
 CASSETTE_MODES = ("record", "replay", "auto", "off", "without-login")
 
@@ -27,6 +28,8 @@ TRAITS: dict[str, tuple[type[TraitType], object, bool, object, str]] = {
     "model": (Unicode, None, True, None, "Model of a turn; None: the CLI's own default."),
     "effort": (CaselessStrEnum, None, True, EFFORTS, "How much Claude thinks in a turn."),
     "system": (Unicode, None, True, None, "Text added to Claude Code's system prompt."),
+    "style": (Unicode, None, True, None, "Output style of the CLI; None: its own default."),
+    "mcp": (List, [], False, None, "Files that name MCP servers, as the CLI takes them."),
     "bare": (Bool, False, False, None, "Send only prompt and system text: no prompt, tools or settings of Claude Code."),
     "timeout": (Float, None, True, None, "Seconds that a turn may take; None: as long as it needs."),
     "budget": (Float, None, True, None, "US dollars that a turn may cost."),
@@ -147,6 +150,15 @@ def test_a_cell_s_choice_comes_first() -> None:
     assert time_limit_s(cell, Settings()) is None
 
 
+def test_a_bare_turn_has_what_its_own_cell_names() -> None:
+    """What is configured for Claude Code, servers, style and rules, is not for a bare turn; its own servers and rules are."""
+    settings = Settings(style="Learning", mcp=["all.json"], allow=["Read"], bare=True)
+    assert turn_options(Options(), settings) == TurnOptions(bare=True)
+    assert turn_options(parse_cell("--mcp own.json"), settings) == TurnOptions(bare=True, mcp=("own.json",))
+    with pytest.raises(UsageError, match="--bare and --style exclude each other"):
+        parse_cell("--bare --style Learning")
+
+
 @pytest.mark.parametrize("call", [ask, ask.stream], ids=["ask", "ask.stream"])
 def test_signature_of_ask(call: object) -> None:
     """`ask()` shows a parameter with type and default for each option that it takes, the one that a type checker sees."""
@@ -182,6 +194,12 @@ class _Known:
     def turn_numbers(self) -> list[str]:
         return ["1", "2"]
 
+    def models(self) -> list[str]:
+        return ["opus", "fable"]
+
+    def styles(self) -> list[str]:
+        return ["Learning"]
+
 
 def test_what_tab_offers() -> None:
     """Where the values of an option are known, Tab offers them."""
@@ -189,8 +207,9 @@ def test_what_tab_offers() -> None:
     assert offered == {
         "resume": ["681fea2c"],
         "at": ["1", "2"],
-        "model": ["default", "opus", "sonnet", "haiku", "opusplan"],
+        "model": ["opus", "fable"],
         "effort": list(EFFORTS),
+        "style": ["Learning"],
         "input": ["City", "df"],
         "file": [],
         "output": ["City", "df"],
@@ -201,4 +220,5 @@ def test_what_tab_offers() -> None:
         "mode": list(MODES),
         "notebook": list(NOTEBOOK),
         "tool": ["load"],
+        "mcp": [],
     }

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +23,7 @@ EVERYTHING = TurnOptions(
     schema='{"type": "object"}',
     allowed_tools=("Read",),
     permission_mode="plan",
+    mcp=("/a.json", "/b.json"),
     bare=True,
 )
 
@@ -28,9 +32,22 @@ def test_every_choice_is_a_flag() -> None:
     """Each field of a turn's options becomes the CLI's flag that stands beside it."""
     assert CLI_FLAGS.keys() == {choice.name for choice in dataclasses.fields(TurnOptions)}
     words = flags(Launch(directory="/", options=EVERYTHING), typed=True)
+    said = {(flag, word) for flag, word in pairwise(words)}
     for name, flag in CLI_FLAGS.items():
-        assert words[words.index(flag.name) + 1] == flag.text(getattr(EVERYTHING, name))
+        if not flag.setting:
+            assert said >= {(flag.name, text) for text in flag.texts(getattr(EVERYTHING, name))}
     assert not {flag.name for flag in CLI_FLAGS.values()} & set(flags(Launch(directory="/", options=TurnOptions())))
+
+
+def test_settings_are_said_together() -> None:
+    """What is no flag but a setting of the CLI's goes into one `--settings`, since of two it takes the last."""
+    launch = Launch(directory="/", options=TurnOptions(style="Learning"), asks_for_git=True)
+    words = flags(launch)
+    assert words.count("--settings") == 1
+    assert json.loads(words[words.index("--settings") + 1]) == {
+        "outputStyle": "Learning",
+        "permissions": {"ask": ["Bash(git *)"]},
+    }
 
 
 @pytest.mark.parametrize(
@@ -41,6 +58,10 @@ def test_every_choice_is_a_flag() -> None:
         ({"max_turns": 0}, "max_turns is 0; it must be at least 1."),
         ({"max_budget_usd": float("nan")}, "max_budget_usd is nan; it must be more than 0."),
         ({"schema": "[]"}, "schema is not a JSON object as text."),
+        ({"mcp": "servers.json"}, "mcp 'servers.json' is not a list of paths."),
+        ({"mcp": ("",)}, "mcp ('',) is not a list of paths."),
+        ({"style": " "}, "style ' ' is not a name."),
+        ({"style": "Learning", "bare": True}, "style and bare exclude each other."),
     ],
     ids=str,
 )
@@ -60,6 +81,17 @@ def test_the_client_s_choices_fill_in() -> None:
     assert config.options(TurnOptions(allowed_tools=())).allowed_tools == ()
     assert config.options(TurnOptions(model="")).model == "sonnet"
     assert ClaudeConfig().options(TurnOptions(model="")).model is None
+    assert ClaudeConfig(style="Learning").options(TurnOptions(bare=True)).style is None
+    assert ClaudeConfig(mcp=[Path("a.json")]).options().mcp == (Path("a.json"),)
+    assert TurnOptions(permission_mode="manual") == TurnOptions(permission_mode="default")
+
+
+def test_safe_mode_has_no_servers() -> None:
+    """`safe_mode` is read-only tools and nothing else: servers are refused, whoever names them."""
+    with pytest.raises(ConfigError, match="nothing else"):
+        ClaudeConfig(safe_mode=True, mcp=["a.json"])
+    with pytest.raises(ConfigError, match="nothing else"):
+        ClaudeConfig(safe_mode=True).options(TurnOptions(mcp=("a.json",)))
 
 
 def test_nothing_is_made_anew() -> None:

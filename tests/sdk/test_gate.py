@@ -15,7 +15,7 @@ from claude_magic.sdk import ClaudeClient, TurnOptions
 from claude_magic.sdk._gate import tool_list
 from claude_magic.sdk._gate.gate import Call, Gate, Verdict
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.host import Decision, Listener, PermissionAnswer, PermissionRequest, Tool, ToolResult
+from claude_magic.sdk.host import QUESTION, Decision, Listener, PermissionAnswer, PermissionRequest, Tool, ToolResult
 from claude_magic.sdk.turn_request import TurnRequest
 
 KERNEL = "mcp__kernel__"
@@ -282,7 +282,7 @@ def test_plan(ask: Any, words: dict[str, str], workdir: Path) -> None:
     assert not Path(words["memory"], "planted.md").exists()
 
 
-@pytest.mark.parametrize("mode", ["dontAsk", "acceptEdits", "default"])
+@pytest.mark.parametrize("mode", ["dontAsk", "acceptEdits", "default", "auto"])
 def test_nobody_to_ask(mode: str, ask: Any, api: MessagesAPI, words: dict[str, str], workdir: Path) -> None:
     """Where nobody can be asked, what would be asked does not happen, and Claude is told so."""
     calls = [bash("ps aux"), bash("cat link"), ("Read", {"file_path": "{work}/link"}), write("{memory}/planted.md")]
@@ -291,6 +291,28 @@ def test_nobody_to_ask(mode: str, ask: Any, api: MessagesAPI, words: dict[str, s
     assert "the secret" not in "".join(results(api))
     assert not Path(words["memory"], "planted.md").exists()
     assert len([text for text in results(api) if "Nobody can be asked" in text or "does not ask" in text]) == len(calls)
+
+
+def test_auto(ask: Any, words: dict[str, str], workdir: Path) -> None:
+    """In the mode `auto` the CLI's own judge answers nothing that we ask; what is denied there does not happen."""
+    calls = [*CHANGES, bash("ps aux"), ("WebFetch", {"url": "https://docs.python.org/3/", "prompt": "p"})]
+    person = ask(prompt_of(calls, words), permission_mode="auto")
+    assert [request.tool for request in person.asked] == [name for name, _ in calls]
+    assert person.called == []
+    assert not (workdir / "new.txt").exists()
+
+
+@pytest.mark.parametrize("mode", ["auto", "a mode of tomorrow"])
+def test_a_mode_without_a_meaning_of_ours(mode: str, words: dict[str, str], cli_home: Path) -> None:
+    """Whatever a mode of the CLI's may mean, calls are judged as in `default`; edits that are left to it there are asked."""
+    gate = Gate(words["work"], cli_home, home=words["base"], harmless=[f"{KERNEL}look"])
+    for name, arguments in [*UNASKED, *ASKED, *OFF, (QUESTION, {}), ("mcp__weather__forecast", {})]:
+        for by_helper in (False, True):
+            call = Call(name, filled(arguments, words), "default", words["work"], "id", by_helper=by_helper)
+            verdict, reason = gate.judge(call, None)
+            if name in tool_list.EDITING and verdict is Verdict.PASS:
+                verdict = Verdict.ASK
+            assert gate.judge(replace(call, mode=mode), mode) == (verdict, reason), (name, arguments)
 
 
 def test_accept_edits(ask: Any, words: dict[str, str], workdir: Path) -> None:

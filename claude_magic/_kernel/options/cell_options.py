@@ -31,12 +31,10 @@ from claude_magic._kernel.options.value_kinds import (
     VARIABLE,
     one_of,
 )
+from claude_magic.sdk._choices import MODELS
 from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES
 
 NOTEBOOK = ("none", "outline", "full")
-
-MODELS = ("default", "opus", "sonnet", "haiku", "opusplan")
-"""Names that the CLI resolves to a current model; full model names work, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +70,7 @@ class Options:
         "the model of this turn",
         "--model sonnet",
         TEXT,
-        offers=lambda known: MODELS,
+        offers=lambda known: known.models(),
         trait=Unicode(None, allow_none=True, help="Model of a turn; None: the CLI's own default."),
         sets="model",
         in_ask=True,
@@ -96,6 +94,17 @@ class Options:
         TEXT,
         trait=Unicode(None, allow_none=True, help="Text added to Claude Code's system prompt."),
         sets="system",
+        in_ask=True,
+    )
+    style: str | None = option_field(
+        ("--style",),
+        "NAME",
+        "the output style of this turn",
+        "--style Learning",
+        TEXT,
+        offers=lambda known: known.styles(),
+        trait=Unicode(None, allow_none=True, help="Output style of the CLI; None: its own default."),
+        sets="style",
         in_ask=True,
     )
     bare: bool = option_field(
@@ -242,6 +251,17 @@ class Options:
         trait=List(Anything(), help="Functions that Claude may call in every cell, or their names."),
         in_ask="tools",
     )
+    mcp: tuple[str, ...] = option_field(
+        ("--mcp",),
+        "PATH ...",
+        "let Claude use the MCP servers that a file names",
+        "--mcp servers.json",
+        TEXT,
+        offers=lambda known: (),  # IPython completes paths
+        trait=List(Unicode(), help="Files that name MCP servers, as the CLI takes them."),
+        sets="mcp",
+        in_ask=True,
+    )
     no_kernel: bool = option_field(("--no-kernel",), "", "do not let Claude see or use this kernel", "--no-kernel", in_ask=True)
 
     def conflict(self) -> tuple[str, str] | None:
@@ -249,6 +269,8 @@ class Options:
         places = [name for name in ("new", "resume", "at", "redo") if getattr(self, name)]
         if self.new and self.fork:
             places.append("fork")
+        if self.bare and self.style:
+            return "bare", "style"
         return (places[0], places[1]) if len(places) > 1 else None
 
     def misplaced(self) -> str | None:
@@ -263,8 +285,11 @@ class Options:
         return [Choice(model, number) for model in self.compare or (None,) for number in numbers]
 
 
-_NOT_FOR_ROWS = ("new", "resume", "fork", "at", "redo", "raw", "input", "file", "error", "code", "compare", "samples")
-"""Options that rows cannot use: a row has no conversation before it, and takes no other values of the notebook."""
+_NOT_FOR_ROWS = (
+    *("new", "resume", "fork", "at", "redo", "style"),
+    *("raw", "input", "file", "error", "code", "compare", "samples"),
+)
+"""Options that rows cannot use: a row has no conversation before it, no prompt of Claude Code, and no values beside it."""
 
 OPTIONS: tuple[Option, ...] = tuple(choice.metadata["option"] for choice in fields(Options))
 

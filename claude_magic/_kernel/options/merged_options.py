@@ -20,8 +20,8 @@ def turn_options(options: Options, settings: Settings, *, schema: str | None = N
             own, configured = getattr(options, option.name), getattr(settings, option.setting)
             chosen[option.sets] = ((*configured, *own) if option.several else own or configured) or None
     if chosen["bare"]:
-        # What is allowed in general is for Claude Code; a bare turn has the tools that its own cell names.
-        chosen["allowed_tools"] = options.allow or None
+        # What holds in general is for Claude Code; a bare turn has the tools that its own cell names.
+        chosen |= {"allowed_tools": options.allow or None, "mcp": options.mcp or None, "style": options.style}
     return TurnOptions(**chosen, schema=schema)
 
 

@@ -40,6 +40,12 @@ class KnownNames(Protocol):
     def turn_numbers(self) -> Iterable[str]:
         """Return the numbers of the kernel's turns."""
 
+    def models(self) -> Iterable[str]:
+        """Return the names of models."""
+
+    def styles(self) -> Iterable[str]:
+        """Return the output styles."""
+
 
 Offers = Callable[[KnownNames], Iterable[str]]
 """Returns the words that Tab offers after an option or after a word of `%claude_session`."""

@@ -242,6 +242,7 @@ class SessionWords:
             played=self._state.sessions.is_played(current),
             work=self._state.client.work(current.session_id),
             request=self._state.client.context(current.session_id),
+            servers=tuple(map(str, self._state.client.servers(current.session_id))),
             command=self._state.client.resume_command(current.session_id, current.directory),
         )
         return facts, rows

@@ -22,6 +22,7 @@ from claude_magic._kernel.state.directory_trust import Trust
 from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic.errors import CLINotFoundError, ConfigError
+from claude_magic.sdk._choices import MODELS, Choices, near
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import BackgroundWork, ContextPart, PermissionAnswer, PermissionRequest, Tool
@@ -29,6 +30,7 @@ from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
 
 if TYPE_CHECKING:
+    from claude_magic.sdk._servers.server_watch import ServerState
     from claude_magic.sdk.client import ClaudeClient
 
 T = TypeVar("T")
@@ -102,6 +104,8 @@ class KernelClient:
         :param tools: tools that Claude may call besides those of every cell.
         """
         origin, fork = (start.origin, start.fork) if start else (None, False)
+        chosen = turn_options(options, self._settings, schema=schema)
+        self._check_model(chosen.model)
         return TurnRequest(
             prompt=prompt,
             directory=directory,
@@ -109,12 +113,21 @@ class KernelClient:
             fork=fork,
             at=origin.message_id if origin and fork else None,
             seen=origin.message_id if origin and not fork else None,
-            options=turn_options(options, self._settings, schema=schema),
+            options=chosen,
             timeout_s=time_limit_s(options, self._settings),
             trusted=self._trust.covers(directory),
             use_tools=not options.no_kernel,
             tools=tools,
         )
+
+    def _check_model(self, model: str | None) -> None:
+        """Refuse a word that is almost one of the CLI's names for models; full names, and those of gateways, go as they are.
+
+        :raises ConfigError: then.
+        """
+        known = {*self.choices.models, *MODELS} if self.choices.models else ()
+        if model and model.isalpha() and known and model not in known and (meant := near(model, known)):
+            raise ConfigError(f"There is no model {model}{meant}.", next_step="Correct --model; nothing was sent.")
 
     def prepare(self, request: TurnRequest) -> None:
         """Start a process in advance for a turn that will begin a session or a branch."""
@@ -149,6 +162,16 @@ class KernelClient:
     def is_warm(self, session_id: str) -> bool:
         """Whether a live process holds this session."""
         return self.get().warm(session_id) is not None
+
+    @property
+    def choices(self) -> Choices:
+        """What the CLI has said that there is to choose from; waits for nothing, and starts nothing."""
+        there = self._client.done() and not self._client.cancelled() and self._client.exception() is None
+        return self._client.result().choices if there else Choices()
+
+    def servers(self, session_id: str) -> tuple[ServerState, ...]:
+        """Return the MCP servers of a session while its process lives."""
+        return self.get().servers(session_id)
 
     def work(self, session_id: str) -> tuple[BackgroundWork, ...]:
         """Return the background work of a session."""

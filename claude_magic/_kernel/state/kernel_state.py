@@ -323,6 +323,8 @@ class KernelState:
         remarks += [remark] if (remark := self.cassette_settings.remark()) else []
         if request.options.permission_mode == "bypassPermissions":
             remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
+        if request.options.permission_mode == "auto":
+            remarks.append("In the mode auto, too, what is asked in the mode default is asked.")
         directory = request.directory
         if request.options.bare:  # it loads nothing from any directory
             return tuple(remarks)

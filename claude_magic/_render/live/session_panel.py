@@ -48,6 +48,8 @@ class SessionFacts:
     """What Claude has left running."""
     request: tuple[ContextPart, ...] = ()
     """How large a request is, by part."""
+    servers: tuple[str, ...] = ()
+    """The MCP servers of its process, each with what has become of it."""
     command: str = ""
     """What goes on with it in a terminal."""
 
@@ -138,6 +140,7 @@ def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
         ("so far", " · ".join(filter(None, (turns, tokens, cost)))),
         ("a request", one_line(clean_line(context_line(facts.request)), 200)),
         ("still running", "; ".join(one_line(clean_line(work.about), 60) for work in facts.work)),
+        ("servers", "; ".join(one_line(clean_line(server), 200) for server in facts.servers)),
         ("in a terminal", "" if facts.played else one_line(facts.command, 400)),
     )
     return [(name, value) for name, value in listed if value]

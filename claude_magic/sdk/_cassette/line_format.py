@@ -48,11 +48,15 @@ class Identity:
     model: str | None = None
     effort: str | None = None
     system: str | None = None
+    style: str | None = None
     schema: Any = None
 
     def lineage(self, parent: str | None) -> str:
         """Return the name of the point after this turn in a conversation at the point `parent`."""
-        known = json.dumps([parent, dataclasses.asdict(self)], sort_keys=True)
+        asked = dataclasses.asdict(self)
+        if self.style is None:  # older recordings have names without a style
+            del asked["style"]
+        known = json.dumps([parent, asked], sort_keys=True)
         return hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -164,6 +168,7 @@ def identity_of(prompt: Prompt, options: TurnOptions, scrubber: Scrubber) -> Ide
         model=options.model,
         effort=options.effort,
         system=None if system is None else scrubber.text(system),
+        style=options.style,
         # in the form in which it comes back from a line of JSON
         schema=scrubber.data(json.loads(options.schema)) if options.schema else None,
     )

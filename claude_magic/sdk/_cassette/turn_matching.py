@@ -34,7 +34,7 @@ def samples(found: Sequence[RecordedTurn], asked: Identity, place: str | None) -
 
     def nearness(turn: RecordedTurn) -> tuple[int, ...]:
         own = turn.begun.identity
-        same = own.attachments == asked.attachments, own.system == asked.system, own.effort == asked.effort
+        same = [getattr(own, name) == getattr(asked, name) for name in ("attachments", "system", "style", "effort")]
         return (turn.begun.parent == place, *same, turn.begun.take)
 
     nearest = max(found, key=nearness)

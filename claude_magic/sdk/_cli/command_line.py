@@ -20,6 +20,7 @@ from claude_magic._paths import for_terminal, shorten_home
 from claude_magic._text import well_formed
 from claude_magic.errors import CLINotFoundError
 from claude_magic.sdk._gate.tool_list import switched_off
+from claude_magic.sdk._servers.server_files import NO_FILES, ServerFiles
 from claude_magic.sdk.config import CLI_FLAGS, READ_ONLY_TOOLS, TurnOptions
 from claude_magic.sdk.host import SERVER, Tool, rule_of
 
@@ -41,7 +42,8 @@ class Launch:
     comes, and `memory` is the text of its `CLAUDE.md`; where it is, `contents` stands for what there was to
     load. `asks_for_git` says that git would run programs there.
     `asks` says that somebody can be asked for permission, `tools` are our own tools. `surroundings`
-    stand for the variables and settings that hold when it starts. `granted` is what was allowed for the session while an
+    stand for the variables and settings that hold when it starts. `servers` are the files that name MCP servers, as they are
+    then. `granted` is what was allowed for the session while an
     earlier process ran. `login` is those of the person's settings, as JSON, that a bare turn needs to log in. What is not
     `kept` is written to no disk, and its replies come whole.
     """
@@ -58,6 +60,7 @@ class Launch:
     at: str | None = None
     asks: bool = False
     tools: tuple[Tool, ...] = ()
+    servers: ServerFiles = NO_FILES
     surroundings: str = ""
     granted: tuple[str, ...] = ()
     login: str = ""
@@ -139,23 +142,27 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
     rules = (*(launch.options.allowed_tools or ()), *launch.harmless)
     chosen["system"] = launch.system
     chosen["allowed_tools"] = () if launch.safe_mode else rules
+    settings: dict[str, Any] = json.loads(launch.login or "{}")
     for name, flag in CLI_FLAGS.items():
-        if (value := chosen[name]) and (typed or not flag.field):
-            arguments += [flag.name, well_formed(flag.text(value))]
+        if (value := chosen[name]) and flag.setting:
+            settings[flag.setting] = value
+        elif value and (typed or not flag.field):
+            for text in flag.texts(value):
+                arguments += [flag.name, well_formed(text)]
         arguments += flag.always
     if launch.options.bare or launch.safe_mode:
         tools = READ_ONLY_TOOLS if not launch.options.bare else () if launch.safe_mode else _tool_names(rules)
         arguments += ["--tools", ",".join(tools), "--strict-mcp-config"]
     if launch.options.bare or not launch.trusted:
         arguments += ["--setting-sources", "" if launch.options.bare else "user"]
-    if launch.login:
-        arguments += ["--settings", launch.login]
     if not launch.kept:
         arguments.append("--no-session-persistence")
     may_all = not _ALL_OF_GIT.isdisjoint(rules) or launch.options.permission_mode == "bypassPermissions"
     if launch.asks_for_git and not may_all:
         # Otherwise the CLI runs those commands that only look without a question (2.1.332).
-        arguments += ["--settings", json.dumps({"permissions": {"ask": ["Bash(git *)"]}})]
+        settings["permissions"] = {"ask": ["Bash(git *)"]}
+    if settings:
+        arguments += ["--settings", json.dumps(settings)]
     return arguments
 
 

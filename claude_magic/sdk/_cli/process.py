@@ -21,12 +21,14 @@ from claude_agent_sdk import CLIConnectionError
 
 from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError, NotLoggedInError
 from claude_magic.sdk._api_watch import APIWatch
+from claude_magic.sdk._choices import Choices, choices_in
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_flags, first_request, flags
 from claude_magic.sdk._cli.environment import api_address, renews_login
 from claude_magic.sdk._cli.failures import CHECK_CLI, bad_schema, cli_died, failure_of, start_failure, translate_exception
 from claude_magic.sdk._cli.permission_protocol import Permissions, server_of
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
+from claude_magic.sdk._servers.server_watch import ServerState, ServerWatch
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import SERVER, BackgroundWork, ContextPart, Listener, ToolResult, TurnHost
@@ -77,6 +79,7 @@ class LiveProcess:
     :param close_timeout_s: the most time that ending it may take.
     :param begin_own: makes the host for a turn that the CLI begins by itself.
     :param new_prompt_id: makes the UUID of a prompt; the CLI's messages and transcripts refer to it.
+    :param note_choices: called with the models, modes and styles that the CLI offers, when it has told them.
     """
 
     def __init__(
@@ -88,7 +91,9 @@ class LiveProcess:
         close_timeout_s: float,
         begin_own: Callable[[], TurnHost] = Listener,
         new_prompt_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        note_choices: Callable[[Choices], None] = lambda choices: None,
     ) -> None:
+        self._note_choices = note_choices
         self._new_prompt_id = new_prompt_id
         self.launch = launch
         self.state = State.NEW
@@ -130,6 +135,7 @@ class LiveProcess:
         if launch.tools:
             options.mcp_servers = {SERVER: server_of(launch.tools, self._call)}
         self._client = sdk.ClaudeSDKClient(options, self._transport)
+        self._servers = ServerWatch(self._client.get_mcp_status, launch.servers)
         self._reader = TurnReader(self._transport.taken, begin_own)
         self._reader.session_id = None if launch.fork else launch.resume
         self._reading: asyncio.Task[None] | None = None
@@ -148,9 +154,9 @@ class LiveProcess:
         return self._reader.work
 
     async def context(self) -> tuple[ContextPart, ...]:
-        """Return what a request of its session holds, by part; nothing while it is busy, or where the CLI does not say it soon.
+        """Return the parts of a request of its session, with their sizes; nothing if the CLI is busy or does not answer soon.
 
-        The CLI asks the API to count (2.1.332), for each tool once.
+        The CLI (2.1.332) asks the API to count the tokens, once for each tool.
         """
         usage: Any = {}
         if self.state is State.IDLE:
@@ -161,6 +167,11 @@ class LiveProcess:
                     return ()
         parts = usage.get("categories", ())
         return tuple(ContextPart(part["name"], part["tokens"]) for part in parts if part.get("kind") == "used")
+
+    @property
+    def servers(self) -> tuple[ServerState, ...]:
+        """Its MCP servers other than our own, as last reported."""
+        return self._servers.servers
 
     async def stop_work(self, task_id: str) -> None:
         """Stop background work; do nothing if it has ended."""
@@ -249,6 +260,10 @@ class LiveProcess:
                 await self._wait_for_exit()
                 ready.set_exception(await self._why_not_started(error))
                 return
+            self._note_choices(choices := choices_in(await self._client.get_server_info()))
+            if refused := choices.refusal_of(self.launch.options.style):
+                ready.set_exception(refused)
+                return
             self._reading = asyncio.create_task(self._read(), name="claude-reader")
             self.state = State.IDLE
             ready.set_result(None)
@@ -286,6 +301,9 @@ class LiveProcess:
         env, stop = self._transport.env, partial(self._begin_interrupt, turn, INTERRUPT_LIMIT_S)
         watch = APIWatch(turn.host, address=api_address(env), renews_login=renews_login(env), stop=stop)
         reading = Reading(watch, prompt_id=self._new_prompt_id())
+        await self._servers.before_turn(turn.host.emit, lambda: turn.abandoned)
+        if turn.abandoned:
+            return
         self._reader.expect(reading, self._transport.kill)
         try:
             await self._adopt(turn.options)
@@ -300,6 +318,7 @@ class LiveProcess:
             raise self._translated(error, reading) from error
         finally:
             turn.has_begun = reading.has_begun
+        await self._servers.behind_turn(turn.host.emit, self._reader.servers)
         failure = watch.failure or failure_of(ended, self._transport.stderr, structured=turn.options.schema is not None)
         if failure is not None:
             self.lacks_login = self.lacks_login or isinstance(failure, NotLoggedInError)

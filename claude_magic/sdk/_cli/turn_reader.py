@@ -21,7 +21,7 @@ from claude_magic.sdk import events
 from claude_magic.sdk._cli.translation import Translator
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import Event
-from claude_magic.sdk.host import BackgroundWork, TurnHost
+from claude_magic.sdk.host import SERVER, BackgroundWork, TurnHost
 
 UNHEARD_LOOK_S, UNHEARD_LOOKS = 5.0, 3
 """How often, and how many times in vain, a CLI that says which prompts it has is looked at before it counts as stuck."""
@@ -84,6 +84,8 @@ class TurnReader:
         self.permission_mode: str | None = None
         self.tools: frozenset[str] | None = None
         """The tools that Claude has, `None` before the CLI has said it."""
+        self.servers: frozenset[str] = frozenset()
+        """The MCP servers besides ours that the CLI has named."""
         self.work: tuple[BackgroundWork, ...] = ()
         """What goes on in the background."""
         self.work_changed = asyncio.Event()
@@ -150,6 +152,7 @@ class TurnReader:
         self.permission_mode = message.data.get("permissionMode") or self.permission_mode
         if message.subtype == "init":
             self.tools = frozenset(message.data.get("tools") or ())
+            self.servers = frozenset(server["name"] for server in message.data.get("mcp_servers") or ()) - {SERVER}
         if message.subtype == "background_tasks_changed":
             self.work = tuple(
                 BackgroundWork(str(task.get("task_id")), str(task.get("description") or task.get("task_type")))

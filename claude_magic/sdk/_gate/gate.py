@@ -30,6 +30,12 @@ _HELPER_ARGUMENTS: Final = {"description", "prompt", "subagent_type", "model", "
 
 _RAISED: Final = ("acceptEdits", "bypassPermissions", "auto")
 
+_ASKS_FOR_EDITS: Final = ("default", "acceptEdits", "plan", "dontAsk")
+"""The modes in which the CLI asks for each edit inside the folder, denies it, or was told by the person to make it.
+
+In `auto` a model judges (2.1.332), and of modes that come later we know nothing: there, edits are asked here.
+"""
+
 
 class Verdict(Enum):
     """What becomes of a call."""
@@ -111,7 +117,8 @@ class Gate:
         if call.tool in READING | EDITING:
             paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)]
             elsewhere = [path for path in paths if not self._is_open(path, call)]
-            if paths and (not elsewhere or self._may_allow(call, paths)):
+            is_left_to_it = call.tool in READING or mode in _ASKS_FOR_EDITS
+            if paths and ((is_left_to_it and not elsewhere) or self._may_allow(call, paths)):
                 return Verdict.PASS, ""
             reason = _leads_out(elsewhere[0]) if elsewhere else ""
         elif self._is_free(call, mode) or self._may_allow(call):

@@ -25,6 +25,8 @@ from claude_magic.sdk._rows.work import Rows, Template, no_rows
 from claude_magic.sdk._rows.workers import ENDS_THE_RUN, RowWork, Workers
 from claude_magic.sdk.config import ClaudeConfig
 
+_LATER_OPTIONS: Final = ("style", "mcp")
+
 MISFITS: Final = 10
 """After how many rows that do not fill the template it is the template's fault."""
 
@@ -93,7 +95,10 @@ class RowRun:
         request = self._request
         with contextlib.ExitStack() as stack:
             if request.checkpoint is not None:
-                work = (request.template, asdict(self._work.options))
+                options = asdict(self._work.options)
+                # Checkpoints from before these options existed have keys without them.
+                known = {name: own for name, own in options.items() if own is not None or name not in _LATER_OPTIONS}
+                work = (request.template, known)
                 self._checkpoint = stack.enter_context(contextlib.closing(Checkpoint(request.checkpoint, work)))
                 if others := self._checkpoint.others():
                     self.remarks.append(f"The checkpoint also holds {others:,} rows of other work; they stay.")

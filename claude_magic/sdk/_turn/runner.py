@@ -27,18 +27,17 @@ from claude_magic.errors import (
 from claude_magic.sdk._cassette.cassette import Cassette
 from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
+from claude_magic.sdk._choices import Choices
 from claude_magic.sdk._cli.command_line import Command, Launch, find_cli, printed
-from claude_magic.sdk._cli.environment import environment, fingerprint, login_settings
+from claude_magic.sdk._cli.environment import environment
 from claude_magic.sdk._cli.failures import directory_gone
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._cli.process_pool import ProcessPool
-from claude_magic.sdk._folder.contents import allow_rules, fingerprint_of
-from claude_magic.sdk._folder.git_settings import git_programs
-from claude_magic.sdk._folder.memories import memories
 from claude_magic.sdk._history.kept_turns import KeptTurns
 from claude_magic.sdk._history.places import all_projects, is_id, transcript_of
 from claude_magic.sdk._history.writers import Writers
 from claude_magic.sdk._log import ClientLog
+from claude_magic.sdk._turn.launches import Launches
 from claude_magic.sdk._turn.live_turn import AskLater, LiveTurn
 from claude_magic.sdk._turn.own_turns import OwnTurns
 from claude_magic.sdk.config import ClaudeConfig
@@ -53,7 +52,6 @@ from claude_magic.sdk.host import (
     TurnHost,
     TurnSource,
     rule_of,
-    typeable,
 )
 from claude_magic.sdk.response import Remark, SessionAwareResponse, fold
 from claude_magic.sdk.turn_request import TurnRequest
@@ -80,7 +78,7 @@ class TurnRunner:
     ) -> None:
         self._config = config
         self._tools = tools
-        self._asks = asks
+        self._launches = Launches(config, tools, asks=asks)
         self._log = log
         self.pool = ProcessPool(
             self._make,
@@ -88,19 +86,17 @@ class TurnRunner:
             max_warm=config.max_warm,
             idle_timeout_s=config.idle_timeout,
         )
-        self._model_chosen: set[str] = set()
-        """Sessions for which a turn chose a model: on resume the CLI would keep that model for later turns."""
         self.directories: dict[str, str] = {}
         """The directory of each session of this client."""
         self.last_session_id: str | None = None
+        self.choices = Choices({})
+        """What there is to choose from, as the CLI that started last has said."""
         self._kept = KeptTurns(all_projects(config.env))
         self._own_turns = OwnTurns(on_own_turn, on_own_question, log, self._kept, config.env)
         self._sent: dict[str, None] = {}
         """The UUIDs of the prompts that were sent, in order."""
         self._placing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._writers = Writers(config.env, self._sent)
-        self._granted: dict[str, tuple[str, ...]] = {}
-        """By session: the rules that a person has allowed for it. Each new process of the session gets them."""
 
     async def run(self, request: TurnRequest, host: TurnHost, cassette: Cassette | None = None) -> SessionAwareResponse:
         """Run one turn for `host` and return the response that its events add up to.
@@ -159,18 +155,18 @@ class TurnRunner:
         :raises CLINotFoundError: if no CLI is found.
         """
         request = self._with_defaults(request)
-        return self._printed(request, self._launch(request))
+        return self._printed(request, self._launches.launch(request))
 
     def prepare(self, request: TurnRequest) -> None:
         """Start a process ahead of a turn that begins a session or a branch; its prompt does not matter."""
         request = self._with_defaults(request)
         fork = request.fork and request.session_id is not None
         if not fork or not self._writers.needs_branch(str(request.session_id), request.at):
-            self.pool.prepare(self._launch(request))
+            self.pool.prepare(self._launches.launch(request))
 
     def unkept(self, request: TurnRequest) -> LiveProcess:
         """Return a process, not yet started, for turns that nobody goes on from: it writes nothing to disk."""
-        return self._make(replace(self._launch(self._with_defaults(request)), kept=False))
+        return self._make(replace(self._launches.launch(self._with_defaults(request)), kept=False))
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
         """Fill in what the request leaves to the client's config: the one place where the two meet.
@@ -186,7 +182,7 @@ class TurnRunner:
         return printed(find_cli(self._config.cli_path), request.prompt.text, launch)
 
     async def _run_live(self, request: TurnRequest, host: TurnHost, remarks: Sequence[str] = ()) -> SessionAwareResponse:
-        launch = self._launch(request)
+        launch = self._launches.launch(request)
         command = self._printed(request, launch)
         self._log.turn(command)
         # Turns of a session keep their order: nothing is awaited between this lock and the queue of the pool.
@@ -198,7 +194,7 @@ class TurnRunner:
                 )
             placed, found = await self._placed(request, launch)
         if placed is not request:
-            request, launch = placed, self._launch(placed)
+            request, launch = placed, self._launches.launch(placed)
         response = await self._run(request, host, LiveTurn(self.pool, launch, self._kept, (*remarks, *found)))
         response.metadata["command"] = command.text
         self._own_turns.recorded(response.session_id, None)
@@ -232,10 +228,7 @@ class TurnRunner:
 
     def _in_branch(self, request: TurnRequest, branch: str) -> TurnRequest:
         """Return the same turn in a branch that we wrote to disk; the branch inherits permissions and the chosen model."""
-        before = str(request.session_id)
-        self._granted[branch] = self._granted.get(before, ())
-        if before in self._model_chosen:
-            self._model_chosen.add(branch)
+        self._launches.inherit(branch, str(request.session_id))
         return replace(request, session_id=branch, fork=False, at=None, seen=None)
 
     async def _run(self, request: TurnRequest, host: TurnHost, source: TurnSource) -> SessionAwareResponse:
@@ -275,37 +268,6 @@ class TurnRunner:
                 self._remember(request, attempt, is_live=isinstance(source, LiveTurn))
         return attempt.response
 
-    def _launch(self, request: TurnRequest) -> Launch:
-        """Return how to start a process for this turn."""
-        options = request.options
-        if options.bare:
-            request = replace(request, trusted=False, use_tools=False)
-        granted = self._granted.get(request.session_id or "", ())
-        offered = (*(self._tools if request.use_tools else ()), *request.tools)
-        if request.trusted:
-            rules = (*(options.allowed_tools or ()), *typeable(allow_rules(request.directory)))
-            options = replace(options, allowed_tools=rules or None)
-        if options.model is None and request.session_id in self._model_chosen:
-            options = replace(options, model="default")
-        return Launch(
-            directory=request.directory,
-            options=options,
-            safe_mode=self._config.safe_mode,
-            resume=request.session_id,
-            fork=request.fork,
-            at=request.at,
-            trusted=request.trusted,
-            # Without the directory's settings the CLI reads no CLAUDE.md, so we send its text.
-            memory="" if request.trusted or options.bare else memories(request.directory).text,
-            contents=fingerprint_of(request.directory) if request.trusted else "",
-            asks_for_git=not (request.trusted or options.bare) and bool(git_programs(request.directory)),
-            asks=self._asks,
-            tools=offered,
-            surroundings=fingerprint(self._config.env),
-            granted=granted,
-            login=login_settings(self._config.env) if options.bare else "",
-        )
-
     def _remember(self, request: TurnRequest, attempt: _Attempt, *, is_live: bool) -> None:
         session_id = attempt.response.session_id
         if session_id is None:
@@ -315,12 +277,8 @@ class TurnRunner:
         # The CLI does not know a played turn, and permissions given in one hold for no live turn.
         if not is_live:
             return
-        # A branch inherits the permissions and the chosen model of its session.
-        before = request.session_id or session_id
-        self._granted[session_id] = (*self._granted.get(before, ()), *attempt.granted)
+        self._launches.remember(session_id, request, attempt.granted)
         self._writers.note(session_id, attempt.response.message_id)
-        if request.options.model is not None or before in self._model_chosen:
-            self._model_chosen.add(session_id)
 
     def _make(self, launch: Launch) -> LiveProcess:
         if not os.path.isdir(launch.directory):
@@ -332,12 +290,16 @@ class TurnRunner:
             close_timeout_s=self._config.process_cleanup_timeout,
             begin_own=self._own_turns.begin,
             new_prompt_id=self._new_prompt_id if launch.kept else lambda: str(uuid.uuid4()),
+            note_choices=self._note_choices,
         )
 
     def _is_kept(self, session_id: str) -> bool:
         """Whether the CLI keeps this session on this machine."""
         projects = all_projects(self._config.env)
         return self.pool.warm(session_id) is not None or transcript_of(session_id, projects) is not None
+
+    def _note_choices(self, choices: Choices) -> None:
+        self.choices = choices
 
     def _new_prompt_id(self) -> str:
         prompt_id = str(uuid.uuid4())

@@ -1,0 +1,85 @@
+"""What the process of a turn is started with: the choices of the turn, what its folder holds, and what its session has come to.
+
+Leaves to `_cli` how the CLI is told, and to the runner when a turn runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from claude_magic.sdk._cli.command_line import Launch
+from claude_magic.sdk._cli.environment import fingerprint, login_settings
+from claude_magic.sdk._folder.contents import allow_rules, fingerprint_of
+from claude_magic.sdk._folder.git_settings import git_programs
+from claude_magic.sdk._folder.memories import memories
+from claude_magic.sdk._servers.server_files import server_files
+from claude_magic.sdk.config import ClaudeConfig
+from claude_magic.sdk.host import Tool, typeable
+from claude_magic.sdk.turn_request import TurnRequest
+
+
+class Launches:
+    """What the processes of one client are started with.
+
+    :param tools: our own tools.
+    :param asks: whether hosts can be asked for permission.
+    """
+
+    def __init__(self, config: ClaudeConfig, tools: Sequence[Tool], *, asks: bool) -> None:
+        self._config = config
+        self._tools = tools
+        self._asks = asks
+        self._granted: dict[str, tuple[str, ...]] = {}
+        """What a person has allowed for a session: its next process must be told of it."""
+        self._model_chosen: set[str] = set()
+        """Sessions that a turn has chosen a model for: on resume the CLI would go on with that unasked."""
+
+    def launch(self, request: TurnRequest) -> Launch:
+        """Return what a process for this turn is started with.
+
+        :raises ConfigError: for a file of servers that cannot be used.
+        """
+        options = request.options
+        if options.bare:
+            request = replace(request, trusted=False, use_tools=False)
+        granted = self._granted.get(request.session_id or "", ())
+        offered = (*(self._tools if request.use_tools else ()), *request.tools)
+        if request.trusted:
+            rules = (*(options.allowed_tools or ()), *typeable(allow_rules(request.directory)))
+            options = replace(options, allowed_tools=rules or None)
+        if options.model is None and request.session_id in self._model_chosen:
+            options = replace(options, model="default")
+        servers = server_files(options.mcp or ())
+        return Launch(
+            directory=request.directory,
+            options=replace(options, mcp=servers.paths or None),
+            safe_mode=self._config.safe_mode,
+            resume=request.session_id,
+            fork=request.fork,
+            at=request.at,
+            trusted=request.trusted,
+            # The CLI drops it together with the directory's settings.
+            memory="" if request.trusted or options.bare else memories(request.directory).text,
+            contents=fingerprint_of(request.directory) if request.trusted else "",
+            asks_for_git=not (request.trusted or options.bare) and bool(git_programs(request.directory)),
+            asks=self._asks,
+            tools=offered,
+            servers=servers,
+            surroundings=fingerprint(self._config.env),
+            granted=granted,
+            login=login_settings(self._config.env) if options.bare else "",
+        )
+
+    def inherit(self, session_id: str, before: str) -> None:
+        """Let a branch begin with what was allowed and chosen in the session that it comes from."""
+        self._granted[session_id] = self._granted.get(before, ())
+        if before in self._model_chosen:
+            self._model_chosen.add(session_id)
+
+    def remember(self, session_id: str, request: TurnRequest, granted: Sequence[str]) -> None:
+        """Remember what was allowed and chosen in a turn that has come to this session."""
+        before = request.session_id or session_id
+        self._granted[session_id] = (*self._granted.get(before, ()), *granted)
+        if request.options.model is not None or before in self._model_chosen:
+            self._model_chosen.add(session_id)
