@@ -13,6 +13,7 @@
     │   └── SessionLostError         one that was there, and whose transcript is gone or unreadable
     ├── TurnNotFoundError            no such turn, or none that one could go on from
     ├── CheckpointError              a file of answered rows that cannot be used
+    ├── ScoreError                   a reply that has no score
     ├── CassetteError                a cassette that cannot be read or written
     │   └── CassetteMismatchError    a prompt that is not recorded in it
     └── TurnError                    the turn ended without an answer
@@ -160,6 +161,12 @@ class CheckpointError(ClaudeError):
     """The file that keeps the answered rows of a run is something else, or cannot be read or written."""
 
     next_step = "Free space on the disk, or name another file; the rows that it holds already are kept."
+
+
+class ScoreError(ClaudeError):
+    """A reply that has no score: its function raised or gave no number, or the prompt that judges was not answered."""
+
+    next_step = "Correct the score and run it again; with a checkpoint no reply is asked for anew."
 
 
 class CassetteError(ClaudeError):

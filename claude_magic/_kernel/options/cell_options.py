@@ -28,6 +28,7 @@ from claude_magic._kernel.options.value_kinds import (
     TURN,
     TYPE,
     VARIABLE,
+    VARIANTS,
     one_of,
 )
 from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES
@@ -156,7 +157,7 @@ class Options:
     compare: tuple[str, ...] = option_field(
         ("--compare",),
         "MODEL,MODEL",
-        "ask several models, side by side",
+        "ask several models, side by side, or every row of --each",
         "--compare sonnet,opus",
         MODEL_LIST,
         offers=lambda known: [f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)],
@@ -168,6 +169,22 @@ class Options:
         "ask about every row of a table or list, {{ column }} by column",
         "--each df",
         VARIABLE,
+        offers=lambda known: known.variables(),
+    )
+    vary: tuple[tuple[str, tuple[str, ...]], ...] = option_field(
+        ("--vary",),
+        "NAME=A,B ...",
+        "with --each: ask every row with each of these values of {{ name }}",
+        "--vary tone=formal,plain",
+        VARIANTS,
+        offers=lambda known: (),
+    )
+    score: str | None = option_field(
+        ("--score",),
+        "NAME",
+        "with --each: score replies by a function of (row, reply), or a prompt that judges",
+        "--score is_right",
+        FUNCTION,
         offers=lambda known: known.variables(),
     )
     concurrency: int | None = option_field(("--concurrency",), "N", "rows that are asked at once", "--concurrency 8", COUNT)
@@ -252,9 +269,15 @@ class Options:
 
     def misplaced(self) -> str | None:
         """Return an option that means nothing beside `--each`, `None` when there is none."""
+        return self._chosen(_NOT_FOR_ROWS) if self.each else None
+
+    def rowless(self) -> str | None:
+        """Return an option that means nothing without `--each`, `None` when there is none."""
+        return None if self.each else self._chosen(_FOR_ROWS)
+
+    def _chosen(self, names: tuple[str, ...]) -> str | None:
         default = Options()
-        chosen = (name for name in _NOT_FOR_ROWS if getattr(self, name) != getattr(default, name))
-        return next(chosen, None) if self.each else None
+        return next((name for name in names if getattr(self, name) != getattr(default, name)), None)
 
     def alternatives(self) -> list[Choice]:
         """Return what is different about each alternative that is asked for; without a comparison there is one."""
@@ -262,8 +285,10 @@ class Options:
         return [Choice(model, number) for model in self.compare or (None,) for number in numbers]
 
 
-_NOT_FOR_ROWS = ("new", "resume", "fork", "at", "redo", "raw", "input", "file", "error", "code", "compare", "samples")
+_NOT_FOR_ROWS = ("new", "resume", "fork", "at", "redo", "raw", "input", "file", "error", "code", "samples")
 """What a row has none of: a conversation before it, and values of the notebook beside it."""
+
+_FOR_ROWS = ("concurrency", "checkpoint", "vary", "score")
 
 OPTIONS: tuple[Option, ...] = tuple(choice.metadata["option"] for choice in fields(Options))
 

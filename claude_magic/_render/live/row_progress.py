@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from tqdm.std import tqdm
 
 from claude_magic._render.place import Place
-from claude_magic._render.settled.row_table import results_bundle
+from claude_magic._render.settled.trial_table import settled_rows
 from claude_magic.sdk._rows.each import Progress
 from claude_magic.sdk._rows.results import Results
 
@@ -69,9 +69,9 @@ class Lines:
 
     def close(self, results: Results) -> None:
         if self._with_table:
-            Place().display(results_bundle(results))
+            Place().display(settled_rows(results))
         else:
-            print(results_bundle(results, with_rows=False)["text/plain"])
+            print(settled_rows(results, with_rows=False)["text/plain"])
 
 
 class _Bar(tqdm):  # type: ignore[misc]
@@ -91,7 +91,7 @@ class TerminalBar:
 
     def close(self, results: Results) -> None:
         self._bar.close()
-        print(results_bundle(results, with_rows=self._with_table)["text/plain"])
+        print(settled_rows(results, with_rows=self._with_table)["text/plain"])
 
 
 class NotebookBar:
@@ -115,7 +115,7 @@ class NotebookBar:
         from claude_magic._render.live.widgets import close_tree
 
         # The display first: the notebook would jump.
-        self._place.update(results_bundle(results, with_rows=self._with_table))
+        self._place.update(settled_rows(results, with_rows=self._with_table))
         self._bar.close()
         close_tree(self._bar.container)
 
@@ -145,5 +145,6 @@ def figures(progress: Progress) -> str:
 
 
 def _show(bar: Any, progress: Progress) -> None:
+    bar.total = progress.total  # a trial that is judged has more to do when all have answered
     bar.set_postfix_str(figures(progress), refresh=False)
     bar.update(progress.done - bar.n)

@@ -1,6 +1,6 @@
 """One prompt over many rows: rows go to workers, what comes back goes to the checkpoint and to the caller.
 
-`ask_each` collects the outcomes, `stream_each` hands them on as they come and keeps none.
+`stream_each` hands the outcomes on as they come and keeps none; `_trials.asking` collects them.
 """
 
 from __future__ import annotations
@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 import anyio
 
-from claude_magic.errors import CheckpointError, ClaudeError, ConfigError, NotLoggedInError
+from claude_magic.errors import APIError, CheckpointError, ClaudeError, ConfigError, NotLoggedInError
 from claude_magic.sdk._log import ClientLog
+from claude_magic.sdk._rows.arms import ONE_ARM, Arm
 from claude_magic.sdk._rows.checkpoint import Answer, Checkpoint
-from claude_magic.sdk._rows.results import Results, RowOutcome
+from claude_magic.sdk._rows.results import RowOutcome
 from claude_magic.sdk._rows.work import Rows, Template
 from claude_magic.sdk._rows.workers import Brake, Worker
 from claude_magic.sdk._turn.runner import TurnRunner
@@ -34,6 +35,9 @@ PROJECT_FROM_ROWS: Final = 20
 
 CONCURRENCY: Final = 4
 """How many rows are asked at once, unless another number is given."""
+
+NOT_FOUND: Final = 404
+"""What the API answers for a model that it does not know."""
 
 OnError = Literal["return", "raise"]
 
@@ -136,7 +140,7 @@ class _Purse:
     def _fits(self) -> bool:
         assert self.budget_usd is not None
         if self.dearest_usd is None:  # the first row goes alone: it tells what a row costs
-            return self.under_way == 0
+            return self.under_way == 0 and self.spent_usd < self.budget_usd
         # A millionth for what binary fractions cannot say.
         return self.spent_usd + (self.under_way + 1) * self.dearest_usd <= self.budget_usd * (1 + 1e-6)
 
@@ -145,13 +149,26 @@ class RowRun:
     """A run over many rows, made ready: what cannot be meant is said before anything is sent.
 
     :param config: how the CLI is found and started.
+    :param arms: in how many ways each row is asked; the outcomes of one row have places next to each other.
+    :param check: looks at the first row before anything is sent, and raises `ConfigError` for one that does not fit.
+    :param progress: of which this run is a later part.
     :raises ConfigError: for a template, rows or a schema that cannot be meant.
     :raises CheckpointError: when the checkpoint is something else.
     """
 
-    def __init__(self, request: RowsRequest, config: ClaudeConfig | None = None) -> None:
+    def __init__(
+        self,
+        request: RowsRequest,
+        config: ClaudeConfig | None = None,
+        *,
+        arms: tuple[Arm, ...] = ONE_ARM,
+        check: Callable[[Any], object] = lambda row: None,
+        progress: Progress | None = None,
+    ) -> None:
         self._request = request
-        self._template = Template(request.template)
+        self._arms = arms
+        self._check = check
+        self.template = Template(request.template)
         self._schema = request.schema
         config = config or ClaudeConfig()
         # The CLI asks again itself, and then waits as long as the API says.
@@ -159,12 +176,19 @@ class RowRun:
         self._config = replace(config, env=env)
         schema = self._schema.text if self._schema else None
         self._options = self._config.options(replace(request.options, schema=schema))
+        # By model; a process takes another one between two rows.
+        self._options_of = {
+            arm.model: replace(self._options, model=arm.model) if arm.model else self._options for arm in self._arms
+        }
+        self._refused: dict[str | None, APIError] = {}
         self.rows = Rows.of(request.rows)
-        self.progress = Progress(self.rows.total)
+        total = None if self.rows.total is None else self.rows.total * len(arms)
+        self.progress = progress or Progress()
+        self.progress.total = None if total is None else self.progress.done + total
         self.stopped = ""
         """Why the run ended before its last row."""
         self.remarks: list[str] = []
-        self._waiting = enumerate(self.rows.items)
+        self._waiting = enumerate((row, arm) for row in self.rows.items for arm in arms)
         self._failure: ClaudeError | None = None
         self._pulling = asyncio.Lock()
         self._checkpoint: Checkpoint | None = None
@@ -186,12 +210,12 @@ class RowRun:
             trusted=self._config.trusted,
             use_tools=False,
         )
-        brake, purse = Brake(), _Purse(request.budget_usd)
+        brake, purse = Brake(), _Purse(request.budget_usd, self.progress.cost_usd)
         with contextlib.ExitStack() as stack:
             stack.callback(log.close)
             if request.checkpoint is not None:
-                work = (request.template, asdict(self._options))
-                self._checkpoint = stack.enter_context(contextlib.closing(Checkpoint(request.checkpoint, work)))
+                works = [(request.template, asdict(options)) for options in self._options_of.values()]
+                self._checkpoint = stack.enter_context(contextlib.closing(Checkpoint(request.checkpoint, *works)))
                 if others := self._checkpoint.others():
                     self.remarks.append(f"The checkpoint also holds {others:,} rows of other work; they stay.")
             # One worker for each row that there is, at most.
@@ -233,6 +257,11 @@ class RowRun:
             with anyio.CancelScope(shield=True):
                 await worker.aclose()
 
+    def fail(self, error: ClaudeError) -> None:
+        """End the run for what went wrong with an outcome afterwards, where `on_error` is `raise`; from any thread."""
+        if self._request.on_error == "raise":
+            self._failure = self._failure or error
+
     def _ends_the_run(self, error: ClaudeError) -> bool:
         # Without a login no other row would fare better.
         return self._request.on_error == "raise" or isinstance(error, NotLoggedInError)
@@ -240,7 +269,7 @@ class RowRun:
     def _next(self) -> tuple[bytes, str, RowOutcome] | None:
         """Return the next row with its key and prompt; with an outcome already, where it needs not be asked."""
         try:
-            position, row = next(self._waiting, (-1, None))
+            position, (row, arm) = next(self._waiting, (-1, (None, ONE_ARM[0])))
         except Exception as error:  # noqa: BLE001 - the rows may be computed by any code of the person's
             self._failure = ConfigError(
                 f"The rows ended after {self.progress.done:,} with {type(error).__name__}: {error}.",
@@ -251,28 +280,37 @@ class RowRun:
         if position < 0:
             return None
         try:
-            prompt = self._template.fill(row)
+            if position == 0:
+                self._check(row)
+            prompt = self.template.fill(row, arm.variant)
         except ConfigError as error:
             if position == 0:  # it is the template then, not the row
                 self._failure = error
                 return None
             return b"", "", RowOutcome(position, row, error=error, asked=False)
-        key = self._checkpoint.key(prompt) if self._checkpoint else b""
+        key = self._checkpoint.key(prompt, self._work_of(position)) if self._checkpoint else b""
         answer = self._checkpoint.get(key) if self._checkpoint else None
         if answer is None:
-            return key, prompt, RowOutcome(position, row)
+            refused = self._refused.get(arm.model)
+            return key, prompt, RowOutcome(position, row, error=refused, asked=refused is None)
         return key, prompt, replace(self._outcome(position, row, answer), from_checkpoint=True)
 
     async def _answered(self, worker: Worker, outcome: RowOutcome, prompt: str, key: bytes) -> RowOutcome:
+        model = self._arms[outcome.position % len(self._arms)].model
         try:
-            response = await worker.ask(prompt)
+            response = await worker.ask(prompt, self._options_of[model])
         except ClaudeError as error:
             error.leave_out(self._config.env)
+            if isinstance(error, APIError) and error.status == NOT_FOUND:  # no other row would fare better with this model
+                self._refused.setdefault(model, error)
             return replace(outcome, error=error)
         found = self._outcome(outcome.position, outcome.row, answer := _answer(response))
         if self._checkpoint is not None and found.error is None:
-            self._checkpoint.put(key, answer)
+            self._checkpoint.put(key, answer, self._work_of(outcome.position))
         return found
+
+    def _work_of(self, position: int) -> int:
+        return list(self._options_of).index(self._arms[position % len(self._arms)].model)
 
     def _outcome(self, position: int, row: Any, answer: Answer) -> RowOutcome:
         error: ClaudeError | None = None
@@ -282,72 +320,11 @@ class RowRun:
                 value = self._schema.load(answer.structured)
             except ClaudeError as misfit:
                 value, error = None, misfit
-        return RowOutcome(position, row, value, error, answer.usage, answer.cost_usd)
+        return RowOutcome(position, row, value, error, answer.usage, answer.cost_usd, answer.duration_s)
 
 
 def _answer(response: SessionAwareResponse) -> Answer:
-    return Answer(response.content, response.structured, response.usage, response.cost_usd or 0.0)
-
-
-async def ask_each(
-    template: str,
-    rows: object,
-    *,
-    schema: object = None,
-    model: str | None = None,
-    system: str | None = None,
-    bare: bool = True,
-    tools: Iterable[str] = (),
-    concurrency: int = CONCURRENCY,
-    checkpoint: str | os.PathLike[str] | None = None,
-    budget_usd: float | None = None,
-    max_retries: int = 3,
-    on_error: OnError = "return",
-    config: ClaudeConfig | None = None,
-    on_progress: Callable[[Progress], object] = lambda progress: None,
-) -> Results:
-    """Ask the same of every row, each in a conversation of its own, and return the outcomes in the order of the rows.
-
-    :param template: the prompt, with `{{ column }}` for what a row holds and `{{ row }}` for the row itself.
-    :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
-    :param schema: what each reply must be, as for a turn.
-    :param bare: ask without Claude Code's prompt, tools, settings and memory.
-    :param tools: rules for tools that rows may use.
-    :param concurrency: how many rows are asked at once, each by a process of about 220 MB.
-    :param checkpoint: an SQLite file that keeps answered rows: a run that is started again does not ask them anew.
-    :param budget_usd: US dollars; the run stops before the row that would exceed it.
-    :param max_retries: how often a row is asked again when the API refuses it for a while, or the CLI dies.
-    :param on_error: `return` puts the error in the row's place, `raise` ends the run with it.
-    :param on_progress: called after each row.
-    :raises ConfigError: for arguments that cannot be meant; nothing was sent.
-    :raises ClaudeError: why the run could not go on; its `results` holds what there is.
-    """
-    request = RowsRequest(
-        template=template,
-        rows=rows,
-        options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=tuple(tools) or None),
-        schema=Schema.of(schema) if schema is not None else None,
-        concurrency=concurrency,
-        checkpoint=checkpoint,
-        budget_usd=budget_usd,
-        max_retries=max_retries,
-        on_error=on_error,
-    )
-    run = RowRun(request, config)
-    results = Results(run.rows.frame)
-
-    async def take(outcome: RowOutcome) -> None:
-        results.add(outcome)
-        on_progress(run.progress)
-
-    try:
-        await run.run(take)
-    except ClaudeError as error:
-        error.results = results
-        raise
-    finally:
-        results.stopped, results.remarks = run.stopped, run.remarks
-    return results
+    return Answer(response.content, response.structured, response.usage, response.cost_usd or 0.0, response.duration_s)
 
 
 async def stream_each(request: RowsRequest, config: ClaudeConfig | None = None) -> AsyncGenerator[RowOutcome, None]:
