@@ -200,16 +200,6 @@ class LiveProcess:
                     await asyncio.wait([turn.done], timeout=INTERRUPT_REPLY_S)
             raise
 
-    async def use_model(self, model: str | None) -> None:
-        """Let another model answer the turns that follow; `None` is the CLI's default. Not while a turn runs.
-
-        :raises CLIDiedError: when the CLI does not take it, and so cannot be trusted to have it.
-        """
-        try:
-            await self._client.set_model(model)
-        except Exception as error:  # the SDK raises plain Exception for what the CLI refuses
-            raise CLIDiedError(f"The Claude CLI does not take the model {model}: {error}.") from error
-
     async def aclose(self) -> None:
         """End the CLI, letting it write its transcript; bounded by the closing time. Idempotent."""
         if self._owner is not None and not self._owner.done():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
@@ -176,7 +177,6 @@ class RowRun:
         self._config = replace(config, env=env)
         schema = self._schema.text if self._schema else None
         self._options = self._config.options(replace(request.options, schema=schema))
-        # By model; a process takes another one between two rows.
         self._options_of = {
             arm.model: replace(self._options, model=arm.model) if arm.model else self._options for arm in self._arms
         }
@@ -191,6 +191,7 @@ class RowRun:
         self._waiting = enumerate((row, arm) for row in self.rows.items for arm in arms)
         self._failure: ClaudeError | None = None
         self._pulling = asyncio.Lock()
+        self._held: deque[tuple[bytes, str, RowOutcome]] = deque()
         self._checkpoint: Checkpoint | None = None
 
     async def run(self, take: Callable[[RowOutcome], Awaitable[object]]) -> None:
@@ -210,6 +211,16 @@ class RowRun:
             trusted=self._config.trusted,
             use_tools=False,
         )
+
+        def make(options: TurnOptions) -> Worker:
+            return Worker(
+                lambda: runner.unkept(replace(turn, options=options)),
+                options,
+                brake,
+                retries=request.max_retries,
+                timeout_s=request.timeout_s or self._config.default_timeout,
+            )
+
         brake, purse = Brake(), _Purse(request.budget_usd, self.progress.cost_usd)
         with contextlib.ExitStack() as stack:
             stack.callback(log.close)
@@ -219,25 +230,26 @@ class RowRun:
                 if others := self._checkpoint.others():
                     self.remarks.append(f"The checkpoint also holds {others:,} rows of other work; they stay.")
             # One worker for each row that there is, at most.
-            count = min(request.concurrency, self.rows.total or request.concurrency)
+            count = min(request.concurrency, (self.rows.total or request.concurrency) * len(self._arms))
             async with anyio.create_task_group() as group:
-                for _ in range(count):
-                    worker = Worker(
-                        lambda: runner.unkept(turn),
-                        self._options,
-                        brake,
-                        retries=request.max_retries,
-                        timeout_s=request.timeout_s or self._config.default_timeout,
-                    )
-                    group.start_soon(self._work, worker, purse, take)
+                models = list(self._options_of)
+                for number in range(count):
+                    group.start_soon(self._work, make, models[number % len(models)], purse, take)
         if self._failure is not None:
             raise self._failure
 
-    async def _work(self, worker: Worker, purse: _Purse, take: Callable[[RowOutcome], Awaitable[object]]) -> None:
+    async def _work(
+        self,
+        make: Callable[[TurnOptions], Worker],
+        preferred: str | None,
+        purse: _Purse,
+        take: Callable[[RowOutcome], Awaitable[object]],
+    ) -> None:
+        workers: dict[str | None, Worker] = {}
         try:
             while not self.stopped and self._failure is None:
                 async with self._pulling:  # rows are numbered, and found in the checkpoint, in their order
-                    found = self._next()
+                    found = self._next_for(preferred)
                     if found is None or self.stopped:
                         return
                     key, prompt, outcome = found
@@ -245,7 +257,10 @@ class RowRun:
                         self.stopped = f"the next row would exceed the budget of ${self._request.budget_usd:g}"
                         return
                 if outcome.error is None and not outcome.from_checkpoint:
-                    outcome = await self._answered(worker, outcome, prompt, key)
+                    model = self._model_of(outcome)
+                    if model not in workers:
+                        workers[model] = make(self._options_of[model])
+                    outcome = await self._answered(workers[model], outcome, prompt, key)
                     await purse.pay(outcome.cost_usd)
                 self.progress.add(outcome)
                 await take(outcome)
@@ -255,7 +270,8 @@ class RowRun:
             self._failure = self._failure or error
         finally:
             with anyio.CancelScope(shield=True):
-                await worker.aclose()
+                for worker in workers.values():
+                    await worker.aclose()
 
     def fail(self, error: ClaudeError) -> None:
         """End the run for what went wrong with an outcome afterwards, where `on_error` is `raise`; from any thread."""
@@ -265,6 +281,23 @@ class RowRun:
     def _ends_the_run(self, error: ClaudeError) -> bool:
         # Without a login no other row would fare better.
         return self._request.on_error == "raise" or isinstance(error, NotLoggedInError)
+
+    def _next_for(self, preferred: str | None) -> tuple[bytes, str, RowOutcome] | None:
+        """Return a row that this model is to answer, soon or late another one: a process knows one model.
+
+        The CLI (2.1.332) can change it, but asks the API about each name that is no alias, in a request of its own.
+        """
+        while self._failure is None:
+            for place, (_, _, outcome) in enumerate(self._held):
+                if self._model_of(outcome) == preferred or outcome.error is not None or outcome.from_checkpoint:
+                    found = self._held[place]
+                    del self._held[place]
+                    return found
+            pulled = self._next() if len(self._held) < 2 * self._request.concurrency else None
+            if pulled is None:
+                return self._held.popleft() if self._held and self._failure is None else None
+            self._held.append(pulled)
+        return None
 
     def _next(self) -> tuple[bytes, str, RowOutcome] | None:
         """Return the next row with its key and prompt; with an outcome already, where it needs not be asked."""
@@ -288,29 +321,32 @@ class RowRun:
                 self._failure = error
                 return None
             return b"", "", RowOutcome(position, row, error=error, asked=False)
-        key = self._checkpoint.key(prompt, self._work_of(position)) if self._checkpoint else b""
+        key = self._checkpoint.key(prompt, self._work_of(RowOutcome(position, row))) if self._checkpoint else b""
         answer = self._checkpoint.get(key) if self._checkpoint else None
         if answer is None:
-            refused = self._refused.get(arm.model)
-            return key, prompt, RowOutcome(position, row, error=refused, asked=refused is None)
+            return key, prompt, RowOutcome(position, row)
         return key, prompt, replace(self._outcome(position, row, answer), from_checkpoint=True)
 
     async def _answered(self, worker: Worker, outcome: RowOutcome, prompt: str, key: bytes) -> RowOutcome:
-        model = self._arms[outcome.position % len(self._arms)].model
+        if refused := self._refused.get(self._model_of(outcome)):
+            return replace(outcome, error=refused, asked=False)
         try:
-            response = await worker.ask(prompt, self._options_of[model])
+            response = await worker.ask(prompt)
         except ClaudeError as error:
             error.leave_out(self._config.env)
             if isinstance(error, APIError) and error.status == NOT_FOUND:  # no other row would fare better with this model
-                self._refused.setdefault(model, error)
+                self._refused.setdefault(self._model_of(outcome), error)
             return replace(outcome, error=error)
         found = self._outcome(outcome.position, outcome.row, answer := _answer(response))
         if self._checkpoint is not None and found.error is None:
-            self._checkpoint.put(key, answer, self._work_of(outcome.position))
+            self._checkpoint.put(key, answer, self._work_of(outcome))
         return found
 
-    def _work_of(self, position: int) -> int:
-        return list(self._options_of).index(self._arms[position % len(self._arms)].model)
+    def _model_of(self, outcome: RowOutcome) -> str | None:
+        return self._arms[outcome.position % len(self._arms)].model
+
+    def _work_of(self, outcome: RowOutcome) -> int:
+        return list(self._options_of).index(self._model_of(outcome))
 
     def _outcome(self, position: int, row: Any, answer: Answer) -> RowOutcome:
         error: ClaudeError | None = None

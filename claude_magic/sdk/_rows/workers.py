@@ -78,20 +78,18 @@ class Worker:
         self._retries = retries
         self._timeout_s = timeout_s
         self._process: LiveProcess | None = None
-        self._model: str | None = None
         self._clearing: asyncio.Task[bool] | None = None
 
-    async def ask(self, prompt: str, options: TurnOptions) -> SessionAwareResponse:
+    async def ask(self, prompt: str) -> SessionAwareResponse:
         """Ask in an empty conversation and return the reply.
 
-        :param options: those of the process, perhaps with another model.
         :raises TurnTimeoutError: when it took too long.
         :raises ClaudeError: why there is no reply.
         """
         for left in reversed(range(self._retries + 1)):
             await self._brake.wait()
             try:
-                return await self._ask(prompt, options)
+                return await self._ask(prompt)
             except CLIDiedError:
                 await self.aclose()
                 if left == 0:
@@ -107,11 +105,8 @@ class Worker:
             await asyncio.wait([self._clearing])
             self._clearing = None
 
-    async def _ask(self, prompt: str, options: TurnOptions) -> SessionAwareResponse:
+    async def _ask(self, prompt: str) -> SessionAwareResponse:
         process = await self._cleared()
-        if options.model != self._model:
-            await process.use_model(options.model)
-            self._model = options.model
         response = SessionAwareResponse()
 
         def take(event: events.Event) -> None:
@@ -122,7 +117,7 @@ class Worker:
         try:
             with anyio.fail_after(self._timeout_s):
                 # Whatever stands in a row, it is sent as it is.
-                await process.run_turn(Prompt(prompt, verbatim=True), options, Listener(take))
+                await process.run_turn(Prompt(prompt, verbatim=True), self._options, Listener(take))
         except TimeoutError as error:
             await self.aclose()
             raise TurnTimeoutError(f"The row took longer than {self._timeout_s:g} s.", content=response.arrived) from error
@@ -139,7 +134,6 @@ class Worker:
                 return self._process
         await self.aclose()
         self._process = process = self._make()
-        self._model = self._options.model
         await process.start()
         if not await self._clear(process):
             raise CLIDiedError("The Claude CLI does not begin an empty conversation.")
