@@ -86,7 +86,7 @@ def execute(name: str, directory: Path, machine: Machine = LIVE, *, recording: b
             kernel_name="python3",
             # As JupyterLab does: `--redo` asks for the turn of this very cell.
             on_cell_start=lambda cell, cell_index: client.kc.session.metadata.update(cellId=cell.id),
-            timeout=120 if machine.words_hz == AT_ONCE_HZ and not recording else 900,
+            timeout=600,
             coalesce_streams=True,
             resources={"metadata": {"path": str(directory)}},
         )

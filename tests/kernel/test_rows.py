@@ -161,7 +161,7 @@ def test_played(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> 
 
 
 def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """About ten lines tell of a run: rows, how fast, what it costs so far and in all, and the time left."""
+    """About ten lines tell of a run: rows, how fast, what it costs so far and in all, and the time left; none of kept rows."""
     now = 0.0
     lines, progress = Lines(200, with_table=False, clock=lambda: now), Progress(total=200)
     for position in range(200):
@@ -170,6 +170,8 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
         lines.update(progress)
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 10
+    Lines(1, with_table=False).update(Progress(total=1, done=1, kept=1))
+    assert capsys.readouterr().out == ""
     assert printed[0] == "20 of 200 rows, 2.0 a second, 1 failed, $0.2000 of about $2.0000, 01:30 left"
 
 

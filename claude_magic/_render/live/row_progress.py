@@ -45,7 +45,7 @@ class NoProgress:
 
 
 class Lines:
-    """Prints a line now and then.
+    """Prints a line now and then; of rows that a checkpoint answers there is none.
 
     :param clock: seconds, from wherever.
     """
@@ -58,11 +58,12 @@ class Lines:
         self._told = 0
 
     def update(self, progress: Progress) -> None:
-        if progress.done // self._every == self._told // self._every:
+        asked = progress.done - progress.kept
+        if asked // self._every == self._told // self._every:
             return
-        self._told = progress.done
+        self._told = asked
         took = max(self._clock() - self._began, 1e-9)
-        rate = progress.done / took
+        rate = asked / took
         left = f"{tqdm.format_interval((progress.total - progress.done) / rate)} left" if progress.total else ""
         of = f"{progress.done:,} of {progress.total:,} rows" if progress.total else f"{progress.done:,} rows"
         print(", ".join(filter(None, [of, f"{rate:.1f} a second", figures(progress), left])))
