@@ -161,6 +161,7 @@ def test_a_judge_that_goes_by_place() -> None:
         ({"vary": {"tone": ["formal"]}}, "fewer than two"),
         ({"vary": {"tone": ["formal", "formal"]}}, "twice"),
         ({"vary": {"tone": [1, "1"]}}, "twice"),
+        ({"vary": {"tone": ["a, b", "a"], "mood": ["c", "b, c"]}}, "'a, b, c' twice"),
         ({"vary": {"tone": "formal"}}, "no list"),
         ({"vary": {"no name": ["a", "b"]}}, "no name"),
         ({"vary": ["formal"]}, "vary cannot be of type list"),

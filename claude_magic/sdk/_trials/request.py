@@ -42,6 +42,7 @@ class TrialRequest:
     def __post_init__(self) -> None:
         object.__setattr__(self, "vary", _checked_vary(self.vary))
         object.__setattr__(self, "models", _checked_models(self.models))
+        _check_differ("vary", [arm.label for arm in self.arms])
         if self.model is not None and self.models:
             raise ConfigError("model and models exclude each other.", next_step=f"Name all of them in models; {_NOTHING_SENT}")
         if self.judge_model is not None and not isinstance(self.score, str):
