@@ -54,7 +54,7 @@ def test_ask_each_in_a_cell(loaded_kernel: Kernel, api: MessagesAPI) -> None:
 
 def test_trial(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """A cell asks every row in every way, also where a model is configured, and shows what is noise and what differs."""
-    loaded_kernel.run(f"{ROWS}\nlong = lambda row, reply: len(reply) > 22 + len(row['text'])")
+    loaded_kernel.run(f"{ROWS}\nlong = lambda row, reply: len(reply) > 17 + len(row['text'])")
     loaded_kernel.run("%config ClaudeMagics.model = 'haiku'")
     try:
         cell = loaded_kernel.run(

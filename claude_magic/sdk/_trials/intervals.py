@@ -15,9 +15,9 @@ from claude_magic.errors import ConfigError
 
 CONFIDENCE: Final = 0.95
 
-RESAMPLES: Final = 5_000
+RESAMPLES: Final = 10_000
 
-MANY: Final = 1_000
+MANY: Final = 500
 """Of so many values the mean is normally distributed, and its interval needs no bootstrap."""
 
 _SEED: Final = 20_260_101
