@@ -14,6 +14,7 @@
     ├── TurnNotFoundError            there is no turn with this number, or it cannot be continued
     ├── ExecutorError                the workers of an executor cannot run rows
     ├── CheckpointError              a file of answered rows cannot be used
+    ├── ScoreError                   a reply has no score
     ├── CassetteError                a cassette cannot be read or written
     │   └── CassetteMismatchError    the prompt is not recorded in it
     └── TurnError                    the turn ended without an answer
@@ -170,6 +171,12 @@ class CheckpointError(ClaudeError):
     """The file for the answered rows of a run holds something else, or cannot be read or written."""
 
     next_step = "Free space on the disk, or name another file. The rows that are in it already are kept."
+
+
+class ScoreError(ClaudeError):
+    """A reply that has no score: its function raised or gave no number, or the prompt that judges was not answered."""
+
+    next_step = "Correct the score and run it again; with a checkpoint no reply is asked for anew."
 
 
 class CassetteError(ClaudeError):

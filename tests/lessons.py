@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import zlib
+from pathlib import Path
 
 SCRIPTED = "They were written for this lesson (scripted); they are no model's."
 """What the cassettes of our notebooks say of their answers."""
@@ -225,12 +228,44 @@ TEACHING = {
     "you like and without me.>>",
 }
 
+_MESSAGES = Path(__file__).parent.parent / "notebooks" / "many-rows.csv"
+_QUESTIONS = {
+    "short": "What is this message about?",
+    "careful": "What does the sender of this message want from us? Whoever wants money back writes about billing, whatever "
+    "came before.",
+}
+_HARD = {"the mixer arrived broken": "product", "that I returned": "delivery", "the price change": "other"}
+"""What a hasty reader takes some messages for."""
+_HASTY = {("short", "haiku"): 85, ("short", "sonnet"): 80, ("careful", "haiku"): 12, ("careful", "sonnet"): 8}
+"""How many in a hundred of those, by prompt and model."""
+
+
+def _labels(text: str, topic: str, style: str) -> str:
+    """Return the answers to a message, by model."""
+    mistaken = next((wrong for words, wrong in _HARD.items() if words in text), "")
+    said = []
+    for model in ("haiku", "sonnet"):
+        is_hasty = zlib.crc32(f"{text} {model}".encode()) % 100 < _HASTY[style, model]
+        answer = json.dumps({"topic": mistaken if mistaken and is_hasty else topic})
+        said.append(f"<<model {model}>><<tool StructuredOutput {answer}>>")
+    return "".join(said)
+
+
+def _many_rows() -> dict[str, str]:
+    with _MESSAGES.open(encoding="utf-8", newline="") as file:
+        rows = [(row["text"], row["topic"]) for row in csv.DictReader(file)]
+    return {
+        f"{question}\n\n{text}": _labels(text, topic, style) for style, question in _QUESTIONS.items() for text, topic in rows
+    }
+
+
 LESSONS: dict[str, dict[str, str]] = {
     "quickstart.ipynb": QUICKSTART,
     "exploring.ipynb": EXPLORING,
     "teaching.ipynb": TEACHING,
     "sessions.ipynb": SESSIONS,
     "working-with-your-data.ipynb": DATA,
+    "many-rows.ipynb": _many_rows(),
 }
 
 

@@ -3,7 +3,8 @@
 python tests/make_notebooks.py [NAME ...]
 
 A notebook that names a cassette is executed twice: to record the cassette anew, and to be saved with the outputs that it
-gives by itself: played, or live where it plays only without a login.
+gives by itself: played, or live where it plays only without a login. So is one that names a checkpoint, which answers its
+rows.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -59,8 +61,11 @@ def execute(name: str, directory: Path, machine: Machine = LIVE, *, recording: b
     shutil.copy(NOTEBOOKS / name, directory)
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     cassette = cassette_of(name)
-    if cassette.exists() and not recording:
-        shutil.copy(cassette, directory)
+    for kept in (cassette, checkpoint_of(name)):
+        if kept.exists() and not recording:
+            shutil.copy(kept, directory)
+    if (table := (NOTEBOOKS / name).with_suffix(".csv")).exists():
+        shutil.copy(table, directory)
     if recording:
         notebook.cells = [cell for cell in notebook.cells if "not-recorded" not in cell.metadata.get("tags", [])]
         for cell in notebook.cells:
@@ -81,7 +86,7 @@ def execute(name: str, directory: Path, machine: Machine = LIVE, *, recording: b
             kernel_name="python3",
             # As JupyterLab does: `--redo` asks for the turn of this very cell.
             on_cell_start=lambda cell, cell_index: client.kc.session.metadata.update(cellId=cell.id),
-            timeout=120,
+            timeout=600,
             coalesce_streams=True,
             resources={"metadata": {"path": str(directory)}},
         )
@@ -94,6 +99,24 @@ def cassette_of(name: str) -> Path:
     return (NOTEBOOKS / name).with_suffix(".jsonl")
 
 
+def checkpoint_of(name: str) -> Path:
+    """Return where the checkpoint of a notebook is, if it has one."""
+    return (NOTEBOOKS / name).with_suffix(".sqlite")
+
+
+def record_checkpoint(name: str, directory: Path) -> Path:
+    """Answer the rows of a notebook anew, and return the file, made small: of a reply's usage only the counts stay."""
+    execute(name, directory, recording=True)
+    path = directory / checkpoint_of(name).name
+    connection = sqlite3.connect(path, isolation_level=None)
+    counts = "json_object('input_tokens', usage ->> 'input_tokens', 'output_tokens', usage ->> 'output_tokens')"
+    connection.execute(f"UPDATE answers SET usage = {counts}, content = '', duration_s = round(duration_s, 2)")
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("VACUUM")
+    connection.close()
+    return path
+
+
 def record(name: str, directory: Path, words_hz: float = READING_HZ) -> str:
     """Record a notebook's cassette and return its text, which says in its first line who wrote the answers."""
     execute(name, directory, Machine(words_hz=words_hz), recording=True)
@@ -104,6 +127,11 @@ def record(name: str, directory: Path, words_hz: float = READING_HZ) -> str:
 def has_cassette(name: str) -> bool:
     """Tell whether a notebook names a cassette that we ship."""
     return f'cassette = "{cassette_of(name).name}"' in (NOTEBOOKS / name).read_text(encoding="utf-8").replace('\\"', '"')
+
+
+def has_checkpoint(name: str) -> bool:
+    """Tell whether a notebook names a checkpoint that we ship."""
+    return f"--checkpoint {checkpoint_of(name).name}" in (NOTEBOOKS / name).read_text(encoding="utf-8")
 
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
@@ -121,8 +149,11 @@ def main(names: list[str]) -> None:
         if has_cassette(name):
             with tempfile.TemporaryDirectory() as directory:
                 cassette_of(name).write_text(record(name, Path(directory)), encoding="utf-8")
+        if has_checkpoint(name):
+            with tempfile.TemporaryDirectory() as directory:
+                shutil.copy(record_checkpoint(name, Path(directory)), checkpoint_of(name))
         with tempfile.TemporaryDirectory() as directory:
-            notebook = execute(name, Path(directory))
+            notebook = execute(name, Path(directory), OFFLINE if has_checkpoint(name) else LIVE)
         tidy(notebook)
         (NOTEBOOKS / name).write_text(TEMPORARY.sub("~/lesson", nbformat.writes(notebook)) + "\n", encoding="utf-8")
         print(f"wrote {name}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import re
 import socket
+import sqlite3
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,19 @@ from typing import Any
 import nbformat
 import pytest
 from lessons import LESSONS, SCRIPTED
-from make_notebooks import AT_ONCE_HZ, LIVE, NOTEBOOKS, OFFLINE, cassette_of, execute, has_cassette, record
+from make_notebooks import (
+    AT_ONCE_HZ,
+    LIVE,
+    NOTEBOOKS,
+    OFFLINE,
+    cassette_of,
+    checkpoint_of,
+    execute,
+    has_cassette,
+    has_checkpoint,
+    record,
+    record_checkpoint,
+)
 
 VARYING = re.compile(
     r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{8}\b|<?\d+(\.\d+)? s\b|just now|now|~?(/[\w.-]+)+"
@@ -27,6 +41,7 @@ PLAYED = "Nobody is logged in, so the answers are played from quickstart.jsonl."
 QUICK = "quickstart.ipynb"
 """The notebook that is always run."""
 RECORDED = sorted(name for name in LESSONS if has_cassette(name))
+KEPT = sorted(name for name in LESSONS if has_checkpoint(name))
 
 
 def plain_outputs(notebook: nbformat.NotebookNode) -> list[str]:
@@ -68,7 +83,7 @@ def _timeless(value: Any) -> Any:
 )
 def test_runs_and_gives_the_saved_outputs(name: str, tmp_path: Path) -> None:
     """Run All in a real kernel gives the saved outputs; what plays always does so without CLI, login and network."""
-    plays_always = 'cassette_mode = "replay"' in "".join(cell.source for cell in saved(name).cells)
+    plays_always = has_checkpoint(name) or 'cassette_mode = "replay"' in "".join(cell.source for cell in saved(name).cells)
     executed = execute(name, tmp_path, OFFLINE if plays_always else LIVE)
     assert plain_outputs(executed) == plain_outputs(saved(name))
 
@@ -108,6 +123,21 @@ def test_cassette_is_what_the_script_makes(name: str, tmp_path: Path) -> None:
         assert not PRIVATE.search(text)
     for word in getpass.getuser(), socket.gethostname(), str(tmp_path), str(Path.home()):
         assert not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", fresh)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", KEPT)
+def test_checkpoint_is_what_the_script_makes(name: str, tmp_path: Path) -> None:
+    """The checkpoint that is shipped is small, and answers every row as it would be answered now; it holds nothing private."""
+    assert labels(record_checkpoint(name, tmp_path)) == labels(checkpoint_of(name))
+    assert checkpoint_of(name).stat().st_size + (NOTEBOOKS / name).stat().st_size < 300_000
+    assert not PRIVATE.search(checkpoint_of(name).read_bytes().decode("latin-1"))
+
+
+def labels(checkpoint: Path) -> dict[bytes, str]:
+    """Return the answers of a checkpoint by their keys."""
+    with contextlib.closing(sqlite3.connect(checkpoint)) as connection:
+        return dict(connection.execute("SELECT key, structured FROM answers"))
 
 
 def test_cassettes_are_those_of_the_notebooks() -> None:

@@ -134,9 +134,9 @@ def _print_reply(settings: Settings, reply: SessionAwareResponse, printer: Any, 
 
 
 def _results_as(media_type: str, results: Any) -> str:
-    from claude_magic._render.settled.row_table import results_bundle
+    from claude_magic._render.settled.trial_table import settled_rows
 
-    return strip_controls(results_bundle(results)[media_type])
+    return strip_controls(settled_rows(results)[media_type])
 
 
 def _print_results(results: Any, printer: Any, cycle: bool) -> None:

@@ -155,8 +155,8 @@ class ClaudeMagics(Settings, Magics):
             say(f"%%claude [options]      %claude [options] PROMPT\n\n{usage(self.frontend.columns)}")
             return None
         options, prompt = parse_line(line) if cell is None else (parse_cell(line), cell.strip("\n").rstrip())
-        if options.each is None and (lone := (options.concurrency and "concurrency") or (options.checkpoint and "checkpoint")):
-            raise UsageError(f"%claude: --{lone} means nothing without --each; leave it out")
+        if lone := options.rowless():
+            raise UsageError(f"%claude: --{lone} means nothing without --each; name rows, such as --each df, or leave it out")
         return options, prompt
 
     @in_a_notebook()

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette, cassette
     from claude_magic.sdk._history.sessions import SessionInfo
-    from claude_magic.sdk._rows.each import ask_each, stream_each
+    from claude_magic.sdk._rows.each import stream_each
     from claude_magic.sdk._rows.request import RowsRequest
     from claude_magic.sdk._rows.results import Results, RowOutcome
     from claude_magic.sdk._tools.function_tool import only_reads
+    from claude_magic.sdk._trials.asking import ask_each
+    from claude_magic.sdk._trials.trial import Trial
     from claude_magic.sdk.client import ClaudeClient
     from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
     from claude_magic.sdk.events import Event
@@ -39,6 +41,7 @@ __all__ = [
     "SessionAwareClient",
     "SessionAwareResponse",
     "SessionInfo",
+    "Trial",
     "TurnOptions",
     "ask_each",
     "cassette",
@@ -74,8 +77,9 @@ _HOMES = {
     "SessionAwareClient": "session_client",
     "SessionAwareResponse": "response",
     "SessionInfo": "_history.sessions",
+    "Trial": "_trials.trial",
     "TurnOptions": "config",
-    "ask_each": "_rows.each",
+    "ask_each": "_trials.asking",
     "cassette": "_cassette.cassette",
     "only_reads": "_tools.function_tool",
     "stream_each": "_rows.each",

@@ -221,4 +221,33 @@ def test_what_tab_offers() -> None:
         "notebook": list(NOTEBOOK),
         "tool": ["load"],
         "mcp": [],
+        "vary": [],
+        "score": ["City", "df"],
     }
+
+
+@pytest.mark.parametrize(
+    ("typed", "values"),
+    [
+        ("--vary tone=formal,plain", [("tone", ("formal", "plain"))]),
+        ("--vary tone=formal,plain size=1,2", [("tone", ("formal", "plain")), ("size", ("1", "2"))]),
+        ("--vary tone=formal,plain --vary size=1,2", [("tone", ("formal", "plain")), ("size", ("1", "2"))]),
+        ("""--vary tone="very, very formal",'plain, please'""", [("tone", ("very, very formal", "plain, please"))]),
+        ("""--vary='tone="a, b",don't'""", None),
+        ("""--vary "tone='a, b',don't care" """, [("tone", ("a, b", "don't care"))]),
+        ("""--vary hint="",Think.""", [("hint", ("", "Think."))]),
+        ("--vary tone=a=b,c", [("tone", ("a=b", "c"))]),
+        *(
+            (f"--vary {wrong}", None)
+            for wrong in ("tone", "tone=", "tone=one", "tone=a,a", "tone=a,,b", "tone=a,", "1=a,b", "=a,b")
+        ),
+        ("--vary tone=a,b tone=c,d", None),
+    ],
+)
+def test_variants(typed: str, values: list[tuple[str, tuple[str, ...]]] | None) -> None:
+    """A name has two different values or more; one with a comma stands in quotes."""
+    if values is None:
+        with pytest.raises(UsageError):
+            parse_cell(typed)
+    else:
+        assert list(parse_cell(typed).vary) == values

@@ -16,9 +16,12 @@ from test_headless import CASSETTE
 
 from claude_magic._render.live.row_progress import Lines
 from claude_magic._render.settled.row_table import results_bundle
+from claude_magic._render.settled.trial_table import settled_rows
 from claude_magic.errors import APIError
-from claude_magic.sdk import Results, RowOutcome
+from claude_magic.sdk import Results, RowOutcome, Trial, TurnOptions
+from claude_magic.sdk._rows.arms import Arm
 from claude_magic.sdk._rows.limits import Progress
+from claude_magic.sdk._rows.work import Template
 
 ROWS = "rows = [{'text': 'one'}, {'text': 'two'}, {'text': 'three'}]"
 
@@ -47,6 +50,45 @@ def test_ask_each_in_a_cell(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert cell.ok, cell
     assert "&lt;b&gt;bold&lt;/b&gt;" in cell.bundle["text/html"]
     assert "2 rows, $" in cell.bundle["text/plain"]
+
+
+def test_trial(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """A cell asks every row in every way, also where a model is configured, and shows what is noise and what differs."""
+    loaded_kernel.run(f"{ROWS}\nlong = lambda row, reply: len(reply) > 17 + len(row['text'])")
+    loaded_kernel.run("%config ClaudeMagics.model = 'haiku'")
+    try:
+        cell = loaded_kernel.run(
+            "%%claude --each rows --vary tone='so, so',plain --compare sonnet,opus --score long -o trial\n"
+            "{{ tone }}: {{ text }}"
+        )
+    finally:
+        loaded_kernel.run("%config ClaudeMagics.model = None")
+    assert cell.ok, cell
+    assert len(api.requests) == 12
+    assert {body["model"].split("-")[1] for body in api.requests} == {"sonnet", "opus"}
+    shown = cell.bundle
+    assert shown.keys() >= SETTLED
+    assert WIDGET not in shown
+    first, second = shown["text/plain"].splitlines()[1:3]
+    assert first.split()[:2] == ["so,", "so"]
+    assert second.split()[:2] == ["so,", "so"]
+    assert "Nothing can be told from noise" in shown["text/html"]
+    assert "You said: plain: one" in shown["text/markdown"]
+    assert "3 rows in 4 ways, 12 replies, $" in shown["text/plain"]
+    assert loaded_kernel.run("trial.best.prompt({'text': 'x'})").text == "'so, so: x'"
+    assert "3 rows in 4 ways" in loaded_kernel.run("trial").bundle["text/plain"]
+
+
+def test_a_score_that_is_interrupted(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+    """An interrupt of a score stops the run; no reply that has come is lost, and nothing is scored after it."""
+    loaded_kernel.run("from claude_magic import ask_each\nscored = []")
+    loaded_kernel.run(
+        "def score(row, reply):\n  scored.append(row)\n  if len(scored) == 2: raise KeyboardInterrupt\n  return 1"
+    )
+    cell = loaded_kernel.run("trial = ask_each('{{ row }}', list('abcdef'), score=score, concurrency=1)")
+    assert cell.ok, cell
+    assert loaded_kernel.run("trial.stopped, trial.table[0].n, len(scored)").text == "('interrupted', 1, 2)"
+    assert loaded_kernel.value("sum(outcome.asked for outcome in trial)") >= 2
 
 
 @pytest.mark.parametrize("call", ["%%claude --each rows -o out --concurrency 1\n{{ row }}", "CALL"], ids=["cell", "function"])
@@ -80,6 +122,11 @@ def test_headless(loaded_kernel: Kernel, api: MessagesAPI) -> None:
         ("--each rows --new", "--new means nothing beside --each"),
         ("--each rows --samples 2", "--samples means nothing beside --each"),
         ("--concurrency 3", "--concurrency means nothing without --each"),
+        ("--vary tone=a,b", "--vary means nothing without --each; name rows, such as --each df"),
+        ("--score len", "--score means nothing without --each; name rows, such as --each df"),
+        ("--each rows --score nothing.here", "there is no function or text nothing.here"),
+        ("--each rows --score rows", "neither a function nor a text"),
+        ("--each rows --vary tone=one", "'tone=one' is not a name and different values"),
         ("--checkpoint a.sqlite", "--checkpoint means nothing without --each"),
     ],
 )
@@ -114,7 +161,7 @@ def test_played(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> 
 
 
 def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """About ten lines tell of a run: rows, how fast, what it costs so far and in all, and the time left."""
+    """About ten lines tell of a run: rows, how fast, what it costs so far and in all, and the time left; none of kept rows."""
     now = 0.0
     lines, progress = Lines(200, with_table=False, clock=lambda: now), Progress(total=200)
     for position in range(200):
@@ -123,7 +170,21 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
         lines.update(progress)
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 10
+    Lines(1, with_table=False).update(Progress(total=1, done=1, kept=1))
+    assert capsys.readouterr().out == ""
     assert printed[0] == "20 of 200 rows, 2.0 a second, 1 failed, $0.2000 of about $2.0000, 01:30 left"
+
+
+def test_a_trial_is_small_and_harmless() -> None:
+    """However large a trial is, what is shown of it is small, and nothing in it is more than text."""
+    arms = tuple(Arm({"tone": f"<b>{number}</b>"}, "m" * 500) for number in range(20))
+    trial = Trial(arms, Template("{{ tone }} {{ row }}"), TurnOptions(), score=lambda row, reply: len(reply) % 2)
+    for position in range(200):
+        trial.add(RowOutcome(position, {"text": "<script>x</script>" * 500}, "<img src=x>" * (position * 7 % 5 + 1) * 50))
+    bundle = settled_rows(trial)
+    assert len(json.dumps(bundle)) < 30_000
+    assert "<script" not in bundle["text/html"] + bundle["text/markdown"]
+    assert "<img" not in bundle["text/html"] + bundle["text/markdown"]
 
 
 def test_the_table_is_small() -> None:

@@ -29,6 +29,7 @@ from claude_magic._kernel.options.value_kinds import (
     TURN,
     TYPE,
     VARIABLE,
+    VARIANTS,
     one_of,
 )
 from claude_magic.sdk._choices import MODELS
@@ -166,7 +167,7 @@ class Options:
     compare: tuple[str, ...] = option_field(
         ("--compare",),
         "MODEL,MODEL",
-        "ask several models, side by side",
+        "ask several models, side by side, or every row of --each",
         "--compare sonnet,opus",
         MODEL_LIST,
         offers=lambda known: [f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)],
@@ -178,6 +179,22 @@ class Options:
         "ask about each row of a table or list; {{ column }} is the row's value",
         "--each df",
         VARIABLE,
+        offers=lambda known: known.variables(),
+    )
+    vary: tuple[tuple[str, tuple[str, ...]], ...] = option_field(
+        ("--vary",),
+        "NAME=A,B ...",
+        "with --each: use each of these values of {{ name }} with every row",
+        "--vary tone=formal,plain",
+        VARIANTS,
+        offers=lambda known: (),
+    )
+    score: str | None = option_field(
+        ("--score",),
+        "NAME",
+        "with --each: score replies by a function of (row, reply), or a prompt that judges",
+        "--score is_right",
+        FUNCTION,
         offers=lambda known: known.variables(),
     )
     concurrency: int | None = option_field(("--concurrency",), "N", "how many rows are asked at once", "--concurrency 8", COUNT)
@@ -275,9 +292,15 @@ class Options:
 
     def misplaced(self) -> str | None:
         """Return a chosen option that cannot be used with `--each`; `None` if there is none."""
+        return self._chosen(_NOT_FOR_ROWS) if self.each else None
+
+    def rowless(self) -> str | None:
+        """Return a chosen option that cannot be used without `--each`; `None` if there is none."""
+        return None if self.each else self._chosen(_FOR_ROWS)
+
+    def _chosen(self, names: tuple[str, ...]) -> str | None:
         default = Options()
-        chosen = (name for name in _NOT_FOR_ROWS if getattr(self, name) != getattr(default, name))
-        return next(chosen, None) if self.each else None
+        return next((name for name in names if getattr(self, name) != getattr(default, name)), None)
 
     def alternatives(self) -> list[Choice]:
         """Return what differs in each alternative of a comparison; a cell without a comparison has one."""
@@ -287,9 +310,11 @@ class Options:
 
 _NOT_FOR_ROWS = (
     *("new", "resume", "fork", "at", "redo", "style"),
-    *("raw", "input", "file", "error", "code", "compare", "samples"),
+    *("raw", "input", "file", "error", "code", "samples"),
 )
 """Options that rows cannot use: a row has no conversation before it, no prompt of Claude Code, and no values beside it."""
+
+_FOR_ROWS = ("concurrency", "checkpoint", "vary", "score")
 
 OPTIONS: tuple[Option, ...] = tuple(choice.metadata["option"] for choice in fields(Options))
 

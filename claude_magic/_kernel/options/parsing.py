@@ -95,7 +95,7 @@ def asks_for_help(line: str, *, one_line: bool) -> bool:
 
 
 def _unquoted(word: str) -> str:
-    if word[:1] in ('"', "'") or re.search(r"""=["']""", word):
+    if word[:1] in ('"', "'") or re.match(r"""-[\w-]+=["']""", word):
         with contextlib.suppress(ValueError):  # a lone quote is a part of the word
             return " ".join(shlex.split(word))
     return word
@@ -121,6 +121,8 @@ def _options(parsed: argparse.Namespace) -> Options:
         raise UsageError(f"%claude: --{conflict[0]} and --{conflict[1]} exclude each other; leave one out")
     if wrong := options.misplaced():
         raise UsageError(f"%claude: --{wrong} means nothing beside --each; leave it out")
+    if len({name for name, _ in options.vary}) < len(options.vary):
+        raise UsageError("%claude: --vary: the same name twice; put all its values behind one")
     if options.compare and options.model:
         raise UsageError("%claude: --model and --compare exclude each other; name all models behind --compare")
     if len(options.alternatives()) > MAX_ALTERNATIVES:

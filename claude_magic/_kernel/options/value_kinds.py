@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import keyword
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -75,6 +76,24 @@ def _models(text: str) -> tuple[str, ...]:
     return models
 
 
+# A value holds commas where it stands in quotes.
+_VALUE = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^,"'][^,]*?))\s*(?:,|$)""")
+
+
+def _variants(text: str) -> tuple[str, tuple[str, ...]]:
+    name, equals, rest = text.partition("=")
+    values: list[str] = []
+    end = 0
+    while end < len(rest) and (value := _VALUE.match(rest, end)):
+        values.append(next(part for part in value.groups() if part is not None))
+        end = value.end()
+    if not name.isidentifier() or not equals or end < len(rest) or rest.endswith(",") or len(set(values)) < max(2, len(values)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a name and different values, such as tone=formal,plain; one with a comma stands in quotes"
+        )
+    return name, tuple(values)
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on, such as 5")
@@ -131,6 +150,7 @@ DOLLARS = Kind(_dollars, _is_amount, "an amount in US dollars above 0")
 SAMPLES = Kind(_samples)
 MODEL_LIST = Kind(_models, default=())
 VARIABLE = Kind(_variable)
+VARIANTS = Kind(_variants)
 FUNCTION = Kind(_function, callable, "a function or a list of functions")
 NEW_VARIABLE = Kind(_new_variable)
 

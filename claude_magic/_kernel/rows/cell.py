@@ -15,6 +15,7 @@ from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import schema_named
 from claude_magic._kernel.rows.each import CellRows
 from claude_magic.sdk._rows.request import CONCURRENCY, RowsRequest
+from claude_magic.sdk._trials.request import Score, TrialRequest
 
 
 def rows_of_cell(
@@ -41,4 +42,23 @@ def rows_of_cell(
         checkpoint=options.checkpoint,
         budget_usd=budget_usd,
     )
-    return CellRows(request, settings.client_config(), frontend, shown=not options.quiet, with_table=True)
+    wanted = TrialRequest(
+        vary=dict(options.vary), models=options.compare, score=_score(options.score, namespace) if options.score else None
+    )
+    return CellRows(request, wanted, settings.client_config(), frontend, shown=not options.quiet, with_table=True)
+
+
+def _score(name: str, namespace: Mapping[str, Any]) -> Score:
+    first, *rest = name.split(".")
+    try:
+        found = namespace[first]
+        for attribute in rest:
+            found = getattr(found, attribute)
+    except (KeyError, AttributeError) as error:
+        raise UsageError(f"%claude: --score: there is no function or text {name}; nothing was sent") from error
+    if not callable(found) and not isinstance(found, str):
+        raise UsageError(
+            f"%claude: --score: {name} is neither a function nor a text: its type is {type(found).__name__}; nothing was sent"
+        )
+    score: Score = found
+    return score

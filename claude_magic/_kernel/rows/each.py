@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
@@ -22,7 +23,8 @@ from claude_magic.errors import ClaudeError, ConfigError, ExecutorError
 from claude_magic.sdk._cassette.cassette import active_cassette
 from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest
 from claude_magic.sdk._rows.results import Results, RowOutcome
-from claude_magic.sdk._rows.run import RowRun
+from claude_magic.sdk._trials.asking import made_ready
+from claude_magic.sdk._trials.request import Score, TrialRequest
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 
 INTERRUPTED = "interrupted"
@@ -39,6 +41,7 @@ class CellRows:
     def __init__(
         self,
         request: RowsRequest,
+        wanted: TrialRequest,
         config: ClaudeConfig | None,
         frontend: Frontend | None,
         *,
@@ -47,8 +50,8 @@ class CellRows:
     ) -> None:
         _check_cassette()
         with in_a_notebook() if frontend else contextlib.nullcontext():
-            self._run = RowRun(request, config)
-        self.results = Results(self._run.rows.frame)
+            self._run, self.results = made_ready(request, wanted, config)
+        self._come: deque[RowOutcome] = deque()
         self._background = Background()
         self._frontend = frontend
         self._shown = shown
@@ -65,7 +68,7 @@ class CellRows:
                     self._take(batch, view)
             except KeyboardInterrupt:
                 with held_back(drop=True):
-                    self._stop(stream)
+                    self._stop(stream, view)
                     for batch in stream.batches():
                         self._take(batch, view)
             return self._finish(stream)
@@ -80,7 +83,7 @@ class CellRows:
                 async for batch in stream.abatches():
                     self._take(batch, view)
             except (asyncio.CancelledError, KeyboardInterrupt):
-                self._stop(stream)
+                self._stop(stream, view)
                 async for batch in stream.abatches():
                     self._take(batch, view)
             return self._finish(stream)
@@ -97,7 +100,7 @@ class CellRows:
                 yield stream, view
             except BaseException:  # whatever ends the cell, the run ends with it, and what was answered is kept
                 with held_back(drop=True):
-                    stream.stop()
+                    self._stop(stream, view)
                     for batch in stream.batches():
                         self._take(batch, view)
                 raise
@@ -109,13 +112,16 @@ class CellRows:
         await self._run.run(take)
 
     def _take(self, batch: list[RowOutcome], view: RowProgress) -> None:
-        for outcome in batch:
-            self.results.add(outcome)
+        self._come.extend(batch)
+        while self._come:  # an interrupt of a score loses none of them
+            if failure := self.results.add(self._come.popleft()):
+                self._run.fail(failure)
         view.update(self._run.progress)
 
-    def _stop(self, stream: Stream[RowOutcome, None]) -> None:
-        self._run.stopped = self._run.stopped or INTERRUPTED
+    def _stop(self, stream: Stream[RowOutcome, None], view: RowProgress) -> None:
+        self._run.stopped = self.results.stopped = self._run.stopped or INTERRUPTED
         stream.stop()
+        self._take([], view)
 
     def _finish(self, stream: Stream[RowOutcome, None]) -> Results:
         self.results.stopped, self.results.remarks = self._run.stopped, self._run.remarks
@@ -167,11 +173,16 @@ def ask_each(
     budget_usd: float | None = None,
     max_retries: int = 3,
     on_error: OnError = "return",
+    vary: Mapping[str, Iterable[object]] | None = None,
+    models: Iterable[str] = (),
+    score: Score | None = None,
+    judge_model: str | None = None,
     progress: bool = True,
 ) -> Results:
     """Ask the same of every row, each in a conversation of its own, and return the outcomes in the order of the rows.
 
-    An interrupt stops the run and returns what is done. The async twin is `claude_magic.sdk.ask_each`.
+    With `vary`, `models` or `score` every row is asked in every way, and a `Trial` is returned. An interrupt stops the run
+    and returns what is done. The async twin is `claude_magic.sdk.ask_each`.
 
     :param template: the prompt, with `{{ column }}` for what a row holds and `{{ row }}` for the row itself.
     :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
@@ -185,6 +196,11 @@ def ask_each(
     :param budget_usd: US dollars; the run stops before the row that would exceed it.
     :param max_retries: how often a row is asked again when the API refuses it for a while, or the CLI dies.
     :param on_error: `return` puts the error in the row's place, `raise` ends the run with it.
+    :param vary: the values of names in the template, such as `{"tone": ["formal", "plain"]}`; of several, all combinations.
+    :param models: the models that each row is asked of.
+    :param score: a function of a row and its reply that gives a number or a bool; or a prompt that judges, blind: of each
+        `{{ reply }}`, or of `{{ first }}` and `{{ second }}`, each two in both orders.
+    :param judge_model: the model of a prompt that judges.
     :param progress: whether a bar is shown; lines of text where there can be none.
     :raises ConfigError: for arguments that cannot be meant; nothing was sent.
     :raises ClaudeError: why the run could not go on; its `results` holds what there is.
@@ -201,6 +217,7 @@ def ask_each(
         max_retries=max_retries,
         on_error=on_error,
     )
+    wanted = TrialRequest(vary=vary or {}, models=models, score=score, judge_model=judge_model, model=model)
     magics = loaded_magics()
     config, frontend = (magics.client_config(), magics.frontend) if magics else (None, None)
-    return CellRows(request, config, frontend, shown=progress).run()
+    return CellRows(request, wanted, config, frontend, shown=progress).run()

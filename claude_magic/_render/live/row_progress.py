@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from tqdm.std import tqdm
 
 from claude_magic._render.place import Place
-from claude_magic._render.settled.row_table import results_bundle
+from claude_magic._render.settled.trial_table import settled_rows
 from claude_magic.sdk._rows.limits import Progress
 from claude_magic.sdk._rows.results import Results
 
@@ -45,7 +45,7 @@ class NoProgress:
 
 
 class Lines:
-    """Prints a line now and then.
+    """Prints a line now and then; of rows that a checkpoint answers there is none.
 
     :param clock: seconds, from wherever.
     """
@@ -58,20 +58,21 @@ class Lines:
         self._told = 0
 
     def update(self, progress: Progress) -> None:
-        if progress.done // self._every == self._told // self._every:
+        asked = progress.done - progress.kept
+        if asked // self._every == self._told // self._every:
             return
-        self._told = progress.done
+        self._told = asked
         took = max(self._clock() - self._began, 1e-9)
-        rate = progress.done / took
+        rate = asked / took
         left = f"{tqdm.format_interval((progress.total - progress.done) / rate)} left" if progress.total else ""
         of = f"{progress.done:,} of {progress.total:,} rows" if progress.total else f"{progress.done:,} rows"
         print(", ".join(filter(None, [of, f"{rate:.1f} a second", figures(progress), left])))
 
     def close(self, results: Results) -> None:
         if self._with_table:
-            Place().display(results_bundle(results))
+            Place().display(settled_rows(results))
         else:
-            print(results_bundle(results, with_rows=False)["text/plain"])
+            print(settled_rows(results, with_rows=False)["text/plain"])
 
 
 class _Bar(tqdm):  # type: ignore[misc]
@@ -91,7 +92,7 @@ class TerminalBar:
 
     def close(self, results: Results) -> None:
         self._bar.close()
-        print(results_bundle(results, with_rows=self._with_table)["text/plain"])
+        print(settled_rows(results, with_rows=self._with_table)["text/plain"])
 
 
 class NotebookBar:
@@ -115,7 +116,7 @@ class NotebookBar:
         from claude_magic._render.live.widgets import close_tree
 
         # The display first: the notebook would jump.
-        self._place.update(results_bundle(results, with_rows=self._with_table))
+        self._place.update(settled_rows(results, with_rows=self._with_table))
         self._bar.close()
         close_tree(self._bar.container)
 
@@ -145,5 +146,6 @@ def figures(progress: Progress) -> str:
 
 
 def _show(bar: Any, progress: Progress) -> None:
+    bar.total = progress.total  # a trial that is judged has more to do when all have answered
     bar.set_postfix_str(figures(progress), refresh=False)
     bar.update(progress.done - bar.n)

@@ -9,12 +9,9 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
 
-from claude_magic._render.parts import safe_markdown
-from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.reply_wording import one_line
-from claude_magic._render.parts.style_sheet import styled_html
-from claude_magic._render.settled.session_list import text_table
+from claude_magic._render.settled.plain_tables import Table, tables_bundle
 from claude_magic.sdk._rows.results import Results
 
 SHOWN_ROWS: Final = 8
@@ -29,20 +26,13 @@ def results_bundle(results: Results, *, with_rows: bool = True) -> dict[str, str
     :param with_rows: whether rows are shown, or only the line that sums them up.
     """
     head, lines = _table(results) if with_rows else ([], [])
-    summary = clean_line("; ".join([results.summary(), *results.remarks]))
     more = f"{len(results) - len(lines):,} more rows" if with_rows and len(results) > len(lines) else ""
-    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>\n" for line in lines)
-    heads = "".join(f"<th>{escape(name)}</th>" for name in head)
-    table = f"<table><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table>\n" if lines else ""
-    remark = f'<p class="claude-remark">{escape(more)}</p>\n' if more else ""
-    marked = [f"| {' | '.join(map(safe_markdown.escape, line))} |" for line in (head, *lines)]
-    marked.insert(1, f"| {' | '.join(['---'] * len(head))} |")
-    limits = [24] * len(head)
-    return {
-        "text/html": styled_html(f'{table}{remark}<p class="claude-footer">{escape(summary)}</p>'),
-        "text/markdown": "\n\n".join(filter(None, ["\n".join(marked) if lines else "", more, safe_markdown.escape(summary)])),
-        "text/plain": "\n".join(filter(None, [*(text_table((head, *lines), limits) if lines else ()), more, summary])),
-    }
+    return tables_bundle([Table(head, lines, more)], summary_of(results))
+
+
+def summary_of(results: Results) -> str:
+    """Say in a line what came of a run, and what one should know of it."""
+    return clean_line("; ".join([results.summary(), *results.remarks]))
 
 
 def _table(results: Results) -> tuple[list[str], list[list[str]]]:
@@ -54,12 +44,14 @@ def _table(results: Results) -> tuple[list[str], list[list[str]]]:
     # What was replied stands last, and is what one looks for.
     chosen = names if len(names) <= _COLUMNS else [*names[: _COLUMNS // 2], *names[-_COLUMNS // 2 :]]
     lines = [
-        [f"{place:,}", *(_cell(record.get(name)) for name in chosen)] for place, record in zip(places, records, strict=True)
+        [f"{place:,}", *(short_cell(record.get(name)) for name in chosen)]
+        for place, record in zip(places, records, strict=True)
     ]
     return ["", *(clean_line(one_line(name, _CELL_LENGTH)) for name in chosen)], lines
 
 
-def _cell(value: Any) -> str:
+def short_cell(value: Any) -> str:
+    """Write a value on one line, cut and without credentials."""
     if value is None:
         return ""
     return one_line(clean_line(_short(value)), _CELL_LENGTH)

@@ -34,8 +34,8 @@ class Asker(Protocol):
     def wants_another(self) -> bool:
         """Return whether another task shall use it, too, which is counted then."""
 
-    async def ask(self, prompts: Sequence[str], settle: Settle) -> None:
-        """Ask, and settle each prompt; what is not settled when it returns, or fails, has not been sent.
+    async def ask(self, prompts: Sequence[str], model: str | None, settle: Settle) -> None:
+        """Send these prompts to a model, and settle each; what is not settled when it returns, or fails, was not sent.
 
         :raises ClaudeError: when it can ask no more rows.
         """
@@ -45,23 +45,30 @@ class Asker(Protocol):
 
 
 class OneWorker:
-    """A worker of this process."""
+    """One worker of this process at a time, for each model that it has prompts for.
+
+    :param make: makes a worker for a model.
+    """
 
     room = 1
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, make: Callable[[str | None], Worker]) -> None:
+        self._make = make
+        self._workers: dict[str | None, Worker] = {}
 
     def wants_another(self) -> bool:
         return False
 
-    async def ask(self, prompts: Sequence[str], settle: Settle) -> None:
+    async def ask(self, prompts: Sequence[str], model: str | None, settle: Settle) -> None:
+        if model not in self._workers:
+            self._workers[model] = self._make(model)
         for place, prompt in enumerate(prompts):
             try:
-                reply: Reply = await self._worker.ask(prompt)
+                reply: Reply = await self._workers[model].ask(prompt)
             except ClaudeError as error:
                 reply = error
             await settle(place, reply)
 
     async def aclose(self) -> None:
-        await self._worker.aclose()
+        for worker in self._workers.values():
+            await worker.aclose()

@@ -28,30 +28,32 @@ _WAIT_S: Final = 30.0
 """How long one run waits for another one that writes to the same file."""
 
 _TABLE: Final = """CREATE TABLE IF NOT EXISTS answers (
-    key BLOB PRIMARY KEY, work BLOB NOT NULL, content TEXT NOT NULL, structured TEXT, usage TEXT NOT NULL, cost_usd REAL
+    key BLOB PRIMARY KEY, work BLOB NOT NULL, content TEXT NOT NULL, structured TEXT, usage TEXT NOT NULL, cost_usd REAL,
+    duration_s REAL
 ) WITHOUT ROWID"""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a row was answered with. `structured` is the data of a reply to a schema."""
+    """What a row was answered with. `structured` is the data of a reply to a schema, `duration_s` how long it took."""
 
     content: str
     structured: Any = None
     usage: dict[str, Any] = field(default_factory=dict)
     cost_usd: float = 0.0
+    duration_s: float | None = None
 
 
 class Checkpoint:
-    """The answers of one kind of work in a file.
+    """The answers of one kind of work in a file, or of several kinds that are done together.
 
-    :param work: what all rows have in common: the template, model, system prompt and the like.
+    :param works: for each, what all its rows have in common: the template, model, system prompt and the like.
     :raises CheckpointError: when the file is something else, or cannot be opened; it is left as it is.
     """
 
-    def __init__(self, path: str | os.PathLike[str], work: tuple[object, ...]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *works: tuple[object, ...]) -> None:
         self._path = Path(path).expanduser()
-        self._work = hashlib.sha256(_as_bytes(work)).digest()
+        self._works = [hashlib.sha256(_as_bytes(work)).digest() for work in works]
         self._met: Counter[bytes] = Counter()
         if self._path.is_symlink():
             target = shorten_home(os.path.realpath(self._path))
@@ -65,9 +67,12 @@ class Checkpoint:
             self._connection.close()
             raise
 
-    def key(self, prompt: str) -> bytes:
-        """Return the key of a row by its prompt; rows with the same prompt are told apart by their order."""
-        alike = hashlib.sha256(self._work + prompt.encode("utf-8", "surrogatepass")).digest()
+    def key(self, prompt: str, work: int = 0) -> bytes:
+        """Return the key of a row by its prompt; rows with the same prompt are told apart by their order.
+
+        :param work: the place of its kind of work.
+        """
+        alike = hashlib.sha256(self._works[work] + prompt.encode("utf-8", "surrogatepass")).digest()
         self._met[alike] += 1
         return hashlib.sha256(alike + str(self._met[alike]).encode()).digest()
 
@@ -75,34 +80,37 @@ class Checkpoint:
         """Return what a row was answered with, `None` when it was not."""
         with self._speaking():
             found = self._connection.execute(
-                "SELECT content, structured, usage, cost_usd FROM answers WHERE key = ?", (key,)
+                "SELECT content, structured, usage, cost_usd, duration_s FROM answers WHERE key = ?", (key,)
             ).fetchone()
         if found is None:
             return None
-        content, structured, usage, cost_usd = found
+        content, structured, usage, cost_usd, duration_s = found
         try:
-            answer = Answer(content, json.loads(structured) if structured else None, json.loads(usage), float(cost_usd or 0.0))
+            data = json.loads(structured) if structured else None
+            took = None if duration_s is None else float(duration_s)
+            answer = Answer(content, data, json.loads(usage), float(cost_usd or 0.0), took)
         except (ValueError, TypeError, RecursionError) as error:
             raise self._unread() from error
         if not (isinstance(content, str) and isinstance(answer.usage, dict)):
             raise self._unread()
         return answer
 
-    def put(self, key: bytes, answer: Answer) -> None:
+    def put(self, key: bytes, answer: Answer, work: int = 0) -> None:
         """Keep an answer, for good when this returns.
 
         :raises CheckpointError: when it cannot be written, such as on a full disk.
         """
         structured = None if answer.structured is None else json.dumps(answer.structured)
-        values = key, self._work, well_formed(answer.content), structured, json.dumps(answer.usage), answer.cost_usd
+        figures = json.dumps(answer.usage), answer.cost_usd, answer.duration_s
+        values = key, self._works[work], well_formed(answer.content), structured, *figures
         with self._speaking():
-            self._connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)", values)
+            self._connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def others(self) -> int:
         """Return how many answers the file holds that are of other work."""
         with self._speaking():
-            (count,) = self._connection.execute("SELECT count(*) FROM answers WHERE work != ?", (self._work,)).fetchone()
-        return int(count)
+            counts = self._connection.execute("SELECT work, count(*) FROM answers GROUP BY work").fetchall()
+        return sum(count for work, count in counts if work not in self._works)
 
     def close(self) -> None:
         """Close the file."""
@@ -120,6 +128,9 @@ class Checkpoint:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             self._connection.execute(_TABLE)
+            names = [name for _, name, *_ in self._connection.execute("PRAGMA table_info(answers)")]
+            if "duration_s" not in names:  # the file was begun before times were kept
+                self._connection.execute("ALTER TABLE answers ADD COLUMN duration_s REAL")
 
     def _unread(self) -> CheckpointError:
         return CheckpointError(f"{self._shown} holds an answer that cannot be read.", next_step="Name another file.")

@@ -12,7 +12,7 @@ import itertools
 import pickle
 import pkgutil
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -51,20 +51,23 @@ class ExecutorAsker:
     """The workers of an executor, each with a pool of warm processes of its own.
 
     :param executor: of `concurrent.futures`, or a client of Dask.
+    :param works: what the rows of each model have in common; a worker has a pool for each.
     :raises ConfigError: when it is none, or when the work cannot be sent to it.
     """
 
-    def __init__(self, executor: Executor | Any, work: RowWork) -> None:
+    def __init__(self, executor: Executor | Any, works: Mapping[str | None, RowWork]) -> None:
         self._executor = _executor_of(executor)
-        self._work = replace(work, gives_back=True)
+        self._concurrency = next(iter(works.values())).concurrency
         try:
-            self._packed = pickle.dumps(self._work)
+            self._packed = {model: pickle.dumps(replace(work, gives_back=True)) for model, work in works.items()}
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             raise ConfigError(
                 f"The config cannot be sent to the executor's workers: {error}.",
                 next_step="Give plain values; nothing was sent.",
             ) from error
-        self._run = uuid.uuid4().hex
+        run = uuid.uuid4().hex
+        self._runs = {model: f"{run} {number}" for number, model in enumerate(works)}
+        """What the pools of each model are called by."""
         self._brake = Brake()
         self._users = 1
         self._most_users = START_CHUNKS
@@ -100,8 +103,8 @@ class ExecutorAsker:
     @property
     def room(self) -> int:
         if self._row_s is None:
-            return self._work.concurrency
-        return min(MAX_CHUNK, max(1, round(self._slice_s / self._row_s)) * self._work.concurrency)
+            return self._concurrency
+        return min(MAX_CHUNK, max(1, round(self._slice_s / self._row_s)) * self._concurrency)
 
     def wants_another(self) -> bool:
         if self._users >= self._most_users:
@@ -109,11 +112,13 @@ class ExecutorAsker:
         self._users += 1
         return True
 
-    async def ask(self, prompts: Sequence[str], settle: Settle) -> None:
+    async def ask(self, prompts: Sequence[str], model: str | None, settle: Settle) -> None:
         await self._brake.wait()
         began = anyio.current_time()
         call = next(self._calls)
-        future = self._submit(answer_chunk, __version__, self._run, call, self._packed, tuple(prompts), self._slice_s)
+        future = self._submit(
+            answer_chunk, __version__, self._runs[model], call, self._packed[model], tuple(prompts), self._slice_s
+        )
         self._out.append(future)
         try:
             await _ended(future)
@@ -123,7 +128,7 @@ class ExecutorAsker:
             if future in begun or not future.cancel():
                 with anyio.move_on_after(STOP_S, shield=True), contextlib.suppress(ClaudeError):
                     # Where workers are threads of this process, they stop at once.
-                    await asyncio.to_thread(close_pool, self._run)
+                    await asyncio.to_thread(close_pool, self._runs.values())
                     await _ended(future)
                     if _failure_of(future) is None:
                         await self._hand_over(future.result(), settle)
@@ -144,10 +149,10 @@ class ExecutorAsker:
     async def aclose(self) -> None:
         left = self._workers - {own_id()}
         with anyio.move_on_after(CLOSE_S), contextlib.suppress(ExecutorError):
-            await asyncio.to_thread(close_pool, self._run)
+            await asyncio.to_thread(close_pool, self._runs.values())
             while left:
                 # Nobody can call a certain worker. One that has just been called is busy, so the next call finds another one.
-                futures = [self._submit(close_pool, self._run, next(self._calls)) for _ in self._workers]
+                futures = [self._submit(close_pool, tuple(self._runs.values()), next(self._calls)) for _ in self._workers]
                 for future in futures:
                     await _ended(future)
                 found = {future.result() for future in futures if _failure_of(future) is None}
@@ -168,7 +173,7 @@ class ExecutorAsker:
         self._workers.add(reply.worker)
         self._threads.add((reply.worker, reply.thread))
         if answered := sum(one is not None for one in reply.replies):
-            row_s = max(reply.took_s, 1e-3) * min(self._work.concurrency, answered) / answered
+            row_s = max(reply.took_s, 1e-3) * min(self._concurrency, answered) / answered
             self._row_s = row_s if self._row_s is None else (self._row_s + row_s) / 2
         if elapsed_s < 1.25 * reply.took_s and self._users == self._most_users:
             self._most_users += 1

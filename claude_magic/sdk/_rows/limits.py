@@ -89,7 +89,7 @@ class Purse:
         if self.budget_usd is None:
             return True
         if self.dearest_usd is None:  # the first row goes alone: it tells what a row costs
-            return self.under_way == 0
+            return self.under_way == 0 and self.spent_usd < self.budget_usd
         # A millionth for what binary fractions cannot say.
         return self.spent_usd + (self.under_way + 1) * self.dearest_usd <= self.budget_usd * (1 + 1e-6)
 

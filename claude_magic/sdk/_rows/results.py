@@ -33,6 +33,8 @@ class RowOutcome:
     """Tokens, as the API counts them."""
     cost_usd: float = 0.0
     """What it cost, in whichever run it was asked."""
+    duration_s: float | None = None
+    """Seconds that the reply took."""
     from_checkpoint: bool = False
     """Whether it was answered in an earlier run."""
     asked: bool = True
@@ -54,10 +56,11 @@ class Results:
         self.remarks: list[str] = []
         """What one should know of the run beside its outcomes."""
 
-    def add(self, outcome: RowOutcome) -> None:
-        """Take the outcome of a row."""
+    def add(self, outcome: RowOutcome) -> ClaudeError | None:
+        """Take the outcome of a row, and return what goes wrong with it here."""
         self._outcomes[outcome.position] = outcome
         self._pulled = max(self._pulled, outcome.position + 1)
+        return None
 
     def __len__(self) -> int:
         return self._pulled
@@ -107,19 +110,9 @@ class Results:
 
         :raises ConfigError: when pandas is not there.
         """
-        if self._frame is not None and type(self._frame).__module__.startswith("polars"):
-            import polars
-
-            # Errors may come late, and numbers that begin whole: every row is looked at for the type of a column.
-            return polars.DataFrame(self.records(), infer_schema_length=None)
-        try:
-            import pandas
-        except ImportError as error:
-            raise ConfigError(
-                "A DataFrame needs pandas, which is not installed here.", next_step="pip install pandas"
-            ) from error
-        if self._frame is None:
-            return pandas.DataFrame(self.records())
+        if self._frame is None or _is_polars(self._frame):
+            return new_frame(self.records(), self._frame)
+        pandas = _pandas()
         own = pandas.DataFrame([_reply(outcome) for outcome in self], index=self._frame.index[: len(self)])
         own.columns = [_free(name, {str(column) for column in self._frame.columns}) for name in own.columns]
         return self._frame.iloc[: len(self)].join(own)
@@ -132,6 +125,31 @@ class Results:
 
     def __repr__(self) -> str:
         return f"<Results: {self.summary()}>"
+
+
+def new_frame(records: list[dict[str, Any]], like: Any) -> pandas.DataFrame | Any:
+    """Make a table of records: of polars, if `like` is a table of polars.
+
+    :raises ConfigError: when pandas is not there.
+    """
+    if not _is_polars(like):
+        return _pandas().DataFrame(records)
+    import polars
+
+    # Errors may come late, and numbers that begin whole: every row is looked at for the type of a column.
+    return polars.DataFrame(records, infer_schema_length=None)
+
+
+def _is_polars(frame: Any) -> bool:
+    return type(frame).__module__.startswith("polars")
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError as error:
+        raise ConfigError("A DataFrame needs pandas, which is not installed here.", next_step="pip install pandas") from error
+    return pandas
 
 
 def _record(outcome: RowOutcome) -> dict[str, Any]:

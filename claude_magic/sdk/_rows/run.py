@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +15,8 @@ from typing import Any, Final
 
 import anyio
 
-from claude_magic.errors import CheckpointError, ClaudeError, ConfigError
+from claude_magic.errors import APIError, CheckpointError, ClaudeError, ConfigError
+from claude_magic.sdk._rows.arms import ONE_ARM, Arm
 from claude_magic.sdk._rows.asking import Again, Asker, OneWorker, Reply
 from claude_magic.sdk._rows.checkpoint import Answer, Checkpoint
 from claude_magic.sdk._rows.executor import ExecutorAsker
@@ -23,9 +25,12 @@ from claude_magic.sdk._rows.request import RowsRequest
 from claude_magic.sdk._rows.results import RowOutcome
 from claude_magic.sdk._rows.work import Rows, Template, no_rows
 from claude_magic.sdk._rows.workers import ENDS_THE_RUN, RowWork, Workers
-from claude_magic.sdk.config import ClaudeConfig
+from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 
 _LATER_OPTIONS: Final = ("style", "mcp")
+
+NOT_FOUND: Final = 404
+"""The API's status for a model that it does not know."""
 
 MISFITS: Final = 10
 """After how many rows that do not fill the template it is the template's fault."""
@@ -51,40 +56,64 @@ class RowRun:
     """A run over many rows, made ready: what cannot be meant is said before anything is sent.
 
     :param config: how the CLI is found and started.
-    :raises ConfigError: for a template, rows or a schema that cannot be meant.
+    :param arms: the ways in which each row is asked; the outcomes of one row have positions next to each other.
+    :param check: looks at the first row before anything is sent, and raises `ConfigError` if the row does not fit.
+    :param progress: the progress of earlier parts, if this run is a later part of one.
+    :raises ConfigError: for an invalid template, rows or schema.
     """
 
-    def __init__(self, request: RowsRequest, config: ClaudeConfig | None = None) -> None:
+    def __init__(
+        self,
+        request: RowsRequest,
+        config: ClaudeConfig | None = None,
+        *,
+        arms: tuple[Arm, ...] = ONE_ARM,
+        check: Callable[[Any], object] = lambda row: None,
+        progress: Progress | None = None,
+    ) -> None:
         self._request = request
-        self._template = Template(request.template)
+        self._arms = arms
+        self._check = check
+        self.template = Template(request.template)
         self._schema = request.schema
         config = config or ClaudeConfig()
         # The CLI asks again itself, and then waits as long as the API says.
         env = {**config.env, "CLAUDE_CODE_MAX_RETRIES": str(request.max_retries)}
         self._config = replace(config, env=env, tools=())
         schema = self._schema.text if self._schema else None
-        self._work = RowWork(
-            self._config,
-            self._config.options(replace(request.options, schema=schema)),
-            request.concurrency,
-            request.max_retries,
-            request.timeout_s or self._config.default_timeout,
-        )
+        options = self._config.options(replace(request.options, schema=schema))
+        timeout_s = request.timeout_s or self._config.default_timeout
+        self._works = {
+            model: RowWork(
+                self._config,
+                replace(options, model=model) if model else options,
+                request.concurrency,
+                request.max_retries,
+                timeout_s,
+            )
+            for model in dict.fromkeys(arm.model for arm in arms)
+        }
+        self._refused: dict[str | None, APIError] = {}
+        """Models that the API does not know."""
         self.rows = Rows.of(request.rows)
-        self.progress = Progress(self.rows.total)
+        total = None if self.rows.total is None else self.rows.total * len(arms)
+        self.progress = progress or Progress()
+        self.progress.total = None if total is None else self.progress.done + total
         self.stopped = ""
         """Why the run ended before its last row."""
         self.remarks: list[str] = []
-        self._waiting = enumerate(self.rows.items)
+        self._waiting = enumerate((row, arm) for row in self.rows.items for arm in arms)
         self._has_filled = False
         """Whether a row has filled the template."""
+        self._misfits: list[_Row] = []
+        """The rows before that."""
         self._again: deque[_Row] = deque()
-        """Rows that were handed out and have come back."""
+        """Rows that came back, and rows that were read while another model's was looked for."""
         self._under_way = 0
         self._came_back = asyncio.Event()
         self._failure: ClaudeError | None = None
         self._pulling = asyncio.Lock()
-        self._purse = Purse(request.budget_usd)
+        self._purse = Purse(request.budget_usd, self.progress.cost_usd)
         self._checkpoint: Checkpoint | None = None
 
     async def run(self, take: Take) -> None:
@@ -95,18 +124,15 @@ class RowRun:
         request = self._request
         with contextlib.ExitStack() as stack:
             if request.checkpoint is not None:
-                options = asdict(self._work.options)
-                # Checkpoints from before these options existed have keys without them.
-                known = {name: own for name, own in options.items() if own is not None or name not in _LATER_OPTIONS}
-                work = (request.template, known)
-                self._checkpoint = stack.enter_context(contextlib.closing(Checkpoint(request.checkpoint, work)))
+                works = [(request.template, _known_by(work.options)) for work in self._works.values()]
+                self._checkpoint = stack.enter_context(contextlib.closing(Checkpoint(request.checkpoint, *works)))
                 if others := self._checkpoint.others():
                     self.remarks.append(f"The checkpoint also holds {others:,} rows of other work; they stay.")
             askers = await self._askers(stack)
             try:
                 async with anyio.create_task_group() as group:
-                    for asker in askers:
-                        group.start_soon(self._use, asker, take, group)
+                    for asker, model in zip(askers, itertools.cycle(self._works), strict=False):
+                        group.start_soon(self._use, asker, model, take, group)
             finally:
                 with anyio.CancelScope(shield=True):
                     await asyncio.gather(*(asker.aclose() for asker in set(askers)))
@@ -116,19 +142,24 @@ class RowRun:
     async def _askers(self, stack: contextlib.ExitStack) -> Sequence[Asker]:
         """Return who asks, once for each task that uses him."""
         if self._request.executor is not None:
-            asker = ExecutorAsker(self._request.executor, self._work)
+            asker = ExecutorAsker(self._request.executor, self._works)
             await asker.check()
             return [asker]
-        workers = stack.enter_context(Workers(self._work, Brake()))
+        brake = Brake()
+        workers = {model: stack.enter_context(Workers(work, brake)) for model, work in self._works.items()}
         # One worker for each row that there is, at most.
-        count = min(self._work.concurrency, self.rows.total or self._work.concurrency)
-        return [OneWorker(workers.new()) for _ in range(count)]
+        concurrency = self._request.concurrency
+        count = min(concurrency, (self.rows.total or concurrency) * len(self._arms))
+        return [OneWorker(lambda model: workers[model].new()) for _ in range(count)]
 
-    async def _use(self, asker: Asker, take: Take, group: anyio.abc.TaskGroup) -> None:
+    async def _use(self, asker: Asker, model: str | None, take: Take, group: anyio.abc.TaskGroup) -> None:
+        """Let an asker ask rows of a model, and those of another one when there are no others."""
+        models = list(self._works)
         try:
-            while rows := await self._pull(asker.room, take):
+            while rows := await self._pull(model, asker.room, take):
                 if asker.wants_another():
-                    group.start_soon(self._use, asker, take, group)
+                    another = models[(models.index(model) + 1) % len(models)]
+                    group.start_soon(self._use, asker, another, take, group)
                 await self._ask(asker, rows, take)
         except ClaudeError as error:
             self._fail(error)
@@ -140,7 +171,7 @@ class RowRun:
             await self._settle(left.pop(place), reply, take)
 
         try:
-            await asker.ask([row.prompt for row in rows], settle)
+            await asker.ask([row.prompt for row in rows], self._model_of(rows[0]), settle)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._give_back(list(left.values()))
@@ -154,12 +185,14 @@ class RowRun:
             outcome = self._outcome(row.outcome, reply)
             if self._checkpoint is not None and outcome.error is None:
                 try:
-                    self._checkpoint.put(row.key, reply)
+                    self._checkpoint.put(row.key, reply, self._work_of(row))
                 except CheckpointError as full:  # the answer has been paid for: it is handed over
                     self._fail(full)
         else:
             error = reply.error if isinstance(reply, Again) else reply
             error.leave_out(self._config.env)
+            if isinstance(error, APIError) and error.status == NOT_FOUND:  # no other row would fare better with this model
+                self._refused.setdefault(self._model_of(row), error)
             outcome = replace(row.outcome, error=error)
         await self._purse.pay(outcome.cost_usd)
         self._count_back()
@@ -170,6 +203,11 @@ class RowRun:
         await take(outcome)
         if outcome.error is not None and (self._request.on_error == "raise" or isinstance(outcome.error, ENDS_THE_RUN)):
             self._fail(outcome.error)
+
+    def fail(self, error: ClaudeError) -> None:
+        """End the run for what went wrong with an outcome afterwards, if `on_error` is `raise`; from any thread."""
+        if self._request.on_error == "raise":
+            self._failure = self._failure or error
 
     def _fail(self, error: ClaudeError | None) -> None:
         self._failure = self._failure or error
@@ -185,12 +223,12 @@ class RowRun:
         self._under_way -= 1
         self._came_back.set()
 
-    async def _pull(self, room: int, take: Take) -> list[_Row]:
-        """Return the next rows that are to be asked; none when the run ends."""
+    async def _pull(self, model: str | None, room: int, take: Take) -> list[_Row]:
+        """Return the next rows to be asked, all of one model, of this one if there are any; none when the run ends."""
         rows: list[_Row] = []
         async with self._pulling:  # rows are numbered, and found in the checkpoint, in their order
             while len(rows) < room and not self.stopped and self._failure is None:
-                row = self._next()
+                row = self._next(self._model_of(rows[0]) if rows else model, only=bool(rows))
                 if row is None:
                     if rows or not self._under_way or self._failure:
                         break
@@ -199,6 +237,8 @@ class RowRun:
                     await self._came_back.wait()
                 elif row.is_settled:
                     await self._finish(row.outcome, take)
+                elif refused := self._refused.get(self._model_of(row)):
+                    await self._finish(replace(row.outcome, error=refused, asked=False), take)
                 elif self._purse.take_now() if rows else await self._purse.take():
                     rows.append(row)
                     self._under_way += 1
@@ -212,42 +252,57 @@ class RowRun:
                 rows.clear()
             return rows
 
-    def _next(self) -> _Row | None:
-        """Return the next row; with an outcome already, where it need not be asked."""
-        misfits: list[_Row] = []
-        while not self._again:
-            try:
-                position, row = next(self._waiting)
-            except StopIteration:
-                if not self._has_filled:
-                    self._fail(misfits[0].outcome.error if misfits else no_rows())
-                return None
-            except Exception as error:  # noqa: BLE001 - the rows may be computed by any code of the person's
-                failure = ConfigError(
-                    f"The rows ended after {self.progress.done:,} with {type(error).__name__}: {error}.",
-                    next_step="What was answered is in the error's `results`, and in the checkpoint where there is one.",
-                )
-                failure.__cause__ = error
-                self._fail(failure)
-                return None
-            try:
-                prompt = self._template.fill(row)
-            except ConfigError as error:
-                misfit = _Row(RowOutcome(position, row, error=error, asked=False))
-                if self._has_filled:
-                    return misfit
-                misfits.append(misfit)
-                if len(misfits) == MISFITS:  # it is the template then, not the row
-                    self._fail(misfits[0].outcome.error)
-                    return None
-                continue
-            self._has_filled = True
-            self._again.extend([*misfits, self._known(position, row, prompt)])
-        return self._again.popleft()
+    def _next(self, model: str | None, *, only: bool) -> _Row | None:
+        """Return the next row of a model, or, unless `only`, another one; with an outcome already if it need not be asked.
+
+        A process keeps to one model. The CLI (2.1.332) can change it, but sends the API a request of its own about each name
+        that is no alias.
+        """
+        while True:
+            for place, row in enumerate(self._again):
+                if row.is_settled or self._model_of(row) == model:
+                    del self._again[place]
+                    return row
+            if len(self._again) >= 2 * self._request.concurrency * len(self._works) or not self._read_one():
+                return self._again.popleft() if self._again and not only and self._failure is None else None
+
+    def _read_one(self) -> bool:
+        """Read one more row, and return whether there was one."""
+        try:
+            position, (row, arm) = next(self._waiting)
+        except StopIteration:
+            if not self._has_filled:
+                self._fail(self._misfits[0].outcome.error if self._misfits else no_rows())
+            return False
+        except Exception as error:  # noqa: BLE001 - the rows may be computed by any code of the person's
+            failure = ConfigError(
+                f"The rows ended after {self.progress.done:,} with {type(error).__name__}: {error}.",
+                next_step="What was answered is in the error's `results`, and in the checkpoint where there is one.",
+            )
+            failure.__cause__ = error
+            self._fail(failure)
+            return False
+        try:
+            if position == 0:
+                self._check(row)
+            prompt = self.template.fill(row, arm.variant)
+        except ConfigError as error:
+            misfit = _Row(RowOutcome(position, row, error=error, asked=False))
+            if self._has_filled:
+                self._again.append(misfit)
+                return True
+            self._misfits.append(misfit)
+            if len(self._misfits) == MISFITS:  # it is the template then, not the row
+                self._fail(self._misfits[0].outcome.error)
+            return self._failure is None
+        self._has_filled = True
+        self._again.extend([*self._misfits, self._known(position, row, prompt)])
+        self._misfits.clear()
+        return True
 
     def _known(self, position: int, row: Any, prompt: str) -> _Row:
-        key = self._checkpoint.key(prompt) if self._checkpoint else b""
         outcome = RowOutcome(position, row)
+        key = self._checkpoint.key(prompt, self._work_of(_Row(outcome))) if self._checkpoint else b""
         answer = self._checkpoint.get(key) if self._checkpoint else None
         if answer is not None:
             outcome = replace(self._outcome(outcome, answer), from_checkpoint=True)
@@ -261,4 +316,16 @@ class RowRun:
                 value = self._schema.load(answer.structured)
             except ClaudeError as misfit:
                 value, error = None, misfit
-        return replace(outcome, value=value, error=error, usage=answer.usage, cost_usd=answer.cost_usd)
+        usage, cost_usd, duration_s = answer.usage, answer.cost_usd, answer.duration_s
+        return replace(outcome, value=value, error=error, usage=usage, cost_usd=cost_usd, duration_s=duration_s)
+
+    def _model_of(self, row: _Row) -> str | None:
+        return self._arms[row.outcome.position % len(self._arms)].model
+
+    def _work_of(self, row: _Row) -> int:
+        return list(self._works).index(self._model_of(row))
+
+
+def _known_by(options: TurnOptions) -> dict[str, object]:
+    """Return the options by which a checkpoint knows its rows; one from before some existed knows them without these."""
+    return {name: own for name, own in asdict(options).items() if own is not None or name not in _LATER_OPTIONS}

@@ -13,7 +13,7 @@ import pickle
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final
@@ -71,11 +71,12 @@ def answer_chunk(version: str, run: str, call: int, packed: bytes, prompts: Sequ
         pool.leave()
 
 
-def close_pool(run: str, call: int = 0) -> WorkerID:
-    """End the processes of a run in this process, if there are any; parameters as above."""
-    pool = _pools.pop((os.getpid(), run), None)
-    if pool is not None:
-        pool.close()
+def close_pool(runs: Iterable[str], call: int = 0) -> WorkerID:
+    """End the processes of these runs in this process, if there are any; parameters as above."""
+    for run in runs:
+        pool = _pools.pop((os.getpid(), run), None)
+        if pool is not None:
+            pool.close()
     return own_id()
 
 

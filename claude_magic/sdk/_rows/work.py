@@ -30,28 +30,37 @@ class Template:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        environment = jinja2.Environment(
-            undefined=jinja2.StrictUndefined, finalize=_shown, keep_trailing_newline=True, autoescape=False
-        )
-        try:
-            self.columns = meta.find_undeclared_variables(environment.parse(text)) - environment.globals.keys()
-            self._template = environment.from_string(text)
-        except jinja2.TemplateSyntaxError as error:
-            raise ConfigError(
-                f"The template cannot be read: line {error.lineno}: {error.message}.", next_step="Correct it; nothing was sent."
-            ) from error
+        self.columns = self.names(text)
+        self._template = _environment().from_string(text)
         if not text.strip():
             raise ConfigError("The template is empty.", next_step=_NEXT_STEP)
         if not self.columns:
             raise ConfigError("The template names no column: every row would get the same prompt.", next_step=_NEXT_STEP)
 
-    def fill(self, row: Any) -> str:
+    @staticmethod
+    def names(text: str) -> set[str]:
+        """Return what a template names.
+
+        :raises ConfigError: when it cannot be read.
+        """
+        environment = _environment()
+        try:
+            return meta.find_undeclared_variables(environment.parse(text)) - environment.globals.keys()
+        except jinja2.TemplateSyntaxError as error:
+            raise ConfigError(
+                f"The template cannot be read: line {error.lineno}: {error.message}.", next_step="Correct it; nothing was sent."
+            ) from error
+
+    def fill(self, row: Any, beside: Mapping[str, object] | None = None) -> str:
         """Return the prompt of a row.
 
-        :raises ConfigError: when a column is missing, or the template fails for this row.
+        :param beside: what else the template may name, such as the values of a variant.
+        :raises ConfigError: when a column is missing or its name is taken, or the template fails for this row.
         """
-        columns = {str(name): value for name, value in row.items()} if isinstance(row, Mapping) else {}
-        values = {ROW: row, **columns}
+        columns = columns_of(row)
+        if taken := sorted(columns.keys() & (beside or {}).keys()):
+            raise ConfigError(f"{taken[0]} is also a column of the rows.", next_step="Rename one of the two; nothing was sent.")
+        values = {ROW: row, **columns, **(beside or {})}
         if missing := sorted(self.columns - values.keys()):
             known = ", ".join(list(columns)[:20]) or "no columns, only {{ row }}"
             raise ConfigError(f"There is no column {missing[0]}.", next_step=f"The row has {known}.")
@@ -105,9 +114,18 @@ class Rows:
         return found
 
 
+def columns_of(row: Any) -> dict[str, Any]:
+    """Return the columns of a row by their names; a text has none."""
+    return {str(name): value for name, value in row.items()} if isinstance(row, Mapping) else {}
+
+
 def no_rows() -> ConfigError:
     """Return the error for rows of which there is none."""
     return ConfigError("There are no rows.", next_step="Give at least one; nothing was sent.")
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=_shown, keep_trailing_newline=True, autoescape=False)
 
 
 def _is_frame(rows: object, library: str) -> bool:

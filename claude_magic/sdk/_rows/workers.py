@@ -137,7 +137,8 @@ class Worker:
                 if left == 0:
                     raise
             else:
-                return Answer(response.content, response.structured, response.usage, response.cost_usd or 0.0)
+                figures = response.usage, response.cost_usd or 0.0, response.duration_s
+                return Answer(response.content, response.structured, *figures)
         raise AssertionError("a row is asked at least once")
 
     async def aclose(self) -> None:

@@ -1,0 +1,97 @@
+"""A trial as small tables: what each way to ask came to, how it differs from the best, and rows where they disagree."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from claude_magic._render.parts.redacted_reply import clean_line
+from claude_magic._render.parts.reply_wording import one_line
+from claude_magic._render.settled.plain_tables import Table, tables_bundle
+from claude_magic._render.settled.row_table import results_bundle, short_cell, summary_of
+from claude_magic.sdk._rows.results import Results
+from claude_magic.sdk._trials.findings import ArmResult, Disagreement
+from claude_magic.sdk._trials.trial import Trial
+
+SHOWN_ARMS: Final = 16
+SHOWN_DISAGREEMENTS: Final = 4
+_LABEL_LENGTH: Final = 60
+_REPLY_WIDTH: Final = 50
+
+
+def settled_rows(results: Results, *, with_rows: bool = True) -> dict[str, str]:
+    """Give what a run over rows came to in the three forms that a notebook stores: its rows, or what a trial found.
+
+    :param with_rows: whether tables are shown, or only the line that sums them up.
+    """
+    if not isinstance(results, Trial) or not with_rows:
+        return results_bundle(results, with_rows=with_rows)
+    return tables_bundle([_arms(results), _disagreements(results)], summary_of(results))
+
+
+def _arms(trial: Trial) -> Table:
+    found = trial.table
+    against = {difference.other: difference for difference in trial.differences if difference.one == found[0].label}
+    head = ["variant", "model", "mean", "95 %", "below the best", "n", "errors", "$ a row", "s a row"]
+    lines = []
+    for arm in found[:SHOWN_ARMS]:
+        difference = against.get(arm.label)
+        below = f"{_number(difference.difference)} {_interval(difference.low, difference.high)}" if difference else ""
+        lines.append([*_names(arm), _number(arm.mean), _interval(arm.low, arm.high), below.strip(), *_figures(arm)])
+    return _without_empty(Table(head, lines, clean_line(trial.verdict)))
+
+
+def _disagreements(trial: Trial) -> Table:
+    found = trial.disagreements
+    if not found:
+        return Table([], [])
+    head = ["", "row", "highest score", "lowest score"] if trial.is_scored else ["", "row", "one reply", "another"]
+    lines = [[f"{row.row:,}", short_cell(_content(row.content)), *_extremes(row)] for row in found[:SHOWN_DISAGREEMENTS]]
+    more = len(found) - len(lines)
+    return Table(head, lines, f"{more:,} more rows where they differ" if more else "", _REPLY_WIDTH)
+
+
+def _extremes(row: Disagreement) -> tuple[str, str]:
+    """Show the replies that differ most, and who gave them."""
+    if row.scores:
+        ends = max(row.scores, key=row.scores.__getitem__), min(row.scores, key=row.scores.__getitem__)
+    else:
+        first = next(iter(row.replies))
+        ends = first, next(label for label, reply in row.replies.items() if repr(reply) != repr(row.replies[first]))
+    scores = (f" ({_number(row.scores[label])})" if label in row.scores else "" for label in ends)
+    one, other = (
+        f"{_label(label)}{score}: {short_cell(row.replies[label])}" for label, score in zip(ends, scores, strict=True)
+    )
+    return one, other
+
+
+def _content(row: object) -> object:
+    return ", ".join(map(str, row.values())) if isinstance(row, dict) else row
+
+
+def _names(arm: ArmResult) -> list[str]:
+    return [_label(arm.variant), _label(arm.model or "")]
+
+
+def _figures(arm: ArmResult) -> list[str]:
+    cost = "" if arm.cost_usd is None else f"{arm.cost_usd:.5f}"
+    return [f"{arm.n:,}", f"{arm.errors:,}" if arm.errors else "", cost, _number(arm.duration_s)]
+
+
+def _label(text: str) -> str:
+    return one_line(clean_line(text), _LABEL_LENGTH)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.2f}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"({low:,.2f} to {high:,.2f})"
+
+
+def _without_empty(table: Table) -> Table:
+    """Leave out the columns in which nothing stands."""
+    kept = [column for column in range(len(table.head)) if any(line[column] for line in table.lines)]
+    return Table(
+        [table.head[column] for column in kept], [[line[column] for column in kept] for line in table.lines], table.remark
+    )

@@ -1,0 +1,110 @@
+"""Ask the same of many rows and collect the outcomes, in one way or in several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from claude_magic.errors import ClaudeError
+from claude_magic.sdk._rows.limits import Progress
+from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest
+from claude_magic.sdk._rows.results import Results, RowOutcome
+from claude_magic.sdk._rows.run import RowRun
+from claude_magic.sdk._trials.request import Score, TrialRequest
+from claude_magic.sdk._trials.trial_run import TrialRun
+from claude_magic.sdk.config import ClaudeConfig, TurnOptions
+from claude_magic.sdk.schema import Schema
+
+
+def made_ready(
+    request: RowsRequest, wanted: TrialRequest, config: ClaudeConfig | None = None
+) -> tuple[RowRun | TrialRun, Results]:
+    """Return a run, not yet begun, and what takes its outcomes: a `Trial` where something is tried or scored.
+
+    :raises ConfigError: for what cannot be meant.
+    :raises CheckpointError: when the checkpoint is something else.
+    """
+    if wanted.is_one:
+        trial = TrialRun(request, wanted, config)
+        return trial, trial.trial
+    run = RowRun(request, config)
+    return run, Results(run.rows.frame)
+
+
+async def ask_each(
+    template: str,
+    rows: object,
+    *,
+    schema: object = None,
+    model: str | None = None,
+    system: str | None = None,
+    bare: bool = True,
+    tools: Iterable[str] = (),
+    concurrency: int = CONCURRENCY,
+    executor: Executor | Any = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    budget_usd: float | None = None,
+    max_retries: int = 3,
+    on_error: OnError = "return",
+    vary: Mapping[str, Iterable[object]] | None = None,
+    models: Iterable[str] = (),
+    score: Score | None = None,
+    judge_model: str | None = None,
+    config: ClaudeConfig | None = None,
+    on_progress: Callable[[Progress], object] = lambda progress: None,
+) -> Results:
+    """Ask the same of every row, each in a conversation of its own, and return the outcomes in the order of the rows.
+
+    With `vary`, `models` or `score` every row is asked in every way, and a `Trial` is returned.
+
+    :param template: the prompt, with `{{ column }}` for what a row holds and `{{ row }}` for the row itself.
+    :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
+    :param schema: what each reply must be, as for a turn.
+    :param bare: ask without Claude Code's prompt, tools, settings and memory.
+    :param tools: rules for tools that rows may use.
+    :param concurrency: how many rows are asked at once, each by a process of about 220 MB.
+    :param executor: of `concurrent.futures`, or a client of Dask: its workers run the rows, and `concurrency` counts for each
+        worker process. Only prompts and replies travel.
+    :param checkpoint: an SQLite file that keeps answered rows: a run that is started again does not ask them anew.
+    :param budget_usd: US dollars; the run stops before the row that would exceed it.
+    :param max_retries: how often a row is asked again when the API refuses it for a while, or the CLI dies.
+    :param on_error: `return` puts the error in the row's place, `raise` ends the run with it.
+    :param vary: the values of names in the template, such as `{"tone": ["formal", "plain"]}`; of several, all combinations.
+    :param models: the models that each row is asked of.
+    :param score: a function of a row and its reply that gives a number or a bool; or a prompt that judges, blind: of each
+        `{{ reply }}`, or of `{{ first }}` and `{{ second }}`, each two in both orders.
+    :param judge_model: the model of a prompt that judges.
+    :param on_progress: called after each row.
+    :raises ConfigError: for arguments that cannot be meant; nothing was sent.
+    :raises ClaudeError: why the run could not go on; its `results` holds what there is.
+    """
+    request = RowsRequest(
+        template=template,
+        rows=rows,
+        options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=tuple(tools) or None),
+        schema=Schema.of(schema) if schema is not None else None,
+        concurrency=concurrency,
+        executor=executor,
+        checkpoint=checkpoint,
+        budget_usd=budget_usd,
+        max_retries=max_retries,
+        on_error=on_error,
+    )
+    wanted = TrialRequest(vary=vary or {}, models=models, score=score, judge_model=judge_model, model=model)
+    run, results = made_ready(request, wanted, config)
+
+    async def take(outcome: RowOutcome) -> None:
+        if failure := results.add(outcome):
+            run.fail(failure)
+        on_progress(run.progress)
+
+    try:
+        await run.run(take)
+    except ClaudeError as error:
+        error.results = results
+        raise
+    finally:
+        results.stopped, results.remarks = run.stopped, run.remarks
+    return results

@@ -1,0 +1,261 @@
+"""What a trial came to: a score for each variant with each model, what is more than noise, and where they differ.
+
+Leaves to `trial_run` how it is asked, and to others how it looks.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from itertools import combinations
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from claude_magic.errors import ClaudeError
+from claude_magic.sdk._rows.arms import Arm
+from claude_magic.sdk._rows.results import Results, RowOutcome, new_frame
+from claude_magic.sdk._rows.work import Template
+from claude_magic.sdk._trials.findings import ArmResult, Best, Difference, Disagreement
+from claude_magic.sdk._trials.intervals import mean_interval
+from claude_magic.sdk._trials.judging import Judgement, Verdicts
+from claude_magic.sdk._trials.scores import score_of
+from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.schema import Rows
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class Trial(Results):
+    """The replies of a trial: those of a row have places next to each other, in the order of `arms`.
+
+    :param score: a function of a row and its reply.
+    :param is_judged: whether a prompt scores instead.
+    """
+
+    def __init__(
+        self,
+        arms: tuple[Arm, ...],
+        template: Template,
+        options: TurnOptions,
+        *,
+        score: Callable[[Any, Any], object] | None = None,
+        is_judged: bool = False,
+        frame: Any = None,
+    ) -> None:
+        super().__init__(frame)
+        self.arms = arms
+        self._template = template
+        self._options = options
+        self._score = score
+        self._scores: dict[int, float | ClaudeError] = {}
+        self._verdicts = Verdicts() if is_judged else None
+        self._judge_usd = 0.0
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether replies have scores."""
+        return self._score is not None or self._verdicts is not None
+
+    def add(self, outcome: RowOutcome) -> ClaudeError | None:
+        """Take the reply to a row and score it, or take what was judged; when the run was stopped, nothing is scored."""
+        if isinstance(outcome, Judgement):
+            assert self._verdicts is not None
+            self._verdicts.add(outcome)
+            self._judge_usd += 0.0 if outcome.from_checkpoint else outcome.cost_usd
+            return None
+        super().add(outcome)
+        if self._score is None or outcome.error is not None or self.stopped:
+            return None
+        score = self._scores[outcome.position] = score_of(self._score, outcome.row, outcome.value)
+        return score if isinstance(score, ClaudeError) else None
+
+    @property
+    def scores(self) -> dict[int, float | ClaudeError]:
+        """Return the scores by the places of the replies, and why there is none."""
+        return self._verdicts.scores() if self._verdicts else dict(self._scores)
+
+    def judged_by_place(self) -> tuple[int, int]:
+        """Return in how many pairs the judge preferred the same place in both orders, and how many pairs there are."""
+        return self._verdicts.by_place() if self._verdicts else (0, 0)
+
+    @property
+    def errors(self) -> dict[int, ClaudeError]:
+        """Return why replies failed, or have no score, by their places."""
+        unscored = {place: score for place, score in self.scores.items() if isinstance(score, ClaudeError)}
+        return dict(sorted({**unscored, **super().errors}.items()))
+
+    @property
+    def cost_usd(self) -> float:
+        """Return what this run cost with its judge, in US dollars; rows of a checkpoint were paid before."""
+        return super().cost_usd + self._judge_usd
+
+    @property
+    def table(self) -> Rows[ArmResult]:
+        """Return what each variant with each model came to, the highest mean first, of equal ones the cheapest."""
+        found = Rows(map(self._arm_result, range(len(self.arms))))
+        found.sort(key=lambda arm: (-math.inf if arm.mean is None else -arm.mean, arm.cost_usd or 0.0))
+        return found
+
+    @property
+    def differences(self) -> Rows[Difference]:
+        """Return how each two differ on the rows that both have a score for, the higher one first."""
+        order = [arm.label for arm in self.table if arm.mean is not None]
+        scores = {arm.label: self._of_arm(number) for number, arm in enumerate(self.arms)}
+        pairs = list(combinations(order, 2))
+        compared = (Difference.of(one, other, scores[one], scores[other], pairs=len(pairs)) for one, other in pairs)
+        return Rows(difference for difference in compared if difference is not None)
+
+    @property
+    def disagreements(self) -> Rows[Disagreement]:
+        """Return the rows that were answered differently, those that differ most first."""
+        scores, found = self.scores, Rows[Disagreement]()
+        width = len(self.arms)
+        for first in range(0, len(self), width):
+            outcomes = [(arm.label, self[first + i]) for i, arm in enumerate(self.arms) if first + i < len(self)]
+            answered = {label: outcome for label, outcome in outcomes if outcome.error is None}
+            points = {label: scores.get(outcome.position) for label, outcome in answered.items()}
+            numbers = {label: score for label, score in points.items() if isinstance(score, float)}
+            replies = {label: outcome.value for label, outcome in answered.items()}
+            if self.is_scored:
+                spread = max(numbers.values()) - min(numbers.values()) if numbers else 0.0
+            else:
+                spread = float(len({repr(reply) for reply in replies.values()}) - 1)
+            if spread > 0:
+                content = next(outcome.row for outcome in answered.values())
+                found.append(Disagreement(first // width, content, spread, replies, numbers))
+        found.sort(key=lambda row: (-row.spread, row.row))
+        return found
+
+    @property
+    def best(self) -> Best:
+        """Return the way to ask that scores highest, to go on with.
+
+        :raises ClaudeError: when nothing was scored.
+        """
+        first = self.table[0]
+        if first.mean is None:
+            raise ClaudeError("No reply has a score.", next_step="Give a score; with a checkpoint no reply is asked for anew.")
+        arm = next(arm for arm in self.arms if arm.label == first.label)
+        return Best(
+            arm.label,
+            arm.variant,
+            arm.model or self._options.model,
+            self._options.system,
+            self._template.text,
+            bool(self._options.bare),
+        )
+
+    @property
+    def verdict(self) -> str:
+        """Say what can be told from noise; empty where nothing is compared."""
+        differences = self.differences
+        if not differences:
+            return ""
+        if not any(difference.is_told for difference in differences):
+            return "Nothing can be told from noise: these rows show no difference that chance would not."
+        best = self.table[0].label
+        alike = [difference.other for difference in differences if difference.one == best and not difference.is_told]
+        if not alike:
+            return f"{best} scores higher than every other, and that is more than noise."
+        return f"{best} scores highest, but cannot be told from {'; '.join(alike)}."
+
+    def to_frame(self) -> pandas.DataFrame | Any:
+        """Make a table with a line for each reply: row, variant, model, reply, score, cost, time, error.
+
+        :raises ConfigError: when pandas is not there.
+        """
+        scores, errors = self.scores, self.errors
+        return new_frame([self._line(outcome, scores, errors) for outcome in self], self._frame)
+
+    def plot(self) -> Any:
+        """Draw each mean with its interval, and return the axes.
+
+        :raises ConfigError: when matplotlib is not there, or nothing was scored.
+        """
+        from claude_magic.sdk._trials.plot import draw_means
+
+        return draw_means([(arm.label, arm.mean, arm.low, arm.high) for arm in self.table])
+
+    def to_inspect(self, path: str | os.PathLike[str]) -> None:
+        """Write the trial as a log of Inspect, `.eval` or `.json`, a sample for each reply.
+
+        :raises ConfigError: when inspect_ai is not there.
+        """
+        from claude_magic.sdk._trials.inspect_log import LoggedReply, write_log
+
+        scores, errors = self.scores, self.errors
+        replies = [
+            LoggedReply(
+                arm=self._arm(outcome),
+                prompt=self._template.fill(outcome.row, self._arm(outcome).variant) if outcome.asked else "",
+                outcome=outcome,
+                row=outcome.position // len(self.arms),
+                score=score if isinstance(score := scores.get(outcome.position), float) else None,
+                error=errors.get(outcome.position),
+            )
+            for outcome in self
+        ]
+        means = [(arm.label, arm.mean, arm.n) for arm in self.table]
+        write_log(path, replies, means, template=self._template.text, is_whole=not self.stopped)
+
+    def summary(self) -> str:
+        """Say in a line what came of it."""
+        failed, kept = len(self.errors), sum(outcome.from_checkpoint for outcome in self)
+        unscored = len(self) - len(super().errors) - len(self.scores) if self.is_scored else 0
+        parts = (
+            f"{math.ceil(len(self) / len(self.arms)):,} rows in {len(self.arms)} ways",
+            f"{failed:,} of {len(self):,} replies failed" if failed else f"{len(self):,} replies",
+            f"{kept:,} from the checkpoint" if kept else "",
+            f"{unscored:,} without a score" if unscored else "",
+            f"${self.cost_usd:.4f}",
+        )
+        return ", ".join(filter(None, parts)) + (f"; partial: {self.stopped}" if self.stopped else "")
+
+    def _arm(self, outcome: RowOutcome) -> Arm:
+        return self.arms[outcome.position % len(self.arms)]
+
+    def _of_arm(self, number: int) -> dict[int, float]:
+        """Return the scores of an arm by row."""
+        width = len(self.arms)
+        return {
+            place // width: score
+            for place, score in self.scores.items()
+            if place % width == number and isinstance(score, float)
+        }
+
+    def _arm_result(self, number: int) -> ArmResult:
+        arm, width, errors = self.arms[number], len(self.arms), self.errors
+        outcomes = [self[place] for place in range(number, len(self), width)]
+        answered = [outcome for outcome in outcomes if outcome.error is None]
+        scores = list(self._of_arm(number).values())
+        low, high = mean_interval(scores) or (None, None)
+        times = [outcome.duration_s for outcome in answered if outcome.duration_s is not None]
+        return ArmResult(
+            arm.variant_label,
+            arm.model,
+            fmean(scores) if scores else None,
+            low,
+            high,
+            n=len(scores) if self.is_scored else len(answered),
+            errors=sum(outcome.position in errors for outcome in outcomes),
+            cost_usd=fmean(outcome.cost_usd for outcome in answered) if answered else None,
+            duration_s=fmean(times) if times else None,
+            label=arm.label,
+        )
+
+    def _line(
+        self, outcome: RowOutcome, scores: dict[int, float | ClaudeError], errors: dict[int, ClaudeError]
+    ) -> dict[str, Any]:
+        arm, score, error = self._arm(outcome), scores.get(outcome.position), errors.get(outcome.position)
+        return {
+            "row": outcome.position // len(self.arms),
+            "variant": arm.variant_label,
+            "model": arm.model,
+            "reply": outcome.value,
+            "score": score if isinstance(score, float) else None,
+            "cost_usd": outcome.cost_usd,
+            "duration_s": outcome.duration_s,
+            "error": error.message if error else None,
+        }
