@@ -30,7 +30,7 @@ FLAGS: Final = (
         ("jsonSchema", "sdk/config.py", "What the first control request may hold, so that no command line need."),
         (
             "CLAUDE_CODE_MAX_RETRIES",
-            "sdk/_rows/each.py",
+            "sdk/_rows/run.py",
             "How often the CLI asks again for a row that the API has refused for a while.",
         ),
         ("/clear", "sdk/_rows/workers.py", "A row begins an empty conversation in a process that has answered another one."),
