@@ -7,6 +7,7 @@ takes longer than a moment, asks something or runs code: the line is there at on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from claude_magic._render.parts.style_sheet import styled_html
@@ -51,6 +52,8 @@ class LiveView(GrowingView):
         self._live: LiveReplies | None = None
         self._latest: tuple[Sequence[SessionAwareResponse], float] = (), 0.0
         self._is_over = False
+        self._moment_s = MOMENT_S
+        """When the turn has taken so long that widgets are worth it."""
         super().__init__(
             for_audience=for_audience,
             until_settled=ANSWERING | {"text/html": styled_html(_BEGINNING, for_audience=for_audience)},
@@ -59,11 +62,14 @@ class LiveView(GrowingView):
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
         """Show the replies so far, once they have taken a moment."""
         self._latest = responses, elapsed_s
+        if (above := self._above(responses)) and not (self._live and self._live.asks):
+            self._moment_s = elapsed_s + MOMENT_S
+            self._leave(above)
         if self._is_refused():
             super().update(responses, elapsed_s)
         elif self._live is not None:
             self._live.update(responses, self._failures, elapsed_s)
-        elif elapsed_s >= MOMENT_S and not self._is_over:
+        elif elapsed_s >= self._moment_s and not self._is_over:
             self._opened()
 
     def fail(self, number: int, failure: ClaudeError) -> None:
@@ -85,7 +91,9 @@ class LiveView(GrowingView):
     def make_room(self) -> None:
         """Show what there is to read: until the next update somebody answers in words, or code runs, for any time."""
         if not self._is_over:
-            self._opened()
+            live, (responses, _) = self._opened(), self._latest
+            if responses:
+                live.pause(responses)
 
     def asked(self, number: int, request: PermissionRequest) -> None:
         """Take a permission request away again."""
@@ -96,6 +104,9 @@ class LiveView(GrowingView):
         """Put the settled output in the place of the growing replies, then close their widgets: so nothing flickers."""
         if self._is_over:
             return
+        if self._live is not None:
+            opened = zip(alternatives, self._live.opened, strict=True)
+            alternatives = [replace(reply, opened=numbers) for reply, numbers in opened]
         super().settle(alternatives, current=current, on_pick=None)
         if on_pick and len(alternatives) > 1 and not self._is_refused():
             from claude_magic._render.live.reply_picker import ReplyPicker
@@ -124,12 +135,22 @@ class LiveView(GrowingView):
         if self._live is None:
             from claude_magic._render.live.live_replies import LiveReplies
 
-            self._live = LiveReplies(self._labels, self._on_stop, self._on_refused, for_audience=self._for_audience)
+            self._live = LiveReplies(
+                self._labels, self._on_stop, self._on_refused, for_audience=self._for_audience, after=self._after
+            )
             responses, elapsed_s = self._latest
             if responses:  # the page shows them with what there is to read
                 self._live.update(responses, self._failures, elapsed_s)
             self._handle.update(ANSWERING | self._live.bundle())
         return self._live
+
+    def _leave(self, above: SettledReply) -> None:
+        if self._live is None or self._live.signs.is_refused:
+            super()._leave(above)
+            return
+        live, self._live = self._live, None
+        super()._leave(replace(above, opened=live.opened[0]))
+        live.close()
 
     def _is_refused(self) -> bool:
         return self._live is not None and self._live.signs.is_refused

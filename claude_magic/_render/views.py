@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from claude_magic._render.parts.redacted_reply import cleaned
-from claude_magic._render.parts.reply_wording import status_line, waiting
+from claude_magic._render.parts.reply_wording import BEGINNING, blocks_between, last_number, status_line, waiting
 from claude_magic._render.place import Place
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
@@ -52,6 +52,9 @@ class View:
     def asked(self, number: int, request: PermissionRequest) -> None:
         """Take a permission request away again."""
 
+    def go_on_below(self, response: SessionAwareResponse) -> None:
+        """Let what comes behind the blocks so far stand below what code has printed or shown, if it is the only reply."""
+
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Leave the output that stays; let a person pick another one of several until `close`, where there are buttons.
 
@@ -88,9 +91,38 @@ class StaticView(View):
         self._handle.display(until_settled)
         self._until_settled = until_settled
         self._said = ""
+        self._after = BEGINNING
+        """The number of the last block that stands in displays above."""
+        self._until: int | None = None
+        """The number of the last block that is to stand there."""
+
+    def go_on_below(self, response: SessionAwareResponse) -> None:
+        """Take a display below for what comes, as soon as what stands above is complete."""
+        self._until = last_number(response)
+
+    def _above(self, responses: Sequence[SessionAwareResponse], *, ended: bool = False) -> SettledReply | None:
+        """Return what is to stand above for good, once it is complete."""
+        if self._until is None or len(responses) != 1:
+            return None
+        from claude_magic._render.settled.reply import SettledReply
+
+        above = SettledReply(responses[0], after=self._after, until=self._until)
+        return above if ended or all(block.complete for block in above.blocks) else None
+
+    def _leave(self, above: SettledReply) -> None:
+        """Leave that where it stands, and take a display below."""
+        from claude_magic._render.settled.reply import reply_bundle
+
+        self._handle.update(reply_bundle(above, for_audience=self._for_audience))
+        assert above.until is not None
+        self._after, self._until, self._said = above.until, None, ""
+        self._handle = Place()
+        self._handle.display(self._until_settled)
 
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
         """Say why nothing comes, in the place of the reply, for as long as that lasts."""
+        if above := self._above(responses):
+            self._leave(above)
         said = "; ".join(dict.fromkeys(filter(None, map(waiting, responses))))
         if said != self._said:
             self._said = said
@@ -98,7 +130,9 @@ class StaticView(View):
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Display the settled output."""
-        self._settled, self._current = tuple(alternatives), current
+        if above := self._above([reply.response for reply in alternatives], ended=True):
+            self._leave(above)
+        self._settled, self._current = tuple(replace(reply, after=self._after) for reply in alternatives), current
         self._display_settled()
         self.settled_at = datetime.now(UTC)
 
@@ -124,7 +158,8 @@ class StaticView(View):
         return [(reply.turn, reply.response.session_id) for reply in shown]
 
     def show_again(self) -> None:
-        """Display the settled output anew, in the running cell, which is its place from now on."""
+        """Display the settled output anew and whole, in the running cell, which is its place from now on."""
+        self._settled = tuple(replace(reply, after=BEGINNING) for reply in self._settled)
         self._handle = Place()
         self._handle.display(self._bundle(), self._metadata())
 
@@ -155,13 +190,16 @@ class GrowingView(StaticView):
 
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
         """Show the end of each answer and how it goes on, once a second: the page gets the whole output each time."""
+        if above := self._above(responses):
+            self._leave(above)
         if elapsed_s - self._painted_s >= _PAINT_EVERY_S:
             self._painted_s = elapsed_s
-            self._handle.update({"text/plain": "\n\n".join(_growing(response, elapsed_s) for response in responses)})
+            self._handle.update({"text/plain": "\n\n".join(_growing(each, elapsed_s, self._after) for each in responses)})
 
 
-def _growing(response: SessionAwareResponse, elapsed_s: float) -> str:
-    texts = [block.text.strip("\n") for block in cleaned(response).blocks if isinstance(block, Text)]
+def _growing(response: SessionAwareResponse, elapsed_s: float, after: int) -> str:
+    blocks = blocks_between(cleaned(response).blocks, after)
+    texts = [block.text.strip("\n") for block in blocks if isinstance(block, Text)]
     shown = "\n\n".join(filter(None, texts)).split("\n")[-_LINES_SHOWN:]
     return "\n".join((*shown, "  ".join(status_line(response, elapsed_s)))).lstrip("\n")
 

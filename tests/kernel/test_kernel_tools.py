@@ -345,7 +345,31 @@ def test_run_code_is_a_cell(loaded_kernel: Kernel, api: MessagesAPI, notebook_di
     assert "to stderr" in stderr
     assert "to stderr" in result.stderr
     assert "**shown**" in shown
-    assert "done" in result.displays[0]["data"]["text/plain"]
+    assert "done" in result.displays[-1]["data"]["text/plain"]
+
+
+@pytest.mark.parametrize("kind", ["async", "sync", "headless"])
+def test_output_stands_where_claude_speaks_of_it(loaded_kernel: Kernel, kind: str) -> None:
+    """What code shows stands behind the call and above the text about it; the last part says what the turn came to."""
+    prompt = f"<<say Before.>>{code('print(41)')}{code('quiet = 1')}<<say Between.>>{code('print(42); 1 / 0')}<<say After.>>"
+    if kind == "headless":
+        result = answered(loaded_kernel, prompt, RUN, allow_stdin=False)
+    else:
+        result = start(loaded_kernel, prompt, RUN, kind=kind).wait()
+    assert result.ok, result.outputs
+    shown = [output.get("text") or output.get("ename") or output["data"]["text/plain"] for output in result.outputs]
+    shown = shown[:-1] if kind == "sync" else shown  # the time that it took
+    before, first, between, second, error, after = shown
+    assert before.startswith("Before.")
+    assert "print(41)" in before
+    assert (first.strip(), second.strip(), error) == ("41", "42", "ZeroDivisionError")
+    assert "quiet = 1" in between
+    assert between.index("Between.") < between.index("print(42)")
+    assert after.startswith("After.")
+    told = [output["metadata"].get("claude_magic") for output in result.displays]
+    assert told[:-1] == [None, None]
+    assert told[-1]["turn"] >= 1
+    assert dict(loaded_kernel.widgets) == {}
 
 
 def test_run_code_awaits(loaded_kernel: Kernel, api: MessagesAPI) -> None:

@@ -13,6 +13,14 @@ from IPython.utils.capture import capture_output
 from page import Page
 from traitlets.config import Config
 
+from claude_magic._render.live import live_reply
+
+
+@pytest.fixture
+def painted_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paint a growing text with each update, however soon it follows."""
+    monkeypatch.setattr(live_reply, "PAINT_EVERY_S", 0.0)
+
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:

@@ -113,9 +113,10 @@ def test_the_status_says_what_goes_on(events: list[Event], activity: str) -> Non
     assert status_line(reply(*events), 12.3) == [activity, "opus-5-5", "12 s"]
 
 
-def test_the_status_counts_tokens() -> None:
-    """The status line counts the tokens so far once there are any."""
-    assert status_line(reply(TokensCounted(2000, 310)), 1)[-1] == "2,310 tokens"
+def test_nothing_stands_still_in_the_status() -> None:
+    """The status line has no number that does not move: no tokens, and no time while nothing is drawn."""
+    assert status_line(reply(TokensCounted(2000, 310)), 1)[1:] == ["opus-5-5", "1 s"]
+    assert status_line(reply(TokensCounted(2000, 310)), None)[1:] == ["opus-5-5"]
 
 
 def test_a_retry_is_the_status() -> None:

@@ -49,6 +49,9 @@ class Turns:
             self.view.update(self.responses, 1.0)
 
 
+pytestmark = pytest.mark.usefixtures("painted_each_time")
+
+
 def words(html: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", html).split())
 

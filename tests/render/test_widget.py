@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 from page import VIEW, Page
 from replies import SESSION, ended
 
+from claude_magic._render.live import live_reply
 from claude_magic._render.live.growing_text import GrowingText
 from claude_magic._render.live.live_reply import PAGE_SIZE
 from claude_magic._render.live_view import MOMENT_S, LiveView
@@ -30,6 +32,8 @@ from claude_magic.sdk.events import (
 )
 from claude_magic.sdk.host import PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse, Text, fold
+
+pytestmark = pytest.mark.usefixtures("painted_each_time")
 
 PARAGRAPH = "Two columns have gaps: `age` (177 of 891) and `cabin` (687 of 891). Nothing else has to be done.\n\n"
 
@@ -111,23 +115,124 @@ def test_tool_line_changes_with_its_state_only(page: Page) -> None:
     turn.take(ToolCalled(0, "call", "Bash", {"command": "ls"}))
     turn.take(*deltas("Meanwhile I write something else.", 3, block=1))
     turn.take(ToolReturned("call", "a.py", duration_s=0.1))
-    assert sum("<summary>" in value for value in page.sent()[before:]) == 3
+    assert sum("</summary>" in value for value in page.sent()[before:]) == 3
     assert "✓" in page.html()[0]
     turn.view.close()
 
 
-def test_thoughts_are_shown_when_they_are_thought(page: Page) -> None:
-    """Growing thoughts are one folded line, rendered once; complete, they can be opened and read."""
+def folds(page: Page) -> list[dict[str, Any]]:
+    """List the buttons that unfold something, from top to bottom."""
+    return [model for model in page.shown() if model["_model_name"] == "ToggleButtonModel"]
+
+
+def test_thoughts_can_be_read_while_they_are_thought(page: Page) -> None:
+    """Thoughts are sent when somebody has unfolded them, as they grow, and when they are complete."""
     turn = Turn()
     before = len(page.sent())
     turn.take(*(ThinkingDelta(0, "a thought ") for _ in range(50)))
-    assert [words(value) for value in page.sent()[before:] if "<summary>" in value] == [
-        "Thinking…Thiscanbereadwhenitisthought."
-    ]
+    assert len([value for value in page.sent()[before:] if "</summary>" in value]) == 1
+    assert "a thought" not in page.html()[0]
+    (fold,) = folds(page)
+    page.change(fold, value=True)
+    for number in (1, 2):
+        turn.take(ThinkingDelta(0, f"and number {number} "))
+        assert f"a thought and number 1 {'and number 2' if number == 2 else ''}".strip() in page.html()[0]
     turn.take(BlockEnded(0, 3.0))
     assert "Thought for 3 s" in page.html()[0]
-    assert "a thought a thought" in page.html()[0]
+    assert "and number 2" in page.html()[0]
     turn.view.close()
+
+
+def test_what_is_unfolded_stays_so(page: Page) -> None:
+    """A fold that somebody has opened stays open when its call ends, and when the turn settles; the others stay closed."""
+    turn = Turn()
+    turn.take(*(ToolCalled(number, f"call{number}", "Bash", {"command": f"ls {number}"}) for number in range(3)))
+    page.change(folds(page)[1], value=True)
+    turn.take(*(ToolReturned(f"call{number}", "a.py") for number in range(3)), ended("Done."))
+    assert [fold["value"] for fold in folds(page)] == [False, True, False]
+    turn.view.settle([SettledReply(turn.response, 1)], current=1, on_pick=None)
+    found = re.findall(r"<details[^>]*?( open)?><summary>.*?<code>(.*?)</code>", page.outputs[-1].data["text/html"])
+    assert found == [("", "ls 0"), (" open", "ls 1"), ("", "ls 2")]
+
+
+def test_a_call_that_waits_for_somebody_says_so(page: Page) -> None:
+    """The line of a call says that it waits for an answer, for as long as it does; the others run."""
+    turn = Turn()
+    turn.take(*(ToolCalled(number, f"call{number}", "Bash", {"command": "ls"}) for number in range(2)))
+    asked = PermissionRequest("call1", "Bash", {"command": "ls"}, "/data")
+    turn.view.ask(1, asked, lambda _: None)
+    turn.view.update([turn.response], 1.0)
+    assert ["waiting for you" in value for value in page.html()[:2]] == [False, True]
+    turn.view.asked(1, asked)
+    turn.view.update([turn.response], 1.0)
+    assert ["running…" in value for value in page.html()[:2]] == [True, True]
+    turn.view.close()
+
+
+def test_a_growing_text_is_painted_a_few_times_a_second(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often there is more of a text, the page gets it a few times a second, and its end at once."""
+    monkeypatch.setattr(live_reply, "PAINT_EVERY_S", 0.2)
+    turn = Turn()
+    before = len(page.sent())
+    for number in range(60):
+        turn.take(TextDelta(0, f"word{number} "), elapsed_s=1 + number * 0.05)
+    turn.take(BlockEnded(0), elapsed_s=3.99)
+    assert 14 <= sum("word0" in value for value in page.sent()[before:]) <= 17
+    assert "word59" in page.html()[0]
+    turn.view.close()
+
+
+def test_what_code_has_shown_stands_between(page: Page) -> None:
+    """What comes behind code that has shown something gets a display of its own, below: together they are the reply."""
+    turn = Turn()
+    turn.take(TextDelta(0, "Before."), BlockEnded(0), ToolCalled(1, "call", "mcp__kernel__run_code", {"code": "print(1)"}))
+    page.change(folds(page)[0], value=True)
+    turn.view.go_on_below(turn.response)
+    turn.take(Notice("A remark."))
+    assert len({output.transient["display_id"] for output in page.outputs}) == 1
+    turn.take(ToolReturned("call", "1"))
+    above = page.outputs[-2]
+    assert "Before." in above.data["text/plain"]
+    assert "A remark." in above.data["text/plain"]
+    assert re.search(r"<details[^>]* open>", above.data["text/html"])
+    assert not above.metadata
+    assert page.outputs[-1].transient != above.transient
+    assert not page.outputs[-1].update
+    turn.take(TextDelta(2, "After."), BlockEnded(2), elapsed_s=3.0)
+    assert [words(value) for value in page.html()[:1]] == ["After."]
+    turn.take(ended("After."), elapsed_s=3.0)
+    turn.view.settle([SettledReply(turn.response, 3)], current=1, on_pick=None)
+    last = page.outputs[-1]
+    assert "Before." not in last.data["text/plain"]
+    assert last.data["text/plain"].startswith("After.\n\nturn 3")
+    assert last.metadata["claude_magic"]["turn"] == 3
+    turn.view.show_again()
+    assert page.outputs[-1].data["text/plain"].index("Before.") < page.outputs[-1].data["text/plain"].index("After.")
+
+
+def test_a_reply_that_begins_with_code(page: Page) -> None:
+    """Nothing of what stands above is said once more below, also where the reply begins with code."""
+    turn = Turn()
+    turn.take(ToolCalled(0, "call", "mcp__kernel__run_code", {"code": "print(1)"}))
+    turn.view.go_on_below(turn.response)
+    turn.take(ToolReturned("call", "1"), TextDelta(1, "After."), BlockEnded(1), ended("After."))
+    turn.view.settle([SettledReply(turn.response, 3)], current=1, on_pick=None)
+    assert page.outputs[-1].data["text/plain"].startswith("After.\n\nturn 3")
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_stopped_behind_code(page: Page, *, complete: bool) -> None:
+    """A turn that ends behind code that has shown something, with nothing more to say, leaves its footer below."""
+    turn = Turn()
+    turn.take(TextDelta(0, "Before."), BlockEnded(0), ToolCalled(1, "call", "mcp__kernel__run_code", {"code": "print(1)"}))
+    turn.view.go_on_below(turn.response)
+    if complete:
+        turn.take(ToolReturned("call", "1"))
+    turn.view.settle([SettledReply(turn.response, 3, TurnInterrupted("Interrupted."))], current=1, on_pick=None)
+    assert "Interrupted" in page.outputs[-1].data["text/plain"]
+    above = next(output for output in reversed(page.outputs) if output.transient != page.outputs[-1].transient)
+    assert "Before." in above.data["text/plain"]
+    assert ("stopped" in above.data["text/plain"]) is not complete
 
 
 def test_discarded_blocks_vanish(page: Page) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -82,28 +83,40 @@ class KernelTools:
         self._notebook = notebook
         self._functions = {tool.name: tool for tool in functions}
         self._added: list[str] = []
+        self.has_shown = False
+        """Whether the person has seen anything of the last call in the cell."""
 
     async def call_async(self, tool: str, arguments: dict[str, Any], stopped: Callable[[], bool]) -> ToolResult:
         """Do a tool's work from an async cell; `stopped` tells whether the person has stopped the turn meanwhile.
 
         :raises KeyboardInterrupt: when the person interrupted the code.
         """
-        if tool == "run_code":
-            return await run_code.run_code(self._shell, str(arguments.get("code", "")), stopped)
-        if function := self._functions.get(tool):
-            return await own_functions.call_async(self._shell, function, arguments, stopped)
-        return self._look_or_add(tool, arguments)
+        with self._watched() as capture:
+            if tool == "run_code":
+                return await run_code.run_code(self._shell, str(arguments.get("code", "")), stopped, capture)
+            if function := self._functions.get(tool):
+                return await own_functions.call_async(self._shell, function, arguments, stopped, capture)
+            return self._look_or_add(tool, arguments)
 
     def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         """Do a tool's work from a blocking cell.
 
         :raises KeyboardInterrupt: when the person interrupted the code.
         """
-        if tool == "run_code":
-            return run_code.run_code_blocking(self._shell, str(arguments.get("code", "")))
-        if function := self._functions.get(tool):
-            return own_functions.call(self._shell, function, arguments)
-        return self._look_or_add(tool, arguments)
+        with self._watched() as capture:
+            if tool == "run_code":
+                return run_code.run_code_blocking(self._shell, str(arguments.get("code", "")), capture)
+            if function := self._functions.get(tool):
+                return own_functions.call(self._shell, function, arguments, capture)
+            return self._look_or_add(tool, arguments)
+
+    @contextmanager
+    def _watched(self) -> Iterator[run_code.Capture]:
+        capture = run_code.Capture()
+        try:
+            yield capture
+        finally:
+            self.has_shown = capture.has_shown
 
     def _look_or_add(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         match tool:

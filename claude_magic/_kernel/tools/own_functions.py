@@ -33,14 +33,19 @@ _PLAIN: Final = (str, bytes, int, float, complex, bool, type(None), list, tuple,
 
 
 async def call_async(
-    shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any], stopped: Callable[[], bool]
+    shell: InteractiveShell,
+    tool: FunctionTool,
+    arguments: Mapping[str, Any],
+    stopped: Callable[[], bool],
+    capture: Capture,
 ) -> ToolResult:
     """Call a function from an async cell.
 
     :param stopped: whether the person has stopped the turn meanwhile.
+    :param capture: takes what it prints and displays.
     :raises KeyboardInterrupt: when the person interrupted it.
     """
-    run = _Call(shell, tool, arguments)
+    run = _Call(shell, tool, arguments, capture)
     with run:
         with interruptible():
             value = run.function()
@@ -48,12 +53,13 @@ async def call_async(
     return run.result
 
 
-def call(shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any]) -> ToolResult:
+def call(shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any], capture: Capture) -> ToolResult:
     """Call a function from a blocking cell, or on a thread of the person's; a coroutine then runs on a loop of its own.
 
+    :param capture: takes what it prints and displays.
     :raises KeyboardInterrupt: when the person interrupted it.
     """
-    run = _Call(shell, tool, arguments)
+    run = _Call(shell, tool, arguments, capture)
     with run:
         value = run.function()
         if inspect.isawaitable(value):
@@ -70,11 +76,11 @@ async def _awaited(value: Awaitable[Any]) -> Any:
 class _Call:
     """One call: leaving it, as a context, makes its result of what was returned, printed, displayed or raised."""
 
-    def __init__(self, shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any], capture: Capture) -> None:
         self._shell = shell
         self._tool = tool
         self._arguments = arguments
-        self._capture = Capture()
+        self._capture = capture
         self._kept = contextlib.ExitStack()
         self.value: Any = None
         self.result = ToolResult("")

@@ -58,6 +58,8 @@ class Capture:
     images: list[Image] = field(default_factory=list)
     has_value: bool = False
     """Whether the value of the last line is among the texts."""
+    has_shown: bool = False
+    """Whether the person sees anything of it in the cell."""
 
     def add_bundle(self, data: dict[str, Any]) -> None:
         """Keep an output as Claude can read it: the image if it has one, and its text."""
@@ -72,13 +74,13 @@ class Capture:
         return ToolResult(text or "(no output)", tuple(self.images), is_error=failed)
 
 
-async def run_code(shell: InteractiveShell, code: str, stopped: Callable[[], bool]) -> ToolResult:
+async def run_code(shell: InteractiveShell, code: str, stopped: Callable[[], bool], capture: Capture) -> ToolResult:
     """Run a cell's worth of code in the person's namespace, from an async cell.
 
     :param stopped: whether the person has stopped the turn meanwhile.
+    :param capture: takes what it prints and displays.
     :raises KeyboardInterrupt: when the person interrupted it.
     """
-    capture = Capture()
     transformed = shell.transform_cell(code)
     with captured(shell, capture):
         if shell.should_run_async(code, transformed_cell=transformed):
@@ -89,12 +91,12 @@ async def run_code(shell: InteractiveShell, code: str, stopped: Callable[[], boo
     return _finished(shell, capture, done)
 
 
-def run_code_blocking(shell: InteractiveShell, code: str) -> ToolResult:
+def run_code_blocking(shell: InteractiveShell, code: str, capture: Capture) -> ToolResult:
     """Run a cell's worth of code in the person's namespace, from a blocking cell.
 
+    :param capture: takes what it prints and displays.
     :raises KeyboardInterrupt: when the person interrupted it.
     """
-    capture = Capture()
     with captured(shell, capture):
         done = shell.run_cell(code, store_history=False)
     return _finished(shell, capture, done)
@@ -133,6 +135,7 @@ def _finished(shell: InteractiveShell, capture: Capture, done: ExecutionResult) 
     error = done.error_before_exec or done.error_in_exec
     if isinstance(error, KeyboardInterrupt):
         raise error
+    capture.has_shown |= done.result is not None or error is not None
     if done.result is not None and not capture.has_value:
         # It could not be shown, or this ipykernel does not tell what it shows (7.3 and before).
         try:
@@ -173,6 +176,7 @@ def captured(shell: InteractiveShell, capture: Capture) -> Iterator[None]:
         finally:
             for publisher in hooked:
                 publisher.unregister_hook(hook)
+            capture.has_shown = bool(capture.texts or capture.images)
     if not hasattr(shell, "kernel") and not "".join(capture.texts[-2:] or "\n").endswith("\n"):
         print()  # else the reply would be drawn over the last line
 

@@ -290,6 +290,8 @@ class CellTurns:
                 with held_back():
                     self._view.make_room()
                 yield item
+                if self._tools.has_shown:
+                    self._view.go_on_below(self._running[number].response)
             else:
                 self._take(number, item)
         for running, questions in zip(self._running, self._questions, strict=True):

@@ -12,7 +12,7 @@ from typing import Final
 
 from claude_magic._markdown import finished_length, open_fence, whole_lines_length
 from claude_magic._render.parts.markdown_html import text_html
-from claude_magic.sdk.response import Text
+from claude_magic.sdk.response import Text, Thinking
 
 PIECE_LENGTH: Final = 1_000
 FENCE_LENGTH: Final = 1_500
@@ -35,13 +35,13 @@ class Growth:
 
 
 class GrowingText:
-    """One text block while it is written.
+    """One text, or what is thought, while it is written.
 
     :param piece_length: characters that are worth a piece of their own.
     :param fence_length: characters that a fence has at least before it is cut.
     """
 
-    def __init__(self, block: Text, *, piece_length: int = PIECE_LENGTH, fence_length: int = FENCE_LENGTH) -> None:
+    def __init__(self, block: Text | Thinking, *, piece_length: int = PIECE_LENGTH, fence_length: int = FENCE_LENGTH) -> None:
         self._block = block
         self._piece_length, self._fence_length = piece_length, fence_length
         self._cut = 0

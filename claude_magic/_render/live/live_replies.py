@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from ipywidgets import HTML, VBox, Widget
 
-from claude_magic._render.live.live_reply import LiveReply, StopButton
-from claude_magic._render.live.widgets import PageSigns, WidgetMaker, view_bundle
+from claude_magic._render.live.live_reply import LiveReply
+from claude_magic._render.live.widgets import PageSigns, StopButton, WidgetMaker, view_bundle
+from claude_magic._render.parts.reply_wording import BEGINNING
 from claude_magic._render.settled.comparison import ending_html, head_html
 from claude_magic._render.settled.reply import SettledReply
 from claude_magic.errors import ClaudeError
@@ -30,17 +31,24 @@ class LiveReplies:
     :param on_stop: called when the Stop button is clicked, which is there once a click would be heard.
     :param on_refused: called when the page shows no widgets.
     :param for_audience: whether they are shown to a room.
+    :param after: the number of the block behind which a single one begins.
     """
 
     def __init__(
-        self, labels: Sequence[str], on_stop: Callable[[], None], on_refused: Callable[[], None], *, for_audience: bool
+        self,
+        labels: Sequence[str],
+        on_stop: Callable[[], None],
+        on_refused: Callable[[], None],
+        *,
+        for_audience: bool,
+        after: int = BEGINNING,
     ) -> None:
         self._labels = tuple(labels)
         self._for_audience = for_audience
         self._maker = maker = WidgetMaker()
         if len(labels) == 1:
             self._stop = StopButton(maker, on_stop, *_STOP_ONE)
-            self._replies = [LiveReply(maker, beside=[self._stop.widget])]
+            self._replies = [LiveReply(maker, beside=[self._stop.widget], after=after)]
             parts: Sequence[Widget] = self._replies[0].parts
         else:
             self._stop = StopButton(maker, on_stop, *_STOP_ALL, css_class="claude-stop-all")
@@ -64,6 +72,22 @@ class LiveReplies:
             else:
                 reply.update(response, elapsed_s)
         self._stop.refresh(hears=self.signs.hears)
+
+    def pause(self, responses: Sequence[SessionAwareResponse]) -> None:
+        """Show no time until the next update."""
+        for reply, response in zip(self._replies, responses, strict=True):
+            if response.ended is None:
+                reply.pause(response)
+
+    @property
+    def asks(self) -> bool:
+        """Whether somebody is asked."""
+        return any(reply.asks for reply in self._replies)
+
+    @property
+    def opened(self) -> list[frozenset[int]]:
+        """Of each reply, the numbers of the blocks that somebody has unfolded."""
+        return [reply.opened for reply in self._replies]
 
     def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         """Show a permission request under the reply that it belongs to."""

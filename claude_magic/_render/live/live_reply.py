@@ -5,19 +5,30 @@ Owns the painters of blocks, the slot for requests and the status row. The displ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+import math
+from collections.abc import Callable, Container, Sequence
+from typing import Any, Final
 
-from ipywidgets import HTML, Button, HBox, HTMLMath, VBox, Widget
+from ipywidgets import HTML, HBox, HTMLMath, ToggleButton, VBox, Widget
 
 from claude_magic._render.live.choices import card_of
 from claude_magic._render.live.growing_text import PIECE_LENGTH, GrowingText
 from claude_magic._render.live.question import Card
 from claude_magic._render.live.widgets import WidgetMaker
-from claude_magic._render.parts.block import block_html, line_html
-from claude_magic._render.parts.reply_wording import shown_blocks, status_line, waiting
+from claude_magic._render.parts.block import block_html, line_html, thinking_html
+from claude_magic._render.parts.reply_wording import (
+    BEGINNING,
+    WAITS,
+    blocks_between,
+    shown_blocks,
+    status_line,
+    tool_name,
+    tool_outcome,
+    waiting,
+)
+from claude_magic._render.parts.tool_call import call_html
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
-from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall
+from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
 PAGE_SIZE: Final = 16
 
@@ -27,7 +38,12 @@ KEPT_S: Final = 2.0
 SEEN_ROWS: Final = 8
 """So many rows of a reply are seen at once with what stands below them, likely."""
 
+PAINT_EVERY_S: Final = 0.2
+"""How often a growing text is painted at most: it still looks alive, at a quarter of the messages."""
+
 _ROW_LENGTH: Final = 90
+
+_UNREAD: Final = "<p>This can be read in a moment.</p>"
 
 
 class LiveReply:
@@ -36,10 +52,12 @@ class LiveReply:
     `slot` is an empty box between reply and status line. Whoever puts widgets into it may take them out again.
 
     :param beside: widgets to stand at the end of the status row.
+    :param after: the number of the block behind which it begins.
     """
 
-    def __init__(self, maker: WidgetMaker, beside: Sequence[Widget] = ()) -> None:
-        self._painters: list[_BlockPainter | _TextPainter] = []
+    def __init__(self, maker: WidgetMaker, beside: Sequence[Widget] = (), after: int = BEGINNING) -> None:
+        self._after = after
+        self._painters: list[_Painter] = []
         self._cards: dict[str, Card] = {}
         self._answered: list[Card] = []
         self._answered_s = self._now_s = 0.0
@@ -59,7 +77,7 @@ class LiveReply:
         for card in self._cards.values():
             card.tick(elapsed_s)
         if self._cards:
-            activity = "waiting for you"
+            activity = WAITS
         elif elapsed_s - self._answered_s >= KEPT_S and isinstance(next(reversed(response.blocks), None), Text):
             self._clear_answered()
         kind = "claude-status claude-activity" + (" claude-retrying" if waiting(response) else "")
@@ -67,11 +85,26 @@ class LiveReply:
         self._activity.value = f'<div role="status" aria-live="polite">{line_html([activity], kind)}</div>'
         self._figures.value = line_html(figures, "claude-status")
 
+    def pause(self, response: SessionAwareResponse) -> None:
+        """Show no time until the next update."""
+        self._figures.value = line_html(status_line(response, None)[1:], "claude-status")
+
     def end(self, response: SessionAwareResponse, elapsed_s: float, html: str) -> None:
         """Show the reply with something else in the place of its status line, as nothing more will come."""
         self._paint(response, elapsed_s)
         self._status.add_class("claude-ended")
         self._activity.value, self._figures.value = html, ""
+
+    @property
+    def asks(self) -> bool:
+        """Whether somebody is asked."""
+        return bool(self._cards)
+
+    @property
+    def opened(self) -> frozenset[int]:
+        """The numbers of the blocks that somebody has unfolded, as far as the page has told."""
+        folds = [painter for painter in self._painters if isinstance(painter, _FoldPainter)]
+        return frozenset(fold.block.number for fold in folds if fold.is_open)
 
     def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         """Show a permission request between reply and status line."""
@@ -120,19 +153,23 @@ class LiveReply:
         card.close()
 
     def _paint(self, response: SessionAwareResponse, elapsed_s: float) -> None:
-        blocks = shown_blocks(response)
+        blocks = blocks_between(shown_blocks(response), self._after)
         self._drop(_known(self._painters, blocks))
         for painter in self._painters:
-            painter.paint(elapsed_s)
+            painter.paint(elapsed_s, self._cards)
         for block in blocks[len(self._painters) :]:
             self._painters.append(painter := self._begin(block))
-            painter.paint(elapsed_s)
+            painter.paint(elapsed_s, self._cards)
 
-    def _begin(self, block: Block) -> _BlockPainter | _TextPainter:
-        before = self._painters[-1].block if self._painters else None
-        if isinstance(block, Text):
-            return _TextPainter(self._stack, block, _stand_in(before))
-        return _BlockPainter(self._stack, block, _stand_in(before))
+    def _begin(self, block: Block) -> _Painter:
+        before = _stand_in(self._painters[-1].block if self._painters else None)
+        match block:
+            case Text():
+                return _TextPainter(self._stack, block, before)
+            case Remark():
+                return _RemarkPainter(self._stack, block, before)
+            case _:
+                return _FoldPainter(self._stack, block, before)
 
     def _drop(self, kept: int) -> None:
         if gone := self._painters[kept:]:
@@ -140,42 +177,26 @@ class LiveReply:
             del self._painters[kept:]
 
 
-class StopButton:
-    """A button to stop what runs: there once a click would be heard, and clickable until `refresh` has shown that it was."""
-
-    def __init__(
-        self, maker: WidgetMaker, on_stop: Callable[[], None], description: str, tooltip: str, *, css_class: str = ""
-    ) -> None:
-        self._on_stop = on_stop
-        self._clicked = False
-        self.widget = maker.make(Button, description=description, tooltip=tooltip, css_class=f"claude-hidden {css_class}")
-        self.widget.on_click(self._click)
-        self._is_shown = False
-
-    def refresh(self, *, hears: bool) -> None:
-        """Show whether it can be clicked, and whether it was."""
-        if hears and not self._is_shown:
-            self._is_shown = True
-            self.widget.remove_class("claude-hidden")
-        if self._clicked:
-            self.widget.disabled = True
-
-    def _click(self, _: Button) -> None:
-        self._clicked = True
-        self._on_stop()
-
-
 class _Stack:
     """A stack of widgets on the page, a few to a box: a new one sends the list of its neighbours, not of all."""
 
     def __init__(self, maker: WidgetMaker) -> None:
         self._maker = maker
-        self.box = maker.make(VBox)
-        self.widgets: list[HTML | HTMLMath] = []
+        self.box = maker.make(VBox, [maker.make(VBox)])
+        self.widgets: list[Widget] = []
 
     def push(self, kind: type[HTML | HTMLMath]) -> HTML | HTMLMath:
-        widget = self._maker.make(kind)
-        if len(self.widgets) % PAGE_SIZE == 0:
+        return self._pushed(self._maker.make(kind))
+
+    def push_fold(self, name: str) -> tuple[ToggleButton, HTML]:
+        """Push a line that can be unfolded, with the button over it that does so: the page needs nobody for that."""
+        button = self._maker.make(ToggleButton, description=name, tooltip="", css_class="claude-toggle")
+        inside = self._maker.make(HTML)
+        self._pushed(self._maker.make(VBox, [button, inside], css_class="claude-fold"))
+        return button, inside
+
+    def _pushed(self, widget: Any) -> Any:
+        if len(self.widgets) == PAGE_SIZE * len(self.box.children):
             self.box.children = (*self.box.children, self._maker.make(VBox))
         page = self.box.children[-1]
         page.children = (*page.children, widget)
@@ -192,32 +213,64 @@ class _Stack:
         self.box.children = self.box.children[:kept]
         if rest:
             self.box.children[page].children = self.box.children[page].children[:rest]
-        for widget in gone:
+        for widget in [*gone, *(child for box in gone for child in getattr(box, "children", ()))]:
             widget.close()
 
 
-class _BlockPainter:
-    """A tool call, thinking or a remark: rendered when its state changes, so that a fold that somebody opened stays open."""
+class _RemarkPainter:
+    """A line that does not change."""
 
-    def __init__(self, stack: _Stack, block: Block, stand_in: str) -> None:
-        self.block = block
+    def __init__(self, stack: _Stack, block: Remark, stand_in: str) -> None:
+        self.block: Block = block
+        self.start = len(stack.widgets)
+        stack.push(HTML).value = stand_in + block_html(block)
+
+    def paint(self, elapsed_s: float, asked: Container[str]) -> None:
+        """Have nothing that changes."""
+
+
+class _FoldPainter:
+    """A tool call or thinking, rendered when its state changes. What somebody has unfolded stays so: a button knows it."""
+
+    def __init__(self, stack: _Stack, block: ToolCall | Thinking, stand_in: str) -> None:
+        self.block: Block = block
         self.start = len(stack.widgets)
         self._stand_in = stand_in
         self._state: tuple[object, ...] = ()
-        self._widget = stack.push(HTML)
+        name = f"{tool_name(block)}, all of it" if isinstance(block, ToolCall) else "What Claude thinks"
+        self._button, self._widget = stack.push_fold(name)
+        self._thoughts = GrowingText(block) if isinstance(block, Thinking) else None
+        self._inside = _UNREAD
+        self._painted_s = -math.inf
 
-    def paint(self, elapsed_s: float) -> None:
+    @property
+    def is_open(self) -> bool:
+        return bool(self._button.value)
+
+    def paint(self, elapsed_s: float, asked: Container[str]) -> None:
         block = self.block
-        match block:
-            case ToolCall():
-                state: tuple[object, ...] = (id(block.input), block.parent_id, block.complete)
-            case Thinking():
-                state = (block.complete, block.growing.length > 0)
-            case _:
-                state = (True,)
-        if state != self._state:
-            self._state = state
-            self._widget.value = self._stand_in + block_html(_readable(block))
+        if isinstance(block, ToolCall):
+            state: tuple[object, ...] = (id(block.input), block.parent_id, block.complete, block.call_id in asked)
+            if state != self._state:
+                outcome = WAITS if block.call_id in asked and not block.complete else tool_outcome(block)
+                self._show(state, call_html(block, outcome, is_open=True))
+        elif isinstance(block, Thinking):
+            self._paint_thoughts(block, elapsed_s)
+
+    def _paint_thoughts(self, block: Thinking, elapsed_s: float) -> None:
+        # Until somebody reads them, nobody is sent what is thought.
+        is_due = block.complete or (self.is_open and elapsed_s - self._painted_s >= PAINT_EVERY_S)
+        growth = self._thoughts.advance(elapsed_s, cut=False) if self._thoughts and is_due else None
+        if growth:
+            self._painted_s, self._inside = elapsed_s, growth.tail
+        state = (block.complete, block.growing.length > 0)
+        if growth or state != self._state:
+            self._show(state, thinking_html(block, self._inside, is_open=True))
+
+    def _show(self, state: tuple[object, ...], html: str) -> None:
+        self._state = state
+        # The button opens it; the line itself is no place to go to.
+        self._widget.value = self._stand_in + html.replace("<summary>", '<summary tabindex="-1">', 1)
 
 
 class _TextPainter:
@@ -231,12 +284,16 @@ class _TextPainter:
         self._text = GrowingText(block)
         self._tail = stack.push(HTMLMath)
         self._next: HTMLMath | None = None
+        self._painted_s = -math.inf
 
-    def paint(self, elapsed_s: float) -> None:
+    def paint(self, elapsed_s: float, asked: Container[str]) -> None:
+        if elapsed_s - self._painted_s < PAINT_EVERY_S and not self.block.complete:
+            return
         is_last = self._stack.widgets[-1] in (self._tail, self._next)
         growth = self._text.advance(elapsed_s, cut=is_last)
         if growth is None:
             return
+        self._painted_s = elapsed_s
         widgets = [self._tail]
         for _ in growth.finished:
             widgets.append(self._next or self._stack.push(HTMLMath))
@@ -256,17 +313,13 @@ def _rows(block: Block) -> int:
     return len(block.text) // _ROW_LENGTH + block.text.count("\n") + 1 if isinstance(block, Text) else 1
 
 
-def _known(painters: Sequence[_BlockPainter | _TextPainter], blocks: Sequence[Block]) -> int:
+_Painter = _RemarkPainter | _FoldPainter | _TextPainter
+
+
+def _known(painters: Sequence[_Painter], blocks: Sequence[Block]) -> int:
     """Count the blocks at the beginning that have their painter already."""
     pairs = enumerate(zip(painters, blocks, strict=False))
     return next((index for index, (painter, block) in pairs if painter.block is not block), min(len(painters), len(blocks)))
-
-
-def _readable(block: Block) -> Block:
-    """Put a word in the place of growing thoughts: to render those again and again would close the fold each time."""
-    if isinstance(block, Thinking) and not block.complete and block.growing.length:
-        return Thinking(block.number, Growing("This can be read when it is thought."))
-    return block
 
 
 def _stand_in(before: Block | None) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from ipywidgets import HTML, HBox, Layout, VBox, Widget
+from ipywidgets import HTML, Button, HBox, Layout, VBox, Widget
 
 from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, added_style, live_style
 
@@ -71,6 +71,31 @@ class WidgetMaker:
     def close(self, root: Widget) -> None:
         """Close a tree of widgets from its root, and all else that was made here."""
         close_tree(*self._made, root)
+
+
+class StopButton:
+    """A button to stop what runs: there once a click would be heard, and clickable until `refresh` has shown that it was."""
+
+    def __init__(
+        self, maker: WidgetMaker, on_stop: Callable[[], None], description: str, tooltip: str, *, css_class: str = ""
+    ) -> None:
+        self._on_stop = on_stop
+        self._clicked = False
+        self.widget = maker.make(Button, description=description, tooltip=tooltip, css_class=f"claude-hidden {css_class}")
+        self.widget.on_click(self._click)
+        self._is_shown = False
+
+    def refresh(self, *, hears: bool) -> None:
+        """Show whether it can be clicked, and whether it was."""
+        if hears and not self._is_shown:
+            self._is_shown = True
+            self.widget.remove_class("claude-hidden")
+        if self._clicked:
+            self.widget.disabled = True
+
+    def _click(self, _: Button) -> None:
+        self._clicked = True
+        self._on_stop()
 
 
 class PageSigns:

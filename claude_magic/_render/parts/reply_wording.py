@@ -7,6 +7,7 @@ layout are the views' own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
 from claude_magic._characters import in_reading_order, reveal
@@ -26,6 +27,12 @@ from claude_magic.sdk.response import (
 )
 
 ARGUMENT_LENGTH: Final = 80
+
+WAITS: Final = "waiting for you"
+"""What Claude, or a tool, does that needs an answer."""
+
+BEGINNING: Final = -2
+"""Less than the number of any block."""
 
 _ARGUMENTS: Final = (
     "command",
@@ -66,11 +73,26 @@ def clipped(text: str, limit: int) -> tuple[str, int]:
 def shown_blocks(response: SessionAwareResponse) -> list[Block]:
     """List the blocks with something to show; an answer that came without text blocks, or as data, becomes one."""
     blocks = [block for block in response.blocks if _is_shown(block)]
+    number = last_number(response) + 1
     if response.structured is not None:
-        blocks.append(Text(len(blocks), Growing(f"```json\n{as_json(response.structured)}\n```"), complete=True))
+        blocks.append(Text(number, Growing(f"```json\n{as_json(response.structured)}\n```"), complete=True))
     elif response.content and not any(isinstance(block, Text) for block in blocks):
-        blocks.append(Text(len(blocks), Growing(response.content), complete=True))
+        blocks.append(Text(number, Growing(response.content), complete=True))
     return blocks
+
+
+def last_number(response: SessionAwareResponse) -> int:
+    """Return the number of the last block so far, `BEGINNING` before the first one."""
+    return max((block.number for block in response.blocks), default=BEGINNING)
+
+
+def blocks_between(blocks: Sequence[Block], after: int, until: int | None = None) -> list[Block]:
+    """List those behind the block with one number, up to that with another one; a remark goes with what it follows."""
+    numbers = accumulate((block.number for block in blocks), max, initial=BEGINNING)
+    next(numbers)
+    return [
+        block for block, number in zip(blocks, numbers, strict=True) if after < number and (until is None or number <= until)
+    ]
 
 
 def tool_name(call: ToolCall) -> str:
@@ -115,15 +137,17 @@ def thinking_title(block: Thinking, *, ended: bool = False) -> str:
     return "Thought" if block.complete or ended else "Thinking…"
 
 
-def status_line(response: SessionAwareResponse, elapsed_s: float) -> list[str]:
-    """Say what a running turn is doing, with which model, since when, and its tokens; unknown parts are left out.
+def status_line(response: SessionAwareResponse, elapsed_s: float | None) -> list[str]:
+    """Say what a running turn is doing, with which model, and since when; unknown parts are left out.
 
-    The first part is a warning when there is something to say of `waiting`.
+    The first part is a warning when there is something to say of `waiting`. Tokens are counted at the end: until then their
+    number would stand still, as the API tells it once for each request.
+
+    :param elapsed_s: `None` when nothing is drawn for a while, and the time would stand still.
     """
-    tokens = response.input_tokens + response.output_tokens
     activity = waiting(response) or _activity(response.blocks)
-    counted = f"{tokens:,} tokens" if tokens and not response.retrying else ""
-    return [part for part in (activity, _model(response.model), whole_seconds(elapsed_s), counted) if part]
+    since = "" if elapsed_s is None else whole_seconds(elapsed_s)
+    return [part for part in (activity, _model(response.model), since) if part]
 
 
 def waiting(response: SessionAwareResponse) -> str:

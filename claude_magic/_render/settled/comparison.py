@@ -72,7 +72,7 @@ def head_html(number: int, label: str, mark: str = "") -> str:
 
 def body_html(reply: SettledReply, for_audience: bool) -> str:
     """Render a settled reply, why it failed if it did, and what it came to; the response has been cleaned."""
-    return blocks_html(reply.response) + ending_html(reply, for_audience)
+    return blocks_html(reply) + ending_html(reply, for_audience)
 
 
 def ending_html(reply: SettledReply, for_audience: bool) -> str:
@@ -121,7 +121,7 @@ def _section_markdown(number: int, reply: SettledReply, current: bool, for_audie
     failure = " ".join((*((f"**{name}**",) if name else ()), *(safe_markdown.escape(line) for line in words if line)))
     pieces = (
         f"#### {safe_markdown.escape(title(number, reply.label))}{' (current)' if current else ''}",
-        blocks_markdown(reply.response),
+        blocks_markdown(reply),
         failure,
         safe_markdown.escape(" · ".join(figures(reply, for_audience))),
     )
@@ -134,7 +134,7 @@ def _section_plain(number: int, reply: SettledReply, current: bool, for_audience
     failure = "\n".join(filter(None, (f"{name}: {words[0]}" if name else words[0], words[1])))
     pieces = (
         f"{heading}\n{'─' * len(heading)}",
-        blocks_plain(reply.response),
+        blocks_plain(reply),
         failure,
         " · ".join(figures(reply, for_audience)),
     )
