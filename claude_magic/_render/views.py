@@ -120,7 +120,8 @@ class StaticView(View):
         from claude_magic._render.settled.reply import reply_bundle
 
         self._show(reply_bundle(above, for_audience=self._for_audience))
-        self._after, self._until, self._said = self._until or self._after, None, ""
+        assert above.until is not None
+        self._after, self._until, self._said = above.until, None, ""
         self._handle = Place()
         self._begin()
 

@@ -210,6 +210,16 @@ def test_what_code_has_shown_stands_between(page: Page) -> None:
     assert page.outputs[-1].data["text/plain"].index("Before.") < page.outputs[-1].data["text/plain"].index("After.")
 
 
+def test_a_reply_that_begins_with_code(page: Page) -> None:
+    """Nothing of what stands above is said once more below, also where the reply begins with code."""
+    turn = Turn()
+    turn.take(ToolCalled(0, "call", "mcp__kernel__run_code", {"code": "print(1)"}))
+    turn.view.go_on_below(turn.response)
+    turn.take(ToolReturned("call", "1"), TextDelta(1, "After."), BlockEnded(1), ended("After."))
+    turn.view.settle([SettledReply(turn.response, 3)], current=1, on_pick=None)
+    assert page.outputs[-1].data["text/plain"].startswith("After.\n\nturn 3")
+
+
 @pytest.mark.parametrize("complete", [False, True])
 def test_stopped_behind_code(page: Page, *, complete: bool) -> None:
     """A turn that ends behind code that has shown something, with nothing more to say, leaves its footer below."""
