@@ -14,11 +14,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The CLI has taken up the turn, in this session; the first event of every turn that reached the CLI."""
+    """The CLI has taken up the turn, in this session; the first event of every turn that reached the CLI.
+
+    `recorded` says that the turn is played from a recording.
+    """
 
     session_id: str
     model: str | None = None
     directory: str | None = None
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
