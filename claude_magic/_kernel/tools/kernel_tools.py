@@ -10,6 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.tools import own_functions, run_code
 from claude_magic._kernel.values.described import described
+from claude_magic._kernel.values.masking import Masking
 from claude_magic._kernel.values.shown_value import show_value
 from claude_magic._kernel.values.time_limit import INSPECT_TIMEOUT_S
 from claude_magic.errors import ConfigError
@@ -130,11 +131,12 @@ class KernelTools:
         if name not in self._shell.user_ns or name in self._shell.user_ns_hidden:
             return ToolResult(f"There is no variable {name!r}; list_variables shows those there are.", is_error=True)
         limit = max_chars if isinstance(max_chars, int) and max_chars > 0 else DEFAULT_MAX_CHARACTERS
+        mask = Masking(name)
         try:
-            shown = show_value(self._shell, self._shell.user_ns[name], limit, quoted=True)
+            shown = show_value(self._shell, self._shell.user_ns[name], limit, quoted=True, mask=mask)
         except ConfigError as error:
             return ToolResult(f"{name}: {error.message}", is_error=True)
-        return ToolResult(shown.text, shown.images)
+        return ToolResult(shown.text + mask.said, shown.images)
 
     def _read_cells(self, numbers: object, max_chars: object) -> ToolResult:
         if self._notebook is None:

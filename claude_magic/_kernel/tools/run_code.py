@@ -16,6 +16,7 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.background import TICK_S
+from claude_magic._kernel.values.masking import Masking
 from claude_magic._kernel.values.shown_value import Shown, image_in, show_value
 from claude_magic._render.parts.reply_wording import clip
 from claude_magic.errors import ConfigError
@@ -58,6 +59,7 @@ class Capture:
     images: list[Image] = field(default_factory=list)
     has_value: bool = False
     """Whether the value of the last line is among the texts."""
+    mask: Masking = field(default_factory=Masking)
 
     def add_bundle(self, data: dict[str, Any]) -> None:
         """Keep an output as Claude can read it: the image if it has one, and its text."""
@@ -68,8 +70,8 @@ class Capture:
             self.texts.append(f"{text}\n")
 
     def result(self, *, failed: bool) -> ToolResult:
-        text = clip(strip_controls("".join(self.texts)), MAX_OUTPUT_CHARACTERS).strip()
-        return ToolResult(text or "(no output)", tuple(self.images), is_error=failed)
+        text = clip(self.mask(strip_controls("".join(self.texts))), MAX_OUTPUT_CHARACTERS).strip()
+        return ToolResult((text or "(no output)") + self.mask.said, tuple(self.images), is_error=failed)
 
 
 async def run_code(shell: InteractiveShell, code: str, stopped: Callable[[], bool]) -> ToolResult:
@@ -136,7 +138,7 @@ def _finished(shell: InteractiveShell, capture: Capture, done: ExecutionResult) 
     if done.result is not None and not capture.has_value:
         # It could not be shown, or this ipykernel does not tell what it shows (7.3 and before).
         try:
-            shown = show_value(shell, done.result, MAX_OUTPUT_CHARACTERS, quoted=True)
+            shown = show_value(shell, done.result, MAX_OUTPUT_CHARACTERS, quoted=True, mask=capture.mask)
         except ConfigError as failure:
             shown = Shown(failure.message)
         capture.texts.append(f"{shown.text}\n")

@@ -58,10 +58,13 @@ class Shown:
     left_out: int = 0
 
 
-def show_value(shell: InteractiveShell, value: object, limit: int, *, quoted: bool = False) -> Shown:
+def show_value(
+    shell: InteractiveShell, value: object, limit: int, *, quoted: bool = False, mask: Callable[[str], str] = str
+) -> Shown:
     """Return a value's text, cut to about `limit` characters, and its images.
 
     :param quoted: whether a string is shown as Python writes it, which tells it from other values.
+    :param mask: what to leave out of the text before it is cut.
     :raises ConfigError: when it cannot be shown: its code raises, takes too long, or gives what is no text or image.
     :raises AttachmentError: when an image of it is larger than the API takes.
     """
@@ -74,7 +77,7 @@ def show_value(shell: InteractiveShell, value: object, limit: int, *, quoted: bo
             shown = _show.dispatch(type(value))(value, shell)
             if not isinstance(shown, Shown):
                 shown = Shown(_text(shown))
-            text, left_out = _cut(shown.text, limit)
+            text, left_out = _cut(shown.text, limit, mask)
             return Shown(text, tuple(_checked(image, name) for image in shown.images), shown.left_out + left_out)
     except ConfigError:
         raise
@@ -203,12 +206,12 @@ def _checked(image: Image, name: str) -> Image:
     return Image(media_type, image.data)
 
 
-def _cut(text: str, limit: int) -> tuple[str, int]:
+def _cut(text: str, limit: int, mask: Callable[[str], str]) -> tuple[str, int]:
     """Clean and clip a text; one so long that to clean it takes longer than anybody waits is clipped first."""
     if len(text) > MAX_CLEANED_CHARACTERS:
         text, left_out = clipped(text, limit)
-        return _cleaned(text), left_out
-    return clipped(_cleaned(text), limit)
+        return mask(_cleaned(text)), left_out
+    return clipped(mask(_cleaned(text)), limit)
 
 
 def _cleaned(text: str) -> str:
