@@ -32,6 +32,8 @@ class TurnRequest:
     """Seconds for the whole turn; `None` for no limit."""
     trusted: bool = False
     """Whether what the directory holds for the CLI is loaded (hooks, agents, skills, rules, servers), or only `CLAUDE.md`."""
+    trusts_below: bool = True
+    """Whether `trusted` goes for what folders below it hold, too; else somebody is asked before that is loaded."""
     use_tools: bool = True
     """Whether Claude is given the client's tools."""
     tools: tuple[Tool, ...] = ()
