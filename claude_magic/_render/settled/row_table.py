@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
 
+from claude_magic._characters import in_reading_order
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import clean_line
@@ -29,7 +30,7 @@ def results_bundle(results: Results, *, with_rows: bool = True) -> dict[str, str
     :param with_rows: whether rows are shown, or only the line that sums them up.
     """
     head, lines = _table(results) if with_rows else ([], [])
-    summary = clean_line("; ".join([results.summary(), *results.remarks]))
+    summary = in_reading_order(clean_line("; ".join([results.summary(), *results.remarks])))
     more = f"{len(results) - len(lines):,} more rows" if with_rows and len(results) > len(lines) else ""
     rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>\n" for line in lines)
     heads = "".join(f"<th>{escape(name)}</th>" for name in head)
