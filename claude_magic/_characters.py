@@ -66,6 +66,11 @@ def spelled_out(text: str) -> str:
     return _NOT_ASCII.sub(lambda match: _escaped(match) if _misleads(match[0]) else match[0], _WORD.sub(_of_one_alphabet, text))
 
 
+def spelled_name(name: str) -> str:
+    """Do as `spelled_out` does, for what stands on one line."""
+    return spelled_out(name).replace("\n", r"\n").replace("\t", r"\t")
+
+
 def _of_one_alphabet(match: re.Match[str]) -> str:
     word = match[0]
     if word.isascii() or not _LATIN.search(word):

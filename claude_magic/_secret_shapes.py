@@ -85,6 +85,9 @@ _LOOSE: Final = (",", "|", "is")
 _CALLED: Final = ("(", "[", "{")
 _LONG: Final = 100
 
+_TABLE: Final = re.compile(r"^\|(?P<head>.+)\|[ \t]*\n\|[ \t:|-]+\|[ \t]*\n(?P<rows>(?:\|.*\|[ \t]*(?:\n|\Z))+)", re.MULTILINE)
+"""A table in Markdown, as frames are written."""
+
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS: Final = re.compile(r"[.-]+")
 _PASSWORD: Final = re.compile(r"(?:^|_)(?:(?:PG)?PASS(?:WORD|WD|PHRASE)?|PWD|PW)(?:_?\d*$|_)", re.IGNORECASE)
@@ -157,6 +160,24 @@ def secrets_in(text: str, *, runs: bool = False) -> Iterator[Span]:
     yield from _in_urls(text)
     yield from _said_to_be(text)
     yield from _assigned(text, sure=runs)
+    yield from _in_tables(text)
+
+
+def _in_tables(text: str) -> Iterator[Span]:
+    """Yield the values in columns whose heads tell."""
+    for table in _TABLE.finditer(text):
+        heads = [head.strip(" \t`*") for head in table["head"].split("|")]
+        telling = {column for column, head in enumerate(heads) if tells(head)}
+        start = table.start("rows")
+        for row in table["rows"].splitlines(keepends=True) if telling else ():
+            place = start + 1
+            for column, cell in enumerate(row[1:].split("|")):
+                value = cell.strip()
+                if column in telling and is_secret(heads[column], value):
+                    begin = place + cell.index(value)
+                    yield begin, begin + len(value)
+                place += len(cell) + 1
+            start += len(row)
 
 
 def _private_keys(text: str) -> Iterator[Span]:

@@ -95,6 +95,11 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
         "nobody can give",
     ),
     "a yes of its own": (turn(called(), asks(answer="always")), "answer"),
+    # What is shown when the answer is known is what stays.
+    "a call behind the end": (turn(ended(), called("evil = 1"), runs("evil = 1")), "behind the end of its turn"),
+    "a text behind the end": (turn(said("a"), ended("a"), said("b")), "behind the end of its turn"),
+    "taken back behind the end": (turn(said("a"), ended("a"), event("BlocksDiscarded", first=0)), "behind the end of its turn"),
+    "two ends": (turn(ended("a"), ended("b")), "behind the end of its turn"),
     # Sessions and messages.
     "a path as a session": (turn(session="../../planted.jsonl"), "none: '../../planted.jsonl'"),
     "a title as a session": (turn(session="my thesis"), "none: 'my thesis'"),

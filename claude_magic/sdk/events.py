@@ -13,11 +13,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The CLI has begun the turn, in this session. It is the first event of every turn that reached the CLI."""
+    """The CLI has begun the turn, in this session. It is the first event of every turn that reached the CLI.
+
+    `recorded` says that the turn is played from a recording.
+    """
 
     session_id: str
     model: str | None = None
     directory: str | None = None
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,6 +220,8 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
             response.model = event.model or response.model
             response.directory = event.directory or response.directory
             response.queued = False
+            if event.recorded:
+                response.metadata["recorded"] = True
         case events.SessionReplaced():
             response.session_id = event.session_id
         case events.TextDelta() | events.ThinkingDelta():

@@ -107,7 +107,7 @@ class _MisfitError(ValueError):
 
 
 def _of_mapping(kind: Mapping[Any, Any]) -> tuple[dict[str, Any], Callable[[Any], Any]]:
-    from jsonschema import Draft202012Validator, SchemaError
+    from jsonschema import Draft202012Validator, FormatChecker, SchemaError
     from jsonschema.exceptions import best_match
     from jsonschema.validators import validator_for
 
@@ -119,9 +119,11 @@ def _of_mapping(kind: Mapping[Any, Any]) -> tuple[dict[str, Any], Callable[[Any]
         raise _no_schema(f"{reprlib.repr(kind)} is no JSON schema: $.$schema cannot be {schema['$schema']!r}.")
     checker = validator_for(schema, default=Draft202012Validator)
     try:
-        checker.check_schema(schema)
+        # A pattern that Python cannot read would fail when the reply is there.
+        checker.check_schema(schema, format_checker=FormatChecker(["regex"]))
     except SchemaError as error:
-        reason = f"{error.json_path} cannot be {reprlib.repr(error.instance)}"
+        kind_of = ", which is no regular expression of Python" if error.validator == "format" else ""
+        reason = f"{error.json_path} cannot be {reprlib.repr(error.instance)}{kind_of}"
         raise _no_schema(f"{reprlib.repr(kind)} is no JSON schema: {reason}.") from error
     if schema.keys().isdisjoint(checker.VALIDATORS):
         raise _no_schema(f"{reprlib.repr(kind)} is no JSON schema: it does not say what a reply must be.")

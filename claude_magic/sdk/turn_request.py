@@ -32,6 +32,8 @@ class TurnRequest:
     """Seconds for the whole turn; `None` for no limit."""
     trusted: bool = False
     """Whether the directory's hooks, agents, skills, rules and servers are loaded. Otherwise only `CLAUDE.md` is read."""
+    trusts_below: bool = True
+    """Whether `trusted` covers what folders below the directory hold. Otherwise a person is asked before that is loaded."""
     use_tools: bool = True
     """Whether Claude is given the client's tools."""
     tools: tuple[Tool, ...] = ()

@@ -123,15 +123,13 @@ RAN: dict[str, list[Any]] = {
     "another result": [called("evil = 1"), runs("evil = 1"), returned("No.", is_error=True, denied=True), returned("No.")],
     "taken back": [called("evil = 1"), runs("evil = 1"), returned(), event("BlocksDiscarded", first=0), said("All well.")],
     "taken back before": [called("evil = 1"), runs("evil = 1"), event("BlocksDiscarded", first=0)],
-    "behind the end": [ended(), called("evil = 1"), runs("evil = 1")],
 }
 
 
 @pytest.mark.parametrize("name", RAN)
 def test_what_ran_stays_in_sight(victim: Kernel, tmp_path: Path, name: str) -> None:
     """The output tells of each call that ran that it did, whatever is recorded of its result."""
-    facts = RAN[name] if name == "behind the end" else [*RAN[name], ended()]
-    result, prompts = played(victim, written(tmp_path / "lesson.jsonl", *turn(*facts)), answer="y")
+    result, prompts = played(victim, written(tmp_path / "lesson.jsonl", *turn(*RAN[name], ended())), answer="y")
     assert result.ok, result.outputs
     assert (ran(victim), len(prompts)) == ((0, 1), 1)
     assert re.search(r"run_code\s+evil = 1\s+✓ allowed once", result.text), result.text
@@ -144,12 +142,30 @@ def test_no_run_behind_a_result(victim: Kernel, tmp_path: Path) -> None:
     assert (result.ok, ran(victim), prompts) == (True, (0, 0), [])
 
 
-def test_the_reply_is_what_is_shown(victim: Kernel, tmp_path: Path) -> None:
-    """The reply that a variable gets, and the code that goes to the next cell, stand in the output."""
-    facts = [said("```python\nmild = 1\n```"), ended("```python\nevil = 1\n```")]
+MILD, EVIL = "```python\nmild = 1\n```", "```python\nevil = 1\n```"
+SHOWN_REPLIES: dict[str, tuple[list[Any], list[str]]] = {
+    "another text": ([said(MILD), ended(EVIL)], ["mild = 1"]),
+    "a part of the text": ([said(f"{MILD}\nNever run this:\n{EVIL}"), ended(EVIL)], ["mild = 1\n\nevil = 1"]),
+    "a part that says the opposite": ([said("Do not run it."), ended("run it.")], []),
+    "none of an empty text": ([said(""), ended(EVIL)], []),
+    "a thought": ([said(MILD, 1), event("ThinkingDelta", block=2, text="Hm."), said(EVIL, 2), ended(EVIL)], ["mild = 1"]),
+    "beside data": ([ended(EVIL, structured={"word": "mild"})], []),
+    "the last block": ([said(EVIL, 1), said(MILD, 2), ended(MILD)], ["mild = 1"]),
+    "all of it": ([ended(MILD)], ["mild = 1"]),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN_REPLIES)
+def test_the_reply_is_what_is_shown(victim: Kernel, tmp_path: Path, name: str) -> None:
+    """The reply that a variable gets, and the code that goes to the next cell, is all that is shown, or its last block."""
+    facts, put = SHOWN_REPLIES[name]
     result, _ = played(victim, written(tmp_path / "lesson.jsonl", *turn(*facts)), "--output bound --code")
-    assert [each["text"] for each in result.payload] == ["mild = 1"]
-    assert victim.value("'evil' in bound.content") is False
+    assert [each["text"] for each in result.payload] == put
+    bound = victim.value("bound.content")
+    assert bound.strip() != EVIL
+    assert bound != "run it."
+    if name == "all of it":
+        assert "mild = 1" in result.text
 
 
 def test_reason_and_grant_are_ours(victim: Kernel, tmp_path: Path) -> None:

@@ -230,6 +230,31 @@ def test_inspect(kernel_with_names: Kernel, api: MessagesAPI) -> None:
     assert "Written" in inspected(kernel_with_names, api, "Written")
 
 
+def test_secrets_are_masked(kernel_with_names: Kernel, api: MessagesAPI) -> None:
+    """What looks like a credential, or is called one, is masked in whatever a tool of the kernel tells, which says so."""
+    password, token = "tr0ub4dor" + "&3", "ghp_" + "a1B2c3D4e5F6g7H8i9J0" * 2
+    kernel_with_names.run(
+        f"password = {password!r}\ndb_passwords = [{password!r}]\napi_keys = {{'a': {token!r}}}\n"
+        f"url = 'postgres://ada:{password}@db'\nplain = {{'token': {token!r}, 'word': 'good'}}\nword = 'password'\n"
+        f"import pandas\nframe = pandas.DataFrame({{'user': ['ada'], 'password': [{password!r}], 'api_token': [{token!r}]}})\n"
+        f"padded = 'x' * 2660 + ' {token} ' + 'y' * 3000\ncode = b'{token}'"
+    )
+    kernel_with_names.run("print(plain)")
+    number = kernel_with_names.value("max(In_ for In_ in range(len(In)) if In[In_] == 'print(plain)')")
+    for name in ("password", "api_keys", "frame", "url", "plain", "padded", "code"):
+        text = inspected(kernel_with_names, api, name)
+        assert "[credential]" in text or name == "padded", (name, text)
+        assert "Masked here: credentials. In the kernel the values are as they are." in text
+    assert inspected(kernel_with_names, api, "word") == "'password'"
+    ran(kernel_with_names, f"copy = {password!r}\nprint(plain)\nplain['token']")
+    assert last(api).count("[credential]") == 2
+    assert "Masked here" in last(api)
+    assert kernel_with_names.value("copy") == password  # what runs is not changed
+    answered(kernel_with_names, tool("read_cells", numbers=[number]) + "<<say done>>")
+    assert "'word': 'good'" in last(api)
+    assert token[:16] not in json.dumps([block["content"] for block in results(api)])
+
+
 def test_inspect_a_table(kernel_with_names: Kernel, api: MessagesAPI) -> None:
     """A DataFrame is shown as a table with its size."""
     kernel_with_names.run("import pandas; table = pandas.DataFrame({'age': range(500), 'name': 'x'})")

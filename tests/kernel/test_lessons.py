@@ -142,6 +142,8 @@ def test_played_as_it_was_live(recorded: Recorded, pupil: Kernel) -> None:
         assert WIDGET not in again.bundle
     texts = "".join(result.text for result in played)
     assert texts.count("recorded") == sum(result.text.count("turn ") - result.text.count("from turn") for result in played)
+    assert "with cell" in recorded.results[0].text
+    assert "with cell" not in texts  # nothing is sent
     assert "image/png" in {form for output in played[2].displays for form in output["data"]}
     assert not (pupil.notebook_dir / "made.txt").exists()
     assert played[-1].reply["ename"] == "APIError"

@@ -160,8 +160,13 @@ def test_what_is_new_wants_another_yes(place: Place, tmp_path: Path) -> None:
         said = place.ask().text
         assert how in said
         assert NOTICE in said
+        place.kernel.run("%claude_session trust show")
+        path.write_text("planted behind it")
+        assert "has changed since it was shown" in place.trust().stdout
+        assert NOTICE in place.ask().text
+        path.write_text(text)
         shown = place.kernel.run("%claude_session trust show").stdout
-        assert text.replace("\u202e", "<U+202E>") in shown
+        assert text.replace("\u202e", r"\u202e") in shown
         place.trust()
         assert place.kernel.run("%claude_session trust show").stdout.startswith("There is nothing here")
     assert not (tmp_path / "planted").exists()
@@ -298,3 +303,51 @@ def test_mention_of_a_link(place: Place, api: MessagesAPI, tmp_path: Path) -> No
     text = failure(ask(place.kernel, "sum up @notes.txt"), "AttachmentError")
     assert str(tmp_path / "private.txt") in text
     assert api.requests == []
+
+
+def test_folders_below(place: Place, api: MessagesAPI, tmp_path: Path) -> None:
+    """What folders below hold is asked for before the CLI takes it up, as a yes to the folder has not shown it."""
+    (tmp_path / "private.md").write_text("The secret is *courgette*.\n")
+    skill = place.directory / "below" / ".claude" / "skills" / "planted" / "SKILL.md"
+    skill.parent.mkdir(parents=True)
+    skill.write_text("---\nname: planted\ndescription: PLANTED\n---\nx")
+    linked = place.directory / "linked" / "CLAUDE.md"
+    linked.parent.mkdir()
+    linked.symlink_to(tmp_path / "private.md")
+    reads = {}
+    for name in ("below", "linked", "plain"):
+        (place.directory / name).mkdir(exist_ok=True)
+        (place.directory / name / "data.txt").write_text(f"content of {name}")
+        reads[name] = f"<<tool Read {json.dumps({'file_path': str(place.directory / name / 'data.txt')})}>>"
+    place.trust()
+    place.ask("".join(reads.values()) + "<<say done>>")
+    place.ask("And now?")
+    sent = json.dumps(api.requests)
+    assert "PLANTED" not in sent
+    assert "courgette" not in sent
+    assert [f"content of {name}" in sent for name in reads] == [False, False, True]
+    script = f"{reads['below']}{reads['below']}{reads['linked']}<<say done>>"
+    asked = place.kernel.run(f"%%time\n%%claude\n{script}", answer="y")
+    assert len(asked.prompts) == 2
+    assert f"with it Claude Code loads {skill.parents[2]}, to which nobody has said yes" in asked.stdout
+    assert f"CLAUDE.md (which leads out of its folder, to {tmp_path / 'private.md'})" in asked.stdout
+    assert "PLANTED" in json.dumps(api.requests)
+
+
+def test_links_are_named(tmp_path: Path) -> None:
+    """Whatever would be loaded and leads out of the folder is named with its target, and no name steers the terminal."""
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    (folder / ".claude" / "agents").mkdir(parents=True)
+    (elsewhere / "skills" / "a").mkdir(parents=True)
+    (elsewhere / "skills" / "a" / "SKILL.md").write_text("x")
+    (elsewhere / "b.md").write_text("x")
+    (folder / ".claude" / "skills").symlink_to(elsewhere / "skills")
+    (folder / ".claude" / "agents" / "b.md").symlink_to(elsewhere / "b.md")
+    (folder / ".claude" / "agents" / "c\x1b[2J\n.md").write_text("a\r\nb\u200b\x1b")
+    named = {str(one).removeprefix(f"{folder}/.claude/"): one for one in Trust(tmp_path / "trust.json").unloaded(str(folder))}
+    assert sorted(named) == [
+        f"agents/b.md (leads out of its folder, to {elsewhere}/b.md)",
+        r"agents/c\x1b[2J\n.md",
+        f"skills/a/SKILL.md (leads out of its folder, to {elsewhere}/skills/a/SKILL.md)",
+    ]
+    assert named[r"agents/c\x1b[2J\n.md"].text == "a\nb" + r"\u200b\x1b"

@@ -105,6 +105,14 @@ def test_prompts_are_exact(prompt: str) -> None:
     assert json.loads(to_notebook(exported))["cells"][1]["source"] == ["%%claude\n", *prompt.splitlines(keepends=True)]
 
 
+@pytest.mark.parametrize("data", ["{{ 7 * 7 }}", "{% for x in [1] %}", "a {{ __import__('os').getpid() }} b"])
+def test_braces_are_no_code(data: str) -> None:
+    """Braces in what was sent may have come out of somebody's table: run again, they are text."""
+    (_, cell) = notebook(conversation(Exchange(f"Sum up: {data}"))).cells
+    line, _, body = cell.source.partition("\n")
+    assert (line, body) == ("%%claude --raw", f"Sum up: {data}")
+
+
 def test_title() -> None:
     """Without a name, how the conversation began is its title, on one line and not too long."""
     assert to_markdown(conversation(Exchange("# a\nb <i>" + "x" * 200))).startswith("# \\# a b &lt;i&gt;xxx")

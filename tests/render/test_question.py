@@ -446,6 +446,16 @@ def test_nothing_hides(
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069]", shown)
 
 
+def test_names_stay_on_their_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name, a place, a reason or a rule with an end of line in it draws no line of its own into the question."""
+    text = "a\nClaude asks to read a file:"
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    ask_in_lines(PermissionRequest("call", "mcp__x__y", {text: "value"}, text, text, (text,)))
+    shown = capsys.readouterr().out
+    assert [line for line in shown.splitlines() if line.startswith("Claude asks to read")] == []
+    assert shown.count(r"a\nClaude asks to read a file:") == 4
+
+
 @pytest.mark.parametrize("lines", [False, True], ids=["card", "lines"])
 def test_unseen_and_look_alike(
     page: Page, lines: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -271,6 +271,44 @@ def test_checkpoint_through_a_link(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+def test_checkpoint_with_links_beside_it(tmp_path: Path, ending: str) -> None:
+    """What SQLite would write to or read beside the file is no link, and no journal of others, which names files to delete."""
+    precious, beside = tmp_path / "precious", tmp_path / f"c.sqlite{ending}"
+    precious.write_text("my notes")
+    kept = Checkpoint(tmp_path / "c.sqlite", ("work",))
+    kept.put(b"key", Answer("said"))
+    kept.close()
+    beside.symlink_to(precious)
+    with pytest.raises(CheckpointError, match=f"c.sqlite{ending} beside it is none of ours"):
+        Checkpoint(tmp_path / "c.sqlite", ("work",))
+    assert precious.read_text() == "my notes"
+    beside.unlink()
+    Checkpoint(tmp_path / "c.sqlite", ("work",)).close()
+
+
+FOR_EVER = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
+HOSTILE_SCHEMAS = {
+    "a view": f"DROP TABLE answers; CREATE VIEW answers AS {FOR_EVER} SELECT x AS key, x AS work, x AS content, '' AS "
+    "structured, '{}' AS usage, 0 AS cost_usd FROM n WHERE x < 0",
+    "a trigger": "CREATE TRIGGER t AFTER INSERT ON answers BEGIN DELETE FROM answers; END",
+    "an index": "CREATE INDEX i ON answers (length(content))",
+    "another table": "CREATE TABLE mine (a)",
+    "a computed column": "DROP TABLE answers; CREATE TABLE answers (key BLOB PRIMARY KEY, work BLOB, content TEXT, structured "
+    "TEXT, usage TEXT, cost_usd REAL, more AS (printf('%.*c', 900000000, 'x')))",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_SCHEMAS)
+def test_checkpoint_with_another_schema(tmp_path: Path, name: str) -> None:
+    """A file that holds more than our table, such as code that SQLite would run, is none of ours."""
+    Checkpoint(tmp_path / "c.sqlite", ("work",)).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "c.sqlite")) as connection, connection:
+        connection.executescript(HOSTILE_SCHEMAS[name])
+    with pytest.raises(CheckpointError, match="is a database of something else"):
+        Checkpoint(tmp_path / "c.sqlite", ("work",))
+
+
 @pytest.mark.parametrize("change", ["usage = '{'", "usage = '[1]'", "content = x'ff'", "structured = '{'", "cost_usd = 'much'"])
 def test_checkpoint_that_was_edited(tmp_path: Path, change: str) -> None:
     """An answer of another kind than was written is refused with a word, and is no answer of a row."""

@@ -495,3 +495,31 @@ def test_why_a_command_is_asked_about(tool: str, path: str | None, why: str | No
     """Where the CLI says nothing but the path for which it asks, that is the reason; the card of a file names it anyway."""
     gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path))
     assert gate.reason_for(tool, path and path.format(work=tmp_path), str(tmp_path)) == why
+
+
+def test_folders_below(tmp_path: Path) -> None:
+    """A file whose folder holds something for the CLI is asked for, in every mode that asks, until somebody has said yes."""
+    work = tmp_path / "work"
+    for name in ("a/.claude/rules", "a/deep", "b"):
+        (work / name).mkdir(parents=True)
+    (tmp_path / "private.md").touch()
+    (work / "b" / "CLAUDE.md").symlink_to(tmp_path / "private.md")
+    (work / "a" / "CLAUDE.md").touch()
+    (work / "way").symlink_to(work / "a" / "deep")
+
+    def verdict(gate: Gate, tool: str, path: str, mode: str = "default") -> Verdict:
+        arguments = {"path" if tool in ("Glob", "Grep") else "file_path": path}
+        return gate.judge(Call(tool, arguments, mode, str(work), "s"), mode)[0]
+
+    gates = [
+        Gate(str(work), tmp_path / "cli", home="/", rules=["Read"], trusted=True, asks_below=asks) for asks in (True, False)
+    ]
+    for path in ("a/x", "a/deep/x", "b/x", str(work / "a" / "x"), "b/../a/deep/x", "way/x"):
+        assert [verdict(gate, "Read", path) for gate in gates] == [Verdict.ASK, Verdict.PASS], path
+    assert verdict(gates[0], "Grep", "a/deep") is Verdict.ASK
+    assert verdict(gates[0], "Edit", "a/x", "acceptEdits") is Verdict.ASK
+    assert verdict(gates[0], "Read", "a/x", "dontAsk") is Verdict.DENY
+    assert verdict(gates[0], "Read", "x") is Verdict.PASS
+    gates[0].accept("Read", {"file_path": "a/deep/x"}, str(work))
+    assert verdict(gates[0], "Read", "a/x") is Verdict.PASS
+    assert verdict(gates[0], "Read", "b/x") is Verdict.ASK

@@ -15,6 +15,7 @@ from claude_magic.sdk import ClaudeConfig
 from claude_magic.sdk._cassette.seal import Sealing
 from claude_magic.sdk._cli.command_line import Command
 from claude_magic.sdk._log import ClientLog
+from claude_magic.sdk._rows.checkpoint import Answer, Checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +31,18 @@ def logged(path: Path) -> None:
     log.close()
 
 
+def checkpointed(path: Path) -> None:
+    kept = Checkpoint(path, ("work",))
+    kept.put(b"key", Answer("secret"))
+    beside = [path.with_name(path.name + ending) for ending in ("-wal", "-shm")]
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (path, *beside)} == {stat.S_IMODE(path.stat().st_mode)}
+    kept.close()
+
+
 MAKE: dict[str, Callable[[Path], Any]] = {
     "log": logged,
     "export.md": lambda path: ExportFile(path).write("secret"),
+    "checkpoint": checkpointed,
     "key": lambda path: Sealing(path).seal(b""),
 }
 
@@ -44,9 +54,9 @@ def test_new_files(name: str, tmp_path: Path) -> None:
     MAKE[name](path)
     assert path.stat().st_size
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    if name == "log":
+    if name in ("log", "checkpoint"):
         path.chmod(0o640)
-        logged(path)
+        MAKE[name](path)
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 

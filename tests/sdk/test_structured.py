@@ -6,10 +6,11 @@ import asyncio
 import json
 import shlex
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from messages_api import MessagesAPI
+from pydantic import Field
 from watching import MakeConfig, Run, run_turn
 
 from claude_magic._render.settled.reply import SettledReply, reply_plain
@@ -116,7 +117,7 @@ def test_the_cli_takes_every_form(make_config: MakeConfig, run_async: Run) -> No
     """A schema that refers to itself, a union with a tuple in it, and one that only the CLI finds wrong."""
     tree = Schema.of(Tree)
     union = Schema.of(Person | tuple[int, str])
-    by_cli = Schema.of({"type": "object", "properties": {"a": {"type": "string", "pattern": "(?P<a>a)"}}})
+    by_cli = Schema.of(Annotated[str, Field(pattern=r"^\p{Greek}$")])  # JavaScript has it as \p{Script=Greek}
     data = {"name": "root", "parts": [{"name": "leaf", "parts": []}]}
 
     async def ask() -> tuple[Any, ...]:
@@ -124,7 +125,7 @@ def test_the_cli_takes_every_form(make_config: MakeConfig, run_async: Run) -> No
             return await asyncio.gather(
                 run_turn(client, answering({"value": data}), options=TurnOptions(schema=tree.text)),
                 run_turn(client, answering({"value": [1, "a"]}), options=TurnOptions(schema=union.text)),
-                run_turn(client, answering({"a": "a"}), options=TurnOptions(schema=by_cli.text)),
+                run_turn(client, answering({"value": "α"}), options=TurnOptions(schema=by_cli.text)),
                 return_exceptions=True,
             )
 
@@ -132,4 +133,5 @@ def test_the_cli_takes_every_form(make_config: MakeConfig, run_async: Run) -> No
     assert tree.load(of_tree.structured) == data
     assert union.load(of_union.structured) == (1, "a")
     assert isinstance(refused, ConfigError)
-    assert refused.message == "The CLI does not take the schema."
+    assert refused.message == "The CLI does not take the schema, and does not say why."
+    assert "Greek" in refused.next_step

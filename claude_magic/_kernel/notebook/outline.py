@@ -62,6 +62,11 @@ class Outline:
         for earlier in list(self._snapshots)[:-_KEPT]:
             del self._snapshots[earlier]
 
+    def not_sent(self, turn: int) -> None:
+        """Note that nothing was sent after all: a recording answered."""
+        self._seen.pop(turn, None)
+        self._snapshots.pop(turn, None)
+
     def since(self, path: Sequence[int], how: str, limit: int) -> Told:
         """Return what happened since the last of some turns that was told of cells; without one, since the kernel began.
 

@@ -11,6 +11,7 @@ from IPython.core.error import UsageError
 from claude_magic._kernel.advice import say
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.session_words.export_file import export_file
+from claude_magic._kernel.state.directory_trust import named
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.notebook_file import notebooks_with, told_name
 from claude_magic._kernel.state.turns import Session
@@ -156,7 +157,7 @@ class SessionWords:
 
     def show_unloaded(self) -> None:
         """Print what of the directory would be loaded after a yes."""
-        unloaded = self._state.trust.unloaded(self._state.directory)
+        unloaded = self._state.trust.shown(self._state.directory)
         for one in unloaded:
             say(f"--- {one}\n{one.text}\n")
         say("%claude_session trust loads it." if unloaded else "There is nothing here that waits for a yes.")
@@ -164,11 +165,15 @@ class SessionWords:
     def trust_directory(self) -> None:
         """Load what the directory holds from the next cell on, as it is now."""
         directory = self._state.directory
+        if changed := self._state.trust.changed_since_shown(directory):
+            say(f"Nothing is loaded, as this has changed since it was shown: {', '.join(changed)}.")
+            say("%claude_session trust show prints it as it is now.")
+            return
         loaded = self._state.trust.add(directory)
         if not self._state.trust.covers(directory):
             say(f"Not loaded, as it cannot be judged: {', '.join(map(str, self._state.trust.unloaded(directory)))}.")
         elif loaded:
-            say(f"From the next cell on these are loaded: {', '.join(map(shorten_home, loaded))}.")
+            say(f"From the next cell on these are loaded: {', '.join(named(path, directory) for path in loaded)}.")
         else:
             say("This directory has nothing to load. What comes later waits for another yes.")
         if self._state.trust.obstacle:

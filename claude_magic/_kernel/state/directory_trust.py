@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claude_magic._paths import home_directory, our_config, shorten_home
+from claude_magic._characters import spelled_name, spelled_out
+from claude_magic._paths import home_directory, our_config, outside, shorten_home
 from claude_magic._redaction import redact
 from claude_magic.sdk._folder.contents import UNKNOWN, contents
 from claude_magic.sdk._folder.git_settings import git_programs
@@ -25,13 +26,17 @@ MAX_SHOWN = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Unloaded:
-    """Something that waits for a yes: its path, and whether it has `changed` since the last one, or is gone, or is new."""
+    """Something that waits for a yes: its path, and whether it has `changed` since the last one, or is gone, or is new.
+
+    `directory` is the folder that it is loaded for.
+    """
 
     path: str
     how: str
+    directory: str
 
     def __str__(self) -> str:
-        name = shorten_home(_visible(self.path, ""))
+        name = named(self.path, self.directory)
         return name if self.how == "new" else f"{name} ({self.how})"
 
     @property
@@ -43,7 +48,19 @@ class Unloaded:
         except OSError as error:
             return f"({error.strerror})"
         rest = len(text) - MAX_SHOWN
-        return redact(_visible(text[:MAX_SHOWN])) + (f"\n... and {rest:,} more characters" if rest > 0 else "")
+        return redact(spelled_out(text[:MAX_SHOWN].replace("\r\n", "\n"))) + (
+            f"\n... and {rest:,} more characters" if rest > 0 else ""
+        )
+
+
+def named(path: str, directory: str) -> str:
+    """Return how people should see the path of what is loaded for a folder; of a link that leads out, with its target."""
+    absolute = os.path.abspath(directory)
+    inside = path.startswith(os.path.join(absolute, ""))
+    # Of a folder above, what is loaded is meant to be of that one.
+    target = outside(path, absolute if inside else os.path.commonpath([path, absolute]))
+    shown = shorten_home(spelled_name(path))
+    return shown if target is None else f"{shown} (leads out of its folder, to {shorten_home(spelled_name(target))})"
 
 
 class Trust:
@@ -55,6 +72,8 @@ class Trust:
     def __init__(self, store: Path | None = None) -> None:
         self._store = store or our_config() / "trust.json"
         self._seen: set[str] = set()
+        self._shown: dict[str, dict[str, str]] = {}
+        """What was there when somebody was shown it."""
         self._unwritten: dict[str, Any] = {}
         """What was said and could not be written; it holds in this kernel."""
         self._obstacle = ""
@@ -78,13 +97,26 @@ class Trust:
     def unloaded(self, directory: str) -> list[Unloaded]:
         """Return what of the directory nobody has said yes to, and what is gone since somebody did."""
         said, found = self._said(directory) or {}, contents(directory)
-        new = [Unloaded(path, "changed" if path in said else "new") for path in found if said.get(path) != found[path]]
-        unknown = [Unloaded(path, "too much") for path, digest in found.items() if digest == UNKNOWN == said.get(path)]
-        gone = [Unloaded(path, "gone") for path in said if path not in found]
+        new = {path: "changed" if path in said else "new" for path in found if said.get(path) != found[path]}
+        unknown = {path: "too much" for path, digest in found.items() if digest == UNKNOWN == said.get(path)}
+        gone = {path: "gone" for path in said if path not in found}
         # Settings first: they say most, and not everything may be named.
         return sorted(
-            [*new, *unknown, *gone], key=lambda one: (one.path.count(os.sep), not one.path.endswith(".json"), one.path)
+            (Unloaded(path, how, directory) for path, how in {**new, **unknown, **gone}.items()),
+            key=lambda one: (one.path.count(os.sep), not one.path.endswith(".json"), one.path),
         )
+
+    def shown(self, directory: str) -> list[Unloaded]:
+        """Return the same, to be shown before somebody says yes: the yes is then to that."""
+        self._shown[directory] = contents(directory)
+        return self.unloaded(directory)
+
+    def changed_since_shown(self, directory: str) -> list[str]:
+        """Return the names of what has changed since it was shown, once; empty where nothing was shown."""
+        shown, found = self._shown.pop(directory, None), contents(directory)
+        if shown is None:
+            return []
+        return [named(path, directory) for path in sorted(shown.keys() | found) if shown.get(path) != found.get(path)]
 
     @property
     def obstacle(self) -> str:
@@ -138,10 +170,6 @@ def _of_repository(directory: str) -> Iterator[Path]:
 
 def _key(directory: str) -> str:
     return os.path.realpath(directory)
-
-
-def _visible(text: str, allowed: str = "\n\t") -> str:
-    return "".join(char if char.isprintable() or char in allowed else f"<U+{ord(char):04X}>" for char in text)
 
 
 def _read(path: Path) -> dict[str, Any]:

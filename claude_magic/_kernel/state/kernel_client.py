@@ -116,6 +116,7 @@ class KernelClient:
             options=chosen,
             timeout_s=time_limit_s(options, self._settings),
             trusted=self._trust.covers(directory),
+            trusts_below=False,  # nobody has seen what is there
             use_tools=not options.no_kernel,
             tools=tools,
         )

@@ -16,7 +16,7 @@ from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.state.cassette_settings import CassetteSettings
-from claude_magic._kernel.state.directory_trust import Trust, Unloaded
+from claude_magic._kernel.state.directory_trust import Trust, Unloaded, named
 from claude_magic._kernel.state.in_cell import InCell
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.known_sessions import KnownSessions
@@ -332,9 +332,8 @@ class KernelState:
             outside = memories_outside(directory)
             unloaded = [one for one in self.trust.unloaded(directory) if Path(one.path) not in outside]
             remarks += [remark] if (remark := _unloaded_words(unloaded)) else []
-            for path, target in outside.items():
-                shown = f"{shorten_home(str(path))} leads out of its folder, to {shorten_home(target)}"
-                remarks.append(f"Not read: {shown}. %claude_session trust loads it.")
+            for path in outside:
+                remarks.append(f"Not read: {named(str(path), directory)}. %claude_session trust loads it.")
         if not request.trusted:
             cut = [f"Not all of {shorten_home(str(path))} was read." for path in memories(directory).cut]
             remarks += [remark for remark in cut if remark not in self._told_of_memories]

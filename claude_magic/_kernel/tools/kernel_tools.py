@@ -13,6 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from claude_magic._kernel.tools import own_functions, run_code
 from claude_magic._kernel.values.bundles import sendable
 from claude_magic._kernel.values.described import described
+from claude_magic._kernel.values.masking import Masking
 from claude_magic._kernel.values.shown_value import show_value
 from claude_magic._kernel.values.time_limit import INSPECT_TIMEOUT_S
 from claude_magic.errors import AttachmentError, ConfigError
@@ -160,11 +161,12 @@ class KernelTools:
     def _inspect(self, name: str, max_chars: object) -> ToolResult:
         if name not in self._shell.user_ns or name in self._shell.user_ns_hidden:
             return ToolResult(f"There is no variable {name!r}; list_variables shows those there are.", is_error=True)
+        mask = Masking(name)
         try:
-            shown = show_value(self._shell, self._shell.user_ns[name], _limit(max_chars), quoted=True)
+            shown = show_value(self._shell, self._shell.user_ns[name], _limit(max_chars), quoted=True, mask=mask)
         except ConfigError as error:
             return ToolResult(f"{name}: {error.message}", is_error=True)
-        return ToolResult(shown.told, shown.images)
+        return ToolResult(shown.told + mask.said, shown.images)
 
     def _read_cells(self, arguments: dict[str, Any]) -> ToolResult:
         if self._notebook is None:

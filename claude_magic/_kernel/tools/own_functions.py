@@ -118,7 +118,7 @@ class _Call:
         if self.value is None and (self._capture.texts or self._capture.images):
             return self._capture.result(failed=False)
         try:
-            shown = show_value(self._shell, self.value, MAX_VALUE_CHARACTERS, quoted=False)
+            shown = show_value(self._shell, self.value, MAX_VALUE_CHARACTERS, quoted=False, mask=self._capture.mask)
         except ConfigError as failure:
             shown = Shown(failure.message, left_out=1)
         if self._needs_name(shown):
@@ -131,7 +131,7 @@ class _Call:
         return self._capture.result(failed=False)
 
     def _needs_name(self, shown: Shown) -> bool:
-        if shown.left_out or type(self.value) not in _PLAIN:
+        if shown.left_out or self._capture.mask or type(self.value) not in _PLAIN:
             return True
         return isinstance(self.value, Sequence | Mapping | set | frozenset) and len(self.value) > len(shown.text)
 

@@ -17,6 +17,7 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.background import TICK_S
 from claude_magic._kernel.values.bundles import image_in, text_in
+from claude_magic._kernel.values.masking import Masking
 from claude_magic._kernel.values.shown_value import Shown, show_value
 from claude_magic._render.parts.reply_wording import clip
 from claude_magic.errors import ConfigError
@@ -61,6 +62,7 @@ class Capture:
     """Whether the value of the last line is among the texts."""
     has_shown: bool = False
     """Whether the person sees anything of it in the cell."""
+    mask: Masking = field(default_factory=Masking)
 
     def add_bundle(self, data: dict[str, Any]) -> None:
         """Keep an output as Claude can read it: the image if it has one, and its text."""
@@ -70,8 +72,8 @@ class Capture:
             self.texts.append(f"{text}\n")
 
     def result(self, *, failed: bool) -> ToolResult:
-        text = clip(strip_controls("".join(self.texts)), MAX_OUTPUT_CHARACTERS).strip()
-        return ToolResult(text or "(no output)", tuple(self.images), is_error=failed)
+        text = clip(self.mask(strip_controls("".join(self.texts))), MAX_OUTPUT_CHARACTERS).strip()
+        return ToolResult((text or "(no output)") + self.mask.said, tuple(self.images), is_error=failed)
 
 
 async def run_code(shell: InteractiveShell, code: str, stopped: Callable[[], bool], capture: Capture) -> ToolResult:
@@ -139,7 +141,7 @@ def _finished(shell: InteractiveShell, capture: Capture, done: ExecutionResult) 
     if done.result is not None and not capture.has_value:
         # It could not be shown, or this ipykernel does not tell what it shows (7.3 and before).
         try:
-            shown = show_value(shell, done.result, MAX_OUTPUT_CHARACTERS, quoted=True)
+            shown = show_value(shell, done.result, MAX_OUTPUT_CHARACTERS, quoted=True, mask=capture.mask)
         except ConfigError as failure:
             shown = Shown(failure.message)
         capture.texts.append(f"{shown.told}\n")

@@ -151,13 +151,16 @@ class CellTurns:
         for questions in self._questions:
             self._state.client.own_questions.extend(questions.release())
         outcomes, ended, chosen, is_current = self._end()
+        for running in self._running:
+            if self._cell.notebook is not None and running.was_played:
+                self._cell.notebook.not_sent(running.turn.number)
         current = chosen + 1 if is_current else 0
         replies = [
             SettledReply(
                 outcome.response,
                 turn.number if turn.end else None,
                 outcome.failure,
-                note=running.start.note,
+                note=running.note,
                 about=turn.about(),
                 label=running.label,
             )
@@ -184,18 +187,14 @@ class CellTurns:
         new = begins_anew(self._state, start, self._frontend.shell.user_ns)
         for choice in self._choices:
             options = replace(self._cell.options, model=choice.model or self._cell.options.model)
-            own = replace(
-                start,
-                note=", ".join(filter(None, (start.note, told.note))),
-                how=" ".join(filter(None, (start.how, choice.typed))),
-            )
+            own = replace(start, how=" ".join(filter(None, (start.how, choice.typed))))
             if len(self._choices) > 1 and start.origin is not None:
                 own = replace(own, fork=True)
             request = self._state.request(self._cell, options, own, context=told.text)
             response = SessionAwareResponse()
             for remark in (*new, *self._state.remarks(request), *self._cell.remarks):
                 fold(response, Notice(remark))
-            turns.append(RunningTurn(choice.label, own, request, cassette, response))
+            turns.append(RunningTurn(choice.label, own, told, request, cassette, response))
         return turns
 
     def _told(self, start: Start) -> Told:

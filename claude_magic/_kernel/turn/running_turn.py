@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from claude_magic._kernel.advice import in_notebook_words
+from claude_magic._kernel.notebook.outline import Told
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.turns import Outcome, Start, Turn
@@ -28,6 +29,8 @@ class RunningTurn:
     label: str
     """What is different about it in a comparison: a model, the number of a sample."""
     start: Start
+    told: Told
+    """What goes along with the prompt, unless the turn is played."""
     request: TurnRequest
     cassette: Cassette | None
     response: SessionAwareResponse
@@ -37,6 +40,16 @@ class RunningTurn:
     """What the client gave back, or why it did not; `None` while the turn runs, and when it was stopped."""
     data: Any = None
     """What a reply to a schema holds, as the type that was asked for."""
+
+    @property
+    def was_played(self) -> bool:
+        """Whether a recording answered, so that nothing was sent."""
+        return bool(self.response.metadata.get("recorded"))
+
+    @property
+    def note(self) -> str:
+        """What the footer says of where the turn began, and of what went along."""
+        return ", ".join(filter(None, (self.start.note, "" if self.was_played else self.told.note)))
 
     async def run(self, client: ClaudeClient, host: TurnHost, sessions: KnownSessions) -> None:
         """Run the turn; called on the background thread."""

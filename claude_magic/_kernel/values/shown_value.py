@@ -65,10 +65,13 @@ class Shown:
         return "\n".join([self.text, *(f"({remark})" for remark in self.remarks)])
 
 
-def show_value(shell: InteractiveShell, value: object, limit: int, *, quoted: bool = False) -> Shown:
+def show_value(
+    shell: InteractiveShell, value: object, limit: int, *, quoted: bool = False, mask: Callable[[str], str] = str
+) -> Shown:
     """Return a value's text, cut to about `limit` characters, and its images.
 
     :param quoted: whether a string is shown as Python writes it, which tells it from other values.
+    :param mask: what to leave out of the text before it is cut.
     :raises ConfigError: when it cannot be shown: its code raises, takes too long, or gives what is no text or image.
     :raises AttachmentError: when an image of it is none, or broken.
     """
@@ -81,7 +84,7 @@ def show_value(shell: InteractiveShell, value: object, limit: int, *, quoted: bo
             shown = _show.dispatch(type(value))(value, shell)
             if not isinstance(shown, Shown):
                 shown = Shown(_text(shown))
-            text, left_out = _cut(shown.text, limit)
+            text, left_out = _cut(shown.text, limit, mask)
             sent = [sendable(image, f"The image of a {name}") for image in shown.images]
             remarks = (*shown.remarks, *(remark for _, remark in sent if remark))
             return Shown(text, tuple(image for image, _ in sent), shown.left_out + left_out, remarks)
@@ -210,12 +213,12 @@ def _picture(value: Any) -> Shown:
     return Shown(text, (Image(image.media_type, base64.b64encode(image.data).decode()),), remarks=remarks)
 
 
-def _cut(text: str, limit: int) -> tuple[str, int]:
+def _cut(text: str, limit: int, mask: Callable[[str], str]) -> tuple[str, int]:
     """Clean and clip a text; one so long that to clean it takes longer than anybody waits is clipped first."""
     if len(text) > MAX_CLEANED_CHARACTERS:
         text, left_out = clipped(text, limit)
-        return _cleaned(text), left_out
-    return clipped(_cleaned(text), limit)
+        return mask(_cleaned(text)), left_out
+    return clipped(mask(_cleaned(text)), limit)
 
 
 def _cleaned(text: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ipywidgets import HTML, Button, HBox, Layout, Text, VBox, Widget
 
-from claude_magic._characters import reveal, spelled_out
+from claude_magic._characters import reveal, spelled_name, spelled_out
 from claude_magic._paths import shorten_home
 from claude_magic._render.live.replaced_file import difference, replaced_lines
 from claude_magic._render.live.widgets import close_tree
@@ -197,14 +197,14 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     replaced = replaced_lines(request)
     request = _readable(request)
     call = _call(request)
-    lines = [f"{_title(request)} in {shorten_home(request.directory)}:", *_input_lines(call)]
+    lines = [f"{_title(request)} in {shorten_home(spelled_name(request.directory))}:", *_input_lines(call)]
     if replaced is not None:
         lines.append(f"It {_loss(replaced)}.")
     if request.reason:
-        lines.append(reveal(request.reason))
+        lines.append(spelled_name(request.reason))
     if request.warning:
         lines.append(request.warning)
-    rules = reveal(", ".join(request.rules))
+    rules = spelled_name(", ".join(request.rules))
     session = f", [s] {_small(session_answer(request.rules))}: {rules}" if rules else ""
     instead = f", [i] {_small(request.instead.label)}" if request.instead else ""
     reply = ask_line(lines, f"[y] allow once{session}{instead}, [n] deny, or say what to do instead: ")
@@ -309,7 +309,7 @@ def _loss(replaced: list[str]) -> str:
 
 def _input_lines(call: ToolCall) -> list[str]:
     return [
-        f"    {reveal(name)}: {line}" if number == 0 else f"      {line}"
+        f"    {spelled_name(name)}: {line}" if number == 0 else f"      {line}"
         for name, value in leaves(call.input)
         for number, line in enumerate(reveal(value).splitlines() or [""])
     ]

@@ -63,7 +63,7 @@ def to_notebook(conversation: Conversation) -> str:
             "data": {kind: _lines(text) for kind, text in reply_bundle(reply).items()},
             "metadata": {"claude_magic": {"session_id": conversation.session_id, "turn": number}},
         }
-        cells.append(_code_cell(f"turn-{number}", f"%%claude\n{redact(exchange.prompt)}", output))
+        cells.append(_code_cell(f"turn-{number}", _prompt_cell(exchange.prompt), output))
     notebook = {
         "cells": cells,
         "metadata": {
@@ -75,6 +75,12 @@ def to_notebook(conversation: Conversation) -> str:
         "nbformat_minor": 5,
     }
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def _prompt_cell(prompt: str) -> str:
+    # It was sent like this: braces in it stood in data, or were meant as such, and are no code to be run now.
+    line = "%%claude --raw" if "{{" in prompt or "{%" in prompt else "%%claude"
+    return f"{line}\n{redact(prompt)}"
 
 
 def _quoted(prompt: str) -> str:

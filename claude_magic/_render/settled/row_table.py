@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
 
+from claude_magic._characters import in_reading_order
 from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic._render.settled.plain_tables import Table, tables_bundle
@@ -32,7 +33,7 @@ def results_bundle(results: Results, *, with_rows: bool = True) -> dict[str, str
 
 def summary_of(results: Results) -> str:
     """Say in a line what came of a run, and what one should know of it."""
-    return clean_line("; ".join([results.summary(), *results.remarks]))
+    return in_reading_order(clean_line("; ".join([results.summary(), *results.remarks])))
 
 
 def _table(results: Results) -> tuple[list[str], list[list[str]]]:

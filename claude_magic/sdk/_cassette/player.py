@@ -30,7 +30,7 @@ from claude_magic.sdk.host import (
     ToolResult,
     TurnHost,
 )
-from claude_magic.sdk.response import SessionAwareResponse, ToolCall, fold
+from claude_magic.sdk.response import SessionAwareResponse, Text, ToolCall, as_json, fold
 
 _YIELD_EVERY: Final = 50
 """Events at once, when they are not paced, before others on the loop have their turn."""
@@ -71,7 +71,7 @@ class PlayingTurn:
         self._rules: set[str] = set()
         """Those of this turn alone."""
         self._shown = SessionAwareResponse()
-        """Text and tool calls, as whoever looks at the turn sees them."""
+        """Texts and tool calls, as whoever looks at the turn sees them."""
         self._answers: dict[str, PermissionAnswer] = {}
         self._results: dict[str, tuple[ToolResult, float]] = {}
         self._begun: set[str] = set()
@@ -118,7 +118,7 @@ class PlayingTurn:
     def _played(self, event: Event) -> Event | None:
         match event:
             case events.SessionStarted():
-                return replace(event, session_id=self._session_id(event.session_id), directory=self._directory)
+                return replace(event, session_id=self._session_id(event.session_id), directory=self._directory, recorded=True)
             case events.SessionReplaced():
                 return replace(event, session_id=self._session_id(event.session_id))
             case events.TurnEnded():
@@ -126,7 +126,7 @@ class PlayingTurn:
                 return replace(event, session_id=session_id, text=self._said(event), recorded=True)
             case events.BlocksDiscarded() if any(block.number >= event.first for block in self._done()):
                 return None  # what was done stays in sight
-            case events.ToolStarted() | events.TextDelta() | events.BlocksDiscarded():
+            case events.ToolStarted() | events.TextDelta() | events.ThinkingDelta() | events.BlocksDiscarded():
                 fold(self._shown, event)
             case events.ToolCalled():
                 event = replace(event, input=_here(event.input)) if event.name in self._effects else event
@@ -141,9 +141,17 @@ class PlayingTurn:
         return event
 
     def _said(self, ended: events.TurnEnded) -> str:
-        """Return the answer: the recorded one, if it is a part of what is shown."""
-        shown = self._shown.text
-        return shown if shown and not ended.is_error and ended.text not in shown else ended.text
+        """Return the answer: the recorded one, if it is all text that is shown, or the last block, as the CLI (2.1.332) has it.
+
+        A part of a block may say the opposite of it.
+        """
+        texts = [block.text for block in self._shown.blocks if isinstance(block, Text)]
+        if ended.is_error or not (texts or ended.structured is not None):
+            return ended.text  # what is shown is all text, or this
+        shown = [self._shown.text, *texts[-1:], *([] if ended.structured is None else [as_json(ended.structured)])]
+        if ended.text.strip() in map(str.strip, shown):
+            return ended.text
+        return self._shown.text
 
     def _returned(self, event: events.ToolReturned) -> events.ToolReturned:
         answer = self._answers.get(event.call_id)

@@ -14,6 +14,10 @@ from claude_magic.sdk.response import SessionAwareResponse, ToolCall, fold
 _ANSWERS = frozenset(decision.value for decision in Decision)
 
 
+_BEHIND_THE_END = (events.Notice, events.PermissionAnswered, events.ToolReturned, Asked)
+"""What adds nothing to the answer, and runs nothing."""
+
+
 class TurnCheck:
     """Look at the facts of one turn in their order.
 
@@ -23,6 +27,7 @@ class TurnCheck:
     def __init__(self, begun: Begun) -> None:
         self._sessions = {_checked_id(begun.session, "session")}
         self._is_replaced = False
+        self._has_ended = False
         self._called: set[str] = set()
         self._asked: set[str] = set()
         self._begun: set[str] = set()
@@ -34,6 +39,8 @@ class TurnCheck:
 
         :raises LineError: when it cannot have happened; it counts as if it had not been there then.
         """
+        if self._has_ended and not isinstance(fact, _BEHIND_THE_END):
+            raise LineError("comes behind the end of its turn, where the answer is known")
         match fact:
             case events.SessionReplaced():
                 self._sessions.add(_checked_id(fact.session_id, "session"))
@@ -46,6 +53,7 @@ class TurnCheck:
                 self._check_session(fact.session_id)
             case events.TurnEnded():
                 self._take_end(fact)
+                self._has_ended = True
             case events.MessageEnded():
                 _checked_id(fact.message_id, "message")
             case events.ToolStarted():

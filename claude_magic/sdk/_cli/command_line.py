@@ -40,7 +40,8 @@ class Launch:
 
     Where the directory is not `trusted`, nothing of its own is loaded (hooks, agents, skills, rules, servers), whenever it
     comes, and `memory` is the text of its `CLAUDE.md`; where it is, `contents` stands for what there was to
-    load. `asks_for_git` says that git would run programs there.
+    load. `asks_for_git` says that git would run programs there, `asks_below` that a yes is wanted before the CLI loads what
+    folders below hold for it.
     `asks` says that somebody can be asked for permission, `tools` are our own tools. `surroundings`
     stand for the variables and settings that hold when it starts. `servers` are the files that name MCP servers, as they are
     then. `granted` is what was allowed for the session while an
@@ -55,6 +56,7 @@ class Launch:
     memory: str = ""
     contents: str = ""
     asks_for_git: bool = False
+    asks_below: bool = False
     resume: str | None = None
     fork: bool = False
     at: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import re
 from asyncio.subprocess import DEVNULL, PIPE
@@ -11,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from claude_magic._characters import strip_controls
 from claude_magic._paths import NO_HOME, home_directory, own_command, shorten_home
 from claude_magic.errors import (
     APIError,
@@ -29,6 +31,7 @@ from claude_magic.errors import (
 )
 from claude_magic.sdk._cli.child import apart
 from claude_magic.sdk._cli.command_line import OLDEST_CLI
+from claude_magic.sdk._cli.schema_dialect import patterns
 from claude_magic.sdk.events import TurnEnded
 from claude_magic.sdk.response import STRUCTURED_OUTPUT
 
@@ -36,12 +39,6 @@ from claude_magic.sdk.response import STRUCTURED_OUTPUT
 _NO_SESSION = ("No conversation found", "requires a valid session ID")
 _NO_MESSAGE = ("No message found",)
 _NO_LOGIN = ("Not logged in", "Invalid API key", "Please run /login", "OAuth token")
-
-_CONTROLS = re.compile(
-    r"""\x1b(?: \[[0-?]*[ -/]*[@-~] | [\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$) | [ -/]*[0-~] )
-    |\x9b[0-?]*[ -/]*[@-~] | [\x00-\x08\x0b-\x1f\x7f-\x9f]""",
-    re.VERBOSE,
-)
 
 CHECK_CLI = f"Check that cli_path names the Claude CLI and that it starts: `{own_command('doctor')}` says so."
 
@@ -91,7 +88,7 @@ def failure_of(ended: TurnEnded, stderr: str = "", *, structured: bool = False) 
         # The CLI reminds the model once and then lets it be (2.1.331).
         return StructuredOutputError("Claude answered in text, not in the form of the schema.", session_id=ended.session_id)
     session_id = ended.session_id
-    said = plain(" ".join(ended.errors) or ended.text.strip())
+    said = strip_controls(" ".join(ended.errors) or ended.text.strip())
     if (ended.terminal_reason or "").startswith("aborted"):
         return TurnInterrupted(f"Interrupted after {ended.duration_s:.1f} s.", session_id=session_id)
     match ended.subtype:
@@ -144,7 +141,7 @@ def cli_died(exit_code: int | None, messages: Sequence[dict[str, Any]], *, stder
     """Return the error for a CLI that ended while something was asked of it; its last message may say why."""
     for message in reversed(messages):
         if message.get("type") == "result" and message.get("errors"):
-            said = plain(" ".join(map(str, message["errors"])))
+            said = strip_controls(" ".join(map(str, message["errors"])))
             if _says(said, _NO_MESSAGE):
                 return SessionNotFoundError("The session no longer holds the message to go on from.", next_step=_GO_LATER)
             if _says(said, _NO_SESSION):
@@ -166,9 +163,10 @@ def bad_schema(schema: str | None, tools: Collection[str] | None) -> ConfigError
     """
     if not schema or tools is None or STRUCTURED_OUTPUT in tools:
         return None
+    found = ", ".join(map(repr, patterns(json.loads(schema))))
     return ConfigError(
-        "The CLI does not take the schema.",
-        next_step="Check its types, and its patterns: they must be regular expressions of JavaScript.",
+        "The CLI does not take the schema, and does not say why.",
+        next_step=f"Check its {f'patterns, which JavaScript must know: {found}' if found else 'types and formats'}.",
     )
 
 
@@ -300,11 +298,6 @@ def _file_limit(number: int) -> str:
     import resource  # absent on Windows
 
     return f" ({resource.getrlimit(resource.RLIMIT_NOFILE)[0]} allowed to this process)"
-
-
-def plain(text: str) -> str:
-    """Return what a terminal would show of a text: without colours and other control sequences."""
-    return _CONTROLS.sub("", text)
 
 
 def _says(text: str, phrases: tuple[str, ...]) -> bool:

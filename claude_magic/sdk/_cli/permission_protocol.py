@@ -67,6 +67,7 @@ class Permissions:
             granted=launch.granted,
             harmless=launch.harmless,
             trusted=launch.trusted,
+            asks_below=launch.asks_below,
         )
 
     def add_to(self, options: sdk.ClaudeAgentOptions) -> None:
@@ -127,6 +128,8 @@ class Permissions:
         word = answer.word if answer.decision in (Decision.DENY, Decision.ANSWERED) else ""
         # Nothing of it is handed to the CLI, which would keep rules in the directory's settings file, and read more into them.
         self._grant(granted)
+        if answer.decision in (Decision.ONCE, Decision.SESSION):
+            self._gate.accept(tool, arguments, place)
         host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, granted, word))
         if answer.decision is Decision.DENY:
             return sdk.PermissionResultDeny(message=word or (_DECLINED if request.questions else DENIED))

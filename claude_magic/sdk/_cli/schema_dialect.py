@@ -8,6 +8,7 @@ checked by `Schema.load` when the reply is there.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
@@ -31,11 +32,26 @@ _PLAIN: Final = frozenset(
 # The API takes none of these at the root of what a tool takes, whatever else stands there.
 _NOT_AT_ROOT: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "not", "if", "enum", "const"})
 
+# What patterns are made of, as JavaScript reads them with the flag `u`, which is how the CLI (2.1.332) reads those of a schema.
+_TOKENS: Final = re.compile(
+    r"""(?P<escape>\\(?:u\{[0-9A-Fa-f]+\}|[pP]\{[^}]*\}|k<\w+>|c[A-Za-z]|.|$))
+    |(?P<set>\[\^?(?:\\.|[^\]\\])*\])
+    |(?P<group>\(\?(?:[:=!]|<[=!]|<\w+>|[ims]*(?:-[ims]+)?:|.?.?))
+    |(?P<repeat>(?:[*+?]|\{\d+(?:,\d*)?\})(?P<more>[*+?]*))
+    |(?P<lone>[{}\]])
+    |.""",
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPES: Final = re.compile(r"\\(?:[\^$\\.*+?()\[\]{}|/dDwWsSbBtnrfv0-9]|u\{|[ux]|[pP]\{|k<|c[A-Za-z])")
+_GROUPS: Final = re.compile(r"\(\?(?:[:=!]|<[=!]|<\w+>|[ims]*(?:-[ims]+)?:)")
+_IN_SET: Final = re.compile(r"\\(.)", re.DOTALL)
+_SET_ESCAPES: Final = frozenset("^$\\.*+?()[]{}|/-dDwWsSbtnrfv0123456789uxpPc")
+
 
 def for_cli(schema: Mapping[str, Any]) -> tuple[str, bool]:
     """Return the schema as the CLI takes it, and whether the reply is wrapped in an object with one property.
 
-    :raises ConfigError: when it refers to what is not in it, or is too long.
+    :raises ConfigError: when it refers to what is not in it, holds a pattern that the CLI cannot read, or is too long.
     """
     if "properties" in schema and "type" not in schema:
         schema = {"type": "object", **schema}
@@ -51,6 +67,12 @@ def for_cli(schema: Mapping[str, Any]) -> tuple[str, bool]:
             raise ConfigError(
                 f"The schema refers to {reference.replace(f'/properties/{VALUE}', '', 1)}, which the CLI would not find in it.",
                 next_step='Put it under "$defs" of the schema itself and refer to it as "#/$defs/NAME".',
+            )
+    for pattern in patterns(root):
+        if wrong := _not_javascript(pattern):
+            raise ConfigError(
+                f"The CLI would not take the schema: its pattern {pattern!r} holds {wrong!r}, which JavaScript does not know.",
+                next_step="Write the pattern as both Python and JavaScript (with its flag u) read it; nothing was sent.",
             )
     text = json.dumps(root)
     if len(text) > MAX_LENGTH:
@@ -98,20 +120,49 @@ def _items(schema: dict[str, Any]) -> Any:
     return {"anyOf": kinds}
 
 
-def _references(schema: Any) -> Iterator[str]:
+def _references(root: Any) -> Iterator[str]:
+    return (schema["$ref"] for schema in _schemas(root) if "$ref" in schema)
+
+
+def patterns(root: Any) -> Iterator[str]:
+    """Yield the regular expressions of a schema."""
+    for schema in _schemas(root):
+        yield from (pattern for pattern in (schema.get("pattern"), *schema.get("patternProperties", ())) if pattern is not None)
+
+
+def _not_javascript(pattern: str) -> str:
+    """Return the part of a pattern that JavaScript does not take, as far as that can be seen without it; empty for none."""
+    for token in _TOKENS.finditer(pattern):
+        text = token[0]
+        match token.lastgroup:
+            case "escape" if not _ESCAPES.match(text):
+                return text
+            case "set":
+                if wrong := [escaped for escaped in _IN_SET.findall(text) if escaped not in _SET_ESCAPES]:
+                    return rf"\{wrong[0]}"
+            case "group" if not _GROUPS.fullmatch(text):
+                return text
+            case "repeat" | "more" if token["more"] not in ("", "?"):
+                return text
+            case "lone":
+                return text
+    return ""
+
+
+def _schemas(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield a schema and those in it."""
     match schema:
         case dict():
+            yield schema
             for keyword, part in schema.items():
                 if keyword in _NAMED:
                     for named in part.values():
-                        yield from _references(named)
-                elif keyword == "$ref":
-                    yield part
+                        yield from _schemas(named)
                 elif keyword in _ONE | _SEVERAL or keyword == "items":
-                    yield from _references(part)
+                    yield from _schemas(part)
         case list():
             for part in schema:
-                yield from _references(part)
+                yield from _schemas(part)
 
 
 def _resolves(root: dict[str, Any], reference: str) -> bool:

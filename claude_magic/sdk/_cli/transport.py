@@ -17,10 +17,10 @@ from typing import Any
 import anyio
 from claude_agent_sdk import CLIConnectionError, Transport
 
+from claude_magic._characters import strip_controls
 from claude_magic._redaction import redact
 from claude_magic._text import has_half, parse_json, well_formed_data
 from claude_magic.sdk._cli.child import Child
-from claude_magic.sdk._cli.failures import plain
 
 MAX_STDERR_LINE_BYTES = 2_000
 
@@ -182,7 +182,7 @@ class CLITransport(Transport):
 
     async def _read_stderr(self, process: Child) -> None:
         async for line in _lines(process.stderr):
-            self._stderr.append(plain(line[:MAX_STDERR_LINE_BYTES].decode(errors="replace")).rstrip())
+            self._stderr.append(strip_controls(line[:MAX_STDERR_LINE_BYTES].decode(errors="replace")).rstrip())
 
 
 class _Pieces:

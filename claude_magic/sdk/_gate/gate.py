@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from claude_magic._paths import home_directory
+from claude_magic.sdk._folder.below import loaded_below
 from claude_magic.sdk._gate.commands import only_edits, only_reads
 from claude_magic.sdk._gate.paths import paths_of, resolved, within
 from claude_magic.sdk._gate.rules import Rules, settings_in
@@ -75,6 +76,7 @@ class Gate:
     :param granted: what was allowed for the session, in the words of `rules_for`.
     :param harmless: names of our own tools that only look.
     :param trusted: whether the folder's own settings hold.
+    :param asks_below: whether what folders below hold for the CLI is asked for before it is loaded.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Gate:
         granted: Iterable[str] = (),
         harmless: Iterable[str] = (),
         trusted: bool = False,
+        asks_below: bool = False,
     ) -> None:
         own = [Path(directory, ".claude", name) for name in ("settings.json", "settings.local.json")] if trusted else []
         settings = settings_in([cli_home / "settings.json", *own])
@@ -96,6 +99,8 @@ class Gate:
         self._rules = Rules((*rules, *settings.rules), self._directory, home)
         self._granted = set(granted)
         self._harmless = UNASKED | frozenset(harmless)
+        self._below: set[str] | None = set() if asks_below else None
+        """What has been allowed to be loaded of folders below; `None`: whatever there is."""
 
     def judge(self, call: Call, own_mode: str | None) -> tuple[Verdict, str]:
         """Return the verdict, and its reason in words; `own_mode` is the mode of the process itself."""
@@ -114,6 +119,8 @@ class Gate:
         reason = ""
         if mode == "plan" and not self._changes_nothing(call):
             return Verdict.DENY, PLANNING
+        if new := self._new_below(call):
+            return Verdict.DENY if mode == "dontAsk" else Verdict.ASK, _loads(new)
         if call.tool in READING | EDITING:
             paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)]
             elsewhere = [path for path in paths if not self._is_open(path, call)]
@@ -171,6 +178,18 @@ class Gate:
         """Remember what a person has allowed for the session."""
         self._granted |= set(rules)
 
+    def accept(self, tool: str, arguments: Mapping[str, Any], cwd: str) -> None:
+        """Remember that a person has allowed a call, and with it what is loaded along with its files."""
+        if self._below is not None:
+            self._below |= loaded_below(_places(tool, arguments, cwd), self._directory).keys()
+
+    def _new_below(self, call: Call) -> dict[str, str | None]:
+        """Return what would be loaded along with the files of a call and was not allowed yet."""
+        if self._below is None:
+            return {}
+        found = loaded_below(_places(call.tool, call.arguments, call.cwd), self._directory)
+        return {path: target for path, target in found.items() if path not in self._below}
+
     def was_granted(self, rules: tuple[str, ...]) -> bool:
         """Whether all that a call needs was allowed for the session."""
         return bool(rules) and self._granted >= set(rules)
@@ -220,6 +239,18 @@ class Gate:
 
 def _leads_out(path: str) -> str:
     return f"leads to {path}, outside the folder"
+
+
+def _places(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
+    """Return the paths of a call, as they are named and as they lead."""
+    named = [*paths_of(tool, arguments)] if tool in READING | EDITING else []
+    spelled = [os.path.normpath(os.path.join(cwd, os.path.expanduser(path))) for path in named]
+    return [*spelled, *(resolved(path, cwd) for path in named)]
+
+
+def _loads(found: Mapping[str, str | None]) -> str:
+    named = [f"{path} (which leads out of its folder, to {target})" if target else path for path, target in found.items()]
+    return f"with it Claude Code loads {', '.join(named)}, to which nobody has said yes"
 
 
 def _outside_rule(tool: str, path: str) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from claude_magic._paths import shorten_home
+from claude_magic._paths import private, shorten_home
 from claude_magic._text import well_formed
 from claude_magic.errors import CheckpointError
 
@@ -27,7 +27,7 @@ _APPLICATION_ID: Final = 0x436C4D52
 _WAIT_S: Final = 30.0
 """How long one run waits for another one that writes to the same file."""
 
-_TABLE: Final = """CREATE TABLE IF NOT EXISTS answers (
+_TABLE: Final = """CREATE TABLE answers (
     key BLOB PRIMARY KEY, work BLOB NOT NULL, content TEXT NOT NULL, structured TEXT, usage TEXT NOT NULL, cost_usd REAL,
     duration_s REAL
 ) WITHOUT ROWID"""
@@ -55,9 +55,10 @@ class Checkpoint:
         self._path = Path(path).expanduser()
         self._works = [hashlib.sha256(_as_bytes(work)).digest() for work in works]
         self._met: Counter[bytes] = Counter()
-        if self._path.is_symlink():
-            target = shorten_home(os.path.realpath(self._path))
-            raise CheckpointError(f"{self._shown} is a link.", next_step=f"Name the file itself, {target}.")
+        self._check_place()
+        # It holds prompts. What SQLite puts beside it can be read by whom it can be.
+        with contextlib.suppress(OSError):  # SQLite says why it cannot be opened
+            os.close(private(str(self._path), os.O_CREAT | os.O_EXCL | os.O_RDWR))
         with self._speaking():
             # Autocommit: each row is a transaction of its own.
             self._connection = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)
@@ -116,21 +117,33 @@ class Checkpoint:
         """Close the file."""
         self._connection.close()
 
+    def _check_place(self) -> None:
+        """See that SQLite reads and writes this file, and no other that a folder from elsewhere names in its place."""
+        if self._path.is_symlink():
+            target = shorten_home(os.path.realpath(self._path))
+            raise CheckpointError(f"{self._shown} is a link.", next_step=f"Name the file itself, {target}.")
+        # A journal names files that SQLite would delete. We write none, but a WAL.
+        beside = [Path(f"{self._path}{ending}") for ending in ("-wal", "-shm", "-journal")]
+        if strange := [path for path in beside if path.is_symlink() or (path.exists() and path.name.endswith("-journal"))]:
+            raise CheckpointError(
+                f"{self._shown} cannot be used: {strange[0].name} beside it is none of ours.",
+                next_step="Name another file, or take that one away.",
+            )
+
     def _open(self) -> None:
         with self._speaking():
             (marked,) = self._connection.execute("PRAGMA application_id").fetchone()
-            (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if marked != _APPLICATION_ID and (marked or tables):
+            found = self._connection.execute("SELECT sql FROM sqlite_master LIMIT 2").fetchall()
+            # A view or a trigger of somebody else's would be code that runs, perhaps for ever.
+            if (found and (marked != _APPLICATION_ID or found != [(_TABLE,)])) or marked not in (0, _APPLICATION_ID):
                 raise CheckpointError(
-                    f"{self._shown} is a database of something else; it was left as it is.", next_step="Name another file."
+                    f"{self._shown} is a database of something else, or of another version; it was left as it is.",
+                    next_step="Name another file.",
                 )
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            self._connection.execute(_TABLE)
-            names = [name for _, name, *_ in self._connection.execute("PRAGMA table_info(answers)")]
-            if "duration_s" not in names:  # the file was begun before times were kept
-                self._connection.execute("ALTER TABLE answers ADD COLUMN duration_s REAL")
+            self._connection.execute(_TABLE.replace("TABLE", "TABLE IF NOT EXISTS", 1))
 
     def _unread(self) -> CheckpointError:
         return CheckpointError(f"{self._shown} holds an answer that cannot be read.", next_step="Name another file.")

@@ -63,6 +63,7 @@ class Launches:
             memory="" if request.trusted or options.bare else memories(request.directory).text,
             contents=fingerprint_of(request.directory) if request.trusted else "",
             asks_for_git=not (request.trusted or options.bare) and bool(git_programs(request.directory)),
+            asks_below=request.trusted and not request.trusts_below,
             asks=self._asks,
             tools=offered,
             servers=servers,
