@@ -58,7 +58,7 @@ class Outline:
     def sent(self, turn: int) -> None:
         """Note that a turn is sent now."""
         self._seen[turn] = self._cells.number
-        self._snapshots[turn] = self._snapshot()
+        self._snapshots[turn] = _snapshot(self._own())
         for earlier in list(self._snapshots)[:-_KEPT]:
             del self._snapshots[earlier]
 
@@ -110,9 +110,6 @@ class Outline:
         )
         return [(number, text) for (number, _), text in zip(found, shown, strict=False)], left
 
-    def _snapshot(self) -> Snapshot:
-        return {name: (id(value), shape_of(value)) for name, value in self._own().items()}
-
     def _own(self) -> Mapping[str, object]:
         hidden = self._shell.user_ns_hidden
         return {
@@ -124,7 +121,8 @@ class Outline:
     def _changed(self, before: Snapshot | None) -> list[str]:
         if before is None:
             before = {}
-        now, own = self._snapshot(), self._own()
+        own = self._own()
+        now = _snapshot(own)
         new = [name for name in now if name not in before]
         changed = [name for name in now if name in before and before[name] != now[name]]
         gone = [name for name in before if name not in now]
@@ -135,6 +133,10 @@ class Outline:
         }
         parts = [f"{word}: {names}" for word, names in words.items() if names]
         return [f"Variables: {'; '.join(parts)}"] if parts else []
+
+
+def _snapshot(own: Mapping[str, object]) -> Snapshot:
+    return {name: (id(value), shape_of(value)) for name, value in own.items()}
 
 
 def _some(names: list[str], words: Callable[[str], str]) -> str:
