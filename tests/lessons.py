@@ -52,32 +52,30 @@ def _write(path: str, content: str) -> str:
     return f"<<tool Write {json.dumps({'file_path': path, 'content': content})}>>"
 
 
-_STATS = "def mean(numbers):\n    return sum(numbers) / len(numbers)\n"
-_STATS_CORRECTED = "def mean(numbers):\n    return sum(numbers) / len(numbers) if numbers else 0.0\n"
+_MEAN = "```python\ndef mean(numbers):\n    return sum(numbers) / len(numbers)\n```"
+_MEAN_2 = "```python\ndef mean(numbers):\n    return sum(numbers) / len(numbers) if numbers else 0.0\n```"
+_CELSIUS = "```python\ndef celsius(fahrenheit):\n    return (fahrenheit - 32) * 5 / 9\n```"
+_TEST = """\
+```python
+from temperature import celsius
+
+
+def test_water():
+    assert celsius(32) == 0
+    assert celsius(212) == 100
+```"""
 
 SESSIONS = {
     "Name one good habit for naming variables.": "<<say Say what a value means, not its type: `age_years`, not `int_age`.>>",
     "Give an example of that from physics.": "<<say `speed_m_per_s = distance_m / time_s`: the units tell that it is right.>>",
     "And one from finance.": "<<say `price_eur` and `rate_percent`: nobody will add the two by accident.>>",
     "What have we talked about? One line.": "<<say Names for variables: meaning, not type; from physics and finance.>>",
-    "Write output/stats.py with a function mean(numbers).": _write("output/stats.py", _STATS)
-    + "<<say `output/stats.py` is written: `mean` divides the sum by the count.>>",
-    "mean([]) raised ZeroDivisionError. Return 0.0 for an empty list.": '<<tool Read {"file_path": "output/stats.py"}>>'
-    + _write("output/stats.py", _STATS_CORRECTED)
-    + "<<say Corrected: an empty list gives 0.0 now.>>",
-    "Step 1: a package `temperature` under output/ with celsius(fahrenheit).": _write(
-        "output/temperature/__init__.py", "def celsius(fahrenheit):\n    return (fahrenheit - 32) * 5 / 9\n"
-    )
-    + "<<say The package is there, with one function.>>",
-    "Step 2: a test for it, with the freezing and the boiling point of water.": _write(
-        "output/test_temperature.py",
-        "from temperature import celsius\n\n\ndef test_water():\n    assert celsius(32) == 0\n    assert celsius(212) == 100\n",
-    )
-    + "<<say The test checks 32 °F and 212 °F.>>",
-    "Step 3: a README that says how to run the test.": _write(
-        "output/README.md", "# temperature\n\nRun `python -m pytest` in this directory.\n"
-    )
-    + "<<say The README names the one command.>>",
+    "Write a function mean(numbers) in Python.": f"<<say It divides the sum by the count:\n\n{_MEAN}>>",
+    "mean([]) raised ZeroDivisionError. Return 0.0 for an empty list.": f"<<say An empty list gives 0.0 now:\n\n{_MEAN_2}>>",
+    "Step 1: a module `temperature` with celsius(fahrenheit).": f"<<say The module has one function:\n\n{_CELSIUS}>>",
+    "Step 2: a test for it, with the freezing and the boiling point of water.": (
+        f"<<say It checks 32 °F and 212 °F:\n\n{_TEST}>>"
+    ),
     "A title for my notes on sessions, in three words.": "<<say Talking in Turns>>",
     "Shorter.": "<<say In Turns>>",
     "Where were we?": "<<say This is a new session, so I know nothing of an earlier one. What shall we start with?>>",

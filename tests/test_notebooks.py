@@ -112,6 +112,20 @@ def test_the_data_lesson_runs_without_cli_login_and_network(tmp_path: Path) -> N
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("name", sorted({*RECORDED} - {QUICK}))
+def test_runs_without_an_account(name: str, tmp_path: Path) -> None:
+    """Run All without a login, a CLI of the magics and a network ends well, with an answer wherever one is saved."""
+    executed = execute(name, tmp_path, OFFLINE)
+    assert "You said:" not in "".join(plain_outputs(executed))
+    assert [*map(answers, executed.cells)] == [*map(answers, saved(name).cells)]
+
+
+def answers(cell: nbformat.NotebookNode) -> int:
+    """Return how many replies of Claude's a cell shows."""
+    return sum("claude_magic" in output.get("metadata", {}) for output in cell.get("outputs", []))
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("name", RECORDED)
 def test_cassette_is_what_the_script_makes(name: str, tmp_path: Path) -> None:
     """What is shipped is what would be recorded now, says who wrote its answers, and holds nothing private."""
@@ -142,7 +156,7 @@ def labels(checkpoint: Path) -> dict[bytes, str]:
 
 def test_cassettes_are_those_of_the_notebooks() -> None:
     """Every cassette belongs to a notebook that names it."""
-    assert RECORDED == ["quickstart.ipynb", "teaching.ipynb", "working-with-your-data.ipynb"]
+    assert sorted({*LESSONS} - {*KEPT}) == RECORDED
     assert sorted(NOTEBOOKS.glob("*.jsonl")) == [cassette_of(name) for name in RECORDED]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette, cassette
+    from claude_magic.sdk._cli.login import login_status
     from claude_magic.sdk._history.sessions import SessionInfo
     from claude_magic.sdk._rows.each import stream_each
     from claude_magic.sdk._rows.request import RowsRequest
@@ -45,6 +46,7 @@ __all__ = [
     "TurnOptions",
     "ask_each",
     "cassette",
+    "login_status",
     "only_reads",
     "stream_each",
 ]
@@ -81,6 +83,7 @@ _HOMES = {
     "TurnOptions": "config",
     "ask_each": "_trials.asking",
     "cassette": "_cassette.cassette",
+    "login_status": "_cli.login",
     "only_reads": "_tools.function_tool",
     "stream_each": "_rows.each",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -176,6 +177,15 @@ def test_pick(typing: Typing, api: MessagesAPI) -> None:
     typing.cell("%%claude --samples 2", "hello")
     assert "%claude_session pick NUMBER continues from another one." in typing.end().replace("\n", " ")
     assert "goes on from 2" in typing.line("%claude_session pick 2")
+
+
+def test_lists_fit(typing: Typing, api: MessagesAPI) -> None:
+    """Panel, list, tree and help are lines that fit, and say what is what."""
+    typing.line("%claude hello, which columns of the table have missing values?")
+    whole = r"   .*last used: \d{4}-\d\d-\d\d \d\d:\d\d.*"
+    for word, line in (("", whole), ("list", whole), ("turns", r"\d+ +hello, .* current"), ("help", " {8}draw the tree of .*")):
+        shown = typing.line(f"%claude_session {word}").rsplit(f"%claude_session {word}".strip(), 1)[1]
+        assert any(re.fullmatch(line, text) for text in shown.splitlines()), shown
 
 
 def test_ended_input_is_a_refusal(environment: dict[str, str], api: MessagesAPI, tmp_path: Path) -> None:

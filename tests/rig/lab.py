@@ -91,10 +91,14 @@ class Lab:
 
     :param root: the directory it serves; kernels run where their notebook is.
     :param environment: from `isolated_environment()`; the kernels inherit it.
+    :param python: the interpreter of server and kernels; by default this one.
     """
 
-    def __init__(self, root: Path, environment: Mapping[str, str], application: Application = LAB) -> None:
+    def __init__(
+        self, root: Path, environment: Mapping[str, str], application: Application = LAB, *, python: Path | None = None
+    ) -> None:
         require_isolated(environment)
+        self._python = str(python or sys.executable)
         self.root = root
         self._application = application
         self.log: list[str] = []
@@ -169,7 +173,7 @@ class Lab:
 
     @contextmanager
     def _server(self) -> Iterator[str]:
-        command = [sys.executable, "-m", self._application.module, *SERVER_OPTIONS, f"--ServerApp.root_dir={self.root}"]
+        command = [self._python, "-m", self._application.module, *SERVER_OPTIONS, f"--ServerApp.root_dir={self.root}"]
         self._process = subprocess.Popen(
             command, env=self._environment, cwd=self.root, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
