@@ -34,6 +34,7 @@ def written(name: str, **servers: Any) -> str:
 def broken_in_settings(home: Path) -> Iterator[None]:
     """The person's own settings name a server that does not start."""
     settings = home / ".claude" / ".claude.json"
+    settings.parent.mkdir(exist_ok=True)
     before = settings.read_text() if settings.exists() else "{}"
     settings.write_text(json.dumps(json.loads(before) | {"mcpServers": {"prices": BROKEN}}))
     yield
