@@ -36,8 +36,8 @@ FLAGS: Final = (
         ("/clear", "sdk/_rows/workers.py", "A row begins an empty conversation in a process that has answered another one."),
         ("command_lifecycle", "sdk/_cli/turn_reader.py", "The message that says which prompt the CLI takes up now."),
         ("outputStyle", "sdk/config.py", "The setting of an output style, for which there is no flag."),
-        ("available_output_styles", "sdk/_choices.py", "What styles there are, in the answer to the first request."),
-        ("ENOENT", "sdk/_servers/server_watch.py", "Why a server has failed whose program is not there."),
+        ("available_output_styles", "sdk/_offers/choices.py", "What styles there are, in the answer to the first request."),
+        ("ENOENT", "sdk/_offers/server_watch.py", "Why a server has failed whose program is not there."),
         ("alwaysLoad", "sdk/_cli/command_line.py", "Otherwise Claude has to look for our tools before it can use them."),
         ("client_composed", "sdk/_cli/turn_reader.py", "A prompt that expands nothing: no @path, no /command."),
         (

@@ -17,7 +17,7 @@ from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import ClaudeError
-from claude_magic.sdk._choices import MODELS, STYLES
+from claude_magic.sdk._offers.choices import MODELS, STYLES
 
 Matcher = Callable[..., object]
 

@@ -16,13 +16,13 @@ from typing import Any, Self
 from claude_magic._forks import OwnProcess
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._cassette.cassette import active_cassette
-from claude_magic.sdk._choices import Choices
 from claude_magic.sdk._cli.command_line import Command
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._history import places, sessions
 from claude_magic.sdk._history.sessions import SessionInfo
 from claude_magic.sdk._log import ClientLog
-from claude_magic.sdk._servers.server_watch import ServerState
+from claude_magic.sdk._offers.choices import Choices
+from claude_magic.sdk._offers.server_watch import ServerState
 from claude_magic.sdk._tools.function_tool import FunctionTool, function_tools
 from claude_magic.sdk._tools.results import FunctionHost
 from claude_magic.sdk._turn.runner import TurnRunner

@@ -15,7 +15,7 @@ from watching import MakeConfig, Run, run_turn
 
 from claude_magic.errors import ConfigError
 from claude_magic.sdk import Cassette, ClaudeClient, TurnOptions
-from claude_magic.sdk._servers.server_watch import ServerState
+from claude_magic.sdk._offers.server_watch import ServerState
 from claude_magic.sdk.events import Event, Notice
 from claude_magic.sdk.host import Decision
 

@@ -32,7 +32,7 @@ from claude_magic._kernel.options.value_kinds import (
     VARIANTS,
     one_of,
 )
-from claude_magic.sdk._choices import MODELS
+from claude_magic.sdk._offers.choices import MODELS
 from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES
 
 NOTEBOOK = ("none", "outline", "full")

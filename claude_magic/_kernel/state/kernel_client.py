@@ -22,7 +22,7 @@ from claude_magic._kernel.state.directory_trust import Trust
 from claude_magic._kernel.state.turns import Start
 from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic.errors import CLINotFoundError, ConfigError
-from claude_magic.sdk._choices import MODELS, Choices, near
+from claude_magic.sdk._offers.choices import MODELS, Choices, near
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import BackgroundWork, ContextPart, PermissionAnswer, PermissionRequest, Tool
@@ -30,7 +30,7 @@ from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
 
 if TYPE_CHECKING:
-    from claude_magic.sdk._servers.server_watch import ServerState
+    from claude_magic.sdk._offers.server_watch import ServerState
     from claude_magic.sdk.client import ClaudeClient
 
 T = TypeVar("T")

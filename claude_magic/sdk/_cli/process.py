@@ -21,14 +21,15 @@ from claude_agent_sdk import CLIConnectionError
 
 from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError, NotLoggedInError
 from claude_magic.sdk._api_watch import APIWatch
-from claude_magic.sdk._choices import Choices, choices_in
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_flags, first_request, flags
 from claude_magic.sdk._cli.environment import api_address, renews_login
 from claude_magic.sdk._cli.failures import CHECK_CLI, bad_schema, cli_died, failure_of, start_failure, translate_exception
 from claude_magic.sdk._cli.permission_protocol import Permissions, server_of
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
-from claude_magic.sdk._servers.server_watch import ServerState, ServerWatch
+from claude_magic.sdk._offers.choices import Choices, choices_in
+from claude_magic.sdk._offers.context_size import context_parts
+from claude_magic.sdk._offers.server_watch import ServerState, ServerWatch
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import SERVER, BackgroundWork, ContextPart, Listener, ToolResult, TurnHost
@@ -43,10 +44,6 @@ INTERRUPT_LIMIT_S = 5.0
 
 STOP_LIMIT_S = 3.0
 """How long the CLI may take to confirm that background work has stopped."""
-
-
-CONTEXT_LIMIT_S = 3.0
-"""How long the CLI may take to say what a request holds: nobody waits for it for long."""
 
 
 class State(Enum):
@@ -124,20 +121,14 @@ class LiveProcess:
             close_timeout_s=close_timeout_s,
             first_request=first_request(launch),
         )
+        self._reader = reader = TurnReader(self._transport.taken, begin_own)
+        reader.session_id = None if launch.fork else launch.resume
         options = sdk.ClaudeAgentOptions()
-        Permissions(
-            launch,
-            env,
-            lambda call_id: self._reader.host_of(call_id) or begin_own(),
-            lambda: self._mode,
-            lambda call_id, seconds: self._reader.waited(call_id, seconds),
-        ).add_to(options)
+        Permissions(launch, env, partial(_host_of, reader, begin_own), lambda: self._mode, reader.waited).add_to(options)
         if launch.tools:
             options.mcp_servers = {SERVER: server_of(launch.tools, self._call)}
         self._client = sdk.ClaudeSDKClient(options, self._transport)
         self._servers = ServerWatch(self._client.get_mcp_status, launch.servers)
-        self._reader = TurnReader(self._transport.taken, begin_own)
-        self._reader.session_id = None if launch.fork else launch.resume
         self._reading: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -154,19 +145,8 @@ class LiveProcess:
         return self._reader.work
 
     async def context(self) -> tuple[ContextPart, ...]:
-        """Return the parts of a request of its session, with their sizes; nothing if the CLI is busy or does not answer soon.
-
-        The CLI (2.1.332) asks the API to count the tokens, once for each tool.
-        """
-        usage: Any = {}
-        if self.state is State.IDLE:
-            with anyio.move_on_after(CONTEXT_LIMIT_S):
-                try:
-                    usage = await self._client.get_context_usage()
-                except Exception:  # noqa: BLE001 - the SDK raises plain Exception for what the CLI refuses
-                    return ()
-        parts = usage.get("categories", ())
-        return tuple(ContextPart(part["name"], part["tokens"]) for part in parts if part.get("kind") == "used")
+        """Return the parts of a request of its session, with their sizes; nothing while it is busy."""
+        return await context_parts(self._client.get_context_usage) if self.state is State.IDLE else ()
 
     @property
     def servers(self) -> tuple[ServerState, ...]:
@@ -369,7 +349,8 @@ class LiveProcess:
     async def _interrupt(self, turn: _Turn, limit_s: float) -> None:
         """End the turn. A CLI that does not end it in time is killed; its session will be resumed from disk."""
         with anyio.move_on_after(limit_s):
-            await _set_or_done(turn.sent, turn.done)
+            turn.done.add_done_callback(lambda _: turn.sent.set())
+            await turn.sent.wait()
             while not turn.done.done():
                 try:
                     await self._client.interrupt()
@@ -406,9 +387,8 @@ class LiveProcess:
         return translate_exception(error, cli=self._cli, stderr=transport.stderr, session_id=self.session_id)
 
 
-async def _set_or_done(event: asyncio.Event, future: asyncio.Future[None]) -> None:
-    future.add_done_callback(lambda _: event.set())
-    await event.wait()
+def _host_of(reader: TurnReader, begin_own: Callable[[], TurnHost], call_id: str | None) -> TurnHost:
+    return reader.host_of(call_id) or begin_own()
 
 
 def _finish(turn: _Turn, error: ClaudeError | None) -> None:

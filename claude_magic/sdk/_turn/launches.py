@@ -13,7 +13,7 @@ from claude_magic.sdk._cli.environment import fingerprint, login_settings
 from claude_magic.sdk._folder.contents import allow_rules, fingerprint_of
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import memories
-from claude_magic.sdk._servers.server_files import server_files
+from claude_magic.sdk._offers.server_files import server_files
 from claude_magic.sdk.config import ClaudeConfig
 from claude_magic.sdk.host import Tool, typeable
 from claude_magic.sdk.turn_request import TurnRequest

@@ -27,7 +27,6 @@ from claude_magic.errors import (
 from claude_magic.sdk._cassette.cassette import Cassette
 from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
-from claude_magic.sdk._choices import Choices
 from claude_magic.sdk._cli.command_line import Command, Launch, find_cli, printed
 from claude_magic.sdk._cli.environment import environment
 from claude_magic.sdk._cli.failures import directory_gone
@@ -37,6 +36,7 @@ from claude_magic.sdk._history.kept_turns import KeptTurns
 from claude_magic.sdk._history.places import all_projects, is_id, transcript_of
 from claude_magic.sdk._history.writers import Writers
 from claude_magic.sdk._log import ClientLog
+from claude_magic.sdk._offers.choices import Choices
 from claude_magic.sdk._turn.launches import Launches
 from claude_magic.sdk._turn.live_turn import AskLater, LiveTurn
 from claude_magic.sdk._turn.own_turns import OwnTurns

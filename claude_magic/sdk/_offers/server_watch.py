@@ -13,7 +13,7 @@ from typing import Any, Final
 import anyio
 
 from claude_magic._text import name_line
-from claude_magic.sdk._servers.server_files import ServerFiles
+from claude_magic.sdk._offers.server_files import ServerFiles
 from claude_magic.sdk.events import Event, Notice
 from claude_magic.sdk.host import SERVER
 
