@@ -44,6 +44,9 @@ class City:
 class Label:
     about: str
 
+def is_right(row, reply):
+    return "said" in reply
+
 df = pd.DataFrame({"text": ["one", "two"]})
 get_ipython().register_magic_function(lambda line: None, magic_name="pip")
 colab = types.ModuleType("google.colab")
@@ -105,6 +108,7 @@ def test_every_block_is_of_a_kind_that_is_tried() -> None:
     assert {language for text in TEXTS.values() for _, language, _ in FENCE.findall(text)} <= {"", "python", "bash"}
 
 
+@pytest.mark.long
 def test_cells_run(fresh_kernel: Kernel) -> None:
     """Each cell and each piece of Python in the README runs, from the first to the last, in one notebook."""
     setup = fresh_kernel.run(SETUP)
@@ -116,6 +120,7 @@ def test_cells_run(fresh_kernel: Kernel) -> None:
             assert result.ok, (example.code, result.errors)
     assert fresh_kernel.value("cities.structured[0].name") == "Bern"
     assert fresh_kernel.value("[label.about for label in labels.values]") == ["numbers", "numbers"]
+    assert fresh_kernel.value("trial.to_frame()['score'].tolist()") == [1.0] * 8
 
 
 @pytest.mark.parametrize("example", [example for example in examples("python") if example.document == "CONTRIBUTING"], ids=str)

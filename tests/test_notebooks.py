@@ -31,7 +31,7 @@ from make_notebooks import (
 
 VARYING = re.compile(
     r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{8}\b|<?\d+(\.\d+)? s\b|just now|now|~?(/[\w.-]+)+"
-    r"|\b\d{4}-\d\d-\d\d \d\d:\d\d\b"
+    r"|\b\d{4}-\d\d-\d\d \d\d:\d\d\b|a request +about [\d,]+ tokens \([^)]*\)"
 )
 """What differs from run to run in an output."""
 IDS_AND_DATES = re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\btoolu_\w+|\b\d{4}-\d\d-\d\d\b")
@@ -96,7 +96,7 @@ def test_quickstart_runs_without_cli_login_and_network(tmp_path: Path) -> None:
     assert first.startswith(remark)
     played = [first.removeprefix(remark), *others]
     # What was played can be continued in this kernel only.
-    live = [text.replace(" in a terminal cd … && claude -r …", "") for text in plain_outputs(saved("quickstart.ipynb"))]
+    live = [text.replace(" … in a terminal cd … && claude -r …", "") for text in plain_outputs(saved("quickstart.ipynb"))]
     assert [text.replace(" recorded", "") for text in played] == live
     assert sum("recorded" in text for text in played) == len(LESSONS["quickstart.ipynb"])  # one is quiet, one the panel
 

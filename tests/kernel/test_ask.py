@@ -119,7 +119,7 @@ def test_wrong_parameter(asking: Kernel) -> None:
     """A parameter that `ask()` has not is an error that names those it has."""
     text = plain("\n".join(asking.run("ask('x', modell='opus')").errors[0]["traceback"]))
     assert "ask() has no parameter modell." in text
-    assert "allow, at, bare, budget, effort, files, fork, max_turns, mode, model, new, no_kernel" in text
+    assert "allow, at, bare, budget, effort, files, fork, max_turns, mcp, mode, model, new, no_kernel" in text
 
 
 @pytest.mark.parametrize("name", ["ask", "ask.stream"])

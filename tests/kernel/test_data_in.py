@@ -268,7 +268,7 @@ def test_images(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert prompt == "compare PIL image, mode RGB, 3 × 4 pixels with PIL image, mode L, 5 × 6 pixels"
     shown = loaded_kernel.run("%claude_session show --prompt").stdout
     assert shown.count("[image: image/png") == 3
-    assert shown.rstrip().endswith(prompt)
+    assert prompt in shown
 
 
 def test_input(loaded_kernel: Kernel, api: MessagesAPI) -> None:

@@ -33,7 +33,7 @@ def test_a_server_in_a_cell(loaded_kernel: Kernel, api: MessagesAPI, configure: 
     result = loaded_kernel.run(code, answer=lambda prompt: asked.append(prompt) or "y")
     assert result.ok, result.outputs
     assert "Claude asks to use weather: forecast" in result.stdout
-    assert "[s] allow for this session: mcp__weather__forecast" in asked[0]
+    assert "[s] allow weather: forecast in this session: mcp__weather__forecast" in asked[0]
     assert "rain in Bern" in json.dumps(api.requests[-1]["messages"])
     assert FAILED in result.text
     panel = loaded_kernel.run("%claude_session").text
