@@ -70,8 +70,8 @@ def facts(cassette: str) -> list[dict[str, Any]]:
 def _timeless(value: Any) -> Any:
     match value:
         case dict():
-            # A plot is drawn anew, by whatever version is installed.
-            kept = ((key, inner) for key, inner in value.items() if key not in ("at", "images"))
+            # A plot is drawn anew, by whatever version is installed; a seal is that of its machine.
+            kept = ((key, inner) for key, inner in value.items() if key not in ("at", "images", "seal"))
             return {key: _timeless(inner) for key, inner in kept if not key.startswith("duration")}
         case list():
             return [_timeless(inner) for inner in value]
