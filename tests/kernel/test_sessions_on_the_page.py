@@ -83,6 +83,7 @@ def test_a_number_that_is_a_name(loaded_kernel: Kernel, two: tuple[str, str]) ->
     loaded_kernel.run(f"%claude_session name {taken}")
     loaded_kernel.run("%claude_session list")
     failure(loaded_kernel.run(f"%claude_session delete {taken}"), "SessionNotFoundError")
+    loaded_kernel.run("%claude_session name done")  # no row of another test has this name
 
 
 def test_resume_a_row(loaded_kernel: Kernel, two: tuple[str, str]) -> None:

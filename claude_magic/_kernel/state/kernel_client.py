@@ -59,7 +59,8 @@ class KernelClient:
         """Permission requests of turns that the CLI began by itself; they wait for the next cell."""
         self._login: tuple[bool, tuple[object, ...]] = (False, ())
         self._background = Background()
-        self._client: Future[ClaudeClient] = self._background.start(self._open)
+        self._client: Future[ClaudeClient] = Future()  # opening it asks already what it has said
+        self._client = self._background.start(self._open)
         settings.observe(self._renew, CLIENT_TRAITS)
         settings.observe(self._prepare_again, TURN_TRAITS)
 
