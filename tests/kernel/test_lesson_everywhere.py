@@ -118,7 +118,9 @@ def test_in_a_terminal(lesson: Path, headless: nbformat.NotebookNode, offline: d
     assert ran.returncode == 1, ran.stderr
     # What Claude's code prints comes before the reply: a terminal has no place above it that could be filled later.
     said = [plain_text(output) for cell in headless.cells for output in cell.outputs]
-    assert sorted(words(ran.stdout.replace("Out[0]:", ""))) == sorted(words("\n".join(said)))
+    # A terminal has no buttons to pick by, so it says how.
+    hint = words("%claude_session pick NUMBER continues from another one.")
+    assert sorted(words(ran.stdout.replace("Out[0]:", ""))) == sorted([*words("\n".join(said)), *hint])
 
 
 def plain_text(output: nbformat.NotebookNode) -> str:
