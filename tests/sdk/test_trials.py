@@ -187,6 +187,13 @@ def test_bad_input(choices: dict[str, Any], said: str, each: Any, api: MessagesA
     assert api.requests == []
 
 
+def test_a_score_that_fits_no_row(each: Any, api: MessagesAPI) -> None:
+    """A score that names a missing column is refused before anything is sent, however many rows fill the template."""
+    with pytest.raises(ConfigError, match="no column nothing"):
+        each("{{ text }}", [{"text": "a"}, {"text": "b"}], score="{{ nothing }} {{ reply }}")
+    assert api.requests == []
+
+
 def test_no_rows(each: Any, api: MessagesAPI) -> None:
     """A trial over no rows is refused like any other run."""
     with pytest.raises(ConfigError, match="There are no rows"):

@@ -171,7 +171,7 @@ class RowRun:
             await self._settle(left.pop(place), reply, take)
 
         try:
-            await asker.ask([row.prompt for row in rows], self._model_of(rows[0]), settle)
+            await asker.ask([row.prompt for row in rows], self._model_of(rows[0].outcome), settle)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._give_back(list(left.values()))
@@ -185,14 +185,14 @@ class RowRun:
             outcome = self._outcome(row.outcome, reply)
             if self._checkpoint is not None and outcome.error is None:
                 try:
-                    self._checkpoint.put(row.key, reply, self._work_of(row))
+                    self._checkpoint.put(row.key, reply, self._work_of(row.outcome))
                 except CheckpointError as full:  # the answer has been paid for: it is handed over
                     self._fail(full)
         else:
             error = reply.error if isinstance(reply, Again) else reply
             error.leave_out(self._config.env)
             if isinstance(error, APIError) and error.status == NOT_FOUND:  # no other row would fare better with this model
-                self._refused.setdefault(self._model_of(row), error)
+                self._refused.setdefault(self._model_of(row.outcome), error)
             outcome = replace(row.outcome, error=error)
         await self._purse.pay(outcome.cost_usd)
         self._count_back()
@@ -228,7 +228,7 @@ class RowRun:
         rows: list[_Row] = []
         async with self._pulling:  # rows are numbered, and found in the checkpoint, in their order
             while len(rows) < room and not self.stopped and self._failure is None:
-                row = self._next(self._model_of(rows[0]) if rows else model, only=bool(rows))
+                row = self._next(self._model_of(rows[0].outcome) if rows else model, only=bool(rows))
                 if row is None:
                     if rows or not self._under_way or self._failure:
                         break
@@ -237,7 +237,7 @@ class RowRun:
                     await self._came_back.wait()
                 elif row.is_settled:
                     await self._finish(row.outcome, take)
-                elif refused := self._refused.get(self._model_of(row)):
+                elif refused := self._refused.get(self._model_of(row.outcome)):
                     await self._finish(replace(row.outcome, error=refused, asked=False), take)
                 elif self._purse.take_now() if rows else await self._purse.take():
                     rows.append(row)
@@ -260,7 +260,7 @@ class RowRun:
         """
         while True:
             for place, row in enumerate(self._again):
-                if row.is_settled or self._model_of(row) == model:
+                if row.is_settled or self._model_of(row.outcome) == model:
                     del self._again[place]
                     return row
             if len(self._again) >= 2 * self._request.concurrency * len(self._works) or not self._read_one():
@@ -285,6 +285,10 @@ class RowRun:
         try:
             if position == 0:
                 self._check(row)
+        except ConfigError as error:  # no misfit of the row: nothing of this run would be of use
+            self._fail(error)
+            return False
+        try:
             prompt = self.template.fill(row, arm.variant)
         except ConfigError as error:
             misfit = _Row(RowOutcome(position, row, error=error, asked=False))
@@ -302,7 +306,7 @@ class RowRun:
 
     def _known(self, position: int, row: Any, prompt: str) -> _Row:
         outcome = RowOutcome(position, row)
-        key = self._checkpoint.key(prompt, self._work_of(_Row(outcome))) if self._checkpoint else b""
+        key = self._checkpoint.key(prompt, self._work_of(outcome)) if self._checkpoint else b""
         answer = self._checkpoint.get(key) if self._checkpoint else None
         if answer is not None:
             outcome = replace(self._outcome(outcome, answer), from_checkpoint=True)
@@ -319,11 +323,11 @@ class RowRun:
         usage, cost_usd, duration_s = answer.usage, answer.cost_usd, answer.duration_s
         return replace(outcome, value=value, error=error, usage=usage, cost_usd=cost_usd, duration_s=duration_s)
 
-    def _model_of(self, row: _Row) -> str | None:
-        return self._arms[row.outcome.position % len(self._arms)].model
+    def _model_of(self, outcome: RowOutcome) -> str | None:
+        return self._arms[outcome.position % len(self._arms)].model
 
-    def _work_of(self, row: _Row) -> int:
-        return list(self._works).index(self._model_of(row))
+    def _work_of(self, outcome: RowOutcome) -> int:
+        return list(self._works).index(self._model_of(outcome))
 
 
 def _known_by(options: TurnOptions) -> dict[str, object]:
