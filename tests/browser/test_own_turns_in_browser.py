@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from messages_api import MessagesAPI
@@ -20,8 +21,8 @@ def test_shown_where_it_began(lab: Lab, api: MessagesAPI) -> None:
     with lab.open("own.ipynb") as notebook:
         notebook.run_cell(0)
         notebook.run_cell(1)
-        expect(notebook.cell(1)).to_contain_text("Claude went on by itself.")
-        expect(notebook.cell(1)).to_contain_text("turn 2")
+        expect(notebook.cell(1).get_by_text("Claude went on by itself.", exact=True)).to_have_count(1)
+        expect(notebook.cell(1).get_by_text(re.compile(r"^turn \d$"))).to_have_count(2)
         notebook.run_cell(2)
         expect(notebook.cell(2)).not_to_contain_text("went on by itself")
         (output,) = notebook.save().cells[1].outputs

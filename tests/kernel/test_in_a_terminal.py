@@ -186,6 +186,7 @@ def test_lists_fit(typing: Typing, api: MessagesAPI) -> None:
     for word, line in (("", whole), ("list", whole), ("turns", r"\W*\d+ +hello, .*"), ("help", " {8}draw the tree of .*")):
         shown = typing.line(f"%claude_session {word}").rsplit(f"%claude_session {word}".strip(), 1)[1]
         assert any(re.fullmatch(line, text) for text in shown.splitlines()), shown
+        assert word != "turns" or re.search(r"hello, which .*\s+current\b", shown), shown
 
 
 def test_ended_input_is_a_refusal(environment: dict[str, str], api: MessagesAPI, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ def test_conversation_of_the_notebook(loaded_kernel: Kernel, api: MessagesAPI) -
     assert "resume ID" in failure(kernel.run("%claude_session resume", allow_stdin=False), "SessionNotFoundError")
     asking = kernel.run("%claude_session resume", answer=session_of(results[0])[:8])
     assert len(asking.prompts) == 1
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d  one", asking.stdout)
     assert session_of(results[0])[:8] in asking.stdout.splitlines()[-1]
     assert "No session was chosen" in failure(kernel.run("%claude_session resume", answer=""), "SessionNotFoundError")
     assert "there is no notebook" in failure(kernel.run("%claude_session restore"), "ConfigError").lower()

@@ -100,6 +100,6 @@ def test_data_is_no_instruction(loaded_kernel: Kernel, api: MessagesAPI, tmp_pat
     )
     result = answered(loaded_kernel, look + "<<say done>>", "--allow mcp__kernel__run_code")
     answered(loaded_kernel, "go on")
-    assert any("done" in output["data"]["text/plain"] for output in result.displays if "text/html" in output["data"])
+    assert "done" in [output for output in result.displays if "text/html" in output["data"]][-1]["data"]["text/plain"]
     assert f"@{tmp_path}/private.txt" in json.dumps(api.requests[-1])
     assert "content of the file" not in json.dumps(api.requests)
