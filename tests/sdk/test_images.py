@@ -7,6 +7,7 @@ import io
 import struct
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ def opened(image: FittedImage) -> Image.Image:
     return picture
 
 
+def cost_s(function: Callable[[], object]) -> float:
+    """Return the processor time that a call takes."""
+    began = time.thread_time()
+    function()
+    return time.thread_time() - began
+
+
 LARGE = {
     "photograph, JPEG": (photograph, "JPEG", {"quality": 97}, "image/jpeg"),
     "photograph, PNG": (photograph, "PNG", {"compress_level": 1}, "image/jpeg"),
@@ -62,17 +70,14 @@ LARGE = {
 
 @pytest.mark.parametrize(("make", "kind", "options", "media_type"), LARGE.values(), ids=LARGE)
 def test_twelve_megapixels(make: object, kind: str, options: dict[str, object], media_type: str) -> None:
-    """12 megapixels are shrunk to what the API looks at, in half a second of the processor: photographs as JPEG."""
+    """12 megapixels are shrunk to what the API looks at, for a few times what decoding them costs: photographs as JPEG."""
     data = saved(make(), kind, **options)  # type: ignore[operator]
-    spent = []
-    for _ in range(2):
-        began = time.thread_time()
-        image = fitted("photo", data)
-        spent.append(time.thread_time() - began)
+    image = fitted("photo", data)
     assert opened(image).size == (1568, 1176)
     assert image.media_type == media_type
     assert image.change == "was shrunk from 4,000 × 3,000 to 1,568 × 1,176 pixels"
-    assert min(spent) < 0.5
+    # The best of three: what else goes on in the machine is not measured.
+    assert any(cost_s(lambda: fitted("photo", data)) < 5 * cost_s(Image.open(io.BytesIO(data)).load) for _ in range(3))
 
 
 def test_what_fits_stays() -> None:
