@@ -1,6 +1,6 @@
-"""The command line of the CLI. This is the only module that turns our options into its flags, by the table in `config`.
+"""The command line of the CLI. Only this module turns our options into its flags, by the table in `config`.
 
-`Launch` says how one process is started. The live process and `ClaudeClient.command` both use `flags`, so a person is shown the
+`Launch` says how one process is started. The live process and `ClaudeClient.command` both use `flags`, so a person sees the
 command that runs. Long or private texts go to a live process in `first_request` instead.
 """
 
@@ -41,12 +41,11 @@ class Launch:
     In a directory that is not `trusted`, the CLI loads nothing of the directory's own (hooks, agents, skills, rules, servers),
     not even what is added later; `memory` is the text of its `CLAUDE.md`. In a trusted one, `contents` is a hash of the files
     to load. `asks_for_git`: git would run programs there. `asks_below`: a person must agree before the CLI loads anything from
-    a subfolder.
+    a subfolder. `asks`: somebody can be asked for permission.
 
-    `asks`: somebody can be asked for permission. `tools`: our own tools. `surroundings`: a hash of the environment variables
-    and settings at the start. `servers`: the files that name MCP servers. `granted`: permissions that were given for the
-    session to earlier processes. `login`: the person's settings, as JSON, that a bare turn needs to log in. If `kept` is false,
-    nothing is written to disk, and replies do not stream.
+    `tools`: our own tools. `surroundings`: a hash of the environment and settings at the start. `servers`: the files that name
+    MCP servers. `granted`: permissions that were given for the session to earlier processes. `login`: the person's settings, as
+    JSON, that a bare turn needs to log in. If `kept` is false, nothing is written to disk, and replies do not stream.
     """
 
     directory: str
