@@ -12,7 +12,7 @@ from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.schema import Schema
 
 CONCURRENCY: Final = 4
-"""How many rows are asked at once, unless another number is given."""
+"""How many rows run at once by default."""
 
 OnError = Literal["return", "raise"]
 
