@@ -242,7 +242,7 @@ def _dollars(reader: StateInline, silent: bool) -> bool:
 
 
 def _is_single(before: str, inside: str, after: str) -> bool:
-    """Tell a formula from prices, variables of shells and columns of data frames (`$HOME/bin:$PATH`, `df$a*df$b`)."""
+    """Distinguish a formula from prices, shell variables and columns of data frames (`$HOME/bin:$PATH`, `df$a*df$b`)."""
     if not inside or inside[0].isspace() or inside[-1].isspace() or "`" in inside or _is_word(before) or after[:1] == "$":
         return False
     if _is_word(after) and not _ORDINAL.match(after):

@@ -161,7 +161,7 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
         arguments.append("--no-session-persistence")
     may_all = not _ALL_OF_GIT.isdisjoint(rules) or launch.options.permission_mode == "bypassPermissions"
     if launch.asks_for_git and not may_all:
-        # Otherwise the CLI runs git commands that only read without asking (2.1.332).
+        # Otherwise the CLI runs read-only git commands without a question (2.1.332).
         settings["permissions"] = {"ask": ["Bash(git *)"]}
     if settings:
         arguments += ["--settings", json.dumps(settings)]

@@ -36,7 +36,7 @@ _LONG_S: Final = 10.0**6
 
 
 class Permissions:
-    """Decides about the tool calls of one process: first by the gate; if that or the CLI asks, by the host of the turn.
+    """Decides about the tool calls of one process. The gate is first; if it or the CLI asks, the host of the turn decides.
 
     :param host_of: returns the host of the turn that a call belongs to.
     :param mode: returns the permission mode of the process.

@@ -73,10 +73,10 @@ class LiveProcess:
 
     :param cli: path of the CLI.
     :param launch: how to start it. `launch.resume` is the session; without it a new session begins.
-    :param close_timeout_s: the most time that ending it may take.
+    :param close_timeout_s: the longest time that ending it may need.
     :param begin_own: makes the host for a turn that the CLI begins by itself.
     :param new_prompt_id: makes the UUID of a prompt; the CLI's messages and transcripts refer to it.
-    :param note_choices: called with the models, modes and styles that the CLI offers, when it has told them.
+    :param note_choices: called with the models, modes and styles that the CLI offers, once it has reported them.
     """
 
     def __init__(

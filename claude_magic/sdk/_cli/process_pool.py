@@ -242,7 +242,7 @@ class ProcessPool:
     async def _start_ahead(self, process: LiveProcess) -> None:
         with contextlib.suppress(ClaudeError):
             await process.start()
-        # A process for a new session has no time limit, so that the first turn never waits, however late it comes.
+        # A process for a new session stays open when idle, so that the first turn never waits, however late it comes.
         if process.launch.fork and process not in self._lent and process not in self._closing:
             self._expire(process)
 

@@ -84,7 +84,7 @@ def for_cli(schema: Mapping[str, Any]) -> tuple[str, bool]:
 
 
 def _reduced(schema: Any, root: str) -> Any:
-    """Leave out keywords that the CLI does not accept. `root` is the path in the result at which the schema will stand."""
+    """Leave out keywords that the CLI does not accept. `root` is the path in the result to which the schema will be moved."""
     if not isinstance(schema, dict):
         return schema
     kept: dict[str, Any] = {}

@@ -171,7 +171,7 @@ class Gate:
         return f"because of {os.path.relpath(path, cwd)}" if within(path, os.path.realpath(cwd)) else _leads_out(path)
 
     def is_elsewhere(self, cwd: str) -> bool:
-        """Whether this is another directory than the folder, even one below it: after a `cd`, later calls run where it led."""
+        """Whether this directory is not the folder itself; one below it counts, too, as after a `cd` later calls run there."""
         return os.path.realpath(cwd) != self._directory
 
     def grant(self, rules: Iterable[str]) -> None:

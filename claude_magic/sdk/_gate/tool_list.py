@@ -36,7 +36,7 @@ COMMANDS: Final = frozenset({"Bash", "Monitor", "PowerShell"})
 """Asked, except for Bash commands that only read files of the folder."""
 
 WEB: Final = frozenset({"WebFetch", "WebSearch"})
-"""Asked, whatever the site."""
+"""Asked, for every site."""
 
 QUESTIONS: Final = frozenset({QUESTION})
 """Asked each time, whatever the rules and the mode: the person's answer is its purpose. Off where nobody can be asked."""

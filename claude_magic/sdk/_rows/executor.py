@@ -38,7 +38,7 @@ SLICE_S: Final = (1.0, 10.0)
 MAX_CHUNK: Final = 250
 
 LOST_CHUNKS: Final = 10
-"""If so many chunks in a row are lost with their workers, the workers are not the cause."""
+"""The run ends after so many chunks in a row were lost with their workers."""
 
 STOP_S: Final = 5.0
 """How long a stopped run waits for chunks that run: their answers have been paid for."""
@@ -151,8 +151,7 @@ class ExecutorAsker:
         with anyio.move_on_after(CLOSE_S), contextlib.suppress(ExecutorError):
             await asyncio.to_thread(close_pool, self._runs.values())
             while left:
-                # An executor cannot call a chosen worker. A worker that has just been called is busy, so the next call reaches
-                # another one.
+                # An executor cannot choose a worker. One that was just called is busy, so the next call reaches another one.
                 futures = [self._submit(close_pool, tuple(self._runs.values()), next(self._calls)) for _ in self._workers]
                 for future in futures:
                     await _ended(future)

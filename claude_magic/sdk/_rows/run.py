@@ -33,7 +33,7 @@ NOT_FOUND: Final = 404
 """The API's status for a model that it does not know."""
 
 MISFITS: Final = 10
-"""If so many first rows do not fill the template, the template is wrong."""
+"""The run ends if so many first rows do not fill the template: then the template is wrong."""
 
 Take = Callable[[RowOutcome], Awaitable[object]]
 
@@ -140,7 +140,7 @@ class RowRun:
             raise self._failure
 
     async def _askers(self, stack: contextlib.ExitStack) -> Sequence[Asker]:
-        """Return an asker for each task. Tasks may share one."""
+        """Return the asker for each task. Several tasks may share one."""
         if self._request.executor is not None:
             asker = ExecutorAsker(self._request.executor, self._works)
             await asker.check()

@@ -71,8 +71,7 @@ async def ask_each(
     :param budget_usd: US dollars; the run stops before the row that would exceed it.
     :param max_retries: how often a row is tried again if the API refuses it for a while, or the CLI dies.
     :param on_error: `return` returns the error as the row's outcome, `raise` ends the run with it.
-    :param vary: the values of names in the template, such as `{"tone": ["formal", "plain"]}`; with several names, all
-        combinations.
+    :param vary: the values of names in the template, such as `{"tone": ["formal", "plain"]}`; all combinations are tried.
     :param models: the models that each row is sent to.
     :param score: a function of a row and its reply that returns a number or a bool; or a prompt for a judge that knows neither
         variant nor model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both orders.
