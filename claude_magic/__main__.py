@@ -1,4 +1,4 @@
-"""`python -m claude_magic login` and `python -m claude_magic doctor`: what is done in a terminal, with the CLI that is used."""
+"""`python -m claude_magic login` and `python -m claude_magic doctor`: the commands for a terminal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _log_in(cli_path: str | None, rest: Sequence[str]) -> int:
-    """Let the CLI log in, in this terminal, and say who is asked from now on."""
+    """Let the CLI log in, in this terminal, and print which login is used from now on."""
     from claude_magic.sdk._cli.command_line import find_cli
     from claude_magic.sdk._cli.login import LOG_IN, login_status
 

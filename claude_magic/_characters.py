@@ -1,7 +1,7 @@
-"""Characters that a reader cannot see, or takes for others, and those that steer a terminal.
+"""Characters that a reader cannot see or mistakes for others, and those that control a terminal.
 
-Text that is only read loses controls (`strip_controls`, `in_reading_order`). In what a tool does or did, and in what somebody
-is asked about, such characters are spelled out (`reveal`, `spelled_out`): a name or a command with them is another one.
+Text that is only read loses controls (`strip_controls`, `in_reading_order`). In tool calls and in questions to a person such
+characters are spelled out (`reveal`, `spelled_out`), as a name or a command with them is a different one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CONTROLS: Final = re.compile(
     r"|\x1b[ -/]*[0-~]"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
-# Characters that reorder what surrounds them: with these a command can read as another one than it is.
+# Characters that reorder the text around them. With them a command can read as a different one.
 _REORDERING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 # Controls, formats, surrogates, private and unassigned ones, and separators: `Cc`, `Cf`, ..., `Zs`.
@@ -27,12 +27,12 @@ _UNSEEN_KINDS: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"
 _UNSEEN: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufffc\U000e0000-\U000e0fff]"
 )
-# Read as `!  '  ,  -  .  /  :  ;  |  ~` and a backquote, which mean something to a shell, in a path or in an address.
+# They look like `!  '  ,  -  .  /  :  ;  |  ~` and a backquote, which have a meaning in a shell, a path or an address.
 _LIKE_SIGNS: Final = frozenset(
     "\u01c3\u02b9\u02bc\u201a\u2010\u2011\u2012\u2212\u02d7\u2024\u2215\u2044\u29f8\u2571\u02d0\ua789\u2236\u05c3\u0589"
     "\u037e\u01c0\u2223\u223c\u02dc\u1fef\u02cb"
 )
-# Letters of these alphabets read as Latin ones.
+# Letters of these alphabets look like Latin ones.
 _LIKE_LATIN: Final = ("CYRILLIC ", "ARMENIAN ", "CHEROKEE ", "COPTIC ", "LISU ", "FULLWIDTH ", "MATHEMATICAL ", "KELVIN ")
 _GREEK_LIKE_LATIN: Final = frozenset("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧινορυ")
 
@@ -52,14 +52,14 @@ def in_reading_order(text: str) -> str:
 
 
 def reveal(text: str) -> str:
-    """Remove controls and spell out what cannot be seen or misleads."""
+    """Remove controls and spell out characters that cannot be seen or mislead."""
     return spelled_out(strip_controls(text))
 
 
 def spelled_out(text: str) -> str:
-    r"""Spell out, as ``\u200b``, each character that cannot be seen, is a blank of another kind, or reads as an ASCII one.
+    r"""Spell out, as ``\u200b``, each character that cannot be seen, is an unusual blank, or looks like an ASCII one.
 
-    A letter of another alphabet does so only in a word with Latin ones: whole words of it are somebody's language.
+    A letter of another alphabet is spelled out only in a word with Latin ones: a whole word of them is a language.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -67,7 +67,7 @@ def spelled_out(text: str) -> str:
 
 
 def spelled_name(name: str) -> str:
-    """Do as `spelled_out` does, for what stands on one line."""
+    """Do as `spelled_out` does, for a text that must stay on one line."""
     return spelled_out(name).replace("\n", r"\n").replace("\t", r"\t")
 
 

@@ -1,6 +1,6 @@
-"""Which process an object belongs to: after a fork the child holds a copy of it, and none of the threads that serve it.
+"""Which process an object belongs to. After a fork the child has a copy of it, but not the threads that serve it.
 
-Whoever owns a loop, a thread or a CLI has an `OwnProcess` and asks it before it lets anybody wait for them.
+An owner of an event loop, a thread or a CLI has an `OwnProcess`, and calls `check` before anybody waits for them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from claude_magic.errors import ConfigError
 
 
 class OwnProcess:
-    """The process that this was made in."""
+    """The process in which this object was made."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -22,10 +22,10 @@ class OwnProcess:
         return os.getpid() != self._pid
 
     def check(self, message: str, next_step: str) -> None:
-        """Refuse work in a forked child, where nobody would ever answer.
+        """Refuse work in a forked child, where no answer would ever come.
 
         :param message: what does not work there, and why.
-        :param next_step: what does.
+        :param next_step: what to do instead.
         :raises ConfigError: in a forked child of the process.
         """
         if self.is_forked:

@@ -1,7 +1,7 @@
-"""A model's Markdown as blocks: the one reading that the SDK and every view share.
+"""Parses a model's Markdown into blocks, for the SDK and every view alike.
 
-Owns the parser's rules, what of a text is code and in which language, and how much of a growing text is settled. It leaves
-HTML, and what is inside a line, to those who show them. Importing it imports the parser, so the SDK does that when it must.
+Owns the parser's rules, finds code and its language, and tells how much of a growing text is final. Views make the HTML and
+read inside the lines. Importing this module imports the parser, so the SDK imports it only when needed.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from claude_magic._written_html import written_html_plugin
 
 _WEB: Final = re.compile(r"(?:https?://|mailto:)[^\s/]", re.IGNORECASE)
 
-# Where the parser begins a new line; `str.splitlines` knows more ends.
+# Where the parser starts a new line; `str.splitlines` knows more line ends.
 _LINE_START: Final = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 
-# `title="a plot"`, `linenos=1`: what an info string says beside the language.
+# `title="a plot"`, `linenos=1`: parts of an info string that are not the language.
 _ATTRIBUTE: Final = re.compile(r"""(?<![\w.-])[\w.-]++=(?:"[^"]*"|'[^']*'|[^\s,}]+)""")
 _BETWEEN_WORDS: Final = re.compile(r"[\s,;:{}()\[\]]+")
-# Pandoc's class for line numbers, and MyST's directives, whose language comes next.
+# Pandoc's class for line numbers, and MyST's directives, which come before the language.
 _NO_LANGUAGES: Final = frozenset({"numberlines", "code-block", "code-cell", "sourcecode"})
-# Python 2 is not meant, and neither is `pycon`: a session with its prompts and output is nothing to run.
+# Python 2 is left out, and so is `pycon`: a session with prompts and output cannot be run.
 _PYTHON: Final = re.compile(r"(?:jupyter-)?python(?:3(?:\.\d+)*)?|py3?")
-# A fence of Markdown holds fences that have a language of their own.
+# A fence of Markdown can contain fences with a language of their own.
 _NESTING: Final = frozenset({"markdown", "md", "mdx", "qmd", "rmd", "mdown"})
 _FENCE: Final = re.compile(r"(`{3,}|~{3,})[ \t]*(.*)")
 _RUN_BY_IPYTHON: Final = frozenset({"python", "ipython", "ipython3"})
@@ -42,10 +42,10 @@ _RUN_BY_IPYTHON: Final = frozenset({"python", "ipython", "ipython3"})
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One code block, as it is shown: a fence, or lines that are indented as code.
+    """One code block as it is shown: a fence, or lines that are indented as code.
 
-    `text` is the code without the marks of a list or quote around it, its lines ended by a newline. `language` is empty
-    where none is named. `first_line` and `end_line` are the lines of the Markdown that hold it, from 0, the end excluded.
+    `text` is the code without the marks of a list or quote around it; each line ends with a newline. `language` is empty if
+    none is named. `first_line` and `end_line` are its lines in the Markdown, from 0, the end excluded.
     """
 
     text: str
@@ -55,12 +55,12 @@ class Code:
 
     @property
     def is_python(self) -> bool:
-        """Say whether a kernel of IPython runs it."""
+        """Whether an IPython kernel can run it."""
         return self.language in _RUN_BY_IPYTHON
 
 
 class _QuietParser(MarkdownIt):
-    """markdown-it 4.3 logs each rule that it tries at each line."""
+    """Silences markdown-it 4.3, which logs each rule that it tries at each line."""
 
     def parse(self, src: str, env: MutableMapping[str, Any] | None = None) -> list[Token]:
         with quiet_library("markdown_it"):
@@ -73,23 +73,23 @@ def make_parser() -> MarkdownIt:
     markdown.use(mathematics_plugin).use(written_html_plugin)
     anywhere: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     markdown.block.ruler.before("fence", "fence_of_markdown", _fence_of_markdown, anywhere)
-    # It decides about blocks, too: what defines a link that may not be followed is a paragraph.
+    # It affects blocks, too: the definition of a refused link becomes a paragraph.
     markdown.validateLink = is_web_link  # type: ignore[method-assign]  # the documented way to change the rule
     return markdown
 
 
 def is_web_link(url: str) -> bool:
-    """Say whether a link may be followed from a notebook: absolute, and of a listed scheme."""
+    """Whether a link may be followed from a notebook: it is absolute and has an allowed scheme."""
     return _WEB.match(url) is not None
 
 
 def code_in(markdown: str) -> list[Code]:
-    """Return the code blocks of a text in order, those in lists and quotes among them."""
+    """Return the code blocks of a text in order, including those in lists and quotes."""
     return [_code(token) for token in _blocks().parse(markdown) if token.type in ("fence", "code_block")]
 
 
 def language_of(info: str) -> str:
-    """Read the language out of a fence's info string, in lower case: `python` for each way to write that; empty for none."""
+    """Return the language in a fence's info string, in lower case; `python` for all its spellings, empty for none."""
     for word in _BETWEEN_WORDS.split(_ATTRIBUTE.sub(" ", unescapeAll(info))):
         name = word.strip(".=").lower()
         if name and not name.startswith("#") and name not in _NO_LANGUAGES:
@@ -103,11 +103,11 @@ def split_lines(markdown: str) -> list[str]:
 
 
 def finished_length(markdown: str) -> int:
-    """Say how many characters of a growing Markdown text make blocks that nothing coming after can change.
+    """Return how many characters of a growing Markdown text form blocks that later text cannot change.
 
-    A view renders these once and only the rest again. Whether a line begins a new block is judged when it is complete,
-    so that `2` is not cut off from the list that `2. ` goes on with; what a `$$` begins may be a formula up to the next line
-    without text, and a fold goes on until it is closed.
+    A view renders these once and only the rest again. A line starts a new block only once it is complete, so that `2` is not
+    separated from the list that `2. ` continues. After `$$` everything up to the next empty line may be a formula, and a fold
+    lasts until it is closed.
     """
     lines = _whole_lines(markdown)
     tokens = _blocks().parse("".join(lines))
@@ -120,22 +120,22 @@ def finished_length(markdown: str) -> int:
 
 
 def open_fence(markdown: str) -> str:
-    """Return how the fence begins, up to its first line of code, that all of a growing text is in; empty if there is none.
+    """If one open fence contains the whole growing text, return its beginning, up to the first line of code; else "".
 
-    Only whole lines count. What is put behind the beginning is code of this fence, until a line closes it.
+    Only whole lines count. Text that is appended to the beginning is code of this fence, until a line closes it.
     """
     lines = _whole_lines(markdown)
     blocks = [token for token in _blocks().parse("".join(lines)) if token.level == 0]
     if len(blocks) != 1 or blocks[0].type != "fence":
         return ""
     code = _code(blocks[0])
-    # In one of Markdown, how deep the next line stands depends on all of it.
+    # In a fence of Markdown, the depth of the next line depends on the whole text.
     is_open = code.text.count("\n") == code.end_line - code.first_line and code.language not in _NESTING
     return "".join(lines[: code.first_line]) if is_open else ""
 
 
 def whole_lines_length(markdown: str) -> int:
-    """Say how many characters of a growing text are whole lines."""
+    """Return how many characters of a growing text belong to whole lines."""
     return len("".join(_whole_lines(markdown)))
 
 
@@ -154,12 +154,12 @@ def _code(token: Token) -> Code:
 
 
 def _whole_lines(markdown: str) -> list[str]:
-    # Behind a return at the end, the newline that belongs to it may still come.
+    # After a return at the end, its newline may still come.
     return split_lines(markdown.removesuffix("\r"))[:-1]
 
 
 def _first_open_formula(lines: Sequence[str]) -> int | None:
-    """Find the first line that a formula may begin in which is not over: no line without text has come since."""
+    """Return the first line in which an unfinished formula may start: no empty line has come since."""
     begin = len(lines)
     length = 0
     found = None
@@ -171,7 +171,7 @@ def _first_open_formula(lines: Sequence[str]) -> int | None:
 
 
 def _first_open_fold(tokens: Sequence[Token]) -> int | None:
-    """Find the first fold that has not ended; return where its outermost block begins."""
+    """Return the line where the outermost block of the first unclosed fold starts."""
     top = 0
     for token in tokens:
         if token.level == 0 and token.map:
@@ -182,7 +182,7 @@ def _first_open_fold(tokens: Sequence[Token]) -> int | None:
 
 
 def _fence_of_markdown(reader: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """Read a fence of Markdown as one block: a fence inside that names a language ends with the next bare one."""
+    """Read a fence of Markdown as one block. A fence inside it that names a language ends at the next bare one."""
     first = reader.bMarks[start_line] + reader.tShift[start_line]
     if not reader.src.startswith(("```", "~~~"), first) or reader.is_code_block(start_line):
         return False

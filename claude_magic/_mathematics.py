@@ -1,9 +1,9 @@
-r"""Mathematics in a model's Markdown: where a formula begins and ends, and which formulas may be typeset.
+r"""Mathematics in a model's Markdown: where formulas start and end, and which of them may be typeset.
 
 Owns the parser's rules for dollars, `\( \)`, `\[ \]` and bare environments, each linear in the length of the text, and the list
-of macros that a formula may use. Typesetting is a language of its own, in which a page can be drawn over, elements made and
-files read: what is not listed is shown as it was written. A token's `content` is the source with its marks; its `meta` holds
-`tex`, the formula without them (`None` when it may not be typeset), and `display`.
+of macros that a formula may use. A typesetter's language can draw over a page, make elements and read files, so a formula with
+any other macro is shown as its source. A token's `content` is the source with its marks; its `meta` holds `tex`, the formula
+without them (`None` if it may not be typeset), and `display`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 
-# Few formulas are longer, and a typesetter's time must have a bound.
+# Few formulas are longer, and the time of typesetting must be limited.
 FORMULA_LENGTH: Final = 10_000
 _DEPTH: Final = 60
 
@@ -33,8 +33,8 @@ _ENVIRONMENTS: Final = frozenset(
     + [f"{name}*" for name in (*_NUMBERED, "equation", "eqnarray")]
 )
 
-# Letters, operators, relations, arrows, delimiters and accents; then what builds a formula. What moves a box out of its place
-# (`\smash`, `\rlap`, `\raise`, `\rule`) is not there: with it a formula covers what it likes.
+# Letters, operators, relations, arrows, delimiters and accents; then macros that build a formula. Macros that move a box
+# (`\smash`, `\rlap`, `\raise`, `\rule`) are left out: with them a formula could cover other text.
 _MACROS: Final = frozenset(
     re.findall(
         r"\w+",
@@ -116,13 +116,13 @@ _REFUSED: Final = re.compile(
 )
 
 _LABEL: Final = re.compile(r"\\label\s*\{[^{}]*\}|\\(?:notag|nonumber)(?![A-Za-z])")
-# What not every typesetter has, in words that it has.
+# Macros that some typesetters lack, each with a replacement.
 _OTHER_WORDS: Final = {"bm": r"\boldsymbol", "argmax": r"\operatorname*{arg\,max}", "argmin": r"\operatorname*{arg\,min}"}
 _OTHERS: Final = re.compile(rf"\\({'|'.join(_OTHER_WORDS)})(?![A-Za-z])")
 _TAG: Final = re.compile(r"\\tag\s*(\*?)\s*\{([^{}]*)\}")
 _WHOLE: Final = re.compile(r"\\begin\s*\{([a-z]+)\*?\}(.*)\\end\s*\{\1\*?\}\s*([.,;:]?)", re.DOTALL)
 
-# A dollar: what is inside ends at the next one, whatever comes of it, so that no text is read twice.
+# A formula in dollars ends at the next dollar, even if it turns out to be none, so that no text is read twice.
 _IN_DOLLARS: Final = re.compile(r"(?:[^\\$]|\\.)*+", re.DOTALL)
 _IN_DOUBLE: Final = re.compile(r"(?:[^\\$]|\\.|\$(?!\$))*+", re.DOTALL)
 _IN_BRACKETS: Final = re.compile(r"(?:[^\\]|\\[^()\[\]])*+", re.DOTALL)
@@ -143,15 +143,15 @@ def mathematics_plugin(markdown: MarkdownIt) -> None:
 
 
 def opens_formula(line: str) -> bool:
-    """Say whether a formula may begin in front of a line of Markdown, behind the marks of lists and quotes."""
+    """Whether a formula may start at the start of a line of Markdown, after the marks of lists and quotes."""
     return _OPENING.match(line.lstrip(" \t>-*+0123456789.)")) is not None
 
 
 def checked(tex: str, *, display: bool = False) -> str | None:
-    r"""Return a formula as any typesetter takes it between its own marks, `None` when it may not be typeset.
+    r"""Return a formula in a form that every typesetter accepts, without its marks; `None` if it may not be typeset.
 
-    Numbered environments become those that stand inside a formula (`align` is `aligned`), which LaTeX asks for; labels go;
-    rows that stand in no environment get one.
+    Numbered environments are replaced by those for use inside a formula (`align` by `aligned`), as LaTeX requires. Labels are
+    removed, and rows without an environment get one.
     """
     tex = _LABEL.sub("", tex).strip()
     if not tex or len(tex) > FORMULA_LENGTH or _REFUSED.search(tex) or not _is_listed(tex) or not _stays_in_place(tex):
@@ -202,7 +202,7 @@ def _is_listed(tex: str) -> bool:
 
 
 def _stays_in_place(tex: str) -> bool:
-    """Whether its spaces keep it about where it stands: with enough of them it would cover other text."""
+    """Whether its spaces keep the formula about where it is: with enough of them it would cover other text."""
     back, forth = 0.3 * len(_NEGATIVE.findall(tex)), 0.0
     for space in _SPACE.finditer(tex):
         size = _DIMENSION.match(tex, space.end())
@@ -242,7 +242,7 @@ def _dollars(reader: StateInline, silent: bool) -> bool:
 
 
 def _is_single(before: str, inside: str, after: str) -> bool:
-    """Tell a formula from prices, variables of shells and columns of data frames (`$HOME/bin:$PATH`, `df$a*df$b`)."""
+    """Distinguish a formula from prices, shell variables and columns of data frames (`$HOME/bin:$PATH`, `df$a*df$b`)."""
     if not inside or inside[0].isspace() or inside[-1].isspace() or "`" in inside or _is_word(before) or after[:1] == "$":
         return False
     if _is_word(after) and not _ORDINAL.match(after):
@@ -315,7 +315,7 @@ def _ends(name: str) -> re.Pattern[str]:
 
 
 def _is_known_open(env: Any, where: object, kind: str, position: int) -> bool:
-    """Whether the search for an end has already failed here: it must not begin anew at each beginning."""
+    """Whether the search for an end has already failed here, so that it is not repeated at each beginning."""
     place, until = env.get(("formula", kind), (None, -1))
     return place is where and position < until
 
@@ -353,7 +353,7 @@ def _block_rule(reader: StateBlock, start_line: int, end_line: int, silent: bool
 
 
 def _lines(reader: StateBlock, start_line: int, end_line: int, opening: re.Match[str]) -> tuple[list[str], bool]:
-    """Read on to the line that ends a formula, or to where there can be none; say whether it ended, with nothing behind it."""
+    """Read to the line that ends a formula, or to where none can end; return whether it ended with nothing behind it."""
     lines: list[str] = []
     depth, length = 0, 0
     for line in range(start_line, end_line):
@@ -372,7 +372,7 @@ def _lines(reader: StateBlock, start_line: int, end_line: int, opening: re.Match
                     break
         else:
             ending = (_END_OF_DOLLARS if opening[0] == "$$" else _END_OF_BRACKET).match(text, 2 * (line == start_line))
-            if ending and opening[0] != "$$" and ending[1]:  # another one begins
+            if ending and opening[0] != "$$" and ending[1]:  # another formula begins
                 return lines[:-1], False
             behind = text[ending.end() :] if ending else None
         if behind is not None:

@@ -1,4 +1,4 @@
-"""Paths and commands as people should see them, without the name of their home directory; and where the CLI has its own."""
+"""Paths and commands as people should see them, without the name of their home directory; the CLI's and our directories."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ import platformdirs
 from claude_magic._text import well_formed
 
 NO_HOME: Final = Path(os.sep, "nonexistent")
-"""The home directory of those that have none, by custom."""
+"""The home directory of a user who has none, by convention."""
 
 
 def shorten_home(text: str, home: str | None = None) -> str:
-    """Write `~` for the home directory, by default this person's, wherever it begins a path in the text."""
+    """Replace the home directory, by default this person's, by `~` wherever a path in the text starts with it."""
     home, text = home or os.path.expanduser("~"), well_formed(text)
     if len(home) < 2:
         return text
-    # A path also begins behind an option's letter (`-I/home/...`) and in a `file:` address; a full stop may end it.
+    # A path can also start after an option's letter (`-I/home/...`) and in a `file:` address. A full stop may end it.
     return re.sub(rf"(?:(?<![\w./~-])|(?<=-[A-Za-z])|(?<=://)){_spellings(home)}(?![\w-]|\.\w)", "~", text)
 
 
 def _spellings(home: str) -> str:
-    r"""Return a pattern for a home directory: one of Windows has `\` or `/` in it, doubled in JSON, and no case.
+    r"""Return a pattern for a home directory. On Windows it has `\` or `/`, doubled in JSON, and ignores case.
 
     The shells that Claude uses there call the drive `/c` or `/mnt/c`.
     """
@@ -41,13 +41,13 @@ def _spellings(home: str) -> str:
 
 
 def home_directory() -> str:
-    """Return the person's home directory; where there is none, a path that nobody can write to."""
+    """Return the person's home directory; without one, a path that nobody can write to."""
     home = os.path.expanduser("~")
     return home if os.path.isabs(home) else str(NO_HOME)
 
 
 def for_terminal(path: str) -> str:
-    """Return a path as one types it in a terminal: quoted where it must be, and with `~` where that still means something."""
+    """Return a path as it is typed in a terminal: quoted if needed, and with `~` if that still works."""
     if os.name == "nt":
         return f'"{path}"' if " " in path else path
     short = shorten_home(path)
@@ -63,53 +63,53 @@ def own_command(word: str) -> str:
 
 
 def expand_home(text: str) -> str:
-    """Write the home directory for `~` wherever that begins a path in the text."""
+    """Replace `~` by the home directory wherever a path in the text starts with it."""
     home = os.path.expanduser("~")
     return re.sub(r"(?<![\w./~-])~(?=[/\\])", lambda _: home, text)
 
 
 def our_config() -> Path:
-    """Return the directory of our own settings: what the person has said of directories."""
+    """Return the directory of our own settings, such as which directories the person trusts."""
     return _below_home(platformdirs.user_config_path)
 
 
 def our_data() -> Path:
-    """Return the directory of what we keep for the person, such as workspaces."""
+    """Return the directory of data that we keep for the person, such as workspaces."""
     return _below_home(platformdirs.user_data_path)
 
 
 def _below_home(place: Callable[[str], Path]) -> Path:
     try:
         return place("claude_magic")
-    except RuntimeError:  # a number without a name, as containers have it, and no HOME either
+    except RuntimeError:  # a user ID without a name, as in containers, and no HOME either
         return NO_HOME / "claude_magic"
 
 
 def cli_home(variables: Mapping[str, str]) -> Path:
-    """Return the directory in which a CLI that runs with these variables, over ours, keeps its settings and its sessions."""
+    """Return the directory of a CLI's settings and sessions; `variables` are added to our environment."""
     configured = variables.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
-    home = None if os.name == "nt" else variables.get("HOME")  # which only shells of Unix set there
+    home = None if os.name == "nt" else variables.get("HOME")  # on Windows only Unix shells set it
     return Path(configured) if configured else Path(home or home_directory(), ".claude")
 
 
 def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str | None:
-    """Return where a path really leads when that is not in the folder, by whatever link; `None` when it stays inside.
+    """Return where a path really leads if that is outside the folder, through any link; `None` if it stays inside.
 
-    A folder of a git repository is as wide as that: annexes and caches of data are links inside it.
+    In a git repository the whole repository counts as inside: annexes and caches of data are links in it.
     """
     real, root = os.path.realpath(path), Path(os.path.realpath(folder))
     home = Path(os.path.realpath(os.path.expanduser("~")))
     repository = next((parent for parent in (root, *root.parents) if os.path.exists(parent / ".git")), root)
-    if not home.is_relative_to(repository):  # some keep their whole home in one
+    if not home.is_relative_to(repository):  # some people keep their whole home directory in one
         root = repository
     return None if Path(real).is_relative_to(root) else real
 
 
 def place_of(path: str, directory: str) -> str:
-    """Return the folder that a path is meant to stay in: the working directory, or else the one that it stands in."""
+    """Return the folder that a path must stay in: the working directory if it is below that, else its own folder."""
     return directory if Path(os.path.normpath(path)).is_relative_to(directory) else os.path.dirname(os.path.normpath(path))
 
 
 def private(path: str, flags: int) -> int:
-    """Open a file as `open(opener=private)` wants it: one that is made so is readable by nobody else."""
+    """Opener for `open(opener=private)`: a new file is readable only by its owner."""
     return os.open(path, flags, 0o600)

@@ -1,6 +1,6 @@
-"""Other libraries' debug messages, kept out of a person's log while we use those libraries.
+"""Keeps other libraries' debug messages out of a person's log while we use these libraries.
 
-With `logging.basicConfig(level=DEBUG)` the Markdown parser alone tells ten lines of each paragraph, again at each repaint.
+With `logging.basicConfig(level=DEBUG)` the Markdown parser alone logs ten lines for each paragraph, again at each repaint.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _guard = threading.Lock()
 
 @contextmanager
 def quiet_library(name: str) -> Iterator[None]:
-    """Let a library log no debug messages inside the block, unless somebody has given its logger a level.
+    """Suppress a library's debug messages inside the block, unless somebody has given its logger a level.
 
-    Afterwards its logger is as it was. What other threads log with it meanwhile is left out, too: the block must be short.
+    Afterwards its logger is as before. Messages from other threads are suppressed, too, so the block must be short.
 
-    :param name: of the library's logger.
+    :param name: the name of the library's logger.
     """
     logger = logging.getLogger(name)
     with _guard:

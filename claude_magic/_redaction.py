@@ -1,7 +1,7 @@
-"""Keep credentials out of what stays: settled outputs, logs, cassettes, lists and the texts of errors.
+"""Keeps credentials out of everything that is stored: settled outputs, logs, cassettes, lists and texts of errors.
 
-A credential is a value that the environment holds under a telling name, or what `claude_magic._secret_shapes` knows by its
-shape or its place.
+A credential is the value of an environment variable whose name says so, or a text that `claude_magic._secret_shapes` recognizes
+by its shape or the words around it.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from typing import Final
 from claude_magic._secret_shapes import is_ordinary, is_plain, is_secret, secrets_in, variable_tells
 
 MIN_LENGTH: Final = 6
-"""A shorter value is no credential, and would be found in ordinary text."""
+"""A shorter value is not masked, as it would be found in ordinary text."""
 
 UNNAMED: Final = "credential"
-"""What stands for a credential that no variable holds."""
+"""The label of a credential that comes from no variable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """A text without its credentials; `names` says what stands in the place of each one, in order."""
+    """A text without its credentials. `names` has the label of each masked one, in order."""
 
     text: str
     names: tuple[str, ...] = ()
 
 
 def redact(text: str, env: Mapping[str, str] | None = None, *, name: str = "", runs: bool = False) -> str:
-    """Return the text with `[NAME]` or `[credential]` in the place of each credential.
+    """Return the text with each credential replaced by `[NAME]` or `[credential]`.
 
-    :param env: whose values to look for; by default this process's environment.
-    :param name: what the text is the value of, where it is a piece of data.
-    :param runs: whether it is code that is run again, in which a name that tells is mostly a variable.
+    :param env: the environment whose values are masked; by default that of this process.
+    :param name: the name of the data, if the text is its value.
+    :param runs: whether it is code that will run again, in which a word after a telling name is mostly a variable.
     """
     return masked(text, env, name=name, runs=runs).text
 
 
 def masked(text: str, env: Mapping[str, str] | None = None, *, name: str = "", runs: bool = False) -> Masked:
-    """Do as `redact` does, and tell what was masked."""
+    """Do as `redact` does, and also return what was masked."""
     known = _known(frozenset((os.environ if env is None else env).items()))
     found = [(start, end, variable) for form, variable in known for start, end in _places(form, text)]
     found += [(start, end, "") for start, end in secrets_in(text, runs=runs)]
@@ -58,7 +58,7 @@ def masked(text: str, env: Mapping[str, str] | None = None, *, name: str = "", r
 
 
 def _joined(found: list[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
-    """Make one of credentials that overlap, with the name of the longest variable among them."""
+    """Join overlapping credentials, with the name of the longest variable among them."""
     found.sort(key=lambda place: (place[0], -place[1]))
     start, end, name = found[0]
     for next_start, next_end, next_name in found[1:]:
@@ -71,7 +71,7 @@ def _joined(found: list[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]
 
 
 def _places(form: str, text: str) -> Iterator[tuple[int, int]]:
-    """Yield where a value stands: anywhere if it is more than words, else as words of their own."""
+    """Yield where a value occurs: anywhere, or only as whole words if it consists of plain words."""
     anywhere = not is_plain(form) or any(character.isdigit() for character in form)
     start = text.find(form)
     while start >= 0:
@@ -88,7 +88,7 @@ def _is_whole(text: str, start: int, end: int) -> bool:
 
 @lru_cache(maxsize=8)
 def _known(env: frozenset[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the credentials of an environment in each form, with the name of the variable that holds it."""
+    """Return the credentials of an environment in each written form, with the name of their variable."""
     telling = [(name, value) for name, value in env if _is_telling(name, value)]
     return [
         (form, name)
@@ -101,7 +101,7 @@ def _is_telling(name: str, value: str) -> bool:
 
 
 def _forms(value: str) -> tuple[str, ...]:
-    """Return a value, and a password in it, as it is and as Python and JSON write it: a `repr` shows lines as one."""
+    """Return a value, and a password in it, as it is and as Python and JSON write it; `repr` writes several lines as one."""
     inside = (value[start:end] for start, end in secrets_in(value))
     return tuple(
         form

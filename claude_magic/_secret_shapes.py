@@ -1,8 +1,8 @@
-"""What a credential looks like: the shapes that services give their keys, and the places that say that a value is one.
+"""Recognizes credentials: by the shapes of services' keys, and by words around a value that say that it is one.
 
-Owns the table of shapes, the names that tell, and what makes a value an ordinary word. Where credentials are looked for, and
-what stands in their place, is the business of `claude_magic._redaction`. Every pattern is linear: a run of characters is
-taken once, without going back (`++`), or is bounded.
+Owns the table of shapes, the telling names, and the rule for ordinary words. `claude_magic._redaction` decides where to look
+for credentials and what replaces them. Every pattern is linear: it reads a run of characters once, without going back (`++`),
+or the run is bounded.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Final
 
 Span = tuple[int, int]
 
-# Words that are long enough for a token, and what stands before one that is written on one line: `\n`.
+# Words that are long enough for a token. An escape such as `\n` may stand before one in a text on one line.
 _WORD: Final = re.compile(r"(?:\\[nrt])?([A-Za-z0-9_.~-]{16,}+)")
 
-# As the services' documentations describe them; each is tried where a word begins.
+# From the services' documentations. Each is tried at the start of a word.
 _TOKEN: Final = re.compile(
     r"""(?:
     sk-(?:ant|proj|svcacct|admin|or|lf)-[\w-]{16,}+                 # Anthropic, OpenAI, OpenRouter, Langfuse
@@ -81,12 +81,12 @@ _VALUE: Final = re.compile(
 )
 _REST: Final = re.compile(r"""(?:[^\s"'`,;&<>()\[\]{}|\\]|&(?![\w.-]{1,64}=))*+""")
 _LOOSE: Final = (",", "|", "is")
-"""What also stands between words that have no more to do with each other: only a value drawn by lot is one behind these."""
+"""Separators that also occur between unrelated words. After these, only a value that looks random is a credential."""
 _CALLED: Final = ("(", "[", "{")
 _LONG: Final = 100
 
 _TABLE: Final = re.compile(r"^\|(?P<head>.+)\|[ \t]*\n\|[ \t:|-]+\|[ \t]*\n(?P<rows>(?:\|.*\|[ \t]*(?:\n|\Z))+)", re.MULTILINE)
-"""A table in Markdown, as frames are written."""
+"""A Markdown table, as data frames are written."""
 
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS: Final = re.compile(r"[.-]+")
@@ -124,13 +124,13 @@ _NO_PASSWORDS: Final = frozenset(
 
 
 def tells(name: str) -> bool:
-    """Whether a name, as texts and programs write it, says that its value is a credential."""
+    """Whether a name in a text or a program says that its value is a credential."""
     plain = _snake(name)
     return not _TELLS_OF_ANOTHER.search(plain) and bool(_PASSWORD.search(plain) or _TELLING.search(plain))
 
 
 def variable_tells(name: str, value: str) -> bool:
-    """Whether a variable of the environment holds a credential, by its name; of what holds addresses, by a password in it."""
+    """Whether an environment variable holds a credential: by its name; for addresses, by a password in the value."""
     if _HOLDS_URL.search(name):
         return any(True for _ in _in_urls(value)) or any(True for _ in _assigned(value, sure=False))
     if name == "PWD" or _TELLS_OF_ANOTHER.search(name) or (_PATH.match(value) and len(_BREAKS.findall(value)) > 1):
@@ -139,19 +139,19 @@ def variable_tells(name: str, value: str) -> bool:
 
 
 def is_ordinary(value: str) -> bool:
-    """Whether a value is a word, or a name of a few words, such as ordinary text and code are made of."""
+    """Whether a value is a word, or a name of a few words, as in ordinary text and code."""
     return _ORDINARY.fullmatch(value) is not None
 
 
 def is_plain(value: str) -> bool:
-    """Whether a value is made of words and short numbers only: nothing in it looks drawn by lot."""
+    """Whether a value consists only of words and short numbers, so that nothing in it looks random."""
     return all(_PART.fullmatch(part) for part in _BREAKS.split(value))
 
 
 def secrets_in(text: str, *, runs: bool = False) -> Iterator[Span]:
-    """Yield where the credentials of a text are, in no order; they may overlap.
+    """Yield where the credentials of a text are, in any order; they may overlap.
 
-    :param runs: whether it is code that is run again: there only a value that looks drawn by lot is one by its name.
+    :param runs: whether it is code that will run again: there, a value after a telling name must look random.
     """
     for word in _WORD.finditer(text):
         if token := _TOKEN.match(text, word.start(1)):
@@ -164,7 +164,7 @@ def secrets_in(text: str, *, runs: bool = False) -> Iterator[Span]:
 
 
 def _in_tables(text: str) -> Iterator[Span]:
-    """Yield the values in columns whose heads tell."""
+    """Yield the values in table columns whose heads are telling names."""
     for table in _TABLE.finditer(text):
         heads = [head.strip(" \t`*") for head in table["head"].split("|")]
         telling = {column for column, head in enumerate(heads) if tells(head)}
@@ -220,7 +220,7 @@ def _said_to_be(text: str) -> Iterator[Span]:
 
 
 def _assigned(text: str, *, sure: bool) -> Iterator[Span]:
-    """Yield the values that stand behind a telling name: `NAME=value`, `"name": "value"`, `--name value`, `<name>value`."""
+    """Yield the values after a telling name: `NAME=value`, `"name": "value"`, `--name value`, `<name>value`."""
     place = 0
     while found := _NAME.search(text, place):
         place = found.end()
@@ -236,11 +236,11 @@ def _assigned(text: str, *, sure: bool) -> Iterator[Span]:
             place = rest.end() if rest else end
             yield start, place
         elif end - start > _LONG:
-            place = end  # in no value as long as that is it worth looking for names
+            place = end  # a value this long is not searched for names
 
 
 def is_secret(name: str, value: str, *, sure: bool = False) -> bool:
-    """Whether a piece of data that goes by this name is a credential."""
+    """Whether data with this name is a credential."""
     return tells(name) and (_is_drawn(value) or (not sure and _is_password(name, value)))
 
 
@@ -253,7 +253,7 @@ def _is_secret(name: str, sep: str, found: re.Match[str], sure: bool) -> bool:
         return True
     if sure:
         return False
-    # Elsewhere a bare word may be a variable, or a word of a sentence.
+    # Otherwise a bare word may be a variable, or a word of a sentence.
     is_variable = name.isupper() and sep == "="
     return _is_password(name, value, word=is_variable) and (is_variable or not is_bare or sep != " = ")
 
@@ -267,7 +267,7 @@ def _is_drawn(value: str) -> bool:
 
 
 def _is_password(name: str, value: str, *, word: bool = False) -> bool:
-    """Whether a value of words and numbers is a password; `word` says that it may be a single word."""
+    """Whether a value of words and numbers is a password. With `word` it may be a single word."""
     if len(value) < 6 or " " in value or _stands_for_one(value):
         return False
     is_candidate = word or any(character.isdigit() for character in value)

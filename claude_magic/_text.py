@@ -1,6 +1,6 @@
-"""Text that every output takes: no half of a character, which JSON can name and no UTF-8 holds.
+"""Makes text safe for every output: without halves of characters, which JSON can contain and UTF-8 cannot.
 
-The CLI cuts texts between two UTF-16 units, models write such escapes, and names of files can hold them.
+The CLI cuts texts between two UTF-16 units, models write such escapes, and file names can contain them.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def well_formed(text: str) -> str:
-    """Make two halves the character they mean, and put a replacement character for one without the other."""
+    """Join two halves of a character, and replace a half alone by a replacement character."""
     if text.isascii() or not _HALVES.search(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def well_formed_data(data: Any) -> Any:
-    """Do the same with every text in lists and dictionaries."""
+    """Apply `well_formed` to every text in lists and dictionaries."""
     match data:
         case str():
             return well_formed(data)
@@ -37,24 +37,24 @@ def well_formed_data(data: Any) -> Any:
 
 
 def parse_json(line: str | bytes, **reading: Any) -> Any:
-    """Return the data of a JSON text, with well-formed texts in it.
+    """Return the data of a JSON text, with `well_formed` texts.
 
-    :param reading: as `json.loads` takes it.
-    :raises ValueError: when it is no JSON.
-    :raises RecursionError: when it is nested too deep.
+    :param reading: further arguments of `json.loads`.
+    :raises ValueError: if it is not JSON.
+    :raises RecursionError: if it is nested too deeply.
     """
     text = line.decode() if isinstance(line, bytes) else line
-    # In the text, as what is nested deep could not be walked through.
+    # Done in the text, as deeply nested data could not be walked through.
     if has_half(text):
         text = _ESCAPE.sub(lambda escape: r"\ufffd" if escape[1] else escape[0], well_formed(text))
     return json.loads(text, **reading)
 
 
 def has_half(text: str) -> bool:
-    """Whether a JSON text may name half a character."""
+    """Whether a JSON text may contain half a character."""
     return _ESCAPED_HALF.search(text) is not None or (not text.isascii() and _HALVES.search(text) is not None)
 
 
 def name_line(text: str) -> str:
-    """Return a name that somebody has given on one line, without control characters."""
+    """Return a given name on one line, without control characters."""
     return " ".join(_CONTROLS.sub(" ", well_formed(text)).split())

@@ -1,7 +1,7 @@
-"""What models write beyond Markdown: a few HTML tags, folds, lists of tasks and footnotes.
+"""What models write beyond Markdown: a few HTML tags, folds, task lists and footnotes.
 
-Owns the parser's rules for them. Tags are known by name and have no attributes; one that is not closed where it was opened is
-text. So nothing of a model's own HTML reaches a page: views make elements of tokens, as they do of all else.
+Owns the parser's rules for them. Tags are known by name and have no attributes; a tag that is not closed where it was opened is
+text. So none of a model's own HTML reaches a page: views make elements from tokens only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
-# The tags, by the token that stands for them.
+# The allowed tags, each with the element that it becomes.
 _TAGS: Final = {"sub": "sub", "sup": "sup", "kbd": "kbd", "b": "strong", "strong": "strong", "i": "em", "em": "em"}
 _TAG: Final = re.compile(rf"<(?:br\s{{0,9}}/?|(/?)({'|'.join(_TAGS)}))>", re.IGNORECASE)
 _DEPTH: Final = 10
@@ -124,12 +124,12 @@ def _paragraph(reader: StateBlock, kind: str, text: str, start_line: int, end_li
 
 
 def _pair_folds(reader: StateCore) -> None:
-    """Keep a fold that begins and ends in the same container; what is left over of others is text."""
+    """Pair the ends of folds that are in the same container. Ends without a partner become text."""
     tokens = reader.tokens
     if not any(token.type in ("details_open", "details_close", "summary_open") for token in tokens):
         return
     partner: dict[int, int] = {}
-    around: list[int] = []  # what is open here: folds, and the containers that they may not reach out of
+    around: list[int] = []  # open here: folds, and containers that folds must not cross
     for index, token in enumerate(tokens):
         if token.type == "details_open" or token.type.endswith("_open"):
             around.append(index)
@@ -185,7 +185,7 @@ def _settle(reader: StateCore) -> None:
 
 
 def _pair_tags(tokens: Sequence[Token]) -> None:
-    """Make elements of the tags that are closed where they were opened, and text of the others."""
+    """Make elements of tags that are closed where they were opened, and text of the others."""
     around: list[Token] = []
     for token in tokens:
         if token.type != "written_tag":

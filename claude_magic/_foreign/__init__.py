@@ -1,8 +1,8 @@
-"""What we take from others that they have not promised to keep.
+"""A list of everything that we use although its authors do not promise to keep it.
 
-Unstable classes, private attributes, formats on disk, undocumented flags and words: all of them stand here, each with the
-module that uses it and why. tests/test_foreign.py looks each one up in what is installed and fails on the day that an upgrade
-moves one. Nothing imports this list to work.
+That is unstable classes, private attributes, formats on disk, undocumented flags and words, each with the module that uses it
+and why. tests/test_foreign.py looks each one up in what is installed, and fails when an upgrade changes one. The package itself
+does not import this list.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is taken from the CLI: flags and variables, messages, words, transcripts."""
+"""What we use of the CLI: flags and variables, messages, words, transcripts."""
 
 from __future__ import annotations
 

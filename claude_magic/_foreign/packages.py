@@ -1,4 +1,4 @@
-"""What is taken from Python packages and from frontends: names, the state of a kernel, texts of pages."""
+"""What we use of Python packages and frontends: names, the state of a kernel, texts of pages."""
 
 from __future__ import annotations
 

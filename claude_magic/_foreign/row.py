@@ -1,4 +1,4 @@
-"""One row of the list, and the kinds of rows there are."""
+"""A row of the list, and the kinds of rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """What a row names, and so where the test looks for it."""
+    """What a row names, which decides where the test looks for it."""
 
     PYTHON = "a name in a package: `module:Name`, or `module:Name(parameter)`"
     SHELL = "an expression that is true in the cell of a running kernel"
@@ -28,8 +28,8 @@ class Kind(Enum):
 class Foreign:
     """One thing that is not ours.
 
-    `used_in` is the module or the folder of ours, below the package, that uses it, `written` how it stands there, if not by
-    the last part of its name. `seen_in` are the versions that it was met in.
+    `used_in` is our module or folder that uses it, below the package. `written` is the text to find there, by default the last
+    part of `name`. `seen_in` are the versions in which it was seen.
     """
 
     kind: Kind
@@ -41,5 +41,5 @@ class Foreign:
 
 
 def rows(kind: Kind, seen_in: str, *given: tuple[str, str, str] | tuple[str, str, str, str]) -> tuple[Foreign, ...]:
-    """Return the rows of one kind that were seen in the same versions: `(name, used_in, why)`, perhaps with `written`."""
+    """Return rows of one kind that were seen in the same versions: `(name, used_in, why)`, optionally with `written`."""
     return tuple(Foreign(kind, *row[:3], seen_in, *row[3:]) for row in given)

@@ -1,7 +1,7 @@
-"""What the API does not say: that it is silent, and that it does not know who asks.
+"""Notices what the API does not report by itself: that it is silent, and that it refuses the login.
 
-Stands between one turn and its host, looks at every event on its way, and passes all of them on. The CLI (2.1.332) waits for
-an answer for minutes without a word, and asks ten times more, for three minutes, with a key that was refused.
+It sits between one turn and its host, looks at every event and passes it on. The CLI (2.1.332) waits for minutes without a
+message; after a refused key it tries ten times more, for three minutes.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
 
 SILENCE_S: Final = 10.0
-"""After how long it is said that no answer has come, and how often it is said again."""
+"""After this time without an answer a message is shown, and shown again each time it passes."""
 
 _REFUSED: Final = 401
 
 
 class APIWatch:
-    """The host of a turn that tells another host also of silence. Its context is the time from the prompt to the turn's end.
+    """A host that passes events on to another and reports silence. Its context lasts from the prompt to the turn's end.
 
-    :param address: where the API is, for a person to read.
-    :param renews_login: whether the CLI renews its login when it is refused: then the second refusal counts.
+    :param address: the API's address, for a person to read.
+    :param renews_login: whether the CLI renews a refused login: then only the second refusal counts.
     :param stop: ends the turn.
     """
 
@@ -35,12 +35,12 @@ class APIWatch:
         self._refusals_left = 2 if renews_login else 1
         self._stop = stop
         self._since: float | None = None
-        """Since when an answer is due."""
+        """When the wait for an answer began."""
         self._in_message = False
         self._calls: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.failure: NotLoggedInError | None = None
-        """Why the turn was ended."""
+        """Why this object ended the turn."""
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +50,7 @@ class APIWatch:
 
     def emit(self, event: Event) -> None:
         self._look_at(event)
-        # That thinking has begun is for this one alone.
+        # An empty thinking event only says that thinking has begun; the host does not need it.
         if not (isinstance(event, events.ThinkingDelta) and not event.text):
             self._host.emit(event)
 
@@ -65,13 +65,13 @@ class APIWatch:
             case events.SessionStarted():
                 self._wait()
             case events.TokensCounted():
-                # At the beginning of a message, and at its end; behind that the CLI may have work to do.
+                # Comes at the start and at the end of a message. After the end the CLI may have work to do.
                 self._in_message = not self._in_message
                 self._answered()
                 if self._in_message:
                     self._wait()
             case events.TextDelta() | events.BlockEnded():
-                # More is to follow at once; thoughts and the input of a tool may be long in coming.
+                # More must follow at once. Thoughts and the input of a tool may take long.
                 self._answered()
                 self._wait()
             case events.ToolStarted(call_id=call_id) | events.ToolCalled(call_id=call_id):

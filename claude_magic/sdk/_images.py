@@ -1,7 +1,7 @@
-"""Images as the API takes them: of a kind that it reads, upright, still, and no larger than what it looks at.
+"""Makes images fit for the API: in a format that it reads, upright, still, and no larger than it uses.
 
-A photograph becomes JPEG, a drawing PNG; what fits already is left as it is, once it is known to be whole. Leaves to whoever
-sends an image what is said of the change.
+A photograph becomes JPEG, a drawing PNG. An image that fits already is only checked to be whole. The sender reports what was
+changed.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_EDGE_PIXELS: Final = 1568
-"""Of the longer edge: what has more the API shrinks, https://docs.claude.com/en/docs/build-with-claude/vision."""
+"""Of the longer edge. The API shrinks larger images: https://docs.claude.com/en/docs/build-with-claude/vision."""
 
 MAX_IMAGE_BYTES: Final = 5 * 1024 * 1024 * 3 // 4
-"""Of an image: the API's limit of 5 MB is one of base64."""
+"""Of an image. The API's limit of 5 MB counts its base64."""
 
 MAX_PIXELS: Final = 120_000_000
-"""Of an image that is shrunk: a small file can claim more than there is memory for."""
+"""Of an image before it is shrunk. A small file can claim more pixels than there is memory for."""
 
 _ORIENTATION: Final = 0x0112
 _FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP")
 _AS_THEY_ARE: Final = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
-"""Modes that every reader of images knows."""
+"""Modes that every image reader knows."""
 
 _SAMPLE: Final = 128
 _FLAT_COLOURS: Final = 16
-"""Colours of a drawing that most of it has."""
+"""If so few colours fill most of an image, it is a drawing."""
 
 
 @dataclass(frozen=True, slots=True)
 class FittedImage:
-    """An image that can be sent, and in a few words what was changed for that: `was shrunk from ... to ...`."""
+    """An image that can be sent. `change` says in a few words what was changed, such as `was shrunk from ... to ...`."""
 
     media_type: str
     data: bytes
@@ -45,10 +45,10 @@ class FittedImage:
 
 
 def fitted(name: str, data: bytes) -> FittedImage:
-    """Return an image as it can be sent.
+    """Return the image in a form that can be sent.
 
     :param name: what it is called in an error.
-    :raises AttachmentError: for one that is broken, or has more pixels than can be held.
+    :raises AttachmentError: if it is broken, or has too many pixels for the memory.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -62,13 +62,13 @@ def fitted(name: str, data: bytes) -> FittedImage:
                 if fits and is_still and picture.mode in _AS_THEY_ARE and _orientation(picture) in (None, 1):
                     picture.load()  # the API would refuse the whole conversation for a broken one
                     return FittedImage(str(Image.MIME[picture.format or "PNG"]), data)
-                picture.draft(None, (MAX_EDGE_PIXELS, MAX_EDGE_PIXELS))  # a JPEG is decoded smaller at once
+                picture.draft(None, (MAX_EDGE_PIXELS, MAX_EDGE_PIXELS))  # a JPEG is decoded at a smaller size
                 found = drawn(picture, is_photograph=picture.format == "JPEG" or None)
     except AttachmentError:
         raise
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(name, "too many") from error
-    except Exception as error:  # what decoders raise for what is broken has no common kind
+    except Exception as error:  # decoders' errors for broken images have no common class
         reason = "" if isinstance(error, UnidentifiedImageError) else str(error).rstrip(".")
         raise AttachmentError(
             f"{name} cannot be decoded{f': {reason}' if reason else ''}.",
@@ -83,7 +83,7 @@ def fitted(name: str, data: bytes) -> FittedImage:
 
 
 def drawn(picture: Image, *, is_photograph: bool | None = None) -> FittedImage:
-    """Return an image of PIL as it can be sent; the image itself stays as it is.
+    """Return a PIL image in a form that can be sent. The image itself is not changed.
 
     :param is_photograph: `None` to find out.
     """
@@ -109,16 +109,16 @@ def drawn(picture: Image, *, is_photograph: bool | None = None) -> FittedImage:
 
 
 def check_pixels(name: str, size: tuple[int, int]) -> None:
-    """Refuse an image that would take too much memory.
+    """Refuse an image that would need too much memory.
 
-    :raises AttachmentError: then.
+    :raises AttachmentError: if it has too many pixels.
     """
     if size[0] * size[1] > MAX_PIXELS:
         raise _too_many_pixels(name, f"{size[0]:,} × {size[1]:,}")
 
 
 def shrunk_words(size: tuple[int, int]) -> str:
-    """Say how an image of this size is shrunk, empty if it is not."""
+    """Say how an image of this size is shrunk; empty if it is not."""
     if max(size) <= MAX_EDGE_PIXELS:
         return ""
     width, height = _shrunk_size(size)
@@ -140,7 +140,7 @@ def _shrunk_size(size: tuple[int, int]) -> tuple[int, int]:
 def _orientation(picture: Image) -> int | None:
     try:
         found = picture.getexif().get(_ORIENTATION)
-    except (SyntaxError, ValueError, KeyError, EOFError, OSError):  # it says nothing that can be read
+    except (SyntaxError, ValueError, KeyError, EOFError, OSError):  # it cannot be read
         return None
     return found if isinstance(found, int) else None
 
@@ -162,7 +162,7 @@ def _plain(picture: Image) -> Image:
 
 
 def _with_8_bits(picture: Image) -> Image:
-    """Spread the grey values that there are over 8 bits, unless they fit; `convert` would cut off what is above 255."""
+    """Spread the grey values over 8 bits, unless they fit; `convert` would cut off values above 255."""
     floats = picture.convert("F")
     found = floats.getextrema()
     low, high = (float(value) for value in found if not isinstance(value, tuple))
@@ -173,7 +173,7 @@ def _with_8_bits(picture: Image) -> Image:
 
 
 def _is_photograph(picture: Image) -> bool:
-    """Tell a photograph by its colours: a few of them make most of a drawing."""
+    """Recognize a photograph by its colours. In a drawing, a few colours fill most of the area."""
     from PIL import Image
 
     sample = picture.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST)

@@ -1,6 +1,6 @@
-"""What a client writes down of its work: the command line of each turn, and each event, when its config says so.
+"""A client's log: the command line of each turn, and each event, if the config says so.
 
-Credentials that a prompt, a reply or a tool's result holds are left out.
+Credentials in a prompt, a reply or a tool's result are masked.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class _Formatter(logging.Formatter):
 
 
 class _PrivateFile(logging.FileHandler):
-    """A log that nobody else can read, as commands and events hold prompts."""
+    """A log file that only its owner can read, because commands and events contain prompts."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if self.stream is None:
-            with contextlib.suppress(OSError):  # `logging` says why it cannot be written
+            with contextlib.suppress(OSError):  # `logging` reports why it cannot be written
                 os.close(private(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY))
         super().emit(record)
 
@@ -41,9 +41,9 @@ class _PrivateFile(logging.FileHandler):
 class ClientLog:
     """The log of one client, below the logger `claude_magic.sdk`, which applications configure as usual.
 
-    With `debug_mode` the command of every turn is logged, with `verbose_logging` every event, too; `log_file` gets both.
-    Where the application has configured no logging, they go to standard error. A root logger that takes debug messages asks
-    for none of that: commands hold whole prompts. A level for `claude_magic` or `claude_magic.sdk` does.
+    `debug_mode` logs the command of every turn, `verbose_logging` every event as well; `log_file` gets both. If the application
+    has not configured logging, they go to standard error. A debug level of the root logger alone logs no commands, because
+    these contain whole prompts; a level for `claude_magic` or `claude_magic.sdk` does.
     """
 
     def __init__(self, config: ClaudeConfig) -> None:
@@ -62,18 +62,18 @@ class ClientLog:
             self.logger.addHandler(self._handler)
 
     def turn(self, command: Command) -> None:
-        """Write down what a turn would be on the command line."""
+        """Log the command line of a turn."""
         if any(logger.level for logger in (self.logger, *map(logging.getLogger, _OURS))):
             self._write("turn: %s", command.text)
 
     def event(self, event: Event) -> None:
-        """Write down an event, if the config asks for that."""
+        """Log an event, if the config says so."""
         if self._verbose:
             self._write("event: %s", repr(event))
 
     def _write(self, message: str, text: str) -> None:
         if self.logger.isEnabledFor(logging.DEBUG):
-            # An application's own handlers take the record as it is.
+            # An application's own handlers get the record unchanged, so secrets are masked here.
             self.logger.debug(message, redact(text, {**os.environ, **self._env}))
 
     def close(self) -> None:

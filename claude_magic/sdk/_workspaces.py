@@ -1,4 +1,4 @@
-"""Workspaces: directories of their own for turns and their sessions, under one base directory."""
+"""Workspaces: separate directories for turns and their sessions, under one base directory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Workspaces:
     """Make workspaces on first use and remember which ones are new.
 
-    :param base: the directory that holds them; `None` for one of the person's own, which nobody else can have prepared.
+    :param base: the directory that contains them; `None` for a private one of the person, which nobody else can have prepared.
     """
 
     def __init__(self, base: str | Path | None) -> None:
@@ -27,9 +27,9 @@ class Workspaces:
         self._created: list[Path] = []
 
     def directory(self, workspace_id: str) -> str:
-        """Return the directory of a workspace, and make it when it is not there.
+        """Return the directory of a workspace, and make it if it is missing.
 
-        :raises WorkspaceError: when the ID is not a plain name, or the directory cannot be made.
+        :raises WorkspaceError: if the ID is not a plain name, or the directory cannot be made.
         """
         if not isinstance(workspace_id, str) or not _NAME.fullmatch(workspace_id) or not workspace_id.strip("."):
             raise WorkspaceError(f"{workspace_id!r} is not a workspace ID.")
@@ -52,9 +52,9 @@ class Workspaces:
         return str(path)
 
     def _make_private(self) -> None:
-        """Make the base a directory that nobody else can look into.
+        """Make the base readable for the person alone.
 
-        :raises WorkspaceError: when it is another user's.
+        :raises WorkspaceError: if it belongs to another user.
         """
         self._base.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.name == "nt":
@@ -68,16 +68,16 @@ class Workspaces:
             self._base.chmod(0o700)
 
     def remove_created(self) -> None:
-        """Remove the workspaces that were not there before, with all that is in them."""
+        """Remove the workspaces that this object has made, with everything in them."""
         for path in self._created:
             shutil.rmtree(path, ignore_errors=True)
         self._created.clear()
 
 
 def working_directory() -> str:
-    """Return where this process works.
+    """Return the working directory of this process.
 
-    :raises ConfigError: when that directory is gone.
+    :raises ConfigError: if that directory is gone.
     """
     try:
         return os.getcwd()

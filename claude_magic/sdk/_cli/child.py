@@ -1,6 +1,6 @@
-"""A CLI as a child process: start it below its supervisor, end it, and know how it ended.
+"""The CLI as a child process: starts it below its supervisor, ends it, and knows how it ended.
 
-Leaves to `transport` what goes over its streams. Windows has no supervisor: there the CLI is our own child, and what it has
+`transport` reads and writes its streams. Windows has no supervisor: there the CLI is our own child, and processes that it has
 started may outlive it.
 """
 
@@ -25,22 +25,22 @@ KILL_LIMIT_S = 1.0
 
 
 LONG_S = 10.0**8
-"""Longer than any loop runs."""
+"""Longer than any event loop runs."""
 
-# By its path: it runs by itself, and Windows lacks the signals that it names.
+# Started by its path, never imported: Windows lacks the signals that it names.
 _SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
 
 
 def apart() -> dict[str, Any]:
-    """Return what `create_subprocess_exec` wants for a process that no interrupt reaches which is meant for us."""
+    """Return the arguments of `create_subprocess_exec` for a process that our own interrupts do not reach."""
     if sys.platform == "win32":
-        # Started by a kernel without a console it would open a window.
+        # A kernel without a console would open a window for it.
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
 
 
 class Child:
-    """A running CLI. `start` makes one. It does not outlive the loop that it was started in."""
+    """A running CLI, made by `start`. It does not outlive the event loop in which it was started."""
 
     def __init__(self, process: Process, pid: int, channel: socket.socket | None) -> None:
         assert process.stdin is not None
@@ -55,9 +55,9 @@ class Child:
 
     @classmethod
     async def start(cls, command: Sequence[str], *, directory: str, env: Mapping[str, str]) -> Self:
-        """Start a CLI in a session of its own: an interrupt that is meant for us does not reach it.
+        """Start a CLI in a session of its own, so that our own interrupts do not reach it.
 
-        :raises OSError: when it cannot be started.
+        :raises OSError: if it cannot be started.
         """
         if sys.platform == "win32":
             process = await asyncio.create_subprocess_exec(
@@ -87,7 +87,7 @@ class Child:
             await loop.sock_sendall(ours, json.dumps(list(command)).encode() + b"\n")
             answer = json.loads(await loop.sock_recv(ours, 1024) or b'{"errno": 3}')
         except BaseException:
-            ours.close()  # which ends the supervisor, and the CLI if it has begun
+            ours.close()  # this ends the supervisor, and the CLI if it has started
             await asyncio.shield(process.wait())
             raise
         if "errno" in answer:
@@ -98,11 +98,11 @@ class Child:
 
     @property
     def returncode(self) -> int | None:
-        """How the CLI ended, negative for a signal; `None` while it or something that it has started runs."""
+        """How the CLI ended, negative for a signal; `None` while it or a process that it started still runs."""
         return self._process.returncode
 
     async def wait(self) -> None:
-        """Return when the CLI has ended, and all that it has started."""
+        """Return when the CLI and every process that it started have ended."""
         await self._process.wait()
         if self._channel is not None:
             self._channel.close()
@@ -110,14 +110,14 @@ class Child:
                 handle.cancel()
 
     def terminate(self) -> None:
-        """Ask the CLI to end."""
+        """Tell the CLI to end."""
         if self._channel is None:
             self._process.terminate()
         else:
             self._wish(b"T")
 
     def kill(self) -> None:
-        """Kill the CLI and all that it has started, at once."""
+        """Kill the CLI and every process that it started, at once."""
         if self._channel is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -126,7 +126,7 @@ class Child:
             asyncio.get_running_loop().call_later(KILL_LIMIT_S, self._kill_supervisor)
 
     def abandon(self) -> None:
-        """Let the CLI end, and all that it has started, where its loop does not run; callable from any thread."""
+        """End the CLI and every process that it started, although its event loop does not run. Any thread may call this."""
         with contextlib.suppress(OSError):  # it has ended
             if self._channel is None:
                 os.kill(self.pid, signal.SIGTERM)
@@ -134,9 +134,9 @@ class Child:
                 self._channel.shutdown(socket.SHUT_RDWR)
 
     async def wait_elsewhere(self) -> None:
-        """Return when the CLI has ended, in a loop that it does not belong to."""
+        """Return when the CLI has ended; for use in another event loop than its own."""
         with contextlib.suppress(ProcessLookupError):
-            while sys.platform != "win32":  # nothing but its own loop is told of its end
+            while sys.platform != "win32":  # only its own loop is told of its end
                 os.kill(self.pid, 0)
                 await asyncio.sleep(0.01)
 
@@ -152,13 +152,13 @@ class Child:
 
 
 class _Mooring:
-    """What nothing but a scheduled call holds."""
+    """An object that only a scheduled call holds."""
 
 
 def _closed_with_loop(channel: socket.socket) -> weakref.ref[asyncio.TimerHandle]:
-    """Close the channel when the running loop is closed, which ends the CLI: nobody could speak with it any more.
+    """Close the channel when the running loop is closed. This ends the CLI, as nobody could communicate with it any more.
 
-    A loop tells nobody that it is closed, but it forgets then what it was to call later.
+    A loop does not report that it is closed, but it then drops its scheduled calls, and with them the object that they hold.
     """
     mooring = _Mooring()
     weakref.finalize(mooring, channel.close).atexit = False

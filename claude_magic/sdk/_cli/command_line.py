@@ -1,7 +1,7 @@
-"""The command line of the CLI: the one place where our choices become its flags, by the table in `config`.
+"""The command line of the CLI. Only this module turns our options into its flags, by the table in `config`.
 
-`Launch` says what one process is started with; the live process and `ClaudeClient.command` both use `flags`, so that what a
-person is shown is what was run. What is long or private is told to a live process by `first_request` instead.
+`Launch` says how one process is started. The live process and `ClaudeClient.command` both use `flags`, so a person sees the
+command that runs. Long or private texts go to a live process in `first_request` instead.
 """
 
 from __future__ import annotations
@@ -28,25 +28,24 @@ OLDEST_CLI: Final = "2.1.330"
 """The oldest CLI whose flags were tried; 2.1.250 lacks one that we need."""
 
 _ALL_OF_GIT: Final = frozenset({"Bash", "Bash(*)", "Bash(git)", "Bash(git *)", "Bash(git:*)"})
-"""Rules by which a person has allowed whatever git may run."""
+"""Rules that allow every git command."""
 
 STREAM_FLAGS = ("--output-format", "stream-json", "--verbose")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What a CLI process is started with. `resume` names the session it continues, `fork` makes a branch of that, which
-    begins behind the message `at` instead of at its end.
+    """How a CLI process is started. It continues the session `resume`; with `fork` it continues a branch of it, which begins
+    behind the message `at`, or else at the session's end.
 
-    Where the directory is not `trusted`, nothing of its own is loaded (hooks, agents, skills, rules, servers), whenever it
-    comes, and `memory` is the text of its `CLAUDE.md`; where it is, `contents` stands for what there was to
-    load. `asks_for_git` says that git would run programs there, `asks_below` that a yes is wanted before the CLI loads what
-    folders below hold for it.
-    `asks` says that somebody can be asked for permission, `tools` are our own tools. `surroundings`
-    stand for the variables and settings that hold when it starts. `servers` are the files that name MCP servers, as they are
-    then. `granted` is what was allowed for the session while an
-    earlier process ran. `login` is those of the person's settings, as JSON, that a bare turn needs to log in. What is not
-    `kept` is written to no disk, and its replies come whole.
+    In a directory that is not `trusted`, the CLI loads nothing of the directory's own (hooks, agents, skills, rules, servers),
+    not even what is added later; `memory` is the text of its `CLAUDE.md`. In a trusted one, `contents` is a hash of the files
+    to load. `asks_for_git`: git would run programs there. `asks_below`: a person must agree before the CLI loads anything from
+    a subfolder. `asks`: somebody can be asked for permission.
+
+    `tools`: our own tools. `surroundings`: a hash of the environment and settings at the start. `servers`: the files that name
+    MCP servers. `granted`: permissions that were given for the session to earlier processes. `login`: the person's settings, as
+    JSON, that a bare turn needs to log in. If `kept` is false, nothing is written to disk, and replies do not stream.
     """
 
     directory: str
@@ -70,7 +69,7 @@ class Launch:
 
     @property
     def system(self) -> str:
-        """What is added to Claude Code's own system prompt."""
+        """The text that is added to Claude Code's own system prompt."""
         return "\n\n".join(filter(None, (self.memory, self.options.system)))
 
     @property
@@ -79,10 +78,11 @@ class Launch:
         return tuple(rule_of(tool) for tool in self.tools if tool.read_only)
 
     def serves(self, other: Launch) -> bool:
-        """Whether a process started with this can serve a turn that asks for `other`, whatever session each is about.
+        """Whether a process started with this can serve a turn that needs `other`, whatever their sessions are.
 
-        The permission mode does not count, as the CLI changes it while it runs, but for bypassing permissions. The CLI could
-        change the model, too, but leaves a note of that in the conversation, which the model then sees (2.1.331).
+        The permission mode is not compared, as the CLI can change it while it runs; only `bypassPermissions` is set at the
+        start. The model is compared: the CLI could change it, but leaves a note in the conversation that the model sees
+        (2.1.331).
         """
         return self._fixed() == other._fixed()
 
@@ -104,7 +104,7 @@ class Command(list[str]):
 
 
 def printed(cli: str, prompt: str, launch: Launch) -> Command:
-    """Return what a person would type, in `launch.directory`, for a turn with this prompt."""
+    """Return the command that a person would type in `launch.directory` for a turn with this prompt."""
     program = "claude" if _is_on_path(cli) else cli
     resume = ["-r", launch.resume] if launch.resume else []
     rest = flags(replace(launch, resume=None, memory=""), typed=True)
@@ -114,26 +114,26 @@ def printed(cli: str, prompt: str, launch: Launch) -> Command:
 
 
 def resume_command(cli: str, session_id: str, directory: str) -> str:
-    """Return what a person types in a terminal to go on with a session, which belongs to a directory."""
+    """Return the command that continues a session in a terminal; it changes to the session's directory first."""
     program = "claude" if _is_on_path(cli) else for_terminal(cli)
-    # No shell of Windows knows all of this line, but each its second part.
+    # No line with `cd` works in every shell of Windows, so only the second part is given there.
     there = "" if os.name == "nt" else f"cd {for_terminal(directory)} && "
     return f"{there}{program} -r {shlex.quote(session_id)}"
 
 
 def _is_on_path(cli: str) -> bool:
-    """Whether its name is enough, as the shell would find the same program by it."""
+    """Whether a shell finds this program by the name `claude`."""
     on_path = shutil.which("claude")
     return on_path is not None and os.path.samefile(on_path, cli)
 
 
 def flags(launch: Launch, *, typed: bool = False) -> list[str]:
-    """Return the flags that say the same as `launch`, without those that choose the form of input and output.
+    """Return the flags for `launch`, without those for the form of input and output.
 
-    :param typed: also what `first_request` says, as a person has no other way to say it.
+    :param typed: also add what `first_request` would say, because a person cannot send that.
     """
     arguments: list[str] = []
-    # The form with "=" binds the value also when it begins with a dash, as a session's title may.
+    # With "=" a value may also begin with a dash, as a session's title can.
     if launch.resume:
         arguments.append(f"--resume={launch.resume}")
     if launch.fork:
@@ -161,7 +161,7 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
         arguments.append("--no-session-persistence")
     may_all = not _ALL_OF_GIT.isdisjoint(rules) or launch.options.permission_mode == "bypassPermissions"
     if launch.asks_for_git and not may_all:
-        # Otherwise the CLI runs those commands that only look without a question (2.1.332).
+        # Otherwise the CLI runs read-only git commands without a question (2.1.332).
         settings["permissions"] = {"ask": ["Bash(git *)"]}
     if settings:
         arguments += ["--settings", json.dumps(settings)]
@@ -169,7 +169,7 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
 
 
 def first_request(launch: Launch) -> dict[str, Any]:
-    """Return what is said in the first request of the control protocol, for which a command line is too short and too open."""
+    """Return what the first request of the control protocol says: texts that are too long or too private for a command line."""
     options = launch.options
     system = {CLI_FLAGS["system"].field: launch.system} if launch.system else {}
     schema = {CLI_FLAGS["schema"].field: json.loads(options.schema)} if options.schema else {}
@@ -177,26 +177,26 @@ def first_request(launch: Launch) -> dict[str, Any]:
 
 
 def channel_flags(launch: Launch) -> list[str]:
-    """Return the flags for the SDK's control protocol, which nobody would type: it wants a stream in both directions."""
+    """Return the flags for the SDK's control protocol. A person would not type them: they need a stream in both directions."""
     arguments = ["--input-format", "stream-json", *(["--include-partial-messages"] if launch.kept else [])]
     arguments += ["--disallowedTools", ",".join(switched_off(launch.options.allowed_tools or (), asks=launch.asks))]
     if launch.asks:
         arguments += ["--permission-prompt-tool", "stdio"]
     if launch.tools:
-        # Otherwise Claude has to look for our tools before it can use them (CLI 2.1.331).
+        # Otherwise Claude must search for our tools before it can use them (CLI 2.1.331).
         arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: {"type": "sdk", "name": SERVER, "alwaysLoad": True}}})]
     return arguments
 
 
 def _tool_names(rules: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the tools that rules such as `Bash(git log:*)` are about."""
+    """Return the tools that rules like `Bash(git log:*)` name."""
     return tuple(dict.fromkeys(rule.partition("(")[0].strip() for rule in rules))
 
 
 def find_cli(cli_path: str | os.PathLike[str] | None) -> str:
-    """Return the path of the CLI: the one asked for, else the one in claude-agent-sdk's wheel, else `claude` on PATH.
+    """Return the path of the CLI: `cli_path`, or the one in claude-agent-sdk's wheel, or `claude` on PATH.
 
-    :raises CLINotFoundError: when there is none, or it is not an executable file.
+    :raises CLINotFoundError: if there is none, or it is not an executable file.
     """
     if cli_path:
         wanted = os.path.expanduser(os.fspath(cli_path))

@@ -1,7 +1,7 @@
-"""The environment of a CLI process, and whether one that was started earlier still has the right one.
+"""The environment of a CLI process, and whether that of a running process is still right.
 
 A CLI keeps the environment that it was started with (2.1.332). A key, an address, a proxy or a provider that is set later
-reaches a new process only.
+reaches only a new process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DECIDES: Final = re.compile(
     |HOME | PATH | SHELL | USERPROFILE | TMPDIR | TMP | TEMP | IS_SANDBOX""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""Variables that decide to whom the CLI speaks, by what way and with which login, as its documentation names them."""
+"""Variables from the CLI's documentation that decide which server it contacts, over which proxy and with which login."""
 
 _PROVIDERS: Final = {
     "CLAUDE_CODE_USE_BEDROCK": ("Amazon Bedrock", "ANTHROPIC_BEDROCK_BASE_URL"),
@@ -36,20 +36,20 @@ _PROVIDERS: Final = {
 
 _SETTINGS: Final = ("settings.json", ".credentials.json")
 _NOT_PASSED_ON: Final = frozenset({"CLAUDECODE"})
-"""It tells a CLI that another one has started it, which a kernel started by Claude Code would pass on."""
+"""It tells a CLI that another one has started it. A kernel that Claude Code started would pass it on."""
 
 _ALWAYS: Final = {"CLAUDE_CODE_DISABLE_CRON": "1"}
-"""Without it the CLI begins turns by what a file of the directory says, also when the directory's settings are not loaded."""
+"""Without it the CLI starts turns that a file of the directory schedules, even if the directory's settings are not loaded."""
 
 
 _LOGIN_SETTINGS: Final = ("apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "gcpAuthRefresh", "forceLoginOrgUUID")
-"""Settings of the person's that a login may depend on, as the documentation names them."""
+"""Settings of the person that a login may need, from the CLI's documentation."""
 
 
 def environment(extra: Mapping[str, str], directory: str, *, bare: bool = False) -> dict[str, str]:
-    """Return the environment of a CLI process: ours, with `extra` over it, in `directory`.
+    """Return the environment of a CLI process in `directory`: ours, with `extra` over it.
 
-    :param bare: whether it loads no settings, so that the variables in them, such as a key, must come this way.
+    :param bare: whether it loads no settings, so that the variables in them, such as a key, must be added here.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     identity = {"CLAUDE_CODE_ENTRYPOINT": "sdk-py", "CLAUDE_AGENT_SDK_VERSION": claude_agent_sdk.__version__}
@@ -58,14 +58,14 @@ def environment(extra: Mapping[str, str], directory: str, *, bare: bool = False)
 
 
 def login_settings(extra: Mapping[str, str]) -> str:
-    """Return those of the person's settings, as JSON, without which one of their logins does not work; mostly none."""
+    """Return, as JSON, the person's settings that one of their logins needs; mostly none."""
     known = _settings_of_the_person({**os.environ, **extra})
     found = {name: known[name] for name in _LOGIN_SETTINGS if name in known}
     return json.dumps(found) if found else ""
 
 
 def fingerprint(extra: Mapping[str, str]) -> str:
-    """Return a text that changes when a process should be started anew: other variables, another login, other settings."""
+    """Return a text that changes when a process must be restarted: for other variables, another login or other settings."""
     variables = {name: value for name, value in os.environ.items() if decides(name)} | dict(extra)
     home = cli_home(variables)
     digest = hashlib.sha256(repr(sorted(variables.items())).encode("utf-8", "surrogateescape"))
@@ -75,12 +75,12 @@ def fingerprint(extra: Mapping[str, str]) -> str:
 
 
 def decides(name: str) -> bool:
-    """Whether a CLI is started anew for a variable of this name."""
+    """Whether a change of this variable needs a new CLI."""
     return _DECIDES.fullmatch(name) is not None
 
 
 def api_address(variables: Mapping[str, str]) -> str:
-    """Say to whom a CLI with these variables speaks, and by which proxy: names and ports, no credentials."""
+    """Return the server that a CLI with these variables contacts, and its proxy: names and ports, no credentials."""
     known = {name.upper(): value for name, value in {**variables, **_set_by_the_person(variables)}.items() if value}
     for switch, (name, where) in _PROVIDERS.items():
         if known.get(switch, "0").lower() not in ("0", "false"):
@@ -93,7 +93,7 @@ def api_address(variables: Mapping[str, str]) -> str:
 
 
 def renews_login(variables: Mapping[str, str]) -> bool:
-    """Whether a CLI with these variables has a login that it renews when it is refused, and no key of its own."""
+    """Whether a CLI with these variables uses a login that it can renew after a refusal, and not a key."""
     known = {**variables, **_set_by_the_person(variables)}
     return not (known.get("ANTHROPIC_API_KEY") or known.get("ANTHROPIC_AUTH_TOKEN"))
 
@@ -110,7 +110,7 @@ def _by_itself(address: str, known: Mapping[str, str]) -> bool:
 
 
 def _set_by_the_person(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that the person's settings put over those of the process."""
+    """Return the variables that the person's settings add to or change in the process."""
     found = _settings_of_the_person(variables).get("env")
     return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
@@ -124,7 +124,7 @@ def _settings_of_the_person(variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _state_of(path: Path) -> bytes:
-    """Say what a file holds; of credentials only whether there are any, as the CLI itself renews them."""
+    """Return a file's content. For credentials, say only whether they exist, because the CLI renews them by itself."""
     try:
         return b"there" if path.name == ".credentials.json" and path.stat() else path.read_bytes()
     except OSError:

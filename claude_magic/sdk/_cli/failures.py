@@ -1,4 +1,4 @@
-"""Why a turn failed: from the CLI's result, its end or the SDK's exception, to one error of our tree."""
+"""Why a turn failed. Turns the CLI's result, its exit or the SDK's exception into one error of our tree."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from claude_magic.sdk._cli.schema_dialect import patterns
 from claude_magic.sdk.events import TurnEnded
 from claude_magic.sdk.response import STRUCTURED_OUTPUT
 
-# The CLI's words (2.1.331); it has no code for these cases.
+# The CLI's messages (2.1.331); it has no codes for these cases.
 _NO_SESSION = ("No conversation found", "requires a valid session ID")
 _NO_MESSAGE = ("No message found",)
 _NO_LOGIN = ("Not logged in", "Invalid API key", "Please run /login", "OAuth token")
@@ -44,7 +44,7 @@ CHECK_CLI = f"Check that cli_path names the Claude CLI and that it starts: `{own
 
 VERSION_LIMIT_S = 10.0
 
-# What the CLI says (2.1.332), and the parser of its options (commander).
+# Messages of the CLI (2.1.332) and of its option parser (commander).
 _NO_ROOT = "cannot be used with root/sudo"
 _UNKNOWN_OPTION = re.compile(r"error: unknown option '(--[\w-]+)")
 _UNKNOWN_CHOICE = re.compile(r"error: option '(--[\w-]+)[^']*' argument '([^']*)' is invalid")
@@ -57,7 +57,7 @@ _PLACES = ("CLAUDE_CODE_TMPDIR", "TMPDIR", "CLAUDE_CONFIG_DIR", "HOME")
 
 _LONG_BYTES = 10_000
 _TOO_LONG_ON_WINDOWS = 206
-"""ERROR_FILENAME_EXCED_RANGE, for a command line of more than 32,767 characters; as an errno it is "no such file"."""
+"""ERROR_FILENAME_EXCED_RANGE: the command line has more than 32,767 characters. Its errno only says "no such file"."""
 _NOTHING_SENT = "nothing was sent."
 
 _NEXT_STEP = {
@@ -78,14 +78,14 @@ _NETWORK = re.compile(r"connect|network|socket|timed? ?out|ECONN|ENOTFOUND|EAI_A
 
 
 def failure_of(ended: TurnEnded, stderr: str = "", *, structured: bool = False) -> ClaudeError | None:
-    """Return the error that a turn ended with, `None` when it ended well.
+    """Return the error that a turn ended with, `None` if it succeeded.
 
-    :param structured: whether a structured reply was asked for.
+    :param structured: whether a structured reply was required.
     """
     if not ended.is_error:
         if not structured or ended.structured is not None:
             return None
-        # The CLI reminds the model once and then lets it be (2.1.331).
+        # The CLI reminds the model once and then accepts a reply in text (2.1.331).
         return StructuredOutputError("Claude answered in text, not in the form of the schema.", session_id=ended.session_id)
     session_id = ended.session_id
     said = strip_controls(" ".join(ended.errors) or ended.text.strip())
@@ -115,7 +115,7 @@ def failure_of(ended: TurnEnded, stderr: str = "", *, structured: bool = False) 
 
 
 def _after_api_error(ended: TurnEnded, said: str) -> str:
-    """Return what to do about a failure of the API: by its status, else by what the CLI (2.1.332) calls it."""
+    """Return what to do about a failure of the API: by its status, or else by the name that the CLI (2.1.332) gives it."""
     if ended.status is not None:
         return _NEXT_STEP.get(ended.status, _OVERLOADED)
     if ended.stop_reason == "refusal":
@@ -130,7 +130,7 @@ def _after_api_error(ended: TurnEnded, said: str) -> str:
 
 
 def translate_exception(error: Exception, *, cli: str, stderr: str, session_id: str | None) -> ClaudeError:
-    """Return our error for what was raised while the CLI at `cli` started or worked."""
+    """Return our error for an exception that was raised while the CLI at `cli` started or worked."""
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
         return CLINotFoundError(f"The Claude CLI at {shorten_home(cli)} could not be started: {reason}.", stderr=stderr)
@@ -138,7 +138,7 @@ def translate_exception(error: Exception, *, cli: str, stderr: str, session_id: 
 
 
 def cli_died(exit_code: int | None, messages: Sequence[dict[str, Any]], *, stderr: str, session_id: str | None) -> ClaudeError:
-    """Return the error for a CLI that ended while something was asked of it; its last message may say why."""
+    """Return the error for a CLI that ended before it answered. Its last message may give the reason."""
     for message in reversed(messages):
         if message.get("type") == "result" and message.get("errors"):
             said = strip_controls(" ".join(map(str, message["errors"])))
@@ -157,9 +157,9 @@ def cli_died(exit_code: int | None, messages: Sequence[dict[str, Any]], *, stder
 
 
 def bad_schema(schema: str | None, tools: Collection[str] | None) -> ConfigError | None:
-    """Return the error for a schema that the CLI passes over: it (2.1.332) says nothing, and gives Claude no tool for it.
+    """Return the error for a schema that the CLI ignores. It (2.1.332) reports nothing, and Claude gets no tool for the reply.
 
-    :param tools: the tools that Claude has, `None` when the CLI has not said it yet.
+    :param tools: the tools that Claude has, `None` before the CLI has listed them.
     """
     if not schema or tools is None or STRUCTURED_OUTPUT in tools:
         return None
@@ -181,9 +181,9 @@ async def start_failure(
 ) -> ClaudeError:
     """Return the error for a CLI that did not start.
 
-    :param error: what was raised meanwhile.
-    :param otherwise: what holds when nothing better is known.
-    :param stderr: what the CLI wrote to its standard error.
+    :param error: the exception that was raised.
+    :param otherwise: the error to return if no better reason is found.
+    :param stderr: the CLI's standard error.
     """
     match error:
         case NotImplementedError():
@@ -232,7 +232,7 @@ async def start_failure(
 
 
 async def version_of(cli: str, env: Mapping[str, str]) -> str | None:
-    """Ask the CLI for its version; `None` when it does not say."""
+    """Return the version that the CLI reports, `None` if it reports none."""
     try:
         process = await asyncio.create_subprocess_exec(
             *(cli, "--version"), stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=dict(env), **apart()

@@ -1,4 +1,4 @@
-"""Whether the CLI has an account to work with, and how somebody logs in."""
+"""Finds out whether the CLI is logged in, and with which command a person logs in."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from claude_magic.sdk._cli.environment import environment, fingerprint
 LOGIN_TIMEOUT_S = 20.0
 
 LOG_IN = ("auth", "login")
-"""What the CLI (2.1.332) is called with to log in; it shows an address, and may take a code."""
+"""The CLI's arguments for logging in (2.1.332). It shows an address, and may want a code."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoginStatus:
-    """What the CLI says of its account, without whose it is: `source` is the variable or the way that it has it from.
+    """What the CLI says about its login, without the account's name. `source` is the variable or method it comes from.
 
-    `is_known` is False where no CLI could be asked, or it said nothing: then it counts as one without an account.
+    If there is no CLI, or it gives no answer, `is_known` is False, and so is `logged_in`.
     """
 
     logged_in: bool = False
@@ -35,9 +35,9 @@ class LoginStatus:
 
 
 async def login_status(cli_path: str | os.PathLike[str] | None = None) -> LoginStatus:
-    """Ask the CLI whether somebody is logged in, or a key is in the environment; without a CLI nobody is.
+    """Let the CLI tell whether somebody is logged in, or a key is in the environment. Without a CLI nobody is.
 
-    `claude auth status` (2.1.331) ends with 0 when it has either, and asks nobody for that.
+    `claude auth status` (2.1.331) exits with 0 in both cases. It never prompts a person.
     """
     try:
         cli = find_cli(cli_path)
@@ -67,9 +67,9 @@ async def login_status(cli_path: str | os.PathLike[str] | None = None) -> LoginS
 
 
 def login_marks(logged_in: bool) -> tuple[object, ...]:
-    """Return what is another when it is worth asking again: after another key was set, or somebody without one has logged in.
+    """Return a value that changes when `login_status` may have a new answer: after a change of the key, or after a login.
 
-    The CLI (2.1.332) writes into a file of its own then, as it does in each turn.
+    A login is seen by the time of the CLI's own file, which it also writes in every turn (2.1.332).
     """
     try:
         file = os.stat((cli_home({}) if "CLAUDE_CONFIG_DIR" in os.environ else cli_home({}).parent) / ".claude.json")

@@ -1,4 +1,4 @@
-"""Permission requests and in-process tools, between claude-agent-sdk's words and ours."""
+"""Translates permission requests and in-process tools between claude-agent-sdk's terms and ours."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _NOBODY: Final = "Nobody can be asked here, and no rule allows it."
 _DECLINED: Final = "The person does not answer. Go on without an answer, or stop where there is no way without it."
 _UNANSWERED: Final = "The person has not answered."
 _LONG_S: Final = 10.0**6
-"""Longer than our loop can be kept from answering: a judgement that comes too late would not hold the call back."""
+"""Longer than our event loop can be blocked: a judgement after this limit would not stop the call."""
 
 
 class Permissions:
-    """Who decides about the calls of one process: the gate before the CLI, then, where that asks, the host of the turn.
+    """Decides about the tool calls of one process. The gate is first; if it or the CLI asks, the host of the turn decides.
 
-    :param host_of: returns who hosts the turn that a call belongs to.
+    :param host_of: returns the host of the turn that a call belongs to.
     :param mode: returns the permission mode of the process.
     :param waited: is told for how many seconds a call has waited for a person.
     """
@@ -56,9 +56,9 @@ class Permissions:
         self._mode = mode
         self._waited = waited
         self._open: dict[str, tuple[tuple[str, ...], asyncio.Future[PermissionAnswer]]] = {}
-        """What is asked now: what it needs, and the answer to come."""
+        """The open requests: the rules that each one needs, and its future answer."""
         self._places: dict[str, str] = {}
-        """Where calls run that do not run in the folder: a `cd` holds for what comes after it."""
+        """The directories of calls that do not run in the folder: after a `cd`, later calls run where it led."""
         self._gate = Gate(
             launch.directory,
             cli_home(env),
@@ -71,12 +71,12 @@ class Permissions:
         )
 
     def add_to(self, options: sdk.ClaudeAgentOptions) -> None:
-        """Let the CLI announce each call, and ask us."""
-        # A judgement that fails blocks the call; without that it would count as none.
+        """Let the CLI announce each call to us, and ask us for permission."""
+        # If our judgement fails, the call is blocked. By default it would go ahead.
         options.hooks = {"PreToolUse": [sdk.HookMatcher(hooks=[self._announced], timeout=_LONG_S, on_failure="block")]}
         if self._launch.trusted:
-            # The CLI watches the files of its directory and would obey what is changed or added there; a turn that comes later
-            # gets a process of its own for that. The SDK does not name this event, and hands on what it is given (0.2.189).
+            # The CLI watches its directory and would load changed or new files at once. A later turn gets a new process for
+            # them. The SDK does not know this event, but passes it on as it is (0.2.189).
             changes: Any = "ConfigChange"
             options.hooks[changes] = [sdk.HookMatcher("project_settings|local_settings|skills", [_settings_stay])]
         if self._launch.asks:
@@ -93,7 +93,7 @@ class Permissions:
             own_files=transcript,
             by_helper=bool(announced.get("agent_id")),
         )
-        # Our own tools run in this process, whatever the directory of the CLI.
+        # Our own tools run in this process, so the CLI's directory does not matter to them.
         if not call.tool.startswith(f"mcp__{SERVER}__") and self._gate.is_elsewhere(call.cwd):
             self._places[call_id or ""] = call.cwd
         match self._gate.judge(call, self._mode()):
@@ -114,7 +114,7 @@ class Permissions:
         offered = rules if self._gate.adds_to_rules(rules) else ()
         why = reason or self._gate.reason_for(tool, context.blocked_path, place)
         request = PermissionRequest(call_id, tool, arguments, place, why, offered, by_helper)
-        # A helper goes on behind the turn that it was sent off in.
+        # A helper may go on after the turn that started it.
         host = self._host_of(context.tool_use_id)
         began = time.monotonic()
         try:
@@ -126,7 +126,7 @@ class Permissions:
         answer = _fitting(request, answer)
         granted = rules if answer.decision is Decision.SESSION else ()
         word = answer.word if answer.decision in (Decision.DENY, Decision.ANSWERED) else ""
-        # Nothing of it is handed to the CLI, which would keep rules in the directory's settings file, and read more into them.
+        # The CLI gets no rules: it would write them into the directory's settings file, and read them more widely.
         self._grant(granted)
         if answer.decision in (Decision.ONCE, Decision.SESSION):
             self._gate.accept(tool, arguments, place)
@@ -134,13 +134,13 @@ class Permissions:
         if answer.decision is Decision.DENY:
             return sdk.PermissionResultDeny(message=word or (_DECLINED if request.questions else DENIED))
         if answer.decision is Decision.ANSWERED:
-            # What the model wrote there itself is nobody's answer.
+            # Answers that the model wrote itself are dropped.
             answers = {text: well_formed(said) for text, said in answer.answers.items()}
             return sdk.PermissionResultAllow(updated_input={"questions": arguments["questions"], "answers": answers})
         return sdk.PermissionResultAllow(updated_input=arguments)
 
     async def _answer(self, host: TurnHost, request: PermissionRequest, rules: tuple[str, ...]) -> PermissionAnswer:
-        """Return what the person says to this request, or to another one that holds for this, too."""
+        """Return the person's answer to this request, or to another one that covers it."""
         asking = asyncio.ensure_future(host.ask(request))
         self._open[request.call_id] = rules, asking
         try:
@@ -153,7 +153,7 @@ class Permissions:
         return await asking
 
     def _grant(self, rules: tuple[str, ...]) -> None:
-        """Allow for the session, and ask no more about what that covers."""
+        """Allow these rules for the session, and close open requests that they cover."""
         self._gate.grant(rules)
         for needed, asking in self._open.values():
             if self._gate.was_granted(needed):
@@ -161,7 +161,7 @@ class Permissions:
 
 
 def _fitting(request: PermissionRequest, answer: PermissionAnswer) -> PermissionAnswer:
-    """Return the answer as it holds: a question is not allowed but answered, and a permission is not answered."""
+    """Return a valid answer: a question can only be answered or denied, and a permission cannot be answered."""
     texts = [question.text for question in request.questions]
     answers = {text: said for text in texts if (said := answer.answers.get(text, "").strip())}
     is_question, is_answered = request.tool == QUESTION, answer.decision is Decision.ANSWERED
@@ -184,7 +184,7 @@ async def _settings_stay(*about: object) -> sdk.HookJSONOutput:
 
 
 def server_of(tools: Sequence[Tool], call: Callable[[str, dict[str, Any]], Awaitable[ToolResult]]) -> sdk.McpSdkServerConfig:
-    """Return an in-process MCP server whose tools are done by `call`."""
+    """Return an in-process MCP server. `call` runs its tools."""
     return sdk.create_sdk_mcp_server(SERVER, tools=[_tool(tool, call) for tool in tools])
 
 

@@ -1,8 +1,8 @@
 """One live CLI process and the task that owns it.
 
-claude-agent-sdk needs one task to connect, use and disconnect its client. So every `LiveProcess` has an owner task: it starts
-the CLI, serves one turn at a time, and closes it. Callers hand turns to the owner and wait. The CLI's output is read all the
-time, also between turns. The pool decides which process serves which turn; this module knows only its own.
+claude-agent-sdk needs one task to connect, use and disconnect its client. So every `LiveProcess` has an owner task, which
+starts the CLI, serves one turn at a time, and closes it. Callers hand turns to the owner and wait. The CLI's output is read all
+the time, also between turns. The pool decides which process serves which turn.
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ class LiveProcess:
 
     :param cli: path of the CLI.
     :param launch: how to start it. `launch.resume` is the session; without it a new session begins.
-    :param close_timeout_s: the most time that ending it may take.
+    :param close_timeout_s: the longest time that ending it may need.
     :param begin_own: makes the host for a turn that the CLI begins by itself.
     :param new_prompt_id: makes the UUID of a prompt; the CLI's messages and transcripts refer to it.
-    :param note_choices: called with the models, modes and styles that the CLI offers, when it has told them.
+    :param note_choices: called with the models, modes and styles that the CLI offers, once it has reported them.
     """
 
     def __init__(
@@ -100,15 +100,15 @@ class LiveProcess:
         self.has_answered = False
         """Whether any answer had arrived in the turn in which the process died."""
         self.lacks_login = False
-        """Whether the API refused its login. A later login is not noticed by a running CLI, so it must be replaced."""
+        """Whether the API refused its login. A running CLI does not notice a later login, so it must be replaced."""
         self.holds_unkept = False
-        """Whether it holds turns that could not be written to disk, and that would end with it."""
+        """Whether it holds turns that could not be written to disk, and would be lost with it."""
         self._cli = cli
         self.close_timeout_s = close_timeout_s
         self._mode = launch.options.permission_mode
         """The CLI's permission mode, as last reported."""
         self._mode_unchosen: str | None = None if self._mode is None else "default"
-        """The mode for a turn that chooses none: the one that the CLI itself started in."""
+        """The mode for a turn that chooses none: the mode in which the CLI started."""
         self._turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
         self._current: _Turn | None = None
         self._ready: asyncio.Future[None] | None = None
@@ -136,16 +136,16 @@ class LiveProcess:
 
     @property
     def session_id(self) -> str | None:
-        """The session of this process, `None` until the CLI has told it."""
+        """The session of this process, `None` until the CLI has reported it."""
         return self._reader.session_id
 
     @property
     def work(self) -> tuple[BackgroundWork, ...]:
-        """Background work; a process that has some is not idle."""
+        """Background work. A process that has some is not idle."""
         return self._reader.work
 
     async def context(self) -> tuple[ContextPart, ...]:
-        """Return the parts of a request of its session, with their sizes; nothing while it is busy."""
+        """Return the parts of a request of its session, with their sizes; empty while the process is busy."""
         return await context_parts(self._client.get_context_usage) if self.state is State.IDLE else ()
 
     @property
@@ -168,7 +168,7 @@ class LiveProcess:
 
     @property
     def must_stay(self) -> bool:
-        """Whether something would be lost with it, so that it is not closed when idle."""
+        """Whether closing it would lose something, so that it stays open when idle."""
         return bool(self.work) or self.holds_unkept
 
     @property
@@ -179,10 +179,10 @@ class LiveProcess:
         )
 
     async def start(self) -> None:
-        """Start the CLI, once, and return when it listens.
+        """Start the CLI, once, and return when it accepts input.
 
         :raises CLINotFoundError: if the executable does not start.
-        :raises CLIDiedError: if it ends before it listens.
+        :raises CLIDiedError: if it ends before it accepts input.
         """
         if self._ready is None:
             self.state = State.STARTING
@@ -205,7 +205,7 @@ class LiveProcess:
             self.has_answered = turn.has_begun
             raise
         except asyncio.CancelledError:
-            # Nobody waits for the turn's outcome now: the caller gets the cancellation.
+            # Nobody waits for the turn's outcome now, as the caller gets the cancellation.
             turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())
             turn.abandoned = True
             if not turn.done.done():
@@ -219,7 +219,7 @@ class LiveProcess:
         if self._owner is not None and not self._owner.done():
             self._turns.put_nowait(None)
             if self._ready is not None and not self._ready.done():
-                # It may never listen, and it has nothing to write.
+                # It may never accept input, and it has nothing to write.
                 self._transport.kill()
                 self._owner.cancel()
             if self._current is not None:
@@ -229,7 +229,7 @@ class LiveProcess:
         self.state = State.CLOSED
 
     async def abandon(self) -> None:
-        """End the CLI from another loop, while its own does not run, within the closing time."""
+        """End the CLI from another event loop, because its own does not run, within the closing time."""
         await self._transport.abandon()
 
     async def _own(self, ready: asyncio.Future[None]) -> None:
@@ -274,7 +274,7 @@ class LiveProcess:
             self._refuse_waiting()
             if not ready.done():
                 ready.set_exception(CLIDiedError("The Claude CLI was closed before it listened.", next_step=CHECK_CLI))
-                ready.exception()  # mark it as retrieved: perhaps nobody waits for it
+                ready.exception()  # mark it as retrieved, as there may be no waiter
 
     async def _serve(self, turn: _Turn) -> None:
         self.turns += 1
@@ -322,7 +322,7 @@ class LiveProcess:
     async def _adopt(self, options: TurnOptions) -> None:
         mode: Any = options.permission_mode or self._mode_unchosen
         if mode != self._mode:
-            # The CLI has not told yet which mode its settings choose.
+            # The CLI has not reported yet which mode its settings choose.
             self._mode_unchosen = self._mode_unchosen or "default"
             try:
                 await self._client.set_permission_mode(mode)
@@ -354,16 +354,16 @@ class LiveProcess:
             while not turn.done.done():
                 try:
                     await self._client.interrupt()
-                except Exception:  # noqa: BLE001 - whatever kept it from listening, killing it is the answer
+                except Exception:  # noqa: BLE001 - whatever the reason was, killing it helps
                     self._transport.kill()
-                # The CLI ignores an interrupt that comes before it has taken up the prompt.
+                # The CLI ignores an interrupt that comes before it has started on the prompt.
                 await asyncio.wait([turn.done], timeout=INTERRUPT_AGAIN_S)
         if not turn.done.done():
             self._transport.kill()
             await asyncio.wait([turn.done])
 
     async def _wait_for_exit(self) -> None:
-        """Let stderr arrive: the pipe that told us of the end is not the one it comes through."""
+        """Wait until stderr has arrived: it comes through another pipe than the one that has just ended."""
         with anyio.move_on_after(1.0):
             await self._transport.wait()
 

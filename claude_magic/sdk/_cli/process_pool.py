@@ -75,7 +75,7 @@ class ProcessPool:
 
         A process that was prepared earlier and no longer fits is closed.
         """
-        # The turn itself will make a process of its own, and raise the error.
+        # The turn itself will make its own process and raise the error.
         with contextlib.suppress(ClaudeError):
             self._bind()
             for process in list(self._processes):
@@ -242,7 +242,7 @@ class ProcessPool:
     async def _start_ahead(self, process: LiveProcess) -> None:
         with contextlib.suppress(ClaudeError):
             await process.start()
-        # One for a new session stays, so that the first turn never waits, however late it comes.
+        # A process for a new session stays open when idle, so that the first turn never waits, however late it comes.
         if process.launch.fork and process not in self._lent and process not in self._closing:
             self._expire(process)
 

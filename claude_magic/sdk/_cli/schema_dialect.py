@@ -1,8 +1,8 @@
-"""A JSON schema in the words that the CLI takes for `--json-schema`.
+"""Reduces a JSON schema to what the CLI accepts for `--json-schema`.
 
-The CLI (2.1.331) reads draft 7 and refuses a schema with any keyword that it does not know; the API wants an object at the
-root of what a tool takes, and draft 2020-12 elsewhere. What both take is kept, the rest is left out: the whole schema is
-checked by `Schema.load` when the reply is there.
+The CLI (2.1.331) reads draft 7 and refuses a schema with an unknown keyword. The API reads draft 2020-12 and needs an object at
+the root of a tool's input. Keywords that both accept are kept, all others are left out. `Schema.load` checks the reply against
+the whole schema later.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from claude_magic.errors import ConfigError
 from claude_magic.sdk.response import VALUE
 
 MAX_LENGTH: Final = 100_000
-"""More than any form that a model can fill; a person who types the same command has 128 KiB for it on Linux."""
+"""Longer than any form that a model can fill in. A typed command may have 128 KiB for it on Linux."""
 
 _ONE: Final = frozenset({"additionalProperties", "contains", "propertyNames", "not", "if", "then", "else"})
 _SEVERAL: Final = frozenset({"allOf", "anyOf", "oneOf"})
@@ -29,10 +29,10 @@ _PLAIN: Final = frozenset(
         *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems"),
     }
 )
-# The API takes none of these at the root of what a tool takes, whatever else stands there.
+# The API accepts none of these at the root of a tool's input, whatever else it contains.
 _NOT_AT_ROOT: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "not", "if", "enum", "const"})
 
-# What patterns are made of, as JavaScript reads them with the flag `u`, which is how the CLI (2.1.332) reads those of a schema.
+# The parts of a pattern, as JavaScript reads them with the flag `u`. The CLI (2.1.332) reads a schema's patterns that way.
 _TOKENS: Final = re.compile(
     r"""(?P<escape>\\(?:u\{[0-9A-Fa-f]+\}|[pP]\{[^}]*\}|k<\w+>|c[A-Za-z]|.|$))
     |(?P<set>\[\^?(?:\\.|[^\]\\])*\])
@@ -49,9 +49,9 @@ _SET_ESCAPES: Final = frozenset("^$\\.*+?()[]{}|/-dDwWsSbtnrfv0123456789uxpPc")
 
 
 def for_cli(schema: Mapping[str, Any]) -> tuple[str, bool]:
-    """Return the schema as the CLI takes it, and whether the reply is wrapped in an object with one property.
+    """Return the schema for the CLI, and whether the reply will be wrapped in an object with one property.
 
-    :raises ConfigError: when it refers to what is not in it, holds a pattern that the CLI cannot read, or is too long.
+    :raises ConfigError: if a reference leads outside the schema, the CLI cannot read a pattern, or the schema is too long.
     """
     if "properties" in schema and "type" not in schema:
         schema = {"type": "object", **schema}
@@ -84,7 +84,7 @@ def for_cli(schema: Mapping[str, Any]) -> tuple[str, bool]:
 
 
 def _reduced(schema: Any, root: str) -> Any:
-    """Leave out what the CLI does not take; `root` is where in the result the schema's own root will be."""
+    """Leave out keywords that the CLI does not accept. `root` is the path in the result to which the schema will be moved."""
     if not isinstance(schema, dict):
         return schema
     kept: dict[str, Any] = {}
@@ -105,7 +105,7 @@ def _reduced(schema: Any, root: str) -> Any:
 
 
 def _items(schema: dict[str, Any]) -> Any:
-    """Say what the items of an array are; those of a tuple are each of any of its kinds, as drafts write tuples differently."""
+    """Return the schema of the items. Drafts write tuples differently, so any item of a tuple may have any of its types."""
     items = schema.get("items")
     listed = schema.get("prefixItems", items)
     if not isinstance(listed, list):
@@ -131,7 +131,7 @@ def patterns(root: Any) -> Iterator[str]:
 
 
 def _not_javascript(pattern: str) -> str:
-    """Return the part of a pattern that JavaScript does not take, as far as that can be seen without it; empty for none."""
+    """Return the first part of a pattern that JavaScript would refuse, as far as we can see that; empty if there is none."""
     for token in _TOKENS.finditer(pattern):
         text = token[0]
         match token.lastgroup:
@@ -150,7 +150,7 @@ def _not_javascript(pattern: str) -> str:
 
 
 def _schemas(schema: Any) -> Iterator[dict[str, Any]]:
-    """Yield a schema and those in it."""
+    """Yield a schema and all schemas inside it."""
     match schema:
         case dict():
             yield schema

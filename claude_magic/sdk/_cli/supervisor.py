@@ -1,12 +1,12 @@
-"""A small process between us and the CLI: it starts the CLI, and ends it and all that it has started when we are gone.
+"""A small process between us and the CLI. It starts the CLI, and when we are gone, it ends the CLI and all that it started.
 
-Runs as a script of its own, by path and with the standard library alone: `python -I -S supervisor.py SOCKET PARENT`. One line
-of JSON comes over the socket, the command; one goes back, the CLI's process ID or why it did not start. After that a byte is a
-wish: `T` asks the CLI to end, `K` kills everything. The CLI inherits the standard streams, and nobody else reads them.
+It runs as a script, by path and with the standard library alone: `python -I -S supervisor.py SOCKET PARENT`. It reads one line
+of JSON from the socket, the command, and answers with one: the CLI's process ID, or why it did not start. After that each byte
+is a request: `T` tells the CLI to end, `K` kills everything. The CLI inherits the standard streams, and nobody else reads them.
 
-A pipe does not tell that we are gone: forked children hold its other end, and a CLI in the middle of a turn does not look at it
-(2.1.332). The CLI's tools run in sessions of their own, so no signal to a group reaches them. On Linux every orphan becomes a
-child of this process; elsewhere it finds the tools whose parents are alive.
+The end of a pipe does not show that we are gone: forked children hold its other end, and a CLI in the middle of a turn does not
+look at it (2.1.332). No signal to a group reaches the CLI's tools, as they run in sessions of their own. On Linux every orphan
+becomes a child of this process; elsewhere only tools whose parents are alive can be found.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time
 from typing import Any, NoReturn
 
 LOOK_S = 0.25
-"""How often it looks for its parent where nothing tells it of a death."""
+"""How often it checks that its parent is alive, on systems that do not report a death."""
 
 GRACE_S = 0.4
 """How long a CLI may take to write its transcript when its parent is gone."""
@@ -47,7 +47,7 @@ class Supervisor:
         self._status: int | None = None
 
     def run(self) -> NoReturn:
-        """Start the CLI, wait for its end, its parent's end or a wish, end what is left, and end like the CLI."""
+        """Start the CLI. When it or its parent ends, or a request says so, kill what is left and exit as the CLI did."""
         woken, wakeup = os.pipe()
         os.set_blocking(wakeup, False)
         os.set_blocking(woken, False)
@@ -95,13 +95,13 @@ class Supervisor:
         os.close(failed)
         refused = os.read(told, 32).decode()
         self._channel.sendall(json.dumps({"errno": int(refused)} if refused else {"pid": self._cli}).encode() + b"\n")
-        # The streams are the CLI's alone: whoever reads them must see when it has ended.
+        # Only the CLI may hold the streams, so that their reader sees when it has ended.
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
 
     def _reap(self) -> None:
-        """Take the exit status of each child that has ended, orphans among them."""
+        """Collect the exit status of each child that has ended, including orphans."""
         with contextlib.suppress(ChildProcessError):
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 if found[0] == self._cli:
@@ -118,7 +118,7 @@ class Supervisor:
             self._reap()
 
     def _kill_all(self) -> None:
-        """Kill everything below this process, also what is started meanwhile."""
+        """Kill all descendants of this process, including those that start meanwhile."""
         while processes := _below(os.getpid()):
             for process in processes:
                 self._signal(process, signal.SIGKILL)
@@ -141,7 +141,7 @@ class Supervisor:
 
 
 def _prctl(option: int, value: int) -> None:
-    """Ask Linux for something that the standard library has no word for; other systems lack it."""
+    """Call Linux's prctl, which the standard library does not offer. Other systems have none."""
     if sys.platform == "linux":
         import ctypes
 
@@ -149,7 +149,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _end_of(process: int) -> list[Any]:
-    """Return what becomes readable when a process ends, if this system has something of the kind."""
+    """Return an object that becomes readable when a process ends, if this system has one."""
     with contextlib.suppress(OSError, AttributeError):
         if sys.platform == "linux":
             return [os.pidfd_open(process)]
@@ -160,7 +160,7 @@ def _end_of(process: int) -> list[Any]:
 
 
 def _below(process: int) -> set[int]:
-    """Return the live processes that descend from one."""
+    """Return the live descendants of a process."""
     children: dict[int, list[int]] = {}
     for child, parent in _processes():
         children.setdefault(parent, []).append(child)

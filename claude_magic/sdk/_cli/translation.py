@@ -1,7 +1,7 @@
-"""From claude-agent-sdk's messages to our events, and from the SDK's exceptions to our errors.
+"""Translates claude-agent-sdk's messages into our events.
 
-The only module that knows both vocabularies. One `Translator` reads the messages of one turn; kinds of messages that it does
-not know it passes over, because the CLI adds new ones with every release.
+No other module knows both vocabularies. One `Translator` reads the messages of one turn. It ignores unknown types of messages,
+because each release of the CLI adds some.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from claude_magic.sdk import events
 from claude_magic.sdk.events import Event
 
 _INTERRUPTED = "[Request interrupted by user"
-"""How the CLI (2.1.331) begins what it puts behind an interrupted turn, as if the user had said it."""
+"""The start of the user message that the CLI (2.1.331) adds after an interrupted turn."""
 
 _ASKED_TO_GO_ON = {
     "Your response above was cut off": "The connection broke here; Claude was asked to go on.",
     "Output token limit hit": "The reply reached its limit of tokens here; Claude was asked to go on.",
     "Your response above was stopped by a safety": "The model's safeguards stopped the reply here; Claude was asked to go on.",
 }
-"""How the CLI (2.1.332) begins what it says to the model behind an answer without an end, and what a reader is told."""
+"""The starts of the CLI's messages (2.1.332) to the model after an incomplete answer, each with the notice for the reader."""
 
 
 class Translator:
-    """Read one turn's messages in their order. `ended` is its last event once that has come.
+    """Reads one turn's messages in order. `ended` is the turn's last event, once it has come.
 
-    :param raw_messages: what the CLI wrote in this turn, up to the message that is read.
+    :param raw_messages: the CLI's messages in this turn, up to the one that is read.
     """
 
     def __init__(self, raw_messages: Sequence[dict[str, Any]], clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,7 +38,7 @@ class Translator:
         self._began = clock()
         self._blocks = 0
         self._numbers: dict[int, int] = {}
-        """From the index of a block in the message that streams to its number."""
+        """Maps the index of a block in the message that streams to the number of the block."""
         self._open: dict[int, tuple[int, float]] = {}
         self._streamed: set[str | None] = set()
         self._calls: dict[str, float] = {}
@@ -52,14 +52,14 @@ class Translator:
         self.ended: events.TurnEnded | None = None
 
     def read(self, message: sdk.Message) -> Iterator[Event]:
-        """Yield what one message says."""
+        """Yield the events of one message."""
         match message:
             case sdk.StreamEvent(parent_tool_use_id=None):
                 yield from self._stream(message.event)
             case sdk.AssistantMessage():
                 yield from self._assistant(message)
             case sdk.UserMessage(uuid=str(message_id)) if self._repeating:
-                # The summary, in the place of all that came before it.
+                # The summary that replaces everything before it.
                 yield events.MessageEnded(message_id)
             case sdk.UserMessage(content=list()):
                 yield from self._results(message)
@@ -74,7 +74,7 @@ class Translator:
                 yield from self._system(message.subtype, message.data)
 
     def waited(self, call_id: str, seconds: float) -> None:
-        """Take note that a call could not begin for so long: its time is that of its work."""
+        """Do not count these seconds, in which a call waited, as its duration."""
         if call_id in self._calls:
             self._calls[call_id] += seconds
 
@@ -94,7 +94,7 @@ class Translator:
             case "permission_denied":
                 self._denied.add(data.get("tool_use_id", ""))
             case "compact_boundary":
-                # What follows is what was said before, once more; an answer comes as a stream.
+                # The CLI now repeats earlier messages. A new answer comes as a stream.
                 self._repeating = True
                 yield events.Notice("The conversation was compacted to make room.")
 
@@ -140,7 +140,7 @@ class Translator:
                 yield self._counted()
 
     def _abandoned(self, named: dict[str, Any] | None = None) -> Iterator[Event]:
-        """What a broken connection has cost: blocks that the CLI names, else those that were begun and never ended."""
+        """Report the blocks that a broken connection lost: those that the CLI names, or else those that never ended."""
         gone = [number for number, _ in self._open.values()]
         if named is not None:
             gone += [number for index, number in self._numbers.items() if index >= (named.get("from_block_index") or 0)]
@@ -162,7 +162,7 @@ class Translator:
 
     def _assistant(self, message: sdk.AssistantMessage) -> Iterator[Event]:
         of_subagent = message.parent_tool_use_id is not None
-        # What the CLI says in place of the model when the API fails; the result says it again, as an error.
+        # When the API fails, the CLI writes a message in the model's name. The result repeats it as an error.
         if message.error is not None or self._repeating:
             return
         for block in message.content:
@@ -215,7 +215,7 @@ class Translator:
             errors=tuple(message.errors or ()),
             model=self._model,
             usage=dict(message.usage or {}),
-            # total_cost_usd runs on over the whole session; this field alone is the turn's own (CLI 2.1.331).
+            # total_cost_usd adds up over the whole session. Only this field has the cost of the turn (CLI 2.1.331).
             cost_usd=None if by_model is None else sum(usage["costUSD"] for usage in by_model.values()),
             context_tokens=self._context_tokens + self._message_output_tokens if self._context_tokens else None,
             context_window=main_model["contextWindow"] if main_model else None,
@@ -234,7 +234,7 @@ def _result_content(content: str | list[dict[str, Any]] | None) -> tuple[str, tu
     if content is None or isinstance(content, str):
         return content or "", ()
     texts = [part.get("text", "") for part in content if part.get("type") == "text"]
-    # Beside an image the CLI (2.1.331) names the file below the person's home in which it keeps a copy.
+    # With an image the CLI (2.1.331) adds the path of a copy below the person's home directory.
     texts = [text for text in texts if not text.startswith("[Image: source: ")]
     sources = [part.get("source") or {} for part in content if part.get("type") == "image"]
     images = [events.Image(source["media_type"], source["data"]) for source in sources if source.get("type") == "base64"]

@@ -1,9 +1,9 @@
-"""The pipes of one CLI process, for claude-agent-sdk's control protocol to run over.
+"""The pipes of one CLI process, which carry claude-agent-sdk's control protocol.
 
-The SDK's own subprocess transport is private, starts the CLI in our process group (an interrupt meant for the kernel would
-end it), drops fields of the result message that say what a turn cost, and takes up to 20 s to close. This one starts the CLI
-in a session of its own, keeps the raw messages of the turn, and closes within a bound. `Transport` is public but declared
-unstable: pyproject.toml caps the SDK's version for that reason.
+The SDK's own subprocess transport is private. It starts the CLI in our process group, so an interrupt of the kernel would end
+it; it drops fields of the result message about the cost; it may need 20 s to close. This one starts the CLI in a session of its
+own, keeps the raw messages of the turn, and closes within a time limit. `Transport` is public but declared unstable:
+pyproject.toml caps the SDK's version for that reason.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from claude_magic.sdk._cli.child import Child
 MAX_STDERR_LINE_BYTES = 2_000
 
 _GRACEFUL, _TERMINATED = 0.6, 0.3
-"""Shares of the closing time: for leaving at the end of input (transcripts flush), and after SIGTERM."""
+"""Shares of the closing time: for an exit after the end of input, which flushes transcripts, and for one after SIGTERM."""
 
 
 class CLITransport(Transport):
     """Run the CLI and carry JSON lines to and from it.
 
-    :param first_request: what the first control request says beyond what the SDK lets it say.
+    :param first_request: fields that are added to the first control request; the SDK cannot set them.
     :param close_timeout_s: how long `close` may take before the process and its children are killed.
     """
 
@@ -53,7 +53,7 @@ class CLITransport(Transport):
         self._stderr_task: asyncio.Task[None] | None = None
         self._stderr: deque[str] = deque(maxlen=40)
         self._raw: deque[dict[str, Any]] = deque()
-        """Messages that `taken` has not been asked for; without the pieces of a stream, which are many."""
+        """Messages that `taken` has not returned yet. The many pieces of a stream are not kept."""
         self._pieces = _Pieces()
         self._unanswered: list[str] = []
         """Control requests that the CLI has not answered yet."""
@@ -70,11 +70,11 @@ class CLITransport(Transport):
 
     @property
     def stderr(self) -> str:
-        """The last lines of the CLI's standard error, without the secrets of its environment."""
+        """The last lines of the CLI's standard error. Secrets of its environment are masked."""
         return redact("\n".join(self._stderr), self.env)
 
     def taken(self, message_id: str | None = None) -> list[dict[str, Any]]:
-        """Return, and forget, the messages up to the one with this UUID, as the CLI wrote them; all of them without a UUID."""
+        """Return and forget the CLI's raw messages, up to the one with this UUID; without a UUID, all of them."""
         ids = [raw.get("uuid") for raw in self._raw]
         if message_id is not None and message_id not in ids:
             return []
@@ -105,7 +105,7 @@ class CLITransport(Transport):
         if process is None:
             raise CLIConnectionError("the CLI is not running")
         async for line in _lines(process.stdout):
-            # Some builds write diagnostics between the messages; a message is always an object.
+            # Some builds write diagnostics between the messages. A message is always an object.
             if not line.startswith(b"{"):
                 continue
             try:
@@ -116,12 +116,12 @@ class CLITransport(Transport):
                 case {"type": "control_response", "response": {"request_id": request_id}}:
                     self._unanswered = [waiting for waiting in self._unanswered if waiting != request_id]
                 case {"type": "stream_event", "abandoned_blocks": {} as abandoned}:
-                    # What did not survive a broken stream (CLI 2.1.332); the SDK keeps the event alone.
+                    # The blocks that a broken stream has lost (CLI 2.1.332). The SDK keeps only the event.
                     message["event"]["abandoned_blocks"] = abandoned
                 case {"type": "stream_event" | "control_request" | "control_cancel_request"}:
                     pass
                 case {"type": "command_lifecycle"}:
-                    # When a prompt is taken up and done with (CLI 2.1.332); the SDK knows no such message and would drop it.
+                    # Tells when the CLI begins and finishes a prompt (2.1.332). The SDK would drop this type.
                     message = {**message, "type": "system", "subtype": "command_lifecycle"}
                 case {"type": str()}:
                     self._raw.append(message)
@@ -157,12 +157,12 @@ class CLITransport(Transport):
             await asyncio.wait([self._stderr_task])
 
     def kill(self) -> None:
-        """End the process and whatever it has started, at once."""
+        """End the process and everything that it has started, at once."""
         if self._process is not None:
             self._process.kill()
 
     async def abandon(self) -> None:
-        """End the process from a loop that it does not belong to, because its own does not run."""
+        """End the process from another event loop, because its own does not run."""
         if self._process is not None:
             self._process.abandon()
             with anyio.move_on_after(self._close_timeout_s):
@@ -186,15 +186,15 @@ class CLITransport(Transport):
 
 
 class _Pieces:
-    """The pieces of texts that stream, where a character may be divided between two of them."""
+    """Pieces of streamed text. A character may be split between two of them."""
 
     def __init__(self) -> None:
         self._begun: dict[tuple[Any, Any], str] = {}
 
     def parse(self, line: str) -> Any:
-        """Return a message; half a character at the end of a piece comes with the next one.
+        """Return a message. If its text ends with half a character, that half is kept for the next piece.
 
-        :raises ValueError: when it is no JSON.
+        :raises ValueError: if it is not JSON.
         """
         if not has_half(line):
             return json.loads(line)
@@ -212,10 +212,10 @@ class _Pieces:
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Yield lines of any length, as messages with images are long.
+    """Yield lines of any length; messages with images are long.
 
-    `StreamReader.readline` would want a limit as large as the longest; then nothing would hold back a CLI that writes faster
-    than we read, and the answer to an interrupt would come behind all of it.
+    `StreamReader.readline` needs a limit as large as the longest line. With that limit nothing would slow down a CLI that
+    writes faster than we read, and the answer to an interrupt would wait behind all its output.
     """
     pending: list[bytes] = []
     while chunk := await stream.read(65536):

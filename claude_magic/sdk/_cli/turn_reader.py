@@ -1,11 +1,11 @@
-"""Whose message is this? Hands everything that one CLI says to the turn that it belongs to.
+"""Sorts the messages of one CLI: each goes to the turn that it belongs to.
 
-A prompt of ours has a UUID, and the CLI (2.1.332) says when it takes that prompt up, names it in `system/init`, and names it
-again in the result. What begins without a prompt the CLI does by itself: a helper or a command in the background has ended, a
-wake-up was due, another session has written. Such a turn gets a host of its own. A prompt that comes in the middle of one
-waits, or is answered inside it; either way its own messages begin where the CLI takes it up.
+Each prompt of ours has a UUID. The CLI (2.1.332) names it when it starts on the prompt, in `system/init`, and in the result. A
+turn without a prompt was started by the CLI itself: a helper or a background command has ended, a wake-up was due, or another
+session has written. It gets a host of its own. A prompt that comes in the middle of such a turn waits, or is answered inside
+it; in both cases its own messages begin where the CLI starts on it.
 
-Older CLIs say less: there, what is said while a prompt waits for its answer is the answer.
+Older CLIs report less: all that they write while a prompt waits for its answer counts as the answer.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import SERVER, BackgroundWork, TurnHost
 
 UNHEARD_LOOK_S, UNHEARD_LOOKS = 5.0, 3
-"""How often, and how many times in vain, a CLI that says which prompts it has is looked at before it counts as stuck."""
+"""How often, and how many times without success, we check that the CLI has received a prompt before it counts as stuck."""
 
 
 @dataclass(eq=False)
 class Reading:
-    """One turn as it is read. `prompt_id` is the UUID of its prompt, `None` where the CLI goes on by itself."""
+    """One turn while it is read. `prompt_id` is the UUID of its prompt, `None` if the CLI started the turn by itself."""
 
     host: TurnHost
     prompt_id: str | None = None
     messages: list[dict[str, Any]] = field(default_factory=list)
-    """What the CLI has written in this turn."""
+    """The CLI's messages in this turn."""
     done: asyncio.Future[events.TurnEnded] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     is_heard: bool = False
-    """Whether the CLI has said that it has the prompt."""
+    """Whether the CLI has confirmed that it has the prompt."""
     has_begun: bool = False
-    """Whether anything was said in it."""
+    """Whether any event has come."""
 
     def __post_init__(self) -> None:
         self._translator = Translator(self.messages)
 
     def read(self, message: sdk.Message) -> Iterator[Event]:
-        """Hand on what a message says, and yield it, too."""
+        """Emit the events of a message to the host, and yield them as well."""
         for event in self._translator.read(message):
             self.has_begun = True
             yield event
@@ -54,21 +54,21 @@ class Reading:
             self.done.set_result(self._translator.ended)
 
     def waited(self, call_id: str, seconds: float) -> None:
-        """Count these seconds not as the tool's own."""
+        """Do not count these seconds as the tool's own."""
         self._translator.waited(call_id, seconds)
 
     def fail(self, error: Exception) -> None:
-        """Let whoever waits for the turn know why it does not end."""
+        """Pass the reason why the turn does not end to its waiter."""
         if not self.done.done():
             self.done.set_exception(error)
-            self.done.exception()  # seen: perhaps nobody waits
+            self.done.exception()  # mark it as retrieved, as there may be no waiter
 
 
 class TurnReader:
     """The turns of one process.
 
-    :param taken: gives the messages up to the one with a UUID, as the CLI wrote them.
-    :param begin_own: makes the host of a turn that the CLI begins by itself.
+    :param taken: returns the CLI's raw messages up to the one with a UUID.
+    :param begin_own: makes the host of a turn that the CLI starts by itself.
     """
 
     def __init__(self, taken: Callable[[str | None], list[dict[str, Any]]], begin_own: Callable[[], TurnHost]) -> None:
@@ -77,17 +77,17 @@ class TurnReader:
         self._expected: Reading | None = None
         self._speaking: Reading | None = None
         self._names_prompts = False
-        """Whether this CLI says which prompt it takes up."""
+        """Whether this CLI names the prompt that it starts on."""
         self._callers: dict[str, Reading] = {}
-        """Who called a tool: a helper's own messages name the call that it works for."""
+        """The turn of each tool call. A helper's messages name the call that the helper works for."""
         self.session_id: str | None = None
         self.permission_mode: str | None = None
         self.tools: frozenset[str] | None = None
-        """The tools that Claude has, `None` before the CLI has said it."""
+        """The tools that Claude has, `None` before the CLI has listed them."""
         self.servers: frozenset[str] = frozenset()
         """The MCP servers besides ours that the CLI has named."""
         self.work: tuple[BackgroundWork, ...] = ()
-        """What goes on in the background."""
+        """The work that runs in the background."""
         self.work_changed = asyncio.Event()
 
     def expect(self, reading: Reading, unheard: Callable[[], object]) -> None:
@@ -96,7 +96,7 @@ class TurnReader:
         self._look_whether_heard(reading, unheard, UNHEARD_LOOKS)
 
     def _look_whether_heard(self, reading: Reading, unheard: Callable[[], object], looks_left: int) -> None:
-        # Looked at several times: if it was this event loop that stood still, the CLI's word may be waiting to be read.
+        # Check several times: if our own event loop was blocked, the CLI's confirmation may still wait to be read.
         if reading.is_heard or reading.done.done() or not self._names_prompts:
             return
         if looks_left == 0:
@@ -106,12 +106,12 @@ class TurnReader:
             loop.call_later(UNHEARD_LOOK_S, self._look_whether_heard, reading, unheard, looks_left - 1)
 
     def host_of(self, call_id: str | None) -> TurnHost | None:
-        """Return who hosts the turn that a tool call belongs to, `None` when that turn has ended, or none is known."""
+        """Return the host of the turn that a tool call belongs to, `None` if that turn has ended or is unknown."""
         reading = self._callers.get(call_id or "") or self._speaking or self._expected
         return None if reading is None or reading.done.done() else reading.host
 
     def waited(self, call_id: str, seconds: float) -> None:
-        """Let a call's turn know that it has waited for a person."""
+        """Tell a call's turn that the call has waited for a person."""
         if reading := self._callers.get(call_id):
             reading.waited(call_id, seconds)
 
@@ -126,13 +126,13 @@ class TurnReader:
         if isinstance(message, sdk.AssistantMessage):
             self._callers |= {block.id: reading for block in message.content if isinstance(block, sdk.ToolUseBlock)}
         if reading.done.done():
-            return  # a helper goes on behind the turn that it was sent off in
+            return  # a helper may go on after the turn that started it
         reading.messages += raw
         try:
             for event in reading.read(message):
                 if isinstance(event, events.SessionStarted | events.SessionReplaced | events.TurnEnded):
                     self.session_id = event.session_id or self.session_id
-        except Exception as error:  # noqa: BLE001 - a host's, and its turn's alone: others are read on
+        except Exception as error:  # noqa: BLE001 - the host's error; it fails only this turn
             reading.fail(error)
         if reading.done.done():
             if not self.work:
@@ -141,14 +141,14 @@ class TurnReader:
             self._expected = None if self._expected is reading else self._expected
 
     def end(self, error: Exception) -> None:
-        """Let every turn that has not ended know that the CLI says no more."""
+        """Fail every open turn, because no more messages will come."""
         for reading in {self._speaking, self._expected} - {None}:
             assert reading is not None
             reading.messages += self._taken(None)
             reading.fail(error)
 
     def _note(self, message: sdk.SystemMessage) -> None:
-        # The mode also changes in the middle of a turn: when a plan is accepted, or edits for the session.
+        # The mode can also change during a turn: when the person accepts a plan, or edits for the session.
         self.permission_mode = message.data.get("permissionMode") or self.permission_mode
         if message.subtype == "init":
             self.tools = frozenset(message.data.get("tools") or ())
@@ -190,13 +190,13 @@ class TurnReader:
 
     def _take_up(self, reading: Reading) -> None:
         if self._speaking is not None and self._speaking is not reading:
-            # It was a turn of the CLI's own, and the prompt is answered inside it.
+            # The CLI had started this turn by itself, and answers the prompt inside it.
             self._speaking.fail(MergedError("its end is that of the prompt's turn"))
         self._speaking = reading
 
     def _give_back(self, reading: Reading) -> None:
-        # A resumed CLI tells of work that ended with its last process before it takes a prompt, and so before it has shown
-        # that it names prompts: what began then was a turn of its own.
+        # A resumed CLI first reports work that ended with its last process. That comes before it has shown that it names
+        # prompts, so it looked like the answer. It was a turn of the CLI's own.
         reading.has_begun = False
         self._speaking = Reading(self._begin_own())
 
@@ -224,7 +224,7 @@ def _answered(result: sdk.ResultMessage) -> set[str | None]:
 
 
 async def prompt_messages(prompt: Prompt, prompt_id: str) -> AsyncIterator[dict[str, Any]]:
-    """Yield what is written to the CLI for a prompt with this UUID."""
+    """Yield the message to the CLI for a prompt with this UUID."""
     yield {
         "type": "user",
         "uuid": prompt_id,

@@ -1,4 +1,4 @@
-"""What a folder holds for the CLI: what would act, what is only text, and what its git settings would run.
+"""What a folder contains for the CLI: files that act, files that are only text, and programs that its git settings would run.
 
-Only looks at files. Whether anything of it may be loaded is said by whoever runs a turn; `_cli` tells the CLI.
+This room only looks at files. The caller decides whether they may be loaded, and `_cli` tells the CLI.
 """

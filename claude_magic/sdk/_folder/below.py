@@ -1,6 +1,6 @@
-"""What the CLI would load of the folders below its own, when Claude works on a file there.
+"""What the CLI would load from subfolders when Claude works on a file there.
 
-The CLI (2.1.332) then takes up the skills, rules and memories of the folders on the way to that file.
+The CLI (2.1.332) then loads the skills, rules and memories of each folder on the way to that file.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _MEMORIES = ("CLAUDE.md", "CLAUDE.local.md")
 
 
 def loaded_below(paths: Iterable[str], directory: str) -> dict[str, str | None]:
-    """Return what would be loaded with these files, each with where it leads if that is outside of its folder.
+    """Return the paths that the CLI would load with these files, each with its target if that lies outside its folder.
 
-    That is each `.claude` of a folder below the directory, and a memory that is a link out: others are only text.
+    These are each `.claude` below the directory, and each memory that links out of its folder; other memories are only text.
     """
     found: dict[str, str | None] = {}
     for path in paths:

@@ -1,7 +1,7 @@
-"""What the CLI would load of a folder when it is trusted, by content.
+"""What the CLI would load from a trusted folder, as hashes of the contents.
 
-That is all below `.claude`, `.mcp.json`, the files of the folder that these name as programs, and what the git settings
-run. `CLAUDE.md` is among it only where it is a link that leads out of the folder: else it is text that is read in any case.
+That is everything below `.claude`, `.mcp.json`, the files of the folder that these name as programs, and what the git settings
+run. `CLAUDE.md` counts only if it links out of the folder: otherwise it is text that is read in any case.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import memories_outside, upwards
 
 UNKNOWN: Final = ""
-"""In the place of a hash: what cannot be read, or is too much to be judged. Nobody can have trusted it."""
+"""Used instead of a hash for what cannot be read or is too large to judge. Nobody can have trusted it."""
 
 MAX_FILES = 2000
 MAX_FILE_BYTES = 10_000_000
 
 _SETTINGS: Final = ("settings.json", "settings.local.json")
 _NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent-memory-local", "scheduled_tasks.json", "logs"})
-"""Names directly below `.claude`: text that is read in any case, what the CLI writes itself, and tasks, which never run."""
+"""Names directly below `.claude` that are text and read in any case, written by the CLI itself, or tasks, which never run."""
 _WRITTEN: Final = (".lock", ".log", ".txt", ".jsonl", ".csv", ".tmp")
-"""Endings of what hooks write directly below `.claude`."""
+"""Endings of files that hooks write directly below `.claude`."""
 
 _COMMANDS: Final = re.compile(r"^[\s-]*[\"']?command[\"']?\s*:\s*(.+)$|!`([^`]+)`|^```!\n(.*?)^```", re.MULTILINE | re.DOTALL)
-"""Where agents, skills and commands say what is run."""
+"""How agents, skills and commands name what they run."""
 
 
 def contents(directory: str) -> dict[str, str]:
-    """Return the hash of each file that would be loaded for a directory, or that a loaded one would run, by path."""
+    """Return the hash of each file that the CLI would load for a directory, or that a loaded one would run, by path."""
     found: dict[str, str] = {}
     for project, path in _loaded_files(directory):
         if len(found) >= MAX_FILES:
@@ -45,10 +45,10 @@ def contents(directory: str) -> dict[str, str]:
         found[path], words = _seen(path)
         for base in {directory, project} if words else ():
             for named in (os.path.normpath(os.path.join(base, word)) for word in words):
-                # What lies elsewhere did not come with the folder, and may be what a hook writes.
+                # Files elsewhere did not come with the folder, and a hook may write them.
                 if named not in found and named.startswith(os.path.join(base, "")) and os.path.isfile(named):
                     found[named] = _seen(named)[0]
-    # The text of one that leads out of the folder may be private.
+    # The text of a file outside the folder may be private.
     found |= {str(path): _seen(str(path))[0] for path in memories_outside(directory)}
     for place, programs in git_programs(directory).items():
         found[place] = hashlib.sha256("\n".join(programs).encode("utf-8", "surrogateescape")).hexdigest()
@@ -56,14 +56,14 @@ def contents(directory: str) -> dict[str, str]:
 
 
 def fingerprint_of(directory: str) -> str:
-    """Return a text that changes with what would be loaded for a directory."""
+    """Return a hash that changes when the CLI would load something else for a directory."""
     return hashlib.sha256(repr(sorted(contents(directory).items())).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def allow_rules(directory: str) -> list[str]:
     """Return the allow rules of a directory's settings.
 
-    The CLI ignores them in a directory that it was never told to trust by its own dialog, whatever has been said to us.
+    The CLI ignores them until its own dialog was told to trust the directory, whatever a person has told us.
     """
     rules: list[str] = []
     for name in _SETTINGS:
@@ -75,14 +75,14 @@ def allow_rules(directory: str) -> list[str]:
 
 
 def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
-    """Yield the directory that a file belongs to, and the file."""
+    """Yield each file with the directory it belongs to."""
     own = str(cli_home({}))
     for parent in map(str, upwards(directory)):
         if os.path.isfile(servers := os.path.join(parent, ".mcp.json")):
             yield parent, servers
         if (folder := os.path.join(parent, ".claude")) == own:
             continue
-        # Links are followed, as the CLI does; that they may lead in a circle is why there is a limit.
+        # Links are followed, as the CLI does. They may form a circle, which is why there is a limit.
         for place, folders, names in os.walk(folder, followlinks=True):
             if place == folder:
                 folders[:] = [name for name in folders if name not in _NOT_LOADED]
@@ -103,7 +103,7 @@ def _seen(path: str) -> tuple[str, tuple[str, ...]]:
 
 @functools.lru_cache(maxsize=MAX_FILES)
 def _read(path: str, state: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
-    """Return the hash of a file, and the words of its commands; `state` is what tells that it has not changed."""
+    """Return the hash of a file and the words of its commands. `state` changes when the file does, so the cache is right."""
     content = Path(path).read_bytes()
     return hashlib.sha256(content).hexdigest(), tuple(sorted(_words(Path(path).name, content.decode(errors="replace"))))
 

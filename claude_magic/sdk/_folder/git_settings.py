@@ -1,7 +1,7 @@
 """What the settings of a git repository would run when Claude only looks at it.
 
-The CLI (2.1.332) runs `git status`, `git diff` and the like without a question. Settings that come with a folder can make
-them run any program: filters, monitors, hooks, other settings that are included, repositories inside it. Known keys that run
+The CLI (2.1.332) runs `git status`, `git diff` and similar commands without a question. Settings that come with a folder can
+make them run any program: filters, monitors, hooks, included settings, repositories inside it. Keys that are known to run
 nothing are listed; all others count.
 """
 
@@ -37,7 +37,7 @@ _MAX_BYTES: Final = 50_000_000
 
 
 def git_programs(directory: str) -> dict[str, list[str]]:
-    """Return what the git settings that hold in a directory could run, by the file that says so; mostly nothing."""
+    """Return what the git settings of a directory could run, by the file that contains them; mostly nothing."""
     repository = next(_repositories(directory), None)
     found: dict[str, list[str]] = {}
     for place in _settings_of(repository) if repository else ():
@@ -59,7 +59,7 @@ def _repositories(directory: str) -> Iterator[str]:
 
 
 def _settings_of(repository: str) -> Iterator[str]:
-    """Yield the directories that hold the repository's settings: `.git` may be a file that names it."""
+    """Yield the directories with the repository's settings. `.git` may be a file that names one."""
     if os.path.isfile(repository):
         named = _text(repository).removeprefix("gitdir:").strip()
         repository = os.path.join(os.path.dirname(repository), named)
@@ -89,7 +89,7 @@ def _judged(judge: Callable[[str, tuple[int, ...]], tuple[str, ...]], path: str)
 
 @functools.lru_cache(maxsize=64)
 def _unknown_keys(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
-    """Return the lines of a settings file that are not known to run nothing; `state` tells that it has not changed."""
+    """Return the lines of a settings file that may run something. `state` changes when the file does, so the cache is right."""
     section, unknown = "", []
     for line in Path(path).read_bytes().decode("latin-1").split("\n"):
         rest = line.strip()
@@ -98,7 +98,7 @@ def _unknown_keys(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
         if not rest or rest[0] in "#;":
             continue
         key = _KEY.fullmatch(rest)
-        # What goes on in the next line could be taken for a section there.
+        # A key that continues in the next line could be read as a section there.
         if key is None or rest.endswith("\\") or not _HARMLESS.fullmatch(f"{section}.{key.group(1).lower()}"):
             unknown.append(f"[{section}] {rest}")
     return tuple(unknown)

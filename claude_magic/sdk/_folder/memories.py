@@ -1,6 +1,6 @@
-"""The `CLAUDE.md` texts of a directory, which are read in any case: by us, where the CLI may load nothing of it.
+"""The `CLAUDE.md` texts of a directory. They are always read: by the CLI, or by us if the CLI may load nothing there.
 
-They are text of the folder, and nothing else: a link that leads out of it is not followed, as it may lead to what is private.
+They may only be text of the folder. A link that leads out of it is not followed, as its target may be private.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from claude_magic._paths import cli_home, outside
 _MEMORIES = ("CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")
 
 MAX_MEMORY_BYTES = 80_000
-"""Of all CLAUDE.md texts together: they go with every prompt, and no model follows more instructions than that."""
+"""The limit of all CLAUDE.md texts together. They are sent with every prompt, and no model follows longer instructions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memories:
-    """What the files say, each with its name. `cut` names those of which not all, or nothing, could be read."""
+    """The texts of the files, each with its name. `cut` names files that could not be read, or not to their end."""
 
     text: str = ""
     cut: tuple[Path, ...] = ()
 
 
 def memories(directory: str) -> Memories:
-    """Return what the `CLAUDE.md` files say that hold for a directory; the nearest one comes last, and is cut last."""
+    """Return the text of the `CLAUDE.md` files for a directory. The nearest one comes last, and is cut last."""
     texts: list[str] = []
     cut: list[Path] = []
     left_bytes = MAX_MEMORY_BYTES
@@ -50,21 +50,21 @@ def memories(directory: str) -> Memories:
 
 
 def memories_outside(directory: str) -> dict[Path, str]:
-    """Return the `CLAUDE.md` files of a directory that lead out of it, each with what the CLI would read in its place."""
+    """Return the `CLAUDE.md` files that lead out of a directory, each with the file that the CLI would read instead."""
     files = dict(_files(directory))
     read = {os.path.realpath(path) for path, target in files.items() if target is None}
     return {path: target for path, target in files.items() if target is not None and target not in read}
 
 
 def upwards(directory: str) -> Iterator[Path]:
-    """Yield a directory and all above it."""
+    """Yield a directory and its parents."""
     path = Path(directory).absolute()
     yield path
     yield from path.parents
 
 
 def _files(directory: str) -> Iterator[tuple[Path, str | None]]:
-    """Yield the files that hold, the nearest first, each with where it leads when that is outside of its folder."""
+    """Yield the files for a directory, the nearest first, each with its target if that lies outside its folder."""
     own = cli_home({})
     for parent in upwards(directory):
         for name in reversed(_MEMORIES):

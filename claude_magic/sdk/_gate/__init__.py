@@ -1,4 +1,4 @@
-"""What Claude may do unasked, what is asked, and what is off: decided here, before the CLI decides anything.
+"""Decides what Claude may do unasked, what needs a question, and what is off, before the CLI decides anything.
 
-Leaves to the CLI whether a rule of the person's allows what is left to it, and to hosts how a person is asked.
+The CLI applies the person's rules to calls that pass here. Hosts ask the person.
 """

@@ -1,4 +1,4 @@
-"""Commands for a shell, as far as they must be understood to be judged: their parts, and whether those only read."""
+"""Reads shell commands as far as the gate needs: into which parts they divide, and whether these only read."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Callable
 from typing import Final
 
 Inside = Callable[[str], bool]
-"""Whether a word, taken for a path, leads to a place inside the folder."""
+"""Whether a word, read as a path, leads inside the folder."""
 
 _QUOTED: Final = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _SEPARATOR: Final = re.compile(r"&&|\|\||[;|\n]|(?<![<>])&(?!>)")
 
 _LITERAL: Final = re.compile(r"""'[^'\n]*'|"[^"$`\\!\n]*\"""")
-"""What a shell takes as it stands."""
+"""Text that a shell does not change."""
 
 _PLAIN: Final = re.compile(r"[\w./:@%+, =-]+")
-"""What a shell neither expands nor takes for an operator."""
+"""Text that a shell neither expands nor reads as an operator."""
 
 _BEFORE: Final = re.compile(r"^(?:\w+=\S*\s+|(?:time|nohup|nice|timeout\s+\S+)\s+)+")
-"""What may stand before a program without being one, for the CLI's rules, too."""
+"""Words that may come before the program; the CLI's rules skip them, too."""
 
 READERS: Final = {
     "pwd": "",
@@ -32,16 +32,16 @@ READERS: Final = {
     "grep": r"-[rniIlLwcEFHhovxsqABCme]+\d*|--(include|exclude|exclude-dir)=[^/]+",
     "find": "-(name|iname|type|maxdepth|mindepth|size|not|print)",
 }
-"""Programs that read what they are told to, with those of their flags that name no other file and follow no link."""
+"""Programs that only read. Listed are their flags that name no other file and follow no link."""
 
 EDITORS: Final = ("mkdir", "touch", "rm", "rmdir", "mv", "cp", "sed")
-"""What the CLI (2.1.332) runs unasked in the mode `acceptEdits`, inside the folder."""
+"""Programs that the CLI (2.1.332) runs unasked in the mode `acceptEdits`, inside the folder."""
 
 
 def parts_of(command: str) -> list[str]:
-    """Divide a command where a shell would begin another program; what is quoted stays whole."""
+    """Divide a command where a shell would start another program. Quoted text stays whole."""
     hidden = _QUOTED.sub(lambda match: "q" * len(match[0]), command)
-    # What follows a here-document is its text, as far as we know.
+    # The lines after a here-document's start may all be its text, so they are ignored.
     hidden = hidden.partition("\n")[0] if "<<" in hidden else hidden
     ends = [*_SEPARATOR.finditer(hidden)]
     begins = [0, *(found.end() for found in ends)]
@@ -51,7 +51,7 @@ def parts_of(command: str) -> list[str]:
 
 
 def only_reads(command: str, is_inside: Inside) -> bool:
-    """Whether a command is programs that do nothing but read, and no word leads out of the folder."""
+    """Whether all programs of a command only read, and no word leads out of the folder."""
     return is_inside(".") and all(_reads(part, is_inside) for part in parts_of(command))
 
 
@@ -62,7 +62,7 @@ def only_edits(command: str, is_inside: Inside) -> bool:
 
 
 def covered(command: str, exact: frozenset[str], starts: tuple[str, ...], is_inside: Inside) -> bool:
-    """Whether rules may cover a command: at least one of its parts, and others only read, or go to a place inside first."""
+    """Whether rules may cover a command: at least one part, if the others only read, or only change to a directory inside."""
     if command.strip() in exact:
         return True
     parts = [_BEFORE.sub("", part) for part in parts_of(command) if part]
@@ -85,7 +85,7 @@ def _goes(part: str, is_inside: Inside) -> bool:
 
 
 def _plain_words(part: str) -> list[str]:
-    """Return the words of a command in which nothing is expanded; none of any other."""
+    """Return the words of a command, or nothing if a shell would expand any of them."""
     words = shlex.split(part) if _PLAIN.fullmatch(_LITERAL.sub("q", part)) else []
-    # zsh puts the path of a program in the place of its name behind "=".
+    # zsh replaces "=NAME" by the path of the program NAME.
     return [] if any(word.startswith("=") for word in words) else words

@@ -1,7 +1,7 @@
-"""One judgement for each call of a tool, before it runs: left to the CLI, asked, or denied.
+"""Judges each tool call before it runs: it passes to the CLI, the person is asked, or it is denied.
 
-The gate never allows anything: what it lets pass, the CLI may still ask for or deny by its own rules. So a mistake here costs
-a question, and what the CLI allows unasked stays within what is in our list.
+The gate never allows a call: the CLI may still ask about or deny what passes here. So a mistake that asks too much costs only a
+question, and the CLI runs nothing unasked that is not in our list.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ RAISED: Final = "the definition of this helper gives it more permissions"
 SWITCHED_OFF: Final = "This tool is off here."
 
 _HELPER_ARGUMENTS: Final = {"description", "prompt", "subagent_type", "model", "effort", "run_in_background", "name"}
-"""Others give a helper another place, or other permissions."""
+"""Any other argument gives a helper another directory or other permissions."""
 
 _RAISED: Final = ("acceptEdits", "bypassPermissions", "auto")
 
 _ASKS_FOR_EDITS: Final = ("default", "acceptEdits", "plan", "dontAsk")
-"""The modes in which the CLI asks for each edit inside the folder, denies it, or was told by the person to make it.
+"""In these modes the CLI asks for each edit inside the folder, denies it, or has the person's permission for it.
 
-In `auto` a model judges (2.1.332), and of modes that come later we know nothing: there, edits are asked here.
+In `auto` a model judges (2.1.332), and modes of later versions are unknown: there, the gate asks for edits.
 """
 
 
 class Verdict(Enum):
-    """What becomes of a call."""
+    """The result of judging a call."""
 
     PASS = auto()
     ASK = auto()
@@ -48,9 +48,9 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as the CLI announces it, in the permission `mode` that holds for it.
+    """A call as the CLI announces it. `mode` is the permission mode for it.
 
-    `own_files` is the directory in which the CLI keeps what belongs to this session, `by_helper` whether a helper calls.
+    `own_files` is the CLI's directory for the files of this session. `by_helper` is true if a helper calls.
     """
 
     tool: str
@@ -63,20 +63,20 @@ class Call:
 
     @property
     def command(self) -> str:
-        """What a shell would be given."""
+        """The shell command; empty for other tools."""
         return str(self.arguments.get("command", ""))
 
 
 class Gate:
-    """The judge of one process's calls.
+    """Judges the calls of one process.
 
     :param directory: the folder of the conversation.
-    :param cli_home: where the CLI keeps its own files, which no conversation reads or writes unasked.
-    :param rules: the person's own, which allow.
-    :param granted: what was allowed for the session, in the words of `rules_for`.
+    :param cli_home: the directory of the CLI's own files, which no conversation reads or writes unasked.
+    :param rules: the person's own allow rules.
+    :param granted: rules that were allowed for the session, as `rules_for` returns them.
     :param harmless: names of our own tools that only look.
-    :param trusted: whether the folder's own settings hold.
-    :param asks_below: whether what folders below hold for the CLI is asked for before it is loaded.
+    :param trusted: whether the settings of the folder apply.
+    :param asks_below: whether a person must agree before the CLI loads anything from a subfolder.
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class Gate:
         self._granted = set(granted)
         self._harmless = UNASKED | frozenset(harmless)
         self._below: set[str] | None = set() if asks_below else None
-        """What has been allowed to be loaded of folders below; `None`: whatever there is."""
+        """Paths in subfolders that a person allowed the CLI to load; `None` allows all."""
 
     def judge(self, call: Call, own_mode: str | None) -> tuple[Verdict, str]:
-        """Return the verdict, and its reason in words; `own_mode` is the mode of the process itself."""
+        """Return the verdict and its reason in words. `own_mode` is the mode of the process itself."""
         mode = call.mode
         if call.by_helper and (own_mode == "plan" or (mode in _RAISED and mode != own_mode)):
-            # A helper's definition may raise the mode; only the person does that.
+            # A helper's definition may try to raise the mode, but only the person may do that.
             verdict, reason = self._judge(call, own_mode or "default")
             return (Verdict.ASK, RAISED) if verdict is Verdict.PASS and call.tool in EDITING else (verdict, reason)
         return self._judge(call, mode)
@@ -139,10 +139,10 @@ class Gate:
     def rules_for(
         self, tool: str, arguments: Mapping[str, Any], reason: str | None = None, cwd: str | None = None
     ) -> tuple[str, ...]:
-        """Return what a yes for the session allows, as rules that can be typed: nothing broader than what is seen.
+        """Return what "yes, for this session" allows, as rules that can be typed, no broader than what the person sees.
 
-        :param reason: why the CLI asks; a file inside the folder for which it has one is asked each time.
-        :param cwd: where it would run, None for the folder; elsewhere the same words are another command, asked each time.
+        :param reason: why the CLI asks; a file inside the folder with a reason is asked about each time.
+        :param cwd: the call's directory, `None` for the folder. Elsewhere the same words mean another command: asked each time.
         """
         cwd = cwd or self._directory
         if tool in COMMANDS:
@@ -164,14 +164,14 @@ class Gate:
         return () if tool in HELPERS | QUESTIONS | {"Workflow", "EnterPlanMode", "ExitPlanMode"} else (tool,)
 
     def reason_for(self, tool: str, path: str | None, cwd: str) -> str | None:
-        """Say why a command is asked about, where the CLI (2.1.332) says no more than the path for which it is."""
+        """Return why the CLI asks about a command, when it (2.1.332) only names the path that is the reason."""
         if path is None or tool not in COMMANDS:
             return None
         path = resolved(path, cwd)
         return f"because of {os.path.relpath(path, cwd)}" if within(path, os.path.realpath(cwd)) else _leads_out(path)
 
     def is_elsewhere(self, cwd: str) -> bool:
-        """Whether a call that runs there runs outside of the folder itself, be it below it: a `cd` holds for what follows."""
+        """Whether this directory is not the folder itself; one below it counts, too, as after a `cd` later calls run there."""
         return os.path.realpath(cwd) != self._directory
 
     def grant(self, rules: Iterable[str]) -> None:
@@ -179,40 +179,40 @@ class Gate:
         self._granted |= set(rules)
 
     def accept(self, tool: str, arguments: Mapping[str, Any], cwd: str) -> None:
-        """Remember that a person has allowed a call, and with it what is loaded along with its files."""
+        """Remember that a person has allowed a call, and with it everything that the CLI loads with its files."""
         if self._below is not None:
             self._below |= loaded_below(_places(tool, arguments, cwd), self._directory).keys()
 
     def _new_below(self, call: Call) -> dict[str, str | None]:
-        """Return what would be loaded along with the files of a call and was not allowed yet."""
+        """Return what the CLI would load with the files of a call, and nobody has allowed yet."""
         if self._below is None:
             return {}
         found = loaded_below(_places(call.tool, call.arguments, call.cwd), self._directory)
         return {path: target for path, target in found.items() if path not in self._below}
 
     def was_granted(self, rules: tuple[str, ...]) -> bool:
-        """Whether all that a call needs was allowed for the session."""
+        """Whether all rules that a call needs were allowed for the session."""
         return bool(rules) and self._granted >= set(rules)
 
     def adds_to_rules(self, rules: Iterable[str]) -> bool:
-        """Whether a yes for the session allows anything that the person's own rules do not."""
+        """Whether these rules allow anything that the person's own rules do not."""
         return not set(rules) <= {text.strip() for text in self._rules.texts}
 
     def _changes_nothing(self, call: Call) -> bool:
         if call.tool in HARMLESS | self._harmless or self._reads(call):
             return True
-        # The CLI keeps the plan in a file among its own, and says which; the others it asks for.
+        # The CLI keeps the plan in a file of its own and names it. For other edits it asks.
         plans = os.path.join(self._cli_home, "plans")
         paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)] if call.tool in EDITING else []
         return bool(paths) and all(within(path, plans) for path in paths)
 
     def _is_free(self, call: Call, mode: str) -> bool:
-        """Whether a call that is not about one file is left to the CLI."""
+        """Whether a call that is not about a file may pass to the CLI."""
         if call.tool in HELPERS:
             return call.arguments.keys() <= _HELPER_ARGUMENTS
         if mode == "acceptEdits" and self._edits_files(call):
             return True
-        # The CLI asks for it always, and puts the plan into what it asks.
+        # The CLI always asks about ExitPlanMode, and its question contains the plan.
         return call.tool in self._harmless or call.tool == "ExitPlanMode" or self._reads(call)
 
     def _may_allow(self, call: Call, paths: Sequence[str] = ()) -> bool:
@@ -228,7 +228,7 @@ class Gate:
         return self._is_open(resolved(word, call.cwd), call)
 
     def _is_open(self, path: str, call: Call) -> bool:
-        """Whether the CLI decides by itself about this path: it is inside the folder, or the session's own."""
+        """Whether the CLI may decide about this path: it is inside the folder, or belongs to the session."""
         own = call.own_files and within(path, os.path.realpath(call.own_files))
         if call.tool not in EDITING and (own or call.session_id in path.split(os.sep)):
             return True
@@ -242,7 +242,7 @@ def _leads_out(path: str) -> str:
 
 
 def _places(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
-    """Return the paths of a call, as they are named and as they lead."""
+    """Return the paths of a call: as written, and with links resolved."""
     named = [*paths_of(tool, arguments)] if tool in READING | EDITING else []
     spelled = [os.path.normpath(os.path.join(cwd, os.path.expanduser(path))) for path in named]
     return [*spelled, *(resolved(path, cwd) for path in named)]
@@ -254,7 +254,7 @@ def _loads(found: Mapping[str, str | None]) -> str:
 
 
 def _outside_rule(tool: str, path: str) -> str:
-    """Name a place outside the folder: a file to be changed, or the files of the directory that is read from."""
+    """Return a rule for a path outside the folder: for an edit only this file, for reading all files of its directory."""
     directory = os.path.dirname(path)
     if tool in EDITING or within(os.path.realpath(home_directory()), directory):
         return f"{'Edit' if tool in EDITING else 'Read'}(/{path})"

@@ -1,4 +1,4 @@
-"""The places that a call is about, and where they lead."""
+"""The paths in a tool call, and where they lead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from claude_magic.sdk._gate.tool_list import EDITING
 
 
 def paths_of(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the paths that a reading or editing tool is about, as they are given."""
+    """Yield the paths in a call of a reading or editing tool, as written."""
     if tool in EDITING or tool == "Read":
         yield from (str(arguments[name]) for name in ("file_path", "notebook_path") if name in arguments)
         return
@@ -24,7 +24,7 @@ def paths_of(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
 
 
 def resolved(path: str, cwd: str) -> str:
-    """Return where a path leads, links followed."""
+    """Return the absolute path, with links resolved."""
     return os.path.realpath(os.path.join(cwd, os.path.expanduser(path)))
 
 

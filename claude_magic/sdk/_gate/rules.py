@@ -1,6 +1,6 @@
-"""The person's own rules, as far as we must know them: whether one may allow a call, so that the CLI decides.
+"""The person's own rules, read only far enough to see whether one of them may allow a call.
 
-Nothing is allowed here. The CLI alone knows what its rules mean; a rule that seems to cover a call leaves that call to it.
+Nothing is allowed here. Only the CLI knows what its rules mean; if a rule seems to cover a call, the CLI decides about it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _GLOB: Final = re.compile(r":\*$|[*?\[]")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the settings of the person, and of a trusted folder, say: rules that allow, and further directories."""
+    """Allow rules and additional directories from the settings of the person and of a trusted folder."""
 
     rules: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
 
 
 def settings_in(files: Iterable[Path]) -> Settings:
-    """Read settings files; one that is not there, or broken, says nothing."""
+    """Read settings files; skip those that are missing or broken."""
     rules: list[str] = []
     directories: list[str] = []
     for file in files:
@@ -55,8 +55,8 @@ class Rules:
     def may_allow(self, tool: str, arguments: Mapping[str, Any], paths: Sequence[str], is_inside: Inside) -> bool:
         """Whether a rule may allow a call.
 
-        :param paths: the resolved paths that it is about.
-        :param is_inside: tells where the words of a command lead.
+        :param paths: the resolved paths in the call.
+        :param is_inside: tells whether a word of a command leads inside the folder.
         """
         contents = list(self._contents(tool))
         if None in contents:
@@ -76,7 +76,7 @@ class Rules:
         return any(value.startswith(_literal(content)) for content in given for value in values)
 
     def _contents(self, tool: str) -> Iterator[str | None]:
-        """Yield what the rules for a tool say between their parentheses, `None` for a whole tool."""
+        """Yield the text in parentheses of each rule for a tool, `None` for a rule that covers the whole tool."""
         for text in self.texts:
             name, bracket, content = text.strip().partition("(")
             content = content.removesuffix(")").strip()
@@ -84,7 +84,7 @@ class Rules:
                 yield content if bracket and content not in ("", "*") else None
 
     def _start(self, pattern: str) -> str:
-        """Return what paths begin with that a rule's pattern covers."""
+        """Return the start that all paths have which a rule's pattern covers."""
         literal = _literal(pattern)
         if literal.startswith("//"):
             return literal[1:]

@@ -1,4 +1,4 @@
-"""The one list of the CLI's tools: each is allowed unasked, asked, or off. A tool that is in no list is asked."""
+"""The only list of the CLI's tools: each is allowed unasked, asked about, or off. A tool in no list is asked about."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ UNASKED: Final = frozenset(
         "TaskStop",
     }
 )
-"""Allowed unasked: Claude's own notes, and the end or the output of work that it has begun itself."""
+"""Allowed unasked: Claude's own notes, and stopping or reading work that Claude itself has started."""
 
 HELPERS: Final = frozenset({"Agent", "Task"})
-"""Allowed unasked where they do nothing but send off a helper, each of whose calls is judged like Claude's own."""
+"""Allowed unasked if they only start a helper. Each call of the helper is judged like one of Claude's own."""
 
 EDITING: Final = frozenset({"Write", "Edit", "MultiEdit", "NotebookEdit"})
 """Asked; the permission mode `acceptEdits`, a rule, or a yes for the session allows them inside the folder."""
 
 COMMANDS: Final = frozenset({"Bash", "Monitor", "PowerShell"})
-"""Asked, but for a command of Bash that only reads files of the folder."""
+"""Asked, except for Bash commands that only read files of the folder."""
 
 WEB: Final = frozenset({"WebFetch", "WebSearch"})
-"""Asked, whatever the site."""
+"""Asked, for every site."""
 
 QUESTIONS: Final = frozenset({QUESTION})
-"""Asked each time, whatever the rules and the mode: the person's answer is what it is for. Off where nobody can be asked."""
+"""Asked each time, whatever the rules and the mode: the person's answer is its purpose. Off where nobody can be asked."""
 
 ASKED: Final = EDITING | COMMANDS | WEB | QUESTIONS | {"Skill", "Workflow", "EnterPlanMode", "ExitPlanMode"}
-"""Asked each time. Here stand those that are known, for a reader; what is in no list is asked like them."""
+"""Asked each time. This list of known tools is for the reader, as a tool in no list is asked about as well."""
 
 OFF: Final = frozenset(
     {
@@ -60,16 +60,16 @@ OFF: Final = frozenset(
         "RemoteTrigger",
     }
 )
-"""Not offered to Claude: what acts later, elsewhere, or on other sessions.
+"""Not offered to Claude: tools that act later, in another directory, or on other sessions.
 
-A rule of the person's that names one offers it again.
+A rule of the person that names one of them offers it again.
 """
 
 HARMLESS: Final = READING | UNASKED | HELPERS | WEB | QUESTIONS | {"ExitPlanMode"}
-"""What plan mode leaves possible, asked or not: it changes nothing."""
+"""Possible in plan mode, asked or not: these tools change nothing."""
 
 
 def switched_off(rules: Iterable[str], *, asks: bool) -> tuple[str, ...]:
-    """Return the tools that are off for somebody with these rules; `asks` says whether somebody can be asked."""
+    """Return the tools that are off with these rules. `asks` says whether somebody can be asked."""
     named = {rule.partition("(")[0].strip() for rule in rules}
     return tuple(sorted((OFF - named) | (frozenset() if asks else QUESTIONS)))

@@ -1,4 +1,4 @@
-"""What a CLI offers, by its own word: models, output styles, MCP servers, and how large a request is.
+"""What a CLI offers, as it reports it: models, output styles, MCP servers, and the size of a request.
 
-Leaves to the CLI how a server is started and spoken to, and to the gate what its tools may do unasked.
+The CLI starts the servers and speaks with them. The gate decides what their tools may do unasked.
 """

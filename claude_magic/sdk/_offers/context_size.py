@@ -1,4 +1,4 @@
-"""How large a request of a session is, by part, as the CLI counts it."""
+"""The size of a session's request, by part, as the CLI counts it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LIMIT_S: Final = 3.0
 async def context_parts(ask: Callable[[], Awaitable[Any]]) -> tuple[ContextPart, ...]:
     """Return the parts of a request with their sizes; nothing if the CLI refuses or does not answer soon.
 
-    The CLI (2.1.332) asks the API to count the tokens, once for each tool.
+    The CLI (2.1.332) lets the API count the tokens, with one request for each tool.
 
-    :param ask: asks the CLI.
+    :param ask: gets the sizes from the CLI.
     """
     usage: Any = {}
     with anyio.move_on_after(LIMIT_S):

@@ -1,7 +1,7 @@
-"""Files that name MCP servers, in the form that the CLI takes: looked at here before the CLI reads them.
+"""Files that name MCP servers, in the CLI's format. They are checked here before the CLI reads them.
 
-What a server needs to start is the CLI's business. Here a file is refused that could only fail later, or whose server would
-pass for ours.
+The CLI knows what a server needs to start. We refuse a file that is certain to fail, or whose server could be mistaken for
+ours.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from claude_magic.sdk.host import SERVER
 
 _FORM: Final = 'It must look like {"mcpServers": {"NAME": {"command": "PROGRAM", "args": []}}}; nothing was sent.'
 _NOT_IN_A_TOOL: Final = re.compile(r"[^a-zA-Z0-9_-]")
-"""What the CLI (2.1.332) writes as `_` where the name of a server becomes a part of its tools' names."""
+"""Characters that the CLI (2.1.332) replaces by `_` when a server's name becomes part of its tools' names."""
 _VARIABLE: Final = re.compile(r"\$\{(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFiles:
-    """Files that were looked at: their absolute paths, and a text that changes with what they say.
+    """Checked files: their absolute paths, and a hash that changes with their contents.
 
-    `secrets` are the values that a file holds for its servers alone, each with its name; the longest come first.
+    `secrets` are the values that a file gives only to its servers, each with its name, the longest first.
     """
 
     paths: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class ServerFiles:
     secrets: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def without_secrets(self, text: str) -> str:
-        """Return the text with names in the place of the values that the files hold for their servers."""
+        """Return the text with each secret value replaced by its name."""
         for value, name in self.secrets:
             text = text.replace(value, f"[{name}]")
         return text
@@ -51,10 +51,10 @@ NO_FILES: Final = ServerFiles()
 
 
 def server_files(paths: Iterable[str | os.PathLike[str]]) -> ServerFiles:
-    """Look at files that name servers; relative paths are looked for in the working directory.
+    """Check files that name servers. Relative paths start at the working directory.
 
-    :raises ConfigError: for a file that cannot be read or names no server, a link that leads out of its folder, and a name
-        that is ours or that two servers would have.
+    :raises ConfigError: if a file cannot be read or names no server, if a link leads out of its folder, or if a name is ours or
+        that of two servers.
     """
     if not paths:
         return NO_FILES
@@ -110,7 +110,7 @@ def _servers(shown: str, text: str) -> dict[str, Any]:
 
 def _check(shown: str, name: str, server: object) -> None:
     named = f"The server {name_line(name)!r} in {shown}"
-    # Else its tools would have names of ours, and what is allowed of those.
+    # Otherwise its tools would have names of ours, and their permissions.
     if f"{_in_a_tool(name)}__".startswith(f"{SERVER}__"):
         raise ConfigError(f"{named} has a name that is taken.", next_step="Give it another name; nothing was sent.")
     if not name.strip():
@@ -126,7 +126,7 @@ def _in_a_tool(name: str) -> str:
 
 
 def _secrets(server: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the values of variables and headers, each with its name."""
+    """Yield the values of environment variables and headers, each with its name."""
     for place in ("env", "headers"):
         given = server.get(place)
         for name, value in given.items() if isinstance(given, dict) else ():

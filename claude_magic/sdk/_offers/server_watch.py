@@ -1,6 +1,6 @@
-"""What the CLI says of its MCP servers: which are there, which have failed and why.
+"""The state of the CLI's MCP servers: which ones run, which ones have failed, and why.
 
-Leaves to the CLI when it tries a server again.
+The CLI decides when it tries a server again.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from claude_magic.sdk.events import Event, Notice
 from claude_magic.sdk.host import SERVER
 
 START_LIMIT_S: Final = 60.0
-"""How long a turn waits for servers to start; the CLI itself gives one up after 30 s, and waits for them, too (2.1.332)."""
+"""How long a turn waits for servers to start. The CLI waits for them, too, and gives one up after 30 s (2.1.332)."""
 
 LOOK_AGAIN_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """What has become of a server: `status` in the CLI's word, how many `tools` it offers, and `why` it has failed."""
+    """The state of a server: the CLI's `status`, the number of `tools` it offers, and `why` it has failed."""
 
     name: str
     status: str
@@ -34,7 +34,7 @@ class ServerState:
 
     @property
     def trouble(self) -> str:
-        """What to say of it where it cannot be used, in one line; empty where it can, or is off on purpose."""
+        """One line about a server that cannot be used; empty if it can, or is switched off on purpose."""
         match self.status:
             case "failed":
                 return f"The MCP server {self.name} has failed: {self.why or 'the CLI does not say why'}"
@@ -49,10 +49,10 @@ class ServerState:
 
 
 class ServerWatch:
-    """The servers of one CLI process, but for ours.
+    """The servers of one CLI process, except for ours.
 
-    :param ask: asks the CLI what has become of them.
-    :param files: those that the process was given, whose secrets no word of the CLI shall hold.
+    :param ask: gets their state from the CLI.
+    :param files: the files that the process was given. Their secrets are removed from the CLI's messages.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[Any]], files: ServerFiles) -> None:
@@ -61,12 +61,12 @@ class ServerWatch:
         self._told: frozenset[str] = frozenset()
         self._are_known = bool(files.paths)
         self.servers: tuple[ServerState, ...] = ()
-        """As the CLI has said last."""
+        """The state that the CLI reported last."""
 
     async def before_turn(self, emit: Callable[[Event], None], is_over: Callable[[], bool]) -> None:
-        """Where there are servers, wait until each has started or failed, and say which have failed since it was said last.
+        """If there are servers, wait until each has started or failed, and report new failures.
 
-        :param is_over: whether nobody waits any more.
+        :param is_over: whether nobody waits for the turn any more.
         """
         if not self._are_known:
             return
@@ -78,7 +78,7 @@ class ServerWatch:
         self._tell(emit)
 
     async def behind_turn(self, emit: Callable[[Event], None], names: Collection[str]) -> None:
-        """Look at servers that only the CLI's own settings name, when it has named them for the first time.
+        """Check servers that only the CLI's own settings name, once it has named them.
 
         :param names: the servers that the turn began with.
         """
@@ -113,6 +113,6 @@ class ServerWatch:
 def _why(server: Mapping[str, Any]) -> str:
     said, program = str(server.get("error") or ""), (server.get("config") or {}).get("command")
     if "ENOENT" in said and program:
-        # The CLI (2.1.332) names no program: "ENOENT: no such file or directory, posix_spawn 'stdio'".
+        # The CLI (2.1.332) does not name the program: "ENOENT: no such file or directory, posix_spawn 'stdio'".
         return f"there is no program {program}"
     return said

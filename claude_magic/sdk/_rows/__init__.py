@@ -1,4 +1,4 @@
 """One prompt over many rows: the work list, a pool of warm processes, limits, the checkpoint and the results.
 
-Each row is a conversation of its own. Leaves to `_cli` what a process is, and to others how progress and results look.
+Each row is a conversation of its own. `_cli` owns the processes. How progress and results are displayed is decided elsewhere.
 """

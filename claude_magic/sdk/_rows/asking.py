@@ -1,4 +1,4 @@
-"""Who asks rows: what a run wants of them, and those that ask on this machine."""
+"""The interface through which a run sends rows to Claude, and its implementation for this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_magic.sdk._rows.workers import Worker
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A row came to no answer through no fault of its own, and can be asked again. `error` is what it is if it cannot."""
+    """A row got no answer for a reason outside it, and can be tried again. `error` is used if it cannot."""
 
     error: ClaudeError
 
@@ -21,31 +21,31 @@ class Again:
 Reply = Answer | ClaudeError | Again
 
 Settle = Callable[[int, Reply], Awaitable[None]]
-"""Takes the place of a prompt among those that were given, and what came of it."""
+"""Called with the position of a prompt among those given, and its reply."""
 
 
 class Asker(Protocol):
-    """Asks some rows at once. Several tasks may use it."""
+    """Sends some rows at once. Several tasks may use it."""
 
     @property
     def room(self) -> int:
-        """How many rows it wants to be given."""
+        """How many rows it can be given at once."""
 
     def wants_another(self) -> bool:
-        """Return whether another task shall use it, too, which is counted then."""
+        """Return whether another task should use it as well. That task is then counted."""
 
     async def ask(self, prompts: Sequence[str], model: str | None, settle: Settle) -> None:
-        """Send these prompts to a model, and settle each; what is not settled when it returns, or fails, was not sent.
+        """Send these prompts to a model, and settle each. A prompt that is not settled when this returns or fails was not sent.
 
-        :raises ClaudeError: when it can ask no more rows.
+        :raises ClaudeError: if it can send no more rows.
         """
 
     async def aclose(self) -> None:
-        """End what it has started."""
+        """Close everything that it has started."""
 
 
 class OneWorker:
-    """One worker of this process at a time, for each model that it has prompts for.
+    """One worker in this process for each model that it gets prompts for.
 
     :param make: makes a worker for a model.
     """

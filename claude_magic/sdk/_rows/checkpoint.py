@@ -1,7 +1,7 @@
-"""The rows that were answered, in an SQLite file: a run that is started again sends none of them anew.
+"""Keeps answered rows in an SQLite file, so that a run that is started again does not repeat them.
 
-Each row is committed when it is answered (WAL), so that a killed process loses what was under way and nothing else. Runs over
-other rows or with another prompt can share the file.
+Each row is committed when it is answered (WAL), so a killed process loses only the rows that were running. Runs over other rows
+or with another prompt can share the file.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from claude_magic._text import well_formed
 from claude_magic.errors import CheckpointError
 
 _APPLICATION_ID: Final = 0x436C4D52
-"""Marks the file as ours, in the header that SQLite has for this."""
+"""Marks the file as ours, in the header field that SQLite has for this."""
 
 _WAIT_S: Final = 30.0
-"""How long one run waits for another one that writes to the same file."""
+"""How long one run waits while another one writes to the same file."""
 
 _TABLE: Final = """CREATE TABLE answers (
     key BLOB PRIMARY KEY, work BLOB NOT NULL, content TEXT NOT NULL, structured TEXT, usage TEXT NOT NULL, cost_usd REAL,
@@ -35,7 +35,7 @@ _TABLE: Final = """CREATE TABLE answers (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a row was answered with. `structured` is the data of a reply to a schema, `duration_s` how long it took."""
+    """The answer to a row. `structured` is the data of a reply with a schema, `duration_s` how long the reply took."""
 
     content: str
     structured: Any = None
@@ -45,10 +45,10 @@ class Answer:
 
 
 class Checkpoint:
-    """The answers of one kind of work in a file, or of several kinds that are done together.
+    """The answers of one kind of work in a file, or of several kinds that run together.
 
-    :param works: for each, what all its rows have in common: the template, model, system prompt and the like.
-    :raises CheckpointError: when the file is something else, or cannot be opened; it is left as it is.
+    :param works: for each kind, the common settings of its rows: the template, model, system prompt and the like.
+    :raises CheckpointError: if the file is something else, or cannot be opened. It is not changed.
     """
 
     def __init__(self, path: str | os.PathLike[str], *works: tuple[object, ...]) -> None:
@@ -56,8 +56,8 @@ class Checkpoint:
         self._works = [hashlib.sha256(_as_bytes(work)).digest() for work in works]
         self._met: Counter[bytes] = Counter()
         self._check_place()
-        # It holds prompts. What SQLite puts beside it can be read by whom it can be.
-        with contextlib.suppress(OSError):  # SQLite says why it cannot be opened
+        # The file holds prompts. SQLite gives its side files the same permissions.
+        with contextlib.suppress(OSError):  # SQLite reports why it cannot be opened
             os.close(private(str(self._path), os.O_CREAT | os.O_EXCL | os.O_RDWR))
         with self._speaking():
             # Autocommit: each row is a transaction of its own.
@@ -69,16 +69,16 @@ class Checkpoint:
             raise
 
     def key(self, prompt: str, work: int = 0) -> bytes:
-        """Return the key of a row by its prompt; rows with the same prompt are told apart by their order.
+        """Return the key of a row by its prompt. Rows with the same prompt are numbered in order.
 
-        :param work: the place of its kind of work.
+        :param work: the index of its kind of work.
         """
         alike = hashlib.sha256(self._works[work] + prompt.encode("utf-8", "surrogatepass")).digest()
         self._met[alike] += 1
         return hashlib.sha256(alike + str(self._met[alike]).encode()).digest()
 
     def get(self, key: bytes) -> Answer | None:
-        """Return what a row was answered with, `None` when it was not."""
+        """Return the answer to a row, `None` if there is none."""
         with self._speaking():
             found = self._connection.execute(
                 "SELECT content, structured, usage, cost_usd, duration_s FROM answers WHERE key = ?", (key,)
@@ -97,9 +97,9 @@ class Checkpoint:
         return answer
 
     def put(self, key: bytes, answer: Answer, work: int = 0) -> None:
-        """Keep an answer, for good when this returns.
+        """Save an answer. Once this returns, a killed process does not lose it.
 
-        :raises CheckpointError: when it cannot be written, such as on a full disk.
+        :raises CheckpointError: if it cannot be written, for example on a full disk.
         """
         structured = None if answer.structured is None else json.dumps(answer.structured)
         figures = json.dumps(answer.usage), answer.cost_usd, answer.duration_s
@@ -108,7 +108,7 @@ class Checkpoint:
             self._connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def others(self) -> int:
-        """Return how many answers the file holds that are of other work."""
+        """Return the number of answers in the file that belong to other work."""
         with self._speaking():
             counts = self._connection.execute("SELECT work, count(*) FROM answers GROUP BY work").fetchall()
         return sum(count for work, count in counts if work not in self._works)
@@ -118,11 +118,11 @@ class Checkpoint:
         self._connection.close()
 
     def _check_place(self) -> None:
-        """See that SQLite reads and writes this file, and no other that a folder from elsewhere names in its place."""
+        """Check that SQLite will use this very file: in a folder from elsewhere its name may be a link."""
         if self._path.is_symlink():
             target = shorten_home(os.path.realpath(self._path))
             raise CheckpointError(f"{self._shown} is a link.", next_step=f"Name the file itself, {target}.")
-        # A journal names files that SQLite would delete. We write none, but a WAL.
+        # A journal can name files that SQLite would delete. We only use a WAL.
         beside = [Path(f"{self._path}{ending}") for ending in ("-wal", "-shm", "-journal")]
         if strange := [path for path in beside if path.is_symlink() or (path.exists() and path.name.endswith("-journal"))]:
             raise CheckpointError(
@@ -134,7 +134,7 @@ class Checkpoint:
         with self._speaking():
             (marked,) = self._connection.execute("PRAGMA application_id").fetchone()
             found = self._connection.execute("SELECT sql FROM sqlite_master LIMIT 2").fetchall()
-            # A view or a trigger of somebody else's would be code that runs, perhaps for ever.
+            # A foreign view or trigger would run code, perhaps for ever.
             if (found and (marked != _APPLICATION_ID or found != [(_TABLE,)])) or marked not in (0, _APPLICATION_ID):
                 raise CheckpointError(
                     f"{self._shown} is a database of something else, or of another version; it was left as it is.",

@@ -1,4 +1,4 @@
-"""`stream_each` hands on the outcomes of a run over many rows as they come, and keeps none; `_trials.asking` collects them."""
+"""`stream_each` yields the outcomes of a run over many rows as they come, and keeps none; `_trials.asking` collects them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from claude_magic.sdk.config import ClaudeConfig
 
 
 async def stream_each(request: RowsRequest, config: ClaudeConfig | None = None) -> AsyncGenerator[RowOutcome, None]:
-    """Yield the outcome of each row as it comes, not in order, and keep none: memory does not grow with the rows.
+    """Yield the outcome of each row as it comes, in any order, and keep none: memory does not grow with the rows.
 
-    Leaving early stops the run. Parameters and errors as of `ask_each`.
+    Leaving early stops the run. Parameters and errors are those of `ask_each`.
     """
     run = RowRun(request, config)
-    # A slow reader holds the run back.
+    # A slow reader slows down the run.
     send, receive = anyio.create_memory_object_stream[RowOutcome](request.concurrency)
 
     async def hand_on(outcome: RowOutcome) -> None:

@@ -1,7 +1,7 @@
-"""Rows that the workers of an executor ask: chunks go out to them, and what came of each row comes back.
+"""Runs rows in the workers of an executor: chunks of rows go out, and the replies come back.
 
-An executor only calls functions, so a chunk is what is lost with a worker, and how long word of a busy API takes: it is as
-short as a few rows take. Rows, checkpoint, budget and order stay with the run; prompts travel, and replies.
+An executor only calls functions. A chunk is lost with its worker, and reports an overloaded API only at its end, so it is
+short. Only prompts and replies are sent; rows, checkpoint, budget and order stay with the run.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from claude_magic.sdk._rows.workers import Busy, RowWork
 R = TypeVar("R")
 
 START_CHUNKS: Final = 4
-"""How many chunks are out at first. There are more as long as none of them has to wait for a worker."""
+"""How many chunks are out at first. The number grows until a chunk has to wait for a worker."""
 
 ROWS_OF_A_SLICE: Final = 4
-"""How many rows each process of a worker asks one after the other, about, before its chunk comes back."""
+"""About how many rows each process of a worker runs before its chunk comes back."""
 
 SLICE_S: Final = (1.0, 10.0)
 MAX_CHUNK: Final = 250
 
 LOST_CHUNKS: Final = 10
-"""After so many chunks in a row that were lost with their workers, it is not the workers."""
+"""The run ends after so many chunks in a row were lost with their workers."""
 
 STOP_S: Final = 5.0
-"""How long a run that is stopped waits for the chunks that are being asked: their answers have been paid for."""
+"""How long a stopped run waits for chunks that run: their answers have been paid for."""
 
 CLOSE_S: Final = 5.0
-"""How long the end of a run waits for workers to end their processes. Who does not come to it ends them by himself."""
+"""How long the end of a run waits for workers to end their processes. A worker that is not reached ends them by itself."""
 
 
 class ExecutorAsker:
     """The workers of an executor, each with a pool of warm processes of its own.
 
-    :param executor: of `concurrent.futures`, or a client of Dask.
-    :param works: what the rows of each model have in common; a worker has a pool for each.
-    :raises ConfigError: when it is none, or when the work cannot be sent to it.
+    :param executor: an executor of `concurrent.futures`, or a client of Dask.
+    :param works: the common settings of each model's rows; a worker has one pool for each model.
+    :raises ConfigError: if it is not an executor, or the work cannot be sent to it.
     """
 
     def __init__(self, executor: Executor | Any, works: Mapping[str | None, RowWork]) -> None:
@@ -67,27 +67,27 @@ class ExecutorAsker:
             ) from error
         run = uuid.uuid4().hex
         self._runs = {model: f"{run} {number}" for number, model in enumerate(works)}
-        """What the pools of each model are called by."""
+        """The name of each model's pools."""
         self._brake = Brake()
         self._users = 1
         self._most_users = START_CHUNKS
         self._row_s: float | None = None
-        """How long a row takes."""
+        """How many seconds a row takes."""
         self._lost = 0
-        """How many chunks in a row were lost."""
+        """How many chunks in a row have been lost."""
         self._calls = itertools.count()
         self._out: list[Future[ChunkReply]] = []
         """The chunks that are out, oldest first."""
         self._workers: set[WorkerID] = set()
         self._threads: set[tuple[WorkerID, int]] = set()
-        """Who can be called at the same time, as far as that has been seen."""
+        """The worker threads that have been seen; each can run one call at a time."""
 
     async def check(self) -> None:
-        """See that a worker has this package.
+        """Check that a worker has this package.
 
-        :raises ExecutorError: when it has not, or has another version of it; nothing was sent.
+        :raises ExecutorError: if it has none or another version; nothing was sent.
         """
-        # Of the standard library, so that a worker can read the call whatever it lacks.
+        # A function of the standard library, which every worker has.
         future = self._submit(pkgutil.resolve_name, "claude_magic:__version__")
         try:
             await _ended(future)
@@ -123,11 +123,11 @@ class ExecutorAsker:
         try:
             await _ended(future)
         except asyncio.CancelledError:
-            # Dask does not say which calls run; the oldest do.
+            # Dask does not report which calls run; the oldest do.
             begun = self._out[: max(1, len(self._threads))]
             if future in begun or not future.cancel():
                 with anyio.move_on_after(STOP_S, shield=True), contextlib.suppress(ClaudeError):
-                    # Where workers are threads of this process, they stop at once.
+                    # If workers are threads of this process, this stops them at once.
                     await asyncio.to_thread(close_pool, self._runs.values())
                     await _ended(future)
                     if _failure_of(future) is None:
@@ -151,7 +151,7 @@ class ExecutorAsker:
         with anyio.move_on_after(CLOSE_S), contextlib.suppress(ExecutorError):
             await asyncio.to_thread(close_pool, self._runs.values())
             while left:
-                # Nobody can call a certain worker. One that has just been called is busy, so the next call finds another one.
+                # An executor cannot choose a worker. One that was just called is busy, so the next call reaches another one.
                 futures = [self._submit(close_pool, tuple(self._runs.values()), next(self._calls)) for _ in self._workers]
                 for future in futures:
                     await _ended(future)
@@ -186,7 +186,7 @@ class ExecutorAsker:
     def _submit(self, function: Callable[..., R], *args: Any) -> Future[R]:
         try:
             future = self._executor.submit(function, *args)
-        except Exception as error:  # whatever an executor of anybody's raises, it takes no more work
+        except Exception as error:  # any executor may raise anything: it accepts no more work
             raise _takes_no_work(error) from error
         if not isinstance(future, Future):
             raise ConfigError(
@@ -199,7 +199,7 @@ class ExecutorAsker:
 def _executor_of(given: Any) -> Any:
     try:
         executor = given.get_executor() if hasattr(given, "get_executor") else given
-    except Exception as error:  # Dask refuses an asynchronous client by a plain one
+    except Exception as error:  # for an asynchronous client, Dask raises a plain Exception
         raise ConfigError(f"The client gives no executor: {error}.", next_step="Make a synchronous client.") from error
     if not callable(getattr(executor, "submit", None)):
         raise ConfigError(
@@ -217,7 +217,7 @@ def _takes_no_work(error: BaseException) -> ExecutorError:
 
 
 async def _ended(future: Future[Any]) -> None:
-    """Return when it is done; unlike waiting for itself, this tells its cancellation from ours."""
+    """Return when the future is done. Awaiting the future itself could not tell its cancellation from ours."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def wake(_: object) -> None:
@@ -229,9 +229,9 @@ async def _ended(future: Future[Any]) -> None:
 
 
 def _failure_of(future: Future[Any]) -> ExecutorError | None:
-    """Return why a worker did not do what it was called for, `None` when it did.
+    """Return why a worker did not do its work, `None` if it did.
 
-    :raises ClaudeError: when no other worker could do better.
+    :raises ClaudeError: if the same would happen to every worker.
     """
     error = None if future.cancelled() else future.exception()
     match error:

@@ -1,4 +1,4 @@
-"""What a run has come to and what holds it back: its progress, its budget, and an API that has too much to do."""
+"""The limits of a run: its progress, its budget, and pauses when the API is overloaded."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import anyio
 from claude_magic.sdk._rows.results import RowOutcome
 
 PROJECT_FROM_ROWS: Final = 20
-"""After how many answered rows the cost of the whole is told."""
+"""The number of answered rows after which the total cost is estimated."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is."""
+    """The progress of a run."""
 
     total: int | None = None
     done: int = 0
@@ -39,7 +39,7 @@ class Progress:
 
     @property
     def projected_usd(self) -> float | None:
-        """What the run will cost in all, as far as can be told; `None` before enough rows have been answered."""
+        """The estimated total cost of the run; `None` until enough rows have been answered."""
         if self.total is None or self.asked < min(PROJECT_FROM_ROWS, self.total):
             return None
         return self.cost_usd / self.asked * (self.total - self.kept) if self.asked else 0.0
@@ -47,7 +47,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Purse:
-    """The budget of a run: a row begins only when the dearest row so far would still fit in."""
+    """The budget of a run. A row starts only if the cost of the dearest row so far still fits in."""
 
     budget_usd: float | None
     spent_usd: float = 0.0
@@ -56,7 +56,7 @@ class Purse:
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def take(self) -> bool:
-        """Wait until it is known whether one more row fits in, and return that."""
+        """Reserve room for one row, waiting while that is undecided; return whether there is room."""
         async with self.changed:
             while not self.take_now():
                 if self.under_way == 0:
@@ -65,14 +65,14 @@ class Purse:
         return True
 
     def take_now(self) -> bool:
-        """Return whether one more row fits in, whatever those under way will have cost."""
+        """Reserve room for one row if it fits with all rows that still run; return whether it does."""
         if not self._fits():
             return False
         self.under_way += 1
         return True
 
     async def pay(self, cost_usd: float) -> None:
-        """Take note of what a row has cost."""
+        """Replace a reservation by the cost of the row."""
         async with self.changed:
             self.under_way -= 1
             self.spent_usd += cost_usd
@@ -80,7 +80,7 @@ class Purse:
             self.changed.notify_all()
 
     async def give_back(self) -> None:
-        """Take note that a row was not answered."""
+        """Cancel a reservation, as the row was not answered."""
         async with self.changed:
             self.under_way -= 1
             self.changed.notify_all()
@@ -88,16 +88,16 @@ class Purse:
     def _fits(self) -> bool:
         if self.budget_usd is None:
             return True
-        if self.dearest_usd is None:  # the first row goes alone: it tells what a row costs
+        if self.dearest_usd is None:  # the first row runs alone and shows the cost of a row
             return self.under_way == 0 and self.spent_usd < self.budget_usd
-        # A millionth for what binary fractions cannot say.
+        # A millionth for rounding errors of binary fractions.
         return self.spent_usd + (self.under_way + 1) * self.dearest_usd <= self.budget_usd * (1 + 1e-6)
 
 
 class Brake:
-    """What makes all workers wait together, when the API has told one of them to.
+    """Makes all workers wait after the API has told one of them to wait.
 
-    :param clock: seconds, from wherever.
+    :param clock: returns seconds since any fixed point.
     """
 
     def __init__(self, clock: Callable[[], float] = anyio.current_time) -> None:
@@ -105,15 +105,15 @@ class Brake:
         self._until = -float("inf")
 
     def hold(self, delay_s: float) -> None:
-        """Let nothing begin for so many seconds."""
+        """Let no row start for this many seconds."""
         self._until = max(self._until, self._clock() + delay_s)
 
     @property
     def left_s(self) -> float:
-        """How long nothing may begin."""
+        """For how long no row may start."""
         return max(0.0, self._until - self._clock())
 
     async def wait(self) -> None:
-        """Return when something may begin."""
-        while (left_s := self.left_s) > 0:  # noqa: ASYNC110 - another one may hold it for longer meanwhile
+        """Return when a row may start."""
+        while (left_s := self.left_s) > 0:  # noqa: ASYNC110 - another worker may extend the pause meanwhile
             await asyncio.sleep(left_s)

@@ -1,4 +1,4 @@
-"""What is asked of which rows, and within what limits."""
+"""A request to run one prompt over many rows."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.schema import Schema
 
 CONCURRENCY: Final = 4
-"""How many rows are asked at once, unless another number is given."""
+"""How many rows run at once by default."""
 
 OnError = Literal["return", "raise"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsRequest:
-    """What is asked of which rows, and within what limits.
+    """One prompt for many rows, and the limits of the run.
 
-    `options` hold for every row, `timeout_s` bounds one. `budget_usd` bounds the whole run, in US dollars. `concurrency` is how
-    many rows are asked at once: here, or in each worker process of `executor`, which may be a client of Dask.
+    `options` apply to every row, `timeout_s` limits one. `budget_usd` limits the whole run, in US dollars. `concurrency` is how
+    many rows run at once: here, or in each worker process of `executor`, which may be a client of Dask.
 
-    :raises ConfigError: for what cannot be meant.
+    :raises ConfigError: if a value is not valid.
     """
 
     template: str

@@ -1,4 +1,4 @@
-"""What a run over many rows came to: an outcome for each row, in the order of the rows."""
+"""The results of a run over many rows: an outcome for each row, in the order of the rows."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     import pandas
 
 REPLY = "reply"
-"""The column of the reply in a table of results, where there is no schema."""
+"""The column of the reply in a table of results without a schema."""
 
 ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:
-    """What one row came to. `value` is the reply's text, or an instance of the schema; `error` says why there is none."""
+    """The outcome of one row. `value` is the reply's text, or an instance of the schema; `error` says why there is none."""
 
     position: int
-    """Its place among the rows, from 0."""
+    """Its position among the rows, from 0."""
     row: Any = field(repr=False)
     """The row itself."""
     value: Any = None
@@ -32,7 +32,7 @@ class RowOutcome:
     usage: dict[str, Any] = field(default_factory=dict, repr=False)
     """Tokens, as the API counts them."""
     cost_usd: float = 0.0
-    """What it cost, in whichever run it was asked."""
+    """What it cost, in this run or in an earlier one."""
     duration_s: float | None = None
     """Seconds that the reply took."""
     from_checkpoint: bool = False
@@ -52,12 +52,12 @@ class Results:
         self._outcomes: dict[int, RowOutcome] = {}
         self._pulled = 0
         self.stopped = ""
-        """Why the run ended before its last row; empty when it did not."""
+        """Why the run ended before its last row; empty if it did not."""
         self.remarks: list[str] = []
-        """What one should know of the run beside its outcomes."""
+        """Remarks about the run, beside its outcomes."""
 
     def add(self, outcome: RowOutcome) -> ClaudeError | None:
-        """Take the outcome of a row, and return what goes wrong with it here."""
+        """Add the outcome of a row, and return the error that this caused, if any."""
         self._outcomes[outcome.position] = outcome
         self._pulled = max(self._pulled, outcome.position + 1)
         return None
@@ -77,12 +77,12 @@ class Results:
 
     @property
     def values(self) -> list[Any]:
-        """Return a value for each row; in the place of a row that failed stands its error."""
+        """Return a value for each row, or the error of a row that failed."""
         return [outcome.value if outcome.error is None else outcome.error for outcome in self]
 
     @property
     def errors(self) -> dict[int, ClaudeError]:
-        """Return why rows failed, by their places."""
+        """Return why rows failed, by their positions."""
         return {outcome.position: outcome.error for outcome in self if outcome.error is not None}
 
     @property
@@ -95,7 +95,7 @@ class Results:
 
     @property
     def cost_usd(self) -> float:
-        """Return what this run cost, in US dollars; rows of a checkpoint were paid before."""
+        """Return the cost of this run, in US dollars. Rows from a checkpoint were paid for earlier."""
         return sum(outcome.cost_usd for outcome in self if not outcome.from_checkpoint)
 
     def records(self, rows: slice = slice(None)) -> list[dict[str, Any]]:
@@ -103,12 +103,12 @@ class Results:
         return [_record(self[position]) for position in range(self._pulled)[rows]]
 
     def to_frame(self) -> pandas.DataFrame | Any:
-        """Make a table: the columns of the rows, and the reply or the schema's fields; polars for rows of polars.
+        """Return a table of the rows' columns, and the reply or the schema's fields; a polars table if the rows are one.
 
-        A column of the reply that the rows have, too, gets `reply_` before its name. Errors stand in a column of their own,
-        where there are any.
+        A column of the reply gets `reply_` before its name if the rows have that column, too. Errors have a column of their
+        own.
 
-        :raises ConfigError: when pandas is not there.
+        :raises ConfigError: if pandas is not installed.
         """
         if self._frame is None or _is_polars(self._frame):
             return new_frame(self.records(), self._frame)
@@ -118,7 +118,7 @@ class Results:
         return self._frame.iloc[: len(self)].join(own)
 
     def summary(self) -> str:
-        """Say in a line what came of it."""
+        """Return the outcome in one line."""
         failed, kept = len(self.errors), sum(outcome.from_checkpoint for outcome in self)
         parts = [f"{len(self):,} rows", f"{failed:,} failed" if failed else "", f"{kept:,} from the checkpoint" if kept else ""]
         return ", ".join(filter(None, [*parts, f"${self.cost_usd:.4f}"])) + (f"; {self.stopped}" if self.stopped else "")
@@ -128,15 +128,15 @@ class Results:
 
 
 def new_frame(records: list[dict[str, Any]], like: Any) -> pandas.DataFrame | Any:
-    """Make a table of records: of polars, if `like` is a table of polars.
+    """Return a table of records, of polars if `like` is a table of polars.
 
-    :raises ConfigError: when pandas is not there.
+    :raises ConfigError: if pandas is not installed.
     """
     if not _is_polars(like):
         return _pandas().DataFrame(records)
     import polars
 
-    # Errors may come late, and numbers that begin whole: every row is looked at for the type of a column.
+    # Polars reads every row for a column's type, as errors may come late, and fractions after whole numbers.
     return polars.DataFrame(records, infer_schema_length=None)
 
 

@@ -1,6 +1,6 @@
-"""A run over many rows: which row is asked next, what becomes of its answer, and when the run ends.
+"""Runs one prompt over many rows: decides which row is next, handles its answer, and ends the run.
 
-Leaves to `asking` and `executor` who asks. Rows are numbered, looked up in the checkpoint and paid for here.
+Rows are numbered, looked up in the checkpoint and paid for here. `asking` and `executor` send them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOT_FOUND: Final = 404
 """The API's status for a model that it does not know."""
 
 MISFITS: Final = 10
-"""After how many rows that do not fill the template it is the template's fault."""
+"""The run ends if so many first rows do not fill the template: then the template is wrong."""
 
 Take = Callable[[RowOutcome], Awaitable[object]]
 
@@ -41,11 +41,11 @@ Take = Callable[[RowOutcome], Awaitable[object]]
 @dataclass(slots=True)
 class _Row:
     outcome: RowOutcome
-    """What is known of it before it is asked: all there is, where it need not be asked."""
+    """The outcome as far as it is known before the row is sent; complete if it need not be sent."""
     prompt: str = ""
     key: bytes = b""
     attempts: int = 0
-    """How often it was asked in vain."""
+    """How often it was sent without an answer."""
 
     @property
     def is_settled(self) -> bool:
@@ -53,10 +53,10 @@ class _Row:
 
 
 class RowRun:
-    """A run over many rows, made ready: what cannot be meant is said before anything is sent.
+    """A run over many rows that is ready to start. Everything is checked before anything is sent.
 
     :param config: how the CLI is found and started.
-    :param arms: the ways in which each row is asked; the outcomes of one row have positions next to each other.
+    :param arms: the ways in which each row is sent; the outcomes of one row have consecutive positions.
     :param check: looks at the first row before anything is sent, and raises `ConfigError` if the row does not fit.
     :param progress: the progress of earlier parts, if this run is a later part of one.
     :raises ConfigError: for an invalid template, rows or schema.
@@ -77,7 +77,7 @@ class RowRun:
         self.template = Template(request.template)
         self._schema = request.schema
         config = config or ClaudeConfig()
-        # The CLI asks again itself, and then waits as long as the API says.
+        # The CLI repeats refused requests itself, after the delay that the API names.
         env = {**config.env, "CLAUDE_CODE_MAX_RETRIES": str(request.max_retries)}
         self._config = replace(config, env=env, tools=())
         schema = self._schema.text if self._schema else None
@@ -108,7 +108,7 @@ class RowRun:
         self._misfits: list[_Row] = []
         """The rows before that."""
         self._again: deque[_Row] = deque()
-        """Rows that came back, and rows that were read while another model's was looked for."""
+        """Rows to be sent again, and rows that were read while one of another model was searched."""
         self._under_way = 0
         self._came_back = asyncio.Event()
         self._failure: ClaudeError | None = None
@@ -117,9 +117,9 @@ class RowRun:
         self._checkpoint: Checkpoint | None = None
 
     async def run(self, take: Take) -> None:
-        """Ask every row, and hand over the outcome of each as it comes; cancelling it stops the run.
+        """Run every row, and pass on the outcome of each as it comes. Cancelling this stops the run.
 
-        :raises ClaudeError: why the run could not go on, or why a row failed where `on_error` is `raise`.
+        :raises ClaudeError: why the run could not continue, or why a row failed if `on_error` is `raise`.
         """
         request = self._request
         with contextlib.ExitStack() as stack:
@@ -140,20 +140,20 @@ class RowRun:
             raise self._failure
 
     async def _askers(self, stack: contextlib.ExitStack) -> Sequence[Asker]:
-        """Return who asks, once for each task that uses him."""
+        """Return the asker for each task. Several tasks may share one."""
         if self._request.executor is not None:
             asker = ExecutorAsker(self._request.executor, self._works)
             await asker.check()
             return [asker]
         brake = Brake()
         workers = {model: stack.enter_context(Workers(work, brake)) for model, work in self._works.items()}
-        # One worker for each row that there is, at most.
+        # At most one worker for each row.
         concurrency = self._request.concurrency
         count = min(concurrency, (self.rows.total or concurrency) * len(self._arms))
         return [OneWorker(lambda model: workers[model].new()) for _ in range(count)]
 
     async def _use(self, asker: Asker, model: str | None, take: Take, group: anyio.abc.TaskGroup) -> None:
-        """Let an asker ask rows of a model, and those of another one when there are no others."""
+        """Send rows of a model through an asker; when there are no more, rows of another model."""
         models = list(self._works)
         try:
             while rows := await self._pull(model, asker.room, take):
@@ -186,12 +186,12 @@ class RowRun:
             if self._checkpoint is not None and outcome.error is None:
                 try:
                     self._checkpoint.put(row.key, reply, self._work_of(row.outcome))
-                except CheckpointError as full:  # the answer has been paid for: it is handed over
+                except CheckpointError as full:  # the answer has been paid for, so it is passed on
                     self._fail(full)
         else:
             error = reply.error if isinstance(reply, Again) else reply
             error.leave_out(self._config.env)
-            if isinstance(error, APIError) and error.status == NOT_FOUND:  # no other row would fare better with this model
+            if isinstance(error, APIError) and error.status == NOT_FOUND:  # every other row with this model would fail, too
                 self._refused.setdefault(self._model_of(row.outcome), error)
             outcome = replace(row.outcome, error=error)
         await self._purse.pay(outcome.cost_usd)
@@ -205,7 +205,7 @@ class RowRun:
             self._fail(outcome.error)
 
     def fail(self, error: ClaudeError) -> None:
-        """End the run for what went wrong with an outcome afterwards, if `on_error` is `raise`; from any thread."""
+        """End the run for an error found in an outcome, if `on_error` is `raise`. Any thread may call this."""
         if self._request.on_error == "raise":
             self._failure = self._failure or error
 
@@ -224,15 +224,15 @@ class RowRun:
         self._came_back.set()
 
     async def _pull(self, model: str | None, room: int, take: Take) -> list[_Row]:
-        """Return the next rows to be asked, all of one model, of this one if there are any; none when the run ends."""
+        """Return the next rows to send, all for one model, for this one if possible; empty if the run ends."""
         rows: list[_Row] = []
-        async with self._pulling:  # rows are numbered, and found in the checkpoint, in their order
+        async with self._pulling:  # rows are numbered and looked up in order
             while len(rows) < room and not self.stopped and self._failure is None:
                 row = self._next(self._model_of(rows[0].outcome) if rows else model, only=bool(rows))
                 if row is None:
                     if rows or not self._under_way or self._failure:
                         break
-                    # It may come back unanswered.
+                    # A row that runs may come back unanswered.
                     self._came_back.clear()
                     await self._came_back.wait()
                 elif row.is_settled:
@@ -253,10 +253,10 @@ class RowRun:
             return rows
 
     def _next(self, model: str | None, *, only: bool) -> _Row | None:
-        """Return the next row of a model, or, unless `only`, another one; with an outcome already if it need not be asked.
+        """Return the next row for a model or, unless `only`, for another one. Its outcome is complete if it need not be sent.
 
-        A process keeps to one model. The CLI (2.1.332) can change it, but sends the API a request of its own about each name
-        that is no alias.
+        A process keeps one model. The CLI (2.1.332) can change it, but sends the API an extra request for each name that is not
+        an alias.
         """
         while True:
             for place, row in enumerate(self._again):
@@ -274,7 +274,7 @@ class RowRun:
             if not self._has_filled:
                 self._fail(self._misfits[0].outcome.error if self._misfits else no_rows())
             return False
-        except Exception as error:  # noqa: BLE001 - the rows may be computed by any code of the person's
+        except Exception as error:  # noqa: BLE001 - the person's code may compute the rows
             failure = ConfigError(
                 f"The rows ended after {self.progress.done:,} with {type(error).__name__}: {error}.",
                 next_step="What was answered is in the error's `results`, and in the checkpoint where there is one.",
@@ -285,7 +285,7 @@ class RowRun:
         try:
             if position == 0:
                 self._check(row)
-        except ConfigError as error:  # no misfit of the row: nothing of this run would be of use
+        except ConfigError as error:  # the whole run would be useless, not just this row
             self._fail(error)
             return False
         try:
@@ -296,7 +296,7 @@ class RowRun:
                 self._again.append(misfit)
                 return True
             self._misfits.append(misfit)
-            if len(self._misfits) == MISFITS:  # it is the template then, not the row
+            if len(self._misfits) == MISFITS:  # then the template is wrong, not the row
                 self._fail(self._misfits[0].outcome.error)
             return self._failure is None
         self._has_filled = True
@@ -331,5 +331,5 @@ class RowRun:
 
 
 def _known_by(options: TurnOptions) -> dict[str, object]:
-    """Return the options by which a checkpoint knows its rows; one from before some existed knows them without these."""
+    """Return the options that are part of a checkpoint's keys. Later options count only if set, so older files still match."""
     return {name: own for name, own in asdict(options).items() if own is not None or name not in _LATER_OPTIONS}

@@ -1,7 +1,7 @@
-"""What an executor calls in its workers: ask a chunk of rows with the warm processes of this process.
+"""The functions that an executor calls in its workers. They send a chunk of rows to the warm processes of the worker.
 
-A worker process keeps a pool for each run, on the loop of a thread of its own. It ends when the run says so, when nobody has
-used it for a while, and with the process: a CLI does not outlive the one that has started it.
+A worker has a pool for each run, on the event loop of a separate thread. The pool ends when the run says so, when it has not
+been used for a while, and with the worker: no CLI outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from claude_magic.sdk._rows.limits import Brake
 from claude_magic.sdk._rows.workers import ENDS_THE_RUN, Busy, RowWork, Worker, Workers
 
 IDLE_S: Final = 20.0
-"""After how many seconds without a row a pool ends: its run may have ended without a word."""
+"""A pool ends after this time without a row, as its run may have ended without telling it."""
 
 WorkerID = tuple[str, int]
 """The machine and the process ID of a worker."""
@@ -35,30 +35,30 @@ WorkerID = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class ChunkReply:
-    """What a chunk came to: for each prompt an answer, an error, that the API was busy, or `None` where it was not sent."""
+    """The result of a chunk: for each prompt an answer, an error, `Busy`, or `None` if it was not sent."""
 
     replies: tuple[Answer | ClaudeError | Busy | None, ...]
     took_s: float
     """From its first row to its last."""
     hold_s: float
-    """For how long the API wants to be left alone."""
+    """For how long the API wants no requests."""
     worker: WorkerID
     thread: int
-    """Which of the worker's threads was called."""
+    """The worker's thread that was called."""
 
 
 def answer_chunk(version: str, run: str, call: int, packed: bytes, prompts: Sequence[str], slice_s: float) -> ChunkReply:
-    """Ask these rows, begin none after `slice_s` seconds, and return what came of it.
+    """Run these rows and return the result; start none after `slice_s` seconds.
 
-    :param run: names the run.
-    :param call: is another one for each call: Dask may answer the same call from the last one.
+    :param run: the name of the run.
+    :param call: differs for each call, because Dask may reuse the result of an equal call.
     :param packed: its `RowWork`, pickled.
-    :raises ExecutorError: when another version of this package is here.
+    :raises ExecutorError: if this worker has another version of this package.
     """
     if version != __version__:
         raise other_version(__version__, version)
     while True:
-        # Both steps are atomic: a process may be forked while another thread is in here.
+        # Both steps are atomic: a process may be forked while another thread runs this.
         key = (os.getpid(), run)
         pool = _pools.get(key) or _pools.setdefault(key, WarmPool(packed))
         if pool.enter():
@@ -72,7 +72,7 @@ def answer_chunk(version: str, run: str, call: int, packed: bytes, prompts: Sequ
 
 
 def close_pool(runs: Iterable[str], call: int = 0) -> WorkerID:
-    """End the processes of these runs in this process, if there are any; parameters as above."""
+    """End the processes of these runs in this worker, if there are any. Parameters as above."""
     for run in runs:
         pool = _pools.pop((os.getpid(), run), None)
         if pool is not None:
@@ -81,7 +81,7 @@ def close_pool(runs: Iterable[str], call: int = 0) -> WorkerID:
 
 
 def own_id() -> WorkerID:
-    """Return what tells this process from others."""
+    """Return a value that identifies this process."""
     return socket.gethostname(), os.getpid()
 
 
@@ -94,7 +94,7 @@ def other_version(there: str, here: str) -> ExecutorError:
 
 
 class _Chunk:
-    """Rows that are being asked."""
+    """A chunk of rows that runs."""
 
     def __init__(self, prompts: Sequence[str], slice_s: float) -> None:
         self.prompts = prompts
@@ -104,14 +104,14 @@ class _Chunk:
         self._stopped = False
 
     def stop(self) -> None:
-        """End it with what there is; on its loop."""
+        """End the chunk with the replies so far. Call this in its event loop."""
         self._stopped = True
         if self._scope is not None:
             self._scope.cancel()
 
     @contextlib.asynccontextmanager
     async def stoppable(self) -> AsyncIterator[None]:
-        """Leave this context when it is stopped."""
+        """Leave this context when the chunk is stopped."""
         with anyio.CancelScope() as self._scope:
             if self._stopped:
                 self._scope.cancel()
@@ -119,7 +119,7 @@ class _Chunk:
 
 
 class WarmPool:
-    """The warm processes of a run in this process; several threads may use them at once.
+    """The warm processes of a run in this process. Several threads may use them at once.
 
     :param packed: the `RowWork`, pickled.
     :param idle_s: after how many seconds without a user it ends.
@@ -139,20 +139,20 @@ class WarmPool:
         self._chunks: dict[asyncio.Task[Any], _Chunk] = {}
 
     def enter(self) -> bool:
-        """Keep it open until `leave`; return whether it is."""
+        """Keep the pool open until `leave`; return False if it is closed already."""
         with self._lock:
             if self._closed:
                 return False
             self._users += 1
             self._uses += 1
             if self._thread is None:
-                # A daemon: who ends the process waits for no thread that he does not know.
+                # A daemon: the end of the process must not wait for a thread that its owner does not know.
                 self._thread = threading.Thread(target=self._run, name="claude-rows", daemon=True)
                 self._thread.start()
             return True
 
     def leave(self) -> None:
-        """Let it end, if nobody uses it for a while."""
+        """Let the pool end if it is not used for a while."""
         with self._lock:
             self._users -= 1
             if not self._closed and self._loop.exception() is None:
@@ -160,19 +160,19 @@ class WarmPool:
                 loop.call_soon_threadsafe(loop.call_later, self._idle_s, self._end_if_unused, self._uses)
 
     def answer(self, prompts: Sequence[str], slice_s: float) -> ChunkReply:
-        """Ask these rows, begin none after `slice_s` seconds, and return what came of it; blocks the thread."""
+        """Run these rows and return the result; start none after `slice_s` seconds. Blocks the thread."""
         loop, chunk = self._loop.result(), _Chunk(prompts, slice_s)
         asked = asyncio.run_coroutine_threadsafe(self._answer(chunk), loop)
         try:
             took_s, hold_s = asked.result()
         except KeyboardInterrupt:
-            # A notebook's interrupt goes to all processes of its group: what has been answered is handed over.
+            # A notebook's interrupt reaches all processes of its group. Replies that have come are passed on.
             loop.call_soon_threadsafe(chunk.stop)
             took_s, hold_s = asked.result()
         return ChunkReply(tuple(chunk.replies), took_s, hold_s, own_id(), threading.get_ident())
 
     def close(self) -> None:
-        """End its processes and its thread; chunks that are being asked end with what they have."""
+        """End its processes and its thread. Chunks that run end with the replies so far."""
         with self._lock:
             self._closed = True
             thread = self._thread
@@ -183,7 +183,7 @@ class WarmPool:
 
     def _run(self) -> None:
         factory = None
-        if sys.platform == "win32":  # under the policy that some set there, a loop could start no process
+        if sys.platform == "win32":  # with an event loop policy that some set there, no process could be started
             factory = asyncio.ProactorEventLoop
         try:
             with asyncio.Runner(loop_factory=factory) as runner:
@@ -191,7 +191,7 @@ class WarmPool:
         except BaseException as error:
             if self._loop.done():
                 raise
-            self._loop.set_exception(error)  # for those who wait for it
+            self._loop.set_exception(error)  # for threads that wait for the loop
 
     async def _serve(self) -> None:
         self._ending = asyncio.Event()
@@ -250,4 +250,4 @@ class WarmPool:
 
 
 _pools: dict[tuple[int, str], WarmPool] = {}
-"""By process, as a forked one inherits it, and by run. An executor's worker has nothing else that outlives a call."""
+"""Keyed by process, because a forked one inherits it, and by run. A worker has no other state that outlives a call."""

@@ -1,4 +1,4 @@
-"""What is asked of which row: the rows of a table, a list or any iterable, and the template that each fills.
+"""The rows of a table, a list or any iterable, and the template that makes a prompt of each.
 
 Rows are data: nothing in them is read as a template, a path or a command.
 """
@@ -17,7 +17,7 @@ from jinja2 import meta
 from claude_magic.errors import ConfigError
 
 ROW: Final = "row"
-"""The name of the whole row in a template, where no column is called so."""
+"""The name of the whole row in a template, unless a column has this name."""
 
 _NEXT_STEP = "Name a column, such as {{ text }}, or the whole row as {{ row }}; nothing was sent."
 
@@ -25,7 +25,7 @@ _NEXT_STEP = "Name a column, such as {{ text }}, or the whole row as {{ row }}; 
 class Template:
     """A prompt with `{{ column }}` in it.
 
-    :raises ConfigError: when it cannot be read, or names nothing of a row.
+    :raises ConfigError: if it cannot be read, or names nothing.
     """
 
     def __init__(self, text: str) -> None:
@@ -39,9 +39,9 @@ class Template:
 
     @staticmethod
     def names(text: str) -> set[str]:
-        """Return what a template names.
+        """Return the names in a template.
 
-        :raises ConfigError: when it cannot be read.
+        :raises ConfigError: if it cannot be read.
         """
         environment = _environment()
         try:
@@ -54,8 +54,8 @@ class Template:
     def fill(self, row: Any, beside: Mapping[str, object] | None = None) -> str:
         """Return the prompt of a row.
 
-        :param beside: what else the template may name, such as the values of a variant.
-        :raises ConfigError: when a column is missing or its name is taken, or the template fails for this row.
+        :param beside: more values for the template, such as those of a variant.
+        :raises ConfigError: if a column is missing, is also in `beside`, or the template fails for this row.
         """
         columns = columns_of(row)
         if taken := sorted(columns.keys() & (beside or {}).keys()):
@@ -67,7 +67,7 @@ class Template:
         try:
             prompt = self._template.render(values)
         except Exception as error:
-            # The expressions are the person's own, over values of any kind: they may raise anything.
+            # The person's own expressions, over values of any kind, may raise anything.
             raise ConfigError(
                 f"The row does not fill the template: {type(error).__name__}: {error}.", next_step="Correct it or the row."
             ) from error
@@ -78,7 +78,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows to be asked about: `items` gives them once, `total` counts them where that is known beforehand.
+    """The rows of a run. `items` yields them once; `total` is their number, if known beforehand.
 
     `frame` is the table that they come from, if it is one.
     """
@@ -89,9 +89,9 @@ class Rows:
 
     @classmethod
     def of(cls, rows: object) -> Rows:
-        """Take a DataFrame of pandas or polars, a list of dicts or texts, or any other iterable.
+        """Read a DataFrame of pandas or polars, a list of dicts or texts, or any other iterable.
 
-        :raises ConfigError: when it is none, or is empty.
+        :raises ConfigError: if it is none of these, or is empty.
         """
         if _is_frame(rows, "pandas"):
             frame: Any = rows
@@ -115,12 +115,12 @@ class Rows:
 
 
 def columns_of(row: Any) -> dict[str, Any]:
-    """Return the columns of a row by their names; a text has none."""
+    """Return the columns of a row by name; a text has none."""
     return {str(name): value for name, value in row.items()} if isinstance(row, Mapping) else {}
 
 
 def no_rows() -> ConfigError:
-    """Return the error for rows of which there is none."""
+    """Return the error for an empty list of rows."""
     return ConfigError("There are no rows.", next_step="Give at least one; nothing was sent.")
 
 
@@ -134,7 +134,7 @@ def _is_frame(rows: object, library: str) -> bool:
 
 
 def _shown(value: object) -> object:
-    """Return a value as it stands in a prompt."""
+    """Return a value in the form in which it is put into a prompt."""
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, ensure_ascii=False, default=str)
     return "" if value is None else value

@@ -1,14 +1,14 @@
 """Warm processes that answer rows, each row in a conversation of its own.
 
-Of the ways to keep rows apart, `/clear` in a warm process is the fastest. Measured on 2 busy cores against an API that
-replies at once, in rows a second, as multiples of a shell loop over `claude -p` (0.40 a second then): a process for each row 2,
-one warm process with `/clear` before each row 19, the same with `/clear` sent while the last row is still being read 35,
-without clearing 22 in the same minutes. A whole run (`tests/bench/rows.py`): 12 with one row at once, 25 with two, 37 with
-four. A fork takes a process of its own, and so costs what that costs. `side_question`, which keeps nothing, wraps each prompt
-in 1.3 kB of instructions. `--no-session-persistence` leaves no transcript on disk.
+`/clear` in a warm process is the fastest way to keep rows apart. Measured on 2 busy cores against an API that replies at once,
+in rows per second, as multiples of a shell loop over `claude -p` (0.40 per second): a process for each row 2; one warm process
+with `/clear` before each row 19; with `/clear` sent while the last row is still being read 35; without clearing 22 in the same
+minutes. A whole run (`tests/bench/rows.py`): 12 with one row at once, 25 with two, 37 with four. A fork needs a process of its
+own, and so costs as much as one. `side_question`, which keeps nothing, wraps each prompt in 1.3 kB of instructions.
+`--no-session-persistence` leaves no transcript on disk.
 
-`/clear` leaves 0.5 kB of notes of itself in front of the prompt that follows (CLI 2.1.332). It is sent before the first row,
-too, so that the requests of all rows are alike.
+`/clear` puts 0.5 kB of notes before the next prompt (CLI 2.1.332). It is sent before the first row, too, so that the requests
+of all rows are alike.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ from claude_magic.sdk.response import SessionAwareResponse, fold
 from claude_magic.sdk.turn_request import TurnRequest
 
 ROWS_PER_PROCESS: Final = 1_000
-"""After how many rows a process is replaced: in 900 rows it grows by 60 MB (CLI 2.1.332), while this side stays as it is."""
+"""After this number of rows a process is replaced: in 900 rows it grows by 60 MB (CLI 2.1.332), while our process does not."""
 
 ENDS_THE_RUN: Final = (NotLoggedInError, CLINotFoundError, CLITooOldError)
-"""After these no other row would fare better."""
+"""After one of these errors every other row would fail, too."""
 
 _BUSY: Final = (429, 529)
-"""What the API answers when it has too much to do."""
+"""The API's statuses when it is overloaded."""
 
 _CLEAR: Final = Prompt("/clear")
 
 
 @dataclass(frozen=True, slots=True)
 class RowWork:
-    """What all rows of a run have in common; it travels to workers elsewhere.
+    """The common settings of all rows of a run. It is also sent to workers elsewhere.
 
-    `concurrency` counts the processes of one pool. `retries` is how often a row is asked again when its process dies; what the
-    API refuses the CLI repeats, unless `gives_back`: then a row that it is too busy for is given back.
+    `concurrency` is the number of processes in one pool. `retries` is how often a row is tried again after its process died.
+    The CLI repeats what the API refuses, unless `gives_back`: then a row is given back if the API is overloaded.
     """
 
     config: ClaudeConfig
@@ -70,7 +70,7 @@ class RowWork:
 
 
 class Busy(Exception):
-    """The API has too much to do for a row; nothing came of it."""
+    """The API is overloaded, and the row has no reply."""
 
     def __init__(self, status: int, delay_s: float) -> None:
         super().__init__(status, delay_s)
@@ -79,7 +79,7 @@ class Busy(Exception):
 
 
 class Workers:
-    """Make workers for a run; its context is their log."""
+    """Makes workers for a run. Its context keeps their log open."""
 
     def __init__(self, work: RowWork, brake: Brake) -> None:
         self._work = work
@@ -104,12 +104,12 @@ class Workers:
         self._log.close()
 
     def new(self) -> Worker:
-        """Return one more, which has not begun."""
+        """Return a new worker, not yet started."""
         return Worker(self._new_process, self._work, self._brake)
 
 
 class Worker:
-    """One warm process, or the next one when it has ended, that answers rows one after the other.
+    """Answers rows one after the other in a warm process, which is replaced when it has ended.
 
     :param make: makes a process, not yet started.
     """
@@ -122,11 +122,11 @@ class Worker:
         self._clearing: asyncio.Task[bool] | None = None
 
     async def ask(self, prompt: str) -> Answer:
-        """Ask in an empty conversation and return the reply.
+        """Send the prompt in an empty conversation and return the reply.
 
-        :raises TurnTimeoutError: when it took too long.
+        :raises TurnTimeoutError: if it took too long.
         :raises ClaudeError: why there is no reply.
-        :raises Busy: when the API has too much to do, and such rows are given back.
+        :raises Busy: if the API is overloaded and rows are then given back.
         """
         for left in reversed(range(self._work.retries + 1)):
             await self._brake.wait()
@@ -167,7 +167,7 @@ class Worker:
 
         try:
             with anyio.fail_after(timeout_s), scope:
-                # Whatever stands in a row, it is sent as it is.
+                # The row is sent verbatim, whatever it contains.
                 await process.run_turn(Prompt(prompt, verbatim=True), self._work.options, Listener(take))
         except TimeoutError as error:
             await self.aclose()
@@ -193,10 +193,10 @@ class Worker:
         return process
 
     async def _clear(self, process: LiveProcess) -> bool:
-        """Let the process begin an empty conversation, and return whether it says that it has."""
+        """Let the process begin an empty conversation; return whether it confirms that."""
         said: list[events.Event] = []
         try:
             await process.run_turn(_CLEAR, replace(self._work.options, schema=None), Listener(said.append))
-        except ClaudeError:  # it has ended, or was told to end
+        except ClaudeError:  # the process has ended, or was told to end
             return False
         return any(isinstance(event, events.SessionReplaced) for event in said)

@@ -1,4 +1,4 @@
-"""The person's own functions as tools: what Claude is told of them, how a call's arguments become theirs, how they run.
+"""The person's own functions as tools: their descriptions for Claude, their arguments, and how they run.
 
-Leaves to `_gate` whether a call may run, and to whoever has a kernel how it runs there.
+`_gate` decides whether a call may run. A host with a kernel decides how it runs there.
 """

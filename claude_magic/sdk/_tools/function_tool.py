@@ -1,6 +1,6 @@
-"""A function of the person's as a tool: its schema is made from its signature, and a call's arguments fit it or say why not.
+"""Makes a tool of a person's function: the schema comes from its signature, and the arguments of a call are checked against it.
 
-What JSON has no place for, such as a frame, is passed by the name of a variable, and so may be what is large.
+A value that JSON cannot hold, such as a frame, is passed by the name of a variable. Large values may be passed that way, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What the API takes as the name of a tool or of an argument."""
+"""Valid names of a tool or an argument for the API."""
 
 _MAX_NAME: Final = 64 - len(f"mcp__{SERVER}__")
 _MAX_DESCRIPTION: Final = 2_000
@@ -45,17 +45,17 @@ _REFERENCE: Final = {
 }
 _CONTAINERS: Final = (list, set, frozenset, dict, tuple, abc.Sequence, abc.Iterable, abc.Mapping, abc.Collection, abc.Set)
 _READ_AS: Final = {abc.Collection: list, abc.Set: set}
-"""Kinds of containers that pydantic does not take."""
+"""Abstract containers that pydantic does not accept, each with the class used instead."""
 
 _CHECK: Final = "Nothing was sent."
 
 
 class MisfitError(ValueError):
-    """Arguments of a call that do not fit: says which, and why, so that Claude can mend them."""
+    """The arguments of a call do not fit. The message says which and why, so that Claude can correct them."""
 
 
 def only_reads(function: F) -> F:
-    """Mark a function as one that changes nothing: Claude calls it as a tool without asking first."""
+    """Mark a function as one that changes nothing, so that Claude may call it as a tool without a permission."""
     setattr(function, _READS, True)
     return function
 
@@ -70,7 +70,7 @@ class _Parameter:
 
 @dataclass(frozen=True, slots=True)
 class FunctionTool(Tool):
-    """A tool, and the function that does its work. Two are equal when Claude is told the same of them."""
+    """A tool and its function. Two are equal if Claude gets the same description of them."""
 
     _function: Callable[..., Any] = field(default=lambda: None, compare=False, repr=False)
     _signature: inspect.Signature = field(default=inspect.Signature(), compare=False, repr=False)
@@ -78,15 +78,15 @@ class FunctionTool(Tool):
 
     @property
     def is_async(self) -> bool:
-        """Whether calling the function gives something to be awaited."""
+        """Whether the function returns an awaitable."""
         return inspect.iscoroutinefunction(inspect.unwrap(self._function))
 
     @classmethod
     def of(cls, function: Callable[..., Any], name: str | None = None) -> Self:
         """Make a tool of a function, a coroutine function, a method or a class.
 
-        :param name: how Claude calls it; by default as the function is called.
-        :raises ConfigError: for what cannot be called, has no name that the API takes, or hints that mean nothing.
+        :param name: the tool's name; by default that of the function.
+        :raises ConfigError: if it cannot be called, its name is not valid for the API, or its hints are not valid.
         """
         name = name or _name_of(function)
         if not callable(function):
@@ -98,7 +98,7 @@ class FunctionTool(Tool):
             )
         try:
             signature = inspect.signature(function, eval_str=True)
-        except Exception as error:  # hints are anybody's code
+        except Exception as error:  # hints run foreign code
             raise _unusable(name, error) from error
         found = [_parameter(name, number, each) for number, each in enumerate(signature.parameters.values(), 1)]
         parameters = tuple(parameter for parameter, _ in found)
@@ -107,10 +107,10 @@ class FunctionTool(Tool):
         return cls(name, _description(function, name, signature), schema, reads, function, signature, parameters)
 
     def bind(self, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> Callable[[], Any]:
-        """Return what calls the function with the arguments of a call, as the types of its hints.
+        """Return a callable that calls the function, with the arguments converted to the types of its hints.
 
-        :param variables: what can be passed by name.
-        :raises MisfitError: when they do not fit; nothing has run.
+        :param variables: values that can be passed by name.
+        :raises MisfitError: if the arguments do not fit; nothing has run.
         """
         known = {parameter.key for parameter in self._parameters}
         mistakes = [f"{key}: there is no such argument" for key in arguments.keys() - known]
@@ -135,7 +135,7 @@ def function_tools(
 ) -> tuple[FunctionTool, ...]:
     """Make tools of functions.
 
-    :raises ConfigError: for one that cannot be a tool, and for a name that two of them have.
+    :raises ConfigError: if one cannot be a tool, or two have the same name.
     """
     tools = [function if isinstance(function, FunctionTool) else FunctionTool.of(function) for function in functions]
     names = [tool.name for tool in (*taken, *tools)]
@@ -146,7 +146,7 @@ def function_tools(
 
 @dataclass(frozen=True)
 class _ByName:
-    """Marks what is passed by the name of a variable."""
+    """Marks a value that is passed by the name of a variable."""
 
     kind: Any
 
@@ -162,7 +162,7 @@ class _ByName:
         value = _variable(given, info.context) if isinstance(given, str) else given
         try:
             fits = isinstance(value, self.kind)
-        except TypeError:  # it is none that can be asked for
+        except TypeError:  # this type does not allow `isinstance`
             fits = True
         if not fits:
             raise ValueError(f"{given!r} holds a {_type_name(type(value))}, not a {_type_name(self.kind)}")
@@ -181,7 +181,7 @@ def _read(parameter: _Parameter, given: object, variables: Mapping[str, Any]) ->
     try:
         if isinstance(given, dict) and given.keys() == {_VARIABLE} and isinstance(given[_VARIABLE], str):
             return parameter.adapter.validate_python(_variable(given[_VARIABLE], variables), context=variables)
-        # As JSON, because strict types take a string for a date or an enum's value only there.
+        # Validated as JSON, because only there strict types accept a string for a date or an enum's value.
         return parameter.adapter.validate_json(json.dumps(given), context=variables)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)[:5]
@@ -195,7 +195,7 @@ def _read(parameter: _Parameter, given: object, variables: Mapping[str, Any]) ->
 
 
 def _parameter(tool: str, number: int, parameter: inspect.Parameter) -> tuple[_Parameter, Any]:
-    """Return a parameter as it is read, and its hint."""
+    """Return a parameter with its reader, and its hint."""
     empty = inspect.Parameter.empty
     hint: Any = Any if parameter.annotation is empty else parameter.annotation
     several = parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -209,13 +209,13 @@ def _parameter(tool: str, number: int, parameter: inspect.Parameter) -> tuple[_P
     key = parameter.name if _KEY.fullmatch(parameter.name) else f"argument_{number}"
     try:
         adapter = _adapter(_taken(with_typed_dicts(hint)))
-    except Exception as error:  # a hint is anybody's code: a model may have validators that make its schema
+    except Exception as error:  # hints run foreign code: a model may have validators that make its schema
         raise _unusable(f"{tool}, {parameter.name}", error) from error
     return _Parameter(parameter.name, key, not several and parameter.default is empty, adapter), hint
 
 
 def _taken(hint: Any) -> Any:
-    """Return a hint with what JSON has no place for passed by name."""
+    """Return a hint in which each type that JSON cannot hold is passed by name."""
     from pydantic.errors import PydanticUserError
     from pydantic_core import SchemaError
 
@@ -240,7 +240,7 @@ def _adapter(hint: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     adapter: TypeAdapter[Any] = TypeAdapter(hint)
-    adapter.rebuild(raise_errors=True)  # otherwise a name that is not known yet is left for later
+    adapter.rebuild(raise_errors=True)  # otherwise unknown names would be resolved later
     return adapter
 
 
@@ -265,7 +265,7 @@ def _schema(signature: inspect.Signature, found: list[tuple[_Parameter, Any]]) -
 
 
 def _or_by_name(own: dict[str, Any], shared: Mapping[str, Any], hint: Any) -> dict[str, Any]:
-    """Let what may be large be given by name, too."""
+    """Let a value that may be large also be given by name."""
     if hint is Any or not own.keys() - {"title", "description", "default"}:
         return {"description": f"Any value; or {{{_VARIABLE!r}: NAME}} for what a variable holds".replace("'", '"')}
     pointed = shared.get(str(own.get("$ref", "")).rpartition("/")[2], own)
@@ -289,7 +289,7 @@ def _default(value: object) -> dict[str, Any]:
 
 
 def _finite(schema: Any) -> Any:
-    """Leave out what no JSON holds, such as a default that is infinite."""
+    """Leave out values that JSON cannot hold, such as an infinite default."""
     match schema:
         case dict():
             kept = {key: _finite(value) for key, value in schema.items()}
@@ -302,7 +302,7 @@ def _finite(schema: Any) -> Any:
 
 
 def _description(function: Callable[..., Any], name: str, signature: inspect.Signature) -> str:
-    # What a partial or another object says of itself is its type's.
+    # The docstring of a partial or another object is that of its class.
     own = function if hasattr(function, "__name__") else getattr(function, "func", None)
     text = inspect.getdoc(own) if own is not None else None
     shown = f"{name}{signature}"

@@ -1,4 +1,4 @@
-"""What a function gave back, for Claude: as text, and what is large by the name of a variable."""
+"""Turns a function's result into text for Claude. A large result is kept as a variable, and Claude gets its name."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import Listener, ToolResult
 
 MAX_RESULT_CHARACTERS: Final = 4_000
-"""Of the text of one result; what is longer is kept under a name, and described."""
+"""Of the text of one result. A longer one is kept under a name, and described."""
 
 _MANY: Final = 1_000
-"""Items of a list of which all are written out."""
+"""Lists with more items are not written out."""
 
 
 class FunctionHost(Listener):
-    """A host that listens, and does the work of functions: coroutines on its loop, others on a thread of their own.
+    """A host that runs the person's functions: coroutines in its event loop, other functions in a thread.
 
-    :param variables: where large results are kept, and found again by name.
+    :param variables: keeps large results, and is where arguments are found by name.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class FunctionHost(Listener):
         self._variables = variables
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        """Call a function; what it raises is told to Claude."""
+        """Call a function. If it raises an exception, Claude gets the traceback."""
         function = self._functions.get(tool)
         if function is None:
             return await super().call(tool, arguments)
@@ -63,7 +63,7 @@ class FunctionHost(Listener):
 
 
 def kept(value: object, tool: str, variables: MutableMapping[str, Any]) -> str:
-    """Keep a tool's result under a name that nothing else has, and return that; what has a name already keeps it."""
+    """Keep a tool's result under an unused name and return that name. A value that has a name already keeps it."""
     named = (name for name, other in variables.items() if other is value and not name.startswith("_"))
     if (name := next(named, None)) is not None:
         return name
@@ -74,12 +74,12 @@ def kept(value: object, tool: str, variables: MutableMapping[str, Any]) -> str:
 
 
 def kept_words(name: str, value: object, about: str = "") -> str:
-    """Say under which name a result is kept, and what can be done with that."""
+    """Tell Claude the name of a kept result, and how to use it."""
     return f"It is kept as the variable {name} ({about or type(value).__name__}): give that name to other tools."
 
 
 def _as_text(value: object) -> str | None:
-    """Return a value as JSON, or as the text that it is; `None` for what is no data, or much of it."""
+    """Return a value as JSON, a text as it is; `None` if it is no data or too much."""
     if value is None:
         return "It returned nothing."
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Many ways to ask the same of many rows, told apart by a score: variants of a template, and models.
+"""Trials: variants of a template and several models over many rows, compared by a score.
 
-Leaves to `_rows` how rows are asked, and to others how a trial looks.
+`_rows` runs the rows. How a trial is displayed is decided elsewhere.
 """

@@ -1,4 +1,4 @@
-"""Ask the same of many rows and collect the outcomes, in one way or in several."""
+"""Run one prompt over many rows, in one way or in several, and collect the outcomes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from claude_magic.sdk.schema import Schema
 def made_ready(
     request: RowsRequest, wanted: TrialRequest, config: ClaudeConfig | None = None
 ) -> tuple[RowRun | TrialRun, Results]:
-    """Return a run, not yet begun, and what takes its outcomes: a `Trial` where something is tried or scored.
+    """Return a run that has not begun, and its results: a `Trial` if variants are compared or replies are scored.
 
-    :raises ConfigError: for what cannot be meant.
-    :raises CheckpointError: when the checkpoint is something else.
+    :raises ConfigError: if the arguments are not valid.
+    :raises CheckpointError: if the checkpoint belongs to other work.
     """
     if wanted.is_one:
         trial = TrialRun(request, wanted, config)
@@ -57,28 +57,28 @@ async def ask_each(
 ) -> Results:
     """Ask the same of every row, each in a conversation of its own, and return the outcomes in the order of the rows.
 
-    With `vary`, `models` or `score` every row is asked in every way, and a `Trial` is returned.
+    With `vary`, `models` or `score` every row is asked in every way, and the result is a `Trial`.
 
-    :param template: the prompt, with `{{ column }}` for what a row holds and `{{ row }}` for the row itself.
+    :param template: the prompt, with `{{ column }}` for a value of a row and `{{ row }}` for the row itself.
     :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
-    :param schema: what each reply must be, as for a turn.
-    :param bare: ask without Claude Code's prompt, tools, settings and memory.
+    :param schema: the type of each reply, as for a turn.
+    :param bare: leave out Claude Code's prompt, tools, settings and memory.
     :param tools: rules for tools that rows may use.
-    :param concurrency: how many rows are asked at once, each by a process of about 220 MB.
-    :param executor: of `concurrent.futures`, or a client of Dask: its workers run the rows, and `concurrency` counts for each
-        worker process. Only prompts and replies travel.
-    :param checkpoint: an SQLite file that keeps answered rows: a run that is started again does not ask them anew.
+    :param concurrency: how many rows run at once, each in a process of about 220 MB.
+    :param executor: an executor of `concurrent.futures`, or a client of Dask. Its workers run the rows, and `concurrency`
+        counts for each worker process. Only prompts and replies are sent to them.
+    :param checkpoint: an SQLite file that keeps answered rows, so that a run that is started again does not repeat them.
     :param budget_usd: US dollars; the run stops before the row that would exceed it.
-    :param max_retries: how often a row is asked again when the API refuses it for a while, or the CLI dies.
-    :param on_error: `return` puts the error in the row's place, `raise` ends the run with it.
-    :param vary: the values of names in the template, such as `{"tone": ["formal", "plain"]}`; of several, all combinations.
-    :param models: the models that each row is asked of.
-    :param score: a function of a row and its reply that gives a number or a bool; or a prompt that judges, blind: of each
-        `{{ reply }}`, or of `{{ first }}` and `{{ second }}`, each two in both orders.
-    :param judge_model: the model of a prompt that judges.
+    :param max_retries: how often a row is tried again if the API refuses it for a while, or the CLI dies.
+    :param on_error: `return` returns the error as the row's outcome, `raise` ends the run with it.
+    :param vary: the values of names in the template, such as `{"tone": ["formal", "plain"]}`; all combinations are tried.
+    :param models: the models that each row is sent to.
+    :param score: a function of a row and its reply that returns a number or a bool; or a prompt for a judge that knows neither
+        variant nor model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both orders.
+    :param judge_model: the model of the judge.
     :param on_progress: called after each row.
-    :raises ConfigError: for arguments that cannot be meant; nothing was sent.
-    :raises ClaudeError: why the run could not go on; its `results` holds what there is.
+    :raises ConfigError: if the arguments are not valid; nothing was sent.
+    :raises ClaudeError: why the run could not continue; its `results` has the outcomes so far.
     """
     request = RowsRequest(
         template=template,

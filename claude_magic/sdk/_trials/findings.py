@@ -1,6 +1,6 @@
-"""What there is to say of a trial: its arms, how two of them differ, a row where they disagree, and the best.
+"""The findings of a trial: its arms, how two of them differ, rows where they disagree, and the best arm.
 
-Only data, and what follows from it.
+Contains only data and what can be computed from it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from claude_magic.sdk._trials.intervals import CONFIDENCE, mean_interval
 
 @dataclass(frozen=True, slots=True)
 class ArmResult:
-    """What one variant with one model came to. `low` and `high` bound the mean at 95 %; costs and seconds are of a row."""
+    """The result of one variant with one model. `low` and `high` bound the mean at 95 %; costs and times are means per row."""
 
     variant: str
     model: str | None
@@ -25,7 +25,7 @@ class ArmResult:
     low: float | None
     high: float | None
     n: int
-    """Replies with a score, or replies, where there is no score."""
+    """The number of replies with a score; without scores, the number of replies."""
     errors: int
     cost_usd: float | None
     duration_s: float | None
@@ -34,9 +34,9 @@ class ArmResult:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much higher one scores than another one on the same rows: the mean, and an interval.
+    """How much higher `one` scores than `other` on the same rows: the mean difference and its interval.
 
-    The intervals of all pairs hold together at 95 %. `is_told` says whether it is more than noise.
+    The intervals of all pairs hold together at 95 %. `is_told` is true if the difference is more than noise.
     """
 
     one: str
@@ -51,16 +51,16 @@ class Difference:
     def of(
         cls, one: str, other: str, scores: Mapping[int, float], other_scores: Mapping[int, float], *, pairs: int
     ) -> Difference | None:
-        """Compare the scores of two by row; `None` where they share no row.
+        """Compare two arms by row; `None` if they share no row.
 
-        :param pairs: how many comparisons there are in all.
+        :param pairs: the number of all comparisons.
         """
         found = [scores[row] - other_scores[row] for row in sorted(scores.keys() & other_scores.keys())]
         if not found:
             return None
         alpha = (1 - CONFIDENCE) / pairs
         low, high = mean_interval(found, 1 - alpha) or (None, None)
-        # A bootstrap believes a few rows too much: of so few that all differ the same way, chance may do that.
+        # A bootstrap trusts few rows too much: if they all differ in the same direction, that may still be chance.
         enough = sum(map(bool, found)) >= 1 + math.log2(1 / alpha)
         is_told = low is not None and high is not None and enough and not low <= 0 <= high
         return cls(one, other, fmean(found), low, high, len(found), is_told)
@@ -68,9 +68,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A row that was answered differently.
+    """A row with different replies.
 
-    `spread` is the largest score less the smallest; without scores, how many other replies there are.
+    `spread` is the largest score minus the smallest; without scores, the number of different replies minus one.
     """
 
     row: int
@@ -82,7 +82,7 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The way to ask that scores highest, to go on with: `ask(best.prompt(row), **best.options)`."""
+    """The arm with the highest score. To use it again: `ask(best.prompt(row), **best.options)`."""
 
     label: str
     variant: Mapping[str, object]
@@ -92,14 +92,14 @@ class Best:
     bare: bool
 
     def prompt(self, row: Any) -> str:
-        """Return what is asked of a row.
+        """Return the prompt for a row.
 
-        :raises ConfigError: when the row does not fill the template.
+        :raises ConfigError: if the row does not fill the template.
         """
         return Template(self.template).fill(row, self.variant)
 
     @property
     def options(self) -> dict[str, Any]:
-        """How it is asked, as options of `ask()`: model, system and bare, where they were chosen."""
+        """Its model, system and bare as options of `ask()`, if they were chosen."""
         chosen = {"model": self.model, "system": self.system, "bare": self.bare}
         return {name: value for name, value in chosen.items() if value}

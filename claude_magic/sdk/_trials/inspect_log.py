@@ -1,4 +1,4 @@
-"""A trial as a log of Inspect (`inspect_ai`), made of its own classes; they are imported when they are needed."""
+"""Writes a trial as a log of Inspect (`inspect_ai`), with Inspect's own classes, which are imported when needed."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def write_log(
     template: str,
     is_whole: bool,
 ) -> None:
-    """Write a sample for each reply, and each mean with how many scores it is of.
+    """Write a sample for each reply, and each mean with the number of its scores.
 
-    :raises ConfigError: when inspect_ai is not there, or the file is to be of another kind.
+    :raises ConfigError: if inspect_ai is not installed, or the file name has another ending.
     """
     if Path(path).suffix not in (".eval", ".json"):
         raise ConfigError(f"{os.fspath(path)} is no name of a log of Inspect.", next_step="Let it end in .eval or .json.")

@@ -1,6 +1,6 @@
-"""What a mean can be told to, from a sample: bootstrap intervals that are the same each time.
+"""Bootstrap intervals for the mean of a sample. They are the same each time.
 
-Knows numbers alone. numpy is imported when it is needed.
+Knows only numbers. numpy is imported when needed.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ CONFIDENCE: Final = 0.95
 RESAMPLES: Final = 10_000
 
 MANY: Final = 500
-"""Of so many values the mean is normally distributed, and its interval needs no bootstrap."""
+"""From this number of values on, the mean is taken as normally distributed, without a bootstrap."""
 
 _SEED: Final = 20_260_101
 
 
 def check_numpy() -> None:
-    """Refuse to go on without numpy.
+    """Check that numpy is installed.
 
-    :raises ConfigError: where it is not installed.
+    :raises ConfigError: if it is not.
     """
     try:
         import numpy  # noqa: F401

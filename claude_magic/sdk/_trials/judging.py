@@ -1,7 +1,7 @@
-"""Replies that a prompt judges, blind: it is told neither variant nor model.
+"""Lets a prompt judge replies. The judge learns neither variant nor model.
 
-A prompt that names `{{ first }}` and `{{ second }}` compares each two replies to a row, once in each order; another one is
-given each reply alone, as `{{ reply }}`. Leaves to `trial_run` how it is asked.
+A prompt with `{{ first }}` and `{{ second }}` compares each two replies to a row, once in each order. Any other prompt gets one
+reply, as `{{ reply }}`. `trial_run` sends the prompts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _POINTS: Final = {FIRST: (1.0, 0.0), SECOND: (0.0, 1.0), "neither": (0.5, 0.5)}
 
 @dataclass(frozen=True, slots=True)
 class Judgement(RowOutcome):
-    """What the judge said. `about` are the places of the one reply, or of the two in the order in which they were shown."""
+    """The judge's answer. `about` has the position of the judged reply, or of both replies in the order shown."""
 
     about: tuple[int, ...] = ()
 
@@ -47,7 +47,7 @@ class Judgement(RowOutcome):
 class Judge:
     """A prompt that judges replies.
 
-    :raises ConfigError: when it cannot be read, or names one of two replies.
+    :raises ConfigError: if it cannot be read, or names only one of two replies.
     """
 
     def __init__(self, text: str) -> None:
@@ -66,15 +66,15 @@ class Judge:
         self.schema = Schema.of(_COMPARED if self.compares else _ALONE)
 
     def check(self, row: Any) -> None:
-        """Refuse the prompt where it does not fit a row.
+        """Check that the prompt fits a row.
 
-        :raises ConfigError: for a column that is missing, or is called as a reply is.
+        :raises ConfigError: if a column is missing, or has the name of a reply.
         """
         names = (FIRST, SECOND) if self.compares else (REPLY,)
         self.template.fill(row, dict.fromkeys(names, "x"))
 
     def items(self, replies: Iterable[RowOutcome], arms: int) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
-        """Yield what is to be judged: the places of the replies, and what the prompt is filled with."""
+        """Yield each judgement to make: the positions of the replies, and the values for the prompt."""
         answered = [outcome for outcome in replies if outcome.error is None]
         if not self.compares:
             for outcome in answered:
@@ -91,13 +91,13 @@ class Judge:
 
 
 class Verdicts:
-    """What a judge said of replies, and the scores that follow from it."""
+    """The judge's answers, and the scores computed from them."""
 
     def __init__(self) -> None:
         self._said: dict[tuple[int, ...], str | float | ClaudeError] = {}
 
     def add(self, judgement: Judgement) -> None:
-        """Take what was said."""
+        """Add one answer of the judge."""
         if judgement.error is None:
             (said,) = judgement.value.values()
             self._said[judgement.about] = said
@@ -105,9 +105,9 @@ class Verdicts:
             self._said[judgement.about] = judgement.error
 
     def scores(self) -> dict[int, float | ClaudeError]:
-        """Return the score of each reply that was judged: the number that was given, or the share of comparisons it won.
+        """Return the score of each judged reply: the judge's number, or the share of comparisons that it won.
 
-        A pair counts when it was judged in both orders.
+        A pair counts if it was judged in both orders.
         """
         points: defaultdict[int, list[float]] = defaultdict(list)
         failed: dict[int, ClaudeError] = {}
@@ -123,7 +123,7 @@ class Verdicts:
         return {**failed, **{place: sum(won) / len(won) for place, won in points.items()}}
 
     def by_place(self) -> tuple[int, int]:
-        """Return of how many pairs the judge preferred a place and not a reply, and how many were judged in both orders."""
+        """Return for how many pairs the judge preferred the same position in both orders, and how many pairs have both."""
         pairs = [
             (said, self._said.get(about[::-1]))
             for about, said in self._said.items()

@@ -1,4 +1,4 @@
-"""The means of a trial as a small plot. matplotlib is imported when it is needed."""
+"""Plots the means of a trial. matplotlib is imported when needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from claude_magic.errors import ConfigError
 def draw_means(means: Sequence[tuple[str, float | None, float | None, float | None]]) -> Any:
     """Draw a mean with its interval for each label, the first one on top, and return the axes.
 
-    :raises ConfigError: when matplotlib is not there, or there is no mean.
+    :raises ConfigError: if matplotlib is not installed, or there is no mean.
     """
     try:
         from matplotlib import pyplot

@@ -1,6 +1,6 @@
-"""What a trial tries: each variant of a template with each model, and how replies are scored.
+"""What a trial compares: each variant of a template with each model, and how replies are scored.
 
-Only data and its checks. Leaves to `trial_run` how they are asked, and to `trial` what they came to.
+Only data and its checks. `trial_run` sends the prompts, `trial` computes the results.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from claude_magic.sdk._trials.intervals import check_numpy
 from claude_magic.sdk._trials.judging import Judge
 
 Score = str | Callable[[Any, Any], object]
-"""A function of a row and its reply that gives a number or a bool, or a prompt that judges."""
+"""A function that returns a number or a bool for a row and its reply, or a prompt that judges."""
 
 _NOTHING_SENT = "nothing was sent."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRequest:
-    """What a trial tries beside its rows.
+    """What a trial compares, without its rows.
 
-    `vary` has the values of each name that varies, `score` is a function of a row and a reply or a prompt that judges,
-    `judge_model` the model of the latter; `model` is one that was named for all.
+    `vary` has the values of each varying name. `score` is a function of a row and a reply, or a prompt that judges with
+    `judge_model`. `model` is the one model for all arms, if one was named.
 
-    :raises ConfigError: for what cannot be meant.
+    :raises ConfigError: if a value is not valid.
     """
 
     vary: Mapping[str, Iterable[object]] = field(default_factory=dict)
@@ -59,12 +59,12 @@ class TrialRequest:
 
     @property
     def is_one(self) -> bool:
-        """Whether there is anything to try or to score."""
+        """Whether there is anything to compare or to score."""
         return bool(self.vary or self.models or self.score is not None)
 
     @property
     def arms(self) -> tuple[Arm, ...]:
-        """Every variant with every model; those of one model stand together."""
+        """Every variant with every model, grouped by model."""
         values = list(product(*self.vary.values()))
         return tuple(
             Arm(dict(zip(self.vary, chosen, strict=True)), model)
@@ -73,9 +73,9 @@ class TrialRequest:
         )
 
     def judge(self) -> Judge | None:
-        """Return what judges the replies, where a prompt does.
+        """Return the judge, if the score is a prompt.
 
-        :raises ConfigError: when the prompt cannot be meant, or would tell the variants apart.
+        :raises ConfigError: if the prompt is not valid, or would show the judge which variant it sees.
         """
         if not isinstance(self.score, str):
             return None
@@ -88,9 +88,9 @@ class TrialRequest:
         return judge
 
     def check(self, template: Template) -> None:
-        """Refuse a template that leaves a variant out.
+        """Check that the template names every varying name.
 
-        :raises ConfigError: there.
+        :raises ConfigError: if it does not.
         """
         if unnamed := sorted(self.vary.keys() - template.columns):
             raise ConfigError(
@@ -144,7 +144,7 @@ def _check_function(score: Callable[[Any, Any], object]) -> None:
         )
     try:
         signature = inspect.signature(score)
-    except (TypeError, ValueError):  # some functions of C tell nothing
+    except (TypeError, ValueError):  # some C functions have no signature
         return
     try:
         signature.bind(None, None)

@@ -1,6 +1,6 @@
-"""The score of one reply: what a function of the person's gives for it, as a number.
+"""The score of one reply: the result of the person's function, as a number.
 
-What it raises, and what is no number, becomes an error in the score's place.
+An exception, or a result that is not a number, becomes an error instead of the score.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from claude_magic.errors import ScoreError
 
 
 def score_of(function: Callable[[Any, Any], object], row: Any, reply: Any) -> float | ScoreError:
-    """Return the score of a reply to a row, or why there is none."""
+    """Return the score of a reply to a row, or the reason why it has none."""
     try:
         given = function(row, reply)
     except Exception as error:  # noqa: BLE001 - the function is the person's own, and may raise anything
@@ -26,7 +26,7 @@ def score_of(function: Callable[[Any, Any], object], row: Any, reply: Any) -> fl
     if inspect.iscoroutine(given):
         given.close()
         return ScoreError("The score is a coroutine; give a function that returns the number itself.")
-    # numpy's own numbers and bools give Python's.
+    # Convert numbers and bools of numpy to Python's.
     value = given.item() if getattr(given, "shape", None) == () and hasattr(given, "item") else given
     if not isinstance(value, numbers.Real) or not math.isfinite(value):
         return ScoreError(f"The score is {reprlib.repr(given)}, which is no number.")

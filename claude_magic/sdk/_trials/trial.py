@@ -1,6 +1,6 @@
-"""What a trial came to: a score for each variant with each model, what is more than noise, and where they differ.
+"""The results of a trial: a score for each variant with each model, and which differences are more than noise.
 
-Leaves to `trial_run` how it is asked, and to others how it looks.
+`trial_run` sends the prompts. How the results are displayed is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Trial(Results):
-    """The replies of a trial: those of a row have places next to each other, in the order of `arms`.
+    """The replies of a trial. The replies to one row have consecutive positions, in the order of `arms`.
 
     :param score: a function of a row and its reply.
     :param is_judged: whether a prompt scores instead.
@@ -59,7 +59,7 @@ class Trial(Results):
         return self._score is not None or self._verdicts is not None
 
     def add(self, outcome: RowOutcome) -> ClaudeError | None:
-        """Take the reply to a row and score it, or take what was judged; when the run was stopped, nothing is scored."""
+        """Add a reply and score it, or add a judgement. After the run was stopped, nothing is scored."""
         if isinstance(outcome, Judgement):
             assert self._verdicts is not None
             self._verdicts.add(outcome)
@@ -73,34 +73,34 @@ class Trial(Results):
 
     @property
     def scores(self) -> dict[int, float | ClaudeError]:
-        """Return the scores by the places of the replies, and why there is none."""
+        """The score of each reply by its position, or the reason why it has none."""
         return self._verdicts.scores() if self._verdicts else dict(self._scores)
 
     def judged_by_place(self) -> tuple[int, int]:
-        """Return in how many pairs the judge preferred the same place in both orders, and how many pairs there are."""
+        """Return for how many pairs the judge preferred the same position in both orders, and how many pairs there are."""
         return self._verdicts.by_place() if self._verdicts else (0, 0)
 
     @property
     def errors(self) -> dict[int, ClaudeError]:
-        """Return why replies failed, or have no score, by their places."""
+        """Why replies failed or have no score, by their positions."""
         unscored = {place: score for place, score in self.scores.items() if isinstance(score, ClaudeError)}
         return dict(sorted({**unscored, **super().errors}.items()))
 
     @property
     def cost_usd(self) -> float:
-        """Return what this run cost with its judge, in US dollars; rows of a checkpoint were paid before."""
+        """The cost of this run and its judge, in US dollars. Rows from a checkpoint were paid for earlier."""
         return super().cost_usd + self._judge_usd
 
     @property
     def table(self) -> Rows[ArmResult]:
-        """Return what each variant with each model came to, the highest mean first, of equal ones the cheapest."""
+        """The result of each variant with each model: the highest mean first, then the lowest cost."""
         found = Rows(map(self._arm_result, range(len(self.arms))))
         found.sort(key=lambda arm: (-math.inf if arm.mean is None else -arm.mean, arm.cost_usd or 0.0))
         return found
 
     @property
     def differences(self) -> Rows[Difference]:
-        """Return how each two differ on the rows that both have a score for, the higher one first."""
+        """How each two arms differ on the rows that both have a score for; the higher one comes first."""
         order = [arm.label for arm in self.table if arm.mean is not None]
         scores = {arm.label: self._of_arm(number) for number, arm in enumerate(self.arms)}
         pairs = list(combinations(order, 2))
@@ -109,7 +109,7 @@ class Trial(Results):
 
     @property
     def disagreements(self) -> Rows[Disagreement]:
-        """Return the rows that were answered differently, those that differ most first."""
+        """The rows with different replies; those that differ most come first."""
         scores, found = self.scores, Rows[Disagreement]()
         width = len(self.arms)
         for first in range(0, len(self), width):
@@ -130,9 +130,9 @@ class Trial(Results):
 
     @property
     def best(self) -> Best:
-        """Return the way to ask that scores highest, to go on with.
+        """The arm with the highest score, to use again.
 
-        :raises ClaudeError: when nothing was scored.
+        :raises ClaudeError: if nothing was scored.
         """
         first = self.table[0]
         if first.mean is None:
@@ -149,7 +149,7 @@ class Trial(Results):
 
     @property
     def verdict(self) -> str:
-        """Say what can be told from noise; empty where nothing is compared."""
+        """One sentence that says which differences are more than noise; empty if nothing is compared."""
         differences = self.differences
         if not differences:
             return ""
@@ -162,9 +162,9 @@ class Trial(Results):
         return f"{best} scores highest, but cannot be told from {'; '.join(alike)}."
 
     def to_frame(self) -> pandas.DataFrame | Any:
-        """Make a table with a line for each reply: row, variant, model, reply, score, cost, time, error.
+        """Return a table with a line for each reply: row, variant, model, reply, score, cost, time, error.
 
-        :raises ConfigError: when pandas is not there.
+        :raises ConfigError: if pandas is not installed.
         """
         scores, errors = self.scores, self.errors
         return new_frame([self._line(outcome, scores, errors) for outcome in self], self._frame)
@@ -172,16 +172,16 @@ class Trial(Results):
     def plot(self) -> Any:
         """Draw each mean with its interval, and return the axes.
 
-        :raises ConfigError: when matplotlib is not there, or nothing was scored.
+        :raises ConfigError: if matplotlib is not installed, or nothing was scored.
         """
         from claude_magic.sdk._trials.plot import draw_means
 
         return draw_means([(arm.label, arm.mean, arm.low, arm.high) for arm in self.table])
 
     def to_inspect(self, path: str | os.PathLike[str]) -> None:
-        """Write the trial as a log of Inspect, `.eval` or `.json`, a sample for each reply.
+        """Write the trial as a log of Inspect, `.eval` or `.json`, with a sample for each reply.
 
-        :raises ConfigError: when inspect_ai is not there.
+        :raises ConfigError: if inspect_ai is not installed.
         """
         from claude_magic.sdk._trials.inspect_log import LoggedReply, write_log
 
@@ -201,7 +201,7 @@ class Trial(Results):
         write_log(path, replies, means, template=self._template.text, is_whole=not self.stopped)
 
     def summary(self) -> str:
-        """Say in a line what came of it."""
+        """Return the outcome in one line."""
         failed, kept = len(self.errors), sum(outcome.from_checkpoint for outcome in self)
         unscored = len(self) - len(super().errors) - len(self.scores) if self.is_scored else 0
         parts = (

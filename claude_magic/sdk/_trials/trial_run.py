@@ -1,6 +1,6 @@
-"""A run that asks each row in several ways, and then lets a prompt judge the replies, where the score is one.
+"""Runs each row in several ways. If the score is a prompt, it then lets that prompt judge the replies.
 
-Everything counts in one budget and one progress. What comes back goes to the caller, who adds it to the `trial`.
+Replies and judgements share one budget and one progress. The caller adds each outcome to the `trial`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 
 
 class TrialRun:
-    """A trial, made ready: what cannot be meant is said before anything is sent.
+    """A trial that is ready to run. Everything is checked before anything is sent.
 
     :param config: how the CLI is found and started.
-    :raises ConfigError: for what cannot be meant.
-    :raises CheckpointError: when the checkpoint is something else.
+    :raises ConfigError: if the request is not valid.
+    :raises CheckpointError: if the checkpoint belongs to other work.
     """
 
     def __init__(self, request: RowsRequest, wanted: TrialRequest, config: ClaudeConfig | None = None) -> None:
@@ -51,12 +51,12 @@ class TrialRun:
 
     @property
     def rows(self) -> Rows:
-        """The rows to be asked about."""
+        """The rows of the trial."""
         return self._asking.rows
 
     @property
     def progress(self) -> Progress:
-        """How far it is: replies first, then what is judged."""
+        """The progress: first of the replies, then of the judgements."""
         return self._asking.progress
 
     @property
@@ -70,7 +70,7 @@ class TrialRun:
 
     @property
     def remarks(self) -> list[str]:
-        """What one should know of it; that the checkpoint holds other work is no news where a judge's is beside it."""
+        """Remarks for the person. With a judge, the checkpoint always holds other work as well, which needs no remark."""
         if self._judge is None:
             return self._asking.remarks
         by_place, pairs = self.trial.judged_by_place()
@@ -78,13 +78,13 @@ class TrialRun:
         return [said] if by_place else []
 
     def fail(self, error: ClaudeError) -> None:
-        """End the run for what went wrong with an outcome afterwards, where `on_error` is `raise`; from any thread."""
+        """End the run for an error found in an outcome, if `on_error` is `raise`. Any thread may call this."""
         self._asking.fail(error)
 
     async def run(self, take: Callable[[RowOutcome], Awaitable[object]]) -> None:
-        """Ask, judge, and hand over each outcome as it comes; cancelling it stops the run.
+        """Run all rows, let the judge judge, and pass on each outcome as it comes. Cancelling this stops the run.
 
-        :raises ClaudeError: why the run could not go on, or why a row failed where `on_error` is `raise`.
+        :raises ClaudeError: why the run could not continue, or why a row failed if `on_error` is `raise`.
         """
         judge = self._judge
         if judge is None:
