@@ -129,7 +129,7 @@ class CellRows:
             try:
                 stream.result()
             except ClaudeError as error:
-                # The terminal interrupts the processes of an executor, too, and those that are idle die of it.
+                # An interrupt also reaches the processes of an executor, and ends those that are idle.
                 if self._run.stopped == INTERRUPTED and isinstance(error, ExecutorError):
                     self.results.remarks = [*self.results.remarks, error.message]
                     return self.results

@@ -35,7 +35,7 @@ from claude_magic.sdk.response import SessionAwareResponse, fold
 
 
 class CellTurns:
-    """The turns of one cell, owned until `open` is left. When the session is lost, the prompt is sent once more.
+    """The turns of one cell, owned until `open` is left. If the session is lost, the prompt is sent again.
 
     :param buttons: whether clicks are handled while the cell runs.
     """

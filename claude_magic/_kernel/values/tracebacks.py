@@ -26,7 +26,7 @@ MAX_CELL_LINES: Final = 200
 MAX_CELL_CHARACTERS: Final = 20_000
 
 _LIBRARY_FRAMES: Final = (4, 1, 2)
-"""Up to four frames in a row are shown; of more, the first one and the last two. `_OWN_FRAMES` is the same."""
+"""Up to 4 frames of libraries in a row are shown; of more, the first 1 and the last 2. `_OWN_FRAMES` is for the person's."""
 
 _OWN_FRAMES: Final = (100, 10, 10)
 
