@@ -109,8 +109,8 @@ def _with_parameters(method: F) -> F:
 class Ask:
     """Ask Claude and return the reply; `ask.stream` yields its text. Both continue the kernel's current session.
 
-    The cell shows permission requests and nothing else. In a thread of your own nobody can be asked, and Claude cannot use the
-    kernel.
+    The cell shows permission requests and nothing else. In a thread that you start, permission requests are denied, and Claude
+    cannot use the kernel.
     """
 
     @_with_parameters

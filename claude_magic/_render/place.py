@@ -15,7 +15,7 @@ def as_shown(bundle: Mapping[str, Any]) -> dict[str, Any]:
     """Return a bundle as the page shows it best. VS Code does not typeset formulas in HTML, so they are MathML there."""
     if "text/html" not in bundle or not _in_vs_code():
         return dict(bundle)
-    from claude_magic._render.parts.mathml import with_mathml  # hardly anybody needs it
+    from claude_magic._render.parts.mathml import with_mathml  # rarely needed
 
     return {**bundle, "text/html": with_mathml(bundle["text/html"])}
 

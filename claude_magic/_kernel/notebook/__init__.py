@@ -1,4 +1,4 @@
 """What happened in the notebook outside the conversation: which cells ran, with which results, and which variables changed.
 
-Rooms `prompt` and `turn` decide when Claude reads it.
+`prompt` and `turn` decide when Claude reads it.
 """

@@ -68,7 +68,7 @@ class Outline:
         self._snapshots.pop(turn, None)
 
     def since(self, path: Sequence[int], how: str, limit: int) -> Told:
-        """Return what happened since the last turn on `path` that was told of cells; without one, since the kernel began.
+        """Return what happened since the last turn on `path` for which `sent` was called; if none, since the kernel began.
 
         :param path: the numbers of the turns that the next turn continues, up to the first.
         :param how: `outline` or `full`.

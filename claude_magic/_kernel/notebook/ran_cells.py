@@ -158,7 +158,7 @@ class RanCells:
                 # Masked before it is cut: a part of a secret is not recognised.
                 text = clip(redact(error_text(error)), _MAX_TRACEBACK)
                 said = one_line(redact("".join(traceback.format_exception_only(error)[-1:])), 200)
-        except FAILURES:  # its text is anybody's code
+        except FAILURES:  # the error's `__str__` may run any code
             pass
         self._errors[self._number] = said
         _forget_oldest(self._errors)

@@ -1,4 +1,4 @@
 """From the text of a cell to the content of a prompt: templates, variables, files, the last error.
 
-Room `values` shows one value as text; `turn` sends the prompt.
+`values` shows one value as text; `turn` sends the prompt.
 """

@@ -1,7 +1,7 @@
 """From what a person typed to what is sent: templates, variables, files, the last error.
 
 `@path` and `/command` are expanded in the text that was typed, but not in data. The CLI looks for them only in the last text
-block of a message, and not at all in a verbatim message. Room `values` shows one value as text.
+block of a message, and not at all in a verbatim message. `values` shows one value as text.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ def ask_each(
     :param template: the prompt, with `{{ column }}` for a value of the row and `{{ row }}` for the whole row.
     :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
     :param schema: what each reply must be: a pydantic model, a dataclass, a JSON schema.
-    :param bare: ask without Claude Code's prompt, tools, settings and memory.
+    :param bare: send only the prompt and `system`, without Claude Code's own prompt, tools, settings and memory.
     :param tools: rules for tools that rows may use, such as `WebSearch`.
     :param concurrency: how many rows run at once, each in a process of about 220 MB.
     :param executor: runs the rows on its workers: an executor of `concurrent.futures`, or a client of Dask. `concurrency` then

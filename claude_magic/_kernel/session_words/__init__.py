@@ -1,4 +1,4 @@
 """What `%claude_session` does, word by word.
 
-Room `state` holds what the words change; `_render` shows it.
+`state` holds what the words change; `_render` shows it.
 """

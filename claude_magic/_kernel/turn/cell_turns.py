@@ -58,7 +58,7 @@ class CellTurns:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Open the view, then send the prompt. On the way out, stop every turn and close every widget, also after an error."""
+        """Open the view, then send the prompt. On the way out, stop every turn; after an error, close the view, too."""
         self._state.client.check_process()
         with self._state.in_cell.running(self.stream) if self._main else contextlib.nullcontext():
             with in_a_notebook():

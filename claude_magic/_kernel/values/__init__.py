@@ -1,4 +1,4 @@
 """Python values as Claude reads them: tables, figures, source code, tracebacks, anything with a `repr`.
 
-Rooms `prompt` and `tools` decide where the text goes.
+`prompt` and `tools` decide where the text goes.
 """

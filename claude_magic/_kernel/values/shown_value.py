@@ -1,7 +1,7 @@
 """A value of the person's namespace as Claude reads it: text, Markdown if the value has it, and images.
 
 This is about what a notebook would show to a reader who cannot scroll. Libraries are recognised by the names of their types
-and never imported; `for_type` adds others. Rooms `prompt` and `tools` decide where the text goes and what surrounds it.
+and never imported; `for_type` adds others. `prompt` and `tools` decide where the text goes and what surrounds it.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ def _cut(text: str, limit: int, mask: Callable[[str], str]) -> tuple[str, int]:
 
 
 def _cleaned(text: str) -> str:
-    # A C1 control starts a terminal sequence, which `strip_controls` would remove. In data it is a wrongly decoded quote.
+    # A C1 control starts a terminal sequence, so the text after it would be removed, too. In data it is a misread quote.
     return strip_controls(_C1.sub("", text))
 
 

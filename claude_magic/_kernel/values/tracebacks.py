@@ -26,7 +26,7 @@ MAX_CELL_LINES: Final = 200
 MAX_CELL_CHARACTERS: Final = 20_000
 
 _LIBRARY_FRAMES: Final = (4, 1, 2)
-"""Up to 4 frames of libraries in a row are shown; of more, the first 1 and the last 2. `_OWN_FRAMES` is for the person's."""
+"""How many frames of libraries in a row are all shown (4); of more, how many first (1) and last ones (2) are."""
 
 _OWN_FRAMES: Final = (100, 10, 10)
 

@@ -2,9 +2,8 @@ r"""A model's Markdown -> HTML that is safe to show, and code -> highlighted HTM
 
 `claude_magic._markdown` parses the text; this module makes the HTML. Safety has two layers: the parser accepts no raw HTML
 and no links but http, https and mailto (others stay as written), and its output is cleaned by short lists of what is allowed.
-Formulas that `claude_magic._mathematics` allows are text between `\( \)` or `\[ \]`, for the frontend's MathJax. Every other
-dollar sign and backslash outside code is in an element of its own: MathJax looks for its marks within one piece of text, so it
-finds no other formula.
+Formulas that `claude_magic._mathematics` allows are text between `\( \)` or `\[ \]`, for the frontend's MathJax. Any other `$`
+or backslash outside code is in its own element: MathJax looks for marks within one piece of text, so it finds no more formulas.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 r"""A model's Markdown -> Markdown that is harmless in a frontend that runs the HTML it finds there.
 
-The text is parsed and written anew, so safety needs no guess about what another parser reads as code. Characters that
+The text is parsed and rewritten, so safety needs no guess about what another parser reads as code. Characters that
 begin HTML, links or code become entities, which no parser reads as structure. `*`, `_`, `~`, `$` and `#` get a backslash: if a
 parser misreads that, the worst result is emphasis. The marks that MathJax looks for in the finished page are each put into a
 `<span>`. So outside fences there is no other `<` and no foreign `](`. Fences begin at column 0, also those in lists and quotes:
