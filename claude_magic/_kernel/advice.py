@@ -1,7 +1,7 @@
-"""What is told to somebody in a notebook: in words, and what to do about an error.
+"""Texts for a person in a notebook: advice about an error, help in columns, printed lines.
 
-The sdk's errors speak to the author of a script: they name parameters and functions. Here stands what to type in a cell
-instead. An error takes its words where it leaves a cell; what has no row is right for both.
+The sdk's errors speak to the author of a script: they name parameters and functions. `STEPS` says what to type in a cell
+instead. An error gets these words where it leaves a cell. Advice that is not in the table is right for both.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ STEPS: Final = {
         "Send less: /compact shortens the conversation, --new starts an empty one."
     ),
 }
-"""What the sdk says, and what a notebook says instead."""
+"""The next steps of the sdk's errors, each with the next step for a notebook."""
 
 _BELOW: Final[dict[str, Any]] = {
     "initial_indent": " " * 8,
@@ -92,7 +92,7 @@ _BELOW: Final[dict[str, Any]] = {
 
 
 def in_notebook_words(error: E) -> E:
-    """Let an error say what to type in a cell, and return it."""
+    """Make an error say what to type in a cell, and return it."""
     error.next_step = STEPS.get(error.next_step, error.next_step)
     return error
 
@@ -111,15 +111,15 @@ def in_a_notebook() -> Iterator[None]:
 
 
 def closest(word: str, names: Iterable[str]) -> str | None:
-    """Return the name that somebody most likely meant; one with the same letters in another order comes first."""
+    """Return the name that was most likely meant. A name with the same letters in another order comes first."""
     close = difflib.get_close_matches(word, names, 5)
     return max(close, key=lambda name: sorted(name) == sorted(word), default=None)
 
 
 def beside(meanings: Mapping[str, str], columns: int | None = None) -> str:
-    """Write words with what they mean beside them; below them, where that is wider than the screen.
+    """Write words with their meanings beside them, or below them if a line would be too wide.
 
-    :param columns: how wide a line may be.
+    :param columns: the greatest width of a line.
     """
     width = max(map(len, meanings))
     lines = [f"    {word:<{width}}  {meaning}" for word, meaning in meanings.items()]
@@ -130,5 +130,5 @@ def beside(meanings: Mapping[str, str], columns: int | None = None) -> str:
 
 
 def say(text: str) -> None:
-    """Print what there is to tell, which may hold names and texts of others: nothing in it steers the terminal."""
+    """Print a text without control sequences, because it may hold names and texts from anywhere."""
     print(strip_controls(text))

@@ -109,8 +109,8 @@ def _with_parameters(method: F) -> F:
 class Ask:
     """Ask Claude and return the reply; `ask.stream` yields its text. Both continue the kernel's current session.
 
-    The cell shows permission requests and nothing else. In a thread of your own nobody can be asked, and Claude cannot use the
-    kernel.
+    The cell shows permission requests and nothing else. In a thread that you start, permission requests are denied, and Claude
+    cannot use the kernel.
     """
 
     @_with_parameters
@@ -159,7 +159,7 @@ def _own(state: KernelState, path: Sequence[Turn]) -> Iterator[SessionTurn]:
 
 
 def _earlier(state: KernelState, session: Session, path: Sequence[Turn]) -> Iterator[SessionTurn]:
-    from claude_magic.sdk._history.transcripts import reply_of  # the SDK takes a second to import
+    from claude_magic.sdk._history.transcripts import reply_of  # importing the SDK takes a second
 
     for said in state.sessions.before(path[0] if path else None, session):
         found = partial(reply_of, said, session.session_id, session.directory)
@@ -174,7 +174,7 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
         raise ConfigError(f"ask() has no parameter {min(unknown)}.", next_step=f"It takes {known}.")
     given: dict[str, Any] = {PARAMETERS[name].name: _checked(name, value) for name, value in chosen.items()}
     kind, files = given.pop("schema", None), given.pop("file", ())
-    # Its prompt is sent as it is; Claude can still read the cells.
+    # `notebook="none"`: the prompt is sent as it is. Claude can still read the cells by a tool.
     options = Options(**given, quiet=True, notebook="none")
     if conflict := options.conflict():
         message = f"{conflict[0]} and {conflict[1]} exclude each other."

@@ -1,7 +1,7 @@
-"""One thread with an event loop, and the way into it and out of it.
+"""One background thread with an event loop, and the calls into it and streams out of it.
 
-The CLI processes live on that loop, so that they go on while a cell blocks. The main thread calls in, and iterates out of it
-in batches: a stream can be read with `for` (the cell blocks) or with `async for` (the kernel stays responsive).
+The CLI processes run on that loop, so that they go on while a cell blocks. The main thread calls functions there and reads
+their items in batches: with `for` (the cell blocks) or with `async for` (the kernel stays responsive).
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ _USE_THREADS = (
 )
 
 BATCH_INTERVAL_S = 0.05
-"""At most 20 batches a second: browsers paint smoothly at that rate, and the server drops more than 1,000 messages a second."""
+"""At most 20 batches a second: browsers paint smoothly at that rate, and the server drops messages above 1,000 a second."""
 
 TICK_S = 0.1
-"""An interrupt cancels an async cell but does not wake the kernel's loop (ipykernel 7.4): something must come due."""
+"""An interrupt cancels an async cell, but does not wake the kernel's loop (ipykernel 7.4), so a timer must wake it."""
 
 
 class Background:
-    """A thread whose event loop runs until `close`. A forked child has no such thread, and is told so instead of waiting.
+    """A thread whose event loop runs until `close`. A forked child has no such thread: there, calls raise at once.
 
-    :raises ClaudeError: when the system has no room for it.
+    :raises ClaudeError: the system has no room for another thread or its files.
     """
 
     def __init__(self) -> None:
         self._process = OwnProcess()
         self._exit = contextlib.ExitStack()
-        # Under the policy that ipykernel 6 and 7.1 set on Windows a loop could start no process.
+        # On Windows ipykernel 6 and 7.1 set a policy whose loops cannot start processes.
         options: dict[str, Any] = {}
         if sys.platform == "win32":
             options["loop_factory"] = asyncio.ProactorEventLoop
         portal = start_blocking_portal(backend_options=options, name="claude-magic")
         try:
-            with quiet_library("asyncio"):  # which says of each loop what it selects with
+            with quiet_library("asyncio"):  # it logs the selector of each new loop
                 self._portal: BlockingPortal = self._exit.enter_context(portal)
         except OSError as error:
             raise ClaudeError(
@@ -63,40 +63,40 @@ class Background:
             ) from error
 
     def check_process(self) -> None:
-        """Refuse to go on in a forked child of the process that the thread runs in.
+        """Raise in a forked child of the process that has the thread.
 
-        :raises ConfigError: there.
+        :raises ConfigError: this process is a forked child.
         """
         self._process.check(_FORKED, _USE_THREADS)
 
     @property
     def is_forked(self) -> bool:
-        """Whether this is a forked child of the process that the thread runs in."""
+        """Whether this is a forked child of the process that has the thread."""
         return self._process.is_forked
 
     def call(self, function: Callable[..., Awaitable[R]], *args: Any) -> R:
-        """Run a coroutine function over there, block until it returns, and return what it returns."""
+        """Run a coroutine function on the thread; block until it ends, and return its result."""
         self.check_process()
         return self._portal.call(function, *args)
 
     def start(self, function: Callable[..., Awaitable[R]], *args: Any) -> Future[R]:
-        """Run a coroutine function over there and return its future at once."""
+        """Run a coroutine function on the thread; return its future at once."""
         self.check_process()
         return self._portal.start_task_soon(function, *args)
 
     def stream(self, work: Callable[[Callable[[T], None]], Awaitable[R]]) -> Stream[T, R]:
-        """Run `work(put)` over there; what it puts comes out of the stream."""
+        """Run `work(put)` on the thread; the items that it puts come out of the stream."""
         self.check_process()
         return Stream(self._portal, work)
 
     def close(self) -> None:
-        """End the loop and the thread; everything on it must have been closed before. In a forked child both are another's."""
+        """End the loop and the thread; everything on it must be closed before. In a forked child this does nothing."""
         if not self.is_forked:
             self._exit.close()
 
 
 class Stream(Generic[T, R]):
-    """What a task on the background thread puts, in batches, and in the end what it returns."""
+    """The items that a task on the background thread puts, in batches, and the result of the task."""
 
     def __init__(self, portal: BlockingPortal, work: Callable[[Callable[[T], None]], Awaitable[R]]) -> None:
         self._portal = portal
@@ -117,18 +117,18 @@ class Stream(Generic[T, R]):
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody asked it to stop."""
+        """Whether `stop` was called."""
         return self._stopped
 
     def result(self) -> R | None:
-        """Return what the task returned, once the stream has ended; `None` when it was stopped before.
+        """Return the task's result after the stream has ended; `None` if it was stopped.
 
-        :raises Exception: what the task raised.
+        :raises Exception: the exception of the task.
         """
         return self._future.result()
 
     def batches(self) -> Iterator[list[T]]:
-        """Yield what has come, block in between; an empty batch now and then lets the caller look at the clock."""
+        """Yield the items so far, and block in between. Empty batches come, too, so that the caller can look at the clock."""
         while True:
             finished = self._future.done()
             yield self._drain()
@@ -140,7 +140,7 @@ class Stream(Generic[T, R]):
             self._ended.wait(BATCH_INTERVAL_S - (time.monotonic() - began))
 
     async def abatches(self) -> AsyncIterator[list[T]]:
-        """Yield what has come, and let the loop of this thread go on in between."""
+        """Yield the items so far; the loop of this thread runs in between."""
         loop = asyncio.get_running_loop()
         changed, ended = asyncio.Event(), asyncio.Event()
         self._future.add_done_callback(lambda _: loop.call_soon_threadsafe(ended.set))
@@ -184,7 +184,7 @@ class Stream(Generic[T, R]):
 async def _set_or_due(event: asyncio.Event, delay_s: float) -> None:
     """Wait for the event, or set it after the delay.
 
-    Cancelling the wait instead would leave its `CancelledError` as the context of whatever the cell raises next.
+    A cancelled wait would leave its `CancelledError` as the context of the next exception in the cell.
     """
     timer = asyncio.get_running_loop().call_later(max(0.0, delay_s), event.set)
     try:

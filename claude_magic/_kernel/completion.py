@@ -1,4 +1,4 @@
-"""Tab behind `%%claude`, `%claude` and `%claude_session`: options, their values, models, sessions."""
+"""Tab completion after `%%claude`, `%claude` and `%claude_session`: options, their values, models, sessions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def matcher_for(state: KernelState, shell: InteractiveShell) -> Matcher:
     if not hasattr(completer, "context_matcher"):
 
         def matcher_of_words(word: str) -> list[str]:
-            # IPython 7, as in Google Colab: it completes the word, and knows the line besides.
+            # IPython 7, as in Google Colab, passes only the word; the line is in the completer.
             current, found = _found(known, shell.Completer.text_until_cursor)
             return found if current == word else []
 
@@ -53,19 +53,19 @@ def _kind(text: str) -> str:
 
 
 def _found(known: KnownNames, before: str) -> tuple[str, list[str]]:
-    """Return the word that the cursor stands behind, and what it may become; nothing behind other magics."""
+    """Return the word before the cursor and its completions; none after other magics."""
     match = _LINE.match(before)
     if match is None:
         return "", []
     is_word = match["magic"] == "claude_session"
-    # What stands behind a word is one name, which may hold spaces.
+    # After a word of `%claude_session` there is one name, which may contain spaces.
     *earlier, current = re.split(r"\s+", match["typed"], maxsplit=1 if is_word else 0)
     offered = (_behind_session if is_word else _behind_options)(known, earlier)
     return current, [text for text in offered if text.startswith(current)]
 
 
 class _KernelNames:
-    """What one kernel knows: its sessions and turns, and the person's variables."""
+    """The names that one kernel knows: its sessions and turns, and the person's variables."""
 
     def __init__(self, state: KernelState, namespace: Mapping[str, object]) -> None:
         self._state = state
@@ -123,5 +123,5 @@ def _behind_session(known: KnownNames, earlier: list[str]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Put quotes around a name that an option would take for several words."""
+    """Put quotes around a name with spaces, which an option would read as several words."""
     return Described(f'"{text}"', text.about) if isinstance(text, Described) and re.search(r"\s", text) else text

@@ -1,4 +1,4 @@
-"""Put the magics into a shell and take them out again; both may be done any number of times."""
+"""Load the magics into a shell and unload them again, any number of times."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from claude_magic.sdk.response import SessionAwareResponse
 
 _NAME = ClaudeMagics.__name__
 _KEPT = "claude_magic"
-"""Where IPython lets an extension keep something: the state of one that was taken out in this cell."""
+"""The key in `shell.meta` of the state that `unload` leaves for a `load` in the same cell."""
 _RESULTS = "claude_magic.sdk._rows.results.Results"
-"""By its name: no run over rows is part of `%load_ext`."""
+"""By name, so that `%load_ext` need not import it."""
 _REPLY_MEDIA_TYPES = ("text/html", "text/markdown")
 _GIVEN = (SessionAwareResponse, Replies)
 
@@ -31,7 +31,7 @@ _GIVEN = (SessionAwareResponse, Replies)
 def load(shell: InteractiveShell) -> None:
     """Register magics, input transformer and completer; start the CLI in the background."""
     if _NAME not in shell.magics_manager.registry:
-        # A thread that was begun by half could not be ended, and an interrupt would wait for it.
+        # An interrupt in between would leave a half-started thread, which could not be ended.
         with held_back():
             _load(shell)
 
@@ -56,12 +56,12 @@ def _load(shell: InteractiveShell) -> None:
     atexit.register(magics.close)
     shell.events.register("pre_run_cell", magics.nested_asyncio.before_cell)
     shell.events.register("post_run_cell", magics.nested_asyncio.after_cell)
-    if shell.history_manager is not None:  # the cell that loads it may go on with a call
+    if shell.history_manager is not None:  # the cell that loads the extension may itself call `asyncio.run`
         magics.nested_asyncio.before_code(shell.history_manager.input_hist_raw[-1])
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take out what `load` put in, and end every process and thread that it started."""
+    """Remove everything that `load` added, and end every process and thread that it started."""
     magics = shell.magics_manager.registry.pop(_NAME, None)
     if magics is None:
         return
@@ -83,12 +83,12 @@ def unload(shell: InteractiveShell) -> None:
     atexit.unregister(magics.close)
     magics.close()
     _keep_for_reload(shell, magics)
-    # After the processes have ended: their loop has the class that is put right now.
+    # After the processes have ended, because this restores methods of the class of their loop.
     magics.nested_asyncio.close()
 
 
 def _keep_for_reload(shell: InteractiveShell, magics: ClaudeMagics) -> None:
-    """Let what is loaded in the same cell go on with the conversations: `%reload_ext` takes out and loads."""
+    """Keep the state until the cell ends: `%reload_ext` unloads and loads, and the conversations go on."""
 
     def forget(*_: object) -> None:
         shell.events.unregister("post_run_cell", forget)
@@ -99,7 +99,7 @@ def _keep_for_reload(shell: InteractiveShell, magics: ClaudeMagics) -> None:
 
 
 def _leave_out_unfit(config: Config) -> None:
-    """Take out of a configuration what cannot be, and say so: `%reload_ext` shall not end without the magics."""
+    """Remove invalid values from a configuration, and print that; otherwise `%reload_ext` would fail without the magics."""
     for name, value in list(config.items()):
         try:
             if Settings.class_traits(config=True).get(name) is not None:
@@ -116,7 +116,7 @@ def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:
 
 
 def _self_display(shell: InteractiveShell) -> Any:
-    """Return what IPython asks first: whether a value is shown without its help."""
+    """Return the formatter that IPython tries first, with which a value can show itself."""
     assert shell.display_formatter is not None
     return shell.display_formatter.ipython_display_formatter
 

@@ -1,7 +1,7 @@
 """What the frontend of the running cell can do: widgets, questions, async cells; and the view that fits it.
 
-Not every place shows what is displayed there, or takes an update of it: a console, an Output widget, a widget's callback, a
-capture. Whatever it is, a reply is shown in it, or in the cell that ran last.
+Some contexts do not show a display, or ignore its updates: a console, an Output widget, a widget's callback, a capture. In
+each of them a reply is shown, there or in the cell that ran last.
 """
 
 from __future__ import annotations
@@ -31,48 +31,48 @@ if TYPE_CHECKING:
 _NOTEBOOK_VARIABLES = frozenset({"JPY_SESSION_NAME", "KAGGLE_KERNEL_RUN_TYPE"})
 
 _CONSOLE_COLUMNS = 80
-"""How wide a console on a kernel is taken to be: it does not tell."""
+"""The width that is assumed for a console on a kernel, which does not report it."""
 
 _PAGES_KNOWN = 20
-"""How many pages are remembered for what they cannot show."""
+"""How many pages without widgets are remembered."""
 
 
 def loaded_magics() -> Any:
-    """Return the magics of the running shell, `None` in a script and where the extension is not loaded."""
+    """Return the magics of the running shell; `None` in a script, or if the extension is not loaded."""
     shell = get_ipython()
     return None if shell is None else shell.magics_manager.registry.get("ClaudeMagics")
 
 
 class Frontend:
-    """The frontend as the shell's kernel tells of it; terminal IPython has no kernel."""
+    """The frontend, as far as the shell's kernel knows it. IPython in a terminal has no kernel."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self._kernel: Any = getattr(shell, "kernel", None)
         self._cell: dict[str, Any] = {}
-        """The request of the cell that runs, or ran last."""
+        """The request of the cell that runs now, or ran last."""
         self._without_widgets: deque[dict[str, Any]] = deque(maxlen=_PAGES_KNOWN)
         """Requests of pages that have refused to show widgets."""
         self._lost = LostReplies(shell.user_ns)
         self.note_cell()
 
     def note_cell(self) -> None:
-        """Remember the cell that begins to run: what a widget's callback shows has no cell of its own."""
+        """Remember the cell that begins to run, because output of a widget's callback has no cell and is shown in this one."""
         if self._is_cell(request := self._request()):
             self._cell = request
 
     def show_lost_replies(self) -> None:
-        """Show the replies that settled on a page that had gone; call it in a cell."""
+        """Show the replies that settled after their page was closed; call it in a cell."""
         if views := self._lost.found(self._cell):
             print("This page was opened after Claude had been asked. Not in the notebook as it was saved:")
             for view in views:
                 view.show_again()
 
     def view(self, labels: Sequence[str], *, quiet: bool, for_audience: bool, on_stop: Callable[[], None]) -> View:
-        """Open the view that this frontend can show; call it on the main thread, in the cell.
+        """Open the view that this frontend can show; call it in the cell.
 
-        :param labels: of the replies, what is different about each; a single one is shown without.
-        :param for_audience: whether it is shown to a room.
+        :param labels: how each reply differs from the others; a single reply shows none.
+        :param for_audience: whether the replies are shown to a room: larger, and without their cost.
         """
         from claude_magic._render import views
 
@@ -100,11 +100,11 @@ class Frontend:
         return view
 
     def adds_to(self, view: View) -> Callable[[SettledReply], bool]:
-        """Return what adds a reply to the output of the running cell later: where updates still reach it, which it returns."""
+        """Return a function that adds a later reply to the output of this cell, and returns whether that was possible."""
         cell = self._cell
 
         def add(reply: SettledReply) -> bool:
-            # nbclient and its like take an update for a cell only while that runs.
+            # nbclient and similar programs accept an update for a cell only while the cell runs.
             if not self.can_answer() or not same_page(cell, self._cell):
                 return False
             with self._where_it_shows():
@@ -117,10 +117,10 @@ class Frontend:
 
     @property
     def is_text_only(self) -> bool:
-        """Whether text is printed here and nothing else shown: IPython in a terminal, or a console on a kernel.
+        """Whether only text is shown here: IPython in a terminal, or a console on a kernel.
 
-        `jupyter console` and qtconsole ignore updates of a display. They are known by what notebooks tell of themselves and
-        they do not.
+        `jupyter console` and qtconsole ignore updates of a display. They are recognised by what they lack: the cell IDs and
+        variables of notebooks.
         """
         if self._kernel is None:
             return True
@@ -132,13 +132,13 @@ class Frontend:
 
     @property
     def columns(self) -> int | None:
-        """How wide a line may be where only text is read; `None` where a page deals with long ones."""
+        """The greatest width of a line if only text is shown; `None` for a page, which wraps long lines."""
         if not self.is_text_only:
             return None
         return shutil.get_terminal_size().columns if self._kernel is None else _CONSOLE_COLUMNS
 
     def put(self, bundle: Mapping[str, Any], text: str | None = None) -> None:
-        """Show a bundle in the cell, or print it where only text is read: its plain form, or another text."""
+        """Show a bundle in the cell. If only text is shown, print `text`, or the bundle's plain form."""
         from claude_magic._render.place import Place
 
         if self.is_text_only:
@@ -147,68 +147,68 @@ class Frontend:
             Place().display(bundle)
 
     def import_views(self) -> None:
-        """Import what a cell will need; ipywidgets, Jinja2 and their like take longer than a cell should wait."""
+        """Import the modules that a cell will need. ipywidgets, Jinja2 and others take longer than a cell should wait."""
         for name in ("_kernel.prompt.composition", "_render.terminal" if self._kernel is None else "_render.live.live_replies"):
             import_module(f"claude_magic.{name}")
 
     def can_answer(self) -> bool:
-        """Whether somebody sits there: nbclient, nbconvert and papermill say no with `allow_stdin`; a thread cannot ask."""
+        """Whether a person can answer. nbclient, nbconvert and papermill deny it by `allow_stdin`; a thread has no input."""
         if not self.on_main_thread():
             return False
         return self._kernel is None or bool(self._request().get("content", {}).get("allow_stdin"))
 
     def on_main_thread(self) -> bool:
-        """Whether this is the thread that cells run in."""
+        """Whether this is the main thread, in which cells run."""
         return threading.current_thread() is threading.main_thread()
 
     def is_ending(self) -> bool:
-        """Whether the kernel shuts down, and only waits for threads that have not ended."""
+        """Whether the kernel is shutting down and only waits for threads."""
         return bool(self.shell.exit_now) or not threading.main_thread().is_alive()
 
     def has_widgets(self) -> bool:
-        """Whether buttons can be shown and clicked, and taken away again."""
+        """Whether buttons can be shown, clicked and removed."""
         nowhere = self.is_text_only or self._is_captured() or self._in_output_widget() or self._is_without_widgets()
         return not nowhere and self.can_answer()
 
     def cell_id(self) -> str | None:
-        """Return the notebook's ID of the running cell, as JupyterLab and Notebook 7 tell it."""
+        """Return the notebook's ID of the running cell, which JupyterLab and Notebook 7 send."""
         cell_id: str | None = self._request().get("metadata", {}).get("cellId")
         return cell_id
 
     def runs_cells_async(self) -> bool:
-        """Whether a cell may await its turn: then widgets can be clicked meanwhile (ipykernel 7)."""
+        """Whether a cell may await its turn, so that widgets can be clicked meanwhile (ipykernel 7)."""
         if self._kernel is None:
             return False
-        # The kernel's own `implementation_version` is that of IPython.
+        # Not `implementation_version` of the kernel, which is the version of IPython.
         version = getattr(sys.modules.get("ipykernel"), "version_info", (0,))
         return self._kernel.implementation == "ipython" and version[0] >= 7
 
     def is_whole_cell(self, source: str) -> bool:
-        """Whether this is the code that the frontend sent, and not a part that some magic hands on."""
+        """Whether this is the code that the frontend sent, and not a part that another magic runs."""
         return str(self._request().get("content", {}).get("code", "")).strip() == source.strip()
 
     def forget_failed_display(self) -> None:
-        """Let the cell end well although something in it, or in the one before, could not be shown."""
-        # ipykernel 7.4 fails the cell for that, an async one also for the cell before it; only running code makes it forget.
+        """Let the cell succeed although a value in it, or in the cell before, could not be shown."""
+        # ipykernel 7.4 fails a cell for that, and an async cell also for the one before. Only running code resets it.
         if getattr(self.shell, "_last_traceback_during_displayhook", False):
             self.shell.run_cell("", store_history=False, silent=True)
 
     def _is_without_widgets(self) -> bool:
-        """Whether the page of the running cell has refused to show widgets: JupyterLab without the extension for them."""
+        """Whether the page of the running cell has refused to show widgets: JupyterLab without the widgets extension."""
         return any(same_page(request, self._cell) for request in self._without_widgets)
 
     def _is_captured(self) -> bool:
-        """Whether displays are kept for later, by `%%capture` and its like."""
+        """Whether displays are captured, as by `%%capture`."""
         return isinstance(self.shell.display_pub, CapturingDisplayPublisher)
 
     def _in_output_widget(self) -> bool:
-        """Whether an Output widget takes what is displayed; it takes no updates (ipywidgets #1180)."""
-        if "ipywidgets" not in sys.modules:  # which whoever has made a widget has imported
+        """Whether an Output widget receives the displays; it ignores updates (ipywidgets #1180)."""
+        if "ipywidgets" not in sys.modules:  # no widget has been made
             return False
         from ipywidgets import Output
         from ipywidgets.widgets import widget as widgets
 
-        # ipywidgets 7 has the same as a class attribute, which may not be read in 8.
+        # ipywidgets 7 has the widgets in a class attribute; in 8, reading that warns.
         known = getattr(widgets, "_instances", None)
         shown_for = self._parent_header().get("msg_id")
         return any(
@@ -218,9 +218,9 @@ class Frontend:
 
     @contextmanager
     def _where_it_shows(self) -> Iterator[None]:
-        """Let what is displayed meanwhile belong to the last cell, if a notebook would show it nowhere.
+        """Attach displays in this block to the last cell, if a notebook would not show them otherwise.
 
-        So it is in a widget's callback, and in a thread after one.
+        That is so in a widget's callback, and in a thread after one.
         """
         publisher: Any = self.shell.display_pub
         header = self._parent_header()

@@ -1,7 +1,7 @@
-"""Whether a cell runs an event loop: in its own text, or in code of the person's that it calls.
+"""Whether a cell runs an event loop: in its own text, or in the person's own code that it calls.
 
-A guess from reading, without running anything. Library code is not read: it is long, and what it would take to know what runs
-of it is to run it.
+This is a guess from reading the code; nothing is run. Library code is not read: it is long, and only running it would show
+which of it is called.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from claude_magic._kernel.values.tracebacks import is_library
 _PACKAGE: Final = str(Path(__file__).parents[1])
 
 MAX_READ: Final = 2_000
-"""Functions and other objects that are looked at for one cell."""
+"""The most functions and other objects that are read for one cell."""
 
 _METHOD: Final = "run_until_complete"
 _CALLS: Final = re.compile(rf"\b{_METHOD}\b|\bfrom\s+asyncio\s+import\b(?P<names>.*)")
@@ -40,11 +40,11 @@ _BY_THEMSELVES: Final = frozenset({"__init__", "__call__", "__enter__", "__iter_
 
 
 def runs_a_loop(code: str, namespace: Mapping[str, Any]) -> bool:
-    """Whether a cell, as it was typed, has or leads to a call that runs a loop.
+    """Whether a cell contains a call that runs a loop, or leads to one.
 
     :param namespace: the person's variables.
     """
-    # A prompt is only text, but for its expressions.
+    # A prompt without expressions is only text.
     if _PROMPT.match(code) and "{{" not in code and "{%" not in code:
         return False
     if any(_says_so(text) for text in (code, *_files(code))):
@@ -54,7 +54,7 @@ def runs_a_loop(code: str, namespace: Mapping[str, Any]) -> bool:
 
 
 def _says_so(code: str) -> bool:
-    # Not its syntax: a call may stand behind `%timeit`, or below `%%time`.
+    # By regular expressions and not by syntax: a call may follow `%timeit` or `%%time`.
     modules = {"asyncio", *_ALIAS.findall(code)}
     if any(match["names"] is None or _RUN.search(match["names"]) for match in _CALLS.finditer(code)):
         return True
@@ -95,7 +95,7 @@ def _leads_to_run(roots: Iterable[Any], names: frozenset[str]) -> bool:
 
 
 def _reached(value: Any, names: frozenset[str]) -> Iterable[Any]:
-    """Return what code that uses these names may reach by way of a value, of which no code of its own is run."""
+    """Return what code with these names may reach through a value. None of the value's own code is run."""
     kind = type(value)
     if issubclass(kind, FunctionType):
         enclosed = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
@@ -136,6 +136,6 @@ def _is_own_file(path: str) -> bool:
 
 
 def _is_own(kind: type) -> bool:
-    """Whether a class was written by the person: in a cell, or in a file that belongs to no library."""
+    """Whether the person wrote a class: in a cell, or in a file outside all libraries."""
     file = getattr(sys.modules.get(kind.__module__), "__file__", None)
     return kind.__module__ == "__main__" or (file is not None and _is_own_file(file))

@@ -1,7 +1,7 @@
-"""Replies that settled when their page was gone: a notebook that is opened anew in mid-run loses the rest of the cell's output.
+"""Replies that settled after their page was closed: a notebook that is reopened during a run lacks the rest of the output.
 
-Nobody tells a kernel that a page was loaded again. The next cell does: its request comes from another client, and the notebook
-as it was saved, which is what that page shows, has no such reply.
+A kernel is not told that a page was loaded again. The next cell shows it: its request comes from another client, and the saved
+notebook, which is what that page shows, does not have the reply.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from claude_magic._render.views import StaticView, View
 
 KEPT = 20
-"""How many cells may be queued on a page that goes away before the replies of the first ones count as seen."""
+"""How many views are watched. If more cells were queued on a closed page, the first replies count as seen."""
 
 
 class LostReplies:
-    """The views of which it is not certain yet that a page has shown them.
+    """The views that a page may not have shown.
 
-    :param namespace: of the person, where VS Code tells the notebook's path.
+    :param namespace: the person's namespace; VS Code puts the notebook's path there.
     """
 
     def __init__(self, namespace: Mapping[str, Any]) -> None:
@@ -32,14 +32,14 @@ class LostReplies:
         self._views: deque[tuple[str, StaticView]] = deque(maxlen=KEPT)
 
     def watch(self, view: View, request: Mapping[str, Any]) -> None:
-        """Remember a view that opens in the cell of this request, or that something was added to."""
+        """Watch a view that opens in the cell of this request, or to which a reply was added."""
         from claude_magic._render.views import StaticView
 
         if isinstance(view, StaticView) and _is_from_page(request) and view not in [watched for _, watched in self._views]:
             self._views.append((_page(request), view))
 
     def found(self, request: Mapping[str, Any]) -> Sequence[StaticView]:
-        """Return the views that nobody has seen settle, each once, now that another cell is run."""
+        """Return the views that settled unseen, each only once; called when another cell runs."""
         if not self._views or not _is_from_page(request):
             return []
         page, sent = _page(request), request["header"].get("date")
@@ -50,7 +50,7 @@ class LostReplies:
             elif its_page != page:
                 lost.append(view)
             elif isinstance(sent, datetime) and sent < view.settled_at:
-                # Its cell was queued: the page need not have been there when the reply settled.
+                # This request was queued before the reply settled, so the page may have been closed then.
                 waiting.append((its_page, view))
         self._views = deque(waiting, maxlen=KEPT)
         saved = self._saved() if lost else set()
@@ -65,15 +65,15 @@ class LostReplies:
 
 
 def same_page(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Say whether two requests come from one page, so that the second one shows what the first one has left."""
+    """Return whether two requests come from one page, which then shows the output of both."""
     return _page(one) == _page(other)
 
 
 def _is_from_page(request: Mapping[str, Any]) -> bool:
-    """Say whether a notebook asks: a console on its kernel is another client, too, and no page."""
+    """Return whether a request comes from a notebook's page, and not from a console on the same kernel."""
     return "cellId" in request.get("metadata", {})
 
 
 def _page(request: Mapping[str, Any]) -> str:
-    """Return the client that a request comes from: in JupyterLab and Notebook 7 each load of a page is another one."""
+    """Return the client of a request: in JupyterLab and Notebook 7 each load of a page is another client."""
     return str(request.get("header", {}).get("session"))

@@ -1,4 +1,4 @@
-"""`%%claude`, `%claude` and `%claude_session`: parse, then call; nothing else."""
+"""`%%claude`, `%claude` and `%claude_session`: they only parse, and call what does the work."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @magics_class
 class ClaudeMagics(Settings, Magics):
-    """Claude in this kernel's cells. Its traits are the defaults of every cell."""
+    """Claude in the cells of this kernel. The traits are the defaults of every cell."""
 
     def __init__(self, shell: InteractiveShell, earlier: KernelState | None = None, **kwargs: Any) -> None:
         super().__init__(shell=shell, **kwargs)
@@ -59,7 +59,7 @@ class ClaudeMagics(Settings, Magics):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def before_cell(self, info: object = None) -> None:
-        """Leave what has ended as plain output, without buttons: a saved notebook shall hold no dead widget."""
+        """Replace the buttons in earlier outputs by plain output, so that a saved notebook holds no dead widget."""
         self._forget_idle()
         self.shown.note(None)
         self.frontend.note_cell()
@@ -71,27 +71,27 @@ class ClaudeMagics(Settings, Magics):
         self.questions.close()
         self.sessions.close_panel()
         self.state.settle_comparison()
-        if info is not None:  # else it is no cell, but the end of the time for buttons
+        if info is not None:  # `None`: no cell begins, but the time of the buttons is over
             self.frontend.show_lost_replies()
 
     def after_cell(self, result: ExecutionResult) -> None:
-        """Remember why the cell failed, for `--error`; a failure of Claude's is not meant."""
+        """Show open questions, and remember the cell's error for `--error`; errors of Claude do not count."""
         self.questions.show()
         self.ran_cells.end(result)
         self.state.take_own_turns()
-        # Perhaps no cell follows, and the notebook is opened where its kernel is not. A terminal runs no loop.
+        # Perhaps no cell follows, and the notebook is later opened without its kernel. A terminal has no loop.
         self._forget_idle()
         with contextlib.suppress(RuntimeError):
             self._loop = asyncio.get_running_loop()
             self._idle = self._loop.call_later(self.idle_timeout, self.before_cell)
         error = result.error_before_exec or result.error_in_exec
-        if error is not None:  # its traceback would keep a stream open that nobody reads on
+        if error is not None:  # its traceback would keep a stream open that is not read any more
             self.state.in_cell.end_stream(of_earlier_cell=False)
         if isinstance(error, Exception) and not isinstance(error, ClaudeError | UsageError):
             self.state.remember_error(error)
 
     def close(self) -> None:
-        """End every process and thread of this kernel's Claude; a forked child that exits has none of them."""
+        """End every process and thread of this kernel's Claude; in a forked child, which has none, do nothing."""
         if self.state.client.is_forked:
             return
         self.before_cell()
@@ -129,7 +129,7 @@ class ClaudeMagics(Settings, Magics):
         return self._bound(options, await cell_turns.run_async(self.state, self.frontend, request))
 
     def keep(self, given: Given | None) -> None:
-        """Let `_` and `Out` have what a `%%claude` cell gives, as they have the value of any other cell."""
+        """Put the value of a `%%claude` cell into `_` and `Out`, as with any other cell."""
         self.shown.note(None)
         if given is not None:
             self.frontend.shell.displayhook.update_user_ns(given)
@@ -139,9 +139,9 @@ class ClaudeMagics(Settings, Magics):
         self.sessions.run(line)
 
     def _wake(self) -> None:
-        """Let the main thread show what has come between two cells; called on the background thread."""
+        """Let the main thread show turns that Claude began by itself; called on the background thread."""
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the kernel ends
+            with contextlib.suppress(RuntimeError):  # the kernel is ending
                 self._loop.call_soon_threadsafe(self.state.take_own_turns)
 
     def _forget_idle(self) -> None:
@@ -150,7 +150,7 @@ class ClaudeMagics(Settings, Magics):
 
     @in_a_notebook()
     def _parsed(self, line: str, cell: str | None) -> tuple[Options, str] | None:
-        """Return the options and what stands behind or below them, `None` where it was how to ask, which has been said."""
+        """Return the options and the prompt; `None` if help was requested, which is then printed."""
         if asks_for_help(line, one_line=cell is None):
             say(f"%%claude [options]      %claude [options] PROMPT\n\n{usage(self.frontend.columns)}")
             return None
@@ -172,7 +172,7 @@ class ClaudeMagics(Settings, Magics):
             raise UsageError(f"%claude: the prompt is empty; write it {where}")
         shell = self.frontend.shell
         schema = schema_named(shell, options.schema) if options.schema else None
-        # In a function its own variables come first.
+        # Inside a function, the local variables come first.
         namespace = ChainMap(dict(local_ns or {}), shell.user_ns)
         unfilled_words = unfilled(prompt, namespace) if one_line and not options.raw else ()
         error = self.state.last_error
@@ -183,7 +183,7 @@ class ClaudeMagics(Settings, Magics):
 
     @contextlib.contextmanager
     def _rows(self, options: Options, template: str, local_ns: Mapping[str, Any] | None = None) -> Iterator[CellRows]:
-        """Give the run of a cell that asks about rows, and bind its results, whatever it comes to: they were paid for."""
+        """Yield the run of a cell with `--each`; bind its results also after an error, because they were paid for."""
         from claude_magic._kernel.rows.cell import rows_of_cell  # no part of `%load_ext`
 
         with in_a_notebook():

@@ -1,7 +1,7 @@
-"""`asyncio.run(...)` in cells, where a loop runs already: nest_asyncio2, from the first cell that needs it until it is undone.
+"""`asyncio.run(...)` in cells, where a loop already runs: apply nest_asyncio2 when a cell needs it, and undo it.
 
-nest_asyncio2 replaces parts of asyncio, of the loop's class and of tornado, and has no way back. So what it has replaced is
-found by looking before and after, and put back. What somebody else has replaced by it stays as it is.
+nest_asyncio2 replaces parts of asyncio, of the loop's class and of tornado, and cannot undo that. So this module compares
+them before and after, and restores what was replaced. A part that other code has replaced since then stays as it is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ABSENT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class _Replaced:
-    """A name of a module or class that had another value before; `_ABSENT` stands for none."""
+    """A name in a module or class whose value was replaced; `_ABSENT`: there was none before."""
 
     owner: Any
     name: str
@@ -33,7 +33,7 @@ class _Replaced:
 
     def undo(self) -> None:
         if vars(self.owner).get(self.name, _ABSENT) is not self.after:
-            return  # somebody else has replaced it since
+            return  # other code has replaced it since
         if self.before is _ABSENT:
             delattr(self.owner, self.name)
         else:
@@ -41,9 +41,9 @@ class _Replaced:
 
 
 class NestedAsyncio:
-    """Apply nest_asyncio2 when a cell needs it, and undo it.
+    """Applies nest_asyncio2 when a cell needs it, and undoes it.
 
-    :param settings: `nest_asyncio` says whether it may be applied; set to false, it is undone.
+    :param settings: `nest_asyncio` says whether it may be applied. When that becomes false, it is undone.
     """
 
     def __init__(self, shell: InteractiveShell, settings: Settings) -> None:
@@ -54,16 +54,16 @@ class NestedAsyncio:
         settings.observe(self._on_setting, "nest_asyncio")
 
     def before_cell(self, info: ExecutionInfo) -> None:
-        """Apply it if the cell has, or leads to, a call that needs it."""
+        """Apply it if the cell contains a call that needs it, or leads to one."""
         self.before_code(info.raw_cell or "")
 
     def before_code(self, code: str) -> None:
-        """Apply it if this code does."""
+        """Apply it if this code contains a call that needs it, or leads to one."""
         if self._may_apply() and runs_a_loop(code, self._shell.user_ns):
             self._apply()
 
     def after_cell(self, result: ExecutionResult) -> None:
-        """Apply it after a cell that failed for the lack of it, as code of a library may, and say so."""
+        """Apply it, with a message, after a cell that failed without it; a call in library code is not seen before."""
         error = result.error_in_exec
         if not (isinstance(error, RuntimeError) and str(error) in _REFUSALS and self._may_apply()):
             return
@@ -76,19 +76,19 @@ class NestedAsyncio:
             )
 
     def undo(self) -> None:
-        """Put back everything that it has replaced."""
+        """Restore everything that was replaced."""
         own = {replaced.name for replaced in self._replaced if isinstance(replaced.owner, type)}
         for replaced in self._replaced:
             replaced.undo()
         self._replaced = []
         if self._loop is not None:
-            # Counters that a nested run has left on the loop itself.
+            # A nested run has left counters on the loop itself.
             for name in own & vars(self._loop).keys():
                 delattr(self._loop, name)
             self._loop = None
 
     def close(self) -> None:
-        """Undo it, and listen to the settings no more."""
+        """Undo it, and stop observing the settings."""
         self._settings.unobserve(self._on_setting, "nest_asyncio")
         self.undo()
 

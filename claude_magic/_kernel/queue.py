@@ -1,4 +1,4 @@
-"""From the background thread to the cell: questions and errands travel with the events, each with its answer's future."""
+"""The items that the background thread sends to the cell: events, and questions and tool calls with a future for the answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A permission request that waits for the person. The future is cancelled when the turn ends first."""
+    """A permission request that waits for the person. The future is cancelled if the turn ends first."""
 
     request: PermissionRequest
     answer: Future[PermissionAnswer] = field(default_factory=Future)
@@ -25,7 +25,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """A tool call that waits to be done on the main thread."""
+    """A tool call that waits for the main thread to run it."""
 
     tool: str
     arguments: dict[str, Any]
@@ -59,13 +59,13 @@ class QueueHost:
         return await asyncio.wrap_future(question.answer)
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        """Send an errand to the cell and wait until it is done."""
+        """Send a tool call to the cell and wait for its result."""
         errand = Errand(tool, arguments)
         self._put((self._number, errand))
         return await asyncio.wrap_future(errand.result)
 
 
 def deliver(future: Future[T], result: T) -> None:
-    """Give the background what it waits for, unless the turn has ended in the meantime."""
+    """Set the result that the background thread waits for, unless the turn has ended in the meantime."""
     with contextlib.suppress(InvalidStateError):
         future.set_result(result)

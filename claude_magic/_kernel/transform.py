@@ -1,7 +1,7 @@
-"""What becomes of a cell that starts with `%%claude`, or a line that starts with `%claude`, before IPython reads it.
+"""Rewrite a cell that starts with `%%claude`, or a line that starts with `%claude`, before IPython reads it.
 
-IPython would take a final `?` for a request for help, and strips what looks like a prompt from the lines below the first.
-Where the frontend allows it, the call is awaited, so that widgets can be clicked while it runs.
+IPython itself would read a final `?` as a request for help, and remove text that looks like its own prompt from the lines.
+If the frontend allows it, the rewritten call is awaited, so that widgets can be clicked while it runs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def transform_for(frontend: Frontend) -> Transform:
     """Return the transformer for a shell's `input_transformers_cleanup`."""
 
     def transform(lines: list[str]) -> list[str]:
-        # Comments may stand above the magic; Quarto's options of a cell are some that may also stand below it.
+        # Comments may come before the magic. Quarto's cell options, which begin with `#|`, may also come after it.
         first = next((number for number, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), None)
         if first is None:
             return lines
@@ -33,32 +33,32 @@ def transform_for(frontend: Frontend) -> Transform:
         if match := _CELL.match(lines[first]):
             body = dropwhile(lambda line: line.startswith("#|"), lines[first + 1 :])
             return [_statement(awaited, match["line"] or "", "".join(body))]
-        # The body of another cell magic is that one's business; it comes by here again if it is IPython's language.
+        # The body of another cell magic is not rewritten; if it is IPython code, it is transformed later, when it runs.
         if lines[first].startswith("%%") or not any(_LINE.match(line) for line in lines):
             return lines
-        # A line that looks like the magic may also stand inside a string that runs over several lines.
+        # A line that looks like the magic may be inside a string of several lines.
         starts = {tokens[0].start[0] - 1 for tokens in make_tokens_by_line(lines) if tokens}
         return [
             _line(match, awaited) if (match := _LINE.match(line)) and number in starts else line
             for number, line in enumerate(lines)
         ]
 
-    # It has none, but is left out for that where IPython asks whether the input is complete: what follows `%%claude` is not,
-    # as in any other cell magic, until there is a blank line.
+    # It has none. But IPython then skips it when it checks whether the input is complete, so that a terminal reads more lines
+    # after `%%claude`, until a blank one, as for any cell magic.
     transform.has_side_effects = True  # type: ignore[attr-defined]
     return transform
 
 
 def _line(match: re.Match[str], awaited: bool) -> str:
     indent, target, line = match["indent"], match["target"], match["line"]
-    # An indented one may stand in a function, where nothing can be awaited, and whose value is no cell's.
+    # An indented line may be in a function, where `await` is not possible, and its value is not the value of the cell.
     if indent or target:
         return f"{indent}{target or ''}{_call(awaited and not indent, line)}\n"
     return _statement(awaited, line)
 
 
 def _statement(awaited: bool, *arguments: str) -> str:
-    """Let `_` have the reply, which is shown already: as the value of the cell it would be shown once more."""
+    """Put the reply into `_` by a call without a value: as the value of the cell, it would be shown a second time."""
     return f"{_MAGICS}.keep({_call(awaited, *arguments)})\n"
 
 

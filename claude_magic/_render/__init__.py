@@ -1,4 +1,4 @@
-"""From blocks of a reply to what people see. Knows neither the CLI nor the kernel.
+"""Turns the blocks of a reply into what people see. Knows neither the CLI nor the kernel.
 
-Private. `views` is what the kernel is given; `terminal` is the view for a terminal.
+Private. `views` holds what the kernel calls; `terminal` is the view for a terminal.
 """

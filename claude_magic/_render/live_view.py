@@ -1,7 +1,7 @@
-"""What a person watches of a cell's replies: at first one line, then widgets, and in the end the settled output.
+"""The view of a cell's replies while they grow: at first one line, then widgets, and in the end the settled output.
 
-Each widget is a message or two and takes its time, and the library of them takes longer still. So they come when a reply
-takes longer than a moment, asks something or runs code: the line is there at once, and a short reply needs nothing else.
+Widgets are slow: each needs a message or two, and importing their library takes even longer. So they appear only when a
+reply takes longer than a moment, has a question or runs code. The line is there at once; a short reply needs nothing else.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from claude_magic._render.settled.reply import SettledReply
 
 MOMENT_S: Final = 0.4
-"""So long a turn takes before it is worth widgets."""
+"""How long a turn runs before widgets appear."""
 
 _BEGINNING: Final = '<div class="claude-status"><span class="claude-dot">●</span><span>starting</span></div>\n'
 
 
 class LiveView(GrowingView):
-    """Replies as they grow, displayed in the running cell as soon as this is made; main thread only.
+    """Shows replies as they grow, in the running cell, from the moment it is created; main thread only.
 
-    :param labels: what is different about each, in the order of the responses; a single one is shown without.
-    :param on_stop: called when the Stop button is clicked, which is there once a click would be heard.
+    :param labels: how each reply differs from the others, in the order of the responses; a single reply shows none.
+    :param on_stop: called when the Stop button is clicked. The button appears only when clicks arrive.
     :param on_refused: called when the page shows no widgets.
-    :param for_audience: whether they are shown to a room.
+    :param for_audience: whether the replies are shown to a room: larger, and without their cost.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class LiveView(GrowingView):
         self._latest: tuple[Sequence[SessionAwareResponse], float] = (), 0.0
         self._is_over = False
         self._moment_s = MOMENT_S
-        """When the turn has taken so long that widgets are worth it."""
+        """The elapsed time of the turn at which widgets appear."""
         super().__init__(
             for_audience=for_audience,
             until_settled=ANSWERING | {"text/html": styled_html(_BEGINNING, for_audience=for_audience)},
         )
 
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
-        """Show the replies so far, once they have taken a moment."""
+        """Show the replies so far; with widgets once the turn has run for a moment."""
         self._latest = responses, elapsed_s
         if (above := self._above(responses)) and not (self._live and self._live.asks):
             self._moment_s = elapsed_s + MOMENT_S
@@ -73,11 +73,11 @@ class LiveView(GrowingView):
             self._opened()
 
     def fail(self, number: int, failure: ClaudeError) -> None:
-        """Say under one reply why it comes to nothing, from the next update on; the others go on."""
+        """Show under one reply why it failed, from the next update on; the others go on."""
         self._failures[number] = failure
 
     def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
-        """Show a permission request under the reply that it belongs to, if a click might be heard."""
+        """Show a permission request under its reply, unless clicks are known not to arrive; return whether it is shown."""
         live = self._opened()
         if not live.signs.may_hear:
             return False
@@ -85,23 +85,23 @@ class LiveView(GrowingView):
         return True
 
     def may_hear(self) -> bool:
-        """Whether the page has let us know that a click would be heard, or still may."""
+        """Whether clicks arrive, or the page may still report that they do."""
         return self._live is None or self._live.signs.may_hear
 
     def make_room(self) -> None:
-        """Show what there is to read: until the next update somebody answers in words, or code runs, for any time."""
+        """Show all that has arrived; called before a line of input or code blocks the view, possibly for long."""
         if not self._is_over:
             live, (responses, _) = self._opened(), self._latest
             if responses:
                 live.pause(responses)
 
     def asked(self, number: int, request: PermissionRequest) -> None:
-        """Take a permission request away again."""
+        """Remove a permission request."""
         if self._live is not None:
             self._live.asked(number, request)
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
-        """Put the settled output in the place of the growing replies, then close their widgets: so nothing flickers."""
+        """Replace the growing replies by the settled output, then close their widgets: in this order nothing flickers."""
         if self._is_over:
             return
         if self._live is not None:
@@ -111,13 +111,13 @@ class LiveView(GrowingView):
         if on_pick and len(alternatives) > 1 and not self._is_refused():
             from claude_magic._render.live.reply_picker import ReplyPicker
 
-            # After the plain output: JupyterLab 4.6 hides an output that was one widget's view and becomes another's.
+            # Plain output in between: JupyterLab 4.6 hides an output that changes from one widget's view to another's.
             self._picker = ReplyPicker(alternatives, current, on_pick, self._handle, for_audience=self._for_audience)
             self._picker.show()
         self._close_live()
 
     def close(self) -> None:
-        """Leave the settled replies as plain output and no widget open; a second call changes nothing."""
+        """Show the settled replies as plain output and close all widgets; a second call changes nothing."""
         super().close()
         self._close_live()
         if self._picker is not None:
@@ -131,7 +131,7 @@ class LiveView(GrowingView):
             super()._display_settled()
 
     def _opened(self) -> LiveReplies:
-        """Return the widgets, with which the display begins anew if they were not there yet."""
+        """Return the widgets; the first call creates them and shows them in the display."""
         if self._live is None:
             from claude_magic._render.live.live_replies import LiveReplies
 
@@ -139,7 +139,7 @@ class LiveView(GrowingView):
                 self._labels, self._on_stop, self._on_refused, for_audience=self._for_audience, after=self._after
             )
             responses, elapsed_s = self._latest
-            if responses:  # the page shows them with what there is to read
+            if responses:  # filled before they are displayed
                 self._live.update(responses, self._failures, elapsed_s)
             self._handle.update(ANSWERING | self._live.bundle())
         return self._live

@@ -1,4 +1,4 @@
-"""One display in the notebook, which can be updated: where a reply stands, or a panel."""
+"""One display in the notebook that can be updated; it shows a reply or a panel."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from claude_magic._characters import strip_controls
 
 
 def as_shown(bundle: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a bundle as the page shows it best: VS Code typesets no HTML, so formulas are MathML there."""
+    """Return a bundle as the page shows it best. VS Code does not typeset formulas in HTML, so they are MathML there."""
     if "text/html" not in bundle or not _in_vs_code():
         return dict(bundle)
-    from claude_magic._render.parts.mathml import with_mathml  # hardly anybody needs it
+    from claude_magic._render.parts.mathml import with_mathml  # rarely needed
 
     return {**bundle, "text/html": with_mathml(bundle["text/html"])}
 
@@ -25,10 +25,10 @@ def _in_vs_code() -> bool:
 
 
 class Place:
-    """A display that stays with the publisher that it began with.
+    """A display that keeps the publisher which it began with.
 
-    IPython's own `DisplayHandle` asks for the publisher each time. By the time that a reply settles it may be another one:
-    `%%capture` puts its own there for a while, for all threads, and would keep the reply of a thread to itself.
+    IPython's own `DisplayHandle` looks the publisher up each time. That may be another one by the time a reply settles:
+    `%%capture` replaces it for a while, for all threads, and would capture the reply of another thread.
     """
 
     def __init__(self) -> None:
@@ -36,22 +36,22 @@ class Place:
         self._display_id = uuid.uuid4().hex
         self._metadata: dict[str, Any] = {}
         self.is_shown = False
-        """Whether something was displayed there."""
+        """Whether something was displayed here."""
 
     def show(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
-        """Display it, in the place of what was displayed before."""
+        """Display a bundle. If something was displayed here before, replace it."""
         (self.update if self.is_shown else self.display)(bundle, metadata)
 
     def display(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
-        """Display it for the first time."""
+        """Display a bundle for the first time."""
         self.is_shown = True
         self._metadata = dict(metadata or {})
         self._publish(bundle, update=False)
 
     def update(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
-        """Put something else in its place.
+        """Replace what is displayed here.
 
-        In VS Code an update that changes the metadata takes away every other output of the cell (vscode #181369). There the
+        In VS Code an update that changes the metadata removes every other output of the cell (vscode #181369). There the
         first metadata comes with a new display, and stays.
         """
         changed = dict(metadata or {})
@@ -68,6 +68,6 @@ class Place:
     def _publish(self, bundle: Mapping[str, Any], *, update: bool) -> None:
         transient = {"display_id": self._display_id}
         shown = as_shown(bundle)
-        if "text/plain" in shown:  # a terminal, or whoever prints the saved notebook there, would obey it
+        if "text/plain" in shown:  # a terminal would obey control sequences, also when it prints the saved notebook
             shown["text/plain"] = strip_controls(shown["text/plain"])
         self._publisher.publish(shown, dict(self._metadata), transient=transient, update=update)

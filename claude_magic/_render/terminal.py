@@ -1,4 +1,4 @@
-"""Replies in a terminal: what is finished is printed once, and only the growing end is drawn again.
+"""Replies in a terminal: finished parts are printed once, and only the growing end is drawn again.
 
 All text loses its control sequences, so no reply, tool, file or error can move the cursor, set the title or write to the
 clipboard.
@@ -41,23 +41,23 @@ _VOID = "The connection broke. What stands above from the last answer on is void
 
 
 def console_of_kernel() -> Console:
-    """Return what prints in a console on a kernel: colours, and none of the control sequences that a terminal takes."""
-    # ipykernel sets FORCE_COLOR, by which rich would take it for a terminal.
+    """Return a console for a text frontend of a kernel: it prints colours, but no sequences that move a cursor."""
+    # ipykernel sets FORCE_COLOR, so rich would treat it as a terminal.
     return Console(force_jupyter=False, force_terminal=False, color_system="standard", markup=False, emoji=False)
 
 
 class TerminalView(View):
-    """Streams one reply; of several it says on one line how far they are, and prints them one after the other in the end.
+    """Streams one reply. For several it shows one line of progress, and prints them one after the other at the end.
 
-    Where output is not a terminal, it prints what is finished and no status, but says once when it has to wait.
+    If the output is not a terminal, it prints the finished parts without a status, but says once when a turn has to wait.
 
-    :param labels: what is different about each reply, in the order of the responses; a single one is shown without.
+    :param labels: how each reply differs from the others, in the order of the responses; a single reply shows none.
     :param console: where to print; by default rich's own, on standard output.
-    :param for_audience: whether it is shown to a room, without the cost.
+    :param for_audience: whether the reply is shown to a room, without its cost.
     """
 
     def __init__(self, labels: Sequence[str], console: Console | None = None, *, for_audience: bool = False) -> None:
-        # What code prints while the reply is drawn goes through the console, and is no markup of rich's.
+        # While the reply is drawn, the console also prints what code prints; that must not be read as rich's markup.
         self._console = console or Console(markup=False, emoji=False)
         self._for_audience = for_audience
         self._live: Live | None = None
@@ -80,15 +80,15 @@ class TerminalView(View):
         self._draw([*printer.pending(response), _line("  ".join(status_line(response, elapsed_s)), style)])
 
     def fail(self, number: int, failure: ClaudeError) -> None:
-        """Count it as ended."""
+        """Count this reply as ended."""
         self._failed.add(number)
 
     def make_room(self) -> None:
-        """Draw nothing: while rich draws, standard output goes through it, and so back into whatever captures that."""
+        """Stop drawing. While rich draws, it redirects standard output, and a capture of it would capture the drawing, too."""
         self.close()
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
-        """Print the rest of a single reply, or each of several below its name; the view is closed then."""
+        """Print the rest of a single reply, or each of several below its name. This closes the view."""
         self.close()
         if len(alternatives) == 1:
             (reply,), (printer,) = alternatives, self._printers
@@ -104,11 +104,11 @@ class TerminalView(View):
             printer.print_finished(reply.response, ended=True)
             self._print("  ".join(figures(reply, self._for_audience)), _MUTED)
             self._console.print()
-        if current:  # else there is none to go on from
+        if current:  # 0: no reply can be continued
             self._print("%claude_session pick NUMBER continues from another one.", _MUTED)
 
     def close(self) -> None:
-        """Stop drawing and leave the cursor below what was printed; calling it again does nothing."""
+        """Stop drawing and leave the cursor below the printed text; calling it again does nothing."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -117,7 +117,7 @@ class TerminalView(View):
         if not self._console.is_terminal:
             return
         if self._live is None:
-            # Refreshed by us alone: no thread, and nothing left behind when it stops.
+            # Refreshed only here: so rich starts no thread, and leaves nothing behind when it stops.
             self._live = Live(console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop")
             self._live.start()
         self._live.update(_Bottom(parts), refresh=True)
@@ -134,7 +134,7 @@ class TerminalView(View):
 
 
 class _Bottom:
-    """The end of what is drawn, as much as there is room for: where it grows, and the status line."""
+    """The last lines of the drawing that fit on the screen: where it grows, and the status line."""
 
     def __init__(self, parts: Sequence[RenderableType]) -> None:
         self._parts = parts
@@ -154,15 +154,15 @@ class _ReplyPrinter:
         self._console = console
         self._printed_blocks = 0
         self._begun: list[Block] = []
-        """The blocks of which something is printed."""
-        self._printed_length = 0  # of the text of the first block that is not printed whole
+        """The blocks that are printed, at least in part."""
+        self._printed_length = 0  # of the first block that is not printed completely
 
     def print_finished(self, response: SessionAwareResponse, *, ended: bool = False) -> None:
-        """Print what has become final since the last call: all of it if the turn has `ended`."""
+        """Print what has become final since the last call; everything if the turn has `ended`."""
         blocks = shown_blocks(response)
         kept = [block for block in self._begun if any(block is known for known in response.blocks)]
         if len(kept) < len(self._begun):
-            # What a terminal has shown stays there.
+            # Printed text cannot be removed from a terminal.
             self._console.print(Line(_VOID, style="yellow"))
             self._begun, self._printed_blocks, self._printed_length = kept, len(kept), 0
         while self._printed_blocks < len(blocks):
@@ -179,7 +179,7 @@ class _ReplyPrinter:
             self._printed_length = 0
 
     def pending(self, response: SessionAwareResponse) -> Iterator[RenderableType]:
-        """Give what is not printed yet, of a long text the last lines."""
+        """Yield what is not printed yet; of a long text only the last lines."""
         room = max(self._console.height - 4, 1)
         blocks = shown_blocks(response)[self._printed_blocks :]
         for index, block in enumerate(blocks):
@@ -215,7 +215,7 @@ def _prose(markdown: str) -> RenderableType:
 
 
 def _known(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Give tokens that rich knows: formulas are shown as they were written, line by line."""
+    """Yield tokens that rich knows. Formulas are shown as they were written, line by line."""
     for token in tokens:
         match token.type:
             case "formula_block":

@@ -1,4 +1,4 @@
-"""What paints the replies of a cell: what every view can do, and the views that need no widgets."""
+"""The views, which paint the replies of a cell: the interface of all views, and the views that need no widgets."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from claude_magic._render.settled.reply import SettledReply
 
 ANSWERING: Final = {"text/plain": "Claude is answering…"}
-"""What stands in the place of a reply until it is settled, wherever no widgets are shown."""
+"""Shown instead of a reply until it is settled, where no widgets are shown."""
 
 
 class View:
-    """What paints the replies to one prompt, from their first events to the output that stays; mostly it is one reply.
+    """Paints the replies to one prompt, from the first event to the output that stays. A comparison has several replies.
 
-    This one shows nothing, as a quiet cell does; the others are made from it. Replies are numbered from 1.
+    This class shows nothing, for a quiet cell; the other views derive from it. Replies are numbered from 1.
     """
 
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
         """Paint what has changed; called at most 20 times a second."""
 
     def fail(self, number: int, failure: ClaudeError) -> None:
-        """Know that one of them comes to nothing while others go on."""
+        """Take note that one reply has failed while others go on."""
 
     def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> bool:
-        """Show a permission request with buttons; return False where there are none."""
+        """Show a permission request with buttons; return False if the view has none."""
         return False
 
     def may_hear(self) -> bool:
@@ -47,39 +47,39 @@ class View:
         return True
 
     def make_room(self) -> None:
-        """Let something else be printed, a question or what code prints: nothing is drawn until the next update."""
+        """Prepare for other output, such as a question or what code prints: draw nothing until the next update."""
 
     def asked(self, number: int, request: PermissionRequest) -> None:
-        """Take a permission request away again."""
+        """Remove a permission request."""
 
     def go_on_below(self, response: SessionAwareResponse) -> None:
-        """Let what comes behind the blocks so far stand below what code has printed or shown, if it is the only reply."""
+        """Show the blocks after the present ones below the output of Claude's code, if this is the only reply."""
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
-        """Leave the output that stays; let a person pick another one of several until `close`, where there are buttons.
+        """Show the output that stays. With buttons and several replies, a person can pick another one until `close`.
 
-        :param current: the number of the one that the next cell continues; 0 for none.
-        :param on_pick: called with the number of the one that is picked; `show_current` shows what came of it.
+        :param current: the number of the reply that the next cell continues; 0 for none.
+        :param on_pick: called with the number of the picked reply; afterwards `show_current` marks the current one.
         """
 
     def show_current(self, current: int) -> None:
         """Mark another settled reply as the current one."""
 
     def add(self, later: SettledReply) -> bool:
-        """Put the reply of a turn below that Claude has taken by itself since; return False where that cannot be."""
+        """Add the reply of a later turn that Claude began by itself; return False if that is not possible."""
         return False
 
     def close(self) -> None:
-        """Leave nothing behind that is alive; callable more than once, also without `settle`."""
+        """Close every widget and stop drawing; callable more than once, also without `settle`."""
 
 
 class StaticView(View):
-    """Show the settled output only: nobody watches, and a saved notebook shall hold no widget.
+    """Shows only the settled output, for when nobody watches, so that the saved notebook holds no widget.
 
-    It stands above what Claude's code prints meanwhile, so its place is taken at once.
+    The display is created at once, so that the reply appears above what Claude's code prints meanwhile.
 
-    :param for_audience: whether it is shown to a room.
-    :param until_settled: what is displayed in that place until then.
+    :param for_audience: whether the reply is shown to a room: larger, and without its cost.
+    :param until_settled: what is displayed until the reply is settled.
     """
 
     def __init__(self, *, for_audience: bool = False, until_settled: Mapping[str, Any] = ANSWERING) -> None:
@@ -91,9 +91,9 @@ class StaticView(View):
         self._until_settled = until_settled
         self._said = ""
         self._after = BEGINNING
-        """The number of the last block that stands in displays above."""
+        """The number of the last block that earlier displays show."""
         self._until: int | None = None
-        """The number of the last block that is to stand there."""
+        """The number of the last block for the present display, if the reply goes on in a new one below."""
         self._begin()
 
     def _begin(self) -> None:
@@ -103,11 +103,11 @@ class StaticView(View):
         self._handle.show(bundle, metadata)
 
     def go_on_below(self, response: SessionAwareResponse) -> None:
-        """Use a new display below for what comes next, as soon as the part above is complete."""
+        """Begin a new display for the next blocks, as soon as the present ones are complete."""
         self._until = last_number(response)
 
     def _above(self, responses: Sequence[SessionAwareResponse], *, ended: bool = False) -> SettledReply | None:
-        """Return the part that stays above for good, once it is complete."""
+        """Return the part of the reply for the present display, if the reply goes on below and the part is complete."""
         if self._until is None or len(responses) != 1:
             return None
         from claude_magic._render.settled.reply import SettledReply
@@ -116,7 +116,7 @@ class StaticView(View):
         return above if ended or all(block.complete for block in above.blocks) else None
 
     def _leave(self, above: SettledReply) -> None:
-        """Settle the part above, and begin a display below."""
+        """Settle the present display with this part, and begin a new one below."""
         from claude_magic._render.settled.reply import reply_bundle
 
         self._show(reply_bundle(above, for_audience=self._for_audience))
@@ -126,7 +126,7 @@ class StaticView(View):
         self._begin()
 
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
-        """Say why nothing comes, in the place of the reply, for as long as that lasts."""
+        """Show why there is no answer yet, for as long as a turn has to wait."""
         if above := self._above(responses):
             self._leave(above)
         said = "; ".join(dict.fromkeys(filter(None, map(waiting, responses))))
@@ -143,7 +143,7 @@ class StaticView(View):
         self.settled_at = datetime.now(UTC)
 
     def add(self, later: SettledReply) -> bool:
-        """Display the settled output with one more reply, unless there are several side by side."""
+        """Display the settled output with one more reply below, unless several replies are side by side."""
         if len(self._settled) != 1:
             return False
         (reply,) = self._settled
@@ -153,18 +153,18 @@ class StaticView(View):
         return True
 
     def close(self) -> None:
-        """Say that nothing came where something was to come."""
+        """If nothing was settled, show that nothing was sent."""
         if self.settled_at is None:
             self.settled_at = datetime.now(UTC)
             self._show({"text/plain": "Claude was not asked."})
 
     def turns(self) -> list[tuple[int | None, str | None]]:
-        """Return the number and the session of each turn that has settled here."""
+        """Return the number and the session ID of each turn that has settled here."""
         shown = [reply for settled in self._settled for reply in (settled, *settled.later)]
         return [(reply.turn, reply.response.session_id) for reply in shown]
 
     def show_again(self) -> None:
-        """Display the settled output anew and whole, in the running cell, which is its place from now on."""
+        """Display the whole settled output again, in the running cell; later updates appear there."""
         self._settled = tuple(replace(reply, after=BEGINNING) for reply in self._settled)
         self._handle = Place()
         self._handle.display(self._bundle(), self._metadata())
@@ -179,7 +179,7 @@ class StaticView(View):
         self._show(self._bundle(), self._metadata())
 
     def _bundle(self) -> dict[str, str]:
-        from claude_magic._render.settled.cell_output import output_bundle  # not before somebody sees that something happens
+        from claude_magic._render.settled.cell_output import output_bundle  # late: the import would delay the first display
 
         return output_bundle(self._settled, self._current, for_audience=self._for_audience)
 
@@ -190,13 +190,13 @@ class StaticView(View):
 
 
 class HeadlessView(StaticView):
-    """Show the settled output where nobody watches, but may read a log of what was displayed.
+    """Shows the settled output when nobody watches, but a log of the displays may be read.
 
-    papermill logs each display, and no update of one (2.6). So the reply comes as a display of its own, unless its place had to
-    be taken before: above what Claude's code prints, or to say why nothing comes.
+    papermill (2.6) logs each display, but no update of one. So the reply is a new display at the end, unless a display was
+    needed before: above what Claude's code prints, or to say why there is no answer yet.
 
-    :param in_place: lets what is displayed inside it be seen.
-    :param for_audience: whether it is shown to a room.
+    :param in_place: a context in which displays are visible.
+    :param for_audience: whether the reply is shown to a room: larger, and without its cost.
     """
 
     def __init__(self, in_place: Callable[[], AbstractContextManager[None]], *, for_audience: bool = False) -> None:
@@ -205,18 +205,18 @@ class HeadlessView(StaticView):
         super().__init__(for_audience=for_audience)
 
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
-        """Say why nothing comes, and remember what has come."""
+        """Show why there is no answer yet, and remember the replies so far."""
         self._responses = responses
         super().update(responses, elapsed_s)
 
     def make_room(self) -> None:
-        """Take the reply's place, with what there is of it."""
+        """Begin the display, with the text so far, so that it stays above the output that comes next."""
         if not self._handle.is_shown:
             said = "\n\n".join(filter(None, (_text_so_far(response, self._after) for response in self._responses)))
             self._show({"text/plain": said} if said else ANSWERING)
 
     def close(self) -> None:
-        """Leave nothing where nothing was shown."""
+        """Close the view; without a display this shows nothing."""
         if self._handle.is_shown:
             super().close()
 
@@ -229,12 +229,12 @@ class HeadlessView(StaticView):
 
 
 class GrowingView(StaticView):
-    """Show the answer as it grows as plain text, for a page that shows no widgets."""
+    """Shows the answer as plain text while it grows, for a page that shows no widgets."""
 
     _painted_s = -math.inf
 
     def update(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> None:
-        """Show the end of each answer and how it goes on, once a second: the page gets the whole output each time."""
+        """Show the end of each answer and its status. At most once a second, because each time the whole output is sent."""
         if above := self._above(responses):
             self._leave(above)
         if elapsed_s - self._painted_s >= _PAINT_EVERY_S:
@@ -254,13 +254,13 @@ def _text_so_far(response: SessionAwareResponse, after: int) -> str:
 
 
 class LateView(View):
-    """Show the settled output as a display of its own, once it is there.
+    """Shows the settled output as one new display, at the end.
 
-    For places that no update of a display reaches, such as an Output widget, and for those that keep every display and
-    update beside each other, as a capture does.
+    This is for an Output widget, which no update of a display reaches, and for a capture, which keeps the first display and
+    each update side by side.
 
-    :param in_place: lets what is displayed inside it be seen.
-    :param for_audience: whether it is shown to a room.
+    :param in_place: a context in which displays are visible.
+    :param for_audience: whether the reply is shown to a room: larger, and without its cost.
     """
 
     def __init__(self, in_place: Callable[[], AbstractContextManager[None]], *, for_audience: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What stands between a person and an answer: looks at this machine, and at the kernel where there is one, and says it.
+"""The doctor: checks this machine, and the kernel if there is one, for everything that keeps Claude from answering.
 
-Changes nothing, and asks nobody but the CLI; only a test turn reaches the API. Leaves to the others what is then done.
+It changes nothing and calls only the CLI; only a test turn reaches the API. The person does what it advises.
 """

@@ -1,4 +1,4 @@
-"""What was found, and how it is written: as lines that can go into a bug report, or as JSON."""
+"""The doctor's findings, and how they are written: as lines for a bug report, or as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NARROWEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report. `next_step` says what to do, and is empty where nothing is wrong."""
+    """One line of the report. `next_step` says what to do; it is empty if nothing is wrong."""
 
     topic: str
     text: str
@@ -26,9 +26,9 @@ class Finding:
 
 
 def report(findings: Sequence[Finding], columns: int | None = None) -> str:
-    """Write the findings as text: a line each, `!` at those that need something, and in the end what to do.
+    """Write the findings as text: a line each, with `!` if something must be done, and at the end what to do.
 
-    :param columns: how wide a line may be.
+    :param columns: the greatest width of a line.
     """
     width = max(len(finding.topic) for finding in findings)
     lines = []
@@ -44,7 +44,7 @@ def report(findings: Sequence[Finding], columns: int | None = None) -> str:
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """Write the findings as a JSON object: whether all is well, and each by its topic."""
+    """Write the findings as a JSON object: whether all is well, and each finding by its topic."""
     told = [asdict(_shareable(finding)) for finding in findings]
     found = {one.pop("topic"): one for one in told}
     return json.dumps({"ok": not any(one.next_step for one in findings), "findings": found}, indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What `%claude_session doctor` says: the machine, and what this kernel's frontend can do."""
+"""`%claude_session doctor`: print the findings about the machine, and what this kernel's frontend can do."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from claude_magic._kernel.state.kernel_state import KernelState
 
 
 class KernelDoctor:
-    """Looks at one kernel."""
+    """The doctor of one kernel."""
 
     def __init__(self, state: KernelState, frontend: Frontend) -> None:
         self._state = state
         self._frontend = frontend
 
     def show(self, *, with_turn: bool) -> None:
-        """Print what is found, and what to do.
+        """Print the findings and what to do.
 
-        :param with_turn: whether a turn is tried, too, which costs what a turn costs.
+        :param with_turn: whether to try a turn, too, which costs money.
         """
         client, settings = self._state.client, self._state.settings
         versions, *others = client.call(look, settings.cli_path)
@@ -42,7 +42,7 @@ class KernelDoctor:
 
 
 def frontend_finding(frontend: Frontend) -> Finding:
-    """Say what the frontend of the running cell is, as far as it tells, and what it can do."""
+    """Return which frontend the running cell has, as far as that is known, and what it can do."""
     kernel: Any = getattr(frontend.shell, "kernel", None)
     if kernel is None:
         return Finding("frontend", "IPython in a terminal: text, and questions that are answered by typing")

@@ -1,4 +1,4 @@
-"""What is found without a kernel: versions, the CLI, its login, the way to the API, the directory, who may write where."""
+"""Findings that need no kernel: versions, the CLI, its login, the API's address, the directory, where files can be written."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _PACKAGES: Final = (
 )
 
 _ACCOUNTS: Final = {"claude.ai": "an account of claude.ai", "oauth_token": "a token", "third_party": "the provider's own login"}
-"""What the CLI (2.1.332) calls the kinds of a login that are no variable's."""
+"""The CLI's (2.1.332) names of logins that do not come from an environment variable, and their meanings."""
 
 
 async def look(cli_path: str | None = None) -> list[Finding]:
-    """Look at everything; nothing of it is changed, and nothing leaves the machine.
+    """Return all findings about the machine. This changes nothing and sends nothing.
 
-    :param cli_path: the CLI to look at, `None` for the one that is used by default.
+    :param cli_path: the CLI to check; `None` for the default one.
     """
     cli, login = await asyncio.gather(_cli(cli_path), _login(cli_path))
     return [
@@ -113,7 +113,7 @@ def _here() -> str | None:
 
 
 def _writable() -> Iterator[Finding]:
-    # Where the CLI keeps sessions and settings, and we keep what the person has said of directories.
+    # The CLI writes sessions and settings there; this package writes which directories the person trusts.
     places: dict[str, tuple[Callable[[], str | Path], str]] = {
         "the CLI's own": (lambda: cli_home({}), "Let HOME or CLAUDE_CONFIG_DIR name a directory in which you may write."),
         "our own": (
@@ -128,7 +128,7 @@ def _writable() -> Iterator[Finding]:
     for name, (place, step) in places.items():
         try:
             path = Path(place())
-            # Nobody makes the directory for temporary files.
+            # Other directories are created when they are needed; the one for temporary files is not.
             reason = "it is not there" if name == "temporary" and not os.path.isdir(path) else _obstacle(path)
         except (OSError, RuntimeError) as error:
             yield Finding(f"files, {name}", str(error), step)
@@ -137,7 +137,7 @@ def _writable() -> Iterator[Finding]:
 
 
 def _obstacle(path: Path) -> str:
-    """Say why nothing can be written below a directory, which need not be there yet; empty when it can."""
+    """Return why files cannot be written below a directory, which may not exist yet; empty if they can."""
     if path.is_relative_to(NO_HOME):
         return "there is no home directory"
     there = next(parent for parent in (path, *path.parents) if os.path.exists(parent))

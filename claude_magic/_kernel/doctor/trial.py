@@ -1,4 +1,4 @@
-"""A turn that only shows that one works: asked for on request, paid like any other, and taken out of the history again."""
+"""A test turn, which shows whether turns work: only on request, paid like any other, and deleted from the history."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOT_TRIED = Finding(TOPIC, "not tried; doctor --turn asks Claude one word, which
 
 
 class _Heard(Listener):
-    """Remembers the session, and what was last said of an API that gives no answer."""
+    """Remembers the session, and the last event that says why the API does not answer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class _Heard(Listener):
 
 
 async def try_turn(config: ClaudeConfig, options: TurnOptions | None = None) -> Finding:
-    """Ask Claude for a word, with a client of its own, and say what came of it."""
+    """Prompt Claude for one word, with a new client, and return whether it answered."""
     from claude_magic.sdk._history.sessions import delete_session
     from claude_magic.sdk.client import ClaudeClient
 

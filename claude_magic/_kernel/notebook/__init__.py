@@ -1,4 +1,4 @@
-"""What happened in the notebook beside the conversation: which cells ran, what came of them, which variables changed.
+"""What happened in the notebook outside the conversation: which cells ran, with which results, and which variables changed.
 
-Leaves to `prompt` and `turn` when Claude is told of it.
+`prompt` and `turn` decide when Claude reads it.
 """

@@ -1,6 +1,6 @@
-"""What the tool `read_cells` gives back: a line for each cell of the notebook, or some cells in full.
+"""The result of the tool `read_cells`: a line for each cell of the notebook, or some cells in full.
 
-Cells that have run are told of as this kernel knows them, all others as the notebook's file has them.
+A cell that has run is shown as this kernel knows it; any other cell as the notebook's file has it.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from claude_magic.sdk.content import fenced
 from claude_magic.sdk.events import Image
 
 MAX_CHARACTERS: Final = 40_000
-"""Of one result; the CLI (2.1.332) refuses what is longer than 25,000 tokens."""
+"""Of one result; the CLI (2.1.332) refuses a result of more than 25,000 tokens."""
 
 MAX_IMAGES: Final = 8
 
 _LINES: Final = 300
 _BETWEEN: Final = "\n\x1e"
 _CELL: Final = "\n\x1d"
-"""Divide what is said of a cell, and the cells, while secrets are looked for."""
+"""Separators between the pieces of a line (`_BETWEEN`) and between cells, in the one text that is searched for secrets."""
 
 Found = tuple[str, tuple[Image, ...]]
 
 
 def read_cells(cells: RanCells, path: Path | None, numbers: Sequence[int], positions: Sequence[int], limit: int) -> Found:
-    """Return cells in full, with their figures; of none, a line for each.
+    """Return the named cells in full, with their figures. If none is named, return a line for each cell.
 
     :param path: the notebook's file, if it is known.
     :param numbers: of cells that have run, as in `In [5]`.
     :param positions: of cells in the file, counted from 1.
-    :param limit: characters of each code and each output.
+    :param limit: the most characters of each code and each output.
     """
     saved = read_notebook(path) if path is not None else None
     if not numbers and not positions:
@@ -85,7 +85,7 @@ def _placed(cells: RanCells, saved: SavedNotebook | None, position: int, limit: 
 
 
 def _listed(cells: RanCells, saved: SavedNotebook | None) -> str:
-    """Return a line for each cell: those of the file in order, then those that are not in it."""
+    """Return a line for each cell: first the cells of the file in order, then the cells that are not in it."""
     lines = [] if saved is None else [f"{saved.name}, as it is saved: # is the place there."]
     numbers: set[int] = set()
     if saved is not None and saved.trouble:
@@ -108,7 +108,7 @@ def _listed(cells: RanCells, saved: SavedNotebook | None) -> str:
 
 
 def _lines(cells: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield a line for each cell, masked as a whole and cut then."""
+    """Yield a line for each cell. Secrets are masked before the line is cut."""
     pieces = [_BETWEEN.join(pieces) for pieces in cells]
     for text in redact(_CELL.join(pieces)).split(_CELL) if pieces else ():
         yield " ".join(one_line(piece, LINE) for piece in text.split(_BETWEEN))

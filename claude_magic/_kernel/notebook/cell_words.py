@@ -1,4 +1,4 @@
-"""A cell that has run, in words: as the pieces of a line, and in full. What magics are told in secret is left out."""
+"""A cell that has run, in words: as the pieces of a line, and in full. Values that `%env` sets are left out."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from claude_magic._render.parts.reply_wording import clipped
 from claude_magic.sdk.content import fenced
 
 LINE: Final = 120
-"""Characters of a piece of a line."""
+"""The most characters of one piece of a line."""
 
 _SET: Final = re.compile(r"^(\s*%(?:env|set_env)\s+\w+)(\s*=?\s*)\S.*$", re.MULTILINE)
 _SAID: Final = re.compile(r"^(env: \w+=).*$", re.MULTILINE)
-"""What IPython prints of that."""
+"""The line that IPython prints after `%env`."""
 
 
 def in_pieces(cell: RanCell) -> list[str]:
-    """Return what a line about a cell is made of, piece by piece: whoever cuts one masks secrets before."""
+    """Return the pieces of a line about a cell. The caller masks secrets before it cuts a piece."""
     lines = [line for line in _code(cell).splitlines() if line.strip()]
     came = []
     if printed := _printed(cell).strip():
@@ -37,9 +37,9 @@ def in_pieces(cell: RanCell) -> list[str]:
 
 
 def in_full(cell: RanCell, limit: int) -> str:
-    """Return the code of a cell and what came of it.
+    """Return the code of a cell and its outputs.
 
-    :param limit: characters of the code and of each output.
+    :param limit: the most characters of the code and of each output.
     """
     parts = [fenced(f"In [{cell.number}]", clipped(redact(_code(cell)), limit)[0])]
     parts += [fenced("Printed", beginning(_printed(cell), limit))] if cell.printed else []
@@ -53,13 +53,13 @@ def _displayed(text: str, limit: int) -> str:
 
 
 def beginning(text: str, limit: int) -> str:
-    """Return the beginning of a text, masked before it is cut: a part of a secret is not recognised."""
+    """Return the beginning of a text. Secrets are masked before the cut, because half a secret is not recognised."""
     whole = redact(text)
     return clipped(whole if len(text) <= limit + LONGEST else whole[:-LONGEST][: limit + 1], limit)[0]
 
 
 def _code(cell: RanCell) -> str:
-    """Return the code without what it sets variables of the environment to."""
+    """Return the code without the values that it gives to environment variables."""
     return _SET.sub(r"\1\2…", cell.code)
 
 

@@ -1,6 +1,6 @@
-"""The cells of this kernel that have run, and what came of them, as far as IPython remembers it.
+"""The cells of this kernel that have run, with their outputs, as far as IPython remembers them.
 
-IPython 9 keeps what a cell printed and returned; what it displayed and why it failed is noted here, in a few words a cell.
+IPython 9 keeps what a cell printed and returned. This module keeps what a cell displayed and why it failed.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from claude_magic.errors import ConfigError
 from claude_magic.sdk.events import Image
 
 _REMEMBERED: Final = 500
-"""Of so many cells it is remembered why they failed, and what they displayed."""
+"""The number of last cells whose errors and displays are remembered."""
 
 _DISPLAYS: Final = 20
 _TRACEBACKS: Final = 50
 _MAX_TRACEBACK: Final = 4_000
 
 LONGEST: Final = 4_000
-"""Of a secret, such as a key in PEM, in characters: so much more is looked at than is shown."""
+"""The most characters of a secret, such as a key in PEM: so much more of a text is searched for secrets than is shown."""
 
 _MAX_FORMS: Final = 8_000_000
-"""Of what was displayed, in characters; figures are in base64. The newest stays whole, whatever its size."""
+"""The most characters of all displays that are kept; figures are in base64. The newest stays whole, whatever its size."""
 
 FIGURE: Final = "figure"
-"""What stands for a display that is one."""
+"""The text that replaces a figure."""
 
 _LINE: Final = 480
-"""Characters of a display that a line about its cell is made of."""
+"""The most characters of a display that a line about its cell needs."""
 
 _MAX_PIECES: Final = 2_000
-"""Of what a cell has printed, piece by piece: more is not looked at."""
+"""The number of pieces of printed output that are read of a cell."""
 
 _CONVERSATION: Final = re.compile(
     r"\s*(%%?claude(?!\w)|%claude_session\b|%(re)?load_ext\s+claude_magic\b|%config\s+ClaudeMagics\b)"
@@ -53,7 +53,7 @@ _CONVERSATION: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RanCell:
-    """A cell that has run. `printed` is the beginning of it, `shown` its result as text, `value` that itself if `has_value`."""
+    """A cell that has run. `printed` is the beginning of what it printed, `shown` is `value` as text if it `has_value`."""
 
     number: int
     code: str
@@ -68,13 +68,13 @@ class RanCell:
 
     @property
     def is_conversation(self) -> bool:
-        """Whether it is a part of the conversation itself, or sets it up, and nothing else."""
+        """Whether the cell only prompts Claude or sets up the conversation."""
         return is_conversation(self.code)
 
 
 @dataclass(slots=True, eq=False)
 class _Display:
-    """Something that a cell displayed: the forms of it that are read, and in a line what that is."""
+    """Something that a cell displayed: its forms by media type, and its text for a line."""
 
     forms: dict[str, str]
     line: str | None = None
@@ -91,7 +91,7 @@ class _Display:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """How far a cell's output has come: so many outputs in the history, pieces of the last, and displays."""
+    """A point in a cell's output: how many outputs the history has, pieces the last of them has, and displays there are."""
 
     outputs: int = 0
     pieces: int = 0
@@ -99,7 +99,7 @@ class _Place:
 
 
 def is_conversation(code: str) -> bool:
-    """Whether a cell with this code is a part of the conversation itself, or sets it up, and nothing else."""
+    """Whether a cell with this code only prompts Claude or sets up the conversation."""
     lines = [line for line in code.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     whole = re.match(r"\s*%%claude\b", code) is not None
     return whole or not lines or all(_CONVERSATION.match(line) for line in lines)
@@ -122,13 +122,13 @@ class RanCells:
         self._tracebacks: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
         self._publisher: Any = shell.display_pub
-        self._has_hooks = False  # a terminal's has none, and its history holds what was displayed
+        self._has_hooks = False  # a terminal's publisher has none; there the history holds the displays
         if hasattr(self._publisher, "register_hook"):
             self._publisher.register_hook(self._displayed)
             self._has_hooks = True
 
     def close(self) -> None:
-        """Note nothing any more."""
+        """Stop recording what cells display."""
         if self._has_hooks:
             self._publisher.unregister_hook(self._displayed)
 
@@ -138,7 +138,7 @@ class RanCells:
         :param cell_id: the notebook's ID of it.
         :param is_counted: whether it goes into the history.
         """
-        # The count of the shell is one more already where IPython (9.18) raises it before the cell runs.
+        # Not the shell's `execution_count`: IPython 9.18 has already raised it here, before the cell runs.
         self._number = len(self._codes())
         self._is_counted = is_counted
         self._is_noted = is_counted and not (code and is_conversation(code))
@@ -158,7 +158,7 @@ class RanCells:
                 # Masked before it is cut: a part of a secret is not recognised.
                 text = clip(redact(error_text(error)), _MAX_TRACEBACK)
                 said = one_line(redact("".join(traceback.format_exception_only(error)[-1:])), 200)
-        except FAILURES:  # its text is anybody's code
+        except FAILURES:  # the error's `__str__` may run any code
             pass
         self._errors[self._number] = said
         _forget_oldest(self._errors)
@@ -171,16 +171,16 @@ class RanCells:
         return self._number
 
     def since(self, number: int, limit: int) -> Iterator[RanCell]:
-        """Yield the cells behind the one with this number, the newest first, without the one that runs.
+        """Yield the cells after the one with this number, the newest first, without the cell that runs now.
 
-        :param limit: characters of what one printed or showed.
+        :param limit: the most characters of each output.
         """
         codes = self._codes()
         for each in range(min(self._number, len(codes)) - 1, max(number, 0), -1):
             yield self._cell(each, codes[each], limit)
 
     def find(self, number: int, limit: int) -> RanCell | None:
-        """Return the cell with this number, `None` when none has run that is known."""
+        """Return the cell with this number, or `None` if no known cell has it."""
         codes = self._codes()
         if not 0 < number < min(self._number, len(codes)):
             return None
@@ -191,7 +191,7 @@ class RanCells:
         return cell
 
     def number_of(self, cell_id: str | None, code: str) -> int | None:
-        """Return the number by which a cell of the notebook ran last, `None` when it did not."""
+        """Return the number of the last run of a notebook cell, `None` if it has not run."""
         codes = self._codes()
         if cell_id in self._numbers:
             return self._numbers[cell_id]
@@ -254,7 +254,7 @@ class RanCells:
         return message
 
     def _clear(self, *, waits: bool) -> None:
-        """Note that the cell has cleared its output, or will when something comes."""
+        """Note that the cell has cleared its output or, with `waits`, clears it when the next output comes."""
         begin, displays = self._begin_of(self._number), self._displays.setdefault(self._number, [])
         gone = begin.displays if waits else len(displays)
         for display in displays[:gone]:
@@ -264,7 +264,7 @@ class RanCells:
         _forget_oldest(self._cleared)
 
     def _begin_of(self, number: int) -> _Place:
-        """Return from where on the output of a cell is what a page shows."""
+        """Return the point from which on a page shows the output of a cell."""
         place, before = self._cleared.get(number, (_Place(), None))
         return before if before is not None and self._place(number) == place else place
 
@@ -275,7 +275,7 @@ class RanCells:
         return _Place(len(outputs), pieces, len(self._displays.get(number, ())))
 
     def _keep(self, display: _Display, forms: dict[str, str]) -> None:
-        """Keep what is displayed, and of what is older as much as there is room for."""
+        """Keep the forms of a display. When there are too many characters, the oldest displays keep only a line."""
         self._drop(display)
         display.forms, display.line = forms, None
         self._sizes[display] = size = sum(map(len, forms.values()))
@@ -290,7 +290,7 @@ class RanCells:
 
 
 def _behind(outputs: Sequence[Any], begin: _Place) -> Iterator[Any]:
-    """Yield what came behind a place, also of the stream that went on."""
+    """Yield the outputs after a point. A stream that went on after it is cut there."""
     for position, output in enumerate(tuple(outputs), 1):
         if position > begin.outputs:
             yield output

@@ -1,6 +1,6 @@
-"""The cells of the notebook's file, in order, as they were saved last: also Markdown, and code that has not run here.
+"""The cells of the notebook's file, in order, as they were last saved: also Markdown, and code that has not run here.
 
-Only reads, and takes nothing for granted: anybody may have written the file.
+Only reads. Every type in the file is checked, because anybody may have written it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from claude_magic._text import parse_json
 from claude_magic.sdk.events import Image
 
 MAX_FILE_BYTES: Final = 50_000_000
-"""Of a notebook that is read: about half a second."""
+"""The largest notebook that is read: it needs about half a second."""
 
 _MAX_OUTPUTS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class SavedCell:
-    """A cell of the file: its place, counted from 1, and what is saved of it."""
+    """A cell of the file: its position, counted from 1, and its saved content."""
 
     position: int
     kind: str
@@ -33,7 +33,7 @@ class SavedCell:
     attachments: tuple[Mapping[str, Any], ...] = ()
 
     def output_texts(self, limit: int) -> Iterator[str]:
-        """Yield the text of each output, a little more than `limit` characters of it."""
+        """Yield the text of each output, cut to one character more than `limit`; a traceback is yielded whole."""
         for output in self.outputs:
             match output:
                 case {"output_type": "stream", "text": text}:
@@ -46,14 +46,14 @@ class SavedCell:
 
     @property
     def images(self) -> tuple[Image, ...]:
-        """The figures among the outputs, and images that are pasted into a text."""
+        """The figures of the outputs, and the images that are pasted into a Markdown cell."""
         bundles = [output["data"] for output in self.outputs if isinstance(output.get("data"), dict)]
         return tuple(image for bundle in (*bundles, *self.attachments) if (image := image_in(bundle)))
 
 
 @dataclass(frozen=True, slots=True)
 class SavedNotebook:
-    """What is known of the file: its cells, or in a sentence why there are none."""
+    """The cells of the file, or in `trouble` a sentence that says why they cannot be read."""
 
     name: str
     cells: tuple[SavedCell, ...] = field(default=())
@@ -61,7 +61,7 @@ class SavedNotebook:
 
 
 def read_notebook(path: Path) -> SavedNotebook:
-    """Read the notebook; a file that cannot be read is told of in `trouble`."""
+    """Read the notebook. This never raises: `trouble` says why a file cannot be read."""
     name = path.name
     try:
         size = path.stat().st_size

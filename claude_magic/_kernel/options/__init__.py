@@ -1,4 +1,4 @@
-"""What a person can choose: one table of options, from which parsing, help, Tab, `ask()` and traits are made.
+"""What a person can choose: one table of options, which defines parsing, help, Tab, `ask()` and traits.
 
-Also what holds for a turn when all choices come together. Leaves to others what the choices do.
+This package also merges a cell's options with the settings. Other packages do what an option says.
 """

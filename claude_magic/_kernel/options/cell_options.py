@@ -1,7 +1,7 @@
 """The table of the options of `%%claude` and `%claude`: each is a field of `Options`.
 
 Parsing, help, Tab, the parameters of `ask()` and the traits of `%config ClaudeMagics` are made from this table. The modules
-that use `Options` do what a choice says; `sdk.config.TurnOptions` says how the CLI is told of it.
+that use `Options` do what a choice says; `sdk.config.TurnOptions` passes it to the CLI.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NOTEBOOK = ("none", "outline", "full")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What one cell asks for. `None` means: as in `%config ClaudeMagics`."""
+    """The options of one cell. `None` means: as in `%config ClaudeMagics`."""
 
     new: bool = option_field(("-n", "--new"), "", "begin another session; it becomes the current one", "--new", in_ask=True)
     resume: str | None = option_field(

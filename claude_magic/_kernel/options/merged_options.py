@@ -1,4 +1,4 @@
-"""What holds for one turn: the one place where a cell's options and the settings come together."""
+"""Merge a cell's options with the settings into the options of one turn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from claude_magic.sdk.config import TurnOptions
 
 
 def turn_options(options: Options, settings: Settings, *, schema: str | None = None) -> TurnOptions:
-    """Return what holds for a turn: the cell's choices, and the settings where it has none; what allows tools adds up.
+    """Return the options of a turn: the cell's, or the settings if it has none. Options with several values are added up.
 
     :param schema: the JSON schema of the reply, as text.
     """
@@ -20,12 +20,12 @@ def turn_options(options: Options, settings: Settings, *, schema: str | None = N
             own, configured = getattr(options, option.name), getattr(settings, option.setting)
             chosen[option.sets] = ((*configured, *own) if option.several else own or configured) or None
     if chosen["bare"]:
-        # What holds in general is for Claude Code; a bare turn has the tools that its own cell names.
+        # The settings for tools are meant for Claude Code; a bare turn has only the tools that its own cell names.
         chosen |= {"allowed_tools": options.allow or None, "mcp": options.mcp or None, "style": options.style}
     return TurnOptions(**chosen, schema=schema)
 
 
 def time_limit_s(options: Options, settings: Settings) -> float | None:
-    """Return how many seconds a turn may take, `None` for as long as it needs."""
+    """Return how many seconds a turn may run; `None` for no limit."""
     configured: float | None = settings.trait_values()["timeout"]
     return configured if options.timeout is None else options.timeout

@@ -12,7 +12,7 @@ from claude_magic._kernel.options.value_kinds import FLAG, Kind
 
 
 class Described(str):
-    """A word that Tab offers, and what it means, which some frontends show beside it."""
+    """A word that Tab offers, with its meaning, which some frontends show beside it."""
 
     about: str
 

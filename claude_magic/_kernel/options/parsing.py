@@ -1,6 +1,6 @@
-"""What stands behind `%%claude` and `%claude`, parsed by the table of options.
+"""Parse the line after `%%claude` and `%claude` by the table of options.
 
-It becomes an `Options`, or a one-line `UsageError` that names the option and the fix.
+The result is an `Options`, or a one-line `UsageError` that names the option and the fix.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from claude_magic._kernel.advice import closest
 from claude_magic._kernel.options.cell_options import OPTIONS, Options, option_names
 from claude_magic._kernel.options.value_kinds import MAX_ALTERNATIVES
 
-# A rule such as Bash(git status:*) is one word although it holds a space, and so is a type such as dict[str, int].
+# A rule such as Bash(git status:*) is one word although it contains a space, and so is a type such as dict[str, int].
 _WORD = re.compile(
     r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\([^()"']*\)|\[(?:[^][()"']|"[^"]*"|'[^']*'|\[[^][]*\])*\]|[^\s"'(\[]|["'(\[])+"""
 )
@@ -47,7 +47,7 @@ def _parser(*, one_line: bool) -> _Parser:
         if parse is None:
             parser.add_argument(*option.names, action="store_true")
         elif option.several:
-            # On one line the prompt follows, so that an option takes one value there.
+            # On one line the prompt follows, so there an option has only one value.
             number = 1 if one_line else "+"
             parser.add_argument(*option.names, type=parse, action="extend", nargs=number, default=[])
         else:
@@ -58,15 +58,15 @@ def _parser(*, one_line: bool) -> _Parser:
 
 
 def parse_cell(line: str) -> Options:
-    """Parse what stands behind `%%claude` on the first line of a cell.
+    """Parse the options after `%%claude` on the first line of a cell.
 
-    :raises UsageError: in one line.
+    :raises UsageError: an option is wrong; the message is one line.
     """
     words = [_unquoted(match[0]) for match in _WORD.finditer(line)]
     for before, word in pairwise(["%%claude", *words]):
         if word[:1] in ('"', "'"):
             raise UsageError(f"%claude: {before}: the quote that begins with {word[:20]} does not end")
-        # With one dash it would be taken for a short option and its value.
+        # argparse would read a long name with one dash as a short option and its value.
         name = word.partition("=")[0]
         if len(name) > 2 and f"-{name}" in option_names():
             raise UsageError(f"%claude: there is no option {name}; did you mean -{name}?")
@@ -76,9 +76,9 @@ def parse_cell(line: str) -> Options:
 
 
 def parse_line(line: str) -> tuple[Options, str]:
-    """Parse what stands behind `%claude`: options, then the prompt exactly as typed.
+    """Parse the text after `%claude`: options, then the prompt exactly as typed.
 
-    :raises UsageError: in one line.
+    :raises UsageError: an option is wrong; the message is one line.
     """
     words = list(_WORD.finditer(line))
     parsed, rest = _parser(one_line=True).parse_known_args([_unquoted(word[0]) for word in words])
@@ -89,7 +89,7 @@ def parse_line(line: str) -> tuple[Options, str]:
 
 
 def asks_for_help(line: str, *, one_line: bool) -> bool:
-    """Whether the options ask what there is; on one line only the first word does, as a prompt may follow."""
+    """Whether the options request help. On one line only the first word counts, because a prompt may follow."""
     words = line.split()
     return any(word in HELP for word in (words[:1] if one_line else words))
 

@@ -1,4 +1,4 @@
-"""What can be configured with `%config ClaudeMagics.NAME = VALUE`, also in `ipython_config.py`."""
+"""The settings: what can be set with `%config ClaudeMagics.NAME = VALUE`, or in `ipython_config.py`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from claude_magic._kernel.options.value_kinds import LIMITS
 from claude_magic.sdk.config import ClaudeConfig
 
 TURN_TRAITS = [option.setting for option in OPTIONS if option.sets is not None]
-"""The traits that decide what a process is started with for a turn."""
+"""The traits that decide how a process is started for a turn."""
 
 CASSETTE_MODES = ("record", "replay", "auto", "off", "without-login")
 
 
 CLIENT_TRAITS = ["cli_path", "max_warm", "idle_timeout", "background"]
-"""The traits that decide how the client is made."""
+"""The traits that decide how the client is created."""
 
 
 class Settings(Configurable):
     """The defaults of every cell of this kernel; a cell's own options come first."""
 
-    # In the body of a class this is the documented way to its namespace.
+    # Changing `locals()` in a class body changes the class's namespace, as Python documents.
     locals().update({option.setting: option.trait.tag(config=True) for option in OPTIONS if option.trait is not None})
 
     cli_path = Unicode(None, allow_none=True, help="The CLI to run; None: the one in claude-agent-sdk.").tag(config=True)
@@ -66,6 +66,6 @@ class Settings(Configurable):
         return proposal["value"]
 
     def client_config(self) -> ClaudeConfig:
-        """Return the settings as the client wants them."""
+        """Return the configuration of the client."""
         env = {} if self.background else {"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1"}
         return ClaudeConfig(cli_path=self.cli_path, max_warm=self.max_warm, idle_timeout=self.idle_timeout, env=env)

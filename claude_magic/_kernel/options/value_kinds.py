@@ -1,6 +1,6 @@
-"""The kinds of values that options take: how a word of a cell is read, and what code may give to `ask()`.
+"""The kinds of values of options: how a word in a cell is parsed, and which values code may pass to `ask()`.
 
-A word that cannot be meant is an `ArgumentTypeError` that says what could be.
+An invalid word raises an `ArgumentTypeError` that says what is valid.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from claude_magic._kernel.advice import closest
 
 MAX_ALTERNATIVES = 8
-"""Of one comparison: each takes a process of about 220 MB."""
+"""The most alternatives of one comparison: each needs a process of about 220 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What values an option takes.
+    """The kind of an option's values.
 
-    `parse` reads one from a word; without it the option takes none. For parameters of `ask()`, `fits` says whether a value
-    can be meant, and `meant` what to give instead. `default` stands for an option that is not given.
+    `parse` reads a value from a word; without it the option has no value. For parameters of `ask()`, `fits` says whether a
+    value is valid, and `meant` names the valid values. `default` is the value of an option that is not given.
     """
 
     parse: Callable[[str], object] | None
@@ -33,7 +33,7 @@ class Kind:
 
 
 def one_of(values: tuple[str, ...]) -> Kind:
-    """Return the kind that takes one of these words only; `TurnOptions` checks what code gives."""
+    """Return the kind whose values are only these words; `TurnOptions` checks the values that code passes."""
 
     def parse(text: str) -> str:
         if text not in values:
@@ -76,7 +76,7 @@ def _models(text: str) -> tuple[str, ...]:
     return models
 
 
-# A value holds commas where it stands in quotes.
+# A value in quotes may contain commas.
 _VALUE = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^,"'][^,]*?))\s*(?:,|$)""")
 
 
@@ -114,7 +114,7 @@ def _function(text: str) -> str:
 
 
 def _new_variable(text: str) -> str:
-    """Return a name that a variable can have, and that IPython does not need itself."""
+    """Return a valid name of a variable that IPython does not need itself."""
     if text in ("get_ipython", "In", "Out", "exit", "quit"):
         raise argparse.ArgumentTypeError(f"{text!r} is IPython's own; choose another name, such as reply")
     return _variable(text)
@@ -155,4 +155,4 @@ FUNCTION = Kind(_function, callable, "a function or a list of functions")
 NEW_VARIABLE = Kind(_new_variable)
 
 LIMITS = (COUNT, SECONDS, DOLLARS)
-"""Kinds of which `None` means: no limit."""
+"""Kinds for which `None` means: no limit."""

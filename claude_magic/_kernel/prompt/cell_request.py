@@ -1,4 +1,4 @@
-"""What one cell asks, checked and ready to be sent: the prompt, its options, and the type that the reply shall have."""
+"""The request of one cell, checked and ready to be sent: the prompt, its options, and the type of the reply."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CellRequest:
-    """`typed` is what the person wrote, `prompt` what is sent; `remarks` are what they should know of the difference.
+    """`typed` is what the person wrote, `prompt` what is sent; `remarks` tell the person about differences.
 
-    `tools` are the functions that Claude may call. `notebook` knows the cells that ran before, where these
-    may go along.
+    `tools` are the functions that Claude may call. `notebook` knows the cells that ran before.
     """
 
     typed: str
@@ -40,9 +39,9 @@ class CellRequest:
     notebook: Outline | None = None
 
     def load(self, response: SessionAwareResponse) -> Any:
-        """Return the reply's data as an instance of the type that was asked for, and leave the data itself to be shown.
+        """Return the reply's data as an instance of the schema's type. The response keeps plain data, which is shown.
 
-        :raises StructuredOutputError: when it does not fit.
+        :raises StructuredOutputError: the data does not fit the type.
         """
         if self.schema is None:
             return response.structured
@@ -65,9 +64,9 @@ def _is_json_of(text: str, data: object) -> bool:
 
 
 def schema_named(shell: InteractiveShell, name: str) -> Schema:
-    """Return the schema of a type in the person's namespace: its name, or an expression such as `list[City]`.
+    """Return the schema of a type in the person's namespace, by its name or an expression such as `list[City]`.
 
-    :raises UsageError: in one line, when there is no such type, or it is none that a reply can have.
+    :raises UsageError: there is no such type, or a reply cannot have it; the message is one line.
     """
     try:
         kind = shell.ev(name)
@@ -83,7 +82,7 @@ def schema_named(shell: InteractiveShell, name: str) -> Schema:
 def schema_of(kind: object) -> Schema:
     """Return the schema of a type.
 
-    :raises ConfigError: for what is no type that a reply can have.
+    :raises ConfigError: a reply cannot have this type.
     """
     from claude_magic.sdk.schema import Schema  # pydantic takes a while to import
 

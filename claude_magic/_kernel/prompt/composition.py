@@ -1,7 +1,7 @@
 """From what a person typed to what is sent: templates, variables, files, the last error.
 
-What data holds expands nothing, while what was typed still does: the CLI looks for `@path` and `/command` in a message's last
-text block only, and nowhere in a verbatim message. How one value looks is `values`' business.
+`@path` and `/command` are expanded in the text that was typed, but not in data. The CLI looks for them only in the last text
+block of a message, and not at all in a verbatim message. `values` shows one value as text.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from claude_magic.sdk.content import Prompt, content_blocks, fenced
 from claude_magic.sdk.events import Image
 
 EXPLAIN = "Explain this error, and how to mend it."
-"""The prompt of `%claude --error` when nothing else is asked."""
+"""The prompt of `%claude --error` if none is typed."""
 
 _OPEN_PATH = re.compile(r"""@(?:"[^"]*|\S*)\Z""")
-_PATH_LENGTH = 1_000  # no path is longer; an end is looked for from each `@`
+_PATH_LENGTH = 1_000  # no path is longer; limits the search, which starts at each `@`
 _OPEN_COMMAND = re.compile(r"\s*/\S*")
-# Of what stands before a value: more than a path can have.
+# The characters before a value that are read: more than a path can have.
 _TAIL = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """What is sent, and what the person should know of it: values that were cut, images that were shrunk."""
+    """What is sent, and remarks for the person: values that were cut, images that were shrunk."""
 
     prompt: Prompt
     remarks: tuple[str, ...] = ()
@@ -49,13 +49,13 @@ def compose(
     namespace: Mapping[str, Any],
     last_error: BaseException | None = None,
 ) -> Composed:
-    """Return what is sent for a prompt as typed.
+    """Return what is sent for a typed prompt.
 
     :param namespace: the variables that it can name.
-    :param limit: characters of one value; what is longer is cut.
-    :param last_error: what `--error` and `{{ error }}` show.
-    :raises UsageError: for a template that cannot be filled; nothing was sent.
-    :raises ConfigError: for a value or a file that cannot be sent.
+    :param limit: the most characters of one value; a longer one is cut.
+    :param last_error: the error that `--error` and `{{ error }}` show.
+    :raises UsageError: the template cannot be filled; nothing was sent.
+    :raises ConfigError: a value or a file cannot be sent.
     """
     said: list[str] = []
     images: list[Image] = []
@@ -98,7 +98,7 @@ def _prompt(blocks: list[dict[str, Any]], pieces: list[Typed | Data]) -> Prompt:
         text = _joined(pieces)
         content: Any = [*blocks, _text(text)] if blocks else text
         return Prompt(content, verbatim=bool(expanding))
-    # Both what was typed and what is data could expand: the data goes before the last text block.
+    # Typed text and data could both expand, so the data is moved in front of the last text block.
     pieces = list(pieces)
     for number, index in enumerate(sorted(expanding), 1):
         blocks = [*blocks, _text(f"Value {number}:\n{pieces[index]}")]
@@ -107,7 +107,7 @@ def _prompt(blocks: list[dict[str, Any]], pieces: list[Typed | Data]) -> Prompt:
 
 
 def _expanding(pieces: list[Typed | Data]) -> set[int]:
-    """Return the places of the data that would expand to something, or would go on with a path or a command as typed."""
+    """Return the indexes of data that the CLI would expand, or that would continue a typed path or command."""
     found, before = set(), ""
     for index, piece in enumerate(pieces):
         if isinstance(piece, Data):
@@ -119,7 +119,7 @@ def _expanding(pieces: list[Typed | Data]) -> set[int]:
 
 
 def _without_open_end(text: str) -> str:
-    """Leave out a path or a command at the end that what follows would belong to."""
+    """Remove a path or a command at the end of a text, which the following text would continue."""
     if _OPEN_COMMAND.fullmatch(text):
         return ""
     before, end = text[:-_PATH_LENGTH], text[-_PATH_LENGTH:]
@@ -127,7 +127,7 @@ def _without_open_end(text: str) -> str:
 
 
 def _joined(pieces: list[Typed | Data]) -> str:
-    """Give a table or the like, which runs over several lines, lines of its own."""
+    """Join the pieces. Data of several lines, such as a table, is put on lines of its own."""
     text = ""
     for index, piece in enumerate(pieces):
         if isinstance(piece, Typed) or piece.is_text or "\n" not in piece:

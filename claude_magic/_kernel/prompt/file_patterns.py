@@ -1,4 +1,4 @@
-"""Paths and patterns as a person gives them, to the files that they mean."""
+"""Find the files for the paths and glob patterns that a person gives."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from claude_magic.sdk.content import refuse_outside
 
 
 def files_matching(patterns: Iterable[str]) -> list[str]:
-    """Return the paths, and for each glob pattern the files that match it, in order; a file of that very name goes first.
+    """Return each path, and for each glob pattern the files that match it, in order. A file with exactly that name wins.
 
-    :raises AttachmentError: for a pattern that no file matches, or a link that leads out of where it looks.
+    :raises AttachmentError: no file matches a pattern, or a link leads out of the pattern's directory.
     """
     return [path for pattern in patterns for path in _matching(pattern)]
 
@@ -36,6 +36,6 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _literal(pattern: str) -> str:
-    """Return the directory that a pattern begins with, up to what may be anything."""
+    """Return the directory that a pattern begins with, up to its first wildcard."""
     parts = Path(pattern).parts
     return os.path.join("", *itertools.takewhile(lambda part: not glob.has_magic(part), parts[:-1])) or os.curdir

@@ -1,6 +1,6 @@
-"""`{x}` and `$x` on the line of `%claude`: other line magics fill them in, where a prompt has `{{ x }}`.
+"""`{x}` and `$x` on the line of `%claude`: other line magics replace them by a value, but a prompt needs `{{ x }}`.
 
-In a cell they are left alone: code that is pasted there is full of them.
+A person who means a value gets an error. In a cell nothing is checked, because code that is pasted there is full of them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _FORMULA: Final = re.compile(r"\$[^\s$](?:[^$]{0,500}[^\s$])?\$(?!\w)")
 _TEX: Final = re.compile(r"\\[A-Za-z]+(?:\{[^{}]*\}|\[[^][]*\])*\Z")
 _BY_ITSELF: Final = re.compile(r"(?:\A|[\s(\[\"'`])\Z")
 _NEAR: Final = 200
-"""So much before a brace tells what it belongs to."""
+"""The number of characters before a brace that are read to see whether it belongs to TeX."""
 
 
 def unfilled(typed: str, namespace: Container[str]) -> list[str]:
-    """Return what the person should know of a line's single braces, which are sent as they stand.
+    """Return remarks about a line's single braces, which are sent as they are.
 
     :param namespace: the variables that a prompt can name.
-    :raises UsageError: when one names a variable, whose value was meant.
+    :raises UsageError: a brace names a variable, so its value was meant.
     """
     text = _FORMULA.sub(lambda match: " " * len(match[0]), typed)
     left = []

@@ -1,4 +1,4 @@
-"""The functions that a cell gives to Claude: chosen by name behind `--tool`, handed to `ask()`, or configured."""
+"""The functions that Claude may call in a cell: named after `--tool`, passed to `ask()`, or configured."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 def own_tools(
     shell: InteractiveShell, chosen: Iterable[object], configured: Iterable[object] = ()
 ) -> tuple[tuple[FunctionTool, ...], tuple[str, ...]]:
-    """Return the tools of a cell, and what to say of those that are configured and not there yet.
+    """Return the tools of a cell, and remarks about configured functions that do not exist yet.
 
     :param chosen: functions, or names of functions in the person's namespace.
-    :raises UsageError: in one line, for a name that is none, and for what cannot be a tool.
-    :raises ConfigError: for a function that cannot be one.
+    :raises UsageError: a name is unknown, or names no function that can be a tool; the message is one line.
+    :raises ConfigError: a function cannot be a tool.
     """
     if not (chosen := tuple(dict.fromkeys(chosen))) and not configured:
         return (), ()
@@ -32,7 +32,7 @@ def own_tools(
     found, missing = [], []
     for one in dict.fromkeys((*configured, *chosen)):
         if not isinstance(one, str):
-            found.append(FunctionTool.of(one))  # type: ignore[arg-type] # which says what is none
+            found.append(FunctionTool.of(one))  # type: ignore[arg-type] # it raises for anything but a function
             continue
         try:
             found.append(_named(shell, one))

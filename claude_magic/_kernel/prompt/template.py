@@ -1,7 +1,7 @@
-"""A prompt's template, filled piece by piece, so that what a person typed can be told from what is data.
+"""Fill a prompt's template piece by piece, so that typed text and data can be told apart.
 
-Data is whatever is no literal part of the prompt: a value, and also what a macro or a filter made of it and of words around.
-How a value looks is for the caller's `show` to say, what becomes of the pieces for `prompt`.
+Data is every part that is not literally in the prompt: a value, and also the result of a macro or a filter. The caller's `show`
+turns a value into text; `composition` joins the pieces.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BUILTINS = {name: value for name, value in vars(builtins).items() if not name.s
 
 
 class Typed(str):
-    """Text as it stands in the prompt."""
+    """A literal part of the prompt."""
 
     __slots__ = ()
 
@@ -39,12 +39,12 @@ class Typed(str):
 
 
 class Data(str):
-    """What stands in the place of an expression; `is_text` when its value is text itself."""
+    """The text that replaces an expression; `is_text`: the value itself is a text."""
 
     is_text = True
 
     def __str__(self) -> str:
-        # Jinja takes the `str` of what it puts out, and that must still be recognised.
+        # Jinja calls `str` on what it puts out; the result must still be a `Data`.
         return self
 
 
@@ -53,9 +53,9 @@ def fill(
 ) -> list[Typed | Data]:
     """Return the pieces of a prompt.
 
-    :param last_error: what `{{ error }}` is, unless the namespace has a variable of that name.
-    :raises UsageError: in one line, for a template that cannot be filled.
-    :raises ClaudeError: what `show` raises.
+    :param last_error: the value of `{{ error }}`, unless the namespace has a variable of that name.
+    :raises UsageError: the template cannot be filled; the message is one line.
+    :raises ClaudeError: `show` has raised it.
     """
     if not _TEMPLATE.search(typed):
         return [Typed(typed)]
@@ -77,18 +77,18 @@ def fill(
     except ClaudeError:
         raise  # a value that cannot be sent
     except Exception as error:
-        # An expression is the person's own code, which may raise anything, also where it says what was wrong.
+        # An expression is the person's own code, which may raise anything, also from the error's own `__str__`.
         raise _failed(f"an expression failed: {''.join(traceback.format_exception_only(error)[-1:])}") from error
 
 
 def _with_python(typed: str, namespace: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Put a name in the place of each expression that is Python and not Jinja's, and return the names' values.
+    """Evaluate each expression that is Python but not Jinja; return the template with a name for each, and their values.
 
-    So a comparison in brackets, a slice, an f-string work as in a cell. Where the template has statements everything is
-    Jinja's: they make names of their own.
+    So a comparison in brackets, a slice or an f-string works as in a cell. A template with statements is left to Jinja,
+    because its statements may define names.
     """
     values: dict[str, Any] = {}
-    jinja = jinja2.Environment(autoescape=False)  # that only tells what it can read
+    jinja = jinja2.Environment(autoescape=False)  # used only to see what Jinja can parse
     with contextlib.suppress(jinja2.TemplateSyntaxError):
         jinja.from_string(typed)
         return typed, values
@@ -109,15 +109,15 @@ def _with_python(typed: str, namespace: Mapping[str, Any]) -> tuple[str, dict[st
 
     if "{%" in typed:
         return typed, values
-    # Behind the last end no expression is whole; to look for its end from each beginning would take long.
+    # After the last `}}` no expression is complete; searching there for an end from each `{{` would take long.
     end = typed.rfind("}}") + 2 if "}}" in typed else 0
     return _EXPRESSION.sub(replaced, typed[:end]) + typed[end:], values
 
 
 class _KeepTyped(Extension):
-    """Puts a name in the place of each text between the tags; its value is that text, as typed.
+    """Replaces each literal text of a template by a name whose value is that text, as a `Typed`.
 
-    Jinja joins what it is sure of to plain strings. A text that did not go this way would be data, which expands nothing.
+    Otherwise Jinja would join literal texts into plain strings, which could not be told from data.
     """
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
@@ -133,13 +133,13 @@ class _KeepTyped(Extension):
 
 
 def _environment(show: Callable[[object], str]) -> jinja2.Environment:
-    # Given the context, Jinja calls it for constants, too, when the template is filled.
+    # With `pass_context`, Jinja calls this also for constants only when the template is filled, not when it is compiled.
     @jinja2.pass_context
     def put(context: jinja2.runtime.Context, value: object) -> Typed | Data:
         if isinstance(value, Typed):
             return value
         if isinstance(value, jinja2.Undefined):
-            str(value)  # raises, with the name
+            str(value)  # raises an error with the name
         data = Data(show(value))
         data.is_text = isinstance(value, str)
         return data
@@ -151,7 +151,7 @@ def _environment(show: Callable[[object], str]) -> jinja2.Environment:
         finalize=put,
         keep_trailing_newline=True,
         autoescape=False,
-        # A prompt may hold {#: what Jinja takes for a comment would be gone without a word.
+        # A prompt may contain {#, from which on Jinja would silently drop the text as a comment.
         comment_start_string=f"<{never} comment",
         comment_end_string=f"comment {never}>",
     )

@@ -1,4 +1,4 @@
 """One prompt over many rows in a notebook: `ask_each()` and `%%claude --each`.
 
-Leaves to `sdk._rows` how rows are asked, and to `_render` how progress and results look.
+`sdk._rows` sends the prompts; `_render` shows progress and results.
 """

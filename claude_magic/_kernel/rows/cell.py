@@ -1,4 +1,4 @@
-"""What `%%claude --each` asks of which rows, from the options of its cell and the settings."""
+"""Build the run of a `%%claude --each` cell from the cell's options and the settings."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from claude_magic.sdk._trials.request import Score, TrialRequest
 def rows_of_cell(
     settings: Settings, frontend: Frontend, options: Options, template: str, namespace: Mapping[str, Any]
 ) -> CellRows:
-    """Return the run that a cell asks for, not yet begun.
+    """Return the run of a cell; it has not begun yet.
 
-    :raises UsageError: when there is no such variable, or no such type.
-    :raises ConfigError: for a template or rows that cannot be meant.
+    :raises UsageError: there is no such variable, or no such type.
+    :raises ConfigError: the template or the rows are invalid.
     """
     assert options.each is not None
     if options.each not in namespace:
         raise UsageError(f"%claude: --each: there is no variable {options.each}; nothing was sent")
-    # The budget is that of all rows.
+    # The budget is for all rows together, so no single turn has one.
     chosen = replace(turn_options(replace(options, bare=True), settings), max_budget_usd=None)
     budget_usd = settings.trait_values()["budget"] if options.budget is None else options.budget
     request = RowsRequest(

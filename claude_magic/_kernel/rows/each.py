@@ -1,6 +1,6 @@
-"""Rows that a cell or a script asks about: run them on a background thread, paint progress, return what is done.
+"""`ask_each()` and `%%claude --each`: send the rows on a background thread, paint progress, return the results.
 
-An interrupt stops the run, and what was answered is returned. It works where the extension is not loaded, too.
+An interrupt stops the run and returns the rows that are answered. All of this works without the loaded extension, too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class CellRows:
 
     :param frontend: of the notebook; `None` in a script.
     :param shown: whether progress is shown.
-    :param with_table: whether a table of the results stays where it was.
+    :param with_table: whether a table of the results replaces the progress at the end.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class CellRows:
         self._with_table = with_table
 
     def run(self) -> Results:
-        """Ask every row, blocking the thread.
+        """Send every row and return the results. Blocks the thread.
 
-        :raises ClaudeError: why the run could not go on; its `results` holds what there is.
+        :raises ClaudeError: the run could not go on; the error's `results` holds the rows that are answered.
         """
         with self._open() as (stream, view):
             try:
@@ -74,9 +74,9 @@ class CellRows:
             return self._finish(stream)
 
     async def run_async(self) -> Results:
-        """Ask every row, and let the loop of the cell go on meanwhile.
+        """Send every row and return the results. The kernel's loop runs other callbacks meanwhile.
 
-        :raises ClaudeError: why the run could not go on; its `results` holds what there is.
+        :raises ClaudeError: the run could not go on; the error's `results` holds the rows that are answered.
         """
         with self._open() as (stream, view):
             try:
@@ -93,12 +93,12 @@ class CellRows:
         with contextlib.ExitStack() as stack:
             stack.callback(self._background.close)
             view = row_progress(self._kind(), self._run.progress.total, with_table=self._with_table)
-            # Whatever happens, no bar stays.
+            # The progress bar is removed, also after an error.
             stack.callback(lambda: view.close(self.results))
             stream: Stream[RowOutcome, None] = self._background.stream(self._work)
             try:
                 yield stream, view
-            except BaseException:  # whatever ends the cell, the run ends with it, and what was answered is kept
+            except BaseException:  # any error or interrupt in the cell stops the run, too; answered rows are kept
                 with held_back(drop=True):
                     self._stop(stream, view)
                     for batch in stream.batches():
@@ -113,7 +113,7 @@ class CellRows:
 
     def _take(self, batch: list[RowOutcome], view: RowProgress) -> None:
         self._come.extend(batch)
-        while self._come:  # an interrupt of a score loses none of them
+        while self._come:  # one by one: an interrupt while a row is scored must not lose the rest
             if failure := self.results.add(self._come.popleft()):
                 self._run.fail(failure)
         view.update(self._run.progress)
@@ -129,7 +129,7 @@ class CellRows:
             try:
                 stream.result()
             except ClaudeError as error:
-                # An interrupt reaches the processes of an executor, too, and ends those that have nothing to do.
+                # An interrupt also reaches the processes of an executor, and ends those that are idle.
                 if self._run.stopped == INTERRUPTED and isinstance(error, ExecutorError):
                     self.results.remarks = [*self.results.remarks, error.message]
                     return self.results
@@ -148,9 +148,9 @@ class CellRows:
 
 
 def _check_cassette() -> None:
-    """Refuse to ask live where everything else is played.
+    """Refuse to run when a cassette is active that only plays: the rows would be sent live.
 
-    :raises ConfigError: there.
+    :raises ConfigError: such a cassette is active.
     """
     magics = loaded_magics()
     cassette = magics.state.cassette() if magics else active_cassette()
@@ -179,31 +179,31 @@ def ask_each(
     judge_model: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """Ask the same of every row, each in a conversation of its own, and return the outcomes in the order of the rows.
+    """Ask Claude the same about every row, each in a conversation of its own, and return the outcomes in order of the rows.
 
-    With `vary`, `models` or `score` every row is asked in every way, and a `Trial` is returned. An interrupt stops the run
-    and returns what is done. The async twin is `claude_magic.sdk.ask_each`.
+    With `vary`, `models` or `score` every row is tried with every combination, and a `Trial` is returned. An interrupt stops
+    the run and returns what is done. The async version is `claude_magic.sdk.ask_each`.
 
-    :param template: the prompt, with `{{ column }}` for what a row holds and `{{ row }}` for the row itself.
+    :param template: the prompt, with `{{ column }}` for a value of the row and `{{ row }}` for the whole row.
     :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
     :param schema: what each reply must be: a pydantic model, a dataclass, a JSON schema.
-    :param bare: ask without Claude Code's prompt, tools, settings and memory.
+    :param bare: send only the prompt and `system`, without Claude Code's own prompt, tools, settings and memory.
     :param tools: rules for tools that rows may use, such as `WebSearch`.
-    :param concurrency: how many rows are asked at once, each by a process of about 220 MB.
-    :param executor: whose workers ask the rows, of `concurrent.futures` or a client of Dask; `concurrency` is then for each
-        worker process. All but prompts and replies stays here.
-    :param checkpoint: an SQLite file that keeps answered rows: a run that is started again does not ask them anew.
+    :param concurrency: how many rows run at once, each in a process of about 220 MB.
+    :param executor: runs the rows on its workers: an executor of `concurrent.futures`, or a client of Dask. `concurrency` then
+        counts for each worker process. The workers receive only prompts, and return replies.
+    :param checkpoint: an SQLite file that keeps answered rows: a run that is started again does not send them again.
     :param budget_usd: US dollars; the run stops before the row that would exceed it.
-    :param max_retries: how often a row is asked again when the API refuses it for a while, or the CLI dies.
-    :param on_error: `return` puts the error in the row's place, `raise` ends the run with it.
-    :param vary: the values of names in the template, such as `{"tone": ["formal", "plain"]}`; of several, all combinations.
-    :param models: the models that each row is asked of.
-    :param score: a function of a row and its reply that gives a number or a bool; or a prompt that judges, blind: of each
-        `{{ reply }}`, or of `{{ first }}` and `{{ second }}`, each two in both orders.
-    :param judge_model: the model of a prompt that judges.
-    :param progress: whether a bar is shown; lines of text where there can be none.
-    :raises ConfigError: for arguments that cannot be meant; nothing was sent.
-    :raises ClaudeError: why the run could not go on; its `results` holds what there is.
+    :param max_retries: how often a row is sent again when the API refuses it for a while, or the CLI dies.
+    :param on_error: `return` returns the error as the outcome of its row, `raise` ends the run with it.
+    :param vary: values for names in the template, such as `{"tone": ["formal", "plain"]}`; several names are combined.
+    :param models: the models that answer each row.
+    :param score: a function of a row and its reply that returns a number or a bool; or a prompt that judges without knowing
+        the model: each `{{ reply }}` alone, or each pair as `{{ first }}` and `{{ second }}`, in both orders.
+    :param judge_model: the model that judges, if `score` is a prompt.
+    :param progress: whether progress is shown: as a bar, or as lines of text where there can be no bar.
+    :raises ConfigError: an argument is invalid; nothing was sent.
+    :raises ClaudeError: the run could not go on; the error's `results` holds the rows that are answered.
     """
     request = RowsRequest(
         template=template,

@@ -1,4 +1,4 @@
 """What `%claude_session` does, word by word.
 
-Leaves to `state` what the words change, and to the render room what people see.
+`state` holds what the words change; `_render` shows it.
 """

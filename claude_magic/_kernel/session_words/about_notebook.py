@@ -18,7 +18,7 @@ from claude_magic.errors import ConfigError, SessionNotFoundError
 from claude_magic.sdk._workspaces import working_directory
 
 MOST_ASKED = 9
-"""So many sessions a person can choose from."""
+"""The most sessions that a person is offered to choose from."""
 
 
 class NotebookWords:
@@ -29,13 +29,13 @@ class NotebookWords:
         self._frontend = frontend
 
     def own_session(self) -> Session:
-        """Return the session of this notebook: the one that its saved replies tell of, else one of its directory.
+        """Return the session of this notebook: the last one in its saved replies, else one of its directory.
 
-        :raises SessionNotFoundError: when there is none, or several and nobody to ask.
+        :raises SessionNotFoundError: there is none, or there are several and no person can choose.
         """
         path = notebook_path(self._frontend.shell.user_ns)
         saved: set[str] = set()
-        with contextlib.suppress(ConfigError):  # one that cannot be read tells of no session
+        with contextlib.suppress(ConfigError):  # the notebook cannot be read
             saved = {turn.session_id for turn in saved_turns(path) if turn.chosen} if path else set()
         there = [info.session_id for info in self._state.sessions.all(self._state.directory)]
         own = [session_id for session_id in there if session_id in saved]
@@ -51,9 +51,9 @@ class NotebookWords:
         return self._state.find(there[0])
 
     def restore(self, typed: str) -> None:
-        """Take the turns that the notebook's saved replies tell of for turns of this kernel, and continue the last one.
+        """Add the turns of the notebook's saved replies to this kernel, and continue the last one.
 
-        :raises ConfigError: when there is no such notebook, it holds no replies, or this kernel has turns already.
+        :raises ConfigError: there is no such notebook, it holds no replies, or this kernel has turns already.
         """
         told = Path(working_directory(), os.path.expanduser(typed)) if typed else notebook_path(self._frontend.shell.user_ns)
         if told is None:
@@ -96,7 +96,7 @@ class NotebookWords:
             )
 
     def _found(self, session_ids: set[str]) -> dict[str, Session]:
-        """Return those sessions that are there: of this directory, as a notebook from elsewhere may name any."""
+        """Return those of the sessions that exist in this directory. A notebook from elsewhere may name any others."""
         there = {info.session_id for info in self._state.sessions.on_disk(working_directory())}
         found: dict[str, Session] = {}
         for session_id in session_ids & there:

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from claude_magic.sdk._history.sessions import SessionInfo
 
 _ID_LENGTH = 8
-"""So much of an ID is shown, and needed to delete a session."""
+"""The number of characters of an ID that are shown, and that are needed to delete a session."""
 
 _ALL = "--all"
 
 
 class SessionWords:
-    """What `%claude_session` says and does about the sessions of the kernel's directory.
+    """The words about the sessions of the kernel's directory.
 
-    :param own_session: finds the session of the notebook that this kernel belongs to.
+    :param own_session: returns the session of this kernel's notebook.
     """
 
     def __init__(self, state: KernelState, frontend: Frontend, own_session: Callable[[], Session]) -> None:
@@ -41,10 +41,10 @@ class SessionWords:
         self._own_session = own_session
         self._panel: SessionPanel | None = None
         self._listed: tuple[str, ...] = ()
-        """The sessions of the list that was shown last, by their rows."""
+        """The session IDs of the list that was shown last, in order of its rows."""
 
     def show_panel(self) -> None:
-        """Show the current session and those of the directory; each can be continued by a click where there are buttons."""
+        """Show the current session and those of the directory; with buttons to continue each, if the frontend has them."""
         if not self._frontend.has_widgets():
             self._show_static()
             return
@@ -54,15 +54,15 @@ class SessionWords:
         self._panel.show()
 
     def close_panel(self) -> None:
-        """Leave the panel as plain output; done when the next cell runs, since a saved notebook shall hold no widget."""
+        """Replace the panel by plain output; called when the next cell runs, so that a saved notebook holds no dead widget."""
         if self._panel is not None:
             self._panel.close()
             self._panel = None
 
     def show_list(self, wanted: str) -> None:
-        """List the sessions of the directory: those that have this text in their name, ID or first prompt.
+        """List the sessions of the directory.
 
-        :param wanted: `--all` for no text and no limit.
+        :param wanted: a text in the name, ID or first prompt; `--all` for all sessions; empty for the latest ones.
         """
         from claude_magic._render.settled.session_list import ROWS_SHOWN, listing_bundle, listing_text
 
@@ -83,9 +83,9 @@ class SessionWords:
         say("The next %%claude cell starts a new session.")
 
     def resume(self, wanted: str) -> None:
-        """Let the next cell continue this session, or the notebook's own where none is named, and show its last turns.
+        """Let the next cell continue this session, and show its last turns; without a name, the notebook's own session.
 
-        :raises SessionNotFoundError: when there is none, or more than one.
+        :raises SessionNotFoundError: there is none, or more than one.
         """
         session = self._state.find(self._meant(wanted)) if wanted else self._own_session()
         self._state.continue_session(session)
@@ -98,7 +98,7 @@ class SessionWords:
     def rename(self, title: str) -> None:
         """Give the current session a name.
 
-        :raises UsageError: when there is no current session.
+        :raises UsageError: there is no current session.
         """
         session = self._state.current
         if session is None:
@@ -107,9 +107,9 @@ class SessionWords:
         say(f"Now called {session.label}.")
 
     def delete(self, wanted: str) -> None:
-        """Say what would be deleted, and delete it for good unless somebody is there who says no.
+        """Print which session will be deleted, and delete it for good. A person, if there is one, must confirm that.
 
-        :raises SessionNotFoundError: when there is none, or more than one.
+        :raises SessionNotFoundError: there is none, or more than one.
         """
         meant = self._meant(wanted)
         names = {(info.name or "").casefold() for info in self._state.sessions.all(self._state.directory)}
@@ -127,9 +127,9 @@ class SessionWords:
         say(f"Deleted {session.label}.")
 
     def _meant(self, wanted: str) -> str:
-        """Return the name or ID that somebody means, who may have typed a row of the list that was shown last.
+        """Return a name or ID. If a row of the last list was typed, return the ID of that row.
 
-        :raises SessionNotFoundError: when that has no such row, or the number is a name, too.
+        :raises SessionNotFoundError: the list has no such row, or the number is also the name of another session.
         """
         if not (wanted.isdecimal() and len(wanted) < _ID_LENGTH // 2):
             return wanted
@@ -156,14 +156,14 @@ class SessionWords:
         return f"{session.label}, {turns}{last}"
 
     def show_unloaded(self) -> None:
-        """Print what of the directory would be loaded after a yes."""
+        """Print what `%claude_session trust` would load from the directory."""
         unloaded = self._state.trust.shown(self._state.directory)
         for one in unloaded:
             say(f"--- {one}\n{one.text}\n")
         say("%claude_session trust loads it." if unloaded else "There is nothing here that waits for a yes.")
 
     def trust_directory(self) -> None:
-        """Load what the directory holds from the next cell on, as it is now."""
+        """Trust the present content of the directory: it is loaded from the next cell on."""
         directory = self._state.directory
         if changed := self._state.trust.changed_since_shown(directory):
             say(f"Nothing is loaded, as this has changed since it was shown: {', '.join(changed)}.")
@@ -180,9 +180,9 @@ class SessionWords:
             say(f"That holds for this kernel only: it cannot be written to {self._state.trust.obstacle}.")
 
     def show_doctor(self, *, with_turn: bool) -> None:
-        """Print what is found of this machine and kernel, and what to do.
+        """Print the findings about this machine and kernel, and what to do.
 
-        :param with_turn: whether a turn is tried, too, which costs what a turn costs.
+        :param with_turn: whether to try a turn, too, which costs money.
         """
         from claude_magic._kernel.doctor.in_kernel import KernelDoctor  # no part of `%load_ext`
 
@@ -191,7 +191,7 @@ class SessionWords:
     def export(self, typed: str) -> None:
         """Write the current session to a file.
 
-        :raises UsageError: when there is nothing to write, or it cannot be written there.
+        :raises UsageError: there is nothing to write, or the file cannot be written.
         """
         session = self._state.current
         if session is None:
@@ -215,7 +215,7 @@ class SessionWords:
         self._frontend.put(panel_bundle(facts, rows), panel_text(facts, rows, self._frontend.columns))
 
     def _resume_by_click(self, session_id: str) -> None:
-        # Deleted meanwhile: the repainted panel shows that it is gone.
+        # The session may have been deleted; the repainted panel then shows that it is gone.
         with contextlib.suppress(SessionNotFoundError):
             self._state.continue_session(self._state.find(session_id))
         if self._panel is not None:
@@ -239,7 +239,7 @@ class SessionWords:
             name=(row.name if row else None) or current.name,
             directory=current.directory,
             model=current.model,
-            # The transcript tells of turns before this kernel, the kernel of those that no prompt began.
+            # Only the transcript knows turns before this kernel; only the kernel knows turns that Claude began by itself.
             turns=max(current.turns, (row.turns if row else None) or 0),
             tokens=current.tokens or None,
             cost_usd=None if self._state.settings.presentation else current.cost_usd,
@@ -263,7 +263,7 @@ class SessionWords:
     def _row(self, info: SessionInfo, notebooks: Mapping[str, str], *, read: bool) -> SessionRow:
         """Return a session's row.
 
-        :param read: whether to read its transcript, which takes a while.
+        :param read: whether to read its transcript, which is slow.
         """
         from claude_magic._render.settled.session_list import SessionRow
 

@@ -1,4 +1,4 @@
-"""The words of `%claude_session` that are about turns: their tree, going on from one, comparing, and what was sent."""
+"""The words of `%claude_session` about turns: draw their tree, continue from one, compare replies, print a prompt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class TurnWords:
-    """What `%claude_session` says and does about the turns of one kernel."""
+    """The words about the turns of one kernel."""
 
     def __init__(self, state: KernelState, frontend: Frontend) -> None:
         self._state = state
@@ -30,7 +30,7 @@ class TurnWords:
         self._tree: TurnTree | None = None
 
     def show_tree(self) -> None:
-        """Draw the turns; each can be continued by a click where there are buttons."""
+        """Draw the turns, with buttons to continue from each, if the frontend has them."""
         from claude_magic._render.live.tree_of_turns import TurnTree, tree_bundle, tree_text
 
         rows = self._rows()
@@ -45,7 +45,7 @@ class TurnWords:
             Place().display(tree_bundle(rows))
 
     def close_tree(self) -> None:
-        """Leave the tree as plain output, without buttons."""
+        """Replace the tree by plain output, without buttons."""
         if self._tree is not None:
             self._tree.close()
             self._tree = None
@@ -53,7 +53,7 @@ class TurnWords:
     def fork(self) -> None:
         """Let the next cell continue a branch of the current session.
 
-        :raises UsageError: when there is no current session.
+        :raises UsageError: there is no current session.
         """
         session = self._state.current
         if session is None:
@@ -62,17 +62,17 @@ class TurnWords:
         say(f"The next %%claude cell continues a branch of {session.label}; the session stays as it is.")
 
     def pick(self, wanted: str) -> None:
-        """Let the next cell go on from another alternative of the last comparison.
+        """Let the next cell continue from another alternative of the last comparison.
 
-        :raises TurnNotFoundError: when there is no such alternative.
+        :raises TurnNotFoundError: there is no such alternative.
         """
         picked = self._state.pick(_number(wanted, "pick"))
         say(f"The next %%claude cell goes on from {wanted}: turn {picked.turn}.")
 
     def diff(self, wanted: str) -> None:
-        """Show how two alternatives of the last comparison differ; the first two where none are named.
+        """Show how two alternatives of the last comparison differ; without numbers, the first two.
 
-        :raises TurnNotFoundError: when there is no such alternative.
+        :raises TurnNotFoundError: there was no comparison.
         """
         from claude_magic._render.settled.comparison import diff_bundle
 
@@ -88,9 +88,9 @@ class TurnWords:
         self._frontend.put(bundle)
 
     def show_reply(self, wanted: str) -> None:
-        """Show the whole reply of a turn once more.
+        """Show the whole reply of a turn again.
 
-        :raises TurnNotFoundError: when there is no such turn, or nobody knows its reply any more.
+        :raises TurnNotFoundError: there is no such turn, or its session is gone.
         """
         from claude_magic._render.settled.reply import SettledReply, reply_bundle
 
@@ -100,10 +100,10 @@ class TurnWords:
         self._frontend.put(bundle)
 
     def put_code(self, wanted: str) -> None:
-        """Put the Python of a turn's reply, or one block of it, into the next cell; of the last turn where none is named.
+        """Put the Python of a turn's reply, or one block of it, into the next cell; without a number, of the last turn.
 
-        :raises TurnNotFoundError: when there is no such turn, or nobody knows its reply any more.
-        :raises UsageError: when there is no such code.
+        :raises TurnNotFoundError: there is no such turn, or its session is gone.
+        :raises UsageError: there is no such code.
         """
         numbers = [_number(word, "code") for word in wanted.split()]
         last = self._state.turns.last()
@@ -130,9 +130,9 @@ class TurnWords:
         return reply
 
     def show_prompt(self) -> None:
-        """Print what the last turn sent, without the credentials in it, and how large a whole request is.
+        """Print what the last turn sent, with credentials masked, and the size of a whole request.
 
-        :raises UsageError: when there was none.
+        :raises UsageError: nothing was sent yet.
         """
         if self._state.last_prompt is None:
             raise UsageError("%claude_session: nothing has been sent yet; run a %%claude cell first")
@@ -168,7 +168,7 @@ class TurnWords:
         ]
 
     def _continue_by_click(self, number: int) -> None:
-        # Its session was deleted: the tree stays as it is.
+        # The session may have been deleted; then the current turn stays as it is.
         with contextlib.suppress(SessionNotFoundError):
             self._state.go_on_from(number)
         if self._tree is not None:
@@ -176,7 +176,7 @@ class TurnWords:
 
 
 def sent(prompt: Prompt) -> str:
-    """Write down what a prompt sends: its texts as they are, and a line for each image and document."""
+    """Return what a prompt sends as text: its texts as they are, and a line for each image and document."""
     content = prompt.message
     return content if isinstance(content, str) else "\n\n".join(map(_block, content))
 

@@ -1,4 +1,4 @@
-"""Where an export goes: the path as it was typed, and a write that loses nothing that is there."""
+"""The file of an export: parse the typed path, check it, and write without losing an existing file."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _QUOTED = re.compile(r"""(?P<quote>["'])(?P<path>.*)(?P=quote)$""", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """A file to be written; one that is there already only with `force`."""
+    """A file to be written. An existing file is replaced only with `force`."""
 
     path: Path
     force: bool = False
 
     @property
     def shown(self) -> str:
-        """The path, as people should see it."""
+        """The path for messages, with `~` for the home directory."""
         return shorten_home(str(self.path))
 
     def check(self) -> None:
-        """Say beforehand why the file cannot be written, as far as that can be known.
+        """Check whether the file can be written, as far as that can be known before.
 
-        :raises UsageError: why.
+        :raises UsageError: it cannot be written; the message says why.
         """
         suffix = self.path.suffix
         with self._explained():
@@ -57,9 +57,9 @@ class ExportFile:
                 raise UsageError(f"%claude_session: {self.shown} cannot be replaced, as {why}; give another path")
 
     def write(self, text: str) -> None:
-        """Write the whole file, or leave everything as it was. A new file is readable by nobody else.
+        """Write the whole file, or leave everything as it was. Only the user can read a new file.
 
-        :raises UsageError: when the file cannot be written.
+        :raises UsageError: the file cannot be written.
         """
         fresh = self.path.with_name(f".export-{os.getpid()}~")
         with self._explained():
@@ -67,7 +67,7 @@ class ExportFile:
                 with open(fresh, "x", encoding="utf-8", newline="\n", opener=private) as file:
                     file.write(text)
                     file.flush()
-                    os.fsync(file.fileno())  # some disks say only now that they are full
+                    os.fsync(file.fileno())  # some disks report only now that they are full
                 self.check()
                 if self.path.exists():
                     shutil.copymode(self.path, fresh)
@@ -86,9 +86,9 @@ class ExportFile:
 
 
 def export_file(typed: str) -> ExportFile:
-    """Read what stands behind `export`: a path, quoted or not, and perhaps `--force` before or behind it.
+    """Parse the text after `export`: a path, quoted or not, and perhaps `--force` before or after it.
 
-    :raises UsageError: when that is no path, or none that an export can be written to.
+    :raises UsageError: there is no path, or an export cannot be written there.
     """
     text = typed.strip()
     rest = _FORCE.sub("", text, count=1).strip()
@@ -96,7 +96,7 @@ def export_file(typed: str) -> ExportFile:
     name = quoted["path"] if quoted else rest
     if not name or "\0" in name:
         raise UsageError("%claude_session: export needs a path that ends in .md or .ipynb")
-    # A link stays one: what it leads to is replaced.
+    # The target of a link is replaced; the link itself stays.
     file = ExportFile(Path(os.path.realpath(os.path.expanduser(name))), force=rest != text)
     file.check()
     return file

@@ -1,4 +1,4 @@
-"""What `%claude_session` does: find the word that a line begins with, and do what it says."""
+"""`%claude_session`: find the word that the line begins with, and run it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class SessionMagic:
 
     @in_a_notebook()
     def run(self, line: str) -> None:
-        """Do what the line says.
+        """Run a line.
 
-        :raises UsageError: for a word that is not one, or an argument that lacks.
-        :raises SessionNotFoundError: for a session that is not there.
+        :raises UsageError: there is no such word, or its argument is missing.
+        :raises SessionNotFoundError: there is no such session.
         """
         name, _, typed = line.strip().partition(" ")
         if name in HELP:
@@ -40,7 +40,7 @@ class SessionMagic:
         word.do(self._about, typed if word.as_typed else argument)
 
     def close_panel(self) -> None:
-        """Leave what is shown as plain output; done when the next cell runs, since a saved notebook shall hold no widget."""
+        """Replace panel and tree by plain output; called when the next cell runs, so that no dead widget is saved."""
         self._about.sessions.close_panel()
         self._about.turns.close_tree()
 

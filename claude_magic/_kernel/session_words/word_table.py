@@ -16,7 +16,7 @@ from claude_magic._kernel.session_words.about_turns import TurnWords
 
 @dataclass(frozen=True, slots=True)
 class WordsByTopic:
-    """Who does what the words say, in one kernel."""
+    """The objects that do what the words say, in one kernel."""
 
     sessions: SessionWords
     turns: TurnWords
@@ -164,7 +164,7 @@ HELP = ("help", "--help", "-h")
 def words_usage(name: str = "", columns: int | None = None) -> str:
     """Return the help: a line for each way to type a word, or only the lines of the named word.
 
-    :param columns: how wide a line may be.
+    :param columns: the greatest width of a line.
     """
     chosen = [word for word in WORDS if word.name == name] or WORDS
     forms = {f"%claude_session {form}".rstrip(): meaning for word in chosen for form, meaning in word.forms.items()}

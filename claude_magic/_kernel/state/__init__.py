@@ -1,4 +1,4 @@
 """What one kernel remembers between cells: its client, current session, turns, directory trust and cassette.
 
-Leaves running and showing a turn to `turn`.
+`turn` runs and shows a turn.
 """

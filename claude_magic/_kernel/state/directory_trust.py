@@ -1,7 +1,7 @@
-"""Whether what a directory holds for the CLI may be loaded: its hooks, agents, skills, rules, servers.
+"""Whether the CLI may load what a directory holds for it: hooks, agents, skills, rules, servers.
 
-A yes is for what is there, by content, and is kept in our own file below the user's configuration directory. Whatever is new
-or changed since then wants another one, and until then nothing of the directory is loaded but `CLAUDE.md`, which is only text.
+The person's consent is for the present content, and is kept in a file of this package below the user's configuration directory.
+New or changed content needs consent again. Until then only `CLAUDE.md`, which is only text, is loaded from the directory.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import upwards
 
 MAX_SHOWN = 20_000
-"""So many characters of a file are shown before somebody says yes to it."""
+"""The most characters of a file that are shown to a person before the consent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unloaded:
-    """Something that waits for a yes: its path, and whether it has `changed` since the last one, or is gone, or is new.
+    """A file or folder that waits for consent. `how` says why: it is new, changed, gone, or too much to be judged.
 
     `directory` is the folder that it is loaded for.
     """
@@ -41,7 +41,7 @@ class Unloaded:
 
     @property
     def text(self) -> str:
-        """What it says, with characters that cannot be seen spelled out."""
+        """The content of the file, with invisible characters spelled out."""
         programs = git_programs(os.path.dirname(self.path)).get(self.path)
         try:
             text = "\n".join(programs) if programs else Path(self.path).read_text(encoding="utf-8", errors="replace")
@@ -54,34 +54,34 @@ class Unloaded:
 
 
 def named(path: str, directory: str) -> str:
-    """Return how people should see the path of what is loaded for a folder; of a link that leads out, with its target."""
+    """Return the path of a loaded file as people should see it; a link that leads out of the folder with its target."""
     absolute = os.path.abspath(directory)
     inside = path.startswith(os.path.join(absolute, ""))
-    # Of a folder above, what is loaded is meant to be of that one.
+    # A file of a parent folder must lie in that folder.
     target = outside(path, absolute if inside else os.path.commonpath([path, absolute]))
     shown = shorten_home(spelled_name(path))
     return shown if target is None else f"{shown} (leads out of its folder, to {shorten_home(spelled_name(target))})"
 
 
 class Trust:
-    """What the person has said of directories.
+    """The person's consent to directories.
 
-    :param store: our own file; by default below the user's configuration directory.
+    :param store: the file that keeps it; by default below the user's configuration directory.
     """
 
     def __init__(self, store: Path | None = None) -> None:
         self._store = store or our_config() / "trust.json"
         self._seen: set[str] = set()
         self._shown: dict[str, dict[str, str]] = {}
-        """What was there when somebody was shown it."""
+        """The contents of directories when they were shown to the person."""
         self._unwritten: dict[str, Any] = {}
-        """What was said and could not be written; it holds in this kernel."""
+        """Consent that could not be written to the file; it holds in this kernel."""
         self._obstacle = ""
 
     def covers(self, directory: str) -> bool:
-        """Whether the person has said yes to exactly what the directory holds now.
+        """Whether the person has consented to exactly what the directory holds now.
 
-        Where the CLI was told by its own dialog to trust the directory, that is a yes to what is there when we first see it.
+        Trust that the person gave in the CLI's own dialog counts as consent to the content when this kernel first sees it.
         """
         said = self._said(directory)
         if said is None and directory not in self._seen:
@@ -95,24 +95,24 @@ class Trust:
         return said == found and UNKNOWN not in found.values()
 
     def unloaded(self, directory: str) -> list[Unloaded]:
-        """Return what of the directory nobody has said yes to, and what is gone since somebody did."""
+        """Return the files of the directory without consent, and those that are gone since the consent."""
         said, found = self._said(directory) or {}, contents(directory)
         new = {path: "changed" if path in said else "new" for path in found if said.get(path) != found[path]}
         unknown = {path: "too much" for path, digest in found.items() if digest == UNKNOWN == said.get(path)}
         gone = {path: "gone" for path in said if path not in found}
-        # Settings first: they say most, and not everything may be named.
+        # Settings first: they matter most, and a message may not name all files.
         return sorted(
             (Unloaded(path, how, directory) for path, how in {**new, **unknown, **gone}.items()),
             key=lambda one: (one.path.count(os.sep), not one.path.endswith(".json"), one.path),
         )
 
     def shown(self, directory: str) -> list[Unloaded]:
-        """Return the same, to be shown before somebody says yes: the yes is then to that."""
+        """Return the same as `unloaded`, to be shown before the consent, and remember the content that is shown."""
         self._shown[directory] = contents(directory)
         return self.unloaded(directory)
 
     def changed_since_shown(self, directory: str) -> list[str]:
-        """Return the names of what has changed since it was shown, once; empty where nothing was shown."""
+        """Return the names of files that have changed since they were shown, only once; empty if nothing was shown."""
         shown, found = self._shown.pop(directory, None), contents(directory)
         if shown is None:
             return []
@@ -120,16 +120,16 @@ class Trust:
 
     @property
     def obstacle(self) -> str:
-        """Why what was said last is not kept for other kernels; empty when it is."""
+        """Why the last consent could not be written for other kernels; empty if it was."""
         return self._obstacle
 
     def changed(self, directory: str, seen: dict[str, str]) -> bool:
-        """Whether the directory holds other things than those seen before, which `seen` remembers."""
+        """Whether the directory's content differs from the one in `seen`, which is then updated."""
         state = repr(sorted(contents(directory).items()))
         return seen.get(directory) != state and not seen.update({directory: state})
 
     def add(self, directory: str) -> list[str]:
-        """Say yes to all that the directory holds now, and return its paths."""
+        """Record consent to everything that the directory holds now, and return the paths."""
         found = contents(directory)
         self._obstacle = ""
         try:
@@ -147,12 +147,12 @@ class Trust:
 
     def _said(self, directory: str) -> dict[str, str] | None:
         said = (_read(self._store) | self._unwritten).get(_key(directory))
-        # Versions before kept one hash for three files.
+        # Earlier versions kept one hash for three files.
         return said if isinstance(said, dict) else None
 
 
 def _cli_trusts(directory: str) -> bool:
-    """Read the CLI's own answer, which is never written here; it holds for a directory, and for a whole repository."""
+    """Return the answer in the CLI's own dialog, for the directory or its repository. Its file is only read."""
     configured = os.environ.get("CLAUDE_CONFIG_DIR")
     projects = _read(Path(configured or home_directory(), ".claude.json")).get("projects")
     if not isinstance(projects, dict):
@@ -162,7 +162,7 @@ def _cli_trusts(directory: str) -> bool:
 
 
 def _of_repository(directory: str) -> Iterator[Path]:
-    """Yield a directory and those above it, as far as its repository reaches: what was put elsewhere below is another thing."""
+    """Yield a directory and those above it, up to the root of its repository; without a repository only the directory."""
     parents = list(upwards(directory))
     root = next((place for place, parent in enumerate(parents) if os.path.exists(parent / ".git")), 0)
     yield from parents[: root + 1]

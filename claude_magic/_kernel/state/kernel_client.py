@@ -59,7 +59,7 @@ class KernelClient:
         """Permission requests of turns that the CLI began by itself; they wait for the next cell."""
         self._login: tuple[bool, tuple[object, ...]] = (False, ())
         self._background = Background()
-        self._client: Future[ClaudeClient] = Future()  # opening it asks already what it has said
+        self._client: Future[ClaudeClient] = Future()  # a placeholder: `_open` already reads `choices`, which needs one
         self._client = self._background.start(self._open)
         settings.observe(self._renew, CLIENT_TRAITS)
         settings.observe(self._prepare_again, TURN_TRAITS)
@@ -117,15 +117,15 @@ class KernelClient:
             options=chosen,
             timeout_s=time_limit_s(options, self._settings),
             trusted=self._trust.covers(directory),
-            trusts_below=False,  # nobody has seen what is there
+            trusts_below=False,  # the person has not been shown what is there
             use_tools=not options.no_kernel,
             tools=tools,
         )
 
     def _check_model(self, model: str | None) -> None:
-        """Refuse a word that is almost one of the CLI's names for models; full names, and those of gateways, go as they are.
+        """Refuse a misspelt short name of a model, such as `sonet`. Full names, and those of gateways, are not checked.
 
-        :raises ConfigError: then.
+        :raises ConfigError: the name is misspelt.
         """
         known = {*self.choices.models, *MODELS} if self.choices.models else ()
         if model and model.isalpha() and known and model not in known and (meant := near(model, known)):
@@ -167,7 +167,7 @@ class KernelClient:
 
     @property
     def choices(self) -> Choices:
-        """What the CLI has said that there is to choose from; waits for nothing, and starts nothing."""
+        """The models and output styles that the CLI has reported so far. This neither waits nor starts anything."""
         there = self._client.done() and not self._client.cancelled() and self._client.exception() is None
         return self._client.result().choices if there else Choices()
 
@@ -180,7 +180,7 @@ class KernelClient:
         return self.get().work(session_id)
 
     def context(self, session_id: str) -> tuple[ContextPart, ...]:
-        """Return what a request of a session holds, by part; nothing when it has no live process that can say it now."""
+        """Return the size of a session's request, by part; empty if no live process can tell it now."""
         return self._background.call(self.get().context, session_id)
 
     def stop_work(self, session_id: str, task_id: str) -> None:

@@ -1,7 +1,7 @@
 """The state of one kernel: its client, its current session, its turns.
 
 Each shell has one `KernelState`; the extension makes and closes it. It decides where a turn begins and which session is
-current after it. Leaves running and showing a turn to `turn`.
+current after it. `turn` runs and shows a turn.
 """
 
 from __future__ import annotations

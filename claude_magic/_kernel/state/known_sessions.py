@@ -1,6 +1,6 @@
 """The sessions that a kernel can continue: those on disk, those it has prompted, and those it has played.
 
-Finds, names and deletes them, and returns what was said in one. Leaves to `kernel_state` which one is current.
+Finds, names and deletes them, and returns what was said in one. `kernel_state` decides which one is current.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What Claude may see and do in the kernel: its variables, code that it runs, cells that it adds.
+"""What Claude may see and do in the kernel: read variables and cells, run code, add cells, call the person's functions.
 
-Leaves to `turn` when a tool is called and who allowed it.
+`turn` decides when a tool is called and who allows it.
 """

@@ -1,4 +1,4 @@
-"""The code of a reply, on its way into the next cell."""
+"""Put the code of a reply into the next cell."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Final
 from claude_magic.sdk.response import SessionAwareResponse
 
 _REMEMBERED: Final = 200
-"""Cells of which it is known what code they have put below them."""
+"""The number of cells whose added code is remembered."""
 
 
 def python_in(reply: SessionAwareResponse, block: int | None = None) -> str:
-    """Return the Python code of a reply, or of one block of it, counted from 1; empty where there is none."""
+    """Return the Python code of a reply, or of one code block of it, counted from 1; empty if there is none."""
     blocks = reply.python_blocks if block is None else reply.python_blocks[block - 1 : block]
     return "\n\n".join(code.rstrip() for code in blocks).strip("\n")
 
@@ -20,17 +20,16 @@ def python_in(reply: SessionAwareResponse, block: int | None = None) -> str:
 class CodeCells:
     """What `--code` has put below the cells of one kernel.
 
-    A kernel can make a cell and cannot change or remove one that was made, so that a cell that is run again makes no second
-    one with the same code.
+    A kernel can add a cell, but cannot change or remove it. So a cell that runs again does not add the same code twice.
     """
 
     def __init__(self) -> None:
         self._put: dict[str, str] = {}
 
     def put(self, reply: SessionAwareResponse, cell_id: str | None, add: Callable[[str], object]) -> str:
-        """Put the Python of a reply into a cell below that one, and return what there is to say of it.
+        """Put the Python of a reply into a new cell below; return a notice, or an empty text.
 
-        :param add: makes the cell.
+        :param add: adds a cell with this code.
         """
         code = python_in(reply)
         if not code.strip():

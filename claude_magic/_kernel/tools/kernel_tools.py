@@ -1,4 +1,4 @@
-"""What Claude may see and do in the kernel: the tools of the MCP server `kernel`, done on the main thread."""
+"""The tools of the MCP server `kernel`, by which Claude sees and changes the kernel. They run on the main thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MAX_CHARACTERS = 4_000
 MAX_IMAGES = 20
-"""Of one result; of a request with more, the API takes smaller ones only."""
+"""Of one result; a request with more images must have smaller ones, or the API refuses it."""
 
 TOOLS = (
     Tool(
@@ -88,7 +88,7 @@ TOOLS = (
 
 
 class KernelTools:
-    """The tools of one shell, for one cell; `functions` are those of the person's own."""
+    """The tools of one shell, for one cell; `functions` are the person's own tools."""
 
     def __init__(
         self, shell: InteractiveShell, functions: Sequence[FunctionTool] = (), notebook: Outline | None = None
@@ -98,12 +98,12 @@ class KernelTools:
         self._functions = {tool.name: tool for tool in functions}
         self._added: list[str] = []
         self.has_shown = False
-        """Whether the person has seen anything of the last call in the cell."""
+        """Whether the last call has shown something in the cell."""
 
     async def call_async(self, tool: str, arguments: dict[str, Any], stopped: Callable[[], bool]) -> ToolResult:
-        """Do a tool's work from an async cell; `stopped` tells whether the person has stopped the turn meanwhile.
+        """Run a tool from an async cell; `stopped` tells whether the person has stopped the turn meanwhile.
 
-        :raises KeyboardInterrupt: when the person interrupted the code.
+        :raises KeyboardInterrupt: the person interrupted the code.
         """
         with self._watched() as capture:
             if tool == "run_code":
@@ -116,9 +116,9 @@ class KernelTools:
         return _with_fitting_images(result)
 
     def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        """Do a tool's work from a blocking cell.
+        """Run a tool from a blocking cell.
 
-        :raises KeyboardInterrupt: when the person interrupted the code.
+        :raises KeyboardInterrupt: the person interrupted the code.
         """
         with self._watched() as capture:
             if tool == "run_code":
@@ -176,7 +176,7 @@ class KernelTools:
 
     def add_cell(self, source: str) -> ToolResult:
         """Put code into a cell below, for the person to review and run."""
-        # A frontend makes one cell a run, of the last call: several become one, with separators.
+        # A frontend adds one cell per run, that of the last call. So several become one cell, with separators.
         self._added.append(source.rstrip())
         self._shell.set_next_input("\n\n# ---\n\n".join(self._added))
         return ToolResult("The cell appears below the current one when this turn has ended; the user decides about it.")
@@ -191,7 +191,7 @@ def _limit(given: object) -> int:
 
 
 def _with_fitting_images(result: ToolResult) -> ToolResult:
-    """Return a result with its images as the API takes them, and say what became of those that are not as they were."""
+    """Return a result with images that the API accepts. The text says which ones were changed or left out."""
     images, said = [], []
     for image in result.images[:MAX_IMAGES]:
         try:

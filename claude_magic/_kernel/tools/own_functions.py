@@ -1,7 +1,7 @@
-"""The person's own functions, called by Claude: on the main thread, in the cell, where an interrupt reaches them.
+"""The person's own functions, called by Claude. They run on the main thread, in the cell, where an interrupt reaches them.
 
-What they print and display appears as always. What they return goes back as values are shown; what is more than that shows is
-kept in the namespace, so that Claude passes its name to another tool.
+Their output appears in the cell. Claude reads the returned value as `show_value` shows it. If that is not all of the value,
+it is also kept in the namespace under a name that Claude can pass to another tool.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 _OURS: Final = f"{__name__.partition('.')[0]}."
 
 MAX_VALUE_CHARACTERS: Final = 4_000
-"""Of the text of what a function returns."""
+"""The most characters of a returned value that Claude reads."""
 
 _PLAIN: Final = (str, bytes, int, float, complex, bool, type(None), list, tuple, dict, set, frozenset)
-"""Types of which a short value needs no name: its text is all there is."""
+"""Types whose short values need no name: the text says everything."""
 
 
 async def call_async(
@@ -45,8 +45,8 @@ async def call_async(
     """Call a function from an async cell.
 
     :param stopped: whether the person has stopped the turn meanwhile.
-    :param capture: takes what it prints and displays.
-    :raises KeyboardInterrupt: when the person interrupted it.
+    :param capture: collects what the function prints and displays.
+    :raises KeyboardInterrupt: the person interrupted the function.
     """
     run = _Call(shell, tool, arguments, capture)
     with run:
@@ -57,10 +57,10 @@ async def call_async(
 
 
 def call(shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any], capture: Capture) -> ToolResult:
-    """Call a function from a blocking cell, or on a thread of the person's; a coroutine then runs on a loop of its own.
+    """Call a function from a blocking cell, or from a thread that the person started. A coroutine runs on a new loop.
 
-    :param capture: takes what it prints and displays.
-    :raises KeyboardInterrupt: when the person interrupted it.
+    :param capture: collects what the function prints and displays.
+    :raises KeyboardInterrupt: the person interrupted the function.
     """
     run = _Call(shell, tool, arguments, capture)
     with run:
@@ -77,7 +77,7 @@ async def _awaited(value: Awaitable[Any]) -> Any:
 
 
 class _Call:
-    """One call: leaving it, as a context, makes its result of what was returned, printed, displayed or raised."""
+    """One call, used as a context. Its exit sets `result` from what was returned, printed, displayed or raised."""
 
     def __init__(self, shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any], capture: Capture) -> None:
         self._shell = shell
@@ -89,11 +89,11 @@ class _Call:
         self.result = ToolResult("")
 
     def function(self) -> Any:
-        """Call the function; it may return something to be awaited."""
+        """Call the function; the result may have to be awaited."""
         return self._tool.bind(self._arguments, self._shell.user_ns)()
 
     def __enter__(self) -> None:
-        # What others print meanwhile would be caught on a thread of the person's.
+        # On another thread this would also capture what the cell prints meanwhile.
         if threading.current_thread() is threading.main_thread():
             self._kept.enter_context(captured(self._shell, self._capture))
             self._kept.enter_context(_figures(self._shell))
@@ -137,7 +137,7 @@ class _Call:
 
 
 def _behind_ours(traceback: TracebackType | None) -> TracebackType | None:
-    """Return a traceback from the person's function on."""
+    """Return a traceback without the frames of this package at its top."""
     while traceback is not None and traceback.tb_next and traceback.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
         traceback = traceback.tb_next
     return traceback
@@ -145,7 +145,7 @@ def _behind_ours(traceback: TracebackType | None) -> TracebackType | None:
 
 @contextlib.contextmanager
 def _figures(shell: InteractiveShell) -> Iterator[None]:
-    """Let figures be shown as at the end of a cell."""
+    """Show open figures afterwards, as matplotlib does at the end of a cell."""
     shell.events.trigger("pre_execute")
     try:
         yield

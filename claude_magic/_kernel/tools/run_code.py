@@ -1,4 +1,4 @@
-"""Run code in the person's kernel: its output appears as always, and is kept for Claude to read."""
+"""Run code in the person's kernel. Its output appears in the cell as usual, and is captured for Claude to read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from claude_magic.sdk.host import ToolResult
 T = TypeVar("T")
 
 MAX_OUTPUT_CHARACTERS = 20_000
-"""Of the text that goes back to Claude; what is longer is cut in the middle."""
+"""The most characters that go back to Claude; a longer text is cut in the middle."""
 
 
 class _Tee(io.TextIOBase):
@@ -54,18 +54,18 @@ class _Tee(io.TextIOBase):
 
 @dataclass
 class Capture:
-    """What code printed and displayed, as Claude reads it."""
+    """Collects what code printed and displayed, as Claude reads it."""
 
     texts: list[str] = field(default_factory=list)
     images: list[Image] = field(default_factory=list)
     has_value: bool = False
     """Whether the value of the last line is among the texts."""
     has_shown: bool = False
-    """Whether the person sees anything of it in the cell."""
+    """Whether the code has shown something in the cell."""
     mask: Masking = field(default_factory=Masking)
 
     def add_bundle(self, data: dict[str, Any]) -> None:
-        """Keep an output as Claude can read it: the image if it has one, and its text."""
+        """Add an output: its text, and its image if it has one."""
         if image := image_in(data):
             self.images.append(image)
         if text := text_in(data):
@@ -77,11 +77,11 @@ class Capture:
 
 
 async def run_code(shell: InteractiveShell, code: str, stopped: Callable[[], bool], capture: Capture) -> ToolResult:
-    """Run a cell's worth of code in the person's namespace, from an async cell.
+    """Run code as a cell in the person's namespace, from an async cell.
 
     :param stopped: whether the person has stopped the turn meanwhile.
-    :param capture: takes what it prints and displays.
-    :raises KeyboardInterrupt: when the person interrupted it.
+    :param capture: collects what the code prints and displays.
+    :raises KeyboardInterrupt: the person interrupted the code.
     """
     transformed = shell.transform_cell(code)
     with captured(shell, capture):
@@ -94,10 +94,10 @@ async def run_code(shell: InteractiveShell, code: str, stopped: Callable[[], boo
 
 
 def run_code_blocking(shell: InteractiveShell, code: str, capture: Capture) -> ToolResult:
-    """Run a cell's worth of code in the person's namespace, from a blocking cell.
+    """Run code as a cell in the person's namespace, from a blocking cell.
 
-    :param capture: takes what it prints and displays.
-    :raises KeyboardInterrupt: when the person interrupted it.
+    :param capture: collects what the code prints and displays.
+    :raises KeyboardInterrupt: the person interrupted the code.
     """
     with captured(shell, capture):
         done = shell.run_cell(code, store_history=False)
@@ -110,16 +110,16 @@ async def _awaited(shell: InteractiveShell, code: str, transformed: str, stopped
     try:
         return await until_stopped(running, stopped)
     finally:
-        shell.events.trigger("post_execute")  # figures are shown then
+        shell.events.trigger("post_execute")  # matplotlib shows its figures here
 
 
 async def until_stopped(running: asyncio.Future[T], stopped: Callable[[], bool]) -> T:
-    """Wait for a task of an async cell, and return what it returns.
+    """Wait for a task of an async cell and return its result.
 
-    :raises KeyboardInterrupt: when the person has interrupted or stopped the turn; the task is cancelled.
+    :raises KeyboardInterrupt: the person has interrupted or stopped the turn; the task is cancelled.
     """
     try:
-        # An interrupt cancels us without waking the loop (ipykernel 7.4): something must come due.
+        # An interrupt cancels this task without waking the loop (ipykernel 7.4), so the loop must wake by a timeout.
         while not running.done() and not stopped():
             await asyncio.wait([running], timeout=TICK_S)
     except asyncio.CancelledError as interrupt:
@@ -139,14 +139,14 @@ def _finished(shell: InteractiveShell, capture: Capture, done: ExecutionResult) 
         raise error
     capture.has_shown |= done.result is not None or error is not None
     if done.result is not None and not capture.has_value:
-        # It could not be shown, or this ipykernel does not tell what it shows (7.3 and before).
+        # The value could not be shown, or ipykernel (7.3 and before) does not call the hook for it.
         try:
             shown = show_value(shell, done.result, MAX_OUTPUT_CHARACTERS, quoted=True, mask=capture.mask)
         except ConfigError as failure:
             shown = Shown(failure.message)
         capture.texts.append(f"{shown.told}\n")
         capture.images += shown.images
-    if error is not None and hasattr(shell, "kernel"):  # a terminal prints it, which the streams keep
+    if error is not None and hasattr(shell, "kernel"):  # a terminal prints the error, so it is captured already
         kind = type(error)
         lines = shell.InteractiveTB.structured_traceback(kind, error, error.__traceback__)
         capture.texts.append("\n".join(lines))
@@ -155,7 +155,7 @@ def _finished(shell: InteractiveShell, capture: Capture, done: ExecutionResult) 
 
 @contextlib.contextmanager
 def captured(shell: InteractiveShell, capture: Capture) -> Iterator[None]:
-    """Keep what is printed and displayed meanwhile, which the person sees as always."""
+    """Capture what the block prints and displays; the person still sees it."""
 
     def hook(message: dict[str, Any]) -> dict[str, Any]:
         kind = message["header"]["msg_type"]
@@ -166,7 +166,7 @@ def captured(shell: InteractiveShell, capture: Capture) -> Iterator[None]:
 
     publishers: tuple[Any, ...] = (shell.display_pub, shell.displayhook)
     hooked = [publisher for publisher in publishers if hasattr(publisher, "register_hook")]
-    capture.has_value = not hasattr(shell, "kernel")  # a terminal prints it, which the streams keep
+    capture.has_value = not hasattr(shell, "kernel")  # a terminal prints the value, so it is captured already
     with (
         contextlib.redirect_stdout(_Tee(sys.stdout, capture.texts)),
         contextlib.redirect_stderr(_Tee(sys.stderr, capture.texts)),
@@ -180,12 +180,12 @@ def captured(shell: InteractiveShell, capture: Capture) -> Iterator[None]:
                 publisher.unregister_hook(hook)
             capture.has_shown = bool(capture.texts or capture.images)
     if not hasattr(shell, "kernel") and not "".join(capture.texts[-2:] or "\n").endswith("\n"):
-        print()  # else the reply would be drawn over the last line
+        print()  # otherwise the reply would be drawn over the last line
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let an interrupt raise in the code: during an async cell ipykernel only cancels the cell, when its turn comes."""
+    """Let an interrupt raise in the block at once. In an async cell ipykernel would only cancel the cell's task, later."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""A turn in a cell, from the open view to the settled output: painting, questions, tools, and its end.
+"""A turn in a cell, from the open view to the settled output: painting, questions, tool calls, and its end.
 
-Leaves to `state` where a turn begins and which session is current after it.
+`state` decides where a turn begins and which session is current after it.
 """

@@ -1,7 +1,7 @@
-"""The turns of one cell: open the view, send the prompt, take events as they come, paint them, and leave settled output.
+"""The turns of one cell: open the view, send the prompt, read events as they arrive, paint them, and leave settled output.
 
-Mostly it is one turn; a comparison has several, side by side. Runs on the main thread, in an async cell (`run_async`) or a
-blocking one (`run`). What can be seen is the view's business, where a turn begins and what is current after it the state's.
+A cell has one turn; a comparison has several, side by side. Everything runs in the cell's thread, async (`run_async`) or
+blocking (`run`). The view decides what is seen. The state decides where a turn begins and which session is current after it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from claude_magic.sdk.response import SessionAwareResponse, fold
 
 
 class CellTurns:
-    """What one cell asks, until it is answered; a lost session makes it ask again. It owns its turns until `open` is left.
+    """The turns of one cell, owned until `open` is left. If the session is lost, the prompt is sent again.
 
     :param buttons: whether clicks are handled while the cell runs.
     """
@@ -54,11 +54,11 @@ class CellTurns:
         self._running: list[RunningTurn] = []
         self._began = time.monotonic()
         self.stream: weakref.ref[Generator[str]] | None = None
-        """The generator that it is read by, if it has one."""
+        """The generator that reads the text, if there is one."""
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Open the view, then send the prompt; leave nothing running and no widget open, whatever happens inside."""
+        """Open the view, then send the prompt. On the way out, stop every turn; after an error, close the view, too."""
         self._state.client.check_process()
         with self._state.in_cell.running(self.stream) if self._main else contextlib.nullcontext():
             with in_a_notebook():
@@ -69,15 +69,15 @@ class CellTurns:
             turns = self._made_ready(start)
             opened = contextlib.ExitStack()
             try:
-                with held_back():  # a view that was opened by half could not be closed
+                with held_back():  # a half-opened view could not be closed
                     self._open_view()
                     opened.callback(self._view.close)
-                self._client = self._state.client.get()  # which the first cell may have to wait for
+                self._client = self._state.client.get()  # the first cell may have to wait here
                 with held_back():
                     self._send(turns)
                 yield
             except BaseException:
-                # Whatever it was, an interrupt among it; a settled comparison keeps its buttons until the next cell.
+                # Any exception, also an interrupt. Without one the view stays open: a comparison keeps its buttons.
                 with held_back(drop=True):
                     self._let_go()
                     opened.close()
@@ -86,9 +86,9 @@ class CellTurns:
                 self._let_go()
 
     async def run_async(self) -> list[SessionAwareResponse]:
-        """Take what comes until the turns have ended, and settle; other callbacks of the kernel's loop run meanwhile.
+        """Process events until the turns have ended, then settle. The kernel's loop runs other callbacks meanwhile.
 
-        :raises ClaudeError: why the turn failed; what had arrived stays in the cell.
+        :raises ClaudeError: the turn failed; the part of the reply that had arrived stays in the cell.
         """
         while True:
             try:
@@ -104,13 +104,13 @@ class CellTurns:
                 return self.finish()
 
     def texts(self) -> Iterator[str]:
-        """Take what comes until the turns have ended, blocking the thread, and yield the answer's text as it arrives."""
+        """Process events until the turns have ended, and yield the answer's text as it arrives. Blocks the thread."""
         while True:
             try:
                 for batch in self._stream.batches():
                     for errand in self._errands(batch):
                         deliver(errand.result, self._tools.call(errand.tool, errand.arguments))
-                    # The kernel would be killed at last, and a CLI in the middle of a turn go on without it.
+                    # Otherwise the kernel would be killed in the end, and the CLI would finish its turn without it.
                     if self._frontend.is_ending():
                         self.stop()
                     while self._texts:
@@ -122,19 +122,19 @@ class CellTurns:
                 return
 
     def stop(self) -> None:
-        """Interrupt every turn; called by the Stop button, too."""
+        """Interrupt every turn. The Stop button calls this, too."""
         self._stream.stop()
 
     def stop_and_wait(self) -> None:
-        """Interrupt every turn and take what still comes, blocking the thread."""
+        """Interrupt every turn and process the last events. Blocks the thread until the turns have ended."""
         self.stop()
         for batch in self._stream.batches():
             self._take_rest(batch)
 
     def finish(self) -> list[SessionAwareResponse]:
-        """Settle the output and return the replies, once the turns have ended.
+        """Settle the output and return the replies; called when the turns have ended.
 
-        :raises ClaudeError: why the turn failed; of a comparison, when no turn of it succeeded.
+        :raises ClaudeError: the turn failed; in a comparison, every turn failed.
         """
         with held_back():
             self._stream.result()
@@ -145,7 +145,7 @@ class CellTurns:
         return [running.response for running in self._running]
 
     def _settle(self) -> ClaudeError | None:
-        """Let the turns end and leave the output that stays; return why there is no answer."""
+        """End the turns and show the output that stays; return the error when there is no answer."""
         from claude_magic._render.settled.reply import SettledReply
 
         for questions in self._questions:
@@ -180,7 +180,7 @@ class CellTurns:
         return failure
 
     def _made_ready(self, start: Start) -> list[RunningTurn]:
-        """Make the turns, and find out whether they can be sent."""
+        """Make the turns and their requests; raises when one of them cannot be sent."""
         turns = []
         told = self._told(start)
         cassette = self._state.cassette()
@@ -198,19 +198,19 @@ class CellTurns:
         return turns
 
     def _told(self, start: Start) -> Told:
-        """Return what happened in the notebook since the turn that this one follows, if it goes along."""
+        """Return what happened in the notebook since the parent turn; empty when nothing of it is to be sent."""
         options, prompt, notebook = self._cell.options, self._cell.prompt, self._cell.notebook
         settings = self._state.settings.trait_values()
         how = options.notebook or settings["notebook"]
         bare = options.bare or settings["bare"]
-        # A command of the CLI's has no place for it; `ask()` sends what it was given.
+        # A slash command takes no context; `ask()` sends its arguments and nothing else.
         if how == "none" or bare or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
             return Told()
         before = [turn.number for turn in self._state.turns.path(start.parent)]
         return notebook.since(before, how, self._state.settings.value_limit)
 
     def _open_view(self) -> None:
-        """Open the view: nothing is sent before somebody can see what comes back."""
+        """Open the view. This comes before anything is sent, so that every event can be seen."""
         self._view = self._frontend.view(
             [choice.label for choice in self._choices],
             quiet=self._cell.options.quiet,
@@ -238,7 +238,7 @@ class CellTurns:
                 group.start_soon(running.run, self._client, QueueHost(number, put), self._state.sessions)
 
     def _begin_again(self) -> bool:
-        """Ask again behind what is left, or in a new session, when the current one is gone, and say so; else return False."""
+        """If the session is gone, send the prompt after the last turn that is left, or in a new session, and return True."""
         origin, how = self._running[0].start.origin, self._running[0].start.how
         if origin is None or how or not all(isinstance(turn.answer, SessionNotFoundError) for turn in self._running):
             return False
@@ -265,20 +265,20 @@ class CellTurns:
         return outcomes, *self._state.end(outcomes)
 
     def _let_go(self) -> None:
-        """Leave nothing running; turns that something kept from being settled are settled now."""
+        """Stop the turns, and settle them if an error came before that."""
         if self._running:
             self.stop()
             if not self._has_ended:
                 for batch in self._stream.batches():
                     self._fold_rest(batch)
-                # What kept the cell from it is on its way to the person already.
+                # The error that ended the cell is already being raised; a second one would hide it.
                 with contextlib.suppress(Exception):
                     self._settle()
         if self._main:
             self._frontend.forget_failed_display()
 
     def _errands(self, batch: list[Numbered]) -> Iterator[Errand]:
-        """Take what has come and paint it, and yield in its turn what is for the caller to do."""
+        """Process a batch and paint it; yield each tool call, in order, for the caller to run."""
         while self._state.client.own_questions and self._main:
             self._waiting.append((0, self._state.client.own_questions.popleft()))
         self._waiting.extend(batch)
@@ -307,13 +307,13 @@ class CellTurns:
                 if remark := self._questions[number].put(item):
                     fold(self._running[number].response, Notice(remark))
             case event:
-                # The runner has folded it, too, on its own thread: a view reads what the main thread has taken so far.
+                # The client folds it, too, into its own response on its own thread. The view reads the cell's response.
                 fold(self._running[number].response, event)
                 if isinstance(event, TextDelta):
                     self._texts.append(event.text)
 
     def _take_rest(self, batch: list[Numbered]) -> None:
-        """Take what comes after an interrupt, and what was left by it: nothing is asked or done any more."""
+        """Process events after an interrupt. Questions and tool calls are dropped."""
         self._fold_rest(batch)
         self._paint()
 
@@ -325,19 +325,19 @@ class CellTurns:
                 self._take(number, item)
 
     def _paint(self) -> None:
-        with held_back():  # what was drawn by half could not be drawn again
+        with held_back():  # a half-drawn view could not be drawn again
             for questions in self._questions:
                 questions.tidy()
             for number, running in enumerate(self._running, 1):
                 if isinstance(running.answer, ClaudeError):
                     self._view.fail(number, running.answer)
-            # What came with the end is left to the settled output.
+            # The last events are shown by the settled output.
             responses = [running.response for running in self._running]
             if any(response.ended is None for response in responses):
                 self._view.update(responses, self._elapsed_s())
 
     def _pick(self, number: int) -> None:
-        # Its session was deleted: another one stays current.
+        # The picked session may have been deleted: then the current session stays as it is.
         with contextlib.suppress(SessionNotFoundError):
             self._state.pick(number)
 
@@ -346,9 +346,9 @@ class CellTurns:
 
 
 async def run_async(state: KernelState, frontend: Frontend, cell: CellRequest) -> list[SessionAwareResponse]:
-    """Run what an async cell asks, and show it.
+    """Run the turns of an async cell and show them.
 
-    :raises ClaudeError: why the turn failed; what had arrived stays in the cell.
+    :raises ClaudeError: the turn failed; the part of the reply that had arrived stays in the cell.
     """
     turns = CellTurns(state, frontend, cell, buttons=True)
     with turns.open():
@@ -356,9 +356,9 @@ async def run_async(state: KernelState, frontend: Frontend, cell: CellRequest) -
 
 
 def run(state: KernelState, frontend: Frontend, cell: CellRequest) -> list[SessionAwareResponse]:
-    """Run what a cell asks and show it, blocking the thread.
+    """Run the turns of a cell and show them. Blocks the thread.
 
-    :raises ClaudeError: why the turn failed; what had arrived stays in the cell.
+    :raises ClaudeError: the turn failed; the part of the reply that had arrived stays in the cell.
     """
     turns = CellTurns(state, frontend, cell, buttons=False)
     with turns.open():
@@ -368,9 +368,9 @@ def run(state: KernelState, frontend: Frontend, cell: CellRequest) -> list[Sessi
 
 
 def stream(state: KernelState, frontend: Frontend, cell: CellRequest) -> Iterator[str]:
-    """Run what a cell asks, and yield the answer's text as it arrives; leaving early stops the turn.
+    """Run the turn of a cell and yield the answer's text as it arrives. Closing the generator early stops the turn.
 
-    :raises ClaudeError: why the turn failed.
+    :raises ClaudeError: the turn failed.
     """
     turns = CellTurns(state, frontend, cell, buttons=False)
     generator = _texts(turns)
@@ -384,7 +384,7 @@ def _texts(turns: CellTurns) -> Generator[str]:
             yield from turns.texts()
         except GeneratorExit:
             turns.stop_and_wait()
-            with contextlib.suppress(ClaudeError):  # which says that it was stopped
+            with contextlib.suppress(ClaudeError):  # it says that the turn was stopped
                 turns.finish()
             raise
         turns.finish()

@@ -1,4 +1,4 @@
-"""What a magic gives to the code around it: the reply, which its cell shows already."""
+"""The value that a magic returns: the reply. The cell has already shown it, so IPython must not show it again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from claude_magic.sdk.response import SessionAwareResponse
 
 
 class Replies(list[SessionAwareResponse]):
-    """The replies of a comparison. Awaiting them gives them, as it does one reply."""
+    """The replies of a comparison. They can be awaited, as one reply can: the result is the same list."""
 
     def __await__(self) -> Generator[None, None, Self]:
         yield from ()
@@ -20,19 +20,19 @@ Given = SessionAwareResponse | Replies
 
 
 class Shown:
-    """The value of a call that has just shown it, which would be shown once more if the cell ends with that call."""
+    """The value that the last magic returned and showed. IPython would show it again if the cell ends with that call."""
 
     def __init__(self) -> None:
         self._given: Given | None = None
 
     def note(self, given: Given | None) -> None:
-        """Note what was given and shown; `None`: nothing that need not be shown again."""
+        """Remember the value that was returned and shown; `None` forgets the last one."""
         self._given = given
 
     def skip(self, value: object) -> None:
-        """Let IPython show a value as it would, or, once, not at all.
+        """Show nothing for the remembered value, once. IPython calls this for each reply that it would show.
 
-        :raises NotImplementedError: which is how IPython is told to show it.
+        :raises NotImplementedError: it is another value; IPython then shows it as usual.
         """
         if self._given is None or value is not self._given:
             raise NotImplementedError
@@ -40,5 +40,5 @@ class Shown:
 
 
 def given(replies: Sequence[SessionAwareResponse]) -> Given:
-    """Return what a cell gives: its reply, or all of several."""
+    """Return the value of a cell: its reply, or the list of replies if there are several."""
     return replies[0] if len(replies) == 1 else Replies(replies)

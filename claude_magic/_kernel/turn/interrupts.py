@@ -1,4 +1,4 @@
-"""Sections of a turn that an interrupt must not cut in two: its beginning, and its end."""
+"""Delay an interrupt over a section that must run as a whole, such as the beginning or the end of a turn."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from types import FrameType
 
 @contextmanager
 def held_back(*, drop: bool = False) -> Iterator[None]:
-    """Let an interrupt wait until the block has ended; nothing in it may take longer than a person would wait.
+    """Delay an interrupt until the block has ended. The block must be short: the person waits for it.
 
-    :param drop: whether it is then forgotten, as the turn that it was meant for is being stopped already.
+    :param drop: whether to ignore the interrupt instead, because the turn is being stopped already.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

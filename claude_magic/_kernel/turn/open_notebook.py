@@ -1,4 +1,4 @@
-"""A request to change the file of the notebook that runs in this kernel: the page does not show it, and would overwrite it."""
+"""A warning when Claude wants to edit the file of this notebook: the open page does not show it, and overwrites it on save."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _INSTEAD: Final = Suggestion(
 
 
 def is_open_notebook(tool: str, arguments: Mapping[str, Any], directory: str, namespace: Mapping[str, Any]) -> bool:
-    """Whether a call changes the notebook of this kernel.
+    """Whether a tool call edits the file of this kernel's notebook.
 
-    :param namespace: of the person, where VS Code tells the notebook's path.
+    :param namespace: the person's namespace; VS Code puts the notebook's path there.
     """
     path = notebook_path(namespace) if tool in EDITING else None
     return path is not None and os.path.realpath(path) in {resolved(name, directory) for name in paths_of(tool, arguments)}
 
 
 def warned(request: PermissionRequest, namespace: Mapping[str, Any], *, adds_cells: bool) -> PermissionRequest:
-    """Return a request with a warning, and another way, if it is about the notebook of this kernel.
+    """Return the request; if it edits this kernel's notebook, with a warning and a suggestion to add a cell instead.
 
-    :param adds_cells: whether Claude can add cells.
+    :param adds_cells: whether Claude can add cells; without it there is no suggestion.
     """
     if not is_open_notebook(request.tool, request.input, request.directory, namespace):
         return request

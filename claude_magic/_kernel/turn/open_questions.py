@@ -1,4 +1,4 @@
-"""Questions of work that goes on behind a cell: shown in the output of a cell that has ended, until the next one begins."""
+"""Questions of background work, which goes on after its cell: shown when a cell has ended, until the next one begins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class OpenQuestions:
-    """Those of one kernel."""
+    """The questions of one kernel that are shown between two cells."""
 
     def __init__(self, client: KernelClient, frontend: Frontend) -> None:
         self._client = client
@@ -23,7 +23,7 @@ class OpenQuestions:
         self._shown: list[tuple[Question, OpenQuestion]] = []
 
     def show(self) -> None:
-        """Show what nobody has answered, where there are buttons; called when a cell has ended."""
+        """Show each unanswered question, if the frontend has buttons; called when a cell has ended."""
         while self._client.own_questions and self._frontend.has_widgets():
             from claude_magic._render.live.open_question import OpenQuestion
 
@@ -35,7 +35,7 @@ class OpenQuestions:
                 self._shown.append((question, card))
 
     def close(self) -> None:
-        """Leave plain output; what is not answered waits for the cell that begins."""
+        """Replace the buttons by plain output; called when a cell begins, which then shows what is unanswered."""
         shown, self._shown = self._shown, []
         for question, card in shown:
             card.close()

@@ -1,4 +1,4 @@
-"""Who answers a permission request, and how: buttons, a line of input, or nobody."""
+"""Get an answer to a permission request: from buttons, from a line of input, or denied when nobody is there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NOBODY = "Nobody is there to be asked."
 class Questions:
     """The permission requests of one turn.
 
-    :param number: of the turn among those of its cell.
+    :param number: of the turn among those of its cell, from 1.
     :param buttons: whether clicks are handled while the cell runs.
     :param adds_cells: whether Claude can add cells.
     """
@@ -42,23 +42,23 @@ class Questions:
         self._open: list[Question] = []
 
     def put(self, question: Question) -> str | None:
-        """Ask the person, with buttons where a click may be heard; return a remark for the reply when there is nobody.
+        """Show a question with buttons if clicks may arrive, else as a line of input; if nobody is there, return a remark.
 
-        :raises KeyboardInterrupt: when the person interrupts instead of answering.
+        :raises KeyboardInterrupt: the person interrupts instead of answering.
         """
         if not self._frontend.can_answer():
             return _denied(question)
         request = warned(question.request, self._frontend.shell.user_ns, adds_cells=self._adds_cells)
         question = replace(question, request=request)
         if self._buttons:
-            with held_back():  # a card that was shown by half could not be taken away
+            with held_back():  # a half-shown card could not be removed
                 if self._view.ask(self._number, request, partial(deliver, question.answer)):
                     self._open.append(question)
                     return None
         return self._put_in_lines(question)
 
     def put_unheard(self) -> list[str]:
-        """Ask in lines what was shown with buttons that turn out not to be heard; return the remarks for the reply."""
+        """Show each open question as a line of input if clicks turn out not to arrive; return the remarks for the reply."""
         remarks = []
         while self._open and not self._view.may_hear():
             question = self._open.pop(0)
@@ -82,27 +82,27 @@ class Questions:
         return None
 
     def release(self) -> list[Question]:
-        """Return, and show no more, what nobody has answered by the end of the turn: a helper goes on behind it, and waits."""
+        """Return the unanswered questions and stop showing them. The turn has ended, but a subagent still waits for them."""
         self.tidy()
         left, self._open = self._open, []
         return [replace(question, request=replace(question.request, is_earlier=True)) for question in left]
 
     def tidy(self) -> None:
-        """Take away the cards of requests that are answered, or that the end of the turn has answered."""
+        """Remove the cards of questions that are answered, or whose turn has ended."""
         for question in [question for question in self._open if question.answer.done()]:
             self._open.remove(question)
             self._view.asked(self._number, question.request)
 
 
 def _denied(question: Question) -> str:
-    """Deny what nobody can be asked about, and say what would permit it."""
+    """Deny a question because nobody is there; return a remark that says which option would permit it."""
     request = question.request
     deliver(question.answer, PermissionAnswer(Decision.DENY, _NOBODY))
     if request.questions:
         texts = " ".join(one_line(reveal(asked.text)) for asked in request.questions)
         return f"Claude asked, and nobody was there to answer: {texts}"
     call = ToolCall(0, request.call_id, request.tool, request.input)
-    # In a typed rule a star stands for anything.
+    # In a rule that a person types, a star matches anything; here it is a part of the command.
     rules = [rule for rule in typeable(request.rules) if not (rule.startswith("Bash(") and "*" in rule)]
     hint = " ".join(f"--allow {_quoted(rule)}" for rule in rules)
     denied = f"Denied, as nobody was there to be asked: {tool_name(call)} {tool_argument(call)}".rstrip()

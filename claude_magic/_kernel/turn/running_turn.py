@@ -1,4 +1,4 @@
-"""One turn of a cell, from the request that goes down to the response that comes up."""
+"""One turn of a cell while it runs: its request, the response as it grows, and its number in the tree of turns."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, slots=True)
 class RunningTurn:
-    """A turn that is on its way. `response` is the main thread's: it holds the events that the cell has taken so far."""
+    """A turn that runs. `response` belongs to the cell's thread: it holds the events that the cell has processed so far."""
 
     label: str
-    """What is different about it in a comparison: a model, the number of a sample."""
+    """How it differs from the other turns of a comparison: a model, the number of a sample."""
     start: Start
     told: Told
-    """What goes along with the prompt, unless the turn is played."""
+    """What happened in the notebook; sent along with the prompt, unless a recording answers."""
     request: TurnRequest
     cassette: Cassette | None
     response: SessionAwareResponse
     turn: Turn = field(init=False)
-    """Its place in the tree of turns; it has one from just before it is sent. The background thread puts it right."""
+    """Its entry in the tree of turns, set just before the turn is sent. The background thread corrects it."""
     answer: SessionAwareResponse | ClaudeError | None = None
-    """What the client gave back, or why it did not; `None` while the turn runs, and when it was stopped."""
+    """The client's response, or its error; `None` while the turn runs, and when it was stopped."""
     data: Any = None
-    """What a reply to a schema holds, as the type that was asked for."""
+    """The data of a structured reply, as the type that the cell names."""
 
     @property
     def was_played(self) -> bool:
-        """Whether a recording answered, so that nothing was sent."""
+        """Whether a recording answered and nothing was sent."""
         return bool(self.response.metadata.get("recorded"))
 
     @property
     def note(self) -> str:
-        """What the footer says of where the turn began, and of what went along."""
+        """The footer's words about where the turn began and what was sent along."""
         return ", ".join(filter(None, (self.start.note, "" if self.was_played else self.told.note)))
 
     async def run(self, client: ClaudeClient, host: TurnHost, sessions: KnownSessions) -> None:
@@ -63,7 +63,7 @@ class RunningTurn:
             placing.end()
 
     def outcome(self, cell: CellRequest, elapsed_s: float) -> Outcome:
-        """Return what the turn came to, once its last event has been taken."""
+        """Return how the turn ended; called when its last event has been processed."""
         return Outcome(self.turn, self.response, self._failure(cell, elapsed_s), self.request.directory)
 
     def _failure(self, cell: CellRequest, elapsed_s: float) -> ClaudeError | None:
@@ -85,10 +85,10 @@ class RunningTurn:
 
 
 class _Placing:
-    """A host that hands everything on, and gives the turn its place among those of its session.
+    """A host that passes everything on, and records which turn of its session this turn follows.
 
-    Other threads ask in the same session: what a turn follows is known when the CLI takes it up. The next one may be taken up
-    before the thread that asked has heard of the end.
+    Several threads may send turns to one session. Their order is known only when the CLI starts each one, and the next may
+    start before the thread of the last one has noticed its end. So this runs on the background thread.
     """
 
     def __init__(self, running: RunningTurn, host: TurnHost, sessions: KnownSessions) -> None:
@@ -117,6 +117,6 @@ class _Placing:
         return await self._host.call(tool, arguments)
 
     def end(self) -> None:
-        """Let the next turn of the session follow this one, if it has reached a session."""
+        """Record this turn as the last of its session, if it has reached one: the next turn follows it."""
         if self._session_id is not None:
             self._sessions.leave(self._running.turn, self._session_id, self._message_id, self._directory)

@@ -1,7 +1,6 @@
-"""What a notebook displays, as Claude reads it: the text and the image of a bundle of several forms.
+"""What a notebook displays, as Claude reads it: the text and the image of a display bundle, which holds several forms.
 
-The form is taken that tells most: the spec of a chart rather than its `repr`, the tables and the text of HTML where there is
-nothing else.
+The most informative form wins: the spec of a chart before its `repr`; the text and the tables of HTML if there is nothing else.
 """
 
 from __future__ import annotations
@@ -26,29 +25,29 @@ _CHART: Final = re.compile(r"application/vnd\.(vega|vegalite|plotly)(\.v\d+(\.\d
 _JSON: Final = re.compile(r"application/(?!vnd\.jupyter\.|vnd\.bokeh)([\w.-]+\+)?json")
 _SOURCES: Final = ("text/latex", "image/svg+xml", "application/javascript")
 _TELLS_NOTHING: Final = re.compile(r"\s*(<[^<>\n]{1,300}>|[\w.]{1,100}\(\.\.\.\))\s*")
-"""A text as an object has that did not care for one: `<IPython.core.display.HTML object>`, `alt.Chart(...)`."""
+"""The `repr` of an object that defines no useful one: `<IPython.core.display.HTML object>`, `alt.Chart(...)`."""
 
 _KEPT: Final = 2_000_000
-"""Characters of a text that is kept."""
+"""The most characters of a text that is kept."""
 
 _MANY: Final = 20
 _FIRST: Final = 5
-"""Items that are written out of a list of many."""
+"""Of a list with more than `_MANY` items, the first `_FIRST` are written out."""
 
 _MANY_KEYS: Final = 100
 _LONG: Final = 500
-"""Characters of a text in a spec."""
+"""The most characters of a text in a spec."""
 
 _DEEP: Final = 20
 _NUMBERS: Final = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q", "f4": "f", "f8": "d"}
-"""How plotly (6.0) calls the types of numbers that it sends in base64."""
+"""The names by which plotly (6.0) calls the types of the numbers that it sends in base64, and their codes in `array`."""
 
 FORMS: Final = ("text/html", *_SOURCES, "application/json")
-"""What an object is asked for when its text tells nothing."""
+"""The forms to try when the text of an object tells nothing."""
 
 
 def tells_nothing(text: str) -> bool:
-    """Whether a text only names the object that it is of."""
+    """Whether a text only names the type of its object."""
     return _TELLS_NOTHING.fullmatch(text) is not None
 
 
@@ -62,10 +61,10 @@ def image_in(bundle: Mapping[str, Any]) -> Image | None:
 
 
 def sendable(image: Image, name: str) -> tuple[Image, str]:
-    """Return an image as the API takes it, and what was changed of it for that.
+    """Return an image that the API accepts, and a remark on what was changed for that.
 
-    :param name: what it is called.
-    :raises AttachmentError: for what is no image, or a broken one; the API would refuse the whole conversation.
+    :param name: the image's name in the remark and in errors.
+    :raises AttachmentError: the data is no image, or a broken one. The API would refuse the whole conversation.
     """
     try:
         data = base64.b64decode(image.data, validate=True)
@@ -81,7 +80,7 @@ def sendable(image: Image, name: str) -> tuple[Image, str]:
 def text_in(bundle: Mapping[str, Any], room: int = MAX_HTML_CHARACTERS) -> str:
     """Return the text of a display bundle, empty if it has none; the caller cuts it.
 
-    :param room: characters of HTML that are looked at.
+    :param room: the most characters of HTML that are read.
     """
     if markdown := _joined(bundle.get("text/markdown")):
         return markdown
@@ -105,14 +104,14 @@ def _first(bundle: Mapping[str, Any], forms: re.Pattern[str]) -> str | None:
 
 
 def _joined(value: object) -> str:
-    """Return a text, which a saved notebook has as a list of lines."""
+    """Return a value as a text. A saved notebook holds a text as a list of lines."""
     if isinstance(value, list):
         return "".join(map(str, value))
     return "" if value is None else str(value)
 
 
 def _spec(value: object) -> str:
-    """Return JSON without what makes it long: of many items the first ones, and how many there are."""
+    """Return JSON, shortened: of a long list the first items and a count, of a long text the beginning."""
     return json.dumps(_short(value, 0), ensure_ascii=False, default=lambda other: f"<{type(other).__name__}>")
 
 
@@ -123,7 +122,7 @@ def _short(value: object, depth: int) -> object:
         case {"bdata": str(data), "dtype": str(kind)}:
             return _short(_numbers(data, kind), depth)
         case dict():
-            # A template holds the colours and fonts of plotly, the same in every chart.
+            # Plotly's template holds colours and fonts, the same in every chart.
             kept = [(str(key), inner) for key, inner in value.items() if key not in ("template", "$schema")]
             shown: dict[str, object] = {key[:_LONG]: _short(inner, depth + 1) for key, inner in kept[:_MANY_KEYS]}
             return shown | ({"…": f"{len(kept) - _MANY_KEYS:,} more"} if len(kept) > _MANY_KEYS else {})
@@ -144,7 +143,7 @@ def _numbers(data: str, kind: str) -> list[Any] | str:
 
 
 def readable(bundle: Mapping[str, Any]) -> dict[str, str]:
-    """Return of a display bundle the forms that `image_in` and `text_in` read, to be kept: a spec in short."""
+    """Return only the forms of a display bundle that `image_in` and `text_in` read; the spec of a chart is shortened."""
     forms = {image.media_type: image.data} if (image := image_in(bundle)) else {}
     plain = _joined(bundle.get("text/plain"))
     if (markdown := _joined(bundle.get("text/markdown"))) or _first(bundle, _CHART):

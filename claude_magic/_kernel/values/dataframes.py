@@ -1,6 +1,6 @@
 """DataFrames and Series as Markdown: shape, dtypes, and the first rows as a table.
 
-pandas and polars are neither imported nor needed: whoever calls has recognised their objects by name.
+This module does not import pandas or polars: the caller has recognised their objects by the names of their types.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ MAX_ROWS: Final = 10
 MAX_COLUMNS: Final = 20
 
 MAX_CELL_CHARACTERS: Final = 200
-"""Of one cell: a column may hold whole documents."""
+"""The most characters of one cell: a column may hold whole documents."""
 
 
 def pandas_frame(frame: Any) -> str:
@@ -82,7 +82,7 @@ def _cell(value: object) -> str:
 
 
 def _label_of(label: object) -> str:
-    """Return a label of an index, whose levels are a tuple when it has several."""
+    """Return a label of an index as text. With several levels the label is a tuple."""
     return _label(label) if isinstance(label, tuple) else str(label)
 
 

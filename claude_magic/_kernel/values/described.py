@@ -1,4 +1,4 @@
-"""What a variable is, in a few words, for lists of many: nothing of its own is run for that."""
+"""A few words about a variable, for lists of many. None of the variable's own code runs for that."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _ARRAYS: Final = (
     ("polars", "DataFrame"),
     ("polars", "Series"),
 )
-"""Types that hold their data in memory and know its shape; a subclass of one may compute it."""
+"""Types that hold their data in memory and know its shape. Subclasses are excluded: one may compute its shape."""
 
 
 def described(value: object) -> str:
-    """Say what a value is, and run nothing of its own: a length or a shape may be a query."""
+    """Describe a value by type and size. None of its own code runs: a length or a shape may be a query to a database."""
     about = [type_name(value)]
     if (shape := shape_of(value)) is not None:
         about.append(f"shape {reprlib.repr(shape)}")
@@ -36,7 +36,7 @@ def described(value: object) -> str:
 
 
 def shape_of(value: Any) -> tuple[int, ...] | None:
-    """Return the shape of an array or a frame of a library that is known; `None` for all else."""
+    """Return the shape of a value whose type is in `_ARRAYS`, `None` for any other."""
     kind = type(value)
     known = any(getattr(sys.modules.get(module), name, None) is kind for module, name in _ARRAYS)
     return tuple(value.shape) if known else None

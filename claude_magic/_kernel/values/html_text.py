@@ -9,13 +9,13 @@ from typing import Final
 import nh3
 
 MAX_HTML_CHARACTERS: Final = 100_000
-"""More of one document is not read; it would take longer than anybody waits."""
+"""The most characters of one document that are read; more would take longer than a person waits."""
 
 MAX_CELL_CHARACTERS: Final = 200
-"""Of one cell of a table, as in frames."""
+"""The most characters of one cell of a table, as in `dataframes`."""
 
 _DEEPEST: Final = 20
-"""Of tables in tables."""
+"""The deepest nesting of tables in tables that is read."""
 
 _SKIPPED: Final = {"script", "style", "title", "template", "noscript", "svg", "math", "select", "textarea", "iframe"}
 _OPEN_ENDED: Final = {"br", "img", "hr"}
@@ -48,14 +48,14 @@ _BLANKS: Final = re.compile(r"[ \t\r\f\v\n\xa0]+")
 
 
 def text_of_html(html: str, room: int = MAX_HTML_CHARACTERS) -> str:
-    """Return what somebody would read of a piece of HTML.
+    """Return the text of HTML that a person would see.
 
-    :param room: characters that are looked at, without scripts and styles.
+    :param room: the most characters that are read, without scripts and styles.
     """
-    # Cut only behind them: most of what a library writes is often a script.
+    # Scripts and styles are removed before the cut: often they are the larger part of what a library writes.
     begun = _NO_TEXT.sub("", html[: 20 * MAX_HTML_CHARACTERS])[:room]
     reader = _Reader()
-    # On what is not well formed the parser of Python 3.11 takes time that grows with the square of its length.
+    # nh3 first: for malformed HTML the parser of Python 3.11 needs time that grows with the square of its length.
     reader.feed(nh3.clean(begun, tags=_READ, clean_content_tags=_SKIPPED, attributes=_ATTRIBUTES, link_rel=None))
     reader.close()
     return reader.text()
@@ -69,7 +69,7 @@ class _Table:
         self.span = 1
 
     def markdown(self, *, is_inner: bool) -> str:
-        if is_inner:  # in a cell of another table, which has one line
+        if is_inner:  # inside a cell of another table, which must stay on one line
             return " ".join(filter(None, (" ".join("".join(cell).split()) for row in self.rows for cell in row)))
         rows = [[_cell("".join(cell)) for cell in row] for row in self.rows if row]
         if not any(any(row) for row in rows):
@@ -85,7 +85,7 @@ class _Reader(HTMLParser):
         self._pieces: list[str] = []
         self._tables: list[_Table] = []
         self._hidden: list[str] = []
-        """Open elements from the outermost hidden one on."""
+        """The open elements from the outermost hidden one inwards."""
         self._verbatim = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -136,7 +136,7 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
-            # Blanks that stay are written as what no other text has by then.
+            # Blanks in `pre` become no-break spaces until `text()`: no other text has any then, as `_BLANKS` removes them.
             self._write(data.replace(" ", "\xa0") if self._verbatim else _BLANKS.sub(" ", data))
 
     def _write(self, text: str) -> None:
@@ -144,7 +144,7 @@ class _Reader(HTMLParser):
             if table.rows and table.rows[-1]:
                 table.rows[-1][-1].append(text)
                 return
-            text = text.strip()  # what stands between cells, such as a caption
+            text = text.strip()  # text between cells, such as a caption
         if text:
             self._pieces.append(text)
 

@@ -1,6 +1,6 @@
-"""What Claude reads of a kernel without the credentials in it: values, cells, what code printed and returned.
+"""Remove credentials from what Claude reads of a kernel: values, cells, and what code printed and returned.
 
-Which texts are credentials is known by `claude_magic._redaction`. What a person puts into a prompt goes as it is.
+`claude_magic._redaction` decides which texts are credentials. A prompt that a person writes is sent as it is.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from claude_magic._render.parts.redacted_reply import masked_line
 from claude_magic._secret_shapes import is_secret, tells
 
 _QUOTED: Final = re.compile(r"""'((?:[^'\\\n]|\\.)++)('?)|"((?:[^"\\\n]|\\.)++)("?)""")
-"""A text as Python writes it; also one without its end, so that none is looked through twice."""
+"""A string as Python's `repr` writes it; also one without its closing quote, so that no text is scanned twice."""
 
 
 class Masking:
-    """Masks texts before they are cut, as a part of a credential is not recognised, and remembers what it has masked.
+    """Masks texts and remembers what it has masked. Mask before a cut: half a credential is not recognised.
 
-    :param name: of the variable that is shown; one that tells of credentials tells of each text in it.
+    :param name: of the variable that is shown; if the name suggests a credential, every text in the value may be one.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -46,5 +46,5 @@ class Masking:
 
     @property
     def said(self) -> str:
-        """What Claude is told of it, as an end of the text; empty where nothing was masked."""
+        """A note for Claude at the end of the text, saying what was masked; empty if nothing was."""
         return f"\n\n{masked_line(self._masked)} In the kernel the values are as they are." if self._masked else ""

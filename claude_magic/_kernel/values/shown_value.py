@@ -1,7 +1,7 @@
-"""A value of the person's namespace as Claude reads it: text, as Markdown where there is that, and images.
+"""A value of the person's namespace as Claude reads it: text, Markdown if the value has it, and images.
 
-As a notebook would show it to a reader who cannot scroll. Libraries are recognised by the names of their types and never
-imported; `for_type` teaches others. Where a value is put, and what surrounds it there, is for `prompt` and `tools` to say.
+This is about what a notebook would show to a reader who cannot scroll. Libraries are recognised by the names of their types
+and never imported; `for_type` adds others. `prompt` and `tools` decide where the text goes and what surrounds it.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ T = TypeVar("T")
 MAX_CLEANED_CHARACTERS: Final = 1_000_000
 
 _BYTES: Final = 1_000
-"""Of binary data that are written out."""
+"""The most bytes of binary data that are written out."""
 
 _C1: Final = re.compile("[\x80-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is read of a value. `left_out` counts the characters that were cut away; then the text says so, too.
+    """What Claude reads of a value. `left_out` counts the characters that were cut away; the text says so, too.
 
-    `remarks` say what was changed of its images.
+    `remarks` say how its images were changed.
     """
 
     text: str
@@ -70,10 +70,10 @@ def show_value(
 ) -> Shown:
     """Return a value's text, cut to about `limit` characters, and its images.
 
-    :param quoted: whether a string is shown as Python writes it, which tells it from other values.
-    :param mask: what to leave out of the text before it is cut.
-    :raises ConfigError: when it cannot be shown: its code raises, takes too long, or gives what is no text or image.
-    :raises AttachmentError: when an image of it is none, or broken.
+    :param quoted: whether a string is shown with quotes, as its `repr`, to tell it from other values.
+    :param mask: removes credentials from the text before it is cut.
+    :raises ConfigError: the value cannot be shown: its code raises, takes too long, or returns no text or image.
+    :raises AttachmentError: an image of the value is broken or not an image.
     """
     name = type_name(value)
     try:
@@ -96,12 +96,12 @@ def show_value(
 
 
 def for_type(kind: type[T], function: Callable[[T], str | Shown]) -> None:
-    """Teach how values of a type, and of its subclasses, are put into a prompt: as this function's text or `Shown`."""
+    """Register a function that shows values of a type and its subclasses in prompts: it returns a text or a `Shown`."""
     _show.register(kind, lambda value, shell: function(value))
 
 
 def type_name(value: object) -> str:
-    """Name a value's type, with its module unless that is clear; nothing of the person's is run for it."""
+    """Return the name of a value's type, with its module unless that is clear. None of the person's code runs for it."""
     name, module = (type.__dict__[asked].__get__(type(value)) for asked in ("__name__", "__module__"))
     name = str.__str__(name)  # as plain text, like the module below: a subclass of `str` compares and formats itself
     return name if type(module) is not str or module in ("builtins", "__main__") else f"{module}.{name}"
@@ -109,7 +109,7 @@ def type_name(value: object) -> str:
 
 @functools.singledispatch
 def _show(value: object, shell: InteractiveShell) -> str | Shown:
-    """Return what IPython's formatters make of a value; they themselves would print a failure into the cell."""
+    """Show a value by IPython's formatters. They are not called directly, because they print an error into the cell."""
     display = shell.display_formatter
     assert isinstance(display, DisplayFormatter)  # a shell has one from its start
     found = _formatted(display.mimebundle_formatter, value, include=None, exclude=None)
@@ -125,7 +125,7 @@ def _show(value: object, shell: InteractiveShell) -> str | Shown:
         text = "\n".join((*_array_header(value), _pretty(plain, value), *_count(value, plain.max_seq_length)))
     if tells_nothing(text):
         for media_type in FORMS:
-            with contextlib.suppress(Exception):  # there is its name, at least
+            with contextlib.suppress(Exception):  # the text with the type's name is left
                 bundle[media_type] = bundle.get(media_type) or _formatted(display.formatters[media_type], value)
         text = text_in(bundle) or text
     image = image_in(bundle)
@@ -137,11 +137,11 @@ def _formatted(formatter: BaseFormatter, value: object, **arguments: object) -> 
     try:
         method = functools.partial(formatter.lookup_by_type(type(value)), value)
     except KeyError:
-        with contextlib.suppress(Exception):  # it asks the object for its class, which is the object's own code
+        with contextlib.suppress(Exception):  # it reads attributes of the object, which may run the object's own code
             method = get_real_method(value, formatter.print_method)
     try:
         found = method(**arguments) if method else None
-    except NotImplementedError:  # says that there is none, in IPython's words
+    except NotImplementedError:  # in IPython this says that the object lacks the form
         return None
     return found[0] if isinstance(found, tuple) else found
 
@@ -164,9 +164,9 @@ def _pretty(plain: PlainTextFormatter, value: object) -> str:
 
 
 def _array_header(value: object) -> list[str]:
-    """Describe what is an array to everybody: it has a shape and a dtype."""
+    """Describe an array of any library, which is anything with a shape and a dtype."""
     shape = dtype = None
-    with contextlib.suppress(Exception):  # they may be anything, and most values have none
+    with contextlib.suppress(Exception):  # an attribute may run any code, and most values have neither
         shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if not isinstance(shape, tuple) or dtype is None:
         return []
@@ -174,7 +174,7 @@ def _array_header(value: object) -> list[str]:
 
 
 def _count(value: object, limit: int) -> list[str]:
-    """Say what IPython's dots stand for, which show no more than `limit` items."""
+    """Say how many items IPython's `...` stands for: it shows no more than `limit`."""
     if not issubclass(type(value), list | tuple | set | frozenset | dict | deque):
         return []
     count = len(value)  # type: ignore[arg-type]
@@ -182,24 +182,24 @@ def _count(value: object, limit: int) -> list[str]:
 
 
 def _binary(value: bytes | bytearray) -> Shown:
-    """Show the beginning of binary data: written out, a byte takes four characters."""
+    """Show the beginning of binary data. A byte needs up to four characters as text."""
     more = len(value) - _BYTES
     text = repr(value[:_BYTES])
     return Shown(f"{text}\n… {more:,} more bytes", left_out=more) if more > 0 else Shown(text)
 
 
 def _figure(value: Any) -> Shown:
-    """Show a figure, or the one that axes are part of."""
+    """Show a figure of matplotlib; for axes or a subfigure, the whole figure."""
     figure = value.figure
     while figure.figure is not figure:
         figure = figure.figure
-    dpi = MAX_EDGE_PIXELS / max(figure.get_size_inches())  # to draw millions of pixels takes long
-    png = print_figure(figure, base64=True, dpi=min(dpi, figure.dpi))  # nothing if it is empty
+    dpi = MAX_EDGE_PIXELS / max(figure.get_size_inches())  # drawing millions of pixels is slow
+    png = print_figure(figure, base64=True, dpi=min(dpi, figure.dpi))  # `None` if the figure is empty
     return Shown(repr(figure), (Image("image/png", png),) if png else ())
 
 
 def _chart(form: str, value: Any) -> str:
-    """Show the spec of a chart, which its library may send as a script in HTML only."""
+    """Show the spec of a chart. The library itself may display only HTML with a script."""
     return text_in({form: value.to_dict()})
 
 
@@ -214,7 +214,7 @@ def _picture(value: Any) -> Shown:
 
 
 def _cut(text: str, limit: int, mask: Callable[[str], str]) -> tuple[str, int]:
-    """Clean and clip a text; one so long that to clean it takes longer than anybody waits is clipped first."""
+    """Clean and clip a text. A very long text is clipped first, because cleaning all of it takes too long."""
     if len(text) > MAX_CLEANED_CHARACTERS:
         text, left_out = clipped(text, limit)
         return mask(_cleaned(text)), left_out
@@ -222,7 +222,7 @@ def _cut(text: str, limit: int, mask: Callable[[str], str]) -> tuple[str, int]:
 
 
 def _cleaned(text: str) -> str:
-    # C1 controls introduce what a terminal swallows to its end; in data they are quotes, wrongly decoded.
+    # A C1 control starts a terminal sequence, so the text after it would be removed, too. In data it is a misread quote.
     return strip_controls(_C1.sub("", text))
 
 
@@ -235,12 +235,12 @@ def _text(text: object) -> str:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TookTooLong):
         return str(error)
-    with bounded():  # a `__str__` is anybody's code, too
+    with bounded():  # the `__str__` of an error may run any code, too
         return one_line("".join(traceback.format_exception_only(error)), 300).rstrip(".")
 
 
 def _register_library_types(kind: type) -> None:
-    """Register what a library of `_LIBRARY_TYPES` is known by, now that a value of it is here."""
+    """Register the function of `_LIBRARY_TYPES` for a type, now that a value of it exists and its library is imported."""
     for base in kind.__mro__:
         function = _LIBRARY_TYPES.get((str(base.__module__).partition(".")[0], base.__name__))
         if function is not None and base not in _show.registry:

@@ -1,6 +1,6 @@
-"""What somebody wrote: the source of functions and classes, also of those that were made in a notebook's cells.
+"""The source of functions and classes, also of those that were defined in a notebook's cells.
 
-A cell's source is in `linecache`, as IPython compiled it.
+IPython keeps the source of each compiled cell in `linecache`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from IPython.core.getipython import get_ipython
 
 
 def source_of(value: Callable[..., object] | type) -> str:
-    """Return the source of a function or class; of one that has none its signature and docstring."""
-    # `inspect` looks for a class in its module's file, and the module of the cells has none.
+    """Return the source of a function or class; if it has none, its signature and docstring."""
+    # `inspect` looks for a class in the file of its module, and `__main__` has no file in a notebook.
     if isinstance(value, type) and value.__module__ == "__main__" and (source := _class_in_cells(value)):
         return source
     with contextlib.suppress(OSError, TypeError):
@@ -28,7 +28,7 @@ def source_of(value: Callable[..., object] | type) -> str:
 
 def is_cell(filename: str) -> bool:
     """Tell whether code with this file name was compiled from a cell."""
-    # IPython's entries have no time of change, and neither has generated code, whose names are in angle brackets.
+    # The entries of IPython have no modification time. Nor has generated code, but its file names are in angle brackets.
     entry = linecache.cache.get(filename)
     return (
         entry is not None
@@ -39,14 +39,14 @@ def is_cell(filename: str) -> bool:
 
 
 def cell_label(filename: str) -> str:
-    """Name a cell as a traceback of IPython does: `Cell In[3]`."""
+    """Return the name of a cell as IPython's tracebacks write it: `Cell In[3]`."""
     compiler = getattr(get_ipython(), "compile", None)
     named = compiler.format_code_name(filename) if compiler is not None else None
     return " ".join(named) if named else "Cell"
 
 
 def _class_in_cells(kind: type) -> str | None:
-    """Find a class in the cells by its methods, else by its name; nothing if several could be meant."""
+    """Find the source of a class in the cells by its methods, else by its name; `None` if several match."""
     codes = [
         function.__code__
         for member in vars(kind).values()

@@ -1,4 +1,4 @@
-"""Anybody's code that says what an object is, such as a `__repr__`: for a bounded time only, and in silence."""
+"""Run the code by which an object shows itself, such as its `__repr__`, for a limited time and without output."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Final
 from IPython.utils.capture import capture_output
 
 INSPECT_TIMEOUT_S: Final = 3.0
-"""How long one object may take to show itself: its `__repr__` is anybody's code."""
+"""How long one object may take to show itself: its `__repr__` may run any code."""
 
 
 class TookTooLong(BaseException):
-    """An object did not show itself in time; no `Exception`, so that its code does not take it for one of its own."""
+    """An object did not show itself in time. This is no `Exception`, so that the object's code does not catch it."""
 
 
 FAILURES: Final = (Exception, SystemExit, TookTooLong)
-"""What such code may raise without being the person's interrupt."""
+"""What the code of an object may raise. The person's interrupt is not among them."""
 
 
 @contextlib.contextmanager
 def bounded() -> Iterator[None]:
-    """Break off what takes longer than `INSPECT_TIMEOUT_S`, and swallow what it prints or displays.
+    """Stop the block after `INSPECT_TIMEOUT_S`, and discard what it prints or displays.
 
-    There must be alarms to break it off, and it must be the main thread.
+    There is no time limit on Windows, which has no alarm signal, and outside the main thread.
 
-    :raises TookTooLong: when the time is over.
+    :raises TookTooLong: the time is over.
     """
     with capture_output(), _alarm():
         yield
@@ -45,12 +45,12 @@ def _alarm() -> Iterator[None]:
         raise TookTooLong(f"it took longer than {INSPECT_TIMEOUT_S:g} s")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, INSPECT_TIMEOUT_S, 0.2)  # again and again: some code catches everything
+    signal.setitimer(signal.ITIMER_REAL, INSPECT_TIMEOUT_S, 0.2)  # repeated, because some code catches everything
     try:
         yield
     finally:
         try:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        finally:  # one alarm may have come just before
+        finally:  # an alarm may have interrupted the line above
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)

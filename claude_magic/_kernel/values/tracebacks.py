@@ -1,6 +1,6 @@
 """An error as text: the source of the cell that failed, and the traceback without colours.
 
-The person's own frames are all there; of a library's, many in a row are shortened.
+The person's own frames stay, unless they recurse endlessly. Many frames of libraries in a row are shortened.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from claude_magic.sdk.content import fenced
 MAX_TRACEBACK_CHARACTERS: Final = 20_000
 
 MAX_CELL_LINES: Final = 200
-"""Of a cell's source; of a longer cell the lines around the failing one are shown."""
+"""The most lines of a cell's source; of a longer cell the lines around the failing one are shown."""
 
 MAX_CELL_CHARACTERS: Final = 20_000
 
 _LIBRARY_FRAMES: Final = (4, 1, 2)
-"""So many in a row are shown; of more, these first and last ones."""
+"""How many frames of libraries in a row are all shown (4); of more, how many first (1) and last ones (2) are."""
 
 _OWN_FRAMES: Final = (100, 10, 10)
 
@@ -34,9 +34,9 @@ _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "plat
 
 
 def error_text(error: BaseException) -> str:
-    """Return the failing cell's source, where the error comes from a cell, and the traceback in plain text.
+    """Return the traceback in plain text, below the source of the failing cell if the error comes from one.
 
-    The error's own `__str__` is asked and not bounded in time; `show_value` bounds it.
+    This calls the error's `__str__`, which may run any code; `show_value` limits its time.
     """
     told = traceback.TracebackException.from_exception(error)
     place = _place(told)
@@ -50,13 +50,13 @@ def error_text(error: BaseException) -> str:
 
 
 class _Stack(traceback.StackSummary):
-    """Frames, shortened where many of a library follow each other; of the person's own only an endless recursion is."""
+    """Frames of a traceback; long runs of frames of a library, or of the person's, are shortened when formatted."""
 
     def format(self, **options: Any) -> list[str]:
         lines: list[str] = []
         for of_library, group in groupby(self, lambda frame: is_library(frame.filename)):
             frames = list(group)
-            texts = traceback.StackSummary.from_list(frames).format(**options)  # which counts the repeated ones
+            texts = traceback.StackSummary.from_list(frames).format(**options)  # joins repeated frames into one line
             limit, first, last = _LIBRARY_FRAMES if of_library else _OWN_FRAMES
             if len(texts) > limit:
                 owners = ", ".join(sorted({_library(frame.filename) for frame in frames[first:-last]}))
@@ -72,7 +72,7 @@ def _cells(told: traceback.TracebackException) -> set[str]:
 
 
 def _all(told: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
-    """Yield the exceptions of a chain or group; each object is there once, as `traceback` sees to."""
+    """Yield the exceptions of a chain or group. `traceback` has removed cycles: each exception is there once."""
     waiting = [told]
     while waiting:
         each = waiting.pop()
@@ -83,7 +83,7 @@ def _all(told: traceback.TracebackException) -> Iterator[traceback.TracebackExce
 def _without_machinery(
     frames: list[traceback.FrameSummary], told: traceback.TracebackException
 ) -> list[traceback.FrameSummary]:
-    """Leave out IPython's own frames, by which the cell was reached."""
+    """Leave out the frames of IPython that lead to the cell."""
     first = next((number for number, frame in enumerate(frames) if is_cell(frame.filename)), None)
     if first is None and is_cell(_file_of_syntax_error(told)):
         return []
@@ -91,7 +91,7 @@ def _without_machinery(
 
 
 def _place(told: traceback.TracebackException) -> tuple[str, int] | None:
-    """Return the cell that failed and the line in it: the outermost, for functions are often from cells, too."""
+    """Return the file name of the cell that failed, and the line. The outermost frame counts: functions are in cells, too."""
     for frame in told.stack:
         if is_cell(frame.filename):
             return frame.filename, frame.lineno or 1

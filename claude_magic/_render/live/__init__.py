@@ -1,4 +1,4 @@
-"""What moves while the kernel is there: a growing reply, questions with buttons, the session panel, the tree of turns.
+"""What moves while the kernel runs: a growing reply, questions with buttons, the session panel, the tree of turns.
 
-Leaves to `settled` what replaces it when it is done.
+`settled` has the plain output that replaces it at the end.
 """

@@ -1,7 +1,6 @@
 """Claude's own questions as a person sees them: a card with a button for each choice, or lines with numbers.
 
-What a choice means stands beside it, and words of one's own can be added or take its place. What the answer leads to is the
-caller's.
+The meaning of each choice is beside it, and the person may add words or answer only in words. The caller acts on the answer.
 """
 
 from __future__ import annotations
@@ -22,25 +21,25 @@ from claude_magic.sdk.host import Choice, ClaudeQuestion, Decision, PermissionAn
 LABEL_LENGTH: Final = 60
 
 _MARKS: Final = {True: ("☐ ", "☑ "), False: ("○ ", "● ")}
-"""Before the label of a choice that is not taken, and of one that is; the first pair where several can be taken."""
+"""The marks of a choice that is not selected and of one that is; the first pair if several may be selected."""
 
 
 def card_of(request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> Card:
-    """Make the card of a request: questions of Claude's own, or a permission."""
+    """Return the card of a request, which is a question of Claude's own or a permission request."""
     return ChoiceCard(request, on_answer) if request.questions else ApprovalCard(request, on_answer)
 
 
 def answer_in_lines(request: PermissionRequest) -> PermissionAnswer:
-    """Ask through `input()`, where there are no buttons.
+    """Get an answer through `input()`, where there are no buttons.
 
-    :raises EOFError: where no more can be typed (Ctrl+D).
-    :raises KeyboardInterrupt: when the person interrupts instead of answering.
+    :raises EOFError: the input has ended (Ctrl+D).
+    :raises KeyboardInterrupt: the person interrupts instead of answering.
     """
     return _choose_in_lines(request) if request.questions else ask_in_lines(request)
 
 
 class ChoiceCard(Card):
-    """All questions of one call. A click on a choice answers a single question; several are sent together."""
+    """All questions of one call. A click on a choice answers a single question at once; several are sent together."""
 
     def __init__(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         layout = Layout()
@@ -66,18 +65,18 @@ class ChoiceCard(Card):
             if others:
                 boxes.append(_answers_row([group.words], layout))
         self._row = _answers_row(row if others else [self._groups[0].words, *row], layout)
-        # The page counts the views of a box that has a count.
+        # `_view_count=0`: without a number the page does not count the views of a box.
         self.box = VBox([self._about, *boxes, self._row], layout=layout, _view_count=0)
         self.box.add_class("claude-ask")
 
     def end(self) -> None:
-        """Say what was answered to what, in the card's place, and take the choices away."""
+        """Replace the choices by the questions and their answers."""
         gone = [widget for box in self.box.children[1:-1] for widget in _boxes_and_texts(box)]
         asked = "".join(group.asked_html() for group in self._groups)
         self._about.value = _title_html(self._title) + asked
         self.box.children = (self._about, self._row)
         super().end()
-        for widget in gone:  # their layout is the card's, too
+        for widget in gone:  # not their layout, which the whole card shares
             if hasattr(widget, "style"):  # ipywidgets 8
                 widget.style.close()
             widget.close()
@@ -103,9 +102,9 @@ class ChoiceCard(Card):
 
 
 class _Group:
-    """One question of a card: what is asked, the choices, and a field for one's own words.
+    """One question of a card: its text, the choices, and a field for the person's own words.
 
-    :param marked: whether each choice shows if it is taken.
+    :param marked: whether each choice shows that it is selected.
     """
 
     def __init__(self, question: ClaudeQuestion, layout: Layout, *, marked: bool) -> None:
@@ -126,22 +125,22 @@ class _Group:
         self._paint()
 
     def on_choice(self, chosen: Callable[[_Group, int], None]) -> None:
-        """Call back with the number of each choice that is clicked."""
+        """Register a function that is called with the index of a clicked choice."""
         for index, button in enumerate(self.buttons):
             button.on_click(lambda _, index=index: chosen(self, index))
 
     def choose(self, index: int) -> None:
-        """Take a choice, or give up one of several that was taken."""
+        """Select a choice; if several may be selected, a second call deselects it."""
         self._taken = self._taken ^ {index} if self.question.several else {index}
         self._paint()
 
     def answer(self) -> str:
-        """Return what Claude is told; empty when nothing is answered."""
+        """Return the answer for Claude; empty if there is none."""
         labels = [choice.label for index, choice in enumerate(self.question.choices) if index in self._taken]
         return self.question.answer(labels, self.words.value.strip())
 
     def asked_html(self) -> str:
-        """Render what is asked."""
+        """Render the text of the question."""
         some = '<p class="claude-where">one or several</p>' if self.question.several else ""
         return f'<div class="claude-asked">{text_html(reveal(self.question.text))}{some}</div>'
 
@@ -168,7 +167,7 @@ def _choose_in_lines(request: PermissionRequest) -> PermissionAnswer:
 
 
 def _keys(question: ClaudeQuestion) -> list[str]:
-    """Give each choice a number, or a letter where a number would be mistaken for the choice itself."""
+    """Return a number for each choice, or a letter if the choices themselves begin with digits."""
     count = len(question.choices)
     if count <= len(ascii_lowercase) and any(choice.label[:1].isdigit() for choice in question.choices):
         return list(ascii_lowercase[:count])
@@ -183,7 +182,7 @@ def _question_lines(question: ClaudeQuestion, keys: Sequence[str]) -> Iterator[s
 
 
 def _meant(question: ClaudeQuestion, keys: Sequence[str], typed: str) -> str | None:
-    """Return the answer that is meant; `None` for the number of a choice that is not there."""
+    """Return the answer to what was typed; `None` if it is a number without a choice."""
     labels = [choice.label for choice in question.choices]
     named = {label.casefold(): label for label in labels} | dict(zip(keys, labels, strict=True))
     parts = [part.strip().casefold() for part in (typed.split(",") if question.several else [typed])]
@@ -202,7 +201,7 @@ def _title_html(title: str) -> str:
 
 def _choice_html(choice: Choice) -> str:
     label = reveal(choice.label)
-    # A button shows no formula, and not all of a long label.
+    # A button cannot show a formula or a long label.
     more = label if len(label) > LABEL_LENGTH or any(sign in label for sign in "$\\\n") else ""
     described = "\n\n".join(filter(None, (more, reveal(choice.description))))
     preview = f"<details><summary>preview</summary>{code_html(reveal(choice.preview))}</details>" if choice.preview else ""
@@ -216,7 +215,7 @@ def _answers_row(widgets: Sequence[Widget], layout: Layout) -> HBox:
 
 
 def _boxes_and_texts(widget: Widget) -> list[Widget]:
-    """List what of a tree is neither a button nor a field, which the card closes itself."""
+    """Return the widgets of a tree, except buttons and fields, which the card closes itself."""
     if isinstance(widget, Button | Text):
         return []
     return [part for child in getattr(widget, "children", ()) for part in _boxes_and_texts(child)] + [widget]

@@ -1,8 +1,8 @@
-"""A text that is still being written -> HTML in pieces, at a cost that grows with the text and not with its square.
+"""A text that is still being written -> HTML in pieces, in a time that grows with the text and not with its square.
 
-Owns where a growing text can be cut, and how often its end is worth rendering again. What can no longer change becomes a
-piece of its own and is rendered once more; a long fence is cut between its lines. The settled reply is rendered whole,
-elsewhere; the pieces have its geometry.
+Decides where a growing text can be cut, and when its end is rendered again. A part that can no longer change becomes a piece
+and is rendered once more; a long fence is cut between its lines. The settled reply is rendered as a whole, elsewhere; the
+pieces together have the same size.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ PIECE_LENGTH: Final = 1_000
 FENCE_LENGTH: Final = 1_500
 QUIET_S: Final = 0.5
 
-# A tail that was h characters of HTML has to grow by h * h / CREDIT before it is rendered again: a kilobyte is, each time; what
-# cannot be cut (a table, a line without end) ever more seldom, so that n characters cost CREDIT * log(n) at the most.
+# A tail of h characters of HTML must grow by h * h / CREDIT before it is rendered again. A kilobyte is rendered each time. A
+# long tail that cannot be cut (a table, an endless line) is rendered less and less often: n characters cost CREDIT * log(n).
 CREDIT: Final = 2**20
 
-# JupyterLab has rules of its own for a first and a last heading; with a sibling, one at the edge of a piece is neither.
+# JupyterLab has special rules for a first and a last heading. With a sibling, a heading at the edge of a piece is neither.
 _SIBLING: Final = "<i hidden></i>"
 
 
@@ -35,10 +35,10 @@ class Growth:
 
 
 class GrowingText:
-    """One text, or what is thought, while it is written.
+    """One text, or a block of thinking, while it is written.
 
-    :param piece_length: characters that are worth a piece of their own.
-    :param fence_length: characters that a fence has at least before it is cut.
+    :param piece_length: the least characters of a piece.
+    :param fence_length: the least characters of a fence that is cut.
     """
 
     def __init__(self, block: Text | Thinking, *, piece_length: int = PIECE_LENGTH, fence_length: int = FENCE_LENGTH) -> None:
@@ -51,9 +51,9 @@ class GrowingText:
         self._complete = False
 
     def advance(self, elapsed_s: float, *, cut: bool = True) -> Growth | None:
-        """Render what is due, `None` when nothing is; without `cut` the tail stays in one piece.
+        """Render what has changed enough, or return `None`; without `cut` the text stays in one piece.
 
-        :param elapsed_s: the turn's time, in seconds: a tail that has stopped growing is due after `QUIET_S`.
+        :param elapsed_s: the turn's time, in seconds: a tail that has stopped growing is rendered after `QUIET_S`.
         """
         if self._complete or not self._due(elapsed_s):
             return None
@@ -67,13 +67,13 @@ class GrowingText:
             finished.append(self._html(source[:length], "claude-open" if opening else "", after=_SIBLING))
             self._cut += length - len(self._opening)
             self._opening, source = opening, opening + source[length:]
-        # Formulas are typeset when they are finished: in a tail they would change their shape with each rendering.
+        # Only finished formulas are typeset: in a tail they would change their shape with each rendering.
         tail = self._html(source, "" if self._complete else "mathjax_ignore tex2jax_ignore")
         self._html_length = len(tail)
         return Growth(tuple(finished), tail)
 
     def _finished(self, source: str) -> tuple[int, str]:
-        """Say where to cut, 0 for not yet, and how the fence begins that the cut goes through."""
+        """Return the length up to a cut (0: do not cut yet), and the first line of the fence that the cut goes through."""
         enough = self._piece_length + self._cut // 1000
         if len(source) < enough:
             return 0, ""

@@ -1,9 +1,8 @@
-"""An output that has buttons for a time and is plain for good: the base of the panel, the tree of turns and the picker.
+"""An output that has buttons for a while and then becomes plain: the base of the panel, the tree of turns and the picker.
 
-A saved widget without its kernel reads "model not found", whatever stands beside it in the bundle. So there are real
-buttons only until the owner of the output closes it, which it does when the next cell runs: the same output, as plain data,
-then takes their place. Should a notebook be saved before, code hosts still find the plain data: it is in the widget's bundle
-too.
+Without its kernel a saved widget is shown as "model not found", even if its bundle has other forms. So the buttons exist only
+until the owner of the output closes it, when the next cell runs: then the same output as plain data replaces them. If the
+notebook is saved before that, code hosts still find the plain data, because it is in the widget's bundle, too.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from claude_magic._render.live.widgets import WidgetMaker, view_bundle
 from claude_magic._render.place import Place
 
 Key = TypeVar("Key", int, str)
-"""What a button stands for: the number of a turn or a reply, the ID of a session."""
+"""What identifies a button: the number of a turn or a reply, or the ID of a session."""
 
 
 class InteractiveOutput(ABC, Generic[Key]):
     """One output with buttons, from `show` to `close`; main thread only.
 
-    :param on_click: called with the key of the button that is clicked.
-    :param handle: of a display that this takes the place of; by default there is a new one.
+    :param on_click: called with the key of the clicked button.
+    :param handle: a display whose content this output replaces; by default there is a new display.
     :param for_audience: whether it is shown to a room.
     """
 
     section: ClassVar[str]
-    """Of the style sheet, what it needs."""
+    """The section of the style sheet that it needs."""
 
     def __init__(self, on_click: Callable[[Key], None], handle: Place | None = None, *, for_audience: bool = False) -> None:
         self._on_click: Callable[[Key], None] = on_click
@@ -48,7 +47,7 @@ class InteractiveOutput(ABC, Generic[Key]):
         self._display(self._plain_bundle() | view_bundle(self._box), self._metadata())
 
     def close(self) -> None:
-        """Leave the same as plain output, without buttons, and close every widget; a second call changes nothing."""
+        """Replace the output by plain output without buttons, and close every widget; a second call changes nothing."""
         if self._box is not None:
             box, self._box = self._box, None
             # In this order nothing flickers.
@@ -56,12 +55,12 @@ class InteractiveOutput(ABC, Generic[Key]):
             self._maker.close(box)
 
     def _repaint(self) -> None:
-        """Show what has changed, in place, if there is anything on the page."""
+        """Show what has changed, if the output is displayed."""
         if self._box is not None:
             self._paint()
 
     def _button(self, key: Key, description: str, tooltip: str) -> Any:
-        """Return the button for a key, the same one each time: the one that was clicked keeps the keyboard's place."""
+        """Return the button for a key, always the same one, so that a clicked button keeps the keyboard focus."""
         if key not in self._buttons:
             self._buttons[key] = button = self._maker.make(Button, description=description, tooltip=tooltip)
             button.on_click(lambda _: self._on_click(key))
@@ -70,15 +69,15 @@ class InteractiveOutput(ABC, Generic[Key]):
 
     @abstractmethod
     def _build(self) -> Sequence[Widget]:
-        """Make the widgets, from top to bottom."""
+        """Return the new widgets, from top to bottom."""
 
     @abstractmethod
     def _paint(self) -> None:
-        """Show on the widgets what there is to show now."""
+        """Show the present state on the widgets."""
 
     @abstractmethod
     def _plain_bundle(self) -> dict[str, Any]:
-        """Give what the notebook keeps."""
+        """Return the plain output that the notebook keeps."""
 
     def _metadata(self) -> dict[str, Any]:
         return {}

@@ -1,7 +1,7 @@
-"""The replies of a cell as they grow, made of plain ipywidgets: one alone, or several side by side.
+"""The replies of a cell while they grow, made of plain ipywidgets: one alone, or several side by side.
 
-Owns the widgets from the first one to the last, and closes all of them. How one reply grows is the business of `live_reply`;
-where they are displayed, and what stands there before and after, that of the view.
+This module owns all the widgets and closes them. `live_reply` shows one growing reply. The view decides where the widgets are
+displayed, and what is shown there before and after.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _STOP_ALL: Final = ("Stop all", "Stop all of them; what has arrived is kept")
 
 
 class LiveReplies:
-    """The widgets of a cell's replies, for as long as they grow; main thread only.
+    """The widgets of a cell's replies while they grow; main thread only.
 
-    :param labels: what is different about each, in the order of the responses; a single one is shown without.
-    :param on_stop: called when the Stop button is clicked, which is there once a click would be heard.
+    :param labels: how each reply differs from the others, in the order of the responses; a single reply shows none.
+    :param on_stop: called when the Stop button is clicked. The button appears only when clicks arrive.
     :param on_refused: called when the page shows no widgets.
-    :param for_audience: whether they are shown to a room.
-    :param after: the number of the block behind which a single one begins.
+    :param for_audience: whether the replies are shown to a room.
+    :param after: a single reply is shown from the block after this number on.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class LiveReplies:
         self.signs = PageSigns(self._box, on_refused)
 
     def bundle(self) -> dict[str, Any]:
-        """Give what displays them, for a MIME bundle."""
+        """Return the MIME bundle that displays the widgets."""
         return view_bundle(self._box)
 
     def update(self, responses: Sequence[SessionAwareResponse], failures: Mapping[int, ClaudeError], elapsed_s: float) -> None:
-        """Show the replies so far; under one that has ended before the others stands what it came to."""
+        """Show the replies so far. A reply that ends before the others gets its footer or its error at once."""
         alone = len(self._replies) == 1
         for number, (reply, response) in enumerate(zip(self._replies, responses, strict=True), 1):
             failure = failures.get(number)
@@ -74,27 +74,27 @@ class LiveReplies:
         self._stop.refresh(hears=self.signs.hears)
 
     def pause(self, responses: Sequence[SessionAwareResponse]) -> None:
-        """Show no time until the next update."""
+        """Hide the elapsed time until the next update, because it would not move."""
         for reply, response in zip(self._replies, responses, strict=True):
             if response.ended is None:
                 reply.pause(response)
 
     @property
     def asks(self) -> bool:
-        """Whether somebody is asked."""
+        """Whether a question or a permission request is open."""
         return any(reply.asks for reply in self._replies)
 
     @property
     def opened(self) -> list[frozenset[int]]:
-        """Of each reply, the numbers of the blocks that somebody has unfolded."""
+        """For each reply, the numbers of the blocks that a person has unfolded."""
         return [reply.opened for reply in self._replies]
 
     def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
-        """Show a permission request under the reply that it belongs to."""
+        """Show a permission request under its reply."""
         self._replies[number - 1].ask(request, on_answer)
 
     def asked(self, number: int, request: PermissionRequest) -> None:
-        """Take a permission request away again."""
+        """Remove a permission request."""
         self._replies[number - 1].asked(request)
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""One reply as it grows, as widgets that somebody else displays.
+"""One reply while it grows, as widgets.
 
-Owns the painters of blocks, the slot for requests and the status row. The display, and the end of all of it, are the view's.
+This module paints the blocks, the slot for permission requests and the status row. The view displays and closes the widgets.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text,
 PAGE_SIZE: Final = 16
 
 KEPT_S: Final = 2.0
-"""So long an answered card keeps its place at least; it goes when nothing is asked and Claude speaks again."""
+"""The least time that an answered card stays. It is removed when no question is open and Claude writes text again."""
 
 SEEN_ROWS: Final = 8
-"""So many rows of a reply are seen at once with what stands below them, likely."""
+"""The number of rows of a reply that probably fit on the screen together with a card below them."""
 
 PAINT_EVERY_S: Final = 0.2
-"""How often a growing text is painted at most: it still looks alive, at a quarter of the messages."""
+"""The least time between two paintings of a growing text: it still looks alive, with a quarter of the messages."""
 
 _ROW_LENGTH: Final = 90
 
@@ -47,12 +47,12 @@ _UNREAD: Final = "<p>This can be read in a moment.</p>"
 
 
 class LiveReply:
-    """The widgets of one reply as it grows: `parts`, from top to bottom.
+    """The widgets of one reply while it grows: `parts`, from top to bottom.
 
-    `slot` is an empty box between reply and status line. Whoever puts widgets into it may take them out again.
+    `slot` is a box between reply and status line, for permission requests.
 
-    :param beside: widgets to stand at the end of the status row.
-    :param after: the number of the block behind which it begins.
+    :param beside: widgets at the end of the status row.
+    :param after: the reply is shown from the block after this number on.
     """
 
     def __init__(self, maker: WidgetMaker, beside: Sequence[Widget] = (), after: int = BEGINNING) -> None:
@@ -81,28 +81,28 @@ class LiveReply:
         elif elapsed_s - self._answered_s >= KEPT_S and isinstance(next(reversed(response.blocks), None), Text):
             self._clear_answered()
         kind = "claude-status claude-activity" + (" claude-retrying" if waiting(response) else "")
-        # The seconds tick outside of the live region: a screen reader is told what is going on, not the time.
+        # The seconds are outside the live region, so that a screen reader announces the activity and not the time.
         self._activity.value = f'<div role="status" aria-live="polite">{line_html([activity], kind)}</div>'
         self._figures.value = line_html(figures, "claude-status")
 
     def pause(self, response: SessionAwareResponse) -> None:
-        """Show no time until the next update."""
+        """Hide the elapsed time until the next update, because it would not move."""
         self._figures.value = line_html(status_line(response, None)[1:], "claude-status")
 
     def end(self, response: SessionAwareResponse, elapsed_s: float, html: str) -> None:
-        """Show the reply with something else in the place of its status line, as nothing more will come."""
+        """Show the complete reply, with this HTML instead of the status line."""
         self._paint(response, elapsed_s)
         self._status.add_class("claude-ended")
         self._activity.value, self._figures.value = html, ""
 
     @property
     def asks(self) -> bool:
-        """Whether somebody is asked."""
+        """Whether a question or a permission request is open."""
         return bool(self._cards)
 
     @property
     def opened(self) -> frozenset[int]:
-        """The numbers of the blocks that somebody has unfolded, as far as the page has told."""
+        """The numbers of the blocks that a person has unfolded, as far as the page has reported."""
         folds = [painter for painter in self._painters if isinstance(painter, _FoldPainter)]
         return frozenset(fold.block.number for fold in folds if fold.is_open)
 
@@ -116,7 +116,7 @@ class LiveReply:
             self._say_above()
 
     def asked(self, request: PermissionRequest) -> None:
-        """Ask no more; a card that was answered stays where it is for a while, so that no other one gets under the pointer."""
+        """End a request. An answered card stays for a while, so that no other card moves under the mouse pointer."""
         card = self._cards.pop(request.call_id)
         if not self._cards and self._waits is not None:
             self._waits.add_class("claude-hidden")
@@ -125,12 +125,12 @@ class LiveReply:
             return
         self._answered.append(card)
         self._answered_s = self._now_s
-        # The keyboard was in one of its buttons, which go. It stays in this place, in which the next question will be; to
-        # give it to that one when it comes would take it from whoever types elsewhere by then.
+        # The keyboard focus was on a button that is removed now. It moves to the slot, where the next question will appear.
+        # Moving it later, to that question, would take it from a person who types elsewhere by then.
         if self._cards:
             next(iter(self._cards.values())).focus()
         elif hasattr(self.slot, "focus"):  # ipywidgets 8
-            self.slot.tabbable = True  # a box looks at that when it changes, not when it is made
+            self.slot.tabbable = True  # a box notices a change of this, but not its first value
             self.slot.focus()
         card.end()
 
@@ -140,11 +140,11 @@ class LiveReply:
             self._take_out(card)
 
     def _say_above(self) -> None:
-        """Say at the top of the reply that a question waits below it, with a link: the page scrolls there by itself."""
+        """Show a link above the reply, saying that a question waits below it; a click scrolls there."""
         if self._waits is None:
             link = f'<a href="#claude-{self.slot.model_id}">Claude waits for your answer ↓</a>'
             self._waits = self._maker.make(HTML, link, css_class="claude-waits")
-            # Behind the card: what follows a widget that comes in or goes is made anew on the page.
+            # After the card: the page rebuilds each widget that follows an added or removed one.
             self.slot.children = (*self.slot.children, self._waits)
         self._waits.remove_class("claude-hidden")
 
@@ -178,7 +178,7 @@ class LiveReply:
 
 
 class _Stack:
-    """A stack of widgets on the page, a few to a box: a new one sends the list of its neighbours, not of all."""
+    """A stack of widgets, a few to a box: so adding one sends the list of a few widgets to the page, not of all."""
 
     def __init__(self, maker: WidgetMaker) -> None:
         self._maker = maker
@@ -189,7 +189,7 @@ class _Stack:
         return self._pushed(self._maker.make(kind))
 
     def push_fold(self, name: str) -> tuple[ToggleButton, HTML]:
-        """Push a line that can be unfolded, with the button over it that does so: the page needs nobody for that."""
+        """Push a line that can be unfolded, with a button over it; the page unfolds it without the kernel."""
         button = self._maker.make(ToggleButton, description=name, tooltip="", css_class="claude-toggle")
         inside = self._maker.make(HTML)
         self._pushed(self._maker.make(VBox, [button, inside], css_class="claude-fold"))
@@ -204,7 +204,7 @@ class _Stack:
         return widget
 
     def cut(self, length: int) -> None:
-        """Take away all widgets but the first `length`."""
+        """Remove all widgets but the first `length`."""
         gone = self.widgets[length:]
         del self.widgets[length:]
         page, rest = divmod(length, PAGE_SIZE)
@@ -226,11 +226,11 @@ class _RemarkPainter:
         stack.push(HTML).value = stand_in + block_html(block)
 
     def paint(self, elapsed_s: float, asked: Container[str]) -> None:
-        """Have nothing that changes."""
+        """Do nothing: a remark does not change."""
 
 
 class _FoldPainter:
-    """A tool call or thinking, rendered when its state changes. What somebody has unfolded stays so: a button knows it."""
+    """A tool call or thinking, rendered when its state changes. A button keeps whether a person has unfolded it."""
 
     def __init__(self, stack: _Stack, block: ToolCall | Thinking, stand_in: str) -> None:
         self.block: Block = block
@@ -258,7 +258,7 @@ class _FoldPainter:
             self._paint_thoughts(block, elapsed_s)
 
     def _paint_thoughts(self, block: Thinking, elapsed_s: float) -> None:
-        # Until somebody reads them, nobody is sent what is thought.
+        # Thinking that grows is sent to the page only while it is unfolded.
         is_due = block.complete or (self.is_open and elapsed_s - self._painted_s >= PAINT_EVERY_S)
         growth = self._thoughts.advance(elapsed_s, cut=False) if self._thoughts and is_due else None
         if growth:
@@ -269,12 +269,12 @@ class _FoldPainter:
 
     def _show(self, state: tuple[object, ...], html: str) -> None:
         self._state = state
-        # The button opens it; the line itself is no place to go to.
+        # The button unfolds it, so the line itself needs no keyboard focus.
         self._widget.value = self._stand_in + html.replace("<summary>", '<summary tabindex="-1">', 1)
 
 
 class _TextPainter:
-    """A text: one widget for each finished piece and one for the tail, and the next one there before it is needed."""
+    """A text: one widget for each finished piece and one for the tail; the next widget is made before it is needed."""
 
     def __init__(self, stack: _Stack, block: Text, stand_in: str) -> None:
         self.block: Block = block
@@ -300,7 +300,7 @@ class _TextPainter:
             self._next = None
         values = [*growth.finished, growth.tail]
         values[0], self._stand_in = self._stand_in + values[0], "" if growth.finished else self._stand_in
-        # The end goes first: for a moment its first line is there twice, where else it would be missing and the page shrink.
+        # The last widget first: then a line is shown twice for a moment. Otherwise it would be missing, and the page shrink.
         for widget, value in zip(reversed(widgets), reversed(values), strict=True):
             widget.value = value
         self._tail = widgets[-1]
@@ -309,7 +309,7 @@ class _TextPainter:
 
 
 def _rows(block: Block) -> int:
-    """Guess how many rows a block takes on the page."""
+    """Estimate how many rows a block has on the page."""
     return len(block.text) // _ROW_LENGTH + block.text.count("\n") + 1 if isinstance(block, Text) else 1
 
 
@@ -317,13 +317,13 @@ _Painter = _RemarkPainter | _FoldPainter | _TextPainter
 
 
 def _known(painters: Sequence[_Painter], blocks: Sequence[Block]) -> int:
-    """Count the blocks at the beginning that have their painter already."""
+    """Return how many blocks at the beginning have their painter already."""
     pairs = enumerate(zip(painters, blocks, strict=False))
     return next((index for index, (painter, block) in pairs if painter.block is not block), min(len(painters), len(blocks)))
 
 
 def _stand_in(before: Block | None) -> str:
-    """Give an invisible element of the class that the block before has: the space between two blocks depends on it."""
+    """Return an invisible element with the class of the block before: the space between two blocks depends on it."""
     match before:
         case None:
             return ""

@@ -1,4 +1,4 @@
-"""A question that nobody has answered when a cell has ended, in that cell's output: it can be answered until the next cell."""
+"""A question that is unanswered when a cell ends. It is shown in that cell's output until the next cell begins."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
 
 TICK_S: Final = 0.1
-"""How often it looks whether it can be answered yet: no turn runs that would."""
+"""How often the card checks whether its buttons may be enabled; no turn runs that would do it."""
 
 
 class OpenQuestion(InteractiveOutput[str]):
-    """A permission request of work that goes on behind a cell; main thread only.
+    """A permission request of background work, which goes on after its cell; main thread only.
 
-    :param on_answer: called once, with the answer; the card is plain output then.
+    :param on_answer: called once, with the answer; the card becomes plain output then.
     """
 
     section = "card"
@@ -55,7 +55,7 @@ class OpenQuestion(InteractiveOutput[str]):
         return [self._card.box]
 
     def _paint(self) -> None:
-        """Have nothing that changes."""
+        """Do nothing: the card paints itself."""
 
     def _plain_bundle(self) -> dict[str, Any]:
         call = ToolCall(0, self._request.call_id, self._request.tool, self._request.input)

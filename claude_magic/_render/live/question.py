@@ -1,6 +1,6 @@
 """A permission request as a person sees it: a card with buttons, or lines with a question.
 
-Shows all of what would run, where, and what each answer does. What the answer leads to is the caller's.
+Shows everything that would run, where, and what each answer does. The caller acts on the answer.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ _TITLES: Final = {
 }
 
 ARM_S: Final = 0.8
-"""So long a card is on the page before it can be answered: longer than the time between the two clicks of a double one."""
+"""How long a card is on the page before its buttons work: longer than the time between the clicks of a double click."""
 
 UNSEEN_S: Final = 3.0
-"""So long it waits for a page that does not tell that it shows the card."""
+"""How long until the buttons work on a page that does not report that it shows the card."""
 
 SUBMIT_S: Final = 1.0
-"""So soon behind Enter the text arrives that it ended."""
+"""The longest time between the message of Enter and the message with the text that it ended."""
 
 RULE_LENGTH: Final = 160
-"""So much of the rules stands on the card; what the button says of itself holds all."""
+"""The most characters of the rules on the card; the button's tooltip has all of them."""
 
 
 class Card:
-    """Something that a person answers, in a `box` of its own; main thread only.
+    """Something that a person answers, in its own `box`; main thread only.
 
-    The buttons can be clicked when the card has been on the page for a moment, which `tick` finds out: whoever clicks twice
-    in the place of another card shall not answer one that he has not seen.
+    The buttons work only when the card has been on the page for a moment; `tick` checks that. So a double click on one card
+    does not answer the next card, which the person has not seen yet.
 
     :param on_answer: called once, with the answer.
     """
@@ -77,9 +77,9 @@ class Card:
         self._outcome = HTML(layout=layout)
 
     def tick(self, now_s: float) -> bool:
-        """Let it be answered if it has been on the page long enough; return whether it can be.
+        """Enable the buttons if the card has been on the page long enough; return whether they are enabled.
 
-        :param now_s: of any clock, in seconds, the same one each time.
+        :param now_s: the time of any clock, in seconds; the same clock each time.
         """
         if self._is_armed:
             return True
@@ -95,17 +95,17 @@ class Card:
         return self._is_armed
 
     def focus(self) -> None:
-        """Give the card the keyboard, but none of its buttons: a key that is pressed twice answers nothing."""
+        """Give the keyboard focus to the card, but to no button, so that a key that is pressed twice answers nothing."""
         if hasattr(self.box, "focus"):  # ipywidgets 8
-            self.box.tabbable = True  # a box looks at that when it changes, not when it is made
+            self.box.tabbable = True  # a box notices a change of this, but not its first value
             self.box.focus()
 
     def end(self) -> None:
-        """Say what was answered, in the card's place, and take its buttons away."""
+        """Replace the buttons by the answer."""
         self.box.remove_class("claude-ask")
         self.box.add_class("claude-answered")
         self._row.children = (self._outcome,)
-        for widget in reversed(self._answers):  # their layout is the card's, too
+        for widget in reversed(self._answers):  # not their layout, which the whole card shares
             widget.style.close()
             widget.close()
 
@@ -115,7 +115,7 @@ class Card:
 
     def _on_enter(self, field: Text, act: Callable[[], None]) -> None:
         def submit(_: Text, content: dict[str, Any], __: object) -> None:
-            # Enter tells of itself before it tells of the text, unless that was told before.
+            # The message of Enter comes before the message with the text, unless the text was sent earlier.
             if content.get("event") == "submit":
                 self._submitted_s = time.monotonic()
                 if field.value.strip():
@@ -139,7 +139,7 @@ class Card:
 
 
 class ApprovalCard(Card):
-    """One request with its buttons."""
+    """A permission request with its buttons."""
 
     def __init__(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         layout = Layout()
@@ -178,7 +178,7 @@ class ApprovalCard(Card):
         self._on_enter(self._word, lambda: self._answer(Decision.DENY))
         self._row = HBox([*self._answers, self._outcome], layout=layout)
         self._row.add_class("claude-answers")
-        # The page counts the views of a box that has a count.
+        # `_view_count=0`: without a number the page does not count the views of a box.
         self.box = VBox([about, self._row], layout=layout, _view_count=0)
         self.box.add_class("claude-ask")
 
@@ -189,10 +189,10 @@ class ApprovalCard(Card):
 
 
 def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
-    """Ask through `input()`, where there are no buttons.
+    """Get an answer through `input()`, where there are no buttons.
 
-    :raises KeyboardInterrupt: when the person interrupts instead of answering.
-    :raises EOFError: when the input has ended: by Ctrl-D, or because there is none.
+    :raises KeyboardInterrupt: the person interrupts instead of answering.
+    :raises EOFError: the input has ended, by Ctrl-D or because there is none.
     """
     replaced = replaced_lines(request)
     request = _readable(request)
@@ -221,12 +221,12 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
 
 
 def ask_line(lines: Sequence[str], asked: str) -> str:
-    """Print lines, and return what is typed behind a last one.
+    """Print lines and a prompt, and return what the person types.
 
-    :raises EOFError: where no more can be typed (Ctrl+D).
-    :raises KeyboardInterrupt: when the person interrupts instead of answering.
+    :raises EOFError: the input has ended (Ctrl+D).
+    :raises KeyboardInterrupt: the person interrupts instead of answering.
     """
-    if isinstance(sys.stdout, io.StringIO):  # what is printed is captured, and nobody would see what they are asked
+    if isinstance(sys.stdout, io.StringIO):  # printed lines are captured, so the person would not see the question
         asked = "\n".join([*lines, asked])
     elif lines:
         sys.stdout.write("\n".join(lines) + "\n")
@@ -234,18 +234,18 @@ def ask_line(lines: Sequence[str], asked: str) -> str:
     try:
         return input(asked).strip()
     except (KeyboardInterrupt, EOFError):
-        print()  # the cursor stands behind the question
+        print()  # the cursor is still on the line of the question
         raise
 
 
 def who_asks(request: PermissionRequest) -> str:
-    """Name who waits for the answer."""
+    """Return who waits for the answer."""
     who = "A helper agent" if request.by_helper else "Claude"
     return f"{who}, at work on an earlier prompt," if request.is_earlier else who
 
 
 def _readable(request: PermissionRequest) -> PermissionRequest:
-    """Spell out what cannot be seen: what would run, or be allowed, must be read; elsewhere control sequences are left out."""
+    """Spell out invisible characters: a person must see everything that would run. Elsewhere they are just removed."""
     return replace(
         request,
         tool=_spelled(request.tool),
@@ -299,7 +299,7 @@ def _input_html(call: ToolCall, replaced: list[str] | None) -> str:
 
 
 def _small(words: str) -> str:
-    """Begin a sentence's words as in the middle of one."""
+    """Return words with a small first letter, for the middle of a sentence."""
     return words[:1].lower() + words[1:]
 
 

@@ -12,11 +12,11 @@ from claude_magic.sdk.host import PermissionRequest
 
 READ_BYTES: Final = 500_000
 _COMPARED: Final = 2_000
-"""Lines of either text; comparing takes their product at worst."""
+"""The most lines of each text; in the worst case, comparing takes the product of their numbers."""
 
 
 def replaced_lines(request: PermissionRequest) -> list[str] | None:
-    """Return the lines of the file that would be replaced; `None` where there is none, or none that can be read as text."""
+    """Return the lines of the file that would be replaced; `None` if it does not exist or cannot be read as text."""
     match request.input:
         case {"file_path": str(name), "content": str()} if request.tool == "Write":
             try:
@@ -24,13 +24,13 @@ def replaced_lines(request: PermissionRequest) -> list[str] | None:
                 if not path.is_file() or os.path.getsize(path) > READ_BYTES:
                     return None
                 return path.read_text("utf-8").splitlines()
-            except (OSError, ValueError):  # a name that cannot be one, or no text
+            except (OSError, ValueError):  # an invalid name, or a file that is no text
                 return None
     return None
 
 
 def difference(before: list[str], content: str) -> str | None:
-    """Write how the new text differs, as a unified diff, empty if not at all; `None` where that would take too long."""
+    """Return a unified diff from the old to the new text, empty if they are equal; `None` if it would take too long."""
     after = content.splitlines()
     if len(before) > _COMPARED or len(after) > _COMPARED:
         return None

@@ -17,9 +17,9 @@ from claude_magic._render.settled.reply import SettledReply
 class ReplyPicker(InteractiveOutput[int]):
     """Replies, with a button for each that can be continued and is not current.
 
-    :param current: the number of the one that the next cell continues, from 1; 0 for none.
-    :param on_pick: called with the number of the one whose button is clicked; `update` then shows what came of it.
-    :param handle: of the display in which they were until now.
+    :param current: the number of the reply that the next cell continues, from 1; 0 for none.
+    :param on_pick: called with the number of the picked reply; afterwards `update` marks the current one.
+    :param handle: of the display that shows the replies until now.
     """
 
     section = "columns"
@@ -38,14 +38,14 @@ class ReplyPicker(InteractiveOutput[int]):
         self._current = current
 
     def update(self, current: int) -> None:
-        """Show another one as the current one, in place."""
+        """Mark another reply as the current one."""
         self._current = current
         self._repaint()
 
     def _build(self) -> Sequence[Widget]:
         make = self._maker.make
         self._heads = [make(HTML) for _ in self._replies]
-        # Formulas are typeset in this one alone.
+        # `HTMLMath`: `HTML` does not typeset formulas.
         bodies = [make(HTMLMath, body_html(reply.cleaned(), self._for_audience)) for reply in self._replies]
         self._columns = [self._maker.column([head], [body]) for head, body in zip(self._heads, bodies, strict=True)]
         return [self._maker.columns(self._columns)]

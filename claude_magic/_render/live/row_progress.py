@@ -1,6 +1,6 @@
-"""How far a run over many rows is: a bar in a notebook or a terminal, lines of text where there is neither.
+"""The progress of a run over many rows: a bar in a notebook or a terminal, lines of text elsewhere.
 
-The bar of a notebook goes away when the run has ended: a saved notebook holds no dead widget.
+The bar in a notebook is removed when the run has ended, so that a saved notebook holds no dead widget.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from claude_magic.sdk._rows.limits import Progress
 from claude_magic.sdk._rows.results import Results
 
 LINES = 10
-"""How many lines a run prints, about, where there is no bar."""
+"""About how many lines a run prints if there is no bar."""
 
 LINE_EVERY_ROWS = 500
-"""After how many rows one is printed, where nobody knows how many there are."""
+"""The number of rows between two lines if the total is unknown."""
 
 
 class RowProgress(Protocol):
-    """What shows how far a run is."""
+    """Shows the progress of a run, and its results at the end."""
 
     def update(self, progress: Progress) -> None:
-        """Show it."""
+        """Show the progress."""
 
     def close(self, results: Results) -> None:
-        """Leave what came of it."""
+        """Replace the progress by the results."""
 
 
 class NoProgress:
@@ -45,9 +45,9 @@ class NoProgress:
 
 
 class Lines:
-    """Prints a line now and then; of rows that a checkpoint answers there is none.
+    """Prints a line from time to time. Rows that come from a checkpoint do not count for that.
 
-    :param clock: seconds, from wherever.
+    :param clock: returns seconds, from any start.
     """
 
     def __init__(self, total: int | None, *, with_table: bool, clock: Callable[[], float] = time.monotonic) -> None:
@@ -76,7 +76,7 @@ class Lines:
 
 
 class _Bar(tqdm):  # type: ignore[misc]
-    # Its thread would look after bars that nobody updates, and stay.
+    # 0: otherwise tqdm starts a thread that watches for stalled bars, and the thread stays.
     monitor_interval = 0
 
 
@@ -115,16 +115,16 @@ class NotebookBar:
     def close(self, results: Results) -> None:
         from claude_magic._render.live.widgets import close_tree
 
-        # The display first: the notebook would jump.
+        # The display first, or the notebook would jump.
         self._place.update(settled_rows(results, with_rows=self._with_table))
         self._bar.close()
         close_tree(self._bar.container)
 
 
 def row_progress(kind: str, total: int | None, *, with_table: bool) -> RowProgress:
-    """Return what shows a run of so many rows: in a `notebook`, a `terminal`, by `lines`, for a `script`, or `none`.
+    """Return the progress of a run over `total` rows; `kind` is `notebook`, `terminal`, `lines`, `script` or `none`.
 
-    :param with_table: whether a table of the results stays in its place, or only a line that sums them up.
+    :param with_table: whether a table of the results replaces it at the end, or only a line that sums them up.
     """
     if kind == "script":
         kind = "terminal" if sys.stderr.isatty() else "lines"
@@ -139,13 +139,13 @@ def row_progress(kind: str, total: int | None, *, with_table: bool) -> RowProgre
 
 
 def figures(progress: Progress) -> str:
-    """Say how many rows failed, what they cost so far, and what all of them will."""
+    """Return how many rows failed, the cost so far, and the expected cost of all rows."""
     projected = progress.projected_usd
     cost = f"${progress.cost_usd:.4f}" + (f" of about ${projected:.4f}" if projected is not None else "")
     return ", ".join(filter(None, [f"{progress.failed:,} failed" if progress.failed else "", cost]))
 
 
 def _show(bar: Any, progress: Progress) -> None:
-    bar.total = progress.total  # a trial that is judged has more to do when all have answered
+    bar.total = progress.total  # it may grow: when all rows are answered, a trial may still have to judge them
     bar.set_postfix_str(figures(progress), refresh=False)
     bar.update(progress.done - bar.n)

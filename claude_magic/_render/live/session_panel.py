@@ -1,6 +1,6 @@
-"""The panel of `%claude_session`: the current session's facts, and the sessions one can go back to.
+"""The panel of `%claude_session`: facts about the current session, and the sessions that can be resumed.
 
-Owns how they look as widgets, as settled HTML and as text; where they come from, and what Resume does, are the caller's.
+This module shows them as widgets, as settled HTML and as text. The caller provides the facts and acts on a click.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _HEADINGS: Final = ("session", "name", "asked last", "turns", "last used", "")
 _COPYABLE: Final = ("session", "in a terminal")
 _NO_SESSION: Final = "No session yet: the next %%claude cell starts one."
 _WORK: Final = "work "
-"""Begins the keys of the buttons that stop something; sessions have keys of their own."""
+"""The beginning of the keys of Stop buttons; the key of a Resume button is a session ID."""
 _RESUME: Final = "%claude_session resume ID continues one of them."
 
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What is known of the current session; `context_used` is a fraction, 0 to 1.
+    """What is known about the current session; `context_used` is a fraction, 0 to 1.
 
-    One that was `played` from a recording is in this kernel only.
+    `played`: the session was played from a recording, so it exists in this kernel only.
     """
 
     session_id: str
@@ -45,20 +45,20 @@ class SessionFacts:
     context_used: float | None = None
     played: bool = False
     work: tuple[BackgroundWork, ...] = ()
-    """What Claude has left running."""
+    """The work that Claude has left running in the background."""
     request: tuple[ContextPart, ...] = ()
-    """How large a request is, by part."""
+    """The size of a request to the API, by part."""
     servers: tuple[str, ...] = ()
-    """The MCP servers of its process, each with what has become of it."""
+    """The MCP servers of the session's process, each with its state."""
     command: str = ""
-    """What goes on with it in a terminal."""
+    """The command that continues the session in a terminal."""
 
 
 class SessionPanel(InteractiveOutput[str]):
     """The panel with a Resume button for each session but the current one; main thread only.
 
-    :param on_resume: called with the session's ID when its button is clicked; `update` then shows what came of it.
-    :param on_stop: called with the ID of work that goes on, when its button is clicked.
+    :param on_resume: called with a session's ID when its button is clicked; afterwards `update` shows the change.
+    :param on_stop: called with the ID of background work when its button is clicked.
     """
 
     section = "panel"
@@ -74,7 +74,7 @@ class SessionPanel(InteractiveOutput[str]):
         self._facts, self._rows = facts, tuple(rows)
 
     def update(self, facts: SessionFacts | None, rows: Sequence[SessionRow]) -> None:
-        """Show other facts and rows, in place."""
+        """Show these facts and rows instead."""
         self._facts, self._rows = facts, tuple(rows)
         self._repaint()
 
@@ -105,7 +105,7 @@ class SessionPanel(InteractiveOutput[str]):
 
 
 def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict[str, str]:
-    """Give the panel as HTML and as text, for a notebook to keep."""
+    """Return the panel as HTML and as text, for a notebook to keep."""
     inside = _facts_html(facts) + _table_html(rows) + _rest_html(rows)
     return {
         "text/html": styled_html(inside),
@@ -116,7 +116,7 @@ def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict
 def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow], columns: int | None = None) -> str:
     """Write facts and all rows as plain text.
 
-    :param columns: how wide a line of the table may be; what one copies is left whole.
+    :param columns: the greatest width of a line of the table; IDs and commands above it are not cut.
     """
     lines = [f"{name:<15}{value}" for name, value in _facts(facts)] if facts else [_NO_SESSION]
     lines_of_rows = (_HEADINGS, *(cells(row) for row in rows))
@@ -125,7 +125,7 @@ def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow], columns: 
 
 
 def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
-    """List names and values of what is known."""
+    """Return the names and values of the known facts."""
     model = one_line(facts.model.removeprefix("claude-")) if facts.model else ""
     context = f"context {facts.context_used:.0%} used".replace("%", " %") if facts.context_used is not None else ""
     turns = f"{facts.turns:,} {'turn' if facts.turns == 1 else 'turns'}" if facts.turns is not None else ""

@@ -1,7 +1,7 @@
-"""The tree of a kernel's turns: as text, as what a notebook keeps, and with buttons to continue from one of them.
+"""The tree of a kernel's turns: as text, as output that a notebook keeps, and with buttons to continue from a turn.
 
-A turn stands below the one that it continues, at the same indent: only where a turn was continued more than once do the
-ways get branches of their own. So a long conversation does not run off the page. What Continue does is the caller's.
+A turn is drawn below the turn that it continues, at the same indent. Only a turn that was continued more than once has
+branches. So a long conversation does not run off the page. The caller acts on a click.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from claude_magic._render.parts.style_sheet import styled_html
 TURNS_SHOWN: Final = 200
 
 _TURN_WIDTH: Final = 46  # of branches, number and prompt
-_PROMPT_WIDTH: Final = 20  # of a prompt behind many branches
+_PROMPT_WIDTH: Final = 20  # of a prompt after many branches
 _SHORTEST: Final = 12  # of a prompt on a narrow screen
 _BRANCHES_WIDTH: Final = 30
 _HOW_WIDTH: Final = 16
@@ -32,9 +32,9 @@ _NO_TURNS: Final = "No turns yet: the next %%claude cell makes the first."
 
 @dataclass(frozen=True, slots=True)
 class TurnRow:
-    """One turn, as a line of the tree; `left` says that the conversation went on elsewhere, `how` what was asked for.
+    """One turn, as a line of the tree. `left`: the conversation continued from another turn; `how`: the options that did it.
 
-    `can_continue` says that there is an answer to go on from, or a part of one.
+    `can_continue`: the turn has an answer, or a part of one, that another turn can continue from.
     """
 
     number: int
@@ -50,7 +50,7 @@ class TurnRow:
 
 @dataclass(frozen=True, slots=True)
 class _DrawnTurn:
-    """A turn where it is drawn: `branches` is what stands in front of its number, `is_root` that it continues none."""
+    """A turn as it is drawn: `branches` are the lines before its number; a root (`is_root`) continues no other turn."""
 
     row: TurnRow
     branches: str
@@ -61,7 +61,7 @@ class _DrawnTurn:
 class TurnTree(InteractiveOutput[int]):
     """The tree with a Continue button for each turn that can be continued and is not current; main thread only.
 
-    :param on_continue: called with the number of the turn whose button is clicked; `update` then shows what came of it.
+    :param on_continue: called with a turn's number when its button is clicked; afterwards `update` shows the change.
     """
 
     section = "tree"
@@ -71,7 +71,7 @@ class TurnTree(InteractiveOutput[int]):
         self._rows = tuple(rows)
 
     def update(self, rows: Sequence[TurnRow]) -> None:
-        """Show other turns, in place."""
+        """Show these turns instead."""
         self._rows = tuple(rows)
         self._repaint()
 
@@ -102,7 +102,7 @@ class TurnTree(InteractiveOutput[int]):
 
 
 def tree_bundle(rows: Sequence[TurnRow]) -> dict[str, str]:
-    """Give the tree as HTML, Markdown and plain text, for a notebook to keep; of many turns the last `TURNS_SHOWN`."""
+    """Return the tree as HTML, Markdown and plain text, for a notebook to keep; at most its last `TURNS_SHOWN` lines."""
     lines = _shown(rows)
     text = "\n".join(_texts(lines, len(rows) - len(lines)))
     inside = _tree_html(lines, len(rows) - len(lines))
@@ -116,7 +116,7 @@ def tree_bundle(rows: Sequence[TurnRow]) -> dict[str, str]:
 def tree_text(rows: Sequence[TurnRow], columns: int | None = None) -> str:
     """Draw all turns as plain text.
 
-    :param columns: how wide a line may be, where that leaves room for the start of a prompt.
+    :param columns: the greatest width of a line, if that leaves room for the start of a prompt.
     """
     return "\n".join(_texts(_lines(rows), columns=columns))
 
@@ -126,16 +126,16 @@ def _shown(rows: Sequence[TurnRow]) -> list[_DrawnTurn]:
 
 
 def _lines(rows: Sequence[TurnRow]) -> list[_DrawnTurn]:
-    """Put the turns in the order of the tree, each with the branches before it; a parent that is not listed is none."""
+    """Return the turns in the order of the tree, each with its branches. A turn whose parent is not listed is a root."""
     children: dict[int | None, list[TurnRow]] = {}
     listed: dict[int, TurnRow] = {}
     for row in rows:
-        # A parent comes before its children, so there can be no circle.
+        # A parent must come before its children, so there can be no cycle.
         parent = row.parent if row.parent in listed else None
         children.setdefault(parent, []).append(row)
         listed[row.number] = row
     lines: list[_DrawnTurn] = []
-    # Rows to draw, the next one last: what stands before it, and what before those that continue it.
+    # Rows to draw, the next one last; each with its own branches, the branches of its children, and whether it is a root.
     waiting = [(row, "", "", True) for row in reversed(children.get(None, []))]
     while waiting:
         row, branches, below, is_root = waiting.pop()
@@ -153,7 +153,7 @@ def _lines(rows: Sequence[TurnRow]) -> list[_DrawnTurn]:
 
 
 def _texts(lines: Sequence[_DrawnTurn], earlier: int = 0, columns: int | None = None) -> list[str]:
-    """Write the lines in columns, one text each, with an empty one between trees; one behind the other where it is narrow."""
+    """Write each line as a text in columns, with an empty text between trees. If it is too narrow, columns are not aligned."""
     if not lines:
         return [_NO_TURNS]
     digits = max(len(str(line.row.number)) for line in lines)
@@ -209,15 +209,15 @@ def _mark(row: TurnRow) -> str:
 
 
 def _prompt(row: TurnRow) -> str:
-    # Redacting costs a millisecond for each 2,000 characters; what is cut off here is too far behind to be shown.
+    # Redacting costs a millisecond for each 2,000 characters. The part that is cut off here is too late to be shown.
     return one_line(clean_line(" ".join(row.prompt[:4000].split())[:640]))
 
 
 def _narrow(branches: str) -> str:
-    """Leave out the outermost of many branches."""
+    """Leave out the outermost branches if there are many."""
     return branches if len(branches) <= _BRANCHES_WIDTH else f"…  {branches[3 - _BRANCHES_WIDTH :]}"
 
 
 def _cut(text: str, width: int) -> str:
-    """Cut a line to a width in cells of a terminal, where Chinese characters and emoji take two."""
+    """Cut a line to a width in cells of a terminal; Chinese characters and emoji are two cells wide."""
     return text if cell_len(text) <= width else f"{chop_cells(text, width - 1)[0].rstrip()}…"

@@ -1,4 +1,4 @@
-"""Trees of widgets: how they are made, the frame around them, how one is displayed, and how all of it is closed."""
+"""Trees of widgets: make them, put them in a frame, display them, and close all of them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ipywidgets import HTML, Button, HBox, Layout, VBox, Widget
 from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, added_style, live_style
 
 UNHEARD_S: Final = 3.0
-"""After so long without a sign of the page its clicks are not waited for: a question is asked in words."""
+"""How long to wait for a sign from the page. Without one, clicks do not arrive, and a question needs a line of input."""
 
 
 class WidgetMaker:
-    """Makes the widgets of one display, which share what they can, and closes them.
+    """Makes the widgets of one display, and closes them. They share one layout, and one style for each kind of widget.
 
-    Each model is a message before the first word is shown, so there is one layout, and one style for each kind.
+    Each layout or style is a message to the page, which would delay the first word.
     """
 
     def __init__(self) -> None:
@@ -26,9 +26,9 @@ class WidgetMaker:
         self._made: list[Widget] = []
 
     def make(self, kind: type[Widget], *arguments: Any, css_class: str = "", **traits: Any) -> Any:
-        """Make a widget with the layout of all, and with the style of its kind.
+        """Make a widget with the shared layout and the style of its kind.
 
-        :param css_class: names of classes, which a widget that was made already would be told in one more message each.
+        :param css_class: names of classes; adding one to an existing widget would be another message.
         """
         if kind in self._styles:
             traits["style"] = self._styles[kind]
@@ -41,9 +41,9 @@ class WidgetMaker:
         return widget
 
     def framed(self, parts: Sequence[Widget], *sections: str, for_audience: bool = False) -> Any:
-        """Stack widgets in a box that can be displayed, with the style sheet of all widgets.
+        """Stack widgets in a box that can be displayed, with the style sheet.
 
-        :param sections: of the style sheet, for what is in it.
+        :param sections: the sections of the style sheet that these widgets need.
         :param for_audience: whether it is shown to a room.
         """
         inner = self.make(
@@ -51,16 +51,16 @@ class WidgetMaker:
             [self.make(HTML, live_style(*sections), css_class="claude-hidden"), *parts],
             css_class=f"claude-magic {AUDIENCE_CLASS if for_audience else ''}",
         )
-        # JupyterLab has rules for HTML outputs, which the settled output will be: with their class they hold from the start.
-        # The page counts the views of a box that has a count.
+        # JupyterLab has rules for HTML outputs. With their class they apply now, as they will to the settled output.
+        # `_view_count=0`: without a number the page does not count the views of a box.
         return self.make(VBox, [inner], css_class="jp-RenderedHTMLCommon", _view_count=0)
 
     def rules(self, section: str, name: str) -> Any:
-        """Make the widget that brings a section of the style sheet to a page, and a place there that a link can lead to."""
+        """Make a widget that adds a section of the style sheet to the page, with an anchor for links."""
         return self.make(HTML, f'{added_style(section)}<i id="{name}"></i>', css_class="claude-here")
 
     def column(self, head: Sequence[Widget], parts: Sequence[Widget]) -> Any:
-        """Stack the widgets of one of several replies, below a row that says which one it is."""
+        """Stack the widgets of one of several replies, below a row with its title."""
         row = self.make(HBox, head, css_class="claude-column-head")
         return self.make(VBox, [row, *parts], css_class="claude-column")
 
@@ -69,12 +69,12 @@ class WidgetMaker:
         return self.make(VBox, columns, css_class="claude-columns")
 
     def close(self, root: Widget) -> None:
-        """Close a tree of widgets from its root, and all else that was made here."""
+        """Close a tree of widgets from its root, and all other widgets that were made here."""
         close_tree(*self._made, root)
 
 
 class StopButton:
-    """A button to stop what runs: there once a click would be heard, and clickable until `refresh` has shown that it was."""
+    """A button that stops the turns. It appears when clicks arrive, and is disabled after a click by `refresh`."""
 
     def __init__(
         self, maker: WidgetMaker, on_stop: Callable[[], None], description: str, tooltip: str, *, css_class: str = ""
@@ -86,7 +86,7 @@ class StopButton:
         self._is_shown = False
 
     def refresh(self, *, hears: bool) -> None:
-        """Show whether it can be clicked, and whether it was."""
+        """Show the button if clicks arrive, and disable it if it was clicked."""
         if hears and not self._is_shown:
             self._is_shown = True
             self.widget.remove_class("claude-hidden")
@@ -99,12 +99,12 @@ class StopButton:
 
 
 class PageSigns:
-    """What the page lets us know of widgets while a cell runs; main thread only.
+    """What the page reports about widgets while a cell runs; main thread only.
 
-    A page that shows a box says so within 0.2 s. That is heard where clicks are, which is not on every kernel and in every
-    frontend. A JupyterLab without the widgets extension closes what it cannot show.
+    A page that shows a box reports it within 0.2 s. The report arrives only if clicks arrive, too: some kernels and frontends
+    deliver neither while a cell runs. A JupyterLab without the widgets extension closes widgets that it cannot show.
 
-    :param box: from `WidgetMaker.framed`, to be displayed at once.
+    :param box: from `WidgetMaker.framed`, displayed at once.
     :param on_refused: called when the page has no widgets.
     """
 
@@ -113,18 +113,18 @@ class PageSigns:
         self._on_refused = on_refused
         self._began_s = time.monotonic()
         self.is_refused = False
-        """Whether the page has said that it shows no widgets."""
+        """Whether the page has reported that it shows no widgets."""
         if box.comm is not None:
             box.comm.on_close(self._refuse)
 
     @property
     def hears(self) -> bool:
-        """Whether a click would be heard now."""
+        """Whether clicks are known to arrive."""
         return bool(self._box._view_count) and not self.is_refused
 
     @property
     def may_hear(self) -> bool:
-        """Whether that is so, or cannot be known yet."""
+        """Whether clicks arrive, or it is too early to know."""
         return self.hears or not (self.is_refused or time.monotonic() - self._began_s > UNHEARD_S)
 
     def _refuse(self, message: object) -> None:
@@ -133,7 +133,7 @@ class PageSigns:
 
 
 def view_bundle(widget: Widget) -> dict[str, Any]:
-    """Give what displays a widget, for a MIME bundle."""
+    """Return the MIME bundle that displays a widget."""
     return {"application/vnd.jupyter.widget-view+json": {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
 
 

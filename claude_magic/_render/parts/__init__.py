@@ -1,4 +1,4 @@
-"""One piece of a reply: its wording, HTML, Markdown and style, and what is kept out of all of them.
+"""One piece of a reply: its wording, HTML, Markdown and style, and the removal of credentials from all of them.
 
-Leaves whole replies to `settled` and `live`.
+Whole replies are in `settled` and `live`.
 """

@@ -1,7 +1,7 @@
 """One block of a reply: as HTML, as harmless Markdown and as plain text.
 
-The chrome around a text is written here; the texts themselves are made safe by `markdown_html`, `tool_call` and
-`safe_markdown`. Which blocks of a reply are shown, and what stands around them, is the business of whole replies.
+This module writes what surrounds a text; `markdown_html`, `tool_call` and `safe_markdown` make the texts themselves safe.
+`settled` and `live` decide which blocks of a reply are shown.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from claude_magic.sdk.response import Block, Remark, Text, Thinking, ToolCall
 
 
 def block_html(block: Block, *, ended: bool = False, is_open: bool = False) -> str:
-    """Render one block; `ended` says that its turn is over, so nothing is running or being thought.
+    """Render one block; `ended` says that its turn is over, so no tool runs and Claude does not think.
 
-    :param is_open: whether what can be folded is unfolded.
+    :param is_open: whether a block that can be folded is unfolded.
     """
     match block:
         case Text():
@@ -73,13 +73,13 @@ def block_plain(block: Block) -> str:
 
 
 def line_html(parts: Iterable[str], css_class: str) -> str:
-    """Render the parts of a status line or footer; the spaces between them are text, so they stay without the style."""
+    """Render the parts of a status line or footer. The spaces between them are text, so they stay when styles are removed."""
     spans = "\u2003".join(f"<span>{escape(part)}</span>" for part in parts)
     return f'<div class="{css_class}">{spans}</div>\n' if spans else ""
 
 
 def thinking_html(block: Thinking, inside: str, *, ended: bool = False, is_open: bool = False) -> str:
-    """Render a line about thoughts, and in its fold what stands there for them; without thoughts there is no fold."""
+    """Render a line about Claude's thinking, with `inside` folded below it; without a text there is no fold."""
     title = escape(thinking_title(block, ended=ended))
     if not block.text.strip():
         return f'<p class="claude-thinking">{title}</p>\n'

@@ -1,6 +1,6 @@
-"""Code of which only the beginning is shown at first, with a line below it that says how much more there is.
+"""Long code: only the beginning is shown at first, above a line that says how much more there is.
 
-Owns what counts as long, and the fold. A fold is seen for what it is; a scrolled box may look like the end of its text.
+Decides which code is long. The rest is folded and not scrolled, because a scrolled box may look as if its text ended there.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _WORTH_A_FOLD: Final = 4
 
 
 def folded_html(code: str, language: str = "") -> str:
-    """Render code as `code_html` does; of a long one all but the first rows is folded, and the fold says how much it holds."""
+    """Render code as `code_html` does. Of long code, all but the first rows are folded, and the fold says how much it holds."""
     lines = code.removesuffix("\n").split("\n")
     ends = list(accumulate(-(-len(line) // ROW_LENGTH) or 1 for line in lines))
     if ends[-1] <= SHOWN_ROWS + _WORTH_A_FOLD:
         return _box(code_lines(code, language))
     count = sum(end <= SHOWN_ROWS for end in ends)
-    if not count:  # the first line alone is longer: it is cut, and nothing of it coloured
+    if not count:  # the first line alone is too long: it is cut, and not highlighted
         cut = SHOWN_ROWS * ROW_LENGTH
         head, rest = code_lines(code[:cut]), code_lines(code[cut:])
         more = f"{len(code) - cut:,} more characters"

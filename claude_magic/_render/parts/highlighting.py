@@ -1,9 +1,8 @@
-"""Code -> HTML in which keywords and comments stand out, which is called coloured here, in a bounded time.
+"""Code -> HTML with highlighted keywords and comments, in a limited time. "Coloured" means highlighted here.
 
-Owns which languages are coloured, how long the code may be, and how long colouring may take. A lexer is a row of regular
-expressions, of which many go over the rest of a text again and again when it is made for that. So code is given up between two
-tokens when its time has passed, and coloured are only languages in which no single token takes long:
-`tests/bench/lexers.py` measures that.
+Decides which languages are coloured, how long the code may be, and how long colouring may take. A lexer is a list of regular
+expressions, and a malicious text makes many of them scan its rest again and again. So colouring stops between two tokens when
+its time is over, and only languages are coloured in which no single token takes long (`tests/bench/lexers.py` measures that).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pygments.token import Comment, Generic, Keyword, Operator
 from pygments.util import ClassNotFound
 
 LONGEST: Final = 30_000
-"""Characters of code that are coloured, which costs about a millisecond for each thousand."""
+"""The most characters of code that are coloured. A thousand take about a millisecond."""
 
 BLOCK_S: Final = 0.25
 """Seconds of processor time that the colours of one block may take."""
@@ -44,12 +43,12 @@ gleam purescript purs
 """
 _KNOWN: Final = frozenset(_COLOURED.split())
 
-# Languages of which one token may take long, in code that is short enough for that.
+# Languages in which one token may take long: only short code is coloured.
 _SHORT: Final = frozenset({"console", "shell-session", "ini", "cfg", "dosini", "matlab"})
 _LONGEST_SHORT: Final = 1_000
 
 
-# The lexers of these colour what is inside of a function, which may be in any language.
+# Their own lexers would also colour the body of a function, which may be in any language.
 _LEXERS: Final = dict.fromkeys(("postgresql", "postgres", "plpgsql"), "sql")
 
 
@@ -60,7 +59,7 @@ _MARKS: Final = {
     Generic.Inserted: ("span", "gi"),
     Generic.Deleted: ("span", "gd"),
 }
-"""How kinds of tokens are told apart: an element and its class. A colour would be said anew with each piece that is kept."""
+"""The element and the class of each kind of token. No colours: a saved notebook would repeat them in every element."""
 
 
 class _TooSlowError(Exception):
@@ -68,13 +67,13 @@ class _TooSlowError(Exception):
 
 
 class Allowance:
-    """How much processor time is left for the colours of one text."""
+    """The processor time that is left for colouring one text."""
 
     def __init__(self, seconds: float = TEXT_S) -> None:
         self._left_s = seconds
 
     def coloured(self, code: str, language: str) -> str:
-        """Return code as HTML: plain where its language is not coloured, it is too long, or it would take too long."""
+        """Return code as HTML; not coloured if its language is unknown, it is too long, or the time is over."""
         if not is_coloured(language) or len(code) > (_LONGEST_SHORT if language in _SHORT else LONGEST) or self._left_s <= 0:
             return html.escape(code)
         start = time.thread_time()
@@ -84,12 +83,12 @@ class Allowance:
 
 
 def is_coloured(language: str) -> bool:
-    """Whether code in a language, by its name in lower case, is coloured."""
+    """Whether code in a language is coloured; the name is in lower case."""
     return language in _KNOWN or language in _SHORT or language in _LEXERS
 
 
 def language_of_file(name: str) -> str:
-    """Return the language of a file, by the end of its name; empty for one that is not coloured."""
+    """Return the language of a file by the end of its name; empty if it is not coloured."""
     try:
         aliases = get_lexer_for_filename(name[-100:]).aliases
     except ClassNotFound:
@@ -101,13 +100,13 @@ def language_of_file(name: str) -> str:
 def _coloured(code: str, language: str) -> str:
     # Cached: a growing block is rendered again and again, with the same finished fences in it.
     try:
-        # Without the colours of code inside of Markdown, which may be in any language.
+        # `handlecodeblocks`: code inside Markdown may be in any language, so it is not coloured.
         lexer = get_lexer_by_name(_LEXERS.get(language, language), stripnl=False, handlecodeblocks=False)
         groups = groupby(_in_time(lexer.get_tokens(code)), lambda token: _mark(token[0]))
         coloured = "".join(_marked(mark, "".join(text for _, text in group)) for mark, group in groups)
     except (_TooSlowError, RecursionError):
         return html.escape(code)
-    # Pygments ends the last line; the code of a fence that is still open may end within one.
+    # Pygments adds a newline at the end; the code of a fence that is still open may end within a line.
     return coloured if code.endswith("\n") else coloured.removesuffix("\n")
 
 
@@ -117,7 +116,7 @@ def _marked(mark: tuple[str, str], text: str) -> str:
     escaped = html.escape(text)
     if not element:
         return escaped
-    # Each line by itself: what is shown of code may end with any of them.
+    # Each line has its own element, because a fold may cut the code after any line.
     return "\n".join(f"<{element}{attribute}>{line}</{element}>" if line else "" for line in escaped.split("\n"))
 
 

@@ -1,10 +1,9 @@
 r"""A model's Markdown -> HTML that is safe to show, and code -> highlighted HTML.
 
-Owns the HTML of what `claude_magic._markdown` reads. Trust is settled twice: the parser knows no raw HTML and no link but
-http, https and mailto (others stay as they were written), and what it emits is cleaned against short lists. Formulas that
-`claude_magic._mathematics` lets pass are text between `\( \)` or `\[ \]` for the frontend's MathJax. Every other dollar sign
-and backslash outside of code stands in an element of its own: MathJax looks for its marks in one stretch of text, so nothing
-else is mathematics to it.
+`claude_magic._markdown` parses the text; this module makes the HTML. Safety has two layers: the parser accepts no raw HTML
+and no links but http, https and mailto (others stay as written), and its output is cleaned by short lists of what is allowed.
+Formulas that `claude_magic._mathematics` allows are text between `\( \)` or `\[ \]`, for the frontend's MathJax. Any other `$`
+or backslash outside code is in its own element: MathJax looks for marks within one piece of text, so it finds no more formulas.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ from claude_magic._render.parts.highlighting import Allowance
 # Longer text is shown as it was written: parsing and cleaning it would hold up the kernel for seconds.
 MARKDOWN_LIMIT: Final = 200_000
 
-# As many signs that mean something make the parser work for half a second, in whichever order they come.
+# So many signs of Markdown keep the parser busy for half a second, in any order.
 _SIGNS_LIMIT: Final = 12_000
 _SIGNS: Final = "[]!*_`$\\~<&"
 _TABLE_WEIGHT: Final = 4  # each sign of a table makes a cell
 
 _ALLOWANCE: Final = "claude_allowance"
-"""Where the parser's environment holds the time for colours."""
+"""The key of the time for colouring in the parser's environment."""
 
 _BREAKS: Final = ("softbreak", "hardbreak")
-# No img: a remote image tells its server that the cell was opened.
+# No img: loading a remote image would tell its server that the cell was opened.
 _TAGS: Final = (
     "a b blockquote br code details em h1 h2 h3 h4 h5 h6 hr i kbd li ol p pre s span strong sub summary sup table tbody td th "
     "thead tr ul"
@@ -47,7 +46,7 @@ _MARKS_OF_MATHEMATICS: Final = re.compile(r"[$\\]")
 
 
 def text_html(markdown: str) -> str:
-    """Render a model's Markdown as HTML that is safe to show; a text that is too much as it was written."""
+    """Render a model's Markdown as HTML that is safe to show. A text that is too much is shown as it was written."""
     if is_too_much(markdown):
         return f'<pre class="claude-plain">{html.escape(strip_controls(markdown))}</pre>'
     rendered: str = parser().render(markdown, {_ALLOWANCE: Allowance()})
@@ -55,13 +54,13 @@ def text_html(markdown: str) -> str:
 
 
 def is_too_much(markdown: str) -> bool:
-    """Whether a text would hold up the kernel, by its length or by the signs in it."""
+    """Whether rendering a text would block the kernel for too long: it is too long, or has too many signs of Markdown."""
     signs = sum(map(markdown.count, _SIGNS)) + _TABLE_WEIGHT * markdown.count("|") + markdown.count("\n") // 2
     return len(markdown) > MARKDOWN_LIMIT or signs > _SIGNS_LIMIT
 
 
 def running_text(markdown: str) -> str:
-    """Return what a text says in sentences: without marks, code blocks and tables."""
+    """Return the sentences of a text, without markup, code blocks and tables."""
     tokens = iter(parser().parse(markdown))
     pieces = []
     for token in tokens:
@@ -72,23 +71,23 @@ def running_text(markdown: str) -> str:
 
 
 def code_html(code: str, language: str = "", allowance: Allowance | None = None) -> str:
-    """Render code as one `<pre>`, coloured where that is known to take little time."""
+    """Render code as one `<pre>`, coloured if that takes little time."""
     return f"<pre><code>{(allowance or Allowance()).coloured(code, language)}</code></pre>\n"
 
 
 def code_lines(code: str, language: str = "") -> list[str]:
-    """Do as `code_html` does, and return the lines without the `<pre>`; no element reaches over the end of a line."""
+    """Render code as `code_html` does, and return the lines without the `<pre>`; no element spans two lines."""
     return Allowance().coloured(code, language).split("\n")
 
 
 def escape(text: str) -> str:
-    """Escape text for HTML outside of code, so that it is no mathematics either."""
+    """Escape text for HTML outside code, so that MathJax finds no formula in it either."""
     return _MARKS_OF_MATHEMATICS.sub(r"<span>\g<0></span>", html.escape(text))
 
 
 @cache
 def parser() -> MarkdownIt:
-    """Give the one parser with what makes HTML of its blocks: links that lead nowhere and images are settled."""
+    """Return the one parser and renderer of this module; it makes links of images and drops empty links."""
     markdown = make_parser()
     markdown.core.ruler.push("settle_links", _settle_links)
     for name, rule in _RULES.items():
@@ -108,7 +107,7 @@ def _cleaner() -> nh3.Cleaner:
 
 
 def _settle_links(state: StateCore) -> None:
-    """Make every image a link to it, and keep the text alone where a link leads nowhere (`[text]()`)."""
+    """Replace every image by a link to it, and every link without a target (`[text]()`) by its text."""
     for block in state.tokens:
         if block.children:
             block.children = _settled_links(block.children)
@@ -116,7 +115,7 @@ def _settle_links(state: StateCore) -> None:
 
 def _settled_links(tokens: Sequence[Token]) -> list[Token]:
     kept: list[Token] = []
-    inside = False  # links hold no links, so there is one at most
+    inside = False  # links cannot be nested, so a bool is enough
     for token in tokens:
         match token.type:
             case "link_open":

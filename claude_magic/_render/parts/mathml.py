@@ -1,7 +1,7 @@
-"""Formulas of settled HTML as MathML, for pages that typeset no HTML (VS Code).
+"""Formulas of settled HTML as MathML, for pages that do not typeset formulas in HTML (VS Code).
 
-Owns the one place where a formula is typeset in the kernel. A page that takes MathML out, as JupyterLab does in a notebook that
-it does not trust, finds the formula as text again, and typesets that.
+Only here is a formula typeset in the kernel. The formula stays as text beside the MathML: a page that removes MathML, as
+JupyterLab does in an untrusted notebook, finds the text again and typesets that.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Final
 import nh3
 from math_core import LatexError, LatexToMathML
 
-# How `markdown_html` writes a formula; no other `<span>` begins so.
+# A formula as `markdown_html` writes it; no other `<span>` begins like this.
 _FORMULA: Final = re.compile(r"<span>(\\[(\[])(.*?)(\\[)\]])</span>", re.DOTALL)
 _TAG: Final = re.compile(r"\\tag\s*(\*?)\s*\{([^{}]*)\}")
-# `\\[6pt]`: the library (0.9) does not know it.
+# `\\[6pt]`, the space after a row, which math-core (0.9) does not know.
 _ROW: Final = re.compile(r"(?<!\\)((?:\\\\)+)\*?\s*\[\s*[-+.\d][^\]]*\]")
 _TAGS: Final = (
     "math mrow mi mn mo mtext mspace msqrt mroot mfrac msub msup msubsup munder mover munderover mtable mtr mtd mstyle mpadded "
@@ -35,7 +35,7 @@ _SIZE: Final = "font-size:14px"
 
 
 def with_mathml(text: str) -> str:
-    """Put MathML in the place of the formulas of settled HTML; one that the library cannot read stays as it is."""
+    """Replace the formulas in settled HTML by MathML; a formula that math-core cannot read stays as it is."""
     return _FORMULA.sub(_replaced, text)
 
 
@@ -49,7 +49,7 @@ def _replaced(match: re.Match[str]) -> str:
     except LatexError:
         return match[0]
     body = _cleaner().clean(mathml).partition(">")[2].removesuffix("</math>")
-    # Without the elements of MathML its letters are left: they have no size, and the source has one.
+    # If a page removes the elements of MathML, their letters stay: so these have font size 0, and the source is visible.
     display = ' display="block"' if is_display else ""
     return (
         f'<span style="font-size:0"><math{display} style="{_SIZE}"><semantics><mrow>{body}</mrow>'

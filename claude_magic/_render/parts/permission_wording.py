@@ -1,6 +1,6 @@
-"""What a yes for the session would allow, in a person's words.
+"""The words on the button that allows something for the whole session.
 
-The rules themselves are made by the sdk, and stand beside these words in small type.
+The sdk makes the rules themselves; a view shows them beside these words in small type.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _WORDS: Final = {
 
 
 def session_answer(rules: Sequence[str]) -> str:
-    """Say what these rules allow, as an answer: `Allow edits in this session`."""
+    """Return what these rules allow, as an answer: `Allow edits in this session`."""
     what = dict.fromkeys(map(_covered, rules))
     return f"Allow {one_line(reveal(' and '.join(what)), _SHOWN)} in this session"
 

@@ -1,4 +1,4 @@
-"""Tokens of a line -> the same for views that have no raised letters and no keys: in Unicode's own signs, else in brackets."""
+"""Tokens of a line -> tokens without `<sup>`, `<sub>` and `<kbd>`, for views that lack them: Unicode's signs, or brackets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A reply without what a saved notebook must not give away: credentials, and the name of the home directory.
+"""A reply without what a saved notebook must not reveal: credentials, and the name of the home directory.
 
-Only what is shown is cleaned; the reply that `--output` binds stays as it is. What is shown says that something was masked.
+Only the shown copy is cleaned, and it says what was masked. The reply that `--output` binds stays as it is.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareRespon
 
 
 def cleaned(response: SessionAwareResponse) -> SessionAwareResponse:
-    """Return a copy to be shown: credentials are left out, and the home directory is `~` but in code, which can be run.
+    """Return a copy to be shown: credentials are masked, and the home directory is `~`, except in code that may be run.
 
-    A remark at its end says what was masked.
+    A remark at the end says what was masked.
     """
     cleaning = _Cleaning()
     blocks = [cleaning.block(block) for block in response.blocks]
@@ -35,7 +35,7 @@ def clean_line(text: str) -> str:
 
 
 def masked_line(names: Collection[str]) -> str:
-    """Say what was masked: variables by their names, of others that there are; empty for nothing."""
+    """Return a line about what was masked: variables by name, and whether there were others; empty if there were none."""
     variables = sorted({name for name in names if name != UNNAMED})
     others = [] if UNNAMED not in names else ["credentials" if not variables else "other credentials"]
     return f"Masked here: {', '.join([*variables, *others])}." if variables or others else ""
@@ -52,7 +52,7 @@ class _Cleaning:
             case Text() | Thinking():
                 return replace(block, growing=Growing(self.prose(block.text)))
             case ToolCall():
-                # A rule that was allowed, or the words of a denial, may name them as well.
+                # The permission's text may hold one, too: a rule that was allowed, or the reason of a denial.
                 said, permission = self._line(block.result), self._line(block.permission)
                 return replace(block, input=self.data(block.input), result=said, permission=permission)
             case Remark():
@@ -89,5 +89,5 @@ class _Cleaning:
 
 def _shortened(line: str) -> str:
     shorter = shorten_home(line)
-    # A home directory before two tildes must not become a fence, with the rest of the text in it.
+    # A home directory before two tildes would become `~~~`, which opens a fence around the rest of the text.
     return shorter if "~~~" in line else shorter.replace("~~~", r"\~~~")

@@ -1,7 +1,7 @@
-"""What there is to say about a reply and its blocks, in words: names, outcomes, the status line and the footer.
+"""The words about a reply and its blocks: names, outcomes, the status line and the footer.
 
-Pure functions from data to plain strings, shared by every view so that all of them say the same. Escaping, colour and
-layout are the views' own.
+Pure functions from data to plain strings, shared by every view so that all of them say the same. The views do the escaping,
+colours and layout.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from claude_magic.sdk.response import (
 ARGUMENT_LENGTH: Final = 80
 
 WAITS: Final = "waiting for you"
-"""What Claude, or a tool, does that needs an answer."""
+"""The status while a question or a permission request has no answer."""
 
 BEGINNING: Final = -2
 """Less than the number of any block."""
@@ -50,19 +50,19 @@ _ARGUMENTS: Final = (
 
 
 def one_line(text: str, limit: int = ARGUMENT_LENGTH) -> str:
-    """Put a text on one line of at most `limit` characters, with an ellipsis when there was more."""
+    """Return a text on one line of at most `limit` characters, with an ellipsis if it was longer."""
     # The slice bounds the work: a tool's argument may be a whole file.
     line = " ".join(in_reading_order(text[: 8 * limit]).split())
     return line if len(line) <= limit and len(text) <= 8 * limit else line[: limit - 1].rstrip() + "…"
 
 
 def clip(text: str, limit: int) -> str:
-    """Cut the middle out of a text of more than `limit` characters, saying how much is missing."""
+    """Cut the middle out of a text of more than `limit` characters, and say there how much is missing."""
     return clipped(text, limit)[0]
 
 
 def clipped(text: str, limit: int) -> tuple[str, int]:
-    """Do as `clip` does, and return how many characters are missing, too."""
+    """Clip a text as `clip` does; return it and the number of missing characters."""
     if len(text) <= limit:
         return text, 0
     head, tail = text[: limit * 2 // 3], text[len(text) - limit // 3 :]
@@ -71,7 +71,7 @@ def clipped(text: str, limit: int) -> tuple[str, int]:
 
 
 def shown_blocks(response: SessionAwareResponse) -> list[Block]:
-    """List the blocks with something to show; an answer that came without text blocks, or as data, becomes one."""
+    """Return the blocks with something to show. An answer without a text block, or as data, becomes a block at the end."""
     blocks = [block for block in response.blocks if _is_shown(block)]
     number = last_number(response) + 1
     if response.structured is not None:
@@ -87,7 +87,7 @@ def last_number(response: SessionAwareResponse) -> int:
 
 
 def blocks_between(blocks: Sequence[Block], after: int, until: int | None = None) -> list[Block]:
-    """List those behind the block with one number, up to that with another one; a remark goes with what it follows."""
+    """Return the blocks after number `after`, up to number `until`. A remark goes with the block before it."""
     numbers = accumulate((block.number for block in blocks), max, initial=BEGINNING)
     next(numbers)
     return [
@@ -96,7 +96,7 @@ def blocks_between(blocks: Sequence[Block], after: int, until: int | None = None
 
 
 def tool_name(call: ToolCall) -> str:
-    """Name a tool as a reader knows it: `Bash`, `run_code` of the kernel, `server: tool` of any other MCP server."""
+    """Return a tool's name as a reader knows it: `Bash`, `run_code` of the kernel, `server: tool` of another MCP server."""
     if call.name == QUESTION:
         return "Question"
     if not call.name.startswith("mcp__"):
@@ -106,7 +106,7 @@ def tool_name(call: ToolCall) -> str:
 
 
 def tool_argument(call: ToolCall) -> str:
-    """Pick the one argument that says what a call is about, on one line, empty when there is none."""
+    """Return the one argument that says what a call is about, on one line; empty if there is none."""
     if questions := questions_in(call.name, call.input):
         return one_line(reveal(" ".join(question.text for question in questions)))
     named = (call.input.get(key) for key in _ARGUMENTS)
@@ -116,7 +116,7 @@ def tool_argument(call: ToolCall) -> str:
 
 
 def tool_outcome(call: ToolCall, *, ended: bool = False) -> str:
-    """Say how a call went; one without a result was stopped if the turn has `ended`, else it is running."""
+    """Return how a call ended. Without a result it was stopped if the turn has `ended`; otherwise it is running."""
     if not call.complete:
         return "stopped" if ended else "running…"
     permission = one_line(call.permission)
@@ -131,19 +131,19 @@ def tool_outcome(call: ToolCall, *, ended: bool = False) -> str:
 
 
 def thinking_title(block: Thinking, *, ended: bool = False) -> str:
-    """Say that the model is thinking, or for how long it did."""
+    """Return that Claude is thinking, or how long it thought."""
     if block.duration_s is not None:
         return f"Thought for {whole_seconds(max(block.duration_s, 0.001))}"
     return "Thought" if block.complete or ended else "Thinking…"
 
 
 def status_line(response: SessionAwareResponse, elapsed_s: float | None) -> list[str]:
-    """Say what a running turn is doing, with which model, and since when; unknown parts are left out.
+    """Return what a running turn does, its model, and how long it has run; unknown parts are left out.
 
-    The first part is a warning when there is something to say of `waiting`. Tokens are counted at the end: until then their
-    number would stand still, as the API tells it once for each request.
+    The first part is a warning if `waiting` returns one. Tokens are shown only at the end: the API reports their number once
+    for each request, so it would not move until then.
 
-    :param elapsed_s: `None` when nothing is drawn for a while, and the time would stand still.
+    :param elapsed_s: `None` when nothing is drawn for a while, so that no time is shown that does not move.
     """
     activity = waiting(response) or _activity(response.blocks)
     since = "" if elapsed_s is None else whole_seconds(elapsed_s)
@@ -151,9 +151,9 @@ def status_line(response: SessionAwareResponse, elapsed_s: float | None) -> list
 
 
 def waiting(response: SessionAwareResponse) -> str:
-    """Say why a running turn does not go on: another one runs, the API refuses to answer now, or does not answer.
+    """Return why a running turn waits: another turn runs, the API refuses to answer now, or it does not answer.
 
-    Empty where it goes on.
+    Empty if the turn does not wait.
     """
     if response.queued:
         return "waiting for another turn to end"
@@ -166,12 +166,12 @@ def waiting(response: SessionAwareResponse) -> str:
 
 
 def footer(response: SessionAwareResponse, turn: int | None, note: str = "", *, for_audience: bool = False) -> list[str]:
-    """Say what a turn came to: turn, where it began, model, seconds, tokens, cost, session; unknown parts are left out.
+    """Return the footer of a turn: number, note, model, seconds, tokens, cost, session; unknown parts are left out.
 
-    A cost that was paid when the turn was recorded is marked as that. What never became a turn began nowhere.
+    The cost of a played recording is marked as recorded.
 
-    :param note: where in a conversation the turn began, if that needs saying.
-    :param for_audience: whether it is shown to a room, without its cost.
+    :param note: where in a conversation the turn began, if that is special; shown only with a number.
+    :param for_audience: whether the footer is shown to a room, without the cost.
     """
     tokens_in, tokens_out = tokens(response)
     parts = (
@@ -187,7 +187,7 @@ def footer(response: SessionAwareResponse, turn: int | None, note: str = "", *, 
 
 
 def tokens(response: SessionAwareResponse) -> tuple[int, int]:
-    """Count the tokens of a turn, in and out; what was read from or written to the cache went in too."""
+    """Return the tokens of a turn, in and out. Tokens that were read from or written to the cache count as in."""
     usage = response.usage
     keys = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
     counted = sum(usage.get(key) or 0 for key in keys), usage.get("output_tokens") or 0
@@ -195,7 +195,7 @@ def tokens(response: SessionAwareResponse) -> tuple[int, int]:
 
 
 def context_line(parts: Sequence[ContextPart]) -> str:
-    """Say how large a request is, largest part first; empty where nobody knows."""
+    """Return how large a request is, with the largest part first; empty if unknown."""
     if not parts:
         return ""
     by_size = sorted(parts, key=lambda part: -part.tokens)
@@ -243,7 +243,7 @@ def _is_shown(block: Block) -> bool:
         case Text():
             return block.growing.length > 0
         case ToolCall(name=name) if name == STRUCTURED_OUTPUT:
-            # It is the form in which the answer comes, and the answer is shown; only a misfit tells a reader something.
+            # This call carries the answer, which is shown as data. Only an error, an answer that misfits, is news to a reader.
             return block.is_error
     return True
 
@@ -263,7 +263,7 @@ def _activity(blocks: Sequence[Block]) -> str:
     if running:
         return f"running {tool_name(running[0])}"
     match next((block for block in reversed(blocks) if not isinstance(block, Remark)), None):
-        case Text(complete=False) | ToolCall(complete=False):  # the call is the answer
+        case Text(complete=False) | ToolCall(complete=False):  # this call is the structured answer
             return "writing"
         case Thinking(complete=False):
             return "thinking"

@@ -1,10 +1,10 @@
 r"""A model's Markdown -> Markdown that is harmless in a frontend that runs the HTML it finds there.
 
-The text is parsed and written anew, so nothing rests on a guess about what some other parser takes for code. Characters
-that begin HTML, links or code become entities, which no parser takes for structure; `*`, `_`, `~`, `$`, `#` get a
-backslash, where the worst that a mistake does is emphasis. What MathJax would look for in the finished page, whatever stood in
-the Markdown, is put into a `<span>` of its own. So there is no other `<` and no foreign `](` outside of fences, and fences
-stand at column 0, also those of lists and quotes: inside, frontends disagree on where they end.
+The text is parsed and rewritten, so safety needs no guess about what another parser reads as code. Characters that
+begin HTML, links or code become entities, which no parser reads as structure. `*`, `_`, `~`, `$` and `#` get a backslash: if a
+parser misreads that, the worst result is emphasis. The marks that MathJax looks for in the finished page are each put into a
+`<span>`. So outside fences there is no other `<` and no foreign `](`. Fences begin at column 0, also those in lists and quotes:
+frontends disagree on where an indented fence ends.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from claude_magic._render.parts.plain_tokens import plain_tokens
 
 # An underscore inside a word is no emphasis.
 _SPECIAL: Final = re.compile(r"[&<>`\[\]{}|\\*~$#]|(?<![^\W_])_|_(?![^\W_])")
-# JupyterLab typesets what is between two dollars in the text of a page, and behind these, escaped or not.
+# What JupyterLab typesets in the text of a page, escaped or not, besides the text between two dollars.
 _MATHEMATICAL: Final = re.compile(r"\\(?=[(\[$]|begin|(?:eq)?ref)")
-# Frontends make links of bare addresses, also of what is not one: JupyterLab puts mathematics back into the `href`, quotes
-# and all.
+# Frontends make links of bare addresses, and of texts that only look like one: JupyterLab then puts formulas back into the
+# `href`, with their quotes.
 _BARE_URL: Final = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
 _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _LINE_START: Final = re.compile(r"^([-+=:]|~(?=~~))|^(\d{1,9})([.)])", re.MULTILINE)
@@ -38,7 +38,7 @@ _ALIGNMENTS: Final = {"text-align:left": ":--", "text-align:right": "--:", "text
 
 
 def text_markdown(markdown: str) -> str:
-    """Write a model's Markdown anew, so that it is harmless to a frontend that runs raw HTML."""
+    """Rewrite a model's Markdown, so that it is harmless in a frontend that runs raw HTML."""
     if is_too_much(markdown):
         return fence(strip_controls(markdown))
     return _Writer().write(parser().parse(markdown))
@@ -52,7 +52,7 @@ def paragraph(text: str) -> str:
 def escape(text: str, *, dollars: int | None = None) -> str:
     """Write plain text as inline Markdown that reads the same, on one line.
 
-    :param dollars: how many dollar signs the paragraph holds that it becomes part of.
+    :param dollars: the number of dollar signs in the paragraph that this text becomes part of.
     """
     line = _BLANKS.sub(" ", text)
     apart = [match.start() for match in _MATHEMATICAL.finditer(line)]
@@ -67,9 +67,9 @@ def escape(text: str, *, dollars: int | None = None) -> str:
 
 
 def code_span(code: str, *, in_table: bool = False) -> str:
-    """Write a code span; as plain text where it would matter that a parser ends the span elsewhere."""
+    """Write a code span; or plain text, if it would be unsafe when a parser ends the span elsewhere."""
     code = re.sub(r"[\n\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", code)
-    # marked, for one, cuts spans in two for the sake of `~~` or a bare address; then HTML in them would be live.
+    # The parser marked, for example, splits a span at `~~` or a bare address; HTML in the span would then be run.
     if re.search(r"<|``|]\(" + (r"|\|" if in_table else ""), code) or not code.strip():
         return escape(code)
     ticks = "``" if "`" in code else "`"
@@ -82,7 +82,7 @@ def fence(code: str, language: str = "") -> str:
     code = code.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
     longest = max(map(len, re.findall("`+", code)), default=0)
     ticks = "`" * max(3, longest + 1)
-    # A language that is coloured here: frontends run other words (`mermaid`, `math`, MyST's directives), or hang over them.
+    # Only languages that are coloured here: frontends run some other words (`mermaid`, `math`, MyST), or hang on them.
     info = language if language.isascii() and language.isalnum() and is_coloured(language) else ""
     return f"{ticks}{info}\n{code}\n{ticks}"
 
@@ -93,12 +93,12 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def _started(text: str) -> str:
-    """Keep a line's first characters from starting a list, a rule or a fence."""
+    """Escape first characters of lines that would start a list, a rule or a fence."""
     return _LINE_START.sub(lambda match: f"\\{match[1]}" if match[1] else f"{match[2]}\\{match[3]}", text)
 
 
 def _formula(token: Token, *, in_table: bool = False) -> str | None:
-    """Write mathematics for MathJax; `None` when it may not be typeset or another parser could read something else into it."""
+    """Write a formula for MathJax; return `None` if it may not be typeset, or another parser could misread it."""
     if token.meta["tex"] is None:
         return None
     formula = " ".join(token.meta["tex"].split())
@@ -136,7 +136,7 @@ def _inline(tokens: Sequence[Token], *, in_table: bool = False, one_line: bool =
                 pieces.append(code_span(token.content, in_table=in_table) if alone else escape(token.content))
             case "link_open":
                 targets.append(str(token.attrs.get("href", "")))
-                if pieces and pieces[-1].endswith("!"):  # it would make an image of the link
+                if pieces and pieces[-1].endswith("!"):  # it would turn the link into an image
                     pieces[-1] = f"{pieces[-1][:-1]}&#33;"
                 pieces.append("[")
             case "link_close":
@@ -157,7 +157,7 @@ def _inline(tokens: Sequence[Token], *, in_table: bool = False, one_line: bool =
 
 @dataclass(slots=True)
 class _Container:
-    """A quote or a list item that is open, and what it puts in front of a line."""
+    """An open quote or list item, and what it puts in front of each line."""
 
     indent: str
     marker: str = ""
@@ -168,7 +168,7 @@ class _Container:
 
 
 class _Writer:
-    """Walks the parser's tokens, which are flat: depth, which a model can drive up, costs no recursion."""
+    """Writes the parser's tokens. They are a flat list, so deep nesting, which a model may produce, needs no recursion."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -218,12 +218,12 @@ class _Writer:
                 case "table_close":
                     self._put_table(rows, alignments)
                 case _:
-                    pass  # closing tokens, and the inline ones that their opening token has read
+                    pass  # closing tokens, and inline tokens, which are read with their opening token
         return "\n".join(self._lines).strip("\n")
 
     def _paragraph(self, inline: Token, *, tight: bool) -> None:
         lines = (line.strip(" \t") for line in _inline(inline.children or []).split("\n"))
-        # A break at the end would be a backslash there, and none that was written is left as one.
+        # A hard break at the end would leave a backslash. One that the model wrote is an entity by now, so it stays.
         self._put(_started("\n".join(line for line in lines if line).rstrip("\\\n")), tight=tight)
 
     def _heading(self, tag: str, inline: Token) -> None:
@@ -274,7 +274,7 @@ class _Writer:
         self._containers.pop()
 
     def _gap(self) -> None:
-        """Leave a line free, unless what follows stands on the line of a list's marker or a quote's first sign."""
+        """Leave an empty line, unless the next text belongs on the line of a list's marker or a quote's first `>`."""
         if any(container.marker for container in self._containers):
             return
         line = "".join(container.indent for container in self._containers).rstrip()

@@ -1,6 +1,6 @@
-"""The style sheet, `style.css`: as `style=` in the elements of what a notebook keeps, and as rules for what is live.
+"""The style sheet `style.css`: as `style=` attributes in the HTML that a notebook keeps, and as rules for live widgets.
 
-Owns the element around everything that is shown as HTML. What the rules say is the file's business.
+This module also writes the element around everything that is shown as HTML. The rules themselves are in the file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Final
 
 AUDIENCE_CLASS: Final = "claude-audience"
-"""Of a reply that is shown to a room: larger, and what is not the answer smaller than that."""
+"""The class of a reply that is shown to a room: the answer is larger, everything else smaller than the answer."""
 
 _SECTION: Final = re.compile(r"^/\* == (\w+) == .*\*/$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
@@ -20,16 +20,16 @@ _RULE: Final = re.compile(r"([^{}]+)\{([^{}]*)\}")
 _SPACES: Final = re.compile(r" ?([{};,]) ?")
 _OURS: Final = ".claude-magic"
 _HOOK: Final = "claude-text"
-"""The class of what a model said, by which pages and tests find it; it has no style of its own."""
+"""The class of a model's text, by which pages and tests find it; it has no style."""
 _PLAIN: Final = re.compile(r"\.?[\w-]+")
-# A `<` in a text is escaped. Our own elements have the class first; one with other attributes alone keeps them as they are.
+# In a text, `<` is escaped, so each match is an element: with its class first, or without attributes. Others stay as they are.
 _ELEMENT: Final = re.compile(r'<([a-z][a-z0-9]*)(?: class="([^"]*)"|(?=>))')
 
 
 def styled_html(inside: str, *, failed: bool = False, for_audience: bool = False) -> str:
-    """Wrap safe HTML in the element that the style sheet is about, and give every element its style.
+    """Wrap safe HTML in the package's element, and give every element inside its style.
 
-    :param failed: whether it is what had arrived of a turn that failed.
+    :param failed: whether this is the part of a reply that had arrived when its turn failed.
     :param for_audience: whether it is shown to a room: the texts are larger.
     """
     if for_audience:
@@ -41,18 +41,18 @@ def styled_html(inside: str, *, failed: bool = False, for_audience: bool = False
 
 @cache
 def live_style(*sections: str) -> str:
-    """Return the element with the rules for what is live: those of saved outputs, below our element, and these sections."""
+    """Return a `<style>` element for live widgets: the rules of saved outputs, limited to our element, and these sections."""
     return f"<style>{_RULE.sub(_below_ours, _sheet()['settled'])}</style>{added_style('live', *sections)}"
 
 
 def added_style(*sections: str) -> str:
-    """Return the element with the rules of these sections, for what comes to the others later."""
+    """Return a `<style>` element with the rules of these sections, for widgets that are added later."""
     return f"<style>{''.join(map(_sheet().__getitem__, sections))}</style>"
 
 
 def _below_ours(rule: re.Match[str]) -> str:
     selectors, declarations = rule[1].strip(), rule[2]
-    # Our class named more than once comes before what the page says of elements below classes of its own.
+    # Repeating our class raises the specificity above that of the page's own rules.
     ours = 3 * _OURS if selectors == _OURS else f"{_OURS}{_OURS} :is({selectors})"
     return f"{ours}{{{declarations}}}"
 
@@ -64,7 +64,7 @@ def _styled(element: re.Match[str]) -> str:
 
 @cache
 def _style(classes: str, tag: str = "") -> str:
-    """Return the attribute for an element of these classes, empty when the sheet says nothing about it."""
+    """Return the `style` attribute of an element with these classes; empty if the sheet has no rule for it."""
     rules = settled_rules()
     named = [rules.get(tag, ""), *(rules.get(f".{name}", "") for name in classes.split())]
     declarations = ";".join(filter(None, named))
@@ -73,7 +73,7 @@ def _style(classes: str, tag: str = "") -> str:
 
 @cache
 def settled_rules() -> Mapping[str, str]:
-    """Return what the section of saved outputs declares, by class or element."""
+    """Return the declarations for saved outputs, by class or element."""
     found: dict[str, str] = {}
     for selectors, body in _RULE.findall(_sheet()["settled"]):
         declarations = ";".join(re.sub(r"\s*([:,])\s+", r"\1", part.strip()) for part in body.split(";") if part.strip())
@@ -92,5 +92,5 @@ def _sheet() -> dict[str, str]:
 
 
 def _bare(section: str) -> str:
-    """Leave out comments and what only makes it readable: a page is sent it with each reply."""
+    """Remove comments and spaces, because the rules are sent to the page with each reply."""
     return _SPACES.sub(r"\1", " ".join(_COMMENT.sub("", section).split()))

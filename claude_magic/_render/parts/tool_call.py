@@ -25,7 +25,7 @@ _IMAGE_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/
 
 
 def call_html(call: ToolCall, outcome: str, *, is_open: bool = False) -> str:
-    """Render a tool call with what there is to say of its outcome, folded if it is not to be open."""
+    """Render a tool call with its outcome; folded unless `is_open`."""
     argument = f" <code>{html.escape(tool_argument(call))}</code>" if tool_argument(call) else ""
     nested = " claude-nested" if call.parent_id else ""
     summary = f"<b>{escape(tool_name(call))}</b>{argument} {outcome_html(outcome)}"
@@ -33,7 +33,7 @@ def call_html(call: ToolCall, outcome: str, *, is_open: bool = False) -> str:
 
 
 def fold_html(css_class: str, summary: str, inside: str, *, is_open: bool) -> str:
-    """Render a line, and what it hides until it is opened."""
+    """Render a summary line, which hides `inside` until it is opened."""
     opened = " open" if is_open else ""
     return (
         f'<details class="{css_class}"{opened}><summary>{summary}</summary>'
@@ -42,19 +42,19 @@ def fold_html(css_class: str, summary: str, inside: str, *, is_open: bool) -> st
 
 
 def outcome_html(outcome: str) -> str:
-    """Render what `tool_outcome` says, with its mark in colour."""
+    """Render the words of `tool_outcome`, with their mark in colour."""
     kind = {"✓": "claude-ok", "✗": "claude-bad"}.get(outcome[:1])
     words = f'<span class="{kind}">{outcome[0]}</span>{escape(outcome[1:])}' if kind else escape(outcome)
     return f'<span class="claude-outcome">{words}</span>'
 
 
 def input_html(call: ToolCall, limit: int = SHOWN_LENGTH, show: Callable[[str, str], str] = code_html) -> str:
-    """Render what a tool was called with; texts of more than `limit` characters are cut in the middle.
+    """Render the input of a tool call; texts of more than `limit` characters are cut in the middle.
 
-    :param show: renders code in a language.
+    :param show: renders a code in a language.
     """
     if isinstance(plan := call.input.get("plan"), str) and call.name == "ExitPlanMode":
-        # The CLI puts it there from the file that Claude wrote it into (2.1.331).
+        # The CLI (2.1.331) adds the plan to the input, from the file into which Claude wrote it.
         return text_html(clip(reveal(plan), limit))
 
     if questions := questions_in(call.name, call.input):
@@ -65,7 +65,7 @@ def input_html(call: ToolCall, limit: int = SHOWN_LENGTH, show: Callable[[str, s
 
     language, source, shown = _source(call)
     rest = {key: value for key, value in call.input.items() if key not in shown}
-    # A long text is read as it is, wherever it stands, and not as a string with `\n` in it.
+    # Long texts are shown as they are, not as JSON strings with `\n` in them.
     lines = {name: text for name, text in leaves(rest) if not _is_short(text)}
     rest = {key: value for key, value in rest.items() if key not in lines}
     pieces = [code(source, language)] if shown else []
@@ -79,7 +79,7 @@ def input_html(call: ToolCall, limit: int = SHOWN_LENGTH, show: Callable[[str, s
 
 
 def leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield what stands in an input, each as a text and with its name: `cells[0].source`."""
+    """Yield each value of an input as a text, with its path: `cells[0].source`."""
     match value:
         case dict() if value:
             for key, part in value.items():
@@ -92,7 +92,7 @@ def leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _without_long(value: object) -> object:
-    """Return data with a word in the place of each text that stands below it by its name."""
+    """Return data with `(below)` instead of each long text, which is shown below by its path."""
     match value:
         case dict():
             return {key: _without_long(part) for key, part in value.items()}
@@ -127,7 +127,7 @@ def _image_html(image: Image, name: str) -> str:
 
 
 def _source(call: ToolCall) -> tuple[str, str, frozenset[str]]:
-    """Find what of a call's input reads best as code: its language, the code, and the keys it was made of."""
+    """Return the part of a call's input that reads best as code: its language, the code, and the keys that it uses."""
     match call.input:
         case {"old_string": str(old), "new_string": str(new)}:
             return "diff", _diff(old, new), frozenset({"old_string", "new_string"})
@@ -158,7 +158,7 @@ def _is_edit(edit: object) -> bool:
 
 
 def _diff(old: str, new: str) -> str:
-    """Write a replacement as a diff: the two texts as they are, which costs no search for what they share."""
+    """Write a replacement as a diff: all of the old text, then all of the new, without a search for common lines."""
     marked: list[str] = []
     for sign, text in (("-", old), ("+", new)):
         marked += (f"{sign}{line}" for line in (text.splitlines() if text else ()))

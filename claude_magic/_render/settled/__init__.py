@@ -1,4 +1,4 @@
 """What stays in the notebook: replies, comparisons, lists of sessions, exports. Plain data in, MIME bundles or text out.
 
-Leaves to `live` everything that moves or can be clicked.
+Everything that moves or can be clicked is in `live`.
 """

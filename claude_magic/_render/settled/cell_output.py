@@ -1,4 +1,4 @@
-"""What a `%%claude` cell leaves in the notebook: its one reply, or several side by side, and the output's metadata."""
+"""The output that a `%%claude` cell leaves in the notebook: one reply, or several side by side, and the metadata."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from claude_magic._render.settled.reply import SettledReply, reply_bundle
 
 
 def output_bundle(replies: Sequence[SettledReply], current: int, *, for_audience: bool = False) -> dict[str, str]:
-    """Give the replies of a cell in the three forms that a notebook stores.
+    """Return the replies of a cell in the three forms that a notebook stores.
 
-    :param current: the number of the one that the next cell continues, from 1; 0 for none.
+    :param current: the number of the reply that the next cell continues, from 1; 0 for none.
     :param for_audience: whether they are shown to a room.
     """
     if len(replies) == 1:
@@ -21,10 +21,10 @@ def output_bundle(replies: Sequence[SettledReply], current: int, *, for_audience
 
 
 def output_metadata(replies: Sequence[SettledReply], current: int) -> dict[str, Any]:
-    """Return what the output's metadata says of the turns; a notebook keeps it with the output.
+    """Return the output's metadata about the turns; a notebook keeps it with the output.
 
-    It says of several what it says of the current one, nothing where there is none, and of each as `alternatives`; of the
-    turns that Claude took by itself behind one as `later`.
+    For several replies it is the metadata of the current one (`None` values if there is none), and `alternatives` has that of
+    each. `later` has that of the turns that Claude began by itself afterwards.
     """
     each = [_about(reply) for reply in replies]
     if len(each) == 1:

@@ -1,7 +1,7 @@
 """Replies to one prompt, side by side, as a notebook keeps them: HTML, harmless Markdown and plain text; and their diff.
 
-Without its style the HTML reads as one section after the other, each with a heading. What lets a person pick one while
-the kernel is there is the business of `live`.
+Without its style the HTML reads as one section after the other, each with a heading. The buttons that pick one while the
+kernel runs are in `live`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from claude_magic.errors import TurnInterrupted
 LABEL_LENGTH: Final = 60
 
 _PAIRS: Final = 4
-"""So many columns are two rows of two."""
+"""This number of columns is shown as two rows of two."""
 
 _SAME: Final = "Both say the same, word for word."
 
 
 def columns_bundle(replies: Sequence[SettledReply], current: int, *, for_audience: bool = False) -> dict[str, str]:
-    """Give settled replies in the three forms that a notebook stores, all of them safe to show and to hand on.
+    """Return settled replies in the three forms that a notebook stores, all of them safe to show and to share.
 
-    :param current: the number of the one that the next cell continues; they count from 1.
+    :param current: the number of the reply that the next cell continues, from 1.
     :param for_audience: whether they are shown to a room: larger, and without their cost.
     """
     sections = [(number, reply.cleaned(), number == current, for_audience) for number, reply in enumerate(replies, 1)]
@@ -46,7 +46,7 @@ def columns_bundle(replies: Sequence[SettledReply], current: int, *, for_audienc
 
 
 def diff_bundle(first: SettledReply, second: SettledReply) -> dict[str, str]:
-    """Give what is different between the texts of two replies, as a unified diff of their lines."""
+    """Return the differences between the texts of two replies, as a unified diff of their lines."""
     texts = (cleaned(reply.response) for reply in (first, second))
     before, after = (strip_controls(response.content or response.text).splitlines() for response in texts)
     from_name, to_name = (one_line(clean_line(reply.label), LABEL_LENGTH) for reply in (first, second))
@@ -60,23 +60,23 @@ def diff_bundle(first: SettledReply, second: SettledReply) -> dict[str, str]:
 
 
 def title(number: int, label: str) -> str:
-    """Name one of several replies on one line: `1 · opus-5-5`."""
+    """Return the title of one of several replies, on one line: `1 · opus-5-5`."""
     return f"{number} · {one_line(clean_line(label), LABEL_LENGTH)}"
 
 
 def head_html(number: int, label: str, mark: str = "") -> str:
-    """Render the line above a reply: its name and, at the other end, a word about it."""
+    """Render the line above a reply: its title and, at the other end, a mark."""
     marked = f' <span class="claude-mark">{escape(mark)}</span>' if mark else ""
     return f'<div class="claude-head"><h4 class="claude-label">{escape(title(number, label))}</h4>{marked}</div>\n'
 
 
 def body_html(reply: SettledReply, for_audience: bool) -> str:
-    """Render a settled reply, why it failed if it did, and what it came to; the response has been cleaned."""
+    """Render a settled reply, its failure if there is one, and its footer; the response has been cleaned."""
     return blocks_html(reply) + ending_html(reply, for_audience)
 
 
 def ending_html(reply: SettledReply, for_audience: bool) -> str:
-    """Render what stands below a reply: why it failed if it did, and what it came to."""
+    """Render what is below a reply: its failure if there is one, and its footer."""
     name, message, next_step = failure_words(reply)
     failure = ""
     if name:
@@ -88,9 +88,9 @@ def ending_html(reply: SettledReply, for_audience: bool) -> str:
 
 
 def failure_words(reply: SettledReply) -> tuple[str, str, str]:
-    """Say why there is no, or no whole, answer: error, what happened, what to do; of a stopped one what happened alone.
+    """Return why an answer is missing or incomplete: the error's name, what happened, what to do next.
 
-    No error output stands below, as it does for a turn that has the cell to itself: the others have answered.
+    If the turn was interrupted, only what happened. The cell shows no error below, as others have answered.
     """
     match reply.failure:
         case None:
@@ -106,7 +106,7 @@ def failure_words(reply: SettledReply) -> tuple[str, str, str]:
 
 
 def figures(reply: SettledReply, for_audience: bool) -> list[str]:
-    """Say what a reply came to; not its session, which the turn stands for, so that it fits below a column."""
+    """Return the parts of a reply's footer without the session, so that it fits below a column; the turn's number says it."""
     return footer_parts(replace(reply, response=replace(reply.response, session_id=None)), for_audience)
 
 

@@ -1,7 +1,7 @@
 """A conversation as a file of its own: Markdown to read, or a notebook whose prompts can be run again.
 
-From exchanges to text; which conversation that is, and where the text goes, is the caller's business. The notebook is
-nbformat 4.5, written as the JSON that it is: the package needs no nbformat for this one shape.
+From exchanges to text: the caller chooses the conversation, and where the text goes. The notebook is in format 4.5, written
+as JSON here: for this one shape the package does not need nbformat.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TITLE_LENGTH: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What is exported: a session and its exchanges, the first one first."""
+    """What is exported: a session and its exchanges, the oldest first."""
 
     session_id: str
     directory: str
@@ -34,13 +34,13 @@ class Conversation:
 
     @property
     def title(self) -> str:
-        """The session's name, else how it began."""
+        """The session's name, or the first prompt if it has none."""
         prompts = (exchange.prompt for exchange in self.exchanges if exchange.prompt)
         return one_line(redact(self.name or next(prompts, "A session with Claude")), _TITLE_LENGTH)
 
 
 def to_markdown(conversation: Conversation) -> str:
-    """Write a conversation as Markdown that is harmless also where raw HTML in Markdown is run."""
+    """Write a conversation as Markdown that is harmless, even where raw HTML in Markdown is run."""
     facts = (
         f"session {conversation.session_id}",
         shorten_home(conversation.directory),
@@ -54,7 +54,7 @@ def to_markdown(conversation: Conversation) -> str:
 
 
 def to_notebook(conversation: Conversation) -> str:
-    """Write a conversation as a notebook: a cell for each prompt, the reply as its settled output."""
+    """Write a conversation as a notebook: a cell for each prompt, with the reply as its output."""
     cells = [_code_cell("load", "%load_ext claude_magic")]
     for number, exchange in enumerate(conversation.exchanges, 1):
         reply = SettledReply(reply_of(exchange, conversation.session_id), number)
@@ -78,7 +78,7 @@ def to_notebook(conversation: Conversation) -> str:
 
 
 def _prompt_cell(prompt: str) -> str:
-    # It was sent like this: braces in it stood in data, or were meant as such, and are no code to be run now.
+    # The prompt was sent like this, so its braces are text; without `--raw` they would be run as code now.
     line = "%%claude --raw" if "{{" in prompt or "{%" in prompt else "%%claude"
     return f"{line}\n{redact(prompt)}"
 
@@ -99,5 +99,5 @@ def _code_cell(cell_id: str, source: str, *outputs: dict[str, Any]) -> dict[str,
 
 
 def _lines(text: str) -> list[str]:
-    # Lines, as Jupyter itself saves texts: a change of one is then a small change of the file.
+    # As lines, like Jupyter saves texts: a changed line is then a small change of the file.
     return text.splitlines(keepends=True)

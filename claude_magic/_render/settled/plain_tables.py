@@ -1,6 +1,6 @@
-"""Small tables with a line below each, and a line that sums them up: settled HTML, Markdown and text.
+"""Small tables with a remark below each, and a line that sums them up: settled HTML, Markdown and text.
 
-What stands in the cells is cut and cleaned by those who fill them.
+The caller cuts and cleans the texts of the cells.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.settled.session_list import text_table
 
 WIDTH: Final = 24
-"""Of a column, in text."""
+"""The width of a column in plain text, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: names of columns, lines of cells, and what is said below them. Without lines only that is shown."""
+    """A table: names of columns, lines of cells, and a remark below them. Without lines only the remark is shown."""
 
     head: Sequence[str]
     lines: Sequence[Sequence[str]]
@@ -47,7 +47,7 @@ class Table:
 
 
 def tables_bundle(tables: Sequence[Table], summary: str) -> dict[str, str]:
-    """Give tables and what sums them up in the three forms that a notebook stores."""
+    """Return tables and their summary in the three forms that a notebook stores."""
     html = "".join(table.html() for table in tables)
     gap = "\n\n" if sum(bool(table.lines) for table in tables) > 1 else "\n"
     return {

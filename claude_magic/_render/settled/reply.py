@@ -1,6 +1,6 @@
 """A settled reply: HTML, harmless Markdown and plain text, made of the blocks of a response.
 
-Owns what stands around the blocks of a whole reply; how one block looks is the business of `parts.block`.
+This module writes what surrounds the blocks of a whole reply; `parts.block` writes one block.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from claude_magic.sdk.response import Block, SessionAwareResponse, Text
 
 @dataclass(frozen=True, slots=True)
 class SettledReply:
-    """The reply of a turn that has ended, and what its output says of the turn.
+    """The reply of a turn that has ended, and what its output says about the turn.
 
-    `turn` is the number of the turn, `None` if it never became one, and `failure` why it has no, or no whole, answer.
-    `note` says in a few words where in a conversation the turn began, if that needs saying. `about` is what a notebook keeps
-    with the output besides. `label` says what is different about the reply where it is one of several to a prompt: a model,
-    the number of a sample. `later` are the replies of turns behind it that Claude has taken by itself.
+    `turn` is the number of the turn, `None` if it never became one; `failure` says why the answer is missing or incomplete.
+    `note` says in a few words where in a conversation the turn began, if that is special. `about` is further metadata of the
+    output. `label` says how the reply differs from the others of a comparison: a model, the number of a sample. `later` are
+    the replies of following turns that Claude began by itself.
 
-    `opened` are the numbers of the blocks that somebody has unfolded. It shows what comes `after` a block, and `until` one:
-    what code of Claude's has shown stands between the parts of a reply.
+    `opened` are the numbers of the blocks that a person has unfolded. Only the blocks after number `after`, up to `until`,
+    are shown: the output of Claude's code is displayed between the parts of a reply.
     """
 
     response: SessionAwareResponse
@@ -47,26 +47,26 @@ class SettledReply:
 
     @property
     def can_continue(self) -> bool:
-        """Whether a conversation can go on from here: it can from a reply that was stopped, not from one that failed."""
+        """Whether a turn can continue this reply. It can if the reply was stopped, but not if it failed."""
         return self.turn is not None and (self.failure is None or isinstance(self.failure, TurnInterrupted))
 
     @property
     def blocks(self) -> list[Block]:
-        """What it shows of the reply."""
+        """The blocks of the reply that are shown."""
         return blocks_between(shown_blocks(self.response), self.after, self.until)
 
     @property
     def goes_on(self) -> bool:
-        """Whether another part follows, which says how the turn ended."""
+        """Whether another part of the reply follows. That one then has the footer."""
         return self.until is not None
 
     def cleaned(self) -> SettledReply:
-        """Return a copy to be shown, without what a saved notebook must not give away."""
+        """Return a copy to be shown, without what a saved notebook must not reveal."""
         return replace(self, response=cleaned(self.response), later=tuple(later.cleaned() for later in self.later))
 
 
 def reply_bundle(reply: SettledReply, *, for_audience: bool = False) -> dict[str, str]:
-    """Give a settled reply in the three forms that a notebook stores, all of them safe to show and to hand on.
+    """Return a settled reply in the three forms that a notebook stores, all of them safe to show and to share.
 
     :param for_audience: whether it is shown to a room: larger, and without its cost.
     """
@@ -86,14 +86,14 @@ def reply_html(reply: SettledReply, *, for_audience: bool = False) -> str:
 
 
 def reply_markdown(reply: SettledReply, *, for_audience: bool = False) -> str:
-    """Write a settled reply as Markdown that is harmless also where raw HTML in Markdown is run."""
+    """Write a settled reply as Markdown that is harmless, even where raw HTML in Markdown is run."""
     lines = failure_line(reply), " · ".join(footer_parts(reply, for_audience))
     later = (reply_markdown(each, for_audience=for_audience) for each in reply.later)
     return "\n\n".join(filter(None, (blocks_markdown(reply), *map(safe_markdown.escape, lines), *later)))
 
 
 def reply_plain(reply: SettledReply, *, for_audience: bool = False) -> str:
-    """Write a settled reply as plain text: the answer as it was written, everything else one line each."""
+    """Write a settled reply as plain text: the answer as it was written, and one line for everything else."""
     pieces = blocks_plain(reply), failure_line(reply), " · ".join(footer_parts(reply, for_audience))
     later = (reply_plain(each, for_audience=for_audience) for each in reply.later)
     return strip_controls("\n\n".join(filter(None, (*pieces, *later))))
@@ -123,16 +123,16 @@ def blocks_plain(reply: SettledReply) -> str:
 
 
 def footer_parts(reply: SettledReply, for_audience: bool) -> list[str]:
-    """Say what a turn came to, as the parts of one line; nothing where it goes on below."""
+    """Return the parts of the footer; none if the reply goes on below."""
     if reply.goes_on:
         return []
     return footer(reply.response, reply.turn, reply.note, for_audience=for_audience)
 
 
 def failure_line(reply: SettledReply) -> str:
-    """Label what had arrived when the turn failed; empty when nothing had and the footer says which turn that was.
+    """Return a line that says the reply is incomplete; empty if it is complete, or nothing arrived and a footer follows.
 
-    Why it failed the cell's error output says, with what to do next: the label need not say it again.
+    The line does not repeat why the turn failed and what to do next: the error output of the cell says that.
     """
     response, failure = reply.response, reply.failure
     if failure is None or reply.goes_on:

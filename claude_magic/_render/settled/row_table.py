@@ -1,6 +1,6 @@
-"""The results of a run over many rows as a table: settled HTML, Markdown and text, small whatever the run was.
+"""The results of a run over many rows as a table: settled HTML, Markdown and text, small for any number of rows.
 
-Failed rows come first, as they want looking at; of the others the first few stand for all.
+Failed rows come first, because they need attention. Of the others only the first few are shown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _COLUMNS: Final = 8
 
 
 def results_bundle(results: Results, *, with_rows: bool = True) -> dict[str, str]:
-    """Give the table in the three forms that a notebook stores.
+    """Return the table in the three forms that a notebook stores.
 
     :param with_rows: whether rows are shown, or only the line that sums them up.
     """
@@ -32,7 +32,7 @@ def results_bundle(results: Results, *, with_rows: bool = True) -> dict[str, str
 
 
 def summary_of(results: Results) -> str:
-    """Say in a line what came of a run, and what one should know of it."""
+    """Return a line that sums up a run, with its remarks."""
     return in_reading_order(clean_line("; ".join([results.summary(), *results.remarks])))
 
 
@@ -42,7 +42,7 @@ def _table(results: Results) -> tuple[list[str], list[list[str]]]:
     places = [*failed, *first][:SHOWN_ROWS]
     records = [results.records(slice(place, place + 1))[0] for place in places]
     names = list(dict.fromkeys(name for record in records for name in record))
-    # What was replied stands last, and is what one looks for.
+    # The replies are in the last columns, and matter most.
     chosen = names if len(names) <= _COLUMNS else [*names[: _COLUMNS // 2], *names[-_COLUMNS // 2 :]]
     lines = [
         [f"{place:,}", *(short_cell(record.get(name)) for name in chosen)]

@@ -1,6 +1,6 @@
-"""The sessions of a directory as a table, and what its cells say; settled HTML, Markdown and text.
+"""The sessions of a directory as a table, in settled HTML, Markdown and text; and the texts of its cells.
 
-Which sessions there are, and in which order, is the caller's business; the panel shows the same rows with buttons.
+The caller chooses the sessions and their order. The live panel shows the same rows with buttons.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from claude_magic._render.parts.style_sheet import styled_html
 NO_ROWS: Final = "No sessions in this directory yet."
 
 ROWS_SHOWN: Final = 10
-"""So many sessions are shown where not all are asked for."""
+"""The number of sessions that are shown without `--all`."""
 
 _HEADINGS: Final = ("row", "session", "name", "asked last", "turns", "last used", "from", "size", "")
 _LIMITS: Final = (4, 8, 24, 40, 5, 16, 40, 8, 8)
 _NAMELESS: Final = ("", "row", "session")
-"""Columns whose cells say by themselves what they are."""
+"""Columns whose cells need no name before them."""
 _PROMPT_LENGTH: Final = 120
 
 
@@ -32,8 +32,7 @@ _PROMPT_LENGTH: Final = 120
 class SessionRow:
     """One session on disk, as a line of the table.
 
-    `last_prompt` is what was asked last in it, `branch_of` the ID of the session that it left, `notebook` the name of a
-    notebook that shows it.
+    `branch_of` is the ID of the session that it branched from, `notebook` the name of a notebook that shows it.
     """
 
     session_id: str
@@ -49,9 +48,9 @@ class SessionRow:
 
 
 def listing_bundle(rows: Sequence[SessionRow], *, more: int = 0) -> dict[str, str]:
-    """Give numbered rows, with the sizes of the sessions, as a notebook keeps them.
+    """Return numbered rows, with the sizes of the sessions, in the three forms that a notebook stores.
 
-    :param more: so many sessions are not shown.
+    :param more: the number of sessions that are not shown.
     """
     lines = _lines(rows)
     head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
@@ -78,12 +77,12 @@ def listing_text(rows: Sequence[SessionRow], *, more: int = 0, columns: int | No
 
 
 def rest(more: int) -> str:
-    """Say how many sessions are not shown, and how they are; empty for none."""
+    """Return how many sessions are not shown, and how to see them; empty for none."""
     return f"{more:,} more: %claude_session list --all, or list TEXT" if more > 0 else ""
 
 
 def cells(row: SessionRow) -> tuple[str, ...]:
-    """Say of a session: the start of its ID, name, last prompt, turns, when it was used, whether it is current."""
+    """Return the cells of a session: start of its ID, name, last prompt, turns, time of last use, whether it is current."""
     turns = "" if row.turns is None else f"{row.turns:,}"
     current = "current" if row.current else ""
     name = one_line(clean_line(row.name or ""))
@@ -94,7 +93,7 @@ def cells(row: SessionRow) -> tuple[str, ...]:
 def text_table(lines: Sequence[Sequence[str]], limits: Sequence[int], columns: int | None = None) -> list[str]:
     """Write a head and lines of cells in columns, none wider than its limit.
 
-    :param columns: how wide a line may be; where the table is wider each of its lines becomes several.
+    :param columns: the greatest width of a line; if the table is wider, each of its lines becomes several.
     """
     widths = [min(limit, max(len(line[i]) for line in lines)) for i, limit in enumerate(limits)]
     if columns is not None and sum(widths) + 2 * (len(widths) - 1) > columns:
@@ -110,7 +109,7 @@ def text_table(lines: Sequence[Sequence[str]], limits: Sequence[int], columns: i
 
 
 def _folded(head: Sequence[str], line: Sequence[str], limits: Sequence[int], columns: int) -> list[str]:
-    """Write a line of a table as lines of text: its cells one after the other, by name where they need one."""
+    """Write a line of a table as several lines of text: its cells in order, with the column's name if they need it."""
     texts: list[str] = []
     for name, cell, limit in zip(head, line, limits, strict=True):
         if not cell:
@@ -124,7 +123,7 @@ def _folded(head: Sequence[str], line: Sequence[str], limits: Sequence[int], col
 
 
 def moment(when: datetime) -> str:
-    """Say when something was, in words that are true for ever in a page that is saved."""
+    """Write a time as a date, not as "3 hours ago", which a saved page would make wrong."""
     return f"{when.astimezone():%Y-%m-%d %H:%M}"
 
 

@@ -1,4 +1,4 @@
-"""The last exchanges of a session, cut short: a reminder of where it stands, as HTML, Markdown and text."""
+"""The last exchanges of a session, shortened, to remind a person of it: as HTML, Markdown and text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic.sdk._history.transcripts import Exchange
 
 SHOWN: Final = 3
-"""How many exchanges are recalled."""
+"""How many exchanges are shown."""
 
 _PROMPT_LENGTH: Final = 120
 _REPLY_LENGTH: Final = 280
@@ -21,7 +21,7 @@ _READ_LENGTH: Final = 20_000
 
 
 def recap_bundle(exchanges: Sequence[Exchange]) -> dict[str, str]:
-    """Give the last exchanges in the three forms that a notebook stores."""
+    """Return the last exchanges in the three forms that a notebook stores."""
     lines = _lines(exchanges)
     html = (f"<p><b>{escape(prompt)}</b><br>{escape(reply)}</p>\n" for prompt, reply in lines)
     return {
@@ -39,7 +39,7 @@ def recap_text(exchanges: Sequence[Exchange]) -> str:
 
 
 def _lines(exchanges: Sequence[Exchange]) -> list[tuple[str, str]]:
-    # Cleaned before it is cut: half a credential is not found any more.
+    # Cleaned before the cut, because half a credential is not recognised.
     return [(one_line(clean_line(exchange.prompt), _PROMPT_LENGTH), _gist(exchange)) for exchange in exchanges[-SHOWN:]]
 
 

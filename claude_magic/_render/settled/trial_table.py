@@ -1,4 +1,4 @@
-"""A trial as small tables: what each way to ask came to, how it differs from the best, and rows where they disagree."""
+"""A trial as small tables: the score of each variant, its difference from the best, and rows where variants disagree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REPLY_WIDTH: Final = 50
 
 
 def settled_rows(results: Results, *, with_rows: bool = True) -> dict[str, str]:
-    """Give what a run over rows came to in the three forms that a notebook stores: its rows, or what a trial found.
+    """Return the results of a run over rows in the three forms that a notebook stores: the rows, or the findings of a trial.
 
     :param with_rows: whether tables are shown, or only the line that sums them up.
     """
@@ -51,7 +51,7 @@ def _disagreements(trial: Trial) -> Table:
 
 
 def _extremes(row: Disagreement) -> tuple[str, str]:
-    """Show the replies that differ most, and who gave them."""
+    """Return the two replies that differ most, each with the variant that gave it."""
     if row.scores:
         ends = max(row.scores, key=row.scores.__getitem__), min(row.scores, key=row.scores.__getitem__)
     else:
@@ -90,7 +90,7 @@ def _interval(low: float | None, high: float | None) -> str:
 
 
 def _without_empty(table: Table) -> Table:
-    """Leave out the columns in which nothing stands."""
+    """Leave out the columns that are empty."""
     kept = [column for column in range(len(table.head)) if any(line[column] for line in table.lines)]
     return Table(
         [table.head[column] for column in kept], [[line[column] for column in kept] for line in table.lines], table.remark
