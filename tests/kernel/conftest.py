@@ -13,19 +13,19 @@ from traitlets.config import Config
 
 
 @pytest.fixture
-def configure(loaded_kernel: Kernel) -> Iterator[Configure]:
+def configure(shared_session: Kernel) -> Iterator[Configure]:
     """Set a trait of ClaudeMagics: `configure("idle_timeout", 1)`; undone after the test."""
     before: dict[str, object] = {}
 
     def configure(name: str, value: object) -> None:
         magics = "get_ipython().magics_manager.registry['ClaudeMagics']"
-        before.setdefault(name, loaded_kernel.value(f"{magics}.{name}"))
-        result = loaded_kernel.run(f"%config ClaudeMagics.{name} = {value!r}")
+        before.setdefault(name, shared_session.value(f"{magics}.{name}"))
+        result = shared_session.run(f"%config ClaudeMagics.{name} = {value!r}")
         assert result.ok, result
 
     yield configure
     for name, value in before.items():
-        loaded_kernel.run(f"%config ClaudeMagics.{name} = {value!r}")
+        shared_session.run(f"%config ClaudeMagics.{name} = {value!r}")
 
 
 @pytest.fixture

@@ -164,25 +164,25 @@ def passed(kernel: Kernel, seconds: int) -> Callable[[CellResult], bool]:
 # What is asked
 
 
-def test_card_of_a_command(loaded_kernel: Kernel, notebook_dir: Path) -> None:
+def test_card_of_a_command(shared_session: Kernel, notebook_dir: Path) -> None:
     """The card says which tool, the exact command and the directory; four answers, with the rule that would be added."""
-    cell = start(loaded_kernel, bash("touch 'with  two spaces' '<b>&amp;'"))
+    cell = start(shared_session, bash("touch 'with  two spaces' '<b>&amp;'"))
     card = asks(cell)
     assert "Claude asks to run a command" in card
     assert "touch 'with  two spaces' '<b>&amp;'" in card
     assert str(notebook_dir) in card
-    *others, session = labels(loaded_kernel)  # in the order of their opening
+    *others, session = labels(shared_session)  # in the order of their opening
     assert others == ["Allow once", "Deny", "Deny and tell"]
     assert session == "Allow this command in this session"
     click(cell, "Deny")
     assert cell.wait().ok
 
 
-def test_card_of_a_file(loaded_kernel: Kernel, notebook_dir: Path) -> None:
+def test_card_of_a_file(shared_session: Kernel, notebook_dir: Path) -> None:
     """The card of a write holds the path and the whole content; that of an edit holds the diff."""
     path = notebook_dir / "written.py"
     cell = start(
-        loaded_kernel,
+        shared_session,
         tool("Write", file_path=str(path), content="value = 1\nother = 2\n")
         + tool("Edit", file_path=str(path), old_string="value = 1", new_string="value = 3"),
     )
@@ -200,21 +200,21 @@ def test_card_of_a_file(loaded_kernel: Kernel, notebook_dir: Path) -> None:
     assert path.read_text() == "value = 3\nother = 2\n"
 
 
-def test_card_of_code(loaded_kernel: Kernel) -> None:
+def test_card_of_code(shared_session: Kernel) -> None:
     """The card of `run_code` holds the code as it would run."""
-    cell = start(loaded_kernel, tool("mcp__kernel__run_code", code="x = 1\nfor n in range(3):\n    print(n < 2)"))
+    cell = start(shared_session, tool("mcp__kernel__run_code", code="x = 1\nfor n in range(3):\n    print(n < 2)"))
     card = asks(cell)
     assert "Claude asks to run code in this kernel" in card
     assert "x = 1\nfor n in range(3):\n    print(n < 2)" in card
-    assert "Allow code in this kernel in this session" in labels(loaded_kernel)
+    assert "Allow code in this kernel in this session" in labels(shared_session)
     click(cell, "Deny")
     assert cell.wait().ok
 
 
-def test_never_cut(loaded_kernel: Kernel) -> None:
+def test_never_cut(shared_session: Kernel) -> None:
     """A command of 50 KB is on the card to its last character."""
     lines = [f"touch {'x' * 80}{number}" for number in range(550)]
-    cell = start(loaded_kernel, bash("\n".join(lines)))
+    cell = start(shared_session, bash("\n".join(lines)))
     card = asks(cell)
     for line in lines:
         assert f"{line}\n" in f"{card}\n"
@@ -233,14 +233,14 @@ HIDING = {
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
 @pytest.mark.parametrize("code", HIDING.values(), ids=HIDING)
-def test_nothing_hides(loaded_kernel: Kernel, code: str, kind: str) -> None:
+def test_nothing_hides(shared_session: Kernel, code: str, kind: str) -> None:
     """What would run is on the card, and in the lines, also where a terminal would swallow it as part of a sequence."""
     prompt = tool("mcp__kernel__run_code", code=code.replace("touch ", "!touch "))
     if kind == "sync":
-        result = start(loaded_kernel, prompt, kind=kind, answer="n").wait()
+        result = start(shared_session, prompt, kind=kind, answer="n").wait()
         assert "touch hidden" in result.stdout
         return
-    cell = start(loaded_kernel, prompt)
+    cell = start(shared_session, prompt)
     card = asks(cell)
     click(cell, "Deny")
     assert cell.wait().ok
@@ -250,60 +250,63 @@ def test_nothing_hides(loaded_kernel: Kernel, code: str, kind: str) -> None:
 # Answers
 
 
-def test_allow_once(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
+@pytest.mark.short
+def test_allow_once(shared_session: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
     """Allowed once, the command runs, once: the same again is asked again; what was answered stays."""
-    result = clicked(loaded_kernel, bash("touch once") + "<<say done>>", "Allow once")
+    result = clicked(shared_session, bash("touch once") + "<<say done>>", "Allow once")
     assert (notebook_dir / "once").exists()
     in_all_forms(result, "touch once", "allowed once", "done")
-    cell = start(loaded_kernel, bash("touch once"))
+    cell = start(shared_session, bash("touch once"))
     click(cell, "Deny")
     assert cell.wait().ok
     assert unchanged()
 
 
-def test_allow_for_the_session(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
+def test_allow_for_the_session(shared_session: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
     """Allowed for the session, the same is not asked again, also after the CLI died; anything else, and another session, is."""
-    result = clicked(loaded_kernel, bash("touch often"), "Allow this command")
+    result = clicked(shared_session, bash("touch often"), "Allow this command")
     in_all_forms(result, "touch often", "allowed for this session: Bash(touch")
     (notebook_dir / "often").unlink()
-    unasked(loaded_kernel, bash("touch often"))
+    unasked(shared_session, bash("touch often"))
     assert (notebook_dir / "often").exists()
-    clicked(loaded_kernel, bash("mkdir other"), "Deny")
-    processes = clis(loaded_kernel)
+    clicked(shared_session, bash("mkdir other"), "Deny")
+    processes = clis(shared_session)
     for process in processes:
         process.kill()
     assert ended(processes)
     (notebook_dir / "often").unlink()
-    assert session_of(unasked(loaded_kernel, bash("touch often"))) == session_of(result)
+    assert session_of(unasked(shared_session, bash("touch often"))) == session_of(result)
     assert (notebook_dir / "often").exists()
-    clicked(loaded_kernel, bash("mkdir other"), "Deny")
-    clicked(loaded_kernel, bash("touch often"), "Deny", "--new")
+    clicked(shared_session, bash("mkdir other"), "Deny")
+    clicked(shared_session, bash("touch often"), "Deny", "--new")
     assert unchanged()
 
 
-def test_a_rule_allows_no_more_than_it_says(loaded_kernel: Kernel) -> None:
+def test_a_rule_allows_no_more_than_it_says(shared_session: Kernel) -> None:
     """A command written like a list of rules is allowed as that command alone, also by the process that comes next."""
-    clicked(loaded_kernel, bash('touch "), Bash(mkdir:*), Read("'), "Allow this command")
-    processes = clis(loaded_kernel)
+    clicked(shared_session, bash('touch "), Bash(mkdir:*), Read("'), "Allow this command")
+    processes = clis(shared_session)
     for process in processes:
         process.kill()
     assert ended(processes)
-    result = ask(loaded_kernel, bash("mkdir injected"), allow_stdin=False)
+    result = ask(shared_session, bash("mkdir injected"), allow_stdin=False)
     assert "denied" in result.text.lower()
-    assert not (loaded_kernel.notebook_dir / "injected").exists()
+    assert not (shared_session.notebook_dir / "injected").exists()
 
 
-def test_deny(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+@pytest.mark.short
+def test_deny(shared_session: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
     """Denied, nothing runs, Claude is told so and goes on; the cell succeeds."""
-    result = clicked(loaded_kernel, bash("touch denied") + "<<say Then not.>>", "Deny")
+    result = clicked(shared_session, bash("touch denied") + "<<say Then not.>>", "Deny")
     assert not (notebook_dir / "denied").exists()
     assert "The person said no." in returned(api)[-1]
     in_all_forms(result, "touch denied", "denied", "Then not.")
 
 
-def test_deny_with_a_word(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+@pytest.mark.short
+def test_deny_with_a_word(shared_session: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
     """Words given with a denial are what Claude reads as the tool's result, and stay in the output."""
-    cell = start(loaded_kernel, bash("touch denied") + "<<say Then so.>>")
+    cell = start(shared_session, bash("touch denied") + "<<say Then so.>>")
     tell(cell, "Use pathlib & a <tmp> directory.")
     result = cell.wait()
     assert result.ok, result.outputs
@@ -312,21 +315,23 @@ def test_deny_with_a_word(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir:
     in_all_forms(result, "touch denied", "Use pathlib & a <tmp> directory.", "Then so.")
 
 
-def test_two_at_once(loaded_kernel: Kernel, api: MessagesAPI, tmp_path: Path) -> None:
+def test_two_at_once(shared_session: Kernel, api: MessagesAPI, tmp_path: Path) -> None:
     """Of two calls that are asked at once each gets its own answer."""
     files = [tmp_path / "one.txt", tmp_path / "two.txt"]
     for file in files:
         file.write_text(f"content of {file.stem}")
     calls = json.dumps([["Read", {"file_path": str(file)}] for file in files])
-    cell = start(loaded_kernel, f"<<tool both {calls}>><<say done>>")
+    cell = start(shared_session, f"<<tool both {calls}>><<say done>>")
     asks(cell, 2)
-    assert [file.name in card for file, card in zip(files, cards(loaded_kernel), strict=True)] == [True, True]
-    first, second = [id_ for id_, state in loaded_kernel.widgets_named("ButtonModel").items() if state["description"] == "Deny"]
-    allow = loaded_kernel.button("Allow once")  # the newest: of the second card
-    loaded_kernel.click(first)
-    cell.wait_for(lambda _: first not in loaded_kernel.widgets)
-    assert second in loaded_kernel.widgets
-    loaded_kernel.click(allow)
+    assert [file.name in card for file, card in zip(files, cards(shared_session), strict=True)] == [True, True]
+    first, second = [
+        id_ for id_, state in shared_session.widgets_named("ButtonModel").items() if state["description"] == "Deny"
+    ]
+    allow = shared_session.button("Allow once")  # the newest: of the second card
+    shared_session.click(first)
+    cell.wait_for(lambda _: first not in shared_session.widgets)
+    assert second in shared_session.widgets
+    shared_session.click(allow)
     result = cell.wait()
     assert result.ok, result.outputs
     one, two = returned(api)[-2:]
@@ -335,18 +340,18 @@ def test_two_at_once(loaded_kernel: Kernel, api: MessagesAPI, tmp_path: Path) ->
     in_all_forms(result, "denied", "allowed once")
 
 
-def test_one_yes_for_several(loaded_kernel: Kernel, api: MessagesAPI, tmp_path: Path) -> None:
+def test_one_yes_for_several(shared_session: Kernel, api: MessagesAPI, tmp_path: Path) -> None:
     """A yes for the session answers what else it covers, also what is asked already; all else stays asked."""
     files = [tmp_path / "one" / "first.txt", tmp_path / "one" / "second.txt", tmp_path / "other" / "third.txt"]
     for file in files:
         file.parent.mkdir(exist_ok=True)
         file.write_text(f"content of {file.stem}")
     calls = json.dumps([["Read", {"file_path": str(file)}] for file in files])
-    cell = start(loaded_kernel, f"<<tool both {calls}>><<say done>>")
+    cell = start(shared_session, f"<<tool both {calls}>><<say done>>")
     asks(cell, 3)
-    loaded_kernel.click("Allow files of one in this session")
-    cell.wait_for(lambda _: complete_cards(loaded_kernel) == 1)
-    assert "third.txt" in cards(loaded_kernel)[-1]
+    shared_session.click("Allow files of one in this session")
+    cell.wait_for(lambda _: complete_cards(shared_session) == 1)
+    assert "third.txt" in cards(shared_session)[-1]
     click(cell, "Deny")
     result = cell.wait()
     assert result.ok, result.outputs
@@ -355,10 +360,10 @@ def test_one_yes_for_several(loaded_kernel: Kernel, api: MessagesAPI, tmp_path: 
     assert result.text.count("allowed for this session: Read(") == 2
 
 
-def test_the_reason_is_said(loaded_kernel: Kernel, tmp_path: Path) -> None:
+def test_the_reason_is_said(shared_session: Kernel, tmp_path: Path) -> None:
     """The card says why it asks, in the CLI's words or ours: a place outside, a redirection that no rule covers."""
     outside = tool("Write", file_path=str(tmp_path / "outside.txt"), content="x")
-    cell = start(loaded_kernel, outside + bash("echo hi > made.txt") + "<<say done>>", "--allow Bash(echo:*)")
+    cell = start(shared_session, outside + bash("echo hi > made.txt") + "<<say done>>", "--allow Bash(echo:*)")
     assert "outside" in asks(cell).rpartition("in /")[2]
     click(cell, "Deny")
     assert "made.txt" in asks(cell).rpartition("in /")[2]
@@ -367,7 +372,7 @@ def test_the_reason_is_said(loaded_kernel: Kernel, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("named", ["Write", "NotebookEdit"])
-def test_the_open_notebook(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path, named: str) -> None:
+def test_the_open_notebook(shared_session: Kernel, api: MessagesAPI, notebook_dir: Path, named: str) -> None:
     """Whoever is asked about the file of this very notebook is warned, and can ask for a new cell instead."""
     path = notebook_dir / "notebook.ipynb"
     cells = [nbformat.v4.new_code_cell("1 + 1", id="first")]
@@ -377,12 +382,12 @@ def test_the_open_notebook(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir
         "NotebookEdit": {"notebook_path": str(path), "cell_id": "first", "new_source": "x"},
     }
     read = tool("Read", file_path=str(path))
-    cell = start(loaded_kernel, f"{read}{tool(named, **arguments[named])}<<say done>>")
+    cell = start(shared_session, f"{read}{tool(named, **arguments[named])}<<say done>>")
     assert "This notebook is open here." in asks(cell)
     click(cell, "Ask for a new cell instead")
     assert cell.wait().ok
     assert "add_cell" in returned(api)[-1]
-    cell = start(loaded_kernel, tool("Write", file_path=str(notebook_dir / "other.ipynb"), content="x"))
+    cell = start(shared_session, tool("Write", file_path=str(notebook_dir / "other.ipynb"), content="x"))
     assert "open here" not in asks(cell)
     click(cell, "Deny")
     assert cell.wait().ok
@@ -392,13 +397,13 @@ def test_the_open_notebook(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir
 # Time and interrupts
 
 
-def test_waiting_is_not_the_tools_time(loaded_kernel: Kernel) -> None:
+def test_waiting_is_not_the_tools_time(shared_session: Kernel) -> None:
     """While a call waits for the person its line says so, and what it then takes is the time of its work alone."""
-    answered(loaded_kernel, "warm up")
-    cell = start(loaded_kernel, bash("touch soon") + "<<say done>>")
+    answered(shared_session, "warm up")
+    cell = start(shared_session, bash("touch soon") + "<<say done>>")
     asks(cell)
-    cell.wait_for(lambda _: re.search(r"<summary[^>]*><b>Bash.*waiting for you", on_page(loaded_kernel)) is not None)
-    cell.wait_for(passed(loaded_kernel, 3))
+    cell.wait_for(lambda _: re.search(r"<summary[^>]*><b>Bash.*waiting for you", on_page(shared_session)) is not None)
+    cell.wait_for(passed(shared_session, 3))
     click(cell, "Allow once")
     took = re.search(r"allowed once · <?([\d.]+) s", cell.wait().text)
     assert took
@@ -406,44 +411,44 @@ def test_waiting_is_not_the_tools_time(loaded_kernel: Kernel) -> None:
 
 
 @at_some_pace
-def test_waiting_is_not_counted(loaded_kernel: Kernel, notebook_dir: Path, pace: int) -> None:
+def test_waiting_is_not_counted(shared_session: Kernel, notebook_dir: Path, pace: int) -> None:
     """A person may take longer than `--timeout`; the turn goes on with the time that was left."""
-    answered(loaded_kernel, "warm up")
-    cell = start(loaded_kernel, bash("touch patient") + "<<say done>>", f"--timeout {2 * pace}")
+    answered(shared_session, "warm up")
+    cell = start(shared_session, bash("touch patient") + "<<say done>>", f"--timeout {2 * pace}")
     asks(cell)
-    cell.wait_for(passed(loaded_kernel, 3 * pace))
+    cell.wait_for(passed(shared_session, 3 * pace))
     click(cell, "Allow once")
     assert cell.wait().ok
     assert (notebook_dir / "patient").exists()
 
 
 @at_some_pace
-def test_timeout_counts_again_after_the_answer(loaded_kernel: Kernel, pace: int) -> None:
+def test_timeout_counts_again_after_the_answer(shared_session: Kernel, pace: int) -> None:
     """After an answer the timeout holds as before."""
-    answered(loaded_kernel, "warm up")
-    cell = start(loaded_kernel, bash("touch patient") + "<<hang>>", f"--timeout {1.5 * pace}")
+    answered(shared_session, "warm up")
+    cell = start(shared_session, bash("touch patient") + "<<hang>>", f"--timeout {1.5 * pace}")
     asks(cell)
-    cell.wait_for(passed(loaded_kernel, 2 * pace))
+    cell.wait_for(passed(shared_session, 2 * pace))
     click(cell, "Allow once")
     failure(cell.wait(), "TurnTimeoutError")
 
 
 @pytest.mark.parametrize("then", ["<<say done>>", "<<hang>>"])
 @at_some_pace
-def test_waiting_for_two_is_not_counted(loaded_kernel: Kernel, tmp_path: Path, then: str, pace: int) -> None:
+def test_waiting_for_two_is_not_counted(shared_session: Kernel, tmp_path: Path, then: str, pace: int) -> None:
     """While one of two questions is still open the clock stands; it goes on when both are answered."""
-    answered(loaded_kernel, "warm up")
+    answered(shared_session, "warm up")
     calls = json.dumps([["Read", {"file_path": str(tmp_path / name)}] for name in ("a", "b")])
-    cell = start(loaded_kernel, f"<<tool both {calls}>>{then}", f"--timeout {1.5 * pace}")
+    cell = start(shared_session, f"<<tool both {calls}>>{then}", f"--timeout {1.5 * pace}")
     asks(cell, 2)
     click(cell, "Deny")
-    cell.wait_for(passed(loaded_kernel, 3 * pace))
+    cell.wait_for(passed(shared_session, 3 * pace))
     click(cell, "Deny")
     if then == "<<hang>>":
         try:
             failure(cell.wait(), "TurnTimeoutError")
         except TimeoutError:
-            loaded_kernel.interrupt()
+            shared_session.interrupt()
             cell.wait()
             raise
     else:
@@ -451,24 +456,24 @@ def test_waiting_for_two_is_not_counted(loaded_kernel: Kernel, tmp_path: Path, t
 
 
 @pytest.mark.parametrize("way", ["interrupt", "Stop"])
-def test_stopped_while_asking(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path, way: str) -> None:
+def test_stopped_while_asking(shared_session: Kernel, api: MessagesAPI, notebook_dir: Path, way: str) -> None:
     """An interrupt, or Stop, means no, and the call's line says so: the turn ends within a second, nothing runs, the card goes.
 
     The next cell works.
     """
-    session = session_of(answered(loaded_kernel, "one"))
-    cell = start(loaded_kernel, "<<say Before.>>" + bash("touch stopped"))
+    session = session_of(answered(shared_session, "one"))
+    cell = start(shared_session, "<<say Before.>>" + bash("touch stopped"))
     asks(cell)
     count = len(api.requests)
-    result = stopped_soon(cell, loaded_kernel.interrupt if way == "interrupt" else lambda: loaded_kernel.click("Stop"))
+    result = stopped_soon(cell, shared_session.interrupt if way == "interrupt" else lambda: shared_session.click("Stop"))
     failure(result, "TurnInterrupted")
     assert not (notebook_dir / "stopped").exists()
-    assert dict(loaded_kernel.widgets) == {}
+    assert dict(shared_session.widgets) == {}
     assert len(api.requests) == count
     in_all_forms(result, "Before.", "touch stopped", "✗ denied")
     assert "failed" not in result.text
-    assert session_of(answered(loaded_kernel, "two")) == session
-    clicked(loaded_kernel, bash("touch allowed"), "Allow once")
+    assert session_of(answered(shared_session, "two")) == session
+    clicked(shared_session, bash("touch allowed"), "Allow once")
     assert (notebook_dir / "allowed").exists()
 
 
@@ -507,22 +512,22 @@ def test_by_input(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path, r
 
 
 @pytest.mark.parametrize(("kind", "options"), [("sync", ""), ("async", "--quiet")], ids=["blocking", "quiet"])
-def test_interrupted_at_input(loaded_kernel: Kernel, notebook_dir: Path, kind: str, options: str) -> None:
+def test_interrupted_at_input(shared_session: Kernel, notebook_dir: Path, kind: str, options: str) -> None:
     """An interrupt at the `input()` denies and stops the turn; the next cell works."""
-    session = session_of(answered(loaded_kernel, "one"))
-    cell = start(loaded_kernel, bash("touch interrupted"), options, kind=kind)
+    session = session_of(answered(shared_session, "one"))
+    cell = start(shared_session, bash("touch interrupted"), options, kind=kind)
     cell.wait_for(lambda result: bool(result.prompts))
     cell.unanswered.clear()
-    result = stopped_soon(cell, loaded_kernel.interrupt)
+    result = stopped_soon(cell, shared_session.interrupt)
     assert [error["ename"] for error in result.errors] == ["TurnInterrupted"], result.errors
     assert not (notebook_dir / "interrupted").exists()
     assert "✗ denied" in result.text or options == "--quiet"
-    assert session_of(answered(loaded_kernel, "two")) == session
+    assert session_of(answered(shared_session, "two")) == session
 
 
-def test_quiet(loaded_kernel: Kernel, notebook_dir: Path) -> None:
+def test_quiet(shared_session: Kernel, notebook_dir: Path) -> None:
     """A `--quiet` cell asks through `input()`, and shows nothing else."""
-    cell = start(loaded_kernel, bash("touch quiet"), "--quiet --output reply", answer="y")
+    cell = start(shared_session, bash("touch quiet"), "--quiet --output reply", answer="y")
     result = cell.wait()
     assert result.ok, result.outputs
     assert (notebook_dir / "quiet").exists()
@@ -533,16 +538,16 @@ def test_quiet(loaded_kernel: Kernel, notebook_dir: Path) -> None:
 # Where nobody can answer
 
 
-def test_nobody_there(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+def test_nobody_there(shared_session: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
     """Under nbclient it is denied at once; the output says what, and the `--allow` that would permit it, which does."""
-    result = answered(loaded_kernel, bash("touch headless") + "<<say done>>", allow_stdin=False)
+    result = answered(shared_session, bash("touch headless") + "<<say done>>", allow_stdin=False)
     assert not (notebook_dir / "headless").exists()
     assert not result.prompts
     in_all_forms(result, "touch headless", "--allow", "would permit it")
     assert "Nobody is there" in returned(api)[-1]
     found = re.search(r"(--allow .*?) would permit it", result.text)
     assert found, result.text
-    answered(loaded_kernel, bash("touch headless"), found[1], allow_stdin=False)
+    answered(shared_session, bash("touch headless"), found[1], allow_stdin=False)
     assert (notebook_dir / "headless").exists()
 
 
@@ -550,37 +555,37 @@ def test_nobody_there(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Pat
     "command",
     ['touch "with space"', "touch 'one quote'", "touch a; mkdir -p b"],
 )
-def test_the_rule_can_be_copied(loaded_kernel: Kernel, command: str) -> None:
+def test_the_rule_can_be_copied(shared_session: Kernel, command: str) -> None:
     """The `--allow` that is offered, copied as it stands, permits the command, whatever quotes are in it."""
-    result = answered(loaded_kernel, bash(command), allow_stdin=False)
+    result = answered(shared_session, bash(command), allow_stdin=False)
     found = re.search(r"\. (--allow .*) would permit it", result.text)
     assert found, result.text
-    again = ask(loaded_kernel, bash(command), found[1], allow_stdin=False)
+    again = ask(shared_session, bash(command), found[1], allow_stdin=False)
     assert again.ok, again.outputs
     assert "denied" not in again.text.lower(), again.text
 
 
-def test_nobody_there_for_a_write(loaded_kernel: Kernel, notebook_dir: Path) -> None:
+def test_nobody_there_for_a_write(shared_session: Kernel, notebook_dir: Path) -> None:
     """For a write the output names what would permit it, too."""
     write = tool("Write", file_path=str(notebook_dir / "unwritten"), content="text")
-    result = answered(loaded_kernel, write, allow_stdin=False)
+    result = answered(shared_session, write, allow_stdin=False)
     found = re.search(r"(--(?:allow|mode) [^.]*?) would permit it", result.text)
     assert found, result.text
-    answered(loaded_kernel, write, found[1], allow_stdin=False)
+    answered(shared_session, write, found[1], allow_stdin=False)
     assert (notebook_dir / "unwritten").exists()
 
 
 # Modes
 
 
-def test_plan(loaded_kernel: Kernel, api: MessagesAPI, unchanged: Callable[[], bool]) -> None:
+def test_plan(shared_session: Kernel, api: MessagesAPI, unchanged: Callable[[], bool]) -> None:
     """In plan mode leaving it is asked, with the plan to read, and can be refused with a word."""
-    assert loaded_kernel.run("%%claude --mode plan\nhello").ok
+    assert shared_session.run("%%claude --mode plan\nhello").ok
     # The CLI tells the model which file the plan belongs in, and puts what that holds into the request.
     plan_file = re.search(r"/\S+?/plans/\S+?\.md", json.dumps(api.requests[-1]))
     assert plan_file, api.requests[-1]
     calls = tool("Write", file_path=plan_file[0], content="1. Touch **planned**.") + tool("ExitPlanMode")
-    cell = start(loaded_kernel, calls + "<<say done>>", "--mode plan")
+    cell = start(shared_session, calls + "<<say done>>", "--mode plan")
     assert "carry out its plan" in asks(cell)
     assert "Touch planned." in asks(cell)
     tell(cell, "Not yet.")
@@ -589,14 +594,14 @@ def test_plan(loaded_kernel: Kernel, api: MessagesAPI, unchanged: Callable[[], b
     assert unchanged()
 
 
-def test_plan_after_a_plan(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+def test_plan_after_a_plan(shared_session: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
     """Leaving plan mode ends it for that turn; chosen again, it is plan mode: Claude is told, and may not write at all."""
     write = tool("Write", file_path=str(notebook_dir / "planned.txt"), content="text")
-    clicked(loaded_kernel, tool("ExitPlanMode"), "Allow once", "--mode plan")
+    clicked(shared_session, tool("ExitPlanMode"), "Allow once", "--mode plan")
     api.requests.clear()
-    clicked(loaded_kernel, write, "Deny")
+    clicked(shared_session, write, "Deny")
     assert PLANNING not in newest(api)
-    cell = start(loaded_kernel, write + tool("ExitPlanMode"), "--mode plan")
+    cell = start(shared_session, write + tool("ExitPlanMode"), "--mode plan")
     assert "carry out its plan" in asks(cell)
     assert "Plan mode changes nothing" in returned(api)[-1]
     assert PLANNING in newest(api)
@@ -605,68 +610,68 @@ def test_plan_after_a_plan(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir
     assert not (notebook_dir / "planned.txt").exists()
 
 
-def test_edits_for_the_session(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
+def test_edits_for_the_session(shared_session: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
     """Edits allowed for the session hold for its next processes too; not for commands, in plan mode, or in a new session."""
 
     def write(name: str) -> str:
         return tool("Write", file_path=str(notebook_dir / name), content="text")
 
-    result = clicked(loaded_kernel, write("granted.txt"), "Allow edits in this session")
+    result = clicked(shared_session, write("granted.txt"), "Allow edits in this session")
     in_all_forms(result, "allowed for this session: Edit")
-    processes = clis(loaded_kernel)
+    processes = clis(shared_session)
     for process in processes:
         process.kill()
     assert ended(processes)
-    assert session_of(unasked(loaded_kernel, write("after-death.txt"))) == session_of(result)
-    unasked(loaded_kernel, write("another-model.txt"), "--model haiku")
-    unasked(loaded_kernel, write("in-plan-mode.txt"), "--mode plan")
-    unasked(loaded_kernel, write("after-plan-mode.txt"))
-    clicked(loaded_kernel, bash("rm granted.txt"), "Deny")
-    clicked(loaded_kernel, write("elsewhere.txt"), "Deny", "--new")
+    assert session_of(unasked(shared_session, write("after-death.txt"))) == session_of(result)
+    unasked(shared_session, write("another-model.txt"), "--model haiku")
+    unasked(shared_session, write("in-plan-mode.txt"), "--mode plan")
+    unasked(shared_session, write("after-plan-mode.txt"))
+    clicked(shared_session, bash("rm granted.txt"), "Deny")
+    clicked(shared_session, write("elsewhere.txt"), "Deny", "--new")
     written = {path.name for path in notebook_dir.glob("*.txt")}
     assert written >= {"granted.txt", "after-death.txt", "another-model.txt", "after-plan-mode.txt"}
     assert not written & {"in-plan-mode.txt", "elsewhere.txt"}
     assert unchanged()
 
 
-def test_accept_edits(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
+def test_accept_edits(shared_session: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
     """`acceptEdits` writes files of this directory without asking, and still asks for commands."""
     path = notebook_dir / "accepted.txt"
     calls = tool("Write", file_path=str(path), content="text") + bash("curl http://127.0.0.1:9")
-    cell = start(loaded_kernel, calls, "--mode acceptEdits")
+    cell = start(shared_session, calls, "--mode acceptEdits")
     assert "curl" in asks(cell)
     assert path.exists()
     click(cell, "Deny")
     assert cell.wait().ok
-    clicked(loaded_kernel, tool("Write", file_path=str(notebook_dir / "later.txt"), content="text"), "Deny")
+    clicked(shared_session, tool("Write", file_path=str(notebook_dir / "later.txt"), content="text"), "Deny")
     assert unchanged()
 
 
-def test_dont_ask(loaded_kernel: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
+def test_dont_ask(shared_session: Kernel, notebook_dir: Path, unchanged: Callable[[], bool]) -> None:
     """`dontAsk` denies what would be asked, and shows that it was denied; what `--allow` names runs."""
-    result = unasked(loaded_kernel, bash("touch silent") + "<<say done>>", "--mode dontAsk")
+    result = unasked(shared_session, bash("touch silent") + "<<say done>>", "--mode dontAsk")
     assert not (notebook_dir / "silent").exists()
     in_all_forms(result, "touch silent", "denied")
-    unasked(loaded_kernel, bash("touch silent"), "--mode dontAsk --allow Bash(touch:*)")
+    unasked(shared_session, bash("touch silent"), "--mode dontAsk --allow Bash(touch:*)")
     assert (notebook_dir / "silent").exists()
     assert unchanged()
 
 
 def test_allow_trait(
-    loaded_kernel: Kernel, notebook_dir: Path, configure: Callable[[str, object], None], unchanged: Callable[[], bool]
+    shared_session: Kernel, notebook_dir: Path, configure: Callable[[str, object], None], unchanged: Callable[[], bool]
 ) -> None:
     """`%config ClaudeMagics.allow` and `.mode` hold for every cell."""
     configure("allow", ["Bash(touch:*)"])
-    unasked(loaded_kernel, bash("touch configured"))
+    unasked(shared_session, bash("touch configured"))
     assert (notebook_dir / "configured").exists()
     configure("mode", "dontAsk")
-    unasked(loaded_kernel, bash("mkdir configured-not"))
+    unasked(shared_session, bash("mkdir configured-not"))
     assert not (notebook_dir / "configured-not").exists()
     assert unchanged()
 
 
-def test_bypassing_is_marked(loaded_kernel: Kernel) -> None:
+def test_bypassing_is_marked(shared_session: Kernel) -> None:
     """Every cell that bypasses permissions says so, also when the CLI refuses to."""
     for _ in range(2):
-        result = ask(loaded_kernel, "hello", "--mode bypassPermissions")
+        result = ask(shared_session, "hello", "--mode bypassPermissions")
         in_all_forms(result, "Permissions are bypassed in this cell")

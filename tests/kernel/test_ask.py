@@ -13,10 +13,10 @@ TOUCH = '<<tool Bash {"command": "touch made"}>><<say tried>>'
 
 
 @pytest.fixture
-def asking(loaded_kernel: Kernel) -> Kernel:
+def asking(shared_session: Kernel) -> Kernel:
     """A kernel with `ask` and `current_session`, and a new session."""
-    assert loaded_kernel.run("from claude_magic import ask, current_session").ok
-    return loaded_kernel
+    assert shared_session.run("from claude_magic import ask, current_session").ok
+    return shared_session
 
 
 def run(kernel: Kernel, code: str) -> CellResult:

@@ -17,28 +17,29 @@ frontends = pytest.mark.parametrize("allow_stdin", [True, False], ids=["live", "
 
 
 @pytest.mark.parametrize(("status", "allow_stdin"), [(400, True), (400, False), (403, True), (404, True), (413, True)])
-def test_api_refuses(loaded_kernel: Kernel, api: MessagesAPI, status: int, allow_stdin: bool) -> None:
+def test_api_refuses(shared_session: Kernel, api: MessagesAPI, status: int, allow_stdin: bool) -> None:
     """A request that the API refuses: APIError at once; the session goes on."""
-    result = ask(loaded_kernel, f"<<status {status}>>", allow_stdin=allow_stdin)
+    result = ask(shared_session, f"<<status {status}>>", allow_stdin=allow_stdin)
     failure(result, "APIError")
-    following = answered(loaded_kernel, "and on", allow_stdin=allow_stdin)
+    following = answered(shared_session, "and on", allow_stdin=allow_stdin)
     assert session_of(following) == session_of(result)
 
 
-def test_api_refuses_after_a_tool(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+@pytest.mark.short
+def test_api_refuses_after_a_tool(shared_session: Kernel, api: MessagesAPI) -> None:
     """What Claude said and did before the failure stays in the cell."""
     calls = '<<say First this.>><<tool Bash {"command": "echo called"}>>'
-    result = ask(loaded_kernel, f"{calls}<<drop>>", "--allow Bash(echo:*)")
+    result = ask(shared_session, f"{calls}<<drop>>", "--allow Bash(echo:*)")
     failure(result, "APIError")
     kept(result, "First this.", "echo called")
 
 
-def test_overloaded_then_answered(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_overloaded_then_answered(shared_session: Kernel, api: MessagesAPI) -> None:
     """529 is tried again; the status line says so while it waits, and nothing of it stays."""
-    answered(loaded_kernel, "warm up")
-    cell = start(loaded_kernel, "<<status 529 2>><<say fine>>")
-    cell.wait_for(lambda _: "Retrying (2 of 10)" in on_page(loaded_kernel))
-    assert "overloaded (529)" in on_page(loaded_kernel)
+    answered(shared_session, "warm up")
+    cell = start(shared_session, "<<status 529 2>><<say fine>>")
+    cell.wait_for(lambda _: "Retrying (2 of 10)" in on_page(shared_session))
+    assert "overloaded (529)" in on_page(shared_session)
     result = cell.wait()
     assert result.ok
     assert result.text.startswith("fine\n")
@@ -47,14 +48,14 @@ def test_overloaded_then_answered(loaded_kernel: Kernel, api: MessagesAPI) -> No
 
 
 @frontends
-def test_refused_key(loaded_kernel: Kernel, api: MessagesAPI, allow_stdin: bool) -> None:
+def test_refused_key(shared_session: Kernel, api: MessagesAPI, allow_stdin: bool) -> None:
     """401 is NotLoggedInError after one request; the session goes on."""
-    session = session_of(answered(loaded_kernel, "one"))
+    session = session_of(answered(shared_session, "one"))
     before = len(api.requests)
-    text = failure(ask(loaded_kernel, "<<status 401>>", allow_stdin=allow_stdin), "NotLoggedInError")
+    text = failure(ask(shared_session, "<<status 401>>", allow_stdin=allow_stdin), "NotLoggedInError")
     assert "claude_magic login" in text
     assert len(api.requests) == before + 1
-    assert session_of(answered(loaded_kernel, "<<history>>")) == session
+    assert session_of(answered(shared_session, "<<history>>")) == session
 
 
 @frontends
@@ -91,14 +92,14 @@ def test_cli_killed_in_mid_turn(loaded_kernel: Kernel, api: MessagesAPI, number:
     assert history(api)[-1] == "two"
 
 
-def test_cli_killed_in_the_first_turn(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_cli_killed_in_the_first_turn(shared_session: Kernel, api: MessagesAPI) -> None:
     """Killed in the first turn of a session, it still leaves a kernel whose next cell works."""
-    cell = start(loaded_kernel, "<<say The beginning.>><<hang>>")
-    cell.wait_for(lambda _: "The beginning." in on_page(loaded_kernel))
-    for process in clis(loaded_kernel):
+    cell = start(shared_session, "<<say The beginning.>><<hang>>")
+    cell.wait_for(lambda _: "The beginning." in on_page(shared_session))
+    for process in clis(shared_session):
         process.kill()
     failure(cell.wait(), "CLIDiedError")
-    answered(loaded_kernel, "two")
+    answered(shared_session, "two")
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
@@ -112,29 +113,30 @@ def test_run_all_stops(loaded_kernel: Kernel, api: MessagesAPI, kind: str) -> No
     failure(results[1], "APIError")
 
 
+@pytest.mark.short
 @at_some_pace
-def test_caught_in_code(loaded_kernel: Kernel, pace: int) -> None:
+def test_caught_in_code(shared_session: Kernel, pace: int) -> None:
     """In code the failure is an exception of ours that carries the session and the text."""
-    answered(loaded_kernel, "one")
+    answered(shared_session, "one")
     code = (
         "from claude_magic.errors import ClaudeError\n"
         f"try:\n    get_ipython().run_cell_magic('claude', '--timeout {pace}', '<<say The beginning.>><<hang>>')\n"
         "except ClaudeError as error:\n    caught = [type(error).__name__, error.content, error.session_id]"
     )
-    result = loaded_kernel.run(code)
+    result = shared_session.run(code)
     assert result.ok, result.outputs
-    assert loaded_kernel.value("caught") == ["TurnTimeoutError", "The beginning.", session_of(result)]
+    assert shared_session.value("caught") == ["TurnTimeoutError", "The beginning.", session_of(result)]
 
 
-def test_many_failures_leave_nothing(loaded_kernel: Kernel) -> None:
+def test_many_failures_leave_nothing(shared_session: Kernel) -> None:
     """Failing again and again leaves no process, thread or widget behind."""
-    only_cli(loaded_kernel)
+    only_cli(shared_session)
     threads = "len(__import__('threading').enumerate())"
-    before = loaded_kernel.value(threads), len(clis(loaded_kernel))
+    before = shared_session.value(threads), len(clis(shared_session))
     for _ in range(5):
-        failure(ask(loaded_kernel, "<<status 400>>"), "APIError")
-    assert (loaded_kernel.value(threads), len(clis(loaded_kernel))) == before
-    assert dict(loaded_kernel.widgets) == {}
+        failure(ask(shared_session, "<<status 400>>"), "APIError")
+    assert (shared_session.value(threads), len(clis(shared_session))) == before
+    assert dict(shared_session.widgets) == {}
 
 
 def test_not_logged_in(tmp_path: Path, api: MessagesAPI) -> None:

@@ -71,9 +71,9 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("options", MALFORMED)
-def test_malformed(loaded_kernel: Kernel, api: MessagesAPI, options: str) -> None:
+def test_malformed(shared_session: Kernel, api: MessagesAPI, options: str) -> None:
     """A mistake in the options is a usage error in one line that names the option and the fix; nothing is sent."""
-    line = usage_error(ask(loaded_kernel, "hello", options))
+    line = usage_error(ask(shared_session, "hello", options))
     for part in MALFORMED[options]:
         assert part in line
     assert api.requests == []
@@ -82,24 +82,24 @@ def test_malformed(loaded_kernel: Kernel, api: MessagesAPI, options: str) -> Non
 @pytest.mark.parametrize(
     "code", ["%%claude", "%%claude\n", "%%claude\n\n  \n", "%%claude --new\n \t\n", "%claude", "%claude --new"]
 )
-def test_empty_prompt(loaded_kernel: Kernel, api: MessagesAPI, code: str) -> None:
+def test_empty_prompt(shared_session: Kernel, api: MessagesAPI, code: str) -> None:
     """An empty prompt is a usage error that says where the prompt goes; nothing is sent."""
-    assert "the prompt is empty" in usage_error(loaded_kernel.run(code))
+    assert "the prompt is empty" in usage_error(shared_session.run(code))
     assert api.requests == []
 
 
 @pytest.mark.parametrize("code", ["%claude --modle x hello?", "%claude --effort huge hello", "%claude --timeout"])
-def test_malformed_in_a_line(loaded_kernel: Kernel, api: MessagesAPI, code: str) -> None:
+def test_malformed_in_a_line(shared_session: Kernel, api: MessagesAPI, code: str) -> None:
     """The one-line magic says the same of its options."""
     option = code.split()[1]
-    assert option in usage_error(loaded_kernel.run(code))
+    assert option in usage_error(shared_session.run(code))
     assert api.requests == []
 
 
 @pytest.mark.parametrize("code", ["%%claude?", "%claude?", "?%%claude"])
-def test_help(loaded_kernel: Kernel, api: MessagesAPI, code: str) -> None:
+def test_help(shared_session: Kernel, api: MessagesAPI, code: str) -> None:
     """`%%claude?` shows every option, what it does and, where it takes a value, an example."""
-    result = loaded_kernel.run(code)
+    result = shared_session.run(code)
     text = plain(result.payload[0]["data"]["text/plain"])
     descriptions = {}
     for line in text.splitlines():
@@ -116,16 +116,16 @@ def test_help(loaded_kernel: Kernel, api: MessagesAPI, code: str) -> None:
     assert api.requests == []
 
 
-def test_model(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_model(shared_session: Kernel, api: MessagesAPI) -> None:
     """`--model` holds for its turn alone, in the same session, and stands in the metadata."""
-    first = answered(loaded_kernel, "one")
+    first = answered(shared_session, "one")
     default = api.requests[-1]["model"]
-    chosen = answered(loaded_kernel, "two", "--model haiku")
+    chosen = answered(shared_session, "two", "--model haiku")
     assert "haiku" in api.requests[-1]["model"]
     assert "haiku" in about(chosen)["model"]
-    answered(loaded_kernel, "three", "-m claude-sonnet-4-5")
+    answered(shared_session, "three", "-m claude-sonnet-4-5")
     assert api.requests[-1]["model"] == "claude-sonnet-4-5"
-    last = answered(loaded_kernel, "four")
+    last = answered(shared_session, "four")
     assert api.requests[-1]["model"] == default
     assert history(api) == ["one", "two", "three", "four"]
     assert session_of(first) == session_of(last)
@@ -142,9 +142,9 @@ def test_effort(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["one", "two", "three"]
 
 
-def test_system_of_a_new_session(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_system_of_a_new_session(shared_session: Kernel, api: MessagesAPI) -> None:
     """`--system` is added to Claude Code's own system prompt."""
-    answered(loaded_kernel, "one", '--system "Answer in French."')
+    answered(shared_session, "one", '--system "Answer in French."')
     system = json.dumps(api.requests[-1]["system"])
     assert "Answer in French." in system
     assert len(system) > 1000
@@ -160,10 +160,10 @@ def test_system_in_mid_session(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["one", "two", "three"]
 
 
-def test_system_ends_with_its_turn(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_system_ends_with_its_turn(shared_session: Kernel, api: MessagesAPI) -> None:
     """What `--system` said in the turn that began a session does not hold for the next turn."""
-    answered(loaded_kernel, "one", '--system "Answer in French."')
-    answered(loaded_kernel, "two")
+    answered(shared_session, "one", '--system "Answer in French."')
+    answered(shared_session, "two")
     assert "Answer in French." not in json.dumps(api.requests[-1]["system"])
 
 
@@ -183,106 +183,106 @@ def test_settings_hold_for_every_cell(loaded_kernel: Kernel, api: MessagesAPI, c
 
 
 @at_some_pace
-def test_timeout(loaded_kernel: Kernel, pace: int) -> None:
+def test_timeout(shared_session: Kernel, pace: int) -> None:
     """`--timeout` ends the turn after so many seconds; what had arrived stays."""
-    answered(loaded_kernel, "warm up")
-    result = ask(loaded_kernel, "<<say partial>><<hang>>", f"--timeout {pace}")
+    answered(shared_session, "warm up")
+    result = ask(shared_session, "<<say partial>><<hang>>", f"--timeout {pace}")
     assert f"{pace} s" in failure(result, "TurnTimeoutError")
     kept(result, "partial")
-    answered(loaded_kernel, "and on", "--timeout 60")
+    answered(shared_session, "and on", "--timeout 60")
 
 
-def test_timeout_of_the_settings(loaded_kernel: Kernel, configure: Configure) -> None:
+def test_timeout_of_the_settings(shared_session: Kernel, configure: Configure) -> None:
     """`%config ClaudeMagics.timeout` bounds every turn."""
-    answered(loaded_kernel, "warm up")
+    answered(shared_session, "warm up")
     configure("timeout", 0.5)
-    failure(ask(loaded_kernel, "<<hang>>"), "TurnTimeoutError")
+    failure(ask(shared_session, "<<hang>>"), "TurnTimeoutError")
 
 
 @pytest.mark.long
-def test_budget(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_budget(shared_session: Kernel, api: MessagesAPI) -> None:
     """`--budget` ends the turn once it is spent; it counts the turn, not the session."""
     for _ in range(3):
-        answered(loaded_kernel, "hello")
+        answered(shared_session, "hello")
     calls = '<<tool Bash {"command": "echo 1"}>><<say done>>'
-    result = ask(loaded_kernel, calls, "--budget 0.0001 --allow Bash(echo:*)")
+    result = ask(shared_session, calls, "--budget 0.0001 --allow Bash(echo:*)")
     assert "budget" in failure(result, "BudgetExceededError")
     for _ in range(3):
-        answered(loaded_kernel, "hello", "--budget $0.001")
+        answered(shared_session, "hello", "--budget $0.001")
 
 
-def test_max_turns(loaded_kernel: Kernel) -> None:
+def test_max_turns(shared_session: Kernel) -> None:
     """`--max-turns` bounds the rounds with tools."""
     prompt = '<<tool Bash {"command": "echo one"}>><<tool Bash {"command": "echo two"}>><<say done>>'
-    result = ask(loaded_kernel, prompt, "--max-turns 1 --allow Bash(echo:*)")
+    result = ask(shared_session, prompt, "--max-turns 1 --allow Bash(echo:*)")
     assert "--max-turns" in failure(result, "TurnLimitError")
     assert "echo one" in result.text
-    assert "done" in answered(loaded_kernel, prompt, "--max-turns 5 --allow Bash(echo:*)").text
+    assert "done" in answered(shared_session, prompt, "--max-turns 5 --allow Bash(echo:*)").text
 
 
-def test_tools_are_denied_unless_allowed(loaded_kernel: Kernel, notebook_dir: Path) -> None:
+def test_tools_are_denied_unless_allowed(shared_session: Kernel, notebook_dir: Path) -> None:
     """`--allow` lets a tool run in its turn alone; where nobody can be asked any other use is denied."""
 
     def touch(name: str) -> str:
         return f'<<tool Bash {{"command": "touch {name}"}}>><<say done>>'
 
-    denied = answered(loaded_kernel, touch("denied"), allow_stdin=False)
+    denied = answered(shared_session, touch("denied"), allow_stdin=False)
     assert not (notebook_dir / "denied").exists()
     assert "denied" in denied.text
-    answered(loaded_kernel, touch("allowed"), "--allow Bash(touch:*)", allow_stdin=False)
+    answered(shared_session, touch("allowed"), "--allow Bash(touch:*)", allow_stdin=False)
     assert (notebook_dir / "allowed").exists()
-    answered(loaded_kernel, touch("later"), allow_stdin=False)
+    answered(shared_session, touch("later"), allow_stdin=False)
     assert not (notebook_dir / "later").exists()
 
 
-def test_several_rules(loaded_kernel: Kernel, notebook_dir: Path) -> None:
+def test_several_rules(shared_session: Kernel, notebook_dir: Path) -> None:
     """`--allow` takes several rules, with spaces in them, once or more often."""
     calls = (
         '<<tool Bash {"command": "touch by-rule-one"}>><<tool Bash {"command": "mkdir -p by rule two"}>>'
         f'<<tool Write {{"file_path": "{notebook_dir}/by-rule-three", "content": "x"}}>><<say done>>'
     )
-    answered(loaded_kernel, calls, '--allow Bash(touch:*) "Bash(mkdir -p:*)" --allow Write', allow_stdin=False)
+    answered(shared_session, calls, '--allow Bash(touch:*) "Bash(mkdir -p:*)" --allow Write', allow_stdin=False)
     for name in ("by-rule-one", "by", "rule", "two", "by-rule-three"):
         assert (notebook_dir / name).exists()
 
 
-def test_mode(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+def test_mode(shared_session: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
     """`--mode` sets the CLI's permission mode for its turn alone."""
 
     def write(name: str) -> str:
         return f'<<tool Write {{"file_path": "{notebook_dir / name}", "content": "x"}}>><<say done>>'
 
-    answered(loaded_kernel, write("accepted"), "--mode acceptEdits", allow_stdin=False)
+    answered(shared_session, write("accepted"), "--mode acceptEdits", allow_stdin=False)
     assert (notebook_dir / "accepted").exists()
-    answered(loaded_kernel, write("not-accepted"), allow_stdin=False)
+    answered(shared_session, write("not-accepted"), allow_stdin=False)
     assert not (notebook_dir / "not-accepted").exists()
-    answered(loaded_kernel, "plan it", "--mode plan")
+    answered(shared_session, "plan it", "--mode plan")
     assert "Plan mode is active" in json.dumps(api.requests[-1])
 
 
 @pytest.mark.parametrize("first", ["", "--new"])
-def test_a_mode_that_the_cli_refuses(loaded_kernel: Kernel, api: MessagesAPI, first: str) -> None:
+def test_a_mode_that_the_cli_refuses(shared_session: Kernel, api: MessagesAPI, first: str) -> None:
     """A mode that the CLI does not take (bypassing permissions as root) fails the cell, whether its process is warm or not."""
-    if loaded_kernel.value("__import__('os').getuid()") != 0:
+    if shared_session.value("__import__('os').getuid()") != 0:
         pytest.skip("the CLI refuses this to root only")
     if not first:
-        answered(loaded_kernel, "warm up")
+        answered(shared_session, "warm up")
     count = len(api.requests)
-    result = ask(loaded_kernel, "hello", f"{first} --mode bypassPermissions")
+    result = ask(shared_session, "hello", f"{first} --mode bypassPermissions")
     assert result.status == "error"
     assert len(api.requests) == count
     assert result.stderr == ""
     assert "root" in plain("\n".join(result.errors[0]["traceback"]))
-    answered(loaded_kernel, "and on")
+    answered(shared_session, "and on")
 
 
-def test_output(loaded_kernel: Kernel) -> None:
+def test_output(shared_session: Kernel) -> None:
     """`--output` binds the reply: text, session, usage, code blocks."""
-    result = answered(loaded_kernel, "<<say Use this:\n```python\nx = 1\n```\n>>", "--output reply")
-    assert loaded_kernel.value("str(reply)").startswith("Use this:")
-    assert loaded_kernel.value("reply.session_id") == session_of(result)
-    assert loaded_kernel.value("reply.code_blocks") == ["x = 1"]
-    assert loaded_kernel.value("reply.usage['input_tokens']") == 100
+    result = answered(shared_session, "<<say Use this:\n```python\nx = 1\n```\n>>", "--output reply")
+    assert shared_session.value("str(reply)").startswith("Use this:")
+    assert shared_session.value("reply.session_id") == session_of(result)
+    assert shared_session.value("reply.code_blocks") == ["x = 1"]
+    assert shared_session.value("reply.usage['input_tokens']") == 100
     assert result.displays
 
 
@@ -295,9 +295,9 @@ def test_quiet(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["one", "two"]
 
 
-def test_quiet_failure(loaded_kernel: Kernel) -> None:
+def test_quiet_failure(shared_session: Kernel) -> None:
     """A quiet cell that fails still says why."""
-    failure(ask(loaded_kernel, "<<status 400>>", "--quiet"), "APIError")
+    failure(ask(shared_session, "<<status 400>>", "--quiet"), "APIError")
 
 
 def test_new_and_resume(loaded_kernel: Kernel, api: MessagesAPI) -> None:
@@ -317,13 +317,13 @@ def test_new_and_resume(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["first of two", "second of two", "third of two", "fourth of two"]
 
 
-def test_options_of_the_line(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_options_of_the_line(shared_session: Kernel, api: MessagesAPI) -> None:
     """`%claude` takes the same options before its prompt, and `--` ends them."""
-    assert loaded_kernel.run('%claude -m haiku --system "Be brief." --output reply what is it?').ok
+    assert shared_session.run('%claude -m haiku --system "Be brief." --output reply what is it?').ok
     assert "haiku" in api.requests[-1]["model"]
     assert "Be brief." in json.dumps(api.requests[-1]["system"])
     assert sent_text(api) == "what is it?"
-    assert loaded_kernel.run("%claude --new -- --new is an option?").ok
+    assert shared_session.run("%claude --new -- --new is an option?").ok
     assert sent_text(api) == "--new is an option?"
 
 

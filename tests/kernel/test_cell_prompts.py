@@ -156,31 +156,31 @@ def test_blank_lines_above(shared_session: Kernel, api: MessagesAPI) -> None:
     assert sent_text(api) == "hello?"
 
 
-def test_context(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_context(shared_session: Kernel, api: MessagesAPI) -> None:
     """`/context` is answered by the CLI, without a request to the model."""
-    answered(loaded_kernel, "hello")
+    answered(shared_session, "hello")
     count = len(api.requests)
-    assert "Context Usage" in answered(loaded_kernel, "/context").bundle["text/markdown"]
+    assert "Context Usage" in answered(shared_session, "/context").bundle["text/markdown"]
     assert len(api.requests) == count
-    answered(loaded_kernel, "and on")
+    answered(shared_session, "and on")
     assert "hello" in history(api)
 
 
-def test_compact(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_compact(shared_session: Kernel, api: MessagesAPI) -> None:
     """`/compact` shortens the conversation and says so; the session goes on."""
-    session = session_of(answered(loaded_kernel, "<<say a long story>>"))
-    result = answered(loaded_kernel, "/compact")
+    session = session_of(answered(shared_session, "<<say a long story>>"))
+    result = answered(shared_session, "/compact")
     assert "compacted" in result.text
-    following = answered(loaded_kernel, "and on")
+    following = answered(shared_session, "and on")
     assert session_of(following) == session
     assert history(api)[-1] == "and on"
 
 
-def test_compact_repeats_nothing(loaded_kernel: Kernel) -> None:
+def test_compact_repeats_nothing(shared_session: Kernel) -> None:
     """What an earlier cell showed is not shown again by `/compact`."""
     for prompt in ("hello", "hello again", "/context"):
-        answered(loaded_kernel, prompt)
-    assert "Context Usage" not in answered(loaded_kernel, "/compact").text
+        answered(shared_session, prompt)
+    assert "Context Usage" not in answered(shared_session, "/compact").text
 
 
 def test_clear(loaded_kernel: Kernel, api: MessagesAPI) -> None:
@@ -196,25 +196,25 @@ def test_clear(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["forget this", "back again"]
 
 
-def test_clear_then_the_process_dies(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_clear_then_the_process_dies(shared_session: Kernel, api: MessagesAPI) -> None:
     """The session that `/clear` began is resumed by its own ID."""
-    answered(loaded_kernel, "forget this")
-    answered(loaded_kernel, "/clear")
-    session = session_of(answered(loaded_kernel, "a new start"))
-    for process in loaded_kernel.children():
+    answered(shared_session, "forget this")
+    answered(shared_session, "/clear")
+    session = session_of(answered(shared_session, "a new start"))
+    for process in shared_session.children():
         process.kill()
-    following = answered(loaded_kernel, "and on")
+    following = answered(shared_session, "and on")
     assert session_of(following) == session
     assert history(api)[-2:] == ["a new start", "and on"]
     assert "forget this" not in history(api)
 
 
-def test_usage_is_the_turn_s_own(loaded_kernel: Kernel) -> None:
+def test_usage_is_the_turn_s_own(shared_session: Kernel) -> None:
     """Usage and cost in the metadata are of the turn alone, also after a resume; the turns count up."""
-    first, second = (about(answered(loaded_kernel, "hello")) for _ in range(2))
-    for process in loaded_kernel.children():
+    first, second = (about(answered(shared_session, "hello")) for _ in range(2))
+    for process in shared_session.children():
         process.kill()
-    third = about(answered(loaded_kernel, "hello"))
+    third = about(answered(shared_session, "hello"))
     assert [turn["usage"]["input_tokens"] for turn in (first, second, third)] == [100, 100, 100]
     assert first["cost_usd"] == second["cost_usd"] == third["cost_usd"] > 0
     assert [second["turn"] - first["turn"], third["turn"] - second["turn"]] == [1, 1]

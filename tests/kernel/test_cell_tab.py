@@ -46,36 +46,38 @@ def complete(kernel: Kernel, code: str) -> list[str]:
         ("%%claude --mod|\nthe prompt", "%%claude --model"),
     ],
 )
-def test_completes(loaded_kernel: Kernel, api: MessagesAPI, code: str, expected: str) -> None:
+def test_completes(shared_session: Kernel, api: MessagesAPI, code: str, expected: str) -> None:
     """Options, models, efforts, modes and words complete."""
-    assert expected in complete(loaded_kernel, code)
+    assert expected in complete(shared_session, code)
     assert api.requests == []
 
 
-def test_every_option(loaded_kernel: Kernel) -> None:
+@pytest.mark.short
+def test_every_option(shared_session: Kernel) -> None:
     """Tab behind the magic shows every option."""
-    found = {match.removeprefix("%%claude ") for match in complete(loaded_kernel, "%%claude --")}
+    found = {match.removeprefix("%%claude ") for match in complete(shared_session, "%%claude --")}
     assert {
         *("--new", "--resume", "--model", "--effort", "--system", "--timeout"),
         *("--budget", "--max-turns", "--mode", "--allow", "--output", "--quiet"),
     } <= found
 
 
-def test_every_word(loaded_kernel: Kernel) -> None:
+@pytest.mark.short
+def test_every_word(shared_session: Kernel) -> None:
     """Tab behind `%claude_session` shows its words."""
-    found = {match.removeprefix("%claude_session ") for match in complete(loaded_kernel, "%claude_session ")}
+    found = {match.removeprefix("%claude_session ") for match in complete(shared_session, "%claude_session ")}
     assert {word.name for word in WORDS} <= found
 
 
-def test_session_ids(loaded_kernel: Kernel) -> None:
+def test_session_ids(shared_session: Kernel) -> None:
     """Sessions complete behind `--resume`, `resume` and `delete`."""
-    session = session_of(answered(loaded_kernel, "hello"))
+    session = session_of(answered(shared_session, "hello"))
     for before in ("%%claude --resume ", "%claude -r ", "%claude_session resume ", "%claude_session delete "):
-        assert before + session in complete(loaded_kernel, before + session[:5])
+        assert before + session in complete(shared_session, before + session[:5])
 
 
-def test_prompt_is_not_completed(loaded_kernel: Kernel) -> None:
+def test_prompt_is_not_completed(shared_session: Kernel) -> None:
     """In the prompt below, and in other code, our options stay out of the way."""
-    assert not any("--model" in match for match in complete(loaded_kernel, "%%claude\nuse --mod"))
-    assert not any("--model" in match for match in complete(loaded_kernel, "x --mod"))
-    assert "sorted" in complete(loaded_kernel, "sorte")
+    assert not any("--model" in match for match in complete(shared_session, "%%claude\nuse --mod"))
+    assert not any("--model" in match for match in complete(shared_session, "x --mod"))
+    assert "sorted" in complete(shared_session, "sorte")

@@ -207,74 +207,74 @@ def test_harmless_data_beside_typed(composed: Compose) -> None:
         assert len(texts(composed(typed))) == 1
 
 
-def test_secret_stays(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_secret_stays(shared_session: Kernel, api: MessagesAPI) -> None:
     """A variable holds `@` and the path of a secret file: the API never sees it, while `@path` as typed is expanded."""
-    directory = loaded_kernel.notebook_dir
+    directory = shared_session.notebook_dir
     (directory / "secret.txt").write_text(SECRET)
     (directory / "shared.txt").write_text(SHARED)
-    loaded_kernel.run(f"spy = 'see @secret.txt and @{directory / 'secret.txt'}'; path = 'secret.txt'")
+    shared_session.run(f"spy = 'see @secret.txt and @{directory / 'secret.txt'}'; path = 'secret.txt'")
     for prompt in ("{{ spy }}", "{{ spy }} and @shared.txt", "@{{ path }}", "/context {{ spy }}", "{{ spy }} /context"):
-        answered(loaded_kernel, prompt)
-    answered(loaded_kernel, "@shared.txt again", "--input spy")
+        answered(shared_session, prompt)
+    answered(shared_session, "@shared.txt again", "--input spy")
     seen = json.dumps(api.requests)
     assert SECRET not in seen
     assert "@secret.txt" in seen
     assert SHARED in json.dumps(api.requests[1])
-    answered(loaded_kernel, "@secret.txt")
+    answered(shared_session, "@secret.txt")
     assert SECRET in json.dumps(api.requests[-1])
 
 
 # Values, images, the last error
 
 
-def test_names_of_the_shell(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_names_of_the_shell(shared_session: Kernel, api: MessagesAPI) -> None:
     """`_`, `Out` and `In` are there, a reply is its text, and what is not there is named."""
-    loaded_kernel.run("6 * 7")
-    number = loaded_kernel.value("get_ipython().execution_count") - 1
-    answered(loaded_kernel, f"{{{{ _ }}}} {{{{ Out[{number}] }}}} {{{{ In[{number}] }}}}", "--output reply")
+    shared_session.run("6 * 7")
+    number = shared_session.value("get_ipython().execution_count") - 1
+    answered(shared_session, f"{{{{ _ }}}} {{{{ Out[{number}] }}}} {{{{ In[{number}] }}}}", "--output reply")
     assert sent_text(api) == "42 42 6 * 7"
-    answered(loaded_kernel, "so: {{ reply }}")
+    answered(shared_session, "so: {{ reply }}")
     assert sent_text(api) == "so: You said: 42 42 6 * 7"
     count = len(api.requests)
-    assert "'nam' is undefined" in usage_error(ask(loaded_kernel, "{{ nam }}"))
-    assert "no variable nam" in usage_error(ask(loaded_kernel, "x", "--input nam"))
+    assert "'nam' is undefined" in usage_error(ask(shared_session, "{{ nam }}"))
+    assert "no variable nam" in usage_error(ask(shared_session, "x", "--input nam"))
     assert len(api.requests) == count
 
 
-def test_variables_of_a_function(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_variables_of_a_function(shared_session: Kernel, api: MessagesAPI) -> None:
     """In a function a prompt sees its own variables first, and those of the notebook."""
     code = "y, z = 10, 'all'\ndef f(y):\n    %claude --quiet value {{ y }} of {{ z }}\nf(3)"
-    assert loaded_kernel.run(code).ok
+    assert shared_session.run(code).ok
     assert sent_text(api) == "value 3 of all"
 
 
-def test_table_has_lines_of_its_own(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_table_has_lines_of_its_own(shared_session: Kernel, api: MessagesAPI) -> None:
     """A table in the middle of a sentence is a Markdown table with its shape."""
-    loaded_kernel.run("import pandas; table = pandas.DataFrame({'age': range(50)})")
-    answered(loaded_kernel, "In {{ table }}what is odd?")
+    shared_session.run("import pandas; table = pandas.DataFrame({'age': range(50)})")
+    answered(shared_session, "In {{ table }}what is odd?")
     lines = sent_text(api).splitlines()
     assert lines[:3] == ["In ", "", "DataFrame: 50 rows × 1 column"]
     assert "|  | age |" in lines
     assert lines[-2:] == ["", "what is odd?"]
 
 
-def test_images(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_images(shared_session: Kernel, api: MessagesAPI) -> None:
     """What has a picture is sent as one, in order, with the prompt behind it; `show --prompt` tells."""
-    loaded_kernel.run("import PIL.Image; a, b = PIL.Image.new('RGB', (3, 4)), PIL.Image.new('L', (5, 6))")
-    answered(loaded_kernel, "compare {{ a }} with {{ b }}", "--input a")
+    shared_session.run("import PIL.Image; a, b = PIL.Image.new('RGB', (3, 4)), PIL.Image.new('L', (5, 6))")
+    answered(shared_session, "compare {{ a }} with {{ b }}", "--input a")
     content = sent(api)
     assert [block["source"]["media_type"] for block in content if block["type"] == "image"] == ["image/png"] * 3
     (prompt,) = api.prompts()[-1][-1:]
     assert prompt == "compare PIL image, mode RGB, 3 × 4 pixels with PIL image, mode L, 5 × 6 pixels"
-    shown = loaded_kernel.run("%claude_session show --prompt").stdout
+    shown = shared_session.run("%claude_session show --prompt").stdout
     assert shown.count("[image: image/png") == 3
     assert shown.partition("\n\nA whole request of ")[0].rstrip().endswith(prompt)
 
 
-def test_input(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_input(shared_session: Kernel, api: MessagesAPI) -> None:
     """`-i` sends values along under their names, before the prompt."""
-    loaded_kernel.run("first, second = 'one', [2]")
-    answered(loaded_kernel, "which?", "--input first second")
+    shared_session.run("first, second = 'one', [2]")
+    answered(shared_session, "which?", "--input first second")
     content = sent(api)
     assert [block["text"] for block in content][-3:] == ["first:\n```\none\n```", "second:\n```\n[2]\n```", "which?"]
 
@@ -288,31 +288,31 @@ def test_cut(composed: Compose) -> None:
     assert "value_limit is 1,000" in prompt.remarks[0]
 
 
-def test_the_last_error(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_the_last_error(shared_session: Kernel, api: MessagesAPI) -> None:
     """`{{ error }}` and `--error` bring the traceback and the failing cell, until a variable has that name."""
-    loaded_kernel.run("divisor = 0\n1 / divisor")
-    answered(loaded_kernel, "{{ error }}")
+    shared_session.run("divisor = 0\n1 / divisor")
+    answered(shared_session, "{{ error }}")
     text = sent_text(api)
     assert "divisor = 0\n1 / divisor" in text
     assert text.endswith("ZeroDivisionError: division by zero")
-    answered(loaded_kernel, "{{ error.args[0] }}")
+    answered(shared_session, "{{ error.args[0] }}")
     assert sent_text(api) == "division by zero"
-    result = loaded_kernel.run("%claude --error")
+    result = shared_session.run("%claude --error")
     assert result.ok, result.outputs
     assert text in sent(api)[-2]["text"]
     assert sent_text(api) == "Explain this error, and how to mend it."
-    loaded_kernel.run("error = 'mine'")
-    answered(loaded_kernel, "{{ error }}")
+    shared_session.run("error = 'mine'")
+    answered(shared_session, "{{ error }}")
     assert sent_text(api) == "mine"
-    loaded_kernel.run("del error")
+    shared_session.run("del error")
 
 
-def test_interrupt_of_an_expression(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_interrupt_of_an_expression(shared_session: Kernel, api: MessagesAPI) -> None:
     """An expression that hangs is interrupted as any other code."""
-    loaded_kernel.run("import time\ndef hang():\n    print('going', flush=True)\n    time.sleep(600)")
-    cell = loaded_kernel.start("%%claude\n{{ hang() }}")
+    shared_session.run("import time\ndef hang():\n    print('going', flush=True)\n    time.sleep(600)")
+    cell = shared_session.start("%%claude\n{{ hang() }}")
     cell.wait_for(lambda result: "going" in result.stdout)
-    loaded_kernel.interrupt()
+    shared_session.interrupt()
     assert cell.wait().reply["ename"] == "KeyboardInterrupt"
     assert api.requests == []
 
@@ -379,7 +379,7 @@ def test_patterns_elsewhere(composed: Compose, files: Path, monkeypatch: pytest.
         composed("look", file=(f"{files}/l*/*.txt",))
 
 
-def test_file_error_in_a_cell(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_file_error_in_a_cell(shared_session: Kernel, api: MessagesAPI) -> None:
     """The error of a file says what to do, and nothing was sent."""
-    failure(ask(loaded_kernel, "look", "--file nowhere.txt"), "AttachmentError")
+    failure(ask(shared_session, "look", "--file nowhere.txt"), "AttachmentError")
     assert api.requests == []

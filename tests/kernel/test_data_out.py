@@ -43,41 +43,41 @@ def next_cell(result: CellResult) -> str | None:
 
 
 @pytest.fixture
-def loaded_kernel(shared_session: Kernel) -> Kernel:
+def shared_session(shared_session: Kernel) -> Kernel:
     """No test here needs a session of its own."""
     return shared_session
 
 
 @pytest.fixture
-def kernel_with_types(loaded_kernel: Kernel) -> Kernel:
+def kernel_with_types(shared_session: Kernel) -> Kernel:
     """A kernel whose user has made some types."""
-    assert loaded_kernel.run(TYPES).ok
-    return loaded_kernel
+    assert shared_session.run(TYPES).ok
+    return shared_session
 
 
-def test_output(loaded_kernel: Kernel) -> None:
+def test_output(shared_session: Kernel) -> None:
     """`-o` binds the reply, with its text, code, usage, cost and session; as a cell's value it is Markdown."""
-    result = answered(loaded_kernel, f"<<say **so**\n\n{PYTHON}>>", "--output reply")
-    assert loaded_kernel.value("reply.content") == f"**so**\n\n{PYTHON}"
-    assert loaded_kernel.value("reply.code_blocks") == ["a = 1"]
-    assert loaded_kernel.value("reply.structured") is None
-    assert loaded_kernel.value("reply.usage")["input_tokens"] == 100
-    assert loaded_kernel.value("reply.cost_usd") > 0
-    assert loaded_kernel.value("reply.session_id") == result.metadata["claude_magic"]["session_id"]
-    assert "**so**" in loaded_kernel.run("reply").bundle["text/markdown"]
+    result = answered(shared_session, f"<<say **so**\n\n{PYTHON}>>", "--output reply")
+    assert shared_session.value("reply.content") == f"**so**\n\n{PYTHON}"
+    assert shared_session.value("reply.code_blocks") == ["a = 1"]
+    assert shared_session.value("reply.structured") is None
+    assert shared_session.value("reply.usage")["input_tokens"] == 100
+    assert shared_session.value("reply.cost_usd") > 0
+    assert shared_session.value("reply.session_id") == result.metadata["claude_magic"]["session_id"]
+    assert "**so**" in shared_session.run("reply").bundle["text/markdown"]
 
 
-def test_quiet_output_of_several(loaded_kernel: Kernel) -> None:
+def test_quiet_output_of_several(shared_session: Kernel) -> None:
     """`--quiet` shows nothing; of several alternatives `-o` binds a list."""
-    assert answered(loaded_kernel, "<<say so>>", "--output replies --samples 2 --quiet").displays == []
-    assert loaded_kernel.value("[reply.content for reply in replies]") == ["so", "so"]
+    assert answered(shared_session, "<<say so>>", "--output replies --samples 2 --quiet").displays == []
+    assert shared_session.value("[reply.content for reply in replies]") == ["so", "so"]
 
 
-def test_a_failed_turn_binds_nothing(loaded_kernel: Kernel) -> None:
+def test_a_failed_turn_binds_nothing(shared_session: Kernel) -> None:
     """Of a turn that failed nothing is bound, and the name keeps what it had."""
-    loaded_kernel.run("kept = 'as before'")
-    failure(ask(loaded_kernel, "<<status 400>>", "--output kept"), "APIError")
-    assert loaded_kernel.value("kept") == "as before"
+    shared_session.run("kept = 'as before'")
+    failure(ask(shared_session, "<<status 400>>", "--output kept"), "APIError")
+    assert shared_session.value("kept") == "as before"
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_schema(kernel_with_types: Kernel, schema: str, given: object, made: str
     assert kernel_with_types.value("repr(reply.structured)") == made
 
 
-def test_only_what_says_that_it_is_python(loaded_kernel: Kernel) -> None:
+def test_only_what_says_that_it_is_python(shared_session: Kernel) -> None:
     """Beside code that is labelled, a block without a label is what it prints; alone, it is code."""
-    labelled = answered(loaded_kernel, f"<<say {PYTHON}\n\nIt prints:\n\n```\nTotal: 3\n```>>", "--code")
+    labelled = answered(shared_session, f"<<say {PYTHON}\n\nIt prints:\n\n```\nTotal: 3\n```>>", "--code")
     assert next_cell(labelled) == "a = 1"
-    assert next_cell(answered(loaded_kernel, "<<say ```\na = 2\n```>>", "--code")) == "a = 2"
+    assert next_cell(answered(shared_session, "<<say ```\na = 2\n```>>", "--code")) == "a = 2"
 
 
 def test_schema_of_a_table(kernel_with_types: Kernel) -> None:
@@ -143,25 +143,25 @@ def test_a_reply_that_does_not_fit(kernel_with_types: Kernel) -> None:
     answered(kernel_with_types, "and on")
 
 
-def test_code(loaded_kernel: Kernel) -> None:
+def test_code(shared_session: Kernel) -> None:
     """`--code` puts the Python of the reply into the next cell, and no other code; where there is none the cell says so."""
     reply = f"{PYTHON}\n```js\nx\n```\n```py\nb = 2\n```"
-    assert next_cell(answered(loaded_kernel, f"<<say {reply}>>", "--code")) == "a = 1\n\nb = 2"
-    assert next_cell(answered(loaded_kernel, f"<<say {reply}>>")) is None
-    result = answered(loaded_kernel, "<<say ```js\nx\n```>>", "--code")
+    assert next_cell(answered(shared_session, f"<<say {reply}>>", "--code")) == "a = 1\n\nb = 2"
+    assert next_cell(answered(shared_session, f"<<say {reply}>>")) is None
+    result = answered(shared_session, "<<say ```js\nx\n```>>", "--code")
     assert next_cell(result) is None
     assert "there is no Python in the reply" in result.bundle["text/markdown"]
 
 
-def test_code_beside_a_cell_of_claude_s(loaded_kernel: Kernel) -> None:
+def test_code_beside_a_cell_of_claude_s(shared_session: Kernel) -> None:
     """A cell that Claude adds and the reply's code become one, as a frontend makes only one."""
     added = '<<tool mcp__kernel__add_cell {"source": "c = 3"}>>'
-    result = answered(loaded_kernel, f"{added}<<say {PYTHON}>>", "--code --allow mcp__kernel__add_cell")
+    result = answered(shared_session, f"{added}<<say {PYTHON}>>", "--code --allow mcp__kernel__add_cell")
     assert next_cell(result) == "c = 3\n\n# ---\n\na = 1"
 
 
-def test_reply_into_a_prompt(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_reply_into_a_prompt(shared_session: Kernel, api: MessagesAPI) -> None:
     """A reply in a prompt is what was said, without its footer."""
-    answered(loaded_kernel, "<<say it is 42>>", "--output reply")
-    answered(loaded_kernel, "Why {{ reply }}?")
+    answered(shared_session, "<<say it is 42>>", "--output reply")
+    answered(shared_session, "Why {{ reply }}?")
     assert sent_text(api) == "Why it is 42?"

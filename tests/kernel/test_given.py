@@ -16,7 +16,7 @@ class City:
 
 
 @pytest.fixture
-def loaded_kernel(shared_session: Kernel) -> Kernel:
+def shared_session(shared_session: Kernel) -> Kernel:
     """Sessions make no difference here."""
     return shared_session
 
@@ -37,12 +37,12 @@ def shown_once(result: CellResult, text: str) -> None:
 @pytest.mark.parametrize(
     "code", ["r = %claude is it so?", "for k in [1]:\n    r = %claude is it so?", "%%time\nr = %claude is it so?"]
 )
-def test_assigned(loaded_kernel: Kernel, api: MessagesAPI, code: str, allow_stdin: bool) -> None:
+def test_assigned(shared_session: Kernel, api: MessagesAPI, code: str, allow_stdin: bool) -> None:
     """`r = %claude ...` binds the reply, a final `?` being part of the prompt, and shows it once."""
-    result = run(loaded_kernel, code, allow_stdin=allow_stdin)
+    result = run(shared_session, code, allow_stdin=allow_stdin)
     assert sent_text(api) == "is it so?"
     shown_once(result, "You said: is it so?")
-    assert loaded_kernel.value("r.content") == "You said: is it so?"
+    assert shared_session.value("r.content") == "You said: is it so?"
 
 
 CALLS = [
@@ -53,55 +53,55 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_called(loaded_kernel: Kernel, call: str) -> None:
+def test_called(shared_session: Kernel, call: str) -> None:
     """A magic that is called, awaited or not, gives its reply; as a cell's last value that is not shown a second time."""
-    shown_once(run(loaded_kernel, f"r = {call}\nprint(r)"), "You said: hi")
-    assert loaded_kernel.value("r.content") == "You said: hi"
-    shown_once(run(loaded_kernel, call), "You said: hi")
-    assert loaded_kernel.value("_.content") == "You said: hi"
-    assert "You said: hi" in run(loaded_kernel, "r").text
+    shown_once(run(shared_session, f"r = {call}\nprint(r)"), "You said: hi")
+    assert shared_session.value("r.content") == "You said: hi"
+    shown_once(run(shared_session, call), "You said: hi")
+    assert shared_session.value("_.content") == "You said: hi"
+    assert "You said: hi" in run(shared_session, "r").text
 
 
-def test_awaited_comparison(loaded_kernel: Kernel) -> None:
+def test_awaited_comparison(shared_session: Kernel) -> None:
     """A comparison that is awaited gives its replies."""
-    run(loaded_kernel, "r = await get_ipython().run_cell_magic('claude', '--samples 2', 'hi')")
-    assert loaded_kernel.value("[reply.content for reply in r]") == ["You said: hi"] * 2
+    run(shared_session, "r = await get_ipython().run_cell_magic('claude', '--samples 2', 'hi')")
+    assert shared_session.value("[reply.content for reply in r]") == ["You said: hi"] * 2
 
 
 @pytest.mark.parametrize("allow_stdin", [False, True])
 @pytest.mark.parametrize("code", ["%%claude\nhello", "%claude hello", "%%time\n%%claude\nhello", "%%capture\n%%claude\nhello"])
-def test_underscore(loaded_kernel: Kernel, code: str, allow_stdin: bool) -> None:
+def test_underscore(shared_session: Kernel, code: str, allow_stdin: bool) -> None:
     """Behind a cell of Claude's `_` is its reply, as it is the value of any other cell, and nothing is shown twice."""
-    run(loaded_kernel, "globals().pop('_', None)")
-    result = run(loaded_kernel, code, allow_stdin=allow_stdin)
+    run(shared_session, "globals().pop('_', None)")
+    result = run(shared_session, code, allow_stdin=allow_stdin)
     assert [output for output in result.outputs if output["output_type"] == "execute_result"] == []
     assert len(result.displays) <= 1
-    assert loaded_kernel.value("(_.content, Out[max(Out)] is _)") == ("You said: hello", True)
+    assert shared_session.value("(_.content, Out[max(Out)] is _)") == ("You said: hello", True)
 
 
-def test_underscore_of_ones_own(loaded_kernel: Kernel) -> None:
+def test_underscore_of_ones_own(shared_session: Kernel) -> None:
     """A variable `_` of the person's own stays as it is."""
-    run(loaded_kernel, "_ = 'mine'")
-    answered(loaded_kernel, "hello")
-    assert loaded_kernel.value("_") == "mine"
-    run(loaded_kernel, "del _")
+    run(shared_session, "_ = 'mine'")
+    answered(shared_session, "hello")
+    assert shared_session.value("_") == "mine"
+    run(shared_session, "del _")
 
 
-def test_structured_reply_is_data(loaded_kernel: Kernel) -> None:
+def test_structured_reply_is_data(shared_session: Kernel) -> None:
     """A structured reply prints as its data, also once instances were made of it, in code and as a cell's value."""
-    loaded_kernel.run(CITY)
+    shared_session.run(CITY)
     prompt = """<<tool StructuredOutput {"value": [{"name": "Oslo"}]}>>"""
-    answered(loaded_kernel, prompt, "--schema list[City] -o r")
-    assert loaded_kernel.value("str(r)") == '[\n  {\n    "name": "Oslo"\n  }\n]'
-    again = run(loaded_kernel, "r").bundle
+    answered(shared_session, prompt, "--schema list[City] -o r")
+    assert shared_session.value("str(r)") == '[\n  {\n    "name": "Oslo"\n  }\n]'
+    again = run(shared_session, "r").bundle
     for form in again.values():
         assert "City(" not in form
         assert "Oslo" in form
 
 
-def test_comment_above(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_comment_above(shared_session: Kernel, api: MessagesAPI) -> None:
     """Comments and blank lines above `%%claude` do not matter."""
-    run(loaded_kernel, "# a comment\n\n   # another\n%%claude\nhello?\n# sent")
+    run(shared_session, "# a comment\n\n   # another\n%%claude\nhello?\n# sent")
     assert sent_text(api) == "hello?\n# sent"
 
 
@@ -114,44 +114,44 @@ def test_comment_above(loaded_kernel: Kernel, api: MessagesAPI) -> None:
         ("what is $x", "{{ x }}"),
     ],
 )
-def test_single_braces(loaded_kernel: Kernel, api: MessagesAPI, typed: str, meant: str) -> None:
+def test_single_braces(shared_session: Kernel, api: MessagesAPI, typed: str, meant: str) -> None:
     """Braces that other magics fill in are refused where they name a variable, with the way to write it; nothing is sent."""
-    run(loaded_kernel, "x = 4711")
-    assert meant in usage_error(loaded_kernel.run(f"%claude {typed}"))
+    run(shared_session, "x = 4711")
+    assert meant in usage_error(shared_session.run(f"%claude {typed}"))
     assert api.requests == []
-    run(loaded_kernel, f"%claude --raw {typed}")
+    run(shared_session, f"%claude --raw {typed}")
     assert sent_text(api) == typed
 
 
 @pytest.mark.parametrize(
     "typed", ["is {a, b} a set", 'explain {"a": 1}', r"solve $x$ and \sqrt{x}", "what is {} in Python", "$5"]
 )
-def test_other_braces(loaded_kernel: Kernel, api: MessagesAPI, typed: str) -> None:
+def test_other_braces(shared_session: Kernel, api: MessagesAPI, typed: str) -> None:
     """Braces and dollars that name no variable, and formulas, are a prompt's own."""
-    run(loaded_kernel, "x = 4711")
-    run(loaded_kernel, f"%claude {typed}")
+    run(shared_session, "x = 4711")
+    run(shared_session, f"%claude {typed}")
     assert sent_text(api) == typed
 
 
-def test_unknown_name_in_braces(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_unknown_name_in_braces(shared_session: Kernel, api: MessagesAPI) -> None:
     """A name that is nobody's is sent as it stands, and the reply says so."""
-    result = run(loaded_kernel, "%claude tell me {nobody}")
+    result = run(shared_session, "%claude tell me {nobody}")
     assert sent_text(api) == "tell me {nobody}"
     assert "{nobody} was sent as it stands" in result.text
 
 
 @pytest.mark.parametrize("code", ["%%claude --help", "%claude -h", "%%claude --model sonnet --help\nhello"])
-def test_help(loaded_kernel: Kernel, api: MessagesAPI, code: str) -> None:
+def test_help(shared_session: Kernel, api: MessagesAPI, code: str) -> None:
     """`--help` shows the options and sends nothing."""
-    assert "--model NAME" in run(loaded_kernel, code).stdout
+    assert "--model NAME" in run(shared_session, code).stdout
     assert api.requests == []
 
 
 @pytest.mark.parametrize("word", ["help", "--help", "-h"])
-def test_help_of_session_words(loaded_kernel: Kernel, word: str) -> None:
+def test_help_of_session_words(shared_session: Kernel, word: str) -> None:
     """`%claude_session help` shows its words, `help WORD` the ways to type one."""
-    assert "%claude_session delete X" in run(loaded_kernel, f"%claude_session {word}").stdout
-    one = run(loaded_kernel, f"%claude_session {word} resume").stdout
+    assert "%claude_session delete X" in run(shared_session, f"%claude_session {word}").stdout
+    one = run(shared_session, f"%claude_session {word} resume").stdout
     assert "%claude_session resume X" in one
     assert "delete" not in one
 
@@ -166,6 +166,6 @@ def test_help_of_session_words(loaded_kernel: Kernel, word: str) -> None:
         ("%claude_session lsit", "list"),
     ],
 )
-def test_hints(loaded_kernel: Kernel, code: str, meant: str) -> None:
+def test_hints(shared_session: Kernel, code: str, meant: str) -> None:
     """A word with two letters in the wrong order is known for what it is."""
-    assert usage_error(loaded_kernel.run(code)).endswith(f"did you mean {meant}?")
+    assert usage_error(shared_session.run(code)).endswith(f"did you mean {meant}?")

@@ -137,25 +137,25 @@ def stopped(cell: RunningCell, stop: Callable[[], None]) -> CellResult:
 
 
 @pytest.fixture
-def loaded_kernel(shared_session: Kernel) -> Kernel:
+def shared_session(shared_session: Kernel) -> Kernel:
     """No test here needs a session of its own."""
     return shared_session
 
 
 @pytest.fixture
-def kernel_with_names(loaded_kernel: Kernel) -> Iterator[Kernel]:
+def kernel_with_names(shared_session: Kernel) -> Iterator[Kernel]:
     """A kernel whose user has made some variables."""
-    assert loaded_kernel.run(NAMESPACE).ok
-    yield loaded_kernel
-    assert loaded_kernel.run("%reset -f").ok
-    assert loaded_kernel.run("%load_ext claude_magic").ok
+    assert shared_session.run(NAMESPACE).ok
+    yield shared_session
+    assert shared_session.run("%reset -f").ok
+    assert shared_session.run("%load_ext claude_magic").ok
 
 
-def test_the_package_under_test(loaded_kernel: Kernel) -> None:
+def test_the_package_under_test(shared_session: Kernel) -> None:
     """The kernel imports the package that these tests stand beside."""
     import claude_magic
 
-    assert loaded_kernel.value("__import__('claude_magic').__file__") == claude_magic.__file__
+    assert shared_session.value("__import__('claude_magic').__file__") == claude_magic.__file__
 
 
 # Looking
@@ -182,6 +182,7 @@ def test_list_variables_asks_no_class(fresh_kernel: Kernel, api: MessagesAPI) ->
     assert fresh_kernel.value("ran") == []
 
 
+@pytest.mark.short
 def test_list_variables(kernel_with_names: Kernel, api: MessagesAPI) -> None:
     """It lists the user's own names with type, length or shape, and size; unasked, and without modules and the shell's names."""  # noqa: E501
     kernel_with_names.run("import numpy; table = numpy.zeros((2, 3))")
@@ -221,6 +222,7 @@ def test_listing_runs_nothing(kernel_with_names: Kernel, api: MessagesAPI) -> No
     assert kernel_with_names.value("ran") == []
 
 
+@pytest.mark.short
 def test_inspect(kernel_with_names: Kernel, api: MessagesAPI) -> None:
     """It shows what the notebook would: text, or Markdown where the object has it; unasked."""
     assert inspected(kernel_with_names, api, "numbers") == "[1, 2, 3]"
@@ -340,29 +342,30 @@ def test_inspect_a_figure(kernel_with_names: Kernel, api: MessagesAPI) -> None:
 # Running
 
 
-def test_run_code_asks(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+@pytest.mark.short
+def test_run_code_asks(shared_session: Kernel, api: MessagesAPI) -> None:
     """Code runs only after a yes, in the user's own namespace; its output is under the cell and goes back to Claude."""
-    loaded_kernel.run("mine = 40")
-    cell = start(loaded_kernel, code("mine += 1\nprint('printed', mine)\nmine + 1") + "<<say done>>")
+    shared_session.run("mine = 40")
+    cell = start(shared_session, code("mine += 1\nprint('printed', mine)\nmine + 1") + "<<say done>>")
     cell.wait_for(
-        lambda _: any(state["description"] == "Allow once" for state in loaded_kernel.widgets_named("ButtonModel").values())
+        lambda _: any(state["description"] == "Allow once" for state in shared_session.widgets_named("ButtonModel").values())
     )
     assert "printed 41" not in cell.result.stdout
-    loaded_kernel.click("Allow once")
+    shared_session.click("Allow once")
     result = cell.wait()
     assert result.ok, result.outputs
     assert "printed 41" in result.stdout
     assert any(output["data"]["text/plain"] == "42" for output in result.displays)
     assert last(api) == "printed 41\n42"
-    assert loaded_kernel.value("mine") == 41
+    assert shared_session.value("mine") == 41
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
-def test_run_code_is_a_cell(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Any, kind: str) -> None:
+def test_run_code_is_a_cell(shared_session: Kernel, api: MessagesAPI, notebook_dir: Any, kind: str) -> None:
     """Magics, shell commands, stderr and displays work as in a cell, and Claude reads what they gave."""
     prompt = code("%pwd") + code("!echo from the shell") + code("import sys; print('to stderr', file=sys.stderr)")
     prompt += code("from IPython.display import Markdown, display\ndisplay(Markdown('**shown**'))") + "<<say done>>"
-    result = start(loaded_kernel, prompt, RUN, kind=kind).wait()
+    result = start(shared_session, prompt, RUN, kind=kind).wait()
     assert result.ok, result.outputs
     pwd, shell, stderr, shown = [told(block) for block in results(api)[-4:]]
     assert str(notebook_dir) in pwd
@@ -374,13 +377,13 @@ def test_run_code_is_a_cell(loaded_kernel: Kernel, api: MessagesAPI, notebook_di
 
 
 @pytest.mark.parametrize("kind", ["async", "sync", "headless"])
-def test_output_stands_where_claude_speaks_of_it(loaded_kernel: Kernel, kind: str) -> None:
+def test_output_stands_where_claude_speaks_of_it(shared_session: Kernel, kind: str) -> None:
     """What code shows stands behind the call and above the text about it; the last part says what the turn came to."""
     prompt = f"<<say Before.>>{code('print(41)')}{code('quiet = 1')}<<say Between.>>{code('print(42); 1 / 0')}<<say After.>>"
     if kind == "headless":
-        result = answered(loaded_kernel, prompt, RUN, allow_stdin=False)
+        result = answered(shared_session, prompt, RUN, allow_stdin=False)
     else:
-        result = start(loaded_kernel, prompt, RUN, kind=kind).wait()
+        result = start(shared_session, prompt, RUN, kind=kind).wait()
     assert result.ok, result.outputs
     shown = [output.get("text") or output.get("ename") or output["data"]["text/plain"] for output in result.outputs]
     shown = shown[:-1] if kind == "sync" else shown  # the time that it took
@@ -394,19 +397,20 @@ def test_output_stands_where_claude_speaks_of_it(loaded_kernel: Kernel, kind: st
     told = [output["metadata"].get("claude_magic") for output in result.displays]
     assert told[:-1] == [None, None]
     assert told[-1]["turn"] >= 1
-    assert dict(loaded_kernel.widgets) == {}
+    assert dict(shared_session.widgets) == {}
 
 
-def test_run_code_awaits(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_run_code_awaits(shared_session: Kernel, api: MessagesAPI) -> None:
     """Top-level `await` works."""
-    result = ran(loaded_kernel, "import asyncio\nawait asyncio.sleep(0.01)\nprint('awaited')\n'value'")
+    result = ran(shared_session, "import asyncio\nawait asyncio.sleep(0.01)\nprint('awaited')\n'value'")
     assert "awaited" in result.stdout
     assert last(api) == "awaited\n'value'"
 
 
-def test_run_code_raises(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+@pytest.mark.short
+def test_run_code_raises(shared_session: Kernel, api: MessagesAPI) -> None:
     """An error is shown as always and its traceback goes back to Claude, without colours; the turn goes on."""
-    result = ran(loaded_kernel, "def divide(n):\n    return 1 / n\ndivide(0)")
+    result = ran(shared_session, "def divide(n):\n    return 1 / n\ndivide(0)")
     assert [error["ename"] for error in result.errors] == ["ZeroDivisionError"]
     assert results(api)[-1]["is_error"]
     assert "ZeroDivisionError: division by zero" in last(api)
@@ -441,17 +445,17 @@ def test_run_code_value_is_shown_once(kernel_with_names: Kernel, api: MessagesAP
 
 
 @pytest.mark.parametrize("text", ["1 +", "raise SystemExit(2)", "%nosuchmagic", "import asyncio\nawait asyncio.sleep(0)\n1/0"])
-def test_run_code_fails_otherwise(loaded_kernel: Kernel, api: MessagesAPI, text: str) -> None:
+def test_run_code_fails_otherwise(shared_session: Kernel, api: MessagesAPI, text: str) -> None:
     """Code that does not parse, exits, or names no magic is an error for Claude; the turn goes on."""
-    result = ran(loaded_kernel, text)
+    result = ran(shared_session, text)
     assert "done" in result.text
     assert results(api)[-1]["is_error"], last(api)
     assert re.search("SyntaxError|SystemExit|UsageError|ZeroDivisionError", last(api)), last(api)
 
 
-def test_long_output(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_long_output(shared_session: Kernel, api: MessagesAPI) -> None:
     """Output that is too long is cut in the middle for Claude, saying how much; the person sees all of it."""
-    result = ran(loaded_kernel, "print('begin' + 'x' * 50_000 + 'end')")
+    result = ran(shared_session, "print('begin' + 'x' * 50_000 + 'end')")
     assert "begin" + "x" * 50_000 + "end" in result.stdout
     assert last(api).startswith("begin")
     assert last(api).endswith("end")
@@ -460,7 +464,7 @@ def test_long_output(loaded_kernel: Kernel, api: MessagesAPI) -> None:
 
 
 @pytest.mark.parametrize("way", ["show", "left open", "after await", "value"])
-def test_plot_reaches_the_api(loaded_kernel: Kernel, api: MessagesAPI, way: str) -> None:
+def test_plot_reaches_the_api(shared_session: Kernel, api: MessagesAPI, way: str) -> None:
     """A plot appears under the cell, once, and Claude gets it as an image."""
     draw = "import matplotlib.pyplot as plt, asyncio\nplt.figure(figsize=(1, 1))\nplt.plot([1, 2]);"
     text = {
@@ -469,69 +473,69 @@ def test_plot_reaches_the_api(loaded_kernel: Kernel, api: MessagesAPI, way: str)
         "after await": f"{draw}\nawait asyncio.sleep(0)",
         "value": f"{draw}\nfigure = plt.gcf(); plt.close()\nfigure",
     }[way]
-    result = ran(loaded_kernel, text)
+    result = ran(shared_session, text)
     assert [image["source"]["media_type"] for image in images(results(api)[-1])] == ["image/png"]
     assert len([output for output in result.displays if "image/png" in output["data"]]) == 1
 
 
-def test_input_in_code(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_input_in_code(shared_session: Kernel, api: MessagesAPI) -> None:
     """Code may ask the person by `input()`."""
-    result = ran(loaded_kernel, "print('hello', input('Who? '))", answer="Ada")
+    result = ran(shared_session, "print('hello', input('Who? '))", answer="Ada")
     assert result.prompts == ["Who? "]
     assert "hello Ada" in last(api)
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])
 @pytest.mark.parametrize("text", ["while True: pass", "import time; time.sleep(600)"])
-def test_interrupt_stops_code(loaded_kernel: Kernel, text: str, kind: str) -> None:
+def test_interrupt_stops_code(shared_session: Kernel, text: str, kind: str) -> None:
     """An interrupt ends the code and the turn within a second; the next cell continues the session."""
-    session = session_of(answered(loaded_kernel, "one", RUN))
-    cell = start(loaded_kernel, code(f"print('going', flush=True)\n{text}") + "<<say never>>", RUN, kind=kind)
+    session = session_of(answered(shared_session, "one", RUN))
+    cell = start(shared_session, code(f"print('going', flush=True)\n{text}") + "<<say never>>", RUN, kind=kind)
     going(cell)
-    result = stopped(cell, loaded_kernel.interrupt)
+    result = stopped(cell, shared_session.interrupt)
     assert "never" not in result.displays[0]["data"]["text/plain"]
-    assert session_of(answered(loaded_kernel, "two")) == session
+    assert session_of(answered(shared_session, "two")) == session
 
 
 @pytest.mark.parametrize("way", ["interrupt", "Stop"])
-def test_awaiting_code_is_stopped(loaded_kernel: Kernel, way: str) -> None:
+def test_awaiting_code_is_stopped(shared_session: Kernel, way: str) -> None:
     """Code that awaits is ended by an interrupt, and by Stop, which can be clicked meanwhile."""
     text = "import asyncio; after = False; print('going', flush=True)\nawait asyncio.sleep(600); after = True"
-    cell = start(loaded_kernel, code(text) + "<<say never>>", RUN)
+    cell = start(shared_session, code(text) + "<<say never>>", RUN)
     going(cell)
-    result = stopped(cell, loaded_kernel.interrupt if way == "interrupt" else lambda: loaded_kernel.click("Stop"))
+    result = stopped(cell, shared_session.interrupt if way == "interrupt" else lambda: shared_session.click("Stop"))
     assert "never" not in result.displays[0]["data"]["text/plain"]
-    assert loaded_kernel.value("after") is False
-    answered(loaded_kernel, "two")
+    assert shared_session.value("after") is False
+    answered(shared_session, "two")
 
 
-def test_interrupts_work_afterwards(loaded_kernel: Kernel) -> None:
+def test_interrupts_work_afterwards(shared_session: Kernel) -> None:
     """After code of Claude's an interrupt of another cell, and of a turn, works as before."""
-    ran(loaded_kernel, "1")
-    cell = loaded_kernel.start("print('going', flush=True)\nwhile True: pass")
+    ran(shared_session, "1")
+    cell = shared_session.start("print('going', flush=True)\nwhile True: pass")
     going(cell)
-    loaded_kernel.interrupt()
+    shared_session.interrupt()
     assert cell.wait().errors[0]["ename"] == "KeyboardInterrupt"
-    cell = start(loaded_kernel, "<<say The beginning.>><<hang>>")
-    cell.wait_for(lambda _: "The beginning." in on_page(loaded_kernel))
-    loaded_kernel.interrupt()
+    cell = start(shared_session, "<<say The beginning.>><<hang>>")
+    cell.wait_for(lambda _: "The beginning." in on_page(shared_session))
+    shared_session.interrupt()
     failure(cell.wait(), "TurnInterrupted")
 
 
 @pytest.mark.parametrize(
     "text", ["%claude hi", "%%claude\nhi", "%claude --new hi", "get_ipython().run_line_magic('claude', 'hi')"]
 )
-def test_code_starts_no_turn(loaded_kernel: Kernel, api: MessagesAPI, text: str) -> None:
+def test_code_starts_no_turn(shared_session: Kernel, api: MessagesAPI, text: str) -> None:
     """Code of Claude's cannot start another turn: it is refused with an error that says so, and nothing is sent."""
-    cell = start(loaded_kernel, code(text) + "<<say done>>", RUN)
+    cell = start(shared_session, code(text) + "<<say done>>", RUN)
     try:
         result = cell.wait()
     except TimeoutError:
-        loaded_kernel.interrupt()
+        shared_session.interrupt()
         try:
             cell.wait()
         except TimeoutError:
-            loaded_kernel.restart()
+            shared_session.restart()
         raise
     assert result.ok, result.outputs
     assert "hi" not in [prompts[-1] for prompts in api.prompts()]
@@ -543,33 +547,33 @@ def test_code_starts_no_turn(loaded_kernel: Kernel, api: MessagesAPI, text: str)
 # Adding
 
 
-def test_add_cell(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_add_cell(shared_session: Kernel, api: MessagesAPI) -> None:
     """A proposed cell comes below the running one; several become one, with separators; nothing runs."""
-    result = answered(loaded_kernel, tool("add_cell", source="added = 1\n") + "<<say done>>", ADD)
+    result = answered(shared_session, tool("add_cell", source="added = 1\n") + "<<say done>>", ADD)
     (payload,) = result.payload
     assert payload["source"] == "set_next_input"
     assert payload["text"] == "added = 1"
     assert payload["replace"] is False
-    result = answered(loaded_kernel, tool("add_cell", source="one = 1") + tool("add_cell", source="two = 2"), ADD)
+    result = answered(shared_session, tool("add_cell", source="one = 1") + tool("add_cell", source="two = 2"), ADD)
     texts = [payload["text"] for payload in result.payload if payload["source"] == "set_next_input"]
     assert len(texts) == 1, texts
     assert re.fullmatch(r"one = 1\n\n# .*\n\ntwo = 2", texts[0]), texts[0]
-    assert not answered(loaded_kernel, "and now").payload
-    assert "added" not in loaded_kernel.value("list(globals())")
+    assert not answered(shared_session, "and now").payload
+    assert "added" not in shared_session.value("list(globals())")
 
 
-def test_add_cell_in_a_blocking_cell(loaded_kernel: Kernel) -> None:
+def test_add_cell_in_a_blocking_cell(shared_session: Kernel) -> None:
     """Under `%%time` a cell can be proposed, too."""
-    result = start(loaded_kernel, tool("add_cell", source="added = 1"), ADD, kind="sync").wait()
+    result = start(shared_session, tool("add_cell", source="added = 1"), ADD, kind="sync").wait()
     assert [payload["text"] for payload in result.payload] == ["added = 1"]
 
 
 # Without
 
 
-def test_offered_at_once(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_offered_at_once(shared_session: Kernel, api: MessagesAPI) -> None:
     """The tools are in the first request as they are, not to be searched for; the schema says what each takes."""
-    answered(loaded_kernel, "one", "--new")
+    answered(shared_session, "one", "--new")
     offered = {tool["name"]: tool for tool in api.requests[-1]["tools"]}
     for name, required in {
         "list_variables": [],
@@ -582,24 +586,24 @@ def test_offered_at_once(loaded_kernel: Kernel, api: MessagesAPI) -> None:
         assert tool["input_schema"].get("required", []) == required
 
 
-def test_no_kernel(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_no_kernel(shared_session: Kernel, api: MessagesAPI) -> None:
     """`--no-kernel` offers none of these tools, in its cell alone."""
-    answered(loaded_kernel, "one", "--new")
+    answered(shared_session, "one", "--new")
     assert "mcp__kernel__run_code" in json.dumps(api.requests[-1])
-    answered(loaded_kernel, "two", "--new --no-kernel")
+    answered(shared_session, "two", "--new --no-kernel")
     assert "mcp__kernel" not in json.dumps(api.requests[-1])
-    loaded_kernel.run("secret = 'in the kernel'")
-    answered(loaded_kernel, tool("inspect_variable", name="secret"), "--no-kernel")
+    shared_session.run("secret = 'in the kernel'")
+    answered(shared_session, tool("inspect_variable", name="secret"), "--no-kernel")
     assert "in the kernel" not in json.dumps(api.requests[-1])
-    answered(loaded_kernel, "three", "--new")
+    answered(shared_session, "three", "--new")
     assert "mcp__kernel__run_code" in json.dumps(api.requests[-1])
 
 
-def test_no_kernel_in_the_same_session(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_no_kernel_in_the_same_session(shared_session: Kernel, api: MessagesAPI) -> None:
     """Within one session `--no-kernel` takes the tools away and the next cell has them again."""
-    session = session_of(answered(loaded_kernel, "one"))
-    loaded_kernel.run("number = 12345")
-    assert session_of(answered(loaded_kernel, tool("inspect_variable", name="number"), "--no-kernel")) == session
+    session = session_of(answered(shared_session, "one"))
+    shared_session.run("number = 12345")
+    assert session_of(answered(shared_session, tool("inspect_variable", name="number"), "--no-kernel")) == session
     assert "12345" not in last(api)
-    assert session_of(answered(loaded_kernel, tool("inspect_variable", name="number"))) == session
+    assert session_of(answered(shared_session, tool("inspect_variable", name="number"))) == session
     assert "12345" in last(api)

@@ -183,6 +183,7 @@ def context(api: MessagesAPI) -> str:
     return next((text for text in reversed(texts) if text.startswith(f"<{CONTEXT_TAG}>")), "")
 
 
+@pytest.mark.long
 def test_in_a_cell(fresh_kernel: Kernel, api: MessagesAPI, tmp_path: Path) -> None:
     """It goes along once, the footer says which cells, `show --prompt` shows it, and lists of sessions show the prompt."""
     assert fresh_kernel.run("%load_ext claude_magic").ok
@@ -211,15 +212,18 @@ def test_in_a_cell(fresh_kernel: Kernel, api: MessagesAPI, tmp_path: Path) -> No
     assert "What has run" not in listed
 
 
-def test_a_recording_is_found_without_it(loaded_kernel: Kernel, api: MessagesAPI, configure: Configure, tmp_path: Path) -> None:
+@pytest.mark.long
+def test_a_recording_is_found_without_it(
+    shared_session: Kernel, api: MessagesAPI, configure: Configure, tmp_path: Path
+) -> None:
     """A recording holds what went along, and is played whatever has run meanwhile."""
     path = tmp_path / "lesson.jsonl"
     configure("cassette", str(path))
-    loaded_kernel.run("recorded = 1")
-    answered(loaded_kernel, "a lesson", "--new")
+    shared_session.run("recorded = 1")
+    answered(shared_session, "a lesson", "--new")
     assert "recorded = 1" in path.read_text()
     configure("cassette_mode", "replay")
-    loaded_kernel.run("another = 2")
+    shared_session.run("another = 2")
     count = len(api.requests)
-    answered(loaded_kernel, "a lesson", "--new")
+    answered(shared_session, "a lesson", "--new")
     assert len(api.requests) == count

@@ -36,27 +36,28 @@ def test_settled_reply(for_audience: bool) -> None:
     assert "<details open" not in bundle["text/html"]
 
 
-def test_in_a_kernel(loaded_kernel: Kernel, api: MessagesAPI, configure: Configure) -> None:
+@pytest.mark.long
+def test_in_a_kernel(shared_session: Kernel, api: MessagesAPI, configure: Configure) -> None:
     """Live and settled, side by side and in the panel nothing costs, and what goes on is told politely."""
     configure("presentation", True)
-    cell = loaded_kernel.start("%%claude\n<<say Hello.>><<wait>><<say And more.>>")
-    cell.wait_for(lambda _: "Hello." in on_page(loaded_kernel))
-    assert any("claude-audience" in state.get("_dom_classes", ()) for state in loaded_kernel.widgets.values())
-    assert 'role="status" aria-live="polite"' in on_page(loaded_kernel)
+    cell = shared_session.start("%%claude\n<<say Hello.>><<wait>><<say And more.>>")
+    cell.wait_for(lambda _: "Hello." in on_page(shared_session))
+    assert any("claude-audience" in state.get("_dom_classes", ()) for state in shared_session.widgets.values())
+    assert 'role="status" aria-live="polite"' in on_page(shared_session)
     api.go_on.set()
-    results = [cell.wait(), answered(loaded_kernel, "which?", "--samples 2")]
-    results.append(loaded_kernel.run("%claude_session", allow_stdin=False))
+    results = [cell.wait(), answered(shared_session, "which?", "--samples 2")]
+    results.append(shared_session.run("%claude_session", allow_stdin=False))
     for result in results:
         assert "claude_magic" in result.metadata or "so far" in result.text
         assert not COST.search("".join(result.bundle.values()).replace("\\", ""))
     assert all("claude-audience" in result.bundle["text/html"] for result in results[:2])
 
 
-def test_a_reply_that_was_bound(loaded_kernel: Kernel, configure: Configure) -> None:
+def test_a_reply_that_was_bound(shared_session: Kernel, configure: Configure) -> None:
     """A reply that is displayed again, by its name, costs nothing either while a lesson is shown to a room."""
-    answered(loaded_kernel, "hello", "-o reply")
-    assert COST.search(loaded_kernel.run("reply").bundle["text/html"])
+    answered(shared_session, "hello", "-o reply")
+    assert COST.search(shared_session.run("reply").bundle["text/html"])
     configure("presentation", True)
-    html = loaded_kernel.run("reply").bundle["text/html"]
+    html = shared_session.run("reply").bundle["text/html"]
     assert not COST.search(html)
     assert "claude-audience" in html

@@ -160,6 +160,7 @@ def test_without_a_file(page: Page) -> None:
     assert "cannot be read" in page.read(1)
 
 
+@pytest.mark.long
 def test_it_is_bounded(page: Page) -> None:
     """However many cells are read, and however long they are, the result has an end, and says what is left out."""
     cells = [code(f"x = {number}", output(text_plain="y" * 5000), output(image_png=PNG)) for number in range(1000)]

@@ -26,10 +26,11 @@ from claude_magic.sdk._rows.work import Template
 ROWS = "rows = [{'text': 'one'}, {'text': 'two'}, {'text': 'three'}]"
 
 
-def test_each(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+@pytest.mark.long
+def test_each(shared_session: Kernel, api: MessagesAPI) -> None:
     """A cell asks about every row; its bar becomes the table of the results, and `-o` names them."""
-    loaded_kernel.run(ROWS)
-    cell = loaded_kernel.run("%%claude --each rows -o out --concurrency 2\nsay {{ text }}")
+    shared_session.run(ROWS)
+    cell = shared_session.run("%%claude --each rows -o out --concurrency 2\nsay {{ text }}")
     assert cell.ok, cell
     assert sorted(prompts[-1] for prompts in api.prompts()) == ["say one", "say three", "say two"]
     assert all(body["tools"] == [] for body in api.requests)
@@ -39,30 +40,32 @@ def test_each(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert "You said: say two" in shown["text/html"]
     assert "3 rows, $" in shown["text/plain"]
     assert (
-        loaded_kernel.run("[v for v in out.values]").text == "['You said: say one', 'You said: say two', 'You said: say three']"
+        shared_session.run("[v for v in out.values]").text
+        == "['You said: say one', 'You said: say two', 'You said: say three']"
     )
-    assert loaded_kernel.run("list(out.to_frame().columns)").text == "['text', 'reply']"
+    assert shared_session.run("list(out.to_frame().columns)").text == "['text', 'reply']"
 
 
-def test_ask_each_in_a_cell(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_ask_each_in_a_cell(shared_session: Kernel, api: MessagesAPI) -> None:
     """`ask_each()` returns what shows as a table; the settings of the kernel hold for how the CLI is started."""
-    cell = loaded_kernel.run("from claude_magic import ask_each\nask_each('{{ row }}', ['<b>bold</b>', 'two'], concurrency=1)")
+    cell = shared_session.run("from claude_magic import ask_each\nask_each('{{ row }}', ['<b>bold</b>', 'two'], concurrency=1)")
     assert cell.ok, cell
     assert "&lt;b&gt;bold&lt;/b&gt;" in cell.bundle["text/html"]
     assert "2 rows, $" in cell.bundle["text/plain"]
 
 
-def test_trial(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+@pytest.mark.long
+def test_trial(shared_session: Kernel, api: MessagesAPI) -> None:
     """A cell asks every row in every way, also where a model is configured, and shows what is noise and what differs."""
-    loaded_kernel.run(f"{ROWS}\nlong = lambda row, reply: len(reply) > 17 + len(row['text'])")
-    loaded_kernel.run("%config ClaudeMagics.model = 'haiku'")
+    shared_session.run(f"{ROWS}\nlong = lambda row, reply: len(reply) > 17 + len(row['text'])")
+    shared_session.run("%config ClaudeMagics.model = 'haiku'")
     try:
-        cell = loaded_kernel.run(
+        cell = shared_session.run(
             "%%claude --each rows --vary tone='so, so',plain --compare sonnet,opus --score long -o trial\n"
             "{{ tone }}: {{ text }}"
         )
     finally:
-        loaded_kernel.run("%config ClaudeMagics.model = None")
+        shared_session.run("%config ClaudeMagics.model = None")
     assert cell.ok, cell
     assert len(api.requests) == 12
     assert {body["model"].split("-")[1] for body in api.requests} == {"sonnet", "opus"}
@@ -75,38 +78,40 @@ def test_trial(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert "Nothing can be told from noise" in shown["text/html"]
     assert "You said: plain: one" in shown["text/markdown"]
     assert "3 rows in 4 ways, 12 replies, $" in shown["text/plain"]
-    assert loaded_kernel.run("trial.best.prompt({'text': 'x'})").text == "'so, so: x'"
-    assert "3 rows in 4 ways" in loaded_kernel.run("trial").bundle["text/plain"]
+    assert shared_session.run("trial.best.prompt({'text': 'x'})").text == "'so, so: x'"
+    assert "3 rows in 4 ways" in shared_session.run("trial").bundle["text/plain"]
 
 
-def test_a_score_that_is_interrupted(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_a_score_that_is_interrupted(shared_session: Kernel, api: MessagesAPI) -> None:
     """An interrupt of a score stops the run; no reply that has come is lost, and nothing is scored after it."""
-    loaded_kernel.run("from claude_magic import ask_each\nscored = []")
-    loaded_kernel.run(
+    shared_session.run("from claude_magic import ask_each\nscored = []")
+    shared_session.run(
         "def score(row, reply):\n  scored.append(row)\n  if len(scored) == 2: raise KeyboardInterrupt\n  return 1"
     )
-    cell = loaded_kernel.run("trial = ask_each('{{ row }}', list('abcdef'), score=score, concurrency=1)")
+    cell = shared_session.run("trial = ask_each('{{ row }}', list('abcdef'), score=score, concurrency=1)")
     assert cell.ok, cell
-    assert loaded_kernel.run("trial.stopped, trial.table[0].n, len(scored)").text == "('interrupted', 1, 2)"
-    assert loaded_kernel.value("sum(outcome.asked for outcome in trial)") >= 2
+    assert shared_session.run("trial.stopped, trial.table[0].n, len(scored)").text == "('interrupted', 1, 2)"
+    assert shared_session.value("sum(outcome.asked for outcome in trial)") >= 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("call", ["%%claude --each rows -o out --concurrency 1\n{{ row }}", "CALL"], ids=["cell", "function"])
-def test_interrupt(call: str, loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_interrupt(call: str, shared_session: Kernel, api: MessagesAPI) -> None:
     """An interrupt stops the run and gives back what is done."""
-    loaded_kernel.run("from claude_magic import ask_each\nrows = ['one', '<<wait>><<say two>>', 'three']")
-    running = loaded_kernel.start(call.replace("CALL", "out = ask_each('{{ row }}', rows, concurrency=1)"))
+    shared_session.run("from claude_magic import ask_each\nrows = ['one', '<<wait>><<say two>>', 'three']")
+    running = shared_session.start(call.replace("CALL", "out = ask_each('{{ row }}', rows, concurrency=1)"))
     api.wait_for_requests(2)
-    loaded_kernel.interrupt()
+    shared_session.interrupt()
     result = running.wait()
     assert result.ok, result
-    assert loaded_kernel.run("out.values[0], out.stopped, len(out)").text == ("('You said: one', 'interrupted', 1)")
+    assert shared_session.run("out.values[0], out.stopped, len(out)").text == ("('You said: one', 'interrupted', 1)")
 
 
-def test_headless(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+@pytest.mark.long
+def test_headless(shared_session: Kernel, api: MessagesAPI) -> None:
     """Where nobody watches there are lines of text and the table, and no widget."""
-    loaded_kernel.run("rows = list('abcdefghij')")
-    cell = loaded_kernel.run("%%claude --each rows --concurrency 2\n{{ row }}", allow_stdin=False)
+    shared_session.run("rows = list('abcdefghij')")
+    cell = shared_session.run("%%claude --each rows --concurrency 2\n{{ row }}", allow_stdin=False)
     assert cell.ok, cell
     assert "of 10 rows" in cell.stdout
     shown = cell.bundle
@@ -130,13 +135,14 @@ def test_headless(loaded_kernel: Kernel, api: MessagesAPI) -> None:
         ("--checkpoint a.sqlite", "--checkpoint means nothing without --each"),
     ],
 )
-def test_options_that_do_not_fit(line: str, said: str, loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_options_that_do_not_fit(line: str, said: str, shared_session: Kernel, api: MessagesAPI) -> None:
     """Options that mean nothing together are refused, and nothing is sent."""
-    loaded_kernel.run(ROWS)
-    assert said in usage_error(loaded_kernel.run(f"%%claude {line}\n{{{{ text }}}}"))
+    shared_session.run(ROWS)
+    assert said in usage_error(shared_session.run(f"%%claude {line}\n{{{{ text }}}}"))
     assert api.requests == []
 
 
+@pytest.mark.long
 def test_in_a_script(environment: dict[str, str], tmp_path: Path, api: MessagesAPI) -> None:
     """`ask_each()` needs no kernel: in a script it prints lines where there is no terminal."""
     code = "from claude_magic import ask_each\nprint(ask_each('{{ row }}', ['one'], checkpoint='c.sqlite').values)"
@@ -147,15 +153,15 @@ def test_in_a_script(environment: dict[str, str], tmp_path: Path, api: MessagesA
     assert "1 of 1 rows" in ran.stdout
 
 
-def test_played(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+def test_played(shared_session: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
     """Where all else is played from a cassette, rows are refused and not asked live."""
     (notebook_dir / "none.jsonl").write_text(CASSETTE)
-    loaded_kernel.run(ROWS)
-    loaded_kernel.run("%config ClaudeMagics.cassette = 'none.jsonl'\n%config ClaudeMagics.cassette_mode = 'replay'")
+    shared_session.run(ROWS)
+    shared_session.run("%config ClaudeMagics.cassette = 'none.jsonl'\n%config ClaudeMagics.cassette_mode = 'replay'")
     try:
-        cell = loaded_kernel.run("%%claude --each rows\n{{ text }}")
+        cell = shared_session.run("%%claude --each rows\n{{ text }}")
     finally:
-        loaded_kernel.run("%config ClaudeMagics.cassette = None\n%config ClaudeMagics.cassette_mode = 'auto'")
+        shared_session.run("%config ClaudeMagics.cassette = None\n%config ClaudeMagics.cassette_mode = 'auto'")
     assert cell.errors[0]["ename"] == "ConfigError"
     assert api.requests == []
 
@@ -175,6 +181,7 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed[0] == "20 of 200 rows, 2.0 a second, 1 failed, $0.2000 of about $2.0000, 01:30 left"
 
 
+@pytest.mark.long
 def test_a_trial_is_small_and_harmless() -> None:
     """However large a trial is, what is shown of it is small, and nothing in it is more than text."""
     arms = tuple(Arm({"tone": f"<b>{number}</b>"}, "m" * 500) for number in range(20))

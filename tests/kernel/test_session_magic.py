@@ -32,19 +32,20 @@ def shown(result: CellResult) -> str:
 
 
 @pytest.mark.parametrize("words", ["", "show"])
-def test_nothing_current_yet(loaded_kernel: Kernel, words: str) -> None:
+def test_nothing_current_yet(shared_session: Kernel, words: str) -> None:
     """Before the first turn it says that there is no current session and how to get one."""
-    text = shown(say(loaded_kernel, words))
+    text = shown(say(shared_session, words))
     assert "no session yet" in text.lower()
     assert "%%claude" in text
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("words", ["", "show"])
-def test_show(loaded_kernel: Kernel, notebook_dir: Path, words: str) -> None:
+def test_show(shared_session: Kernel, notebook_dir: Path, words: str) -> None:
     """It shows the current session: ID, directory, model, turns, tokens, and how to continue it in a terminal."""
-    result = answered(loaded_kernel, "hello")
-    answered(loaded_kernel, "hello again")
-    text = shown(say(loaded_kernel, words))
+    result = answered(shared_session, "hello")
+    answered(shared_session, "hello again")
+    text = shown(say(shared_session, words))
     session = session_of(result)
     assert session in text
     (command,) = re.findall(r"cd .* -r [\w-]+", text)
@@ -57,23 +58,24 @@ def test_show(loaded_kernel: Kernel, notebook_dir: Path, words: str) -> None:
     assert "2" in text
 
 
-def test_how_large_a_request_is(loaded_kernel: Kernel, api: MessagesAPI) -> None:
+def test_how_large_a_request_is(shared_session: Kernel, api: MessagesAPI) -> None:
     """`show --prompt` and the panel say what a request holds, by part, as the live process counts; nothing is sent for it."""
-    answered(loaded_kernel, "hello")
+    answered(shared_session, "hello")
     pattern = r"about [\d,]+ tokens \(.*\bsystem tools [\d,]+.*\bsystem prompt [\d,]+"
-    assert re.search(rf"hello\n\nA whole request of .*: {pattern}", shown(say(loaded_kernel, "show --prompt")))
-    assert re.search(rf"a request +{pattern}", shown(say(loaded_kernel, "show")))
+    assert re.search(rf"hello\n\nA whole request of .*: {pattern}", shown(say(shared_session, "show --prompt")))
+    assert re.search(rf"a request +{pattern}", shown(say(shared_session, "show")))
     assert len(api.requests) == 1
-    assert say(loaded_kernel, "new").ok
-    assert "A whole request" not in shown(say(loaded_kernel, "show --prompt"))
+    assert say(shared_session, "new").ok
+    assert "A whole request" not in shown(say(shared_session, "show --prompt"))
 
 
-def test_list(loaded_kernel: Kernel) -> None:
+@pytest.mark.short
+def test_list(shared_session: Kernel) -> None:
     """`list` shows the sessions of this directory, the newest first, with their names."""
-    one = session_of(answered(loaded_kernel, "the first prompt of one"))
-    assert say(loaded_kernel, "name Alpha").ok
-    two = session_of(answered(loaded_kernel, "the first prompt of two", "--new"))
-    text = shown(say(loaded_kernel, "list"))
+    one = session_of(answered(shared_session, "the first prompt of one"))
+    assert say(shared_session, "name Alpha").ok
+    two = session_of(answered(shared_session, "the first prompt of two", "--new"))
+    text = shown(say(shared_session, "list"))
     assert text.index(two[:8]) < text.index(one[:8])
     assert "Alpha" in text
 
@@ -126,13 +128,13 @@ def test_resume(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert history(api) == ["one", "on 0", "on 1", "on 2", "on 3"]
 
 
-def test_resume_shows_where_it_stands(loaded_kernel: Kernel) -> None:
+def test_resume_shows_where_it_stands(shared_session: Kernel) -> None:
     """`resume X` shows the last turns: the prompt on a line, and how the reply begins."""
-    one = session_of(answered(loaded_kernel, "<<say the oldest>>"))
+    one = session_of(answered(shared_session, "<<say the oldest>>"))
     for prompt in ("two\n<<say second>>", "<<say # <b>third</b>>>", "<<stream 50 20 0>>"):
-        answered(loaded_kernel, prompt)
-    say(loaded_kernel, "new")
-    result = say(loaded_kernel, f"resume {one[:8]}")
+        answered(shared_session, prompt)
+    say(shared_session, "new")
+    result = say(shared_session, f"resume {one[:8]}")
     text = shown(result)
     assert text.index(f"continues {one[:8]}") < text.index("> two <<say second>>") < text.index("\nthird\n")
     assert text.rstrip().endswith("…")
@@ -141,31 +143,31 @@ def test_resume_shows_where_it_stands(loaded_kernel: Kernel) -> None:
     assert "<b>third" not in result.bundle["text/html"] + result.bundle["text/markdown"]
 
 
-def test_name(loaded_kernel: Kernel) -> None:
+def test_name(shared_session: Kernel) -> None:
     """`name TITLE` names the current session, any number of times, with any characters."""
-    session = session_of(answered(loaded_kernel, "one"))
+    session = session_of(answered(shared_session, "one"))
     for title in ("first title", "Übung 2: “naïve” – 50 %", "-r", "say 'hi'"):
-        assert say(loaded_kernel, f"name {title}").ok
-        assert title in shown(say(loaded_kernel, "list"))
-        assert session_of(answered(loaded_kernel, "on", f'--resume="{title}"')) == session
+        assert say(shared_session, f"name {title}").ok
+        assert title in shown(say(shared_session, "list"))
+        assert session_of(answered(shared_session, "on", f'--resume="{title}"')) == session
 
 
-def test_delete(loaded_kernel: Kernel, api: MessagesAPI, home: Path) -> None:
+def test_delete(shared_session: Kernel, api: MessagesAPI, home: Path) -> None:
     """`delete X` removes a session for good; another one stays current."""
-    gone = session_of(answered(loaded_kernel, "one"))
-    current = session_of(answered(loaded_kernel, "two", "--new"))
-    assert shown(say(loaded_kernel, f"delete {gone[:8]}"))
+    gone = session_of(answered(shared_session, "one"))
+    current = session_of(answered(shared_session, "two", "--new"))
+    assert shown(say(shared_session, f"delete {gone[:8]}"))
     assert list(home.glob(f".claude/projects/*/{gone}.jsonl")) == []
-    assert gone[:8] not in shown(say(loaded_kernel, "list"))
-    failure(say(loaded_kernel, f"resume {gone}"), "SessionNotFoundError")
-    assert session_of(answered(loaded_kernel, "three")) == current
+    assert gone[:8] not in shown(say(shared_session, "list"))
+    failure(say(shared_session, f"resume {gone}"), "SessionNotFoundError")
+    assert session_of(answered(shared_session, "three")) == current
 
 
-def test_delete_the_current_one(loaded_kernel: Kernel, api: MessagesAPI, home: Path) -> None:
+def test_delete_the_current_one(shared_session: Kernel, api: MessagesAPI, home: Path) -> None:
     """After the current session was deleted the next cell starts a new one, and the transcript does not come back."""
-    gone = session_of(answered(loaded_kernel, "one"))
-    assert say(loaded_kernel, f"delete {gone}").ok
-    assert session_of(answered(loaded_kernel, "two")) != gone
+    gone = session_of(answered(shared_session, "one"))
+    assert say(shared_session, f"delete {gone}").ok
+    assert session_of(answered(shared_session, "two")) != gone
     assert history(api) == ["two"]
     assert list(home.glob(f".claude/projects/*/{gone}.jsonl")) == []
 
@@ -187,11 +189,11 @@ def inside(kernel: Kernel, directory: Path) -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def told(loaded_kernel: Kernel, tmp_path: Path) -> Iterator[Kernel]:
+def told(shared_session: Kernel, tmp_path: Path) -> Iterator[Kernel]:
     """The kernel in a directory of the test's own, with a session of two turns and a failed one."""
-    with inside(loaded_kernel, tmp_path):
-        tell(loaded_kernel)
-        yield loaded_kernel
+    with inside(shared_session, tmp_path):
+        tell(shared_session)
+        yield shared_session
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +206,7 @@ def told_before() -> set[str]:
 def told_once(kernel: Kernel, tmp_path: Path, told_before: set[str], request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """The same for tests that only read the session: the first of them tells it."""
     if not told_before or not any(session in shown(say(kernel, "show")) for session in told_before):
-        request.getfixturevalue("loaded_kernel")
+        request.getfixturevalue("shared_session")
         told_before.add(tell(kernel))
     with inside(kernel, tmp_path):
         yield kernel
@@ -319,9 +321,9 @@ def test_export_after_compaction(told: Kernel, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", ["resume ffffffff", "delete ffffffff", "resume no such name"])
-def test_unknown_session(loaded_kernel: Kernel, words: str) -> None:
+def test_unknown_session(shared_session: Kernel, words: str) -> None:
     """A session that is not there is SessionNotFoundError with a next step."""
-    failure(say(loaded_kernel, words), "SessionNotFoundError")
+    failure(say(shared_session, words), "SessionNotFoundError")
 
 
 @pytest.mark.parametrize(
@@ -345,8 +347,9 @@ def test_mistakes(loaded_kernel: Kernel, words: str, parts: tuple[str, ...]) -> 
         assert part in line
 
 
-def test_help(loaded_kernel: Kernel) -> None:
+@pytest.mark.short
+def test_help(shared_session: Kernel) -> None:
     """`%claude_session?` lists its words."""
-    text = loaded_kernel.run("%claude_session?").payload[0]["data"]["text/plain"]
+    text = shared_session.run("%claude_session?").payload[0]["data"]["text/plain"]
     for word in ("new", "list", "resume", "name", "export", "delete"):
         assert f"%claude_session {word}" in text
