@@ -76,6 +76,7 @@ LONG = (
     "test_resume.py",
     "test_secrets.py",
     "test_servers.py",
+    "test_servers_in_cells.py",
     "test_session_ids.py",
     "test_sessions_on_the_page.py",
     "test_silent_pages.py",
@@ -87,19 +88,42 @@ LONG = (
 )
 """Modules whose cases start processes of their own, or look closely at one thing."""
 
+SAMPLED = (
+    "test_approvals.py",
+    "test_cancelling.py",
+    "test_cell_errors.py",
+    "test_cell_tab.py",
+    "test_kernel_tools.py",
+    "test_sdk_errors.py",
+    "test_session_magic.py",
+    "test_streaming.py",
+    "test_structured.py",
+)
+"""Modules that are long, too, but for a few tests that are marked `short`."""
+
+NOT_LONG = "not long and not matrix"
+"""What `pytest` runs by itself; see `addopts` in pyproject.toml."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import the modules of which nothing would run: they are half of what there is to import."""
+    if config.option.markexpr != NOT_LONG:
+        return None
+    return collection_path.name in ("browser", "faults", *LONG) or None
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the rooms of the tests whose modules take longest first, so that no worker begins one when the others are done.
 
-    The README's command takes minutes. What starts a browser, or kernels and processes of its own for each case, is left to
-    the long tests; the matrix of faults has a command of its own.
+    The README's command takes five minutes. What starts a browser, or kernels and processes of its own for each case, is left
+    to the long tests, but for a sample of each room; the matrix of faults has a command of its own.
     """
     for item in items:
         room, name = item.path.parent.name, item.path.name
         if name.startswith("test_matrix"):
             item.add_marker(pytest.mark.matrix)
-        if room in ("browser", "faults") or name in LONG:
+        elif (room in ("browser", "faults") or name in LONG + SAMPLED) and not item.get_closest_marker("short"):
             item.add_marker(pytest.mark.long)
     items.sort(key=lambda item: ROOMS.index(room) if (room := item.path.parent.name) in ROOMS else 0)
 

@@ -13,6 +13,7 @@ from watching import MakeConfig, Run, arrived, cli_pids
 from claude_magic.sdk import ClaudeClient, SessionAwareClient
 
 
+@pytest.mark.short
 def test_cancelled_turn_is_interrupted_and_the_session_goes_on(
     make_config: MakeConfig, run_async: Run, api: MessagesAPI
 ) -> None:

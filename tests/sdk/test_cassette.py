@@ -494,6 +494,7 @@ def test_each_test_has_its_own_file(tmp_path: Path) -> None:
     assert all(len(name) < 200 for name in names)
 
 
+@pytest.mark.long
 def test_pytest_fixture(tmp_path: Path) -> None:
     """The fixture plays what stands beside the test; without a recording the test fails and says how to make one."""
     (tmp_path / "test_lesson.py").write_text(PLUGIN_TEST)

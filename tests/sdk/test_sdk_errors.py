@@ -41,6 +41,7 @@ def failure(run_async: Run, config: ClaudeConfig, prompt: str = "hello") -> Clau
     return error
 
 
+@pytest.mark.short
 def test_status_of_the_api(make_config: MakeConfig, run_async: Run) -> None:
     """A refusal is an APIError with its status; the session is named and goes on."""
 
@@ -93,6 +94,7 @@ def test_nobody_at_the_api(make_config: MakeConfig, run_async: Run) -> None:
     assert error.status is None
 
 
+@pytest.mark.short
 def test_no_cli(make_config: MakeConfig, run_async: Run, tmp_path: Path) -> None:
     """No file, a file that is not executable, a directory: CLINotFoundError names the path."""
     plain = tmp_path / "plain"

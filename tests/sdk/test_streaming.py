@@ -15,6 +15,7 @@ from claude_magic.sdk import ClaudeClient, SessionAwareClient
 from claude_magic.sdk.events import MessageEnded, SessionStarted, TextDelta, ThinkingDelta, ToolCalled, ToolReturned, TurnEnded
 
 
+@pytest.mark.short
 def test_text_comes_while_the_model_writes(make_config: MakeConfig, run_async: Run) -> None:
     """The first words are there while the turn still hangs; leaving then interrupts it and the client goes on."""
 
@@ -60,6 +61,7 @@ def test_pieces_add_up(make_config: MakeConfig, run_async: Run) -> None:
     run_async(ask())
 
 
+@pytest.mark.short
 def test_events_in_order(make_config: MakeConfig, run_async: Run) -> None:
     """The session comes first, the end last, and in between everything in the order in which it happens."""
 

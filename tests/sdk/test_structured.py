@@ -40,6 +40,7 @@ def answering(*attempts: dict[str, Any]) -> str:
     return "".join(f"<<tool StructuredOutput {json.dumps(data)}>>" for data in attempts)
 
 
+@pytest.mark.short
 def test_a_reply_that_fits(make_config: MakeConfig, run_async: Run) -> None:
     """The data is an instance of the schema and the reply's text; what does not fit at first is put right by the model."""
 
