@@ -205,10 +205,10 @@ class LiveProcess:
             self.has_answered = turn.has_begun
             raise
         except asyncio.CancelledError:
-            # Nobody waits for the turn's outcome now, as the caller gets the cancellation.
-            turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+            turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio warns
             turn.abandoned = True
-            if not turn.done.done():
+            # A turn that waits in the queue is skipped there: an interrupt would stop the one before it.
+            if self._current is turn:
                 self._begin_interrupt(turn, INTERRUPT_LIMIT_S)
                 with anyio.CancelScope(shield=True):
                     await asyncio.wait([turn.done], timeout=INTERRUPT_REPLY_S)
