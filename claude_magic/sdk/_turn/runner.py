@@ -236,7 +236,7 @@ class TurnRunner:
         attempts = self._config.max_retries + 1 if isinstance(source, LiveTurn) else 1
         attempt = _Attempt(request, host, self._log)
         try:
-            with anyio.fail_after(request.timeout_s) as clock:
+            with anyio.move_on_after(request.timeout_s) as clock:
                 for left in reversed(range(attempts)):
                     attempt = _Attempt(request, host, self._log, clock)
                     if isinstance(host, Recorder):
@@ -251,6 +251,8 @@ class TurnRunner:
                         await asyncio.sleep(self._config.retry_delay)
                     else:
                         break
+            if clock.cancelled_caught:
+                raise TurnTimeoutError(f"The turn took longer than {request.timeout_s:g} s.")
         except SessionNotFoundError:
             attempt.reached_cli = False
             raise
@@ -259,10 +261,6 @@ class TurnRunner:
             error.content = attempt.response.arrived
             error.leave_out(self._config.env)
             raise
-        except TimeoutError as error:
-            response = attempt.response
-            message = f"The turn took longer than {request.timeout_s:g} s."
-            raise TurnTimeoutError(message, session_id=response.session_id, content=response.arrived) from error
         finally:
             if attempt.reached_cli:
                 self._remember(request, attempt, is_live=isinstance(source, LiveTurn))
@@ -308,13 +306,15 @@ class TurnRunner:
 
 
 class _Attempt:
-    """The host of one attempt: adds up its events, and stops the timeout while a person answers a question."""
+    """The host of one attempt: adds up its events, and stops the timeout while any question waits for a person."""
 
     def __init__(self, request: TurnRequest, host: TurnHost, log: ClientLog, clock: anyio.CancelScope | None = None) -> None:
         self.response = SessionAwareResponse(session_id=None if request.fork else request.session_id)
         self.reached_cli = False
         self.granted: list[str] = []
         self._clock = clock or anyio.CancelScope()
+        self._left_s = math.inf
+        self._open_questions = 0
         self._host = host
         self._log = log
 
@@ -325,12 +325,17 @@ class _Attempt:
         self._host.emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        left_s = self._clock.deadline - anyio.current_time()
-        self._clock.deadline = math.inf
+        # The CLI asks about parallel calls at the same time: the first question stops the clock, the last answer starts it.
+        if self._open_questions == 0:
+            self._left_s = self._clock.deadline - anyio.current_time()
+            self._clock.deadline = math.inf
+        self._open_questions += 1
         try:
             answer = await self._host.ask(request)
         finally:
-            self._clock.deadline = anyio.current_time() + left_s
+            self._open_questions -= 1
+            if self._open_questions == 0:
+                self._clock.deadline = anyio.current_time() + self._left_s
         if answer.decision is Decision.SESSION:
             self.granted += request.rules
         return answer
