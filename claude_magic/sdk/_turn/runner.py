@@ -1,4 +1,4 @@
-"""One turn, from the request to the reply: its source, timeout and retries, and what to remember of its session."""
+"""Run a turn: choose its source, keep its time, retry it, and remember its session."""
 
 from __future__ import annotations
 
@@ -90,19 +90,20 @@ class TurnRunner:
         """The directory of each session of this client."""
         self.last_session_id: str | None = None
         self.choices = Choices({})
-        """What there is to choose from, as the CLI that started last has said."""
+        """The models, modes and styles that the CLI started last offers."""
         self._kept = KeptTurns(all_projects(config.env))
         self._own_turns = OwnTurns(on_own_turn, on_own_question, log, self._kept, config.env)
         self._sent: dict[str, None] = {}
         """The UUIDs of the prompts that were sent, in order."""
         self._placing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        """By session: the lock of a turn that looks where it begins. Turns hold it, so it goes with the last one."""
         self._writers = Writers(config.env, self._sent)
 
     async def run(self, request: TurnRequest, host: TurnHost, cassette: Cassette | None = None) -> SessionAwareResponse:
         """Run one turn for `host` and return the response that its events add up to.
 
         :param cassette: plays the turn, or records it.
-        :raises TurnTimeoutError: after the request's timeout; the turn is interrupted.
+        :raises TurnTimeoutError: after the request's timeout, which covers all retries; the turn is interrupted.
         :raises CassetteMismatchError: if the cassette may only play, and does not hold the turn.
         :raises AttachmentError: for an `@path` that leads out of the directory through a link.
         :raises ClaudeError: the subclass says why the turn failed; it carries the session ID and the text so far.
@@ -129,7 +130,7 @@ class TurnRunner:
         try:
             response = await self._run_live(known, recorder)
         except (ClaudeError, asyncio.CancelledError) as failure:
-            # A missing login is no part of a lesson.
+            # Never record a missing login: everybody who plays the cassette would see it.
             if not isinstance(failure, NotLoggedInError):
                 try:
                     cassette.record(request, recorder, scrubber, sample=sample, failure=failure)
@@ -165,14 +166,14 @@ class TurnRunner:
             self.pool.prepare(self._launches.launch(request))
 
     def unkept(self, request: TurnRequest) -> LiveProcess:
-        """Return a process, not yet started, for turns that nobody goes on from: it writes nothing to disk."""
+        """Return an unstarted process for turns that are never resumed: it writes nothing to disk."""
         return self._make(replace(self._launches.launch(self._with_defaults(request)), kept=False))
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
         """Fill in what the request leaves to the client's config: the one place where the two meet.
 
-        :raises SessionNotFoundError: when the session's ID is none.
-        :raises TurnNotFoundError: when the message's is none.
+        :raises SessionNotFoundError: if the session's ID is not a UUID.
+        :raises TurnNotFoundError: if `at` is not a UUID.
         """
         _check_ids(request)
         timeout_s = self._config.default_timeout if request.timeout_s is None else request.timeout_s
@@ -185,7 +186,7 @@ class TurnRunner:
         launch = self._launches.launch(request)
         command = self._printed(request, launch)
         self._log.turn(command)
-        # Turns of a session keep their order: nothing is awaited between this lock and the queue of the pool.
+        # Turns of a session keep their order: nothing suspends between leaving this lock and entering the pool's queue.
         async with self._placing.setdefault(request.session_id, asyncio.Lock()) if request.session_id else nullcontext():
             if request.fork and self._kept.is_missing(request.session_id, request.at):
                 raise TurnNotFoundError(
@@ -201,7 +202,7 @@ class TurnRunner:
         return response
 
     async def _placed(self, request: TurnRequest, launch: Launch) -> tuple[TurnRequest, tuple[str, ...]]:
-        """Find out who else has written to the session; return the request for where the turn really begins, and remarks.
+        """Check whether others wrote to the session; return the request with its real beginning, and remarks about that.
 
         :raises SessionNotFoundError: if nothing is left of the session, or it belongs to another directory.
         """
@@ -311,7 +312,9 @@ class _Attempt:
     def __init__(self, request: TurnRequest, host: TurnHost, log: ClientLog, clock: anyio.CancelScope | None = None) -> None:
         self.response = SessionAwareResponse(session_id=None if request.fork else request.session_id)
         self.reached_cli = False
+        """Whether the CLI, or a recording, has begun to answer. Then the session is remembered."""
         self.granted: list[str] = []
+        """Rules that the person allowed for the session in this attempt."""
         self._clock = clock or anyio.CancelScope()
         self._left_s = math.inf
         self._open_questions = 0
