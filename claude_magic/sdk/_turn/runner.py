@@ -90,7 +90,7 @@ class TurnRunner:
         """The directory of each session of this client."""
         self.last_session_id: str | None = None
         self.choices = Choices({})
-        """The models, modes and styles that the CLI started last offers."""
+        """The models and styles that the CLI started last offers."""
         self._kept = KeptTurns(all_projects(config.env))
         self._own_turns = OwnTurns(on_own_turn, on_own_question, log, self._kept, config.env)
         self._sent: dict[str, None] = {}
