@@ -18,7 +18,7 @@ from claude_magic.sdk._cassette.line_format import Asked, Begun, Called, Ended, 
 from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk._cassette.turn_check import TurnCheck
 from claude_magic.sdk.events import Event
-from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
+from claude_magic.sdk.host import PassingHost, PermissionAnswer, PermissionRequest, ToolResult, TurnHost
 
 _TOLD: Final = frozenset(
     {"type", "subtype", "is_error", "api_error_status", "duration_ms", "duration_api_ms", "num_turns", "result", "errors"}
@@ -28,14 +28,14 @@ _TOLD: Final = frozenset(
 """The fields that a recording keeps of the CLI's result message (2.1.331). The others describe machine and account."""
 
 
-class Recorder:
+class Recorder(PassingHost):
     """Record what happens in a turn, and forward it to `host`.
 
     Its clock stops while a person answers a question or one of our tools runs: these take their own time when played.
     """
 
     def __init__(self, host: TurnHost, clock: Callable[[], float] = time.monotonic) -> None:
-        self._host = host
+        super().__init__(host)
         self._clock = clock
         self.begin()
 
@@ -51,7 +51,7 @@ class Recorder:
         has_ended = bool(self._facts) and isinstance(self._facts[-1][1], events.TurnEnded)
         if not has_ended and not isinstance(event, events.Unanswered | events.Queued):
             self._facts.append((self._elapsed_s(), event))
-        self._host.emit(event)
+        super().emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
         """Forward a question, and record it with its answer."""
@@ -62,7 +62,7 @@ class Recorder:
         self._facts.append((self._elapsed_s(), asked))
         facts = self._facts
         async with self._standing_still():
-            answer = await self._host.ask(request)
+            answer = await super().ask(request)
         facts[index] = facts[index][0], replace(asked, answer=answer.decision.value, word=answer.word)
         return answer
 
@@ -70,7 +70,7 @@ class Recorder:
         """Record a call and forward it; its result comes as an event."""
         self._facts.append((self._elapsed_s(), Called(tool=tool, arguments=arguments)))
         async with self._standing_still():
-            return await self._host.call(tool, arguments)
+            return await super().call(tool, arguments)
 
     def turn(self, begun: Begun, scrubber: Scrubber, failure: BaseException | None) -> RecordedTurn | None:
         """Return the recorded turn, `None` if it never reached its session.
