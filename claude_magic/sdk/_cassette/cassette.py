@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
-from types import TracebackType
 from typing import Literal, Self, get_args
 
 from claude_magic._paths import shorten_home
@@ -83,9 +82,7 @@ class Cassette:
         _active.set((*_active.get(), self))
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         # A token would not do: a generator may be closed, or a task may end, in another context than it began in.
         stack = _active.get()
         innermost = next((index for index in reversed(range(len(stack))) if stack[index] is self), None)
@@ -95,10 +92,8 @@ class Cassette:
     async def __aenter__(self) -> Self:
         return self.__enter__()
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.__exit__(exc_type, exc, traceback)
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.__exit__(*exc_info)
 
     def use(self, mode: str) -> None:
         """Switch to another mode; what was recorded and played stays known.
