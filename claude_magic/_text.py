@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -26,13 +27,22 @@ def well_formed(text: str) -> str:
 
 def well_formed_data(data: Any) -> Any:
     """Apply `well_formed` to every text in lists and dictionaries."""
+    return with_texts(data, lambda text, _: well_formed(text))
+
+
+def with_texts(data: Any, change: Callable[[str, str], str], name: str = "") -> Any:
+    """Return JSON data with each text in it changed, keys included.
+
+    :param change: takes a text, and the key whose value it is; the key is empty for a text that has none.
+    :param name: the key whose value the data is.
+    """
     match data:
         case str():
-            return well_formed(data)
-        case list():
-            return [well_formed_data(item) for item in data]
+            return change(data, name)
+        case list() | tuple():
+            return [with_texts(item, change, name) for item in data]
         case dict():
-            return {well_formed_data(key): well_formed_data(value) for key, value in data.items()}
+            return {with_texts(key, change): with_texts(value, change, str(key)) for key, value in data.items()}
     return data
 
 

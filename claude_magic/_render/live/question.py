@@ -25,6 +25,7 @@ from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.permission_wording import session_answer
 from claude_magic._render.parts.reply_wording import one_line, tool_name
 from claude_magic._render.parts.tool_call import input_html, leaves
+from claude_magic._text import with_texts
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
 
@@ -261,14 +262,7 @@ def _call(request: PermissionRequest) -> ToolCall:
 
 
 def _spelled(value: Any) -> Any:
-    match value:
-        case str():
-            return spelled_out(value)
-        case dict():
-            return {_spelled(key): _spelled(part) for key, part in value.items()}
-        case list():
-            return [_spelled(part) for part in value]
-    return value
+    return with_texts(value, lambda text, _: spelled_out(text))
 
 
 def _title(request: PermissionRequest) -> str:
