@@ -169,7 +169,7 @@ def last_said_at(session_id: str) -> str:
     """
     path = transcript_of(session_id)
     try:
-        entries = [entry for entry in read_entries(path) if isinstance(entry, dict)] if path else []
+        entries = [*read_entries(path)] if path else []
     except OSError:
         return ""
     said = (entry for entry in entries if entry.get("type") in ("user", "assistant"))
@@ -205,7 +205,7 @@ def _messages(path: Path, *, whole: bool = False) -> list[sdk.SessionMessage]:
 
     :param whole: include the messages before a compaction; the file keeps them without a link to the later ones.
     """
-    entries = [entry for entry in read_entries(path) if isinstance(entry, dict) and isinstance(entry.get("type"), str)]
+    entries = [entry for entry in read_entries(path) if isinstance(entry.get("type"), str)]
     if whole:
         for entry in entries:
             entry["parentUuid"] = entry.get("parentUuid") or entry.get("logicalParentUuid")
