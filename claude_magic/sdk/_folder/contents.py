@@ -12,11 +12,11 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from claude_magic._paths import cli_home
+from claude_magic._paths import cli_home, outside
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import memories_outside, upwards
 
@@ -26,6 +26,7 @@ UNKNOWN: Final = ""
 MAX_FILES = 2000
 MAX_FILE_BYTES = 10_000_000
 
+_MEMORIES_BELOW: Final = ("CLAUDE.md", "CLAUDE.local.md")
 _SETTINGS: Final = ("settings.json", "settings.local.json")
 _NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent-memory-local", "scheduled_tasks.json", "logs"})
 """Names directly below `.claude` that are text and read in any case, written by the CLI itself, or tasks, which never run."""
@@ -52,6 +53,26 @@ def contents(directory: str) -> dict[str, str]:
     found |= {str(path): _seen(str(path))[0] for path in memories_outside(directory)}
     for place, programs in git_programs(directory).items():
         found[place] = hashlib.sha256("\n".join(programs).encode("utf-8", "surrogateescape")).hexdigest()
+    return found
+
+
+def loaded_below(paths: Iterable[str], directory: str) -> dict[str, str | None]:
+    """Return the paths that the CLI would load with these files, each with its target if that lies outside its folder.
+
+    The CLI (2.1.332) loads the skills, rules and memories of each folder on the way to a file that Claude works on. These are
+    each `.claude` below the directory, and each memory that links out of its folder; other memories are only text.
+    """
+    found: dict[str, str | None] = {}
+    for path in paths:
+        folder = os.path.dirname(path)
+        while folder.startswith(os.path.join(directory, "")):
+            settings = os.path.join(folder, ".claude")
+            if os.path.isdir(settings):
+                found[settings] = outside(settings, folder)
+            for memory in (os.path.join(folder, name) for name in _MEMORIES_BELOW):
+                if os.path.isfile(memory) and (target := outside(memory, folder)):
+                    found[memory] = target
+            folder = os.path.dirname(folder)
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from claude_magic._paths import home_directory
-from claude_magic.sdk._folder.below import loaded_below
+from claude_magic.sdk._folder.contents import loaded_below
 from claude_magic.sdk._gate.commands import only_edits, only_reads
 from claude_magic.sdk._gate.paths import paths_of, resolved, within
 from claude_magic.sdk._gate.rules import Rules, settings_in
