@@ -20,8 +20,7 @@ from claude_magic._characters import reveal, spelled_name, spelled_out
 from claude_magic._paths import shorten_home
 from claude_magic._render.live.replaced_file import difference, replaced_lines
 from claude_magic._render.live.widgets import close_tree
-from claude_magic._render.parts.folded_code import folded_html
-from claude_magic._render.parts.markdown_html import escape
+from claude_magic._render.parts.markdown_html import escape, folded_html
 from claude_magic._render.parts.permission_wording import session_answer
 from claude_magic._render.parts.reply_wording import one_line, tool_name
 from claude_magic._render.parts.tool_call import input_html, leaves
