@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_magic._characters import spelled_name, spelled_out
-from claude_magic._paths import home_directory, our_config, outside, shorten_home
+from claude_magic._paths import cli_file, our_config, outside, shorten_home
 from claude_magic._redaction import redact
 from claude_magic.sdk._folder.contents import UNKNOWN, contents
 from claude_magic.sdk._folder.git_settings import git_programs
@@ -153,8 +153,7 @@ class Trust:
 
 def _cli_trusts(directory: str) -> bool:
     """Return the answer in the CLI's own dialog, for the directory or its repository. Its file is only read."""
-    configured = os.environ.get("CLAUDE_CONFIG_DIR")
-    projects = _read(Path(configured or home_directory(), ".claude.json")).get("projects")
+    projects = _read(cli_file()).get("projects")
     if not isinstance(projects, dict):
         return False
     answers = (projects.get(str(parent)) for parent in _of_repository(directory))

@@ -9,7 +9,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from typing import Any
 
-from claude_magic._paths import cli_home
+from claude_magic._paths import cli_file
 from claude_magic.errors import CLINotFoundError
 from claude_magic.sdk._cli.child import apart
 from claude_magic.sdk._cli.command_line import find_cli
@@ -72,7 +72,7 @@ def login_marks(logged_in: bool) -> tuple[object, ...]:
     A login is seen by the time of the CLI's own file, which it also writes in every turn (2.1.332).
     """
     try:
-        file = os.stat((cli_home({}) if "CLAUDE_CONFIG_DIR" in os.environ else cli_home({}).parent) / ".claude.json")
+        file = os.stat(cli_file())
     except OSError:
         return (fingerprint({}),)
     return (fingerprint({}),) if logged_in else (fingerprint({}), file.st_mtime_ns)
