@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Final
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -13,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from claude_magic._kernel.notebook.cell_reading import read_cells
 from claude_magic._kernel.notebook.cell_words import LINE, in_full, in_pieces
 from claude_magic._kernel.notebook.ran_cells import LONGEST, RanCells
-from claude_magic._kernel.values.described import described, shape_of
+from claude_magic._kernel.values.described import described, own_variables, shape_of
 from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.sdk.events import Image
@@ -58,7 +57,7 @@ class Outline:
     def sent(self, turn: int) -> None:
         """Note that a turn is sent now."""
         self._seen[turn] = self._cells.number
-        self._snapshots[turn] = _snapshot(self._own())
+        self._snapshots[turn] = _snapshot(own_variables(self._shell))
         for earlier in list(self._snapshots)[:-_KEPT]:
             del self._snapshots[earlier]
 
@@ -110,18 +109,10 @@ class Outline:
         )
         return [(number, text) for (number, _), text in zip(found, shown, strict=False)], left
 
-    def _own(self) -> Mapping[str, object]:
-        hidden = self._shell.user_ns_hidden
-        return {
-            name: value
-            for name, value in list(self._shell.user_ns.items())
-            if not name.startswith("_") and name not in hidden and not issubclass(type(value), ModuleType)
-        }
-
     def _changed(self, before: Snapshot | None) -> list[str]:
         if before is None:
             before = {}
-        own = self._own()
+        own = own_variables(self._shell)
         now = _snapshot(own)
         new = [name for name in now if name not in before]
         changed = [name for name in now if name in before and before[name] != now[name]]
