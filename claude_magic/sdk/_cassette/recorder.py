@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -34,15 +34,14 @@ class Recorder(PassingHost):
     Its clock stops while a person answers a question or one of our tools runs: these take their own time when played.
     """
 
-    def __init__(self, host: TurnHost, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, host: TurnHost) -> None:
         super().__init__(host)
-        self._clock = clock
         self.begin()
 
     def begin(self) -> None:
         """Forget everything: the turn starts again."""
         self._facts: list[tuple[float, Fact]] = []
-        self._began = self._clock()
+        self._began = time.monotonic()
         self._waits = 0
         self._waiting_since = 0.0
 
@@ -87,19 +86,19 @@ class Recorder(PassingHost):
         return RecordedTurn(begun, facts=facts, ended=_end(failure), ended_at=self._elapsed_s())
 
     def _elapsed_s(self) -> float:
-        return (self._waiting_since if self._waits else self._clock()) - self._began
+        return (self._waiting_since if self._waits else time.monotonic()) - self._began
 
     @asynccontextmanager
     async def _standing_still(self) -> AsyncIterator[None]:
         if not self._waits:
-            self._waiting_since = self._clock()
+            self._waiting_since = time.monotonic()
         self._waits += 1
         try:
             yield
         finally:
             self._waits -= 1
             if not self._waits:
-                self._began += self._clock() - self._waiting_since
+                self._began += time.monotonic() - self._waiting_since
 
 
 def _readable(begun: Begun, facts: list[tuple[float, Fact]]) -> list[tuple[float, Fact]]:
