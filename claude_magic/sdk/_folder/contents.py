@@ -81,18 +81,9 @@ def fingerprint_of(directory: str) -> str:
     return hashlib.sha256(repr(sorted(contents(directory).items())).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def allow_rules(directory: str) -> list[str]:
-    """Return the allow rules of a directory's settings.
-
-    The CLI ignores them until its own dialog was told to trust the directory, whatever a person has told us.
-    """
-    rules: list[str] = []
-    for name in _SETTINGS:
-        settings = _json(Path(directory, ".claude", name))
-        permissions = settings.get("permissions") if isinstance(settings, dict) else None
-        allow = permissions.get("allow") if isinstance(permissions, dict) else None
-        rules += [rule for rule in allow if isinstance(rule, str)] if isinstance(allow, list) else []
-    return rules
+def settings_files(directory: str) -> list[Path]:
+    """Return the paths of a directory's own settings, also of files that do not exist."""
+    return [Path(directory, ".claude", name) for name in _SETTINGS]
 
 
 def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
@@ -152,13 +143,6 @@ def _strings(value: Any) -> Iterator[str]:
         case list():
             for part in value:
                 yield from _strings(part)
-
-
-def _json(path: Path) -> Any:
-    try:
-        return _parsed(path.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return None
 
 
 def _parsed(text: str) -> Any:

@@ -35,7 +35,7 @@ def settings_in(files: Iterable[Path]) -> Settings:
     for file in files:
         try:
             found = json.loads(file.read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         permissions = found.get("permissions") if isinstance(found, dict) else None
         if isinstance(permissions, dict):
