@@ -1,4 +1,4 @@
-"""Makes text safe for every output: without halves of characters, which JSON can contain and UTF-8 cannot.
+"""Makes text safe for every output: without halves of characters, which JSON can contain and UTF-8 cannot. Reads JSON.
 
 The CLI cuts texts between two UTF-16 units, models write such escapes, and file names can contain them.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -58,6 +59,23 @@ def parse_json(line: str | bytes, **reading: Any) -> Any:
     if has_half(text):
         text = _ESCAPE.sub(lambda escape: r"\ufffd" if escape[1] else escape[0], well_formed(text))
     return json.loads(text, **reading)
+
+
+def json_object(text: str | bytes) -> dict[str, Any]:
+    """Return the object of a JSON text; empty if the text is something else."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def object_in(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; empty if it holds something else or cannot be read."""
+    try:
+        return json_object(path.read_bytes())
+    except OSError:
+        return {}
 
 
 def has_half(text: str) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
 import re
 import stat
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from claude_magic._paths import cli_home, outside
+from claude_magic._text import json_object
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import memories_outside, upwards
 
@@ -122,8 +122,7 @@ def _read(path: str, state: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
 
 def _words(name: str, text: str) -> set[str]:
     if name in (*_SETTINGS, ".mcp.json"):
-        settings = _parsed(text)
-        texts = list(_strings({**settings, "permissions": None})) if isinstance(settings, dict) else []
+        texts = list(_strings({**json_object(text), "permissions": None}))
     elif name.endswith((".md", ".json")):
         texts = [part for match in _COMMANDS.findall(text) for part in match]
     else:
@@ -143,10 +142,3 @@ def _strings(value: Any) -> Iterator[str]:
         case list():
             for part in value:
                 yield from _strings(part)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
