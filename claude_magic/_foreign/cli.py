@@ -188,8 +188,7 @@ TRANSCRIPTS: Final = (
             "The transcript of a session, in whichever folder the CLI keeps it.",
             '"*/{session_id.lower()}.jsonl"',
         ),
-        (".claude.json", "_kernel/state/directory_trust.py", "Where the CLI keeps its own answers."),
-        (".claude.json", "sdk/_cli/login.py", "The CLI writes to it when somebody logs in."),
+        (".claude.json", "_paths.py", "Where the CLI keeps its own answers. It writes to it when somebody logs in."),
     ),
     *rows(
         Kind.ENTRY,

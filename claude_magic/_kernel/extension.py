@@ -134,7 +134,7 @@ def _print_reply(settings: Settings, reply: SessionAwareResponse, printer: Any, 
 
 
 def _results_as(media_type: str, results: Any) -> str:
-    from claude_magic._render.settled.trial_table import settled_rows
+    from claude_magic._render.settled.row_table import settled_rows
 
     return strip_controls(settled_rows(results)[media_type])
 

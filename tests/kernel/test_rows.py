@@ -15,8 +15,7 @@ from rig.kernel import Kernel
 from test_headless import CASSETTE
 
 from claude_magic._render.live.row_progress import Lines
-from claude_magic._render.settled.row_table import results_bundle
-from claude_magic._render.settled.trial_table import settled_rows
+from claude_magic._render.settled.row_table import results_bundle, settled_rows
 from claude_magic.errors import APIError
 from claude_magic.sdk import Results, RowOutcome, Trial, TurnOptions
 from claude_magic.sdk._rows.arms import Arm

@@ -15,7 +15,6 @@ from traitlets import Any as Anything
 from traitlets import Bool, CaselessStrEnum, Float, Int, List, Unicode
 
 from claude_magic._kernel.advice import beside
-from claude_magic._kernel.options.alternatives import Choice
 from claude_magic._kernel.options.option import Option, option_field
 from claude_magic._kernel.options.value_kinds import (
     COUNT,
@@ -36,6 +35,26 @@ from claude_magic.sdk._offers.choices import MODELS
 from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES
 
 NOTEBOOK = ("none", "outline", "full")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One turn of a comparison: another model, or another sample of the same."""
+
+    model: str | None = None
+    sample: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name for a reader."""
+        model = (self.model or "").removeprefix("claude-")
+        return ", ".join(filter(None, (model, f"sample {self.sample}" if self.sample else "")))
+
+    @property
+    def typed(self) -> str:
+        """The options that a person types for it."""
+        model = f"--compare {self.model}" if self.model else ""
+        return " ".join(filter(None, (model, f"--samples {self.sample}" if self.sample else "")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
-from types import TracebackType
 from typing import Literal, Self, get_args
 
 from claude_magic._paths import shorten_home
@@ -83,9 +82,7 @@ class Cassette:
         _active.set((*_active.get(), self))
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         # A token would not do: a generator may be closed, or a task may end, in another context than it began in.
         stack = _active.get()
         innermost = next((index for index in reversed(range(len(stack))) if stack[index] is self), None)
@@ -95,10 +92,8 @@ class Cassette:
     async def __aenter__(self) -> Self:
         return self.__enter__()
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.__exit__(exc_type, exc, traceback)
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.__exit__(*exc_info)
 
     def use(self, mode: str) -> None:
         """Switch to another mode; what was recorded and played stays known.
@@ -176,7 +171,17 @@ class Cassette:
             request = replace(request, session_id=None)
         session_ids = self._session_ids(request, turn, is_kept)
         self._note(turn, session_ids)
-        return self._playing(turn, session_ids, request, effects, remark)
+        before = self._granted.get(request.session_id or "", set())
+        last = session_ids.get(turn.last_session, turn.last_session)
+        return PlayingTurn(
+            turn,
+            session_ids=session_ids,
+            directory=request.directory,
+            speed=self.speed,
+            effects=effects,
+            granted=self._granted.setdefault(last, set(before)),
+            remark=remark,
+        )
 
     def following(self, playing: PlayingTurn) -> list[tuple[float, PlayingTurn]]:
         """Return the turns that the CLI began by itself after a turn, ready to play, each with the seconds until its end."""
@@ -251,12 +256,8 @@ class Cassette:
             session=request.session_id or "",
             identity=identity,
             context=scrubber.text(request.prompt.context),
-            date=time.strftime("%Y-%m-%d", time.gmtime()),
         )
-        turn = recording.turn(begun, scrubber, failure)
-        if turn is not None:
-            self._file.append(turn, scrubber)
-            self._read()
+        self._add(begun, recording, scrubber, failure)
 
     def record_by_itself(self, session_id: str, recording: Recorder, scrubber: Scrubber, *, after_s: float) -> None:
         """Add a turn that the CLI began by itself, after the last recorded turn of its session.
@@ -272,12 +273,14 @@ class Cassette:
             take=self._take,
             session=session_id,
             identity=Identity(prompt=""),
-            date=time.strftime("%Y-%m-%d", time.gmtime()),
             by_itself=True,
             after=round(after_s, 3),
         )
-        turn = recording.turn(begun, scrubber, None)
-        if turn is not None:
+        self._add(begun, recording, scrubber, None)
+
+    def _add(self, begun: Begun, recording: Recorder, scrubber: Scrubber, failure: BaseException | None) -> None:
+        begun = replace(begun, date=time.strftime("%Y-%m-%d", time.gmtime()))
+        if (turn := recording.turn(begun, scrubber, failure)) is not None:
             self._file.append(turn, scrubber)
             self._read()
 
@@ -327,26 +330,6 @@ class Cassette:
         lineage = recorded[0].lineage
         self._plays[lineage] += 1
         return recorded[min(self._plays[lineage], len(recorded)) - 1]
-
-    def _playing(
-        self,
-        turn: RecordedTurn,
-        session_ids: dict[str, str],
-        request: TurnRequest,
-        effects: Mapping[str, Tool],
-        remark: str,
-    ) -> PlayingTurn:
-        before = self._granted.get(request.session_id or "", set())
-        last = session_ids.get(turn.last_session, turn.last_session)
-        return PlayingTurn(
-            turn,
-            session_ids=session_ids,
-            directory=request.directory,
-            speed=self.speed,
-            effects=effects,
-            granted=self._granted.setdefault(last, set(before)),
-            remark=remark,
-        )
 
     def _session_ids(self, request: TurnRequest, turn: RecordedTurn, is_kept: Callable[[str], bool]) -> dict[str, str]:
         """Return the session IDs that replace the recorded ones in this play."""

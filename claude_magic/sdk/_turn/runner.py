@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
 
 import anyio
 
@@ -45,10 +44,10 @@ from claude_magic.sdk.content import check_mentions
 from claude_magic.sdk.events import Event, Notice, Queued
 from claude_magic.sdk.host import (
     Decision,
+    PassingHost,
     PermissionAnswer,
     PermissionRequest,
     Tool,
-    ToolResult,
     TurnHost,
     TurnSource,
     rule_of,
@@ -307,36 +306,33 @@ class TurnRunner:
         return prompt_id
 
 
-class _Attempt:
+class _Attempt(PassingHost):
     """The host of one attempt: adds up its events, and stops the timeout while a person answers a question."""
 
     def __init__(self, request: TurnRequest, host: TurnHost, log: ClientLog, clock: anyio.CancelScope | None = None) -> None:
+        super().__init__(host)
         self.response = SessionAwareResponse(session_id=None if request.fork else request.session_id)
         self.reached_cli = False
         self.granted: list[str] = []
         self._clock = clock or anyio.CancelScope()
-        self._host = host
         self._log = log
 
     def emit(self, event: Event) -> None:
         self.reached_cli = self.reached_cli or not isinstance(event, Notice | Queued)
         self._log.event(event)
         fold(self.response, event)
-        self._host.emit(event)
+        super().emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
         left_s = self._clock.deadline - anyio.current_time()
         self._clock.deadline = math.inf
         try:
-            answer = await self._host.ask(request)
+            answer = await super().ask(request)
         finally:
             self._clock.deadline = anyio.current_time() + left_s
         if answer.decision is Decision.SESSION:
             self.granted += request.rules
         return answer
-
-    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        return await self._host.call(tool, arguments)
 
 
 def _check_ids(request: TurnRequest) -> None:
