@@ -72,7 +72,7 @@ def test_trial(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     first, second = shown["text/plain"].splitlines()[1:3]
     assert first.split()[:2] == ["so,", "so"]
     assert second.split()[:2] == ["so,", "so"]
-    assert "Nothing can be told from noise" in shown["text/html"]
+    assert "No difference can be told from noise" in shown["text/html"]
     assert "You said: plain: one" in shown["text/markdown"]
     assert "3 rows in 4 ways, 12 replies, $" in shown["text/plain"]
     assert loaded_kernel.run("trial.best.prompt({'text': 'x'})").text == "'so, so: x'"

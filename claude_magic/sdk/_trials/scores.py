@@ -29,5 +29,5 @@ def score_of(function: Callable[[Any, Any], object], row: Any, reply: Any) -> fl
     # Convert numbers and bools of numpy to Python's.
     value = given.item() if getattr(given, "shape", None) == () and hasattr(given, "item") else given
     if not isinstance(value, numbers.Real) or not math.isfinite(value):
-        return ScoreError(f"The score is {reprlib.repr(given)}, which is no number.")
+        return ScoreError(f"The score is {reprlib.repr(given)}, which is not a number.")
     return float(value)

@@ -136,7 +136,9 @@ class Trial(Results):
         """
         first = self.table[0]
         if first.mean is None:
-            raise ClaudeError("No reply has a score.", next_step="Give a score; with a checkpoint no reply is asked for anew.")
+            raise ClaudeError(
+                "No reply has a score.", next_step="Give a score; with a checkpoint, no reply is asked for again."
+            )
         arm = next(arm for arm in self.arms if arm.label == first.label)
         return Best(
             arm.label,
@@ -154,7 +156,7 @@ class Trial(Results):
         if not differences:
             return ""
         if not any(difference.is_told for difference in differences):
-            return "Nothing can be told from noise: these rows show no difference that chance would not."
+            return "No difference can be told from noise: chance alone could explain all of them."
         best = self.table[0].label
         alike = [difference.other for difference in differences if difference.one == best and not difference.is_told]
         if not alike:
