@@ -297,7 +297,7 @@ def test_export(disk: Disk, loaded_kernel: Kernel, api: MessagesAPI, fault: str,
     assert loaded_kernel.run("%%claude\nmore").ok
     getattr(disk, fault)()
     cell = loaded_kernel.run(f"%claude_session export {path} --force")
-    assert "cannot be written" in cell.stderr or "as it can only be read; give another path" in cell.stderr
+    assert "cannot be written" in cell.stderr or "it is read-only; give another path" in cell.stderr
     assert path.read_bytes() == before
     disk.mend()
     assert loaded_kernel.run(f"%claude_session export {path} --force").ok

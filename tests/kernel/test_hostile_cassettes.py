@@ -248,7 +248,7 @@ def test_not_gone_on_with(victim: Kernel, api: MessagesAPI, tmp_path: Path, mode
         assert "was recorded elsewhere" in failure(ask(victim, "And?", options), "SessionNotFoundError")
     before = path.read_bytes()
     result = answered(victim, "Who am I?")
-    assert "was played here only; this is a new one" in result.text
+    assert "was only played from a recording here; this is a new one" in result.text
     assert history(api) == ["Who am I?"]
     assert session_of(result) != own
     assert (path.read_bytes() == before) is (mode != "record")
@@ -320,7 +320,7 @@ def test_signs_of_the_owner(victim: Kernel, api: MessagesAPI, tmp_path: Path) ->
         use(victim, path, "auto")
         result = answered(victim, "two" if forged is other else "one", "--new")
         assert session_of(result) != session_of(first)
-        assert "was played here only" in answered(victim, "three").text
+        assert "was only played from a recording here" in answered(victim, "three").text
         assert history(api) == ["three"]
     # As it was it is the person's own.
     use(victim, own, "auto")

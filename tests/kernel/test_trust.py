@@ -168,7 +168,7 @@ def test_what_is_new_wants_another_yes(place: Place, tmp_path: Path) -> None:
         shown = place.kernel.run("%claude_session trust show").stdout
         assert text.replace("\u202e", r"\u202e") in shown
         place.trust()
-        assert place.kernel.run("%claude_session trust show").stdout.startswith("There is nothing here")
+        assert place.kernel.run("%claude_session trust show").stdout.startswith("Nothing here waits")
     assert not (tmp_path / "planted").exists()
 
 
