@@ -176,7 +176,7 @@ class CheckpointError(ClaudeError):
 class ScoreError(ClaudeError):
     """A reply that has no score: its function raised or gave no number, or the prompt that judges was not answered."""
 
-    next_step = "Correct the score and run it again; with a checkpoint no reply is asked for anew."
+    next_step = "Correct the score and run it again; with a checkpoint, no reply is asked for again."
 
 
 class CassetteError(ClaudeError):

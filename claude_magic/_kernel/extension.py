@@ -106,7 +106,7 @@ def _leave_out_unfit(config: Config) -> None:
                 Settings(**{name: value})
         except TraitError as error:
             del config[name]
-            print(strip_controls(f"ClaudeMagics.{name} = {value!r} is left out: {error}"), file=sys.stderr)
+            print(strip_controls(f"ClaudeMagics.{name} = {value!r} is ignored: {error}"), file=sys.stderr)
 
 
 def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:

@@ -219,7 +219,7 @@ def test_open_stream(asking_anew: Kernel, api: MessagesAPI) -> None:
     """In the cell in which a stream is open no other turn begins; the error says how to end it, and what failed ends it."""
     result = asking_anew.run("stream = ask.stream('<<say begun>><<hang>>')\ntext = next(stream)\nask('meanwhile')")
     assert result.reply["ename"] == "UsageError"
-    assert "before it is read to its end or closed" in result.reply["evalue"]
+    assert "must first read it to its end or close it" in result.reply["evalue"]
     assert asking_anew.value("list(stream)") == []
     assert "left open" not in answered(asking_anew, "after it").text
     assert history(api) == ["<<say begun>><<hang>>", "after it"]
@@ -233,7 +233,7 @@ def test_stream_left_open(asking_anew: Kernel, api: MessagesAPI, code: str) -> N
     result = asking_anew.run(code)
     assert result.ok, result.outputs
     shown = result.text if code.startswith("%%") else str(asking_anew.value("[getattr(b, 'text', '') for b in reply.blocks]"))
-    assert "An ask.stream() that was left open was ended." in shown
+    assert "An ask.stream() that was left open has been closed." in shown
     assert asking_anew.value("list(stream)") == []
     assert len(history(api)) == 2
 

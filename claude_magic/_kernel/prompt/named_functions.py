@@ -53,7 +53,7 @@ def _named(shell: InteractiveShell, name: str) -> FunctionTool:
     except (KeyError, AttributeError) as error:
         raise UsageError(f"%claude: --tool: there is no function {name}; nothing was sent") from error
     if not callable(found):
-        raise UsageError(f"%claude: --tool: {name} is no function: its type is {type_name(found)}; nothing was sent")
+        raise UsageError(f"%claude: --tool: {name} is not a function: its type is {type_name(found)}; nothing was sent")
     try:
         return FunctionTool.of(found, rest[-1] if rest else name)
     except ConfigError as error:

@@ -295,7 +295,7 @@ def _input_html(call: ToolCall, replaced: list[str] | None) -> str:
     if diff is None:
         return input_html(call, sys.maxsize, folded_html)
     rest = " · ".join(f"{name}: {value}" for name, value in call.input.items() if name != "content")
-    changes = folded_html(diff, "diff") if diff else '<p class="claude-rest">Nothing in it changes.</p>'
+    changes = folded_html(diff, "diff") if diff else '<p class="claude-rest">The file does not change.</p>'
     return f'<p class="claude-rest">{escape(rest)}</p>\n{changes}'
 
 

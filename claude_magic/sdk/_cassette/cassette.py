@@ -143,7 +143,7 @@ class Cassette:
         """A remark for a live turn that is not recorded although one might expect it; else empty."""
         if self.mode != "auto" or self.adds:
             return ""
-        return f"Not added to {self._shown}, as others have recorded to it, or edited it; the mode `record` adds to it."
+        return f"Not added to {self._shown}, which was recorded elsewhere or edited; the mode `record` adds to it."
 
     def play(
         self, request: TurnRequest, scrubber: Scrubber, *, effects: Mapping[str, Tool], is_kept: Callable[[str], bool]
@@ -167,7 +167,7 @@ class Cassette:
         if session_id is not None and not turn.is_from_here and session_id not in self._foreign:
             # This happens only in `replay`: the session is the person's own.
             if is_kept(session_id):
-                remark = f"Played from {self._shown} in a session of its own; the session {session_id[:8]} stays as it is."
+                remark = f"Played from {self._shown} in a new session; the session {session_id[:8]} is not changed."
             request = replace(request, session_id=None)
         session_ids = self._session_ids(request, turn, is_kept)
         self._note(turn, session_ids)
@@ -206,9 +206,9 @@ class Cassette:
         session_id = request.session_id
         if session_id in self._foreign:
             raise SessionNotFoundError(
-                f"The session {session_id[:8]} was played from {self._shown}, which was not recorded here, or was edited: "
-                "Claude does not know it.",
-                next_step="Continue without a session_id; a lesson that is recorded here can be gone on with.",
+                f"Claude does not know the session {session_id[:8]}: it was played from {self._shown}, "
+                "which was recorded elsewhere or edited.",
+                next_step="Continue without a session_id. Only a session that was recorded on this machine can be continued.",
             )
         if self.adds:
             self._file.check_writable()
@@ -360,7 +360,7 @@ class Cassette:
     def _empty(self) -> CassetteError:
         shown = self._shown
         what = f"{shown} holds no turn that could be played." if self.path.exists() else f"There is no cassette {shown}."
-        return CassetteError(what, next_step="Check the path; whoever has a login records it with the mode `record` or `auto`.")
+        return CassetteError(what, next_step="Check the path, or log in and record it with the mode `record` or `auto`.")
 
 
 def cassette(path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> Cassette:

@@ -249,7 +249,7 @@ def _places(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
 
 def _loads(found: Mapping[str, str | None]) -> str:
     named = [f"{path} (which leads out of its folder, to {target})" if target else path for path, target in found.items()]
-    return f"with it Claude Code loads {', '.join(named)}, to which nobody has said yes"
+    return f"with it Claude Code loads {', '.join(named)}, which nobody has approved"
 
 
 def _outside_rule(tool: str, path: str) -> str:

@@ -113,7 +113,7 @@ def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
 
 def reply_of(exchange: Exchange, session_id: str | None = None, directory: str | None = None) -> SessionAwareResponse:
     """Rebuild a reply from an exchange. Remarks say what was sent with the prompt, and why the answer is incomplete."""
-    sent = f"With the prompt went {', '.join(exchange.attachments)}." if exchange.attachments else ""
+    sent = f"Sent with the prompt: {', '.join(exchange.attachments)}." if exchange.attachments else ""
     before, after = ([Remark(text)] if text else [] for text in (sent, exchange.trouble))
     last = exchange.blocks[-1] if exchange.blocks else None
     calls = (block for block in exchange.blocks if isinstance(block, ToolCall) and block.name == STRUCTURED_OUTPUT)

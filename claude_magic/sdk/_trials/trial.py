@@ -138,7 +138,9 @@ class Trial(Results):
         """
         first = self.table[0]
         if first.mean is None:
-            raise ClaudeError("No reply has a score.", next_step="Give a score; with a checkpoint no reply is asked for anew.")
+            raise ClaudeError(
+                "No reply has a score.", next_step="Give a score; with a checkpoint, no reply is asked for again."
+            )
         arm = next(arm for arm in self.arms if arm.label == first.label)
         return Best(
             arm.label,
@@ -156,7 +158,7 @@ class Trial(Results):
         if not differences:
             return ""
         if not any(difference.is_told for difference in differences):
-            return "Nothing can be told from noise: these rows show no difference that chance would not."
+            return "No difference can be told from noise: chance alone could explain all of them."
         best = self.table[0].label
         alike = [difference.other for difference in differences if difference.one == best and not difference.is_told]
         if not alike:
@@ -275,7 +277,7 @@ def _score_of(function: Callable[[Any, Any], object], row: Any, reply: Any) -> f
     # Convert numbers and bools of numpy to Python's.
     value = given.item() if getattr(given, "shape", None) == () and hasattr(given, "item") else given
     if not isinstance(value, numbers.Real) or not math.isfinite(value):
-        return ScoreError(f"The score is {reprlib.repr(given)}, which is no number.")
+        return ScoreError(f"The score is {reprlib.repr(given)}, which is not a number.")
     return float(value)
 
 

@@ -48,7 +48,7 @@ class LiveTurn:
             if fresh:
                 if process.replaced_work:
                     ended = "; ".join(work.about for work in process.replaced_work)
-                    host.emit(Notice(f"Ended, as this turn needs another process: {ended}."))
+                    host.emit(Notice(f"Ended, because this turn needs another process: {ended}."))
                 await self._tell_of_missing(host)
             try:
                 return await self._serve(process, prompt, host)

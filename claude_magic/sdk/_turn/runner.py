@@ -220,9 +220,9 @@ class TurnRunner:
             process = self.pool.warm(session_id)
             ended = process.work if process else ()
             await self.pool.close_session(session_id)
-            found.remarks += (
-                (f"Ended with the process that was behind: {'; '.join(work.about for work in ended)}.",) if ended else ()
-            )
+            if ended:
+                about = "; ".join(work.about for work in ended)
+                found.remarks += (f"Ended with a process that did not know the latest turns: {about}.",)
         return (self._in_branch(request, found.branch) if found.branch else request), found.remarks
 
     def _in_branch(self, request: TurnRequest, branch: str) -> TurnRequest:
