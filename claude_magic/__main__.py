@@ -18,12 +18,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m claude_magic", description="Claude Code inside Jupyter.")
     parser.add_argument("--version", action="version", version=f"claude_magic {__version__}")
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
-    login = words.add_parser("login", help="log in; what follows is handed on, such as --console for an account of the API")
-    doctor = words.add_parser("doctor", help="look at versions, CLI, login and files, and say what to do; fit for a bug report")
+    login = words.add_parser("login", help="log in; other options go to the CLI, such as --console for an API account")
+    doctor = words.add_parser(
+        "doctor", help="check versions, CLI, login and files, and say what to do; paste it into a bug report"
+    )
     for parser_of_word in (login, doctor):
-        parser_of_word.add_argument("--cli", metavar="PATH", help="another Claude CLI than the one of claude-agent-sdk")
+        parser_of_word.add_argument(
+            "--cli", metavar="PATH", help="the Claude CLI to use instead of the one in claude-agent-sdk"
+        )
     doctor.add_argument("--json", action="store_true", help="write JSON")
-    doctor.add_argument("--turn", action="store_true", help="try a turn, too, which costs what a turn costs")
+    doctor.add_argument("--turn", action="store_true", help="also try a turn, which costs as much as any turn")
     chosen, rest = parser.parse_known_args(arguments)
     if rest and chosen.word != "login":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -47,7 +51,7 @@ def _log_in(cli_path: str | None, rest: Sequence[str]) -> int:
         print("The CLI still has no login.", file=sys.stderr)
         return 1
     key = f" {status.source} is set and comes first." if status.source.endswith(("_KEY", "_TOKEN")) else ""
-    print(f"Logged in.{key} The next %%claude cell is live; a kernel that runs need not be restarted.")
+    print(f"Logged in.{key} The next %%claude cell can use it; running kernels need no restart.")
     return 0
 
 

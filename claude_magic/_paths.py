@@ -92,6 +92,11 @@ def cli_home(variables: Mapping[str, str]) -> Path:
     return Path(configured) if configured else Path(home or home_directory(), ".claude")
 
 
+def cli_file() -> Path:
+    """Return the file of the CLI's own answers, beside `~/.claude` or in `CLAUDE_CONFIG_DIR`. It writes to it at a login."""
+    return Path(os.environ.get("CLAUDE_CONFIG_DIR") or home_directory(), ".claude.json")
+
+
 def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str | None:
     """Return where a path really leads if that is outside the folder, through any link; `None` if it stays inside.
 

@@ -1,4 +1,4 @@
-"""Makes text safe for every output: without halves of characters, which JSON can contain and UTF-8 cannot.
+"""Makes text safe for every output: without halves of characters, which JSON can contain and UTF-8 cannot. Reads JSON.
 
 The CLI cuts texts between two UTF-16 units, models write such escapes, and file names can contain them.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -26,13 +28,22 @@ def well_formed(text: str) -> str:
 
 def well_formed_data(data: Any) -> Any:
     """Apply `well_formed` to every text in lists and dictionaries."""
+    return with_texts(data, lambda text, _: well_formed(text))
+
+
+def with_texts(data: Any, change: Callable[[str, str], str], name: str = "") -> Any:
+    """Return JSON data with each text in it changed, keys included.
+
+    :param change: takes a text, and the key whose value it is; the key is empty for a text that has none.
+    :param name: the key whose value the data is.
+    """
     match data:
         case str():
-            return well_formed(data)
-        case list():
-            return [well_formed_data(item) for item in data]
+            return change(data, name)
+        case list() | tuple():
+            return [with_texts(item, change, name) for item in data]
         case dict():
-            return {well_formed_data(key): well_formed_data(value) for key, value in data.items()}
+            return {with_texts(key, change): with_texts(value, change, str(key)) for key, value in data.items()}
     return data
 
 
@@ -48,6 +59,23 @@ def parse_json(line: str | bytes, **reading: Any) -> Any:
     if has_half(text):
         text = _ESCAPE.sub(lambda escape: r"\ufffd" if escape[1] else escape[0], well_formed(text))
     return json.loads(text, **reading)
+
+
+def json_object(text: str | bytes) -> dict[str, Any]:
+    """Return the object of a JSON text; empty if the text is something else."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def object_in(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; empty if it holds something else or cannot be read."""
+    try:
+        return json_object(path.read_bytes())
+    except OSError:
+        return {}
 
 
 def has_half(text: str) -> bool:

@@ -179,7 +179,7 @@ class CheckpointError(ClaudeError):
 class ScoreError(ClaudeError):
     """A reply has no score: the score function raised or returned no number, or the prompt to the judge was not answered."""
 
-    next_step = "Correct the score and run it again; with a checkpoint no reply is asked for anew."
+    next_step = "Correct the score and run it again; with a checkpoint, no reply is asked for again."
 
 
 class CassetteError(ClaudeError):

@@ -9,6 +9,7 @@ import re
 import socket
 import sqlite3
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,19 @@ def saved(name: str) -> nbformat.NotebookNode:
 
 
 def facts(cassette: str) -> list[dict[str, Any]]:
-    """Return the lines of a cassette without IDs, dates, times and versions; a text that came in pieces is one."""
-    lines = [json.loads(IDS_AND_DATES.sub("…", line)) for line in cassette.splitlines()]
+    """Return the lines of a cassette without IDs, dates, times and versions; a text that came in pieces is one.
+
+    The turns come in the order of their names, as turns that run at once are recorded in the order in which they end.
+    """
+    turns: list[tuple[str, list[str]]] = []
+    for line in cassette.splitlines()[1:]:
+        if line.startswith('{"turn"'):
+            turns.append((json.loads(line)["turn"], []))
+        turns[-1][1].append(line)
+    turns.sort(key=itemgetter(0))
+    lines = [json.loads(IDS_AND_DATES.sub("…", line)) for _, turn in turns for line in turn]
     parts: list[dict[str, Any]] = []
-    for (event, _), group in groupby(lines[1:], lambda line: (line.get("event"), line.get("block"))):
+    for (event, _), group in groupby(lines, lambda line: (line.get("event"), line.get("block"))):
         found = [_timeless(line) for line in group]
         if event in ("TextDelta", "ThinkingDelta"):
             found = [found[0] | {"text": "".join(line["text"] for line in found)}]

@@ -39,7 +39,7 @@ PYTHON: Final = (
         (
             "IPython.core.inputtransformer2:make_tokens_by_line",
             "_kernel/transform.py",
-            "Tells a line that looks like the magic from one in a string; IPython's own transformers use it.",
+            "Distinguishes the magic from the same text in a string; IPython's own transformers use it.",
         ),
         (
             "IPython.core.completer:context_matcher",
@@ -54,13 +54,13 @@ PYTHON: Final = (
         (
             "IPython.core.interactiveshell:InteractiveShell.should_run_async(transformed_cell)",
             "_kernel/tools/run_code.py",
-            "Marked as experimental; whether code of Claude's has a top-level await.",
+            "Tells whether Claude's code has a top-level await; marked as experimental.",
             "should_run_async(code, transformed_cell=transformed)",
         ),
         (
             "IPython.core.magic:MagicsManager.registry",
             "_kernel/extension.py",
-            "IPython has no way to take magics out again.",
+            "IPython has no way to remove magics.",
             "magics_manager.registry",
         ),
         (
@@ -81,17 +81,17 @@ PYTHON: Final = (
         (
             "ipywidgets.widgets.widget:_instances",
             "_kernel/frontend.py",
-            "Which Output widget takes what is displayed: it says so in itself alone. Reading `Widget.widgets` warns.",
+            "Which Output widget catches what is displayed: only the widget itself tells. Reading `Widget.widgets` warns.",
         ),
         (
             "ipywidgets:VBox._view_count",
             "_render/live/question.py",
-            "When a page shows a permission request: its buttons wait for that.",
+            "Tells when a page shows a permission request: the buttons do nothing before that.",
         ),
         (
             "ipywidgets:VBox._view_count",
             "_render/live/widgets.py",
-            "Whether a page shows the live reply, and whether what it says is heard while the cell runs.",
+            "Tells whether a page shows the live reply, and whether its messages arrive while the cell runs.",
         ),
     ),
     *rows(
@@ -114,7 +114,7 @@ PYTHON: Final = (
         (
             "altair.vegalite.v6.api.TopLevelMixin",
             "_kernel/values/shown_value.py",
-            "The base of Altair's charts, known by its name: what a notebook shows of one may be a script in HTML only.",
+            "The base of Altair's charts, known by its name: a notebook may show one only as a script in HTML.",
             '"TopLevelMixin"',
         ),
         (
@@ -130,7 +130,7 @@ PYTHON: Final = (
         (
             "what nest_asyncio2.apply replaces",
             "_kernel/nested_asyncio.py",
-            "It has no way back: its changes are found in the modules and classes that it is known to change.",
+            "It cannot be undone: we find its changes in the modules and classes that it is known to change.",
             "nest_asyncio2.apply()",
         ),
     ),
@@ -152,19 +152,19 @@ SHELL: Final = (
         (
             "get_ipython()._last_traceback_during_displayhook is False",
             "_kernel/frontend.py",
-            "ipykernel fails a cell, or the next one, because something in it could not be shown, also where we have shown it.",
+            "ipykernel fails the cell, or the next one, if a value could not be shown, even if we have shown it.",
             "_last_traceback_during_displayhook",
         ),
         (
             "callable(get_ipython().displayhook.register_hook) and callable(get_ipython().display_pub.register_hook)",
             "_kernel/tools/run_code.py",
-            "What code of Claude's shows, as the cell shows it; the one of the display hook is new in 7.4.",
+            "Catches what Claude's code shows in the cell; the display hook has it since 7.4.",
             "register_hook",
         ),
         (
             "callable(get_ipython().display_pub.register_hook)",
             "_kernel/notebook/ran_cells.py",
-            "What cells have displayed: IPython's own history of outputs holds it in no kernel.",
+            "Catches what cells display: in a kernel, IPython's own history of outputs does not hold it.",
             "register_hook",
         ),
         (
@@ -180,13 +180,13 @@ SHELL: Final = (
         (
             "get_ipython().kernel.get_parent('shell')['content']['allow_stdin'] is True",
             "_kernel/frontend.py",
-            "Whether somebody can be asked; the public `raw_input` only tells by failing.",
+            "Tells whether somebody can be asked; the public `raw_input` only fails if not.",
             'get("allow_stdin")',
         ),
         (
             "'get_parent' in get_ipython().kernel.get_parent('shell')['content']['code']",
             "_kernel/frontend.py",
-            "Whether a magic has the whole cell, as only then its call can be awaited.",
+            "Tells whether a magic has the whole cell, because only then its call can be awaited.",
             'get("code", "")',
         ),
     ),
@@ -202,7 +202,7 @@ SHELL: Final = (
         (
             "'input_hist_raw' in get_ipython().history_manager.input_hist_raw[-1]",
             "_kernel/extension.py",
-            "The cell that is running: it may go on after loading the extension.",
+            "The source of the running cell: the cell may go on after loading the extension.",
             "history_manager.input_hist_raw",
         ),
     ),
@@ -212,7 +212,7 @@ SHELL: Final = (
         (
             "linecache.cache[a_cell.__code__.co_filename][1::2] == (None, a_cell.__code__.co_filename)",
             "_kernel/values/source_code.py",
-            "Cells are told from files by the entry that IPython makes: four fields, no time of change.",
+            "Distinguishes a cell from a file: a cell's entry has four fields and no modification time.",
             "linecache.cache",
         ),
     ),
@@ -222,8 +222,8 @@ PAGES: Final = (
     *rows(
         Kind.PAGE,
         _LAB,
-        ("cellId", "_kernel/frontend.py", "Which cell runs, to know it again."),
-        ("jp-RenderedHTMLCommon", "_render", "Widgets look from the start like the HTML output that they will be."),
+        ("cellId", "_kernel/frontend.py", "The ID of the running cell, to recognize the cell when it runs again."),
+        ("jp-RenderedHTMLCommon", "_render", "Gives widgets the look of the HTML output that replaces them later."),
     ),
     *rows(
         Kind.SOURCE,
@@ -238,7 +238,7 @@ PAGES: Final = (
     *rows(
         Kind.APART,
         "Kaggle, by its images of 2026",
-        ("KAGGLE_KERNEL_RUN_TYPE", "_kernel/frontend.py", "Whether it is a notebook: its requests name no cell."),
+        ("KAGGLE_KERNEL_RUN_TYPE", "_kernel/frontend.py", "Tells that this is a notebook: Kaggle's requests name no cell."),
     ),
     *rows(
         Kind.APART,
@@ -247,12 +247,12 @@ PAGES: Final = (
         (
             "__vsc_ipynb_file__",
             "_render/place.py",
-            "Whether the page typesets no HTML, and takes outputs away when metadata changes (vscode #181369).",
+            "Tells that the page does not typeset HTML, and removes outputs when metadata changes (vscode #181369).",
         ),
         (
             "its cell IDs are addresses",
             "_kernel/state/turns.py",
-            "Whether a cell has its ID in the notebook.",
+            "Tells whether the cell's ID is in the notebook.",
             '":" in cell_id',
         ),
     ),
@@ -262,11 +262,11 @@ PAGES: Final = (
         (
             'this.send({event:"submit"})',
             "_render/live/question.py",
-            "What a text box says of Enter; its own `on_submit` is deprecated.",
+            "The message of a text box when Enter is pressed; its own `on_submit` is deprecated.",
             'content.get("event") == "submit"',
         ),
-        ("widget-html-content", "_render", "A class of ipywidgets whose look is not that of the card."),
-        ("widget-htmlmath-content", "_render", "A class of ipywidgets whose look is not that of the card."),
-        ("jupyter-button", "_render", "A class of ipywidgets whose look is not that of the card."),
+        ("widget-html-content", "_render", "A class of ipywidgets; the card gives it another look."),
+        ("widget-htmlmath-content", "_render", "A class of ipywidgets; the card gives it another look."),
+        ("jupyter-button", "_render", "A class of ipywidgets; the card gives it another look."),
     ),
 )

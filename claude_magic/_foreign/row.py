@@ -11,17 +11,17 @@ class Kind(Enum):
 
     PYTHON = "a name in a package: `module:Name`, or `module:Name(parameter)`"
     SHELL = "an expression that is true in the cell of a running kernel"
-    FLAG = "a flag that the CLI takes and its --help does not tell"
+    FLAG = "a flag that the CLI takes but does not list in --help"
     WORDS = "a text in the CLI's executable"
     SAID = "a text in what the CLI sends"
     MESSAGE = "a field of a message that the CLI sends: `type/subtype.field`"
     ENTRY = "a field of an entry in the CLI's transcripts: `type/subtype.field`"
     WRITTEN = "a text in the CLI's transcripts, byte by byte"
     FILE = "a file below the CLI's configuration directory"
-    REQUEST = "how something begins that the SDK's client writes to its transport"
+    REQUEST = "the beginning of something that the SDK's client writes to its transport"
     SOURCE = "a text in the source of a Python module: `module:text`"
     PAGE = "a text in the files of JupyterLab or its extensions"
-    APART = "what this test cannot look up: a test of its own does, or it is not installed where tests run"
+    APART = "something that this test cannot look up: another test does, or it is not installed where tests run"
 
 
 @dataclass(frozen=True, slots=True)

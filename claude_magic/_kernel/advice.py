@@ -38,8 +38,8 @@ STEPS: Final = {
     SessionNotFoundError.next_step: "%claude_session list shows the sessions; with --new a new one starts.",
     SessionLostError.next_step: "--new begins another session. Earlier replies are left only where they were shown.",
     "Give more of the ID; list_sessions() shows them.": "Give more of the ID; %claude_session list shows them.",
-    "Continue without a session_id; a lesson that is recorded here can be gone on with.": (
-        "Continue in a new session (--new); a lesson that is recorded here can be gone on with."
+    "Continue without a session_id. Only a session that was recorded on this machine can be continued.": (
+        "Continue in a new session (--new). Only a session that was recorded on this machine can be continued."
     ),
     "Make the directory again, or begin another session.": (
         "Make the directory again, or begin another session (--new in a cell)."

@@ -26,7 +26,7 @@ from claude_magic.errors import ClaudeError
 T = TypeVar("T")
 R = TypeVar("R")
 
-_FORKED = "Claude is at work for the kernel's own process, and this one was forked from it."
+_FORKED = "This process was forked from the kernel, and only the kernel can use its connection to Claude."
 _USE_THREADS = (
     "Use threads: ThreadPoolExecutor, or joblib with prefer='threads'. "
     "A worker process can make a ClaudeClient (claude_magic.sdk) of its own."

@@ -106,7 +106,7 @@ def _leave_out_unfit(config: Config) -> None:
                 Settings(**{name: value})
         except TraitError as error:
             del config[name]
-            print(strip_controls(f"ClaudeMagics.{name} = {value!r} is left out: {error}"), file=sys.stderr)
+            print(strip_controls(f"ClaudeMagics.{name} = {value!r} is ignored: {error}"), file=sys.stderr)
 
 
 def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:
@@ -134,7 +134,7 @@ def _print_reply(settings: Settings, reply: SessionAwareResponse, printer: Any, 
 
 
 def _results_as(media_type: str, results: Any) -> str:
-    from claude_magic._render.settled.trial_table import settled_rows
+    from claude_magic._render.settled.row_table import settled_rows
 
     return strip_controls(settled_rows(results)[media_type])
 

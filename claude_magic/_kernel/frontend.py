@@ -64,7 +64,7 @@ class Frontend:
     def show_lost_replies(self) -> None:
         """Show the replies that settled after their page was closed; call it in a cell."""
         if views := self._lost.found(self._cell):
-            print("This page was opened after Claude had been asked. Not in the notebook as it was saved:")
+            print("This page was opened after Claude was asked. These replies are not in the saved notebook:")
             for view in views:
                 view.show_again()
 

@@ -159,7 +159,7 @@ class ClaudeMagics(Settings, Magics):
             return None
         options, prompt = parse_line(line) if cell is None else (parse_cell(line), cell.strip("\n").rstrip())
         if lone := options.rowless():
-            raise UsageError(f"%claude: --{lone} means nothing without --each; name rows, such as --each df, or leave it out")
+            raise UsageError(f"%claude: --{lone} works only with --each; name rows, such as --each df, or leave it out")
         return options, prompt
 
     @in_a_notebook()
@@ -174,7 +174,7 @@ class ClaudeMagics(Settings, Magics):
         if not prompt.strip() and options.error:
             prompt = EXPLAIN
         if not prompt.strip():
-            where = "behind the options" if one_line else "below the %%claude line"
+            where = "after the options" if one_line else "below the %%claude line"
             raise UsageError(f"%claude: the prompt is empty; write it {where}")
         shell = self.frontend.shell
         schema = schema_named(shell, options.schema) if options.schema else None

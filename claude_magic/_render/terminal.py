@@ -37,7 +37,7 @@ from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
 _MUTED = "dim"
-_VOID = "The connection broke. What stands above from the last answer on is void; Claude answers anew."
+_VOID = "The connection broke. Ignore everything above from the last answer on; Claude answers again."
 
 
 def console_of_kernel() -> Console:

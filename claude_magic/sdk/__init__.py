@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette, cassette
     from claude_magic.sdk._cli.login import login_status
     from claude_magic.sdk._history.sessions import SessionInfo
-    from claude_magic.sdk._rows.each import stream_each
     from claude_magic.sdk._rows.request import RowsRequest
     from claude_magic.sdk._rows.results import Results, RowOutcome
+    from claude_magic.sdk._rows.run import stream_each
     from claude_magic.sdk._tools.function_tool import only_reads
     from claude_magic.sdk._trials.asking import ask_each
     from claude_magic.sdk._trials.trial import Trial
@@ -85,7 +85,7 @@ _HOMES = {
     "cassette": "_cassette.cassette",
     "login_status": "_cli.login",
     "only_reads": "_tools.function_tool",
-    "stream_each": "_rows.each",
+    "stream_each": "_rows.run",
 }
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from claude_magic.errors import NotLoggedInError
 from claude_magic.sdk import events
 from claude_magic.sdk.events import Event
-from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
+from claude_magic.sdk.host import PassingHost, TurnHost
 
 SILENCE_S: Final = 10.0
 """After this time without an answer a message is shown, and shown again each time it passes."""
@@ -21,7 +21,7 @@ SILENCE_S: Final = 10.0
 _REFUSED: Final = 401
 
 
-class APIWatch:
+class APIWatch(PassingHost):
     """A host that passes events on to another and reports silence. Its context lasts from the prompt to the turn's end.
 
     :param address: the API's address, for a person to read.
@@ -30,7 +30,7 @@ class APIWatch:
     """
 
     def __init__(self, host: TurnHost, *, address: str, renews_login: bool, stop: Callable[[], object]) -> None:
-        self._host = host
+        super().__init__(host)
         self._address = address
         self._refusals_left = 2 if renews_login else 1
         self._stop = stop
@@ -52,13 +52,7 @@ class APIWatch:
         self._look_at(event)
         # An empty thinking event only says that thinking has begun; the host does not need it.
         if not (isinstance(event, events.ThinkingDelta) and not event.text):
-            self._host.emit(event)
-
-    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        return await self._host.ask(request)
-
-    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        return await self._host.call(tool, arguments)
+            super().emit(event)
 
     def _look_at(self, event: Event) -> None:
         match event:

@@ -74,7 +74,7 @@ def fitted(name: str, data: bytes) -> FittedImage:
             f"{name} cannot be decoded{f': {reason}' if reason else ''}.",
             next_step="Save it anew, or leave it out; nothing was sent.",
         ) from error
-    changes = [] if is_still else ["is animated: only its first frame went along"]
+    changes = [] if is_still else ["is animated: only its first frame was sent"]
     if shrunk := shrunk_words(size):
         changes.append(shrunk)
     elif not fits:

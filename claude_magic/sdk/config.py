@@ -137,12 +137,12 @@ class TurnOptions:
             if (value := getattr(self, name)) is not None:
                 flag.check(name, value)
                 if not (flag.field or all(map(_is_one_word, flag.texts(value)))):
-                    raise ConfigError(f"{name} {value!r} holds a character that no command line takes.")
+                    raise ConfigError(f"{name} {value!r} holds a character that cannot be on a command line.")
         if self.permission_mode == "manual":
             # Two names for one mode; the CLI (2.1.332) itself only reports `default`.
             object.__setattr__(self, "permission_mode", "default")
         if self.bare and self.style:
-            raise ConfigError("style and bare exclude each other.", next_step="A bare turn is answered by system alone.")
+            raise ConfigError("style and bare exclude each other.", next_step="Leave one out: a bare turn has no output style.")
 
 
 CLI_FLAGS: dict[str, CLIFlag] = {choice.name: choice.metadata["flag"] for choice in fields(TurnOptions)}

@@ -118,7 +118,7 @@ def refuse_outside(path: str, folder: str) -> None:
     if target := outside(path, folder):
         raise AttachmentError(
             f"{shorten_home(path)} leads out of its folder, to {shorten_home(target)}.",
-            next_step="Give that path itself if Claude shall read it; nothing was sent.",
+            next_step="Give that path itself if Claude should read it; nothing was sent.",
         )
 
 
@@ -131,13 +131,13 @@ def file_data(path: Path, directory: str, limit_bytes: int, image_limit_bytes: i
     """
     shown = shorten_home(str(path))
     if "\0" in shown:
-        raise AttachmentError("A name of a file holds a NUL, which no file has.", next_step=_CHECK_PATH)
+        raise AttachmentError("A file name holds a null character.", next_step=_CHECK_PATH)
     try:
         refuse_outside(str(path), place_of(str(path), directory))
         if path.is_dir():
-            raise AttachmentError(f"{shown} is a directory.", next_step="Name the files in it that Claude shall read.")
+            raise AttachmentError(f"{shown} is a directory.", next_step="Name the files in it that Claude should read.")
         if path.exists() and not path.is_file():
-            raise AttachmentError(f"{shown} is not a regular file.", next_step="Write what it holds into one.")
+            raise AttachmentError(f"{shown} is not a regular file.", next_step="Copy its content into a regular file.")
         # Some files below /proc wait for news for ever, and say that they are empty.
         with open(path, "rb", opener=_without_waiting) as file:
             size = os.fstat(file.fileno()).st_size
@@ -171,7 +171,7 @@ def _block(path: Path, directory: str, remark: Callable[[str], object]) -> dict[
     except UnicodeDecodeError as error:
         kinds = "Claude reads text in UTF-8, PNG, JPEG, GIF, WebP and PDF; nothing was sent."
         if b"\0" not in data or data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise AttachmentError(f"{shown} is no text in UTF-8.", next_step=f"Save it as UTF-8. {kinds}") from error
+            raise AttachmentError(f"{shown} is not text in UTF-8.", next_step=f"Save it as UTF-8. {kinds}") from error
         raise AttachmentError(f"{shown} is neither text nor an image nor a PDF.", next_step=kinds) from error
     return {"type": "text", "text": fenced(path.name, text)}
 

@@ -190,6 +190,22 @@ class Listener:
         return ToolResult(f"There is no tool {tool}.", is_error=True)
 
 
+class PassingHost:
+    """A host that passes everything on to another one. Those derived from it look at what passes."""
+
+    def __init__(self, host: TurnHost) -> None:
+        self._host = host
+
+    def emit(self, event: Event) -> None:
+        self._host.emit(event)
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        return await self._host.ask(request)
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        return await self._host.call(tool, arguments)
+
+
 async def nobody_answers(request: PermissionRequest) -> PermissionAnswer:
     """Say no to a question of work that goes on between two prompts."""
     return PermissionAnswer(Decision.DENY, "Nobody can be asked between two prompts.")

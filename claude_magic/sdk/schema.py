@@ -75,7 +75,7 @@ class Schema:
             name = _name(kind)
             schema, read = _of_type(kind, name)
         else:
-            raise _no_schema(f"{reprlib.repr(kind)} is no schema: its type is {type(kind).__name__}.")
+            raise _no_schema(f"{reprlib.repr(kind)} is not a schema: its type is {type(kind).__name__}.")
         text, wrapped = for_cli(schema)
         return cls(name, text, wrapped, read)
 
@@ -114,19 +114,19 @@ def _of_mapping(kind: Mapping[Any, Any]) -> tuple[dict[str, Any], Callable[[Any]
     try:
         schema = json.loads(json.dumps(dict(kind), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
-        raise _no_schema(f"{reprlib.repr(kind)} is no JSON schema: {error}.") from error
+        raise _no_schema(f"{reprlib.repr(kind)} is not a JSON schema: {error}.") from error
     if not isinstance(schema.get("$schema", ""), str):
-        raise _no_schema(f"{reprlib.repr(kind)} is no JSON schema: $.$schema cannot be {schema['$schema']!r}.")
+        raise _no_schema(f"{reprlib.repr(kind)} is not a JSON schema: $.$schema cannot be {schema['$schema']!r}.")
     checker = validator_for(schema, default=Draft202012Validator)
     try:
         # A pattern that Python cannot read would fail when the reply is there.
         checker.check_schema(schema, format_checker=FormatChecker(["regex"]))
     except SchemaError as error:
-        kind_of = ", which is no regular expression of Python" if error.validator == "format" else ""
+        kind_of = ", which is not a regular expression in Python" if error.validator == "format" else ""
         reason = f"{error.json_path} cannot be {reprlib.repr(error.instance)}{kind_of}"
-        raise _no_schema(f"{reprlib.repr(kind)} is no JSON schema: {reason}.") from error
+        raise _no_schema(f"{reprlib.repr(kind)} is not a JSON schema: {reason}.") from error
     if schema.keys().isdisjoint(checker.VALIDATORS):
-        raise _no_schema(f"{reprlib.repr(kind)} is no JSON schema: it does not say what a reply must be.")
+        raise _no_schema(f"{reprlib.repr(kind)} is not a JSON schema: it does not say what a reply must be.")
     validator = checker(schema)
 
     def read(data: Any) -> Any:
@@ -151,7 +151,7 @@ def _of_type(kind: Any, name: str) -> tuple[dict[str, Any], Callable[[Any], Any]
         # What pydantic adds to its first sentence is about its own settings.
         reason = _line(getattr(error, "message", str(error))).split(". ")[0].rstrip(".")
         reason = reason.replace("Unable to generate pydantic-core schema for", "JSON has no place for")
-        raise _no_schema(f"{name} is no schema: {reason}.") from error
+        raise _no_schema(f"{name} cannot be a schema: {reason}.") from error
     if not schema.keys() - {"title", "description"}:
         raise _no_schema(f"{name} does not say what a reply must be.")
 

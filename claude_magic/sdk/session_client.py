@@ -6,7 +6,6 @@ Names and parameters are those of an older client that this one replaces: code f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from claude_magic.sdk.client import ClaudeClient
@@ -77,9 +76,7 @@ class ClaudeSDKWrapper:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

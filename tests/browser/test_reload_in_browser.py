@@ -33,7 +33,7 @@ def test_reload(lab: Lab, api: MessagesAPI) -> None:
         api.go_on.set()
         notebook.run_cell(2)
         expect(notebook.cell(2)).to_contain_text("The end.")
-        expect(notebook.cell(2)).to_contain_text("Not in the notebook as it was saved")
+        expect(notebook.cell(2)).to_contain_text("not in the saved notebook")
         notebook.run_cell(3)
         expect(notebook.cell(3).locator(".claude-magic")).to_have_count(0)
         saved = notebook.save()

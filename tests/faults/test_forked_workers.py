@@ -47,7 +47,7 @@ def test_worker_is_told(forking_kernel: Kernel, api: MessagesAPI, work: str) -> 
     """What a forked worker asks fails at once and names threads; the kernel's session goes on."""
     assert forking_kernel.run(f"failure = failure_of({work})").ok
     failure = forking_kernel.value("failure")
-    assert failure.startswith("ConfigError: Claude is at work for the kernel's own process")
+    assert failure.startswith("ConfigError: This process was forked from the kernel")
     assert "Use threads: ThreadPoolExecutor" in failure
     cell = forking_kernel.run("%%claude\n<<history>>")
     assert cell.ok

@@ -88,14 +88,14 @@ def test_turns_are_called_not_kept(
         return replies
 
     *replies, history = run_async(ask())
-    why = "is on a disk that is full" if fault == "fill" else "is on a disk that can only be read"
+    why = "is on a full disk" if fault == "fill" else "is on a read-only disk"
     said = [" ".join(remarks(reply)) for reply in replies]
     assert said[0] == said[4] == ""
     assert said[1].startswith("This turn is not kept: ")
     assert said[2].startswith("The last 2 turns are not kept: ")
     assert why in said[1]
     assert why in said[2]
-    assert said[3].endswith("is written again, but the 2 turns before this one are not kept.")
+    assert said[3].endswith("can be written to again, but the 2 turns before this one are not kept.")
     assert [reply.content for reply in replies] == [f"You said: turn {number}" for number in range(5)]
     assert "turn 4" in history.content
     assert "turn 3" in history.content
@@ -133,7 +133,7 @@ def test_stopped_turn_is_looked_for(
 
     stopped, last = run_async(ask())
     assert stopped.startswith("This turn is not kept: ")
-    assert last.endswith("is written again, but the turn before this one is not kept.")
+    assert last.endswith("can be written to again, but the turn before this one is not kept.")
 
 
 def test_checkpoint_of_rows(
@@ -179,7 +179,7 @@ def test_name_on_a_full_disk(
         lambda: rename_session(str(reply.session_id), "a name " * 2000, str(tmp_path)),
         lambda: branch_on_disk(path, str(reply.message_id)),
     ):
-        with pytest.raises(ClaudeError, match="is on a disk that is full") as caught:
+        with pytest.raises(ClaudeError, match="is on a full disk") as caught:
             change()
         assert caught.value.next_step == "Make room there."
         assert [*path.parent.glob("*.jsonl")] == [path]
@@ -220,7 +220,9 @@ def test_process_that_knows_more_than_the_disk(
     assert "is not kept on disk" in refused.message
     assert refused.next_step == "Go on in that session, or branch off from an earlier turn."
     (said,) = remarks(after)
-    assert said == "1 turn of this session was not kept on disk, and ended with the process: Claude does not know it."
+    assert said == (
+        "1 turn of this session was not kept on disk, and the process that knew it has ended: Claude no longer knows it."
+    )
     assert "- one" not in after.content
 
 
@@ -230,11 +232,11 @@ def test_in_a_cell(tmp_path: Path, blocked: Path, api: MessagesAPI) -> None:
         assert kernel.run("%load_ext claude_magic").ok
         cell = kernel.run("%%claude\nhello")
         assert cell.ok
-        assert "This turn is not kept: ~/.claude/projects cannot be written, as projects is no directory." in cell.text
+        assert "This turn is not kept: ~/.claude/projects cannot be written: projects is not a directory." in cell.text
         assert "The last 2 turns are not kept" in kernel.run("%%claude\nagain").text
         (blocked / ".claude" / "projects").unlink()
         cell = kernel.run("%%claude\nonce more")
-        assert "~/.claude/projects is written again, but the 2 turns before this one are not kept." in cell.text
+        assert "~/.claude/projects can be written to again, but the 2 turns before this one are not kept." in cell.text
         assert "kept" not in kernel.run("%%claude\nand on").text
 
 
@@ -295,7 +297,7 @@ def test_export(disk: Disk, loaded_kernel: Kernel, api: MessagesAPI, fault: str,
     assert loaded_kernel.run("%%claude\nmore").ok
     getattr(disk, fault)()
     cell = loaded_kernel.run(f"%claude_session export {path} --force")
-    assert "cannot be written" in cell.stderr or "as it can only be read; give another path" in cell.stderr
+    assert "cannot be written" in cell.stderr or "it is read-only; give another path" in cell.stderr
     assert path.read_bytes() == before
     disk.mend()
     assert loaded_kernel.run(f"%claude_session export {path} --force").ok

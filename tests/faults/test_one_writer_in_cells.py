@@ -53,7 +53,7 @@ def test_transcript_is_a_directory(loaded_kernel: Kernel, home: Path, api: Messa
         # Other options want another process, so that the session is resumed from disk.
         cell = loaded_kernel.run("%%claude --effort low\ntwo")
         assert cell.ok, cell
-        assert "cannot be read: Is a directory; this is a new one, without what was said." in cell.text
+        assert "cannot be read: Is a directory; this is a new one, without the earlier turns." in cell.text
         assert loaded_kernel.run("%%claude\nthree").ok
         assert prompts_of(api.requests[-1]) == ["two", "three"]
     finally:

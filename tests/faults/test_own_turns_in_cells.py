@@ -88,7 +88,7 @@ def test_work_is_not_ended_silently(loaded_kernel: Kernel, api: MessagesAPI) -> 
     assert loaded_kernel.run(f"%%claude --allow Bash\n<<tool Bash {LONG}>><<say I have begun it.>>").ok
     cell = loaded_kernel.run("%%claude --allow Read\nquestion")
     assert cell.ok
-    assert "Ended, as this turn needs another process: sleep 600." in cell.text
+    assert "Ended, because this turn needs another process: sleep 600." in cell.text
     assert "You said: question" in cell.text
     assert "Ended" not in loaded_kernel.run("%%claude --allow Read\nanother").text
 

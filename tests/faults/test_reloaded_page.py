@@ -46,7 +46,7 @@ def test_reloaded_in_the_middle(loaded_kernel: Kernel, api: MessagesAPI) -> None
     assert "The end." in shown["data"]["text/plain"]
     assert shown["metadata"] == cell.result.metadata
     assert value["data"]["text/plain"] == "2"
-    assert "Not in the notebook as it was saved" in result.stdout
+    assert "not in the saved notebook" in result.stdout
     assert len(loaded_kernel.run("1 + 1", cell_id="another").displays) == 1
 
 

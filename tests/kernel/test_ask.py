@@ -14,9 +14,15 @@ TOUCH = '<<tool Bash {"command": "touch made"}>><<say tried>>'
 
 @pytest.fixture
 def asking(shared_session: Kernel) -> Kernel:
-    """A kernel with `ask` and `current_session`, and a new session."""
+    """A kernel with `ask` and `current_session`."""
     assert shared_session.run("from claude_magic import ask, current_session").ok
     return shared_session
+
+
+@pytest.fixture
+def asking_anew(asking: Kernel, loaded_kernel: Kernel) -> Kernel:
+    """The same, in a new session."""
+    return loaded_kernel
 
 
 def run(kernel: Kernel, code: str) -> CellResult:
@@ -51,11 +57,11 @@ PLACES = [
 ]
 
 
-def test_places(asking: Kernel, api: MessagesAPI) -> None:
+def test_places(asking_anew: Kernel, api: MessagesAPI) -> None:
     """It works in loops, functions, async cells, coroutines and threads, and every turn continues the one before."""
     for count, code in enumerate(PLACES, 1):
-        run(asking, code)
-        assert asking.value("replies") == ["You said: number 0", "You said: number 1"]
+        run(asking_anew, code)
+        assert asking_anew.value("replies") == ["You said: number 0", "You said: number 1"]
         assert history(api) == ["number 0", "number 1"] * count
 
 
@@ -68,20 +74,20 @@ def test_nothing_is_expanded(asking: Kernel, api: MessagesAPI) -> None:
     assert SECRET not in str(api.requests)
 
 
-def test_choices(asking: Kernel, api: MessagesAPI) -> None:
+def test_choices(asking_anew: Kernel, api: MessagesAPI) -> None:
     """New sessions, branches, models, files and schemas are chosen as in a cell."""
-    run(asking, "ask('first'); ask('second'); here = current_session().turns[0].number")
-    run(asking, "ask('instead', at=here, model='haiku')")
+    run(asking_anew, "ask('first'); ask('second'); here = current_session().turns[0].number")
+    run(asking_anew, "ask('instead', at=here, model='haiku')")
     assert history(api) == ["first", "instead"]
     assert "haiku" in api.requests[-1]["model"]
-    (asking.notebook_dir / "a.txt").write_text("A of @secret.txt")
-    (asking.notebook_dir / "b.txt").write_text("B")
-    run(asking, "import pathlib\nask('of files', new=True, files=['[ab].txt', pathlib.Path('b.txt')])")
+    (asking_anew.notebook_dir / "a.txt").write_text("A of @secret.txt")
+    (asking_anew.notebook_dir / "b.txt").write_text("B")
+    run(asking_anew, "import pathlib\nask('of files', new=True, files=['[ab].txt', pathlib.Path('b.txt')])")
     assert history(api) == ["a.txt:\n```\nA of @secret.txt\n```", "b.txt:\n```\nB\n```", "b.txt:\n```\nB\n```", "of files"]
     assert SECRET not in str(api.requests)
     code = """reply = ask('<<tool StructuredOutput {"value": [1, 2]}>>', schema=list[int])"""
-    run(asking, code)
-    assert asking.value("list(reply.structured)") == [1, 2]
+    run(asking_anew, code)
+    assert asking_anew.value("list(reply.structured)") == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -199,49 +205,49 @@ def test_no_thread_keeps_a_turn_alive(how: str, fresh_kernel: Kernel, api: Messa
     fresh_kernel.wait_for(lambda: bool(api.requests))
 
 
-def test_stream_left_early(asking: Kernel, api: MessagesAPI) -> None:
+def test_stream_left_early(asking_anew: Kernel, api: MessagesAPI) -> None:
     """Who leaves it early stops the turn; it is one of the session's, which goes on."""
-    run(asking, "for text in ask.stream('<<say begun>><<hang>>'):\n    break")
-    session = asking.value("current_session().session_id")
-    result = answered(asking, "after it")
+    run(asking_anew, "for text in ask.stream('<<say begun>><<hang>>'):\n    break")
+    session = asking_anew.value("current_session().session_id")
+    result = answered(asking_anew, "after it")
     assert session_of(result) == session
     assert history(api) == ["<<say begun>><<hang>>", "after it"]
-    assert asking.value("[turn.failed for turn in current_session().turns]") == [True, False]
+    assert asking_anew.value("[turn.failed for turn in current_session().turns]") == [True, False]
 
 
-def test_open_stream(asking: Kernel, api: MessagesAPI) -> None:
+def test_open_stream(asking_anew: Kernel, api: MessagesAPI) -> None:
     """In the cell in which a stream is open no other turn begins; the error says how to end it, and what failed ends it."""
-    result = asking.run("stream = ask.stream('<<say begun>><<hang>>')\ntext = next(stream)\nask('meanwhile')")
+    result = asking_anew.run("stream = ask.stream('<<say begun>><<hang>>')\ntext = next(stream)\nask('meanwhile')")
     assert result.reply["ename"] == "UsageError"
-    assert "before it is read to its end or closed" in result.reply["evalue"]
-    assert asking.value("list(stream)") == []
-    assert "left open" not in answered(asking, "after it").text
+    assert "must first read it to its end or close it" in result.reply["evalue"]
+    assert asking_anew.value("list(stream)") == []
+    assert "left open" not in answered(asking_anew, "after it").text
     assert history(api) == ["<<say begun>><<hang>>", "after it"]
 
 
 @pytest.mark.parametrize("code", ["%%claude\nafter it", "reply = ask('after it')"])
-def test_stream_left_open(asking: Kernel, api: MessagesAPI, code: str) -> None:
+def test_stream_left_open(asking_anew: Kernel, api: MessagesAPI, code: str) -> None:
     """A stream can be read on in a later cell; one that asks something else ends it, and says so."""
-    run(asking, "stream = ask.stream('<<say begun>><<say , going on>><<hang>>')\ntext = next(stream)")
-    run(asking, "more = next(stream)")
-    result = asking.run(code)
+    run(asking_anew, "stream = ask.stream('<<say begun>><<say , going on>><<hang>>')\ntext = next(stream)")
+    run(asking_anew, "more = next(stream)")
+    result = asking_anew.run(code)
     assert result.ok, result.outputs
-    shown = result.text if code.startswith("%%") else str(asking.value("[getattr(b, 'text', '') for b in reply.blocks]"))
-    assert "An ask.stream() that was left open was ended." in shown
-    assert asking.value("list(stream)") == []
+    shown = result.text if code.startswith("%%") else str(asking_anew.value("[getattr(b, 'text', '') for b in reply.blocks]"))
+    assert "An ask.stream() that was left open has been closed." in shown
+    assert asking_anew.value("list(stream)") == []
     assert len(history(api)) == 2
 
 
 @pytest.mark.parametrize("left", ["raise ValueError", "while True: pass"])
-def test_stream_left_by_an_exception(asking: Kernel, api: MessagesAPI, left: str) -> None:
+def test_stream_left_by_an_exception(asking_anew: Kernel, api: MessagesAPI, left: str) -> None:
     """A stream whose reader failed, or was interrupted, ends with its cell."""
-    cell = asking.start(f"for text in ask.stream('<<say begun>><<hang>>'):\n    print('read', flush=True)\n    {left}")
+    cell = asking_anew.start(f"for text in ask.stream('<<say begun>><<hang>>'):\n    print('read', flush=True)\n    {left}")
     if left != "raise ValueError":
         cell.wait_for(lambda result: result.stdout != "")
-        asking.interrupt()
+        asking_anew.interrupt()
     assert not cell.wait().ok
-    assert "left open" not in answered(asking, "after it").text
-    assert asking.value("[turn.failed for turn in current_session().turns]") == [True, False]
+    assert "left open" not in answered(asking_anew, "after it").text
+    assert asking_anew.value("[turn.failed for turn in current_session().turns]") == [True, False]
 
 
 def test_not_loaded(fresh_kernel: Kernel, api: MessagesAPI) -> None:
@@ -251,17 +257,17 @@ def test_not_loaded(fresh_kernel: Kernel, api: MessagesAPI) -> None:
     assert api.requests == []
 
 
-def test_behind_a_thread(asking: Kernel, api: MessagesAPI) -> None:
+def test_behind_a_thread(asking_anew: Kernel, api: MessagesAPI) -> None:
     """A cell that waits for the turn of a thread says so, and can be interrupted; the thread's turn goes on."""
-    run(asking, "import threading\nthread = threading.Thread(target=lambda: ask('<<wait>><<say of the thread>>'))")
-    answered(asking, "before")
-    run(asking, "thread.start()")
+    run(asking_anew, "import threading\nthread = threading.Thread(target=lambda: ask('<<wait>><<say of the thread>>'))")
+    answered(asking_anew, "before")
+    run(asking_anew, "thread.start()")
     api.wait_for_requests(2)
-    cell = asking.start("%%claude\nbehind it")
-    asking.wait_for(lambda: any("another turn" in str(state.get("value")) for state in asking.widgets.values()))
-    asking.interrupt()
+    cell = asking_anew.start("%%claude\nbehind it")
+    asking_anew.wait_for(lambda: any("another turn" in str(state.get("value")) for state in asking_anew.widgets.values()))
+    asking_anew.interrupt()
     failure(cell.wait(), "TurnInterrupted")
     api.go_on.set()
-    run(asking, "thread.join()")
-    answered(asking, "after it")
+    run(asking_anew, "thread.join()")
+    answered(asking_anew, "after it")
     assert history(api) == ["before", "<<wait>><<say of the thread>>", "after it"]

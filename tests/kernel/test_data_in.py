@@ -360,7 +360,7 @@ def test_files(composed: Compose, files: Path) -> None:
         ("links/a.txt", "leads out of its folder"),
         ("folder/*", "No file matches folder"),
         ("binary.dat", "neither text nor an image"),
-        ("latin.csv", "no text in UTF-8"),
+        ("latin.csv", "not text in UTF-8"),
     ],
 )
 def test_file_that_cannot_be_sent(composed: Compose, files: Path, path: str, said: str) -> None:

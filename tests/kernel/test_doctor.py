@@ -67,7 +67,7 @@ def test_in_a_kernel(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path
     """It names versions, CLI, login, frontend, directory and files, and asks the API nothing."""
     result = loaded_kernel.run("%claude_session doctor")
     assert result.ok, result.outputs
-    for text in ("claude-agent-sdk", "ipykernel", "2.1.", "ANTHROPIC_API_KEY", "clicks heard", str(notebook_dir), "Nothing is"):
+    for text in ("claude-agent-sdk", "ipykernel", "2.1.", "ANTHROPIC_API_KEY", "clicks work", str(notebook_dir), "Nothing is"):
         assert text in result.stdout, text
     assert api.requests == []
 
@@ -147,7 +147,7 @@ def test_places_that_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, r
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "file" / ".claude"))
     found = topics(run_async(look()))
     assert "TMPDIR" in found["files, temporary"].next_step
-    assert "is no directory" in found["files, the CLI's own"].text
+    assert "is not a directory" in found["files, the CLI's own"].text
     assert "CLAUDE_CONFIG_DIR" in found["files, the CLI's own"].next_step
     assert not found["files, our own"].next_step
 
@@ -193,7 +193,7 @@ def test_login(in_terminal: Callable[..., Any], tmp_path: Path) -> None:
     code, printed = in_terminal("login", "--cli", str(fake_cli(tmp_path, "3.0.0")), "--console")
     assert code == 0
     assert (tmp_path / "login").read_text() == "auth login --console\n"
-    assert "need not be restarted" in printed
+    assert "running kernels need no restart" in printed
 
 
 def test_login_that_fails(in_terminal: Callable[..., Any], tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_replay_leaves_the_session_alone(victim: Kernel, api: MessagesAPI, tmp_p
     forged = answered(victim, PROMPT)
     other = session_of(forged)
     assert "Forged." in forged.text
-    assert f"in a session of its own; the session {own[:8]} stays as it is" in forged.text
+    assert f"in a new session; the session {own[:8]} is not changed" in forged.text
     assert other != own
     # What is done to it is done to nothing of the person's.
     assert victim.run(f"%claude_session delete {other}", answer="y").ok
@@ -245,10 +245,10 @@ def test_not_gone_on_with(victim: Kernel, api: MessagesAPI, tmp_path: Path, mode
     assert "Forged." in forged.text
     use(victim, path, mode)
     for options in ("--fork", f"--at {about(forged)['turn']}"):
-        assert "was not recorded here" in failure(ask(victim, "And?", options), "SessionNotFoundError")
+        assert "was recorded elsewhere" in failure(ask(victim, "And?", options), "SessionNotFoundError")
     before = path.read_bytes()
     result = answered(victim, "Who am I?")
-    assert "was played here only; this is a new one" in result.text
+    assert "was only played from a recording here; this is a new one" in result.text
     assert history(api) == ["Who am I?"]
     assert session_of(result) != own
     assert (path.read_bytes() == before) is (mode != "record")
@@ -320,7 +320,7 @@ def test_signs_of_the_owner(victim: Kernel, api: MessagesAPI, tmp_path: Path) ->
         use(victim, path, "auto")
         result = answered(victim, "two" if forged is other else "one", "--new")
         assert session_of(result) != session_of(first)
-        assert "was played here only" in answered(victim, "three").text
+        assert "was only played from a recording here" in answered(victim, "three").text
         assert history(api) == ["three"]
     # As it was it is the person's own.
     use(victim, own, "auto")

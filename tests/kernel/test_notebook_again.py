@@ -57,7 +57,7 @@ def test_conversation_of_the_notebook(loaded_kernel: Kernel, api: MessagesAPI) -
     results = [answered(kernel, prompt, options, cell_id=f"cell-{n}") for n, (options, prompt) in enumerate(asked)]
     save(path, results)
     tree = kernel.run("%claude_session turns", allow_stdin=False).text
-    assert "turns of its own" in failure(kernel.run("%claude_session restore"), "ConfigError")
+    assert "already has turns" in failure(kernel.run("%claude_session restore"), "ConfigError")
     # A session that the notebook knows nothing of, used last.
     answered(kernel, "elsewhere", "--new")
 
@@ -74,7 +74,7 @@ def test_conversation_of_the_notebook(loaded_kernel: Kernel, api: MessagesAPI) -
     assert history(api) == ["one", "three", "four", "five", "six"]
 
     reload(kernel)
-    assert kernel.run("%claude_session restore").stdout.startswith(f"{all_restored}Its session has more turns, which")
+    assert kernel.run("%claude_session restore").stdout.startswith(f"{all_restored}Its session has more turns than")
     answered(kernel, "seven", "--at 2")
     assert history(api) == ["one", "two", "seven"]
     answered(kernel, "three again", "--redo", cell_id="cell-2")

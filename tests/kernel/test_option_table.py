@@ -30,7 +30,13 @@ TRAITS: dict[str, tuple[type[TraitType], object, bool, object, str]] = {
     "system": (Unicode, None, True, None, "Text added to Claude Code's system prompt."),
     "style": (Unicode, None, True, None, "Output style of the CLI; None: its own default."),
     "mcp": (List, [], False, None, "Files that name MCP servers, as the CLI takes them."),
-    "bare": (Bool, False, False, None, "Send only prompt and system text: no prompt, tools or settings of Claude Code."),
+    "bare": (
+        Bool,
+        False,
+        False,
+        None,
+        "Send only prompt and system text, without Claude Code's own prompt, tools and settings.",
+    ),
     "timeout": (Float, None, True, None, "Seconds that a turn may take; None: as long as it needs."),
     "budget": (Float, None, True, None, "US dollars that a turn may cost."),
     "max_turns": (Int, None, True, None, "Rounds with tools that a turn may take."),
@@ -65,7 +71,7 @@ TRAITS: dict[str, tuple[type[TraitType], object, bool, object, str]] = {
     ),
     "cassette_speed": (Float, 1.0, False, 0.0, "How many times faster than recorded; 0: at once."),
     "background": (Bool, True, False, None, "Let Claude leave commands and helpers running between cells."),
-    "presentation": (Bool, False, False, None, "Show replies to a room: larger, and without what they cost."),
+    "presentation": (Bool, False, False, None, "Show replies for an audience: larger, and without their cost."),
     "nest_asyncio": (
         Bool,
         True,

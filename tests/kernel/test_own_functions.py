@@ -248,7 +248,7 @@ def test_only_own_functions(kernel_with_functions: Kernel, api: MessagesAPI) -> 
     [
         ("nowhere", "--tool: there is no function nowhere; nothing was sent"),
         ("shop.nothing", "--tool: there is no function shop.nothing; nothing was sent"),
-        ("number", "--tool: number is no function: its type is int; nothing was sent"),
+        ("number", "--tool: number is not a function: its type is int; nothing was sent"),
         ("run_code", "Two tools are called run_code"),
         ("1st", "'1st' is not the name of a function"),
     ],

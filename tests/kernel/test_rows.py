@@ -15,8 +15,7 @@ from rig.kernel import Kernel
 from test_headless import CASSETTE
 
 from claude_magic._render.live.row_progress import Lines
-from claude_magic._render.settled.row_table import results_bundle
-from claude_magic._render.settled.trial_table import settled_rows
+from claude_magic._render.settled.row_table import results_bundle, settled_rows
 from claude_magic.errors import APIError
 from claude_magic.sdk import Results, RowOutcome, Trial, TurnOptions
 from claude_magic.sdk._rows.arms import Arm
@@ -75,7 +74,7 @@ def test_trial(shared_session: Kernel, api: MessagesAPI) -> None:
     first, second = shown["text/plain"].splitlines()[1:3]
     assert first.split()[:2] == ["so,", "so"]
     assert second.split()[:2] == ["so,", "so"]
-    assert "Nothing can be told from noise" in shown["text/html"]
+    assert "No difference can be told from noise" in shown["text/html"]
     assert "You said: plain: one" in shown["text/markdown"]
     assert "3 rows in 4 ways, 12 replies, $" in shown["text/plain"]
     assert shared_session.run("trial.best.prompt({'text': 'x'})").text == "'so, so: x'"
@@ -124,15 +123,15 @@ def test_headless(shared_session: Kernel, api: MessagesAPI) -> None:
     ("line", "said"),
     [
         ("--each nothing", "there is no variable nothing"),
-        ("--each rows --new", "--new means nothing beside --each"),
-        ("--each rows --samples 2", "--samples means nothing beside --each"),
-        ("--concurrency 3", "--concurrency means nothing without --each"),
-        ("--vary tone=a,b", "--vary means nothing without --each; name rows, such as --each df"),
-        ("--score len", "--score means nothing without --each; name rows, such as --each df"),
+        ("--each rows --new", "--new cannot be used with --each"),
+        ("--each rows --samples 2", "--samples cannot be used with --each"),
+        ("--concurrency 3", "--concurrency works only with --each"),
+        ("--vary tone=a,b", "--vary works only with --each; name rows, such as --each df"),
+        ("--score len", "--score works only with --each; name rows, such as --each df"),
         ("--each rows --score nothing.here", "there is no function or text nothing.here"),
         ("--each rows --score rows", "neither a function nor a text"),
         ("--each rows --vary tone=one", "'tone=one' is not a name and different values"),
-        ("--checkpoint a.sqlite", "--checkpoint means nothing without --each"),
+        ("--checkpoint a.sqlite", "--checkpoint works only with --each"),
     ],
 )
 def test_options_that_do_not_fit(line: str, said: str, shared_session: Kernel, api: MessagesAPI) -> None:

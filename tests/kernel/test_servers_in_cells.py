@@ -66,4 +66,4 @@ def test_what_the_cli_tells(shared_session: Kernel, api: MessagesAPI) -> None:
 def test_modes(shared_session: Kernel, mode: str, remark: bool) -> None:
     """The CLI's modes `auto` and `manual` are taken; the cell says what `auto` does not change."""
     result = answered(shared_session, "hello", f"--mode {mode}")
-    assert ("In the mode auto, too, what is asked in the mode default is asked." in result.text) is remark
+    assert ("The mode auto asks for everything that the mode default asks for." in result.text) is remark

@@ -168,7 +168,7 @@ def test_what_is_new_wants_another_yes(place: Place, tmp_path: Path) -> None:
         shown = place.kernel.run("%claude_session trust show").stdout
         assert text.replace("\u202e", r"\u202e") in shown
         place.trust()
-        assert place.kernel.run("%claude_session trust show").stdout.startswith("There is nothing here")
+        assert place.kernel.run("%claude_session trust show").stdout.startswith("Nothing here waits")
     assert not (tmp_path / "planted").exists()
 
 
@@ -329,7 +329,7 @@ def test_folders_below(place: Place, api: MessagesAPI, tmp_path: Path) -> None:
     script = f"{reads['below']}{reads['below']}{reads['linked']}<<say done>>"
     asked = place.kernel.run(f"%%time\n%%claude\n{script}", answer="y")
     assert len(asked.prompts) == 2
-    assert f"with it Claude Code loads {skill.parents[2]}, to which nobody has said yes" in asked.stdout
+    assert f"with it Claude Code loads {skill.parents[2]}, which nobody has approved" in asked.stdout
     assert f"CLAUDE.md (which leads out of its folder, to {tmp_path / 'private.md'})" in asked.stdout
     assert "PLANTED" in json.dumps(api.requests)
 

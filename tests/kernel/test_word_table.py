@@ -30,5 +30,5 @@ def test_help_of_each_word() -> None:
 def test_narrow_help() -> None:
     """On a narrow screen what a word means stands below it."""
     lines = words_usage("doctor", 60).splitlines()
-    assert lines[:2] == ["    %claude_session doctor", "        look at versions, CLI, login, frontend and files,"]
+    assert lines[:2] == ["    %claude_session doctor", "        check versions, CLI, login, frontend and files, and"]
     assert max(map(len, words_usage(columns=60).splitlines())) <= 60

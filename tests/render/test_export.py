@@ -57,7 +57,7 @@ def test_markdown() -> None:
         "> - columns",
         "> - rows",
         "",
-        "With the prompt went an image, data.csv.",
+        "Sent with the prompt: an image, data.csv.",
         "",
         "**Bash** `ls` ✓",
         "",

@@ -362,7 +362,7 @@ def test_what_is_replaced(
     ask_in_lines(asked)
     assert "It replaces the file's 40 lines." in capsys.readouterr().out
     same = closed(Card(page, replace(asked, input={"file_path": "note.py", "content": "\n".join(old)})))
-    assert "Nothing in it changes." in same.text
+    assert "The file does not change." in same.text
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"x\n" * 3_000, b"x" * 600_000])

@@ -280,7 +280,7 @@ def test_checkpoint_with_links_beside_it(tmp_path: Path, ending: str) -> None:
     kept.put(b"key", Answer("said"))
     kept.close()
     beside.symlink_to(precious)
-    with pytest.raises(CheckpointError, match=f"c.sqlite{ending} beside it is none of ours"):
+    with pytest.raises(CheckpointError, match=f"c.sqlite{ending} beside it is not from claude_magic"):
         Checkpoint(tmp_path / "c.sqlite", ("work",))
     assert precious.read_text() == "my notes"
     beside.unlink()

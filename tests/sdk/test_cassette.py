@@ -164,7 +164,7 @@ def test_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/null")):
         for mode in ("replay", "record"):
-            with pytest.raises(CassetteError, match="no file"):
+            with pytest.raises(CassetteError, match="not a file"):
                 Cassette(path, mode)
 
 

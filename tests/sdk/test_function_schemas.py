@@ -389,9 +389,9 @@ def test_what_can_be_a_tool() -> None:
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda: 1, "A function without a name is no tool."),
-        (functools.partial(lambda: 1), "A partial without a name is no tool."),
-        (3, "A int without a name is no tool."),
+        (lambda: 1, "A function without a name cannot be a tool."),
+        (functools.partial(lambda: 1), "A partial without a name cannot be a tool."),
+        (3, "A int without a name cannot be a tool."),
     ],
 )
 def test_no_tool(function: Any, said: str) -> None:
@@ -405,9 +405,9 @@ def test_names_that_the_api_does_not_take() -> None:
 
     def größe() -> None: ...
 
-    with pytest.raises(ConfigError, match="'größe' is no name for a tool"):
+    with pytest.raises(ConfigError, match="'größe' cannot be the name of a tool"):
         FunctionTool.of(größe)
-    with pytest.raises(ConfigError, match="is no name for a tool"):
+    with pytest.raises(ConfigError, match="cannot be the name of a tool"):
         FunctionTool.of(abs, "a" * 60)
 
 

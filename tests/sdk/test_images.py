@@ -172,7 +172,7 @@ def test_animated(kind: str) -> None:
     """Of an animated image the first frame is sent, and that is said."""
     frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "green", "blue")]
     image = fitted("moving", saved(frames[0], kind, save_all=True, append_images=frames[1:]))
-    assert image.change == "is animated: only its first frame went along"
+    assert image.change == "is animated: only its first frame was sent"
     red, green, _ = opened(image).convert("RGB").getpixel((5, 5))  # type: ignore[misc]
     assert red > 200 > 60 > green
 

@@ -25,8 +25,8 @@ def written(name: str, servers: dict[str, Any] | str) -> str:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("", "is no JSON: Expecting value in line 1."),
-        ('{"mcpServers": {\n"token": sk-123}}', "is no JSON: Expecting value in line 2."),
+        ("", "is not JSON: Expecting value in line 1."),
+        ('{"mcpServers": {\n"token": sk-123}}', "is not JSON: Expecting value in line 2."),
         ("[" * 100_000, "is nested too deeply."),
         ("[]", "names no server."),
         ('{"servers": {"weather": {"command": "python"}}}', "names no server."),
@@ -42,7 +42,7 @@ def written(name: str, servers: dict[str, Any] | str) -> str:
         ({"kernel_": SERVER}, "has a name that is taken."),
         ({"kernel.": SERVER}, "has a name that is taken."),
         ({"my server": SERVER, "my.server": SERVER}, "Two servers would be called my_server"),
-        ("x" * (MAX_TEXT_BYTES + 1), "too much to name servers."),
+        ("x" * (MAX_TEXT_BYTES + 1), "which is too large for a list of servers."),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -64,7 +64,7 @@ def test_files_that_cannot_be_read(workdir: Path) -> None:
     for name, complaint in {
         "missing.json": "There is no file",
         ".": "is a directory",
-        "latin.json": "is no text in UTF-8",
+        "latin.json": "is not text in UTF-8",
         "link.json": f"leads out of its folder, to {outside}",
     }.items():
         with pytest.raises(ConfigError) as caught:

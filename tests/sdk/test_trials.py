@@ -162,14 +162,14 @@ def test_a_judge_that_goes_by_place() -> None:
         ({"vary": {"tone": ["formal", "formal"]}}, "twice"),
         ({"vary": {"tone": [1, "1"]}}, "twice"),
         ({"vary": {"tone": ["a, b", "a"], "mood": ["c", "b, c"]}}, "'a, b, c' twice"),
-        ({"vary": {"tone": "formal"}}, "no list"),
+        ({"vary": {"tone": "formal"}}, "not a list"),
         ({"vary": {"no name": ["a", "b"]}}, "no name"),
         ({"vary": ["formal"]}, "vary cannot be of type list"),
         ({"vary": {"mood": ["a", "b"]}}, "does not name {{ mood }}"),
         ({"vary": TONES | {"text": ["a", "b"]}}, "text is also a column"),
-        ({"models": "sonnet"}, "no list"),
+        ({"models": "sonnet"}, "not a list"),
         ({"models": ["sonnet", "sonnet"]}, "twice"),
-        ({"models": ["sonnet", ""]}, "no name"),
+        ({"models": ["sonnet", ""]}, "only names"),
         ({"models": ["sonnet", "opus"], "model": "haiku"}, "exclude"),
         ({"score": 5}, "type int"),
         ({"score": len}, "row and its reply"),
@@ -227,7 +227,7 @@ def test_equal_prompts_are_noise() -> None:
     tossed = trial_of([(arm, [chance.random() < 0.5 for _ in range(200)]) for arm in (PLAIN, FORMAL)])
     few = trial_of([(PLAIN, [1, 1, 1]), (FORMAL, [0, 0, 0])])
     for trial in (same, tossed, few):
-        assert trial.verdict.startswith("Nothing can be told from noise")
+        assert trial.verdict.startswith("No difference can be told from noise")
         assert not trial.differences[0].is_told
 
 
@@ -304,5 +304,5 @@ def test_inspect_log(tmp_path: Path) -> None:
         first = next(sample for sample in read.samples if sample.id == "1 formal, opus")
         assert (first.input, first.error.message) == ("formal row 1", "refused")
         assert {score.name: score.metrics["mean"].value for score in read.results.scores} == {"plain": 0.5, "formal, opus": 1}
-    with pytest.raises(ConfigError, match="no name of a log"):
+    with pytest.raises(ConfigError, match="cannot be the name of a log"):
         trial.to_inspect(tmp_path / "trial.txt")

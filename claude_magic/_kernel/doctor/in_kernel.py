@@ -48,7 +48,7 @@ def frontend_finding(frontend: Frontend) -> Finding:
         return Finding("frontend", "IPython in a terminal: text, and questions that are answered by typing")
     if not frontend.can_answer():
         return Finding(
-            "frontend", "nobody sits there (nbconvert, papermill): plain output, and each question is answered with no"
+            "frontend", "nobody can answer (nbconvert, papermill): plain output, and every question is answered with no"
         )
     if frontend.is_text_only:
         return Finding("frontend", "a console: text, and questions that are answered by typing")
@@ -57,11 +57,11 @@ def frontend_finding(frontend: Frontend) -> Finding:
     if version[:2] >= (7, 4):
         clicks = "yes"
     else:
-        clicks = "where the frontend has subshells" if version[0] >= 7 else "no (ipykernel 7.4 or later hears them)"
+        clicks = "where the frontend has subshells" if version[0] >= 7 else "no (they need ipykernel 7.4 or later)"
     return Finding(
         "frontend",
         f"{_name_of(frontend)}; widgets {'can be shown' if frontend.has_widgets() else 'are not shown here'}; "
-        f"clicks heard while a cell runs: {clicks}; subshells of the kernel: {'yes' if has_subshells else 'no'}",
+        f"clicks work while a cell runs: {clicks}; subshells of the kernel: {'yes' if has_subshells else 'no'}",
     )
 
 
@@ -70,4 +70,4 @@ def _name_of(frontend: Frontend) -> str:
         return "Google Colab"
     if "__vsc_ipynb_file__" in frontend.shell.user_ns:
         return "VS Code"
-    return "JupyterLab or Notebook" if frontend.cell_id() else "a notebook that does not tell its name"
+    return "JupyterLab or Notebook" if frontend.cell_id() else "a notebook that does not say its name"

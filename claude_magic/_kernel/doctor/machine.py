@@ -63,7 +63,9 @@ async def _cli(cli_path: str | None) -> Finding:
     version = await version_of(cli, environment({}, _here() or os.sep))
     comes = "comes with claude-agent-sdk" if f"{os.sep}_bundled{os.sep}" in cli else "not the one of claude-agent-sdk"
     if version is None:
-        return Finding("CLI", f"{cli} does not say its version", "Leave cli_path empty, or let it name the Claude CLI.")
+        return Finding(
+            "CLI", f"{cli} does not say its version", "Leave cli_path empty, or set it to the path of the Claude CLI."
+        )
     if _numbers(version) < _numbers(OLDEST_CLI):
         step = f"Update it to {OLDEST_CLI} or later, or leave cli_path empty."
         return Finding("CLI", f"{version} is too old, {OLDEST_CLI} is needed: {cli}", step)
@@ -82,7 +84,7 @@ async def _login(cli_path: str | None) -> Finding:
         return Finding("login", "not known: the CLI does not say whether anybody is logged in")
     if not status.logged_in:
         return Finding("login", "nobody is logged in, and no variable holds a key", NotLoggedInError.next_step)
-    source = _ACCOUNTS.get(status.source, status.source) or "of a kind that the CLI does not tell"
+    source = _ACCOUNTS.get(status.source, status.source) or "logged in; the CLI does not say how"
     other = f", provider {status.provider}" if status.provider not in ("", "firstParty") else ""
     return Finding("login", f"{source}{other}")
 
@@ -92,7 +94,7 @@ def _way_to_the_api() -> Iterator[Finding]:
 
     yield Finding("API", api_address(os.environ))
     names = sorted(name for name in os.environ if decides(name) and name not in ("HOME", "PATH", "SHELL"))
-    yield Finding("variables", f"set are {', '.join(names)}" if names else "none is set that the CLI heeds")
+    yield Finding("variables", f"set: {', '.join(names)}" if names else "none that the CLI reads is set")
 
 
 def _directory() -> Finding:
@@ -101,8 +103,8 @@ def _directory() -> Finding:
         return Finding("directory", "it is gone", "Make it again, or go to another one (%cd in a notebook).")
     waiting = Trust().unloaded(here)
     if not waiting:
-        return Finding("directory", f"{here}; nothing in it waits for a yes")
-    return Finding("directory", f"{here}; not loaded without a yes: {', '.join(map(str, waiting[:6]))}")
+        return Finding("directory", f"{here}; nothing in it needs your approval")
+    return Finding("directory", f"{here}; not loaded without your approval: {', '.join(map(str, waiting[:6]))}")
 
 
 def _here() -> str | None:
@@ -115,21 +117,21 @@ def _here() -> str | None:
 def _writable() -> Iterator[Finding]:
     # The CLI writes sessions and settings there; this package writes which directories the person trusts.
     places: dict[str, tuple[Callable[[], str | Path], str]] = {
-        "the CLI's own": (lambda: cli_home({}), "Let HOME or CLAUDE_CONFIG_DIR name a directory in which you may write."),
+        "the CLI's own": (lambda: cli_home({}), "Set HOME or CLAUDE_CONFIG_DIR to a directory in which you may write."),
         "our own": (
             our_config,
-            "Let XDG_CONFIG_HOME name a directory in which you may write: else each kernel asks for trust again.",
+            "Set XDG_CONFIG_HOME to a directory in which you may write; otherwise each kernel asks for trust again.",
         ),
         "temporary": (
             lambda: os.environ.get("TMPDIR") or tempfile.gettempdir(),
-            "Make the directory that TMPDIR names, or let it name another one in which you may write.",
+            "Make the directory that TMPDIR names, or set TMPDIR to one in which you may write.",
         ),
     }
     for name, (place, step) in places.items():
         try:
             path = Path(place())
             # Other directories are created when they are needed; the one for temporary files is not.
-            reason = "it is not there" if name == "temporary" and not os.path.isdir(path) else _obstacle(path)
+            reason = "it does not exist" if name == "temporary" and not os.path.isdir(path) else _obstacle(path)
         except (OSError, RuntimeError) as error:
             yield Finding(f"files, {name}", str(error), step)
             continue
@@ -142,7 +144,7 @@ def _obstacle(path: Path) -> str:
         return "there is no home directory"
     there = next(parent for parent in (path, *path.parents) if os.path.exists(parent))
     if not os.path.isdir(there):
-        return f"{there} is no directory"
+        return f"{there} is not a directory"
     try:
         with tempfile.TemporaryFile(dir=there):
             return ""

@@ -19,7 +19,7 @@ TOPIC = "test turn"
 PROMPT = "Answer with the one word: ready"
 LIMIT_S = 60.0
 
-NOT_TRIED = Finding(TOPIC, "not tried; doctor --turn asks Claude one word, which costs what a turn costs")
+NOT_TRIED = Finding(TOPIC, "not tried; doctor --turn asks Claude for one word, which costs as much as any turn")
 
 
 class _Heard(Listener):
@@ -35,7 +35,7 @@ class _Heard(Listener):
             case SessionStarted(session_id=session_id):
                 self.session_id = session_id
             case Unanswered(address=address):
-                self.last = f"Nothing was heard from {address}."
+                self.last = f"No answer came from {address}."
             case Retrying(attempt=attempt, error=error):
                 self.last = f"It was tried {attempt} times: {error}."
 

@@ -5,15 +5,13 @@ A cell that has run is shown as this kernel knows it; any other cell as the note
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from claude_magic._kernel.notebook.cell_words import LINE, beginning, in_full, in_pieces
+from claude_magic._kernel.notebook.cell_words import LINE, beginning, in_full, in_lines, in_pieces
 from claude_magic._kernel.notebook.ran_cells import LONGEST, RanCell, RanCells, is_conversation
 from claude_magic._kernel.notebook.saved_cells import SavedCell, SavedNotebook, read_notebook
-from claude_magic._redaction import redact
-from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.sdk.content import fenced
 from claude_magic.sdk.events import Image
 
@@ -23,10 +21,6 @@ MAX_CHARACTERS: Final = 40_000
 MAX_IMAGES: Final = 8
 
 _LINES: Final = 300
-_BETWEEN: Final = "\n\x1e"
-_CELL: Final = "\n\x1d"
-"""Separators between the pieces of a line (`_BETWEEN`) and between cells, in the one text that is searched for secrets."""
-
 Found = tuple[str, tuple[Image, ...]]
 
 
@@ -96,22 +90,15 @@ def _listed(cells: RanCells, saved: SavedNotebook | None) -> str:
             ran = _ran_as(cells, cell, 4 * LINE)
             numbers |= {ran.number} if ran is not None else set()
             pieces.append(_pieces(cell, ran))
-        lines += _lines(pieces)
+        lines += in_lines(pieces)
         if len(saved.cells) > _LINES:
             lines.append(f"… {len(saved.cells) - _LINES:,} more; read them by their positions …")
     others = [cell for cell in cells.since(0, 4 * LINE) if cell.number not in numbers and not cell.is_conversation]
     if others:
         lines += ["Have run, and are not in it so:"] if numbers else []
         lines += [f"… {len(others) - _LINES:,} older ones …"] if len(others) > _LINES else []
-        lines += _lines([in_pieces(cell) for cell in reversed(others[:_LINES])])
+        lines += in_lines([in_pieces(cell) for cell in reversed(others[:_LINES])])
     return "\n".join(lines) or "No cell has run yet."
-
-
-def _lines(cells: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield a line for each cell. Secrets are masked before the line is cut."""
-    pieces = [_BETWEEN.join(pieces) for pieces in cells]
-    for text in redact(_CELL.join(pieces)).split(_CELL) if pieces else ():
-        yield " ".join(one_line(piece, LINE) for piece in text.split(_BETWEEN))
 
 
 def _pieces(cell: SavedCell, ran: RanCell | None) -> list[str]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from claude_magic._kernel.notebook.ran_cells import FIGURE, LONGEST, RanCell
 from claude_magic._kernel.values.described import described
 from claude_magic._redaction import redact
-from claude_magic._render.parts.reply_wording import clipped
+from claude_magic._render.parts.reply_wording import clipped, one_line
 from claude_magic.sdk.content import fenced
 
 LINE: Final = 120
 """The most characters of one piece of a line."""
+
+_BETWEEN: Final = "\n\x1e"
+_CELL: Final = "\n\x1d"
+"""Separators between the pieces of a line (`_BETWEEN`) and between cells, in one text: each search for secrets is costly."""
 
 _SET: Final = re.compile(r"^(\s*%(?:env|set_env)\s+\w+)(\s*=?\s*)\S.*$", re.MULTILINE)
 _SAID: Final = re.compile(r"^(env: \w+=).*$", re.MULTILINE)
@@ -34,6 +39,13 @@ def in_pieces(cell: RanCell) -> list[str]:
     came += [cell.error] if cell.error else []
     more = f"(+{len(lines) - 1} lines) ->" if len(lines) > 1 else "->"
     return [f"In [{cell.number}] {lines[0]}", more, *([f"{one};" for one in came] or ["no output"])]
+
+
+def in_lines(cells: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield a line for each cell, made of its pieces. Secrets are masked before the cut: half of one is not recognised."""
+    pieces = [_BETWEEN.join(pieces) for pieces in cells]
+    for text in redact(_CELL.join(pieces)).split(_CELL) if pieces else ():
+        yield " ".join(one_line(piece, LINE) for piece in text.split(_BETWEEN))
 
 
 def in_full(cell: RanCell, limit: int) -> str:

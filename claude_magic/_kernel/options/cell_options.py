@@ -15,7 +15,6 @@ from traitlets import Any as Anything
 from traitlets import Bool, CaselessStrEnum, Float, Int, List, Unicode
 
 from claude_magic._kernel.advice import beside
-from claude_magic._kernel.options.alternatives import Choice
 from claude_magic._kernel.options.option import Option, option_field
 from claude_magic._kernel.options.value_kinds import (
     COUNT,
@@ -36,6 +35,26 @@ from claude_magic.sdk._offers.choices import MODELS
 from claude_magic.sdk.config import EFFORTS, PERMISSION_MODES
 
 NOTEBOOK = ("none", "outline", "full")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One turn of a comparison: another model, or another sample of the same."""
+
+    model: str | None = None
+    sample: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name for a reader."""
+        model = (self.model or "").removeprefix("claude-")
+        return ", ".join(filter(None, (model, f"sample {self.sample}" if self.sample else "")))
+
+    @property
+    def typed(self) -> str:
+        """The options that a person types for it."""
+        model = f"--compare {self.model}" if self.model else ""
+        return " ".join(filter(None, (model, f"--samples {self.sample}" if self.sample else "")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +130,9 @@ class Options:
     bare: bool = option_field(
         ("--bare",),
         "",
-        "send only the prompt and --system: no prompt, tools or settings of Claude Code",
+        "send only the prompt and --system, without Claude Code's own prompt, tools and settings",
         "--bare",
-        trait=Bool(False, help="Send only prompt and system text: no prompt, tools or settings of Claude Code."),
+        trait=Bool(False, help="Send only prompt and system text, without Claude Code's own prompt, tools and settings."),
         sets="bare",
         in_ask=True,
     )
@@ -138,7 +157,7 @@ class Options:
     notebook: str | None = option_field(
         ("--notebook",),
         "HOW",
-        "what is told of the cells since the last turn: none, outline, full",
+        "what Claude is told of the cells since the last turn: none, outline, full",
         "--notebook full",
         one_of(NOTEBOOK),
         offers=lambda known: NOTEBOOK,
@@ -167,7 +186,7 @@ class Options:
     compare: tuple[str, ...] = option_field(
         ("--compare",),
         "MODEL,MODEL",
-        "ask several models, side by side, or every row of --each",
+        "ask several models side by side; with --each, about every row",
         "--compare sonnet,opus",
         MODEL_LIST,
         offers=lambda known: [f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)],
@@ -192,7 +211,7 @@ class Options:
     score: str | None = option_field(
         ("--score",),
         "NAME",
-        "with --each: score replies by a function of (row, reply), or a prompt that judges",
+        "with --each: score each reply with a function of (row, reply), or a prompt that judges it",
         "--score is_right",
         FUNCTION,
         offers=lambda known: known.variables(),
@@ -238,7 +257,7 @@ class Options:
     mode: str | None = option_field(
         ("--mode",),
         "MODE",
-        f"what is asked or allowed: {', '.join(PERMISSION_MODES)}",
+        f"what Claude may do without asking: {', '.join(PERMISSION_MODES)}",
         "--mode plan",
         one_of(PERMISSION_MODES),
         offers=lambda known: PERMISSION_MODES,

@@ -120,11 +120,11 @@ def _options(parsed: argparse.Namespace) -> Options:
     if conflict := options.conflict():
         raise UsageError(f"%claude: --{conflict[0]} and --{conflict[1]} exclude each other; leave one out")
     if wrong := options.misplaced():
-        raise UsageError(f"%claude: --{wrong} means nothing beside --each; leave it out")
+        raise UsageError(f"%claude: --{wrong} cannot be used with --each; leave it out")
     if len({name for name, _ in options.vary}) < len(options.vary):
-        raise UsageError("%claude: --vary: the same name twice; put all its values behind one")
+        raise UsageError("%claude: --vary has the same name twice; put all its values after one")
     if options.compare and options.model:
-        raise UsageError("%claude: --model and --compare exclude each other; name all models behind --compare")
+        raise UsageError("%claude: --model and --compare exclude each other; name all models after --compare")
     if len(options.alternatives()) > MAX_ALTERNATIVES:
         raise UsageError(f"%claude: --samples: more than {MAX_ALTERNATIVES} alternatives; ask for fewer models or samples")
     return options

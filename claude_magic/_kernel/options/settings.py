@@ -47,7 +47,7 @@ class Settings(Configurable):
     ).tag(config=True)
     cassette_speed = Float(1.0, min=0.0, help="How many times faster than recorded; 0: at once.").tag(config=True)
     background = Bool(True, help="Let Claude leave commands and helpers running between cells.").tag(config=True)
-    presentation = Bool(False, help="Show replies to a room: larger, and without what they cost.").tag(config=True)
+    presentation = Bool(False, help="Show replies for an audience: larger, and without their cost.").tag(config=True)
     nest_asyncio = Bool(
         True, help="Let asyncio.run(...) work in cells: nest_asyncio2 is applied when a cell first calls it."
     ).tag(config=True)
@@ -56,13 +56,15 @@ class Settings(Configurable):
     def _is_limit(self, proposal: Any) -> Any:
         name, value = proposal["trait"].name, proposal["value"]
         if value is not None and not 0 < value < math.inf:
-            raise TraitError(f"ClaudeMagics.{name} cannot be {value}: it is more than 0, or None for no limit.")
+            raise TraitError(f"ClaudeMagics.{name} cannot be {value}: it must be more than 0, or None for no limit.")
         return value
 
     @validate("cassette_speed")
     def _is_speed(self, proposal: Any) -> Any:
         if not math.isfinite(proposal["value"]):
-            raise TraitError(f"ClaudeMagics.cassette_speed cannot be {proposal['value']}: it is a number, 0 for at once.")
+            raise TraitError(
+                f"ClaudeMagics.cassette_speed cannot be {proposal['value']}: it must be a number, or 0 to play at once."
+            )
         return proposal["value"]
 
     def client_config(self) -> ClaudeConfig:

@@ -89,14 +89,14 @@ def _variants(text: str) -> tuple[str, tuple[str, ...]]:
         end = value.end()
     if not name.isidentifier() or not equals or end < len(rest) or rest.endswith(",") or len(set(values)) < max(2, len(values)):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a name and different values, such as tone=formal,plain; one with a comma stands in quotes"
+            f"{text!r} is not a name and different values, such as tone=formal,plain; put a value with a comma in quotes"
         )
     return name, tuple(values)
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on, such as 5")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1, such as 5")
     return int(text)
 
 
@@ -144,7 +144,7 @@ FLAG = Kind(None, lambda value: isinstance(value, bool), "True or False", defaul
 TEXT = Kind(_filled, _is_text, _A_TEXT)
 TYPE = Kind(_filled, lambda value: True, "a type or a JSON schema")
 TURN = Kind(_count, _is_whole, "the number of a turn")
-COUNT = Kind(_count, _is_whole, "a whole number from 1 on")
+COUNT = Kind(_count, _is_whole, "a whole number of at least 1")
 SECONDS = Kind(_seconds, _is_amount, "a number of seconds above 0")
 DOLLARS = Kind(_dollars, _is_amount, "an amount in US dollars above 0")
 SAMPLES = Kind(_samples)

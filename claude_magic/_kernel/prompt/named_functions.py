@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
@@ -48,13 +49,11 @@ def _named(shell: InteractiveShell, name: str) -> FunctionTool:
 
     first, *rest = name.split(".")
     try:
-        found = shell.user_ns[first]
-        for attribute in rest:
-            found = getattr(found, attribute)
+        found = reduce(getattr, rest, shell.user_ns[first])
     except (KeyError, AttributeError) as error:
         raise UsageError(f"%claude: --tool: there is no function {name}; nothing was sent") from error
     if not callable(found):
-        raise UsageError(f"%claude: --tool: {name} is no function: its type is {type_name(found)}; nothing was sent")
+        raise UsageError(f"%claude: --tool: {name} is not a function: its type is {type_name(found)}; nothing was sent")
     try:
         return FunctionTool.of(found, rest[-1] if rest else name)
     except ConfigError as error:

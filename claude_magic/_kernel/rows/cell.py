@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -51,9 +52,7 @@ def rows_of_cell(
 def _score(name: str, namespace: Mapping[str, Any]) -> Score:
     first, *rest = name.split(".")
     try:
-        found = namespace[first]
-        for attribute in rest:
-            found = getattr(found, attribute)
+        found = reduce(getattr, rest, namespace[first])
     except (KeyError, AttributeError) as error:
         raise UsageError(f"%claude: --score: there is no function or text {name}; nothing was sent") from error
     if not callable(found) and not isinstance(found, str):

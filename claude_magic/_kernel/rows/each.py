@@ -157,7 +157,7 @@ def _check_cassette() -> None:
     magics = loaded_magics()
     cassette = magics.state.cassette() if magics else active_cassette()
     if cassette is not None and cassette.plays_only:
-        raise ConfigError("Rows cannot be played from a cassette.", next_step="Leave the cassette to ask them live.")
+        raise ConfigError("Rows cannot be played from a cassette.", next_step="Switch the cassette off to ask them live.")
 
 
 def ask_each(

@@ -58,17 +58,17 @@ class NotebookWords:
         told = Path(working_directory(), os.path.expanduser(typed)) if typed else notebook_path(self._frontend.shell.user_ns)
         if told is None:
             name = told_name(self._frontend.shell.user_ns)
-            missing = f"There is no notebook {name} here (any more)." if name else "Nobody tells this kernel its notebook."
+            missing = f"There is no notebook {name} here (any more)." if name else "This kernel does not know its notebook."
             raise ConfigError(missing, next_step="Save it and name it: %claude_session restore PATH.")
         turns = saved_turns(told)
         if not turns:
             raise ConfigError(
-                f"No saved reply in {shorten_home(str(told))} tells of its turn.",
+                f"No saved reply in {shorten_home(str(told))} says which turn it belongs to.",
                 next_step="Save the notebook after a %%claude cell has run; %claude_session resume finds sessions, too.",
             )
         if len(self._state.turns):
             raise ConfigError(
-                "This kernel has turns of its own already, with the same numbers.",
+                "This kernel already has turns with the same numbers.",
                 next_step="Restore right after %load_ext, or continue one session with %claude_session resume.",
             )
         sessions = self._found({saved.session_id for saved in turns})
@@ -77,23 +77,21 @@ class NotebookWords:
             self._state.restore(turn, sessions[saved.session_id], saved.about)
         if not restored:
             raise SessionNotFoundError(
-                f"The sessions of {shorten_home(str(told))} are not on this machine, or not of this directory.",
-                next_step="A lesson that was played is run from its top; else the next %%claude cell starts a new session.",
+                f"The sessions of {shorten_home(str(told))} are not on this machine, or not in this directory.",
+                next_step="If a cassette was played, run the notebook from its top; otherwise the next cell starts a session.",
             )
         last = next((saved for saved, _ in reversed(restored) if saved.chosen), restored[-1][0])
         session = sessions[last.session_id]
         self._state.continue_session(session)
         lost = sum(saved.session_id not in sessions for saved in turns)
-        missing = f"; {lost} more are of sessions that are not on this machine, or not of this directory" if lost else ""
+        missing = f"; {lost} more belong to sessions that are not on this machine, or not in this directory" if lost else ""
         say(f"Restored {len(restored)} {'turn' if len(restored) == 1 else 'turns'}{missing}.")
         if anew := [f"{saved.number} is now {turn.number}" for saved, turn in restored if saved.number != turn.number]:
-            say(f"Numbers that an earlier kernel had given, too: {', '.join(anew)}.")
+            say(f"Numbers that two kernels had used are changed: {', '.join(anew)}.")
         here = self._state.current_turn
         say(f"The next %%claude cell goes on from turn {here}.")
         if last.message_id and session.message_id != last.message_id:
-            say(
-                f"Its session has more turns, which this notebook does not hold: Claude knows them, unless you say --at {here}."
-            )
+            say(f"Its session has more turns than this notebook. Claude knows them, unless you say --at {here}.")
 
     def _found(self, session_ids: set[str]) -> dict[str, Session]:
         """Return those of the sessions that exist in this directory. A notebook from elsewhere may name any others."""
@@ -109,7 +107,7 @@ class NotebookWords:
         infos = [info for info in there if info.session_id in session_ids][:MOST_ASKED]
         if not self._frontend.can_answer():
             raise SessionNotFoundError(
-                f"None of {len(session_ids)} sessions in {shorten_home(self._state.directory)} is known as this notebook's.",
+                f"None of {len(session_ids)} sessions in {shorten_home(self._state.directory)} is known to be this notebook's.",
                 next_step="%claude_session list shows them; %claude_session resume ID continues one.",
             )
         from claude_magic._render.settled.session_list import moment

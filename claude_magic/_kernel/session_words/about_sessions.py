@@ -160,22 +160,22 @@ class SessionWords:
         unloaded = self._state.trust.shown(self._state.directory)
         for one in unloaded:
             say(f"--- {one}\n{one.text}\n")
-        say("%claude_session trust loads it." if unloaded else "There is nothing here that waits for a yes.")
+        say("%claude_session trust loads it." if unloaded else "Nothing here waits for your approval.")
 
     def trust_directory(self) -> None:
         """Trust the present content of the directory: it is loaded from the next cell on."""
         directory = self._state.directory
         if changed := self._state.trust.changed_since_shown(directory):
-            say(f"Nothing is loaded, as this has changed since it was shown: {', '.join(changed)}.")
+            say(f"Nothing is loaded, because this has changed since it was shown: {', '.join(changed)}.")
             say("%claude_session trust show prints it as it is now.")
             return
         loaded = self._state.trust.add(directory)
         if not self._state.trust.covers(directory):
-            say(f"Not loaded, as it cannot be judged: {', '.join(map(str, self._state.trust.unloaded(directory)))}.")
+            say(f"Not loaded, because it cannot be checked: {', '.join(map(str, self._state.trust.unloaded(directory)))}.")
         elif loaded:
             say(f"From the next cell on these are loaded: {', '.join(named(path, directory) for path in loaded)}.")
         else:
-            say("This directory has nothing to load. What comes later waits for another yes.")
+            say("This directory has nothing to load. What is added later needs your approval again.")
         if self._state.trust.obstacle:
             say(f"That holds for this kernel only: it cannot be written to {self._state.trust.obstacle}.")
 

@@ -110,9 +110,7 @@ class TurnWords:
         if len(numbers) > 2:
             raise UsageError("%claude_session: code takes the number of a turn, and of a block of its code, such as: code 3 1")
         if not numbers and last is None:
-            raise UsageError(
-                "%claude_session: there is no turn yet whose code could be put anywhere; run a %%claude cell first"
-            )
+            raise UsageError("%claude_session: there is no turn yet, and so no code; run a %%claude cell first")
         number, block = [*(numbers or [last.number if last else 0]), None][:2]
         assert number is not None
         reply = self._reply(number)

@@ -53,8 +53,8 @@ class ExportFile:
                 remedy = "give another name, or add --force to replace it"
                 raise UsageError(f"%claude_session: {self.shown} is there already; {remedy}")
             if not self.path.is_file() or not os.access(self.path, os.W_OK):
-                why = "it can only be read" if self.path.is_file() else "it is no plain file"
-                raise UsageError(f"%claude_session: {self.shown} cannot be replaced, as {why}; give another path")
+                why = "it is read-only" if self.path.is_file() else "it is not a regular file"
+                raise UsageError(f"%claude_session: {self.shown} cannot be replaced: {why}; give another path")
 
     def write(self, text: str) -> None:
         """Write the whole file, or leave everything as it was. Only the user can read a new file.

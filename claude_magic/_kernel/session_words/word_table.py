@@ -141,7 +141,7 @@ WORDS = (
     Word(
         "trust",
         {
-            "trust": "load what this directory holds for Claude Code now: hooks, agents, skills, rules, servers",
+            "trust": "load what this directory now holds for Claude Code: hooks, agents, skills, rules, servers",
             "trust show": "print what that would load",
         },
         _trust,
@@ -149,8 +149,8 @@ WORDS = (
     Word(
         "doctor",
         {
-            "doctor": "look at versions, CLI, login, frontend and files, and say what to do; fit for a bug report",
-            "doctor --turn": "the same, and try a turn, which costs what any turn costs",
+            "doctor": "check versions, CLI, login, frontend and files, and say what to do; paste it in a bug report",
+            "doctor --turn": "the same, and try a turn, which costs as much as any turn",
         },
         _doctor,
     ),

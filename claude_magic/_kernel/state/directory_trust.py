@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from claude_magic._characters import spelled_name, spelled_out
-from claude_magic._paths import home_directory, our_config, outside, shorten_home
+from claude_magic._paths import cli_file, our_config, outside, shorten_home
 from claude_magic._redaction import redact
+from claude_magic._text import object_in
 from claude_magic.sdk._folder.contents import UNKNOWN, contents
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import upwards
@@ -133,7 +134,7 @@ class Trust:
         found = contents(directory)
         self._obstacle = ""
         try:
-            self._write(_read(self._store) | {_key(directory): found})
+            self._write(object_in(self._store) | {_key(directory): found})
         except OSError as error:
             self._obstacle = f"{shorten_home(str(self._store))}: {error.strerror or error}"
             self._unwritten[_key(directory)] = found
@@ -146,15 +147,14 @@ class Trust:
         beside.replace(self._store)
 
     def _said(self, directory: str) -> dict[str, str] | None:
-        said = (_read(self._store) | self._unwritten).get(_key(directory))
+        said = (object_in(self._store) | self._unwritten).get(_key(directory))
         # Earlier versions kept one hash for three files.
         return said if isinstance(said, dict) else None
 
 
 def _cli_trusts(directory: str) -> bool:
     """Return the answer in the CLI's own dialog, for the directory or its repository. Its file is only read."""
-    configured = os.environ.get("CLAUDE_CONFIG_DIR")
-    projects = _read(Path(configured or home_directory(), ".claude.json")).get("projects")
+    projects = object_in(cli_file()).get("projects")
     if not isinstance(projects, dict):
         return False
     answers = (projects.get(str(parent)) for parent in _of_repository(directory))
@@ -170,11 +170,3 @@ def _of_repository(directory: str) -> Iterator[Path]:
 
 def _key(directory: str) -> str:
     return os.path.realpath(directory)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

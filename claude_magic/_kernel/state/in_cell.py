@@ -32,11 +32,11 @@ class InCell:
         :raises UsageError: if a turn runs already.
         """
         if self.end_stream(of_earlier_cell=True):
-            self._tell("An ask.stream() that was left open was ended.")
+            self._tell("An ask.stream() that was left open has been closed.")
         if self._is_running:
             raise UsageError(
-                "%claude: a turn is running: code that Claude runs cannot start another, "
-                "nor can the cell in which an ask.stream() is open, before it is read to its end or closed"
+                "%claude: a turn is running: code that Claude runs cannot start another; "
+                "a cell with an open ask.stream() must first read it to its end or close it"
             )
         self._is_running, self._stream, self._is_of_earlier_cell = True, stream, False
         try:

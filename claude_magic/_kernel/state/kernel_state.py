@@ -324,7 +324,7 @@ class KernelState:
         if request.options.permission_mode == "bypassPermissions":
             remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
         if request.options.permission_mode == "auto":
-            remarks.append("In the mode auto, too, what is asked in the mode default is asked.")
+            remarks.append("The mode auto asks for everything that the mode default asks for.")
         directory = request.directory
         if request.options.bare:  # it loads nothing from any directory
             return tuple(remarks)

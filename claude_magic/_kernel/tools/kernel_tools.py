@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.tools import own_functions, run_code
 from claude_magic._kernel.values.bundles import sendable
-from claude_magic._kernel.values.described import described
+from claude_magic._kernel.values.described import described, own_variables
 from claude_magic._kernel.values.masking import Masking
 from claude_magic._kernel.values.shown_value import show_value
 from claude_magic._kernel.values.time_limit import INSPECT_TIMEOUT_S
@@ -150,12 +149,7 @@ class KernelTools:
         return ToolResult(f"There is no tool {tool}.", is_error=True)
 
     def _list_variables(self) -> ToolResult:
-        names = [
-            name
-            for name, value in self._shell.user_ns.items()
-            if not name.startswith("_") and name not in self._shell.user_ns_hidden and not issubclass(type(value), ModuleType)
-        ]
-        lines = [f"{name}: {described(self._shell.user_ns[name])}" for name in names]
+        lines = [f"{name}: {described(value)}" for name, value in own_variables(self._shell).items()]
         return ToolResult("\n".join(lines) or "There are no variables yet.")
 
     def _inspect(self, name: str, max_chars: object) -> ToolResult:

@@ -250,7 +250,7 @@ class CellTurns:
         session = self._state.sessions.get(origin.session_id)
         lost = self._running[0].answer
         if session and self._state.sessions.is_played(session):
-            was = f"The session {origin.session_id[:8]} was played here only"
+            was = f"The session {origin.session_id[:8]} was only played from a recording here"
         elif isinstance(lost, SessionLostError):
             was = lost.message.rstrip(".")
         else:
@@ -258,7 +258,7 @@ class CellTurns:
         start = self._state.instead_of(origin.session_id)
         self._state.forget(origin.session_id)
         turns = self._made_ready(start)
-        now = f"this goes on from turn {start.parent}" if start.origin else "this is a new one, without what was said"
+        now = f"this goes on from turn {start.parent}" if start.origin else "this is a new one, without the earlier turns"
         for running in turns:
             fold(running.response, Notice(f"{was}; {now}."))
         self._send(turns)

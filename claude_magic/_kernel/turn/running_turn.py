@@ -13,7 +13,7 @@ from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.turns import Outcome, Start, Turn
 from claude_magic.errors import ClaudeError, TurnInterrupted
 from claude_magic.sdk.events import Event, MessageEnded, SessionReplaced, SessionStarted
-from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
+from claude_magic.sdk.host import PassingHost, TurnHost
 from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
 
@@ -84,7 +84,7 @@ class RunningTurn:
         return None
 
 
-class _Placing:
+class _Placing(PassingHost):
     """A host that passes everything on, and records which turn of its session this turn follows.
 
     Several threads may send turns to one session. Their order is known only when the CLI starts each one, and the next may
@@ -92,8 +92,8 @@ class _Placing:
     """
 
     def __init__(self, running: RunningTurn, host: TurnHost, sessions: KnownSessions) -> None:
+        super().__init__(host)
         self._running = running
-        self._host = host
         self._sessions = sessions
         self._session_id: str | None = None
         self._message_id: str | None = None
@@ -108,13 +108,7 @@ class _Placing:
                 self._session_id = session_id
             case MessageEnded(message_id=message_id):
                 self._message_id = message_id
-        self._host.emit(event)
-
-    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        return await self._host.ask(request)
-
-    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        return await self._host.call(tool, arguments)
+        super().emit(event)
 
     def end(self) -> None:
         """Record this turn as the last of its session, if it has reached one: the next turn follows it."""

@@ -71,7 +71,9 @@ def sendable(image: Image, name: str) -> tuple[Image, str]:
     except binascii.Error as error:
         raise AttachmentError(f"{name} is not in base64.", next_step="Nothing was sent.") from error
     if media_type_of(data) not in IMAGES:
-        raise AttachmentError(f"{name} is none.", next_step="Claude reads PNG, JPEG, GIF and WebP; nothing was sent.")
+        raise AttachmentError(
+            f"{name} is not in a format that Claude reads.", next_step="Give PNG, JPEG, GIF or WebP; nothing was sent."
+        )
     found = fitted(name, data)
     sent = Image(found.media_type, base64.b64encode(found.data).decode())
     return sent, f"{name} {found.change}." if found.change else ""

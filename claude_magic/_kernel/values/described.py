@@ -5,7 +5,10 @@ from __future__ import annotations
 import reprlib
 import sys
 from collections.abc import Sized
+from types import ModuleType
 from typing import Any, Final
+
+from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.values.shown_value import type_name
 
@@ -19,6 +22,15 @@ _ARRAYS: Final = (
     ("polars", "Series"),
 )
 """Types that hold their data in memory and know its shape. Subclasses are excluded: one may compute its shape."""
+
+
+def own_variables(shell: InteractiveShell) -> dict[str, object]:
+    """Return the variables that the person has made, without modules and names with an underscore."""
+    return {
+        name: value
+        for name, value in list(shell.user_ns.items())
+        if not name.startswith("_") and name not in shell.user_ns_hidden and not issubclass(type(value), ModuleType)
+    }
 
 
 def described(value: object) -> str:

@@ -91,7 +91,7 @@ def show_value(
     except ConfigError:
         raise
     except FAILURES as error:
-        next_step = "Nothing was sent; pass the part of it that Claude shall read, or teach claude_magic.for_type its type."
+        next_step = "Nothing was sent; pass the part that Claude should read, or register its type with claude_magic.for_type."
         raise ConfigError(f"A value of type {name} cannot be shown: {_reason(error)}.", next_step=next_step) from error
 
 

@@ -5,26 +5,28 @@ Shows everything that would run, where, and what each answer does. The caller ac
 
 from __future__ import annotations
 
+import difflib
 import html
 import io
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from ipywidgets import HTML, Button, HBox, Layout, Text, VBox, Widget
 
 from claude_magic._characters import reveal, spelled_name, spelled_out
 from claude_magic._paths import shorten_home
-from claude_magic._render.live.replaced_file import difference, replaced_lines
 from claude_magic._render.live.widgets import close_tree
-from claude_magic._render.parts.folded_code import folded_html
-from claude_magic._render.parts.markdown_html import escape
+from claude_magic._render.parts.markdown_html import escape, folded_html
 from claude_magic._render.parts.permission_wording import session_answer
 from claude_magic._render.parts.reply_wording import one_line, tool_name
 from claude_magic._render.parts.tool_call import input_html, leaves
+from claude_magic._text import with_texts
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
 
@@ -53,6 +55,12 @@ SUBMIT_S: Final = 1.0
 
 RULE_LENGTH: Final = 160
 """The most characters of the rules on the card; the button's tooltip has all of them."""
+
+_READ_BYTES: Final = 500_000
+"""The largest file that is compared with what would replace it."""
+
+_COMPARED: Final = 2_000
+"""The most lines of each text; in the worst case, comparing takes the product of their numbers."""
 
 
 class Card:
@@ -144,7 +152,7 @@ class ApprovalCard(Card):
     def __init__(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         layout = Layout()
         super().__init__(on_answer, layout)
-        replaced = replaced_lines(request)
+        replaced = _replaced_lines(request)
         request = _readable(request)
         about = HTML(_request_html(request, replaced), layout=layout)
         self._allow = Button(description="Allow once", tooltip="Allow this call only", layout=layout, disabled=True)
@@ -194,7 +202,7 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     :raises KeyboardInterrupt: the person interrupts instead of answering.
     :raises EOFError: the input has ended, by Ctrl-D or because there is none.
     """
-    replaced = replaced_lines(request)
+    replaced = _replaced_lines(request)
     request = _readable(request)
     call = _call(request)
     lines = [f"{_title(request)} in {shorten_home(spelled_name(request.directory))}:", *_input_lines(call)]
@@ -261,14 +269,7 @@ def _call(request: PermissionRequest) -> ToolCall:
 
 
 def _spelled(value: Any) -> Any:
-    match value:
-        case str():
-            return spelled_out(value)
-        case dict():
-            return {_spelled(key): _spelled(part) for key, part in value.items()}
-        case list():
-            return [_spelled(part) for part in value]
-    return value
+    return with_texts(value, lambda text, _: spelled_out(text))
 
 
 def _title(request: PermissionRequest) -> str:
@@ -290,12 +291,35 @@ def _request_html(request: PermissionRequest, replaced: list[str] | None) -> str
 
 
 def _input_html(call: ToolCall, replaced: list[str] | None) -> str:
-    diff = difference(replaced, call.input["content"]) if replaced is not None else None
+    diff = _difference(replaced, call.input["content"]) if replaced is not None else None
     if diff is None:
         return input_html(call, sys.maxsize, folded_html)
     rest = " · ".join(f"{name}: {value}" for name, value in call.input.items() if name != "content")
-    changes = folded_html(diff, "diff") if diff else '<p class="claude-rest">Nothing in it changes.</p>'
+    changes = folded_html(diff, "diff") if diff else '<p class="claude-rest">The file does not change.</p>'
     return f'<p class="claude-rest">{escape(rest)}</p>\n{changes}'
+
+
+def _replaced_lines(request: PermissionRequest) -> list[str] | None:
+    """Return the lines of the file that would be replaced; `None` if it does not exist or cannot be read as text."""
+    match request.input:
+        case {"file_path": str(name), "content": str()} if request.tool == "Write":
+            try:
+                path = Path(request.directory, name)
+                if not path.is_file() or os.path.getsize(path) > _READ_BYTES:
+                    return None
+                return path.read_text("utf-8").splitlines()
+            except (OSError, ValueError):  # an invalid name, or a file that is no text
+                return None
+    return None
+
+
+def _difference(before: list[str], content: str) -> str | None:
+    """Return a unified diff from the old to the new text, empty if they are equal; `None` if it would take too long."""
+    after = content.splitlines()
+    if len(before) > _COMPARED or len(after) > _COMPARED:
+        return None
+    lines = list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
+    return "\n".join(map(spelled_out, lines))
 
 
 def _small(words: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from tqdm.std import tqdm
 
 from claude_magic._render.place import Place
-from claude_magic._render.settled.trial_table import settled_rows
+from claude_magic._render.settled.row_table import settled_rows
 from claude_magic.sdk._rows.limits import Progress
 from claude_magic.sdk._rows.results import Results
 

@@ -17,7 +17,8 @@ from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.reply_wording import context_line, dollars, one_line
 from claude_magic._render.parts.style_sheet import styled_html
-from claude_magic._render.settled.session_list import NO_ROWS, ROWS_SHOWN, SessionRow, cells, rest, text_table
+from claude_magic._render.settled.plain_tables import text_table
+from claude_magic._render.settled.session_list import NO_ROWS, ROWS_SHOWN, SessionRow, cells, rest
 from claude_magic.sdk.host import BackgroundWork, ContextPart
 
 _HEADINGS: Final = ("session", "name", "asked last", "turns", "last used", "")

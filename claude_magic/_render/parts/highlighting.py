@@ -69,8 +69,8 @@ class _TooSlowError(Exception):
 class Allowance:
     """The processor time that is left for colouring one text."""
 
-    def __init__(self, seconds: float = TEXT_S) -> None:
-        self._left_s = seconds
+    def __init__(self) -> None:
+        self._left_s = TEXT_S
 
     def coloured(self, code: str, language: str) -> str:
         """Return code as HTML; not coloured if its language is unknown, it is too long, or the time is over."""

@@ -12,6 +12,7 @@ import html
 import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 from typing import Any, Final
 
 import nh3
@@ -35,6 +36,11 @@ _TABLE_WEIGHT: Final = 4  # each sign of a table makes a cell
 
 _ALLOWANCE: Final = "claude_allowance"
 """The key of the time for colouring in the parser's environment."""
+
+_SHOWN_ROWS: Final = 14
+_ROW_LENGTH: Final = 100
+_WORTH_A_FOLD: Final = 4
+"""Long code is folded behind its first rows. A scrolled box would look as if its text ended there."""
 
 _BREAKS: Final = ("softbreak", "hardbreak")
 # No img: loading a remote image would tell its server that the cell was opened.
@@ -78,6 +84,30 @@ def code_html(code: str, language: str = "", allowance: Allowance | None = None)
 def code_lines(code: str, language: str = "") -> list[str]:
     """Render code as `code_html` does, and return the lines without the `<pre>`; no element spans two lines."""
     return Allowance().coloured(code, language).split("\n")
+
+
+def folded_html(code: str, language: str = "") -> str:
+    """Render code as `code_html` does. Of long code, all but the first rows are folded, and the fold says how much it holds."""
+    lines = code.removesuffix("\n").split("\n")
+    ends = list(accumulate(-(-len(line) // _ROW_LENGTH) or 1 for line in lines))
+    if ends[-1] <= _SHOWN_ROWS + _WORTH_A_FOLD:
+        return _box(code_lines(code, language))
+    count = sum(end <= _SHOWN_ROWS for end in ends)
+    if not count:  # the first line alone is too long: it is cut, and not highlighted
+        cut = _SHOWN_ROWS * _ROW_LENGTH
+        head, rest = code_lines(code[:cut]), code_lines(code[cut:])
+        more = f"{len(code) - cut:,} more characters"
+    else:
+        coloured = code_lines(code, language)
+        head, rest = coloured[:count], coloured[count:]
+        hidden = len(lines) - count
+        more = f"{hidden:,} more {'line' if hidden == 1 else 'lines'}"
+    return f'<div class="claude-folded">{_box(head)}<details><summary>{more}</summary>{_box(rest)}</details></div>\n'
+
+
+def _box(lines: list[str]) -> str:
+    inside = "\n".join(lines)
+    return f"<pre><code>{inside}</code></pre>\n"
 
 
 def escape(text: str) -> str:

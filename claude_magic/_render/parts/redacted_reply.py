@@ -12,6 +12,7 @@ from typing import Any, assert_never
 from claude_magic._markdown import code_in, split_lines
 from claude_magic._paths import shorten_home
 from claude_magic._redaction import UNNAMED, masked, redact
+from claude_magic._text import with_texts
 from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareResponse, Text, Thinking, ToolCall, plain_data
 
 
@@ -68,15 +69,8 @@ class _Cleaning:
         of_code = {number for code in code_in(text) for number in range(code.first_line, code.end_line)}
         return "".join(line if number in of_code else _shortened(line) for number, line in enumerate(lines))
 
-    def data(self, value: Any, name: str = "") -> Any:
-        match value:
-            case str():
-                return self._line(value, name)
-            case dict():
-                return {self.data(key): self.data(part, str(key)) for key, part in value.items()}
-            case list():
-                return [self.data(part, name) for part in value]
-        return value
+    def data(self, value: Any) -> Any:
+        return with_texts(value, self._line)
 
     def _line(self, text: str, name: str = "") -> str:
         return shorten_home(self._masked(text, name))

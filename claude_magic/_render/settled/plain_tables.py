@@ -11,11 +11,14 @@ from typing import Final
 
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.markdown_html import escape
+from claude_magic._render.parts.reply_wording import one_line
 from claude_magic._render.parts.style_sheet import styled_html
-from claude_magic._render.settled.session_list import text_table
 
 WIDTH: Final = 24
 """The width of a column in plain text, in characters."""
+
+_NAMELESS: Final = ("", "row", "session")
+"""Columns whose cells need no name before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +58,35 @@ def tables_bundle(tables: Sequence[Table], summary: str) -> dict[str, str]:
         "text/markdown": "\n\n".join(filter(None, [*(table.markdown() for table in tables), safe_markdown.escape(summary)])),
         "text/plain": gap.join(filter(None, [*(table.plain() for table in tables), summary])),
     }
+
+
+def text_table(lines: Sequence[Sequence[str]], limits: Sequence[int], columns: int | None = None) -> list[str]:
+    """Write a head and lines of cells in columns, none wider than its limit.
+
+    :param columns: the greatest width of a line; if the table is wider, each of its lines becomes several.
+    """
+    widths = [min(limit, max(len(line[i]) for line in lines)) for i, limit in enumerate(limits)]
+    if columns is not None and sum(widths) + 2 * (len(widths) - 1) > columns:
+        head, *others = lines
+        return [text for line in others for text in _folded(head, line, limits, columns)]
+    written = (
+        "  ".join(
+            f"{one_line(cell, limit) if cell else '':<{width}}" for cell, limit, width in zip(line, limits, widths, strict=True)
+        )
+        for line in lines
+    )
+    return [line.rstrip() for line in written]
+
+
+def _folded(head: Sequence[str], line: Sequence[str], limits: Sequence[int], columns: int) -> list[str]:
+    """Write a line of a table as several lines of text: its cells in order, with the column's name if they need it."""
+    texts: list[str] = []
+    for name, cell, limit in zip(head, line, limits, strict=True):
+        if not cell:
+            continue
+        told = one_line(cell, limit) if name in _NAMELESS else f"{name}: {one_line(cell, limit)}"
+        if texts and len(texts[-1]) + 2 + len(told) <= columns:
+            texts[-1] += f"  {told}"
+        else:
+            texts.append(one_line(told, columns) if not texts else f"   {one_line(told, columns - 3)}")
+    return texts

@@ -1,6 +1,7 @@
-"""The results of a run over many rows as a table: settled HTML, Markdown and text, small for any number of rows.
+"""The results of a run over many rows as small tables, in settled HTML, Markdown and text.
 
-Failed rows come first, because they need attention. Of the others only the first few are shown.
+Of the rows, those that failed come first, because they need attention, and then only the first few. A trial shows the score of
+each variant, its difference from the best, and rows where variants disagree.
 """
 
 from __future__ import annotations
@@ -14,11 +15,28 @@ from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic._render.settled.plain_tables import Table, tables_bundle
 from claude_magic.sdk._rows.results import Results
+from claude_magic.sdk._trials.findings import ArmResult, Disagreement
+from claude_magic.sdk._trials.trial import Trial
 
 SHOWN_ROWS: Final = 8
 SHOWN_FAILURES: Final = 4
 _CELL_LENGTH: Final = 80
 _COLUMNS: Final = 8
+
+SHOWN_ARMS: Final = 16
+SHOWN_DISAGREEMENTS: Final = 4
+_LABEL_LENGTH: Final = 60
+_REPLY_WIDTH: Final = 50
+
+
+def settled_rows(results: Results, *, with_rows: bool = True) -> dict[str, str]:
+    """Return the results of a run over rows in the three forms that a notebook stores: the rows, or the findings of a trial.
+
+    :param with_rows: whether tables are shown, or only the line that sums them up.
+    """
+    if not isinstance(results, Trial) or not with_rows:
+        return results_bundle(results, with_rows=with_rows)
+    return tables_bundle([_arms(results), _disagreements(results)], _summary(results))
 
 
 def results_bundle(results: Results, *, with_rows: bool = True) -> dict[str, str]:
@@ -28,10 +46,10 @@ def results_bundle(results: Results, *, with_rows: bool = True) -> dict[str, str
     """
     head, lines = _table(results) if with_rows else ([], [])
     more = f"{len(results) - len(lines):,} more rows" if with_rows and len(results) > len(lines) else ""
-    return tables_bundle([Table(head, lines, more)], summary_of(results))
+    return tables_bundle([Table(head, lines, more)], _summary(results))
 
 
-def summary_of(results: Results) -> str:
+def _summary(results: Results) -> str:
     """Return a line that sums up a run, with its remarks."""
     return in_reading_order(clean_line("; ".join([results.summary(), *results.remarks])))
 
@@ -45,13 +63,13 @@ def _table(results: Results) -> tuple[list[str], list[list[str]]]:
     # The replies are in the last columns, and matter most.
     chosen = names if len(names) <= _COLUMNS else [*names[: _COLUMNS // 2], *names[-_COLUMNS // 2 :]]
     lines = [
-        [f"{place:,}", *(short_cell(record.get(name)) for name in chosen)]
+        [f"{place:,}", *(_short_cell(record.get(name)) for name in chosen)]
         for place, record in zip(places, records, strict=True)
     ]
     return ["", *(clean_line(one_line(name, _CELL_LENGTH)) for name in chosen)], lines
 
 
-def short_cell(value: Any) -> str:
+def _short_cell(value: Any) -> str:
     """Write a value on one line, cut and without credentials."""
     if value is None:
         return ""
@@ -62,3 +80,72 @@ def _short(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return str(list(value[:10]))
     return str(value)
+
+
+def _arms(trial: Trial) -> Table:
+    found = trial.table
+    against = {difference.other: difference for difference in trial.differences if difference.one == found[0].label}
+    head = ["variant", "model", "mean", "95 %", "below the best", "n", "errors", "$ a row", "s a row"]
+    lines = []
+    for arm in found[:SHOWN_ARMS]:
+        difference = against.get(arm.label)
+        below = f"{_number(difference.difference)} {_interval(difference.low, difference.high)}" if difference else ""
+        lines.append([*_names(arm), _number(arm.mean), _interval(arm.low, arm.high), below.strip(), *_figures(arm)])
+    return _without_empty(Table(head, lines, clean_line(trial.verdict)))
+
+
+def _disagreements(trial: Trial) -> Table:
+    found = trial.disagreements
+    if not found:
+        return Table([], [])
+    head = ["", "row", "highest score", "lowest score"] if trial.is_scored else ["", "row", "one reply", "another"]
+    lines = [[f"{row.row:,}", _short_cell(_content(row.content)), *_extremes(row)] for row in found[:SHOWN_DISAGREEMENTS]]
+    more = len(found) - len(lines)
+    return Table(head, lines, f"{more:,} more rows where they differ" if more else "", _REPLY_WIDTH)
+
+
+def _extremes(row: Disagreement) -> tuple[str, str]:
+    """Return the two replies that differ most, each with the variant that gave it."""
+    if row.scores:
+        ends = max(row.scores, key=row.scores.__getitem__), min(row.scores, key=row.scores.__getitem__)
+    else:
+        first = next(iter(row.replies))
+        ends = first, next(label for label, reply in row.replies.items() if repr(reply) != repr(row.replies[first]))
+    scores = (f" ({_number(row.scores[label])})" if label in row.scores else "" for label in ends)
+    one, other = (
+        f"{_label(label)}{score}: {_short_cell(row.replies[label])}" for label, score in zip(ends, scores, strict=True)
+    )
+    return one, other
+
+
+def _content(row: object) -> object:
+    return ", ".join(map(str, row.values())) if isinstance(row, dict) else row
+
+
+def _names(arm: ArmResult) -> list[str]:
+    return [_label(arm.variant), _label(arm.model or "")]
+
+
+def _figures(arm: ArmResult) -> list[str]:
+    cost = "" if arm.cost_usd is None else f"{arm.cost_usd:.5f}"
+    return [f"{arm.n:,}", f"{arm.errors:,}" if arm.errors else "", cost, _number(arm.duration_s)]
+
+
+def _label(text: str) -> str:
+    return one_line(clean_line(text), _LABEL_LENGTH)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.2f}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"({low:,.2f} to {high:,.2f})"
+
+
+def _without_empty(table: Table) -> Table:
+    """Leave out the columns that are empty."""
+    kept = [column for column in range(len(table.head)) if any(line[column] for line in table.lines)]
+    return Table(
+        [table.head[column] for column in kept], [[line[column] for column in kept] for line in table.lines], table.remark
+    )

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from claude_magic._render.parts import safe_markdown
-from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic._render.parts.style_sheet import styled_html
+from claude_magic._render.settled.plain_tables import Table, text_table
 
 NO_ROWS: Final = "No sessions in this directory yet."
 
@@ -23,8 +22,6 @@ ROWS_SHOWN: Final = 10
 
 _HEADINGS: Final = ("row", "session", "name", "asked last", "turns", "last used", "from", "size", "")
 _LIMITS: Final = (4, 8, 24, 40, 5, 16, 40, 8, 8)
-_NAMELESS: Final = ("", "row", "session")
-"""Columns whose cells need no name before them."""
 _PROMPT_LENGTH: Final = 120
 
 
@@ -52,16 +49,10 @@ def listing_bundle(rows: Sequence[SessionRow], *, more: int = 0) -> dict[str, st
 
     :param more: the number of sessions that are not shown.
     """
-    lines = _lines(rows)
-    head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>\n" for line in lines)
-    table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>\n" if rows else ""
-    words = rest(more) if rows else NO_ROWS
-    remark = f'<p class="claude-remark">{escape(words)}</p>\n' if words else ""
-    marked = (f"| {' | '.join(line)} |" for line in (_HEADINGS, ["---"] * len(_HEADINGS), *map(_escaped, lines)))
+    table = Table(_HEADINGS, _lines(rows), rest(more) if rows else NO_ROWS)
     return {
-        "text/html": styled_html(table + remark),
-        "text/markdown": "\n\n".join(filter(None, ("\n".join(marked) if rows else "", safe_markdown.escape(words)))),
+        "text/html": styled_html(table.html()),
+        "text/markdown": table.markdown(),
         "text/plain": listing_text(rows, more=more),
     }
 
@@ -90,38 +81,6 @@ def cells(row: SessionRow) -> tuple[str, ...]:
     return one_line(row.session_id)[:8], name, prompt, turns, moment(row.last_used), current
 
 
-def text_table(lines: Sequence[Sequence[str]], limits: Sequence[int], columns: int | None = None) -> list[str]:
-    """Write a head and lines of cells in columns, none wider than its limit.
-
-    :param columns: the greatest width of a line; if the table is wider, each of its lines becomes several.
-    """
-    widths = [min(limit, max(len(line[i]) for line in lines)) for i, limit in enumerate(limits)]
-    if columns is not None and sum(widths) + 2 * (len(widths) - 1) > columns:
-        head, *others = lines
-        return [text for line in others for text in _folded(head, line, limits, columns)]
-    written = (
-        "  ".join(
-            f"{one_line(cell, limit) if cell else '':<{width}}" for cell, limit, width in zip(line, limits, widths, strict=True)
-        )
-        for line in lines
-    )
-    return [line.rstrip() for line in written]
-
-
-def _folded(head: Sequence[str], line: Sequence[str], limits: Sequence[int], columns: int) -> list[str]:
-    """Write a line of a table as several lines of text: its cells in order, with the column's name if they need it."""
-    texts: list[str] = []
-    for name, cell, limit in zip(head, line, limits, strict=True):
-        if not cell:
-            continue
-        told = one_line(cell, limit) if name in _NAMELESS else f"{name}: {one_line(cell, limit)}"
-        if texts and len(texts[-1]) + 2 + len(told) <= columns:
-            texts[-1] += f"  {told}"
-        else:
-            texts.append(one_line(told, columns) if not texts else f"   {one_line(told, columns - 3)}")
-    return texts
-
-
 def moment(when: datetime) -> str:
     """Write a time as a date, not as "3 hours ago", which a saved page would make wrong."""
     return f"{when.astimezone():%Y-%m-%d %H:%M}"
@@ -142,7 +101,3 @@ def _all_cells(row: SessionRow) -> tuple[str, ...]:
     branch = f"branch of {one_line(row.branch_of)[:8]}" if row.branch_of else ""
     whence = ", ".join(filter(None, (branch, one_line(row.notebook or "", 60))))
     return *others, whence, "" if row.size_bytes is None else size(row.size_bytes), current
-
-
-def _escaped(line: Sequence[str]) -> list[str]:
-    return [safe_markdown.escape(cell) for cell in line]

@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
-from types import TracebackType
 from typing import Literal, Self, get_args
 
 from claude_magic._paths import shorten_home
@@ -83,9 +82,7 @@ class Cassette:
         _active.set((*_active.get(), self))
         return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         # A token would not do: a generator may be closed, or a task may end, in another context than it began in.
         stack = _active.get()
         innermost = next((index for index in reversed(range(len(stack))) if stack[index] is self), None)
@@ -95,10 +92,8 @@ class Cassette:
     async def __aenter__(self) -> Self:
         return self.__enter__()
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.__exit__(exc_type, exc, traceback)
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.__exit__(*exc_info)
 
     def use(self, mode: str) -> None:
         """Switch to another mode; what was recorded and played stays known.
@@ -148,7 +143,7 @@ class Cassette:
         """A remark for a live turn that is not recorded although one might expect it; else empty."""
         if self.mode != "auto" or self.adds:
             return ""
-        return f"Not added to {self._shown}, as others have recorded to it, or edited it; the mode `record` adds to it."
+        return f"Not added to {self._shown}, which was recorded elsewhere or edited; the mode `record` adds to it."
 
     def play(
         self, request: TurnRequest, scrubber: Scrubber, *, effects: Mapping[str, Tool], is_kept: Callable[[str], bool]
@@ -172,11 +167,21 @@ class Cassette:
         if session_id is not None and not turn.is_from_here and session_id not in self._foreign:
             # This happens only in `replay`: the session is the person's own.
             if is_kept(session_id):
-                remark = f"Played from {self._shown} in a session of its own; the session {session_id[:8]} stays as it is."
+                remark = f"Played from {self._shown} in a new session; the session {session_id[:8]} is not changed."
             request = replace(request, session_id=None)
         session_ids = self._session_ids(request, turn, is_kept)
         self._note(turn, session_ids)
-        return self._playing(turn, session_ids, request, effects, remark)
+        before = self._granted.get(request.session_id or "", set())
+        last = session_ids.get(turn.last_session, turn.last_session)
+        return PlayingTurn(
+            turn,
+            session_ids=session_ids,
+            directory=request.directory,
+            speed=self.speed,
+            effects=effects,
+            granted=self._granted.setdefault(last, set(before)),
+            remark=remark,
+        )
 
     def following(self, playing: PlayingTurn) -> list[tuple[float, PlayingTurn]]:
         """Return the turns that the CLI began by itself after a turn, ready to play, each with the seconds until its end."""
@@ -201,9 +206,9 @@ class Cassette:
         session_id = request.session_id
         if session_id in self._foreign:
             raise SessionNotFoundError(
-                f"The session {session_id[:8]} was played from {self._shown}, which was not recorded here, or was edited: "
-                "Claude does not know it.",
-                next_step="Continue without a session_id; a lesson that is recorded here can be gone on with.",
+                f"Claude does not know the session {session_id[:8]}: it was played from {self._shown}, "
+                "which was recorded elsewhere or edited.",
+                next_step="Continue without a session_id. Only a session that was recorded on this machine can be continued.",
             )
         if self.adds:
             self._file.check_writable()
@@ -251,12 +256,8 @@ class Cassette:
             session=request.session_id or "",
             identity=identity,
             context=scrubber.text(request.prompt.context),
-            date=time.strftime("%Y-%m-%d", time.gmtime()),
         )
-        turn = recording.turn(begun, scrubber, failure)
-        if turn is not None:
-            self._file.append(turn, scrubber)
-            self._read()
+        self._add(begun, recording, scrubber, failure)
 
     def record_by_itself(self, session_id: str, recording: Recorder, scrubber: Scrubber, *, after_s: float) -> None:
         """Add a turn that the CLI began by itself, after the last recorded turn of its session.
@@ -272,12 +273,14 @@ class Cassette:
             take=self._take,
             session=session_id,
             identity=Identity(prompt=""),
-            date=time.strftime("%Y-%m-%d", time.gmtime()),
             by_itself=True,
             after=round(after_s, 3),
         )
-        turn = recording.turn(begun, scrubber, None)
-        if turn is not None:
+        self._add(begun, recording, scrubber, None)
+
+    def _add(self, begun: Begun, recording: Recorder, scrubber: Scrubber, failure: BaseException | None) -> None:
+        begun = replace(begun, date=time.strftime("%Y-%m-%d", time.gmtime()))
+        if (turn := recording.turn(begun, scrubber, failure)) is not None:
             self._file.append(turn, scrubber)
             self._read()
 
@@ -328,26 +331,6 @@ class Cassette:
         self._plays[lineage] += 1
         return recorded[min(self._plays[lineage], len(recorded)) - 1]
 
-    def _playing(
-        self,
-        turn: RecordedTurn,
-        session_ids: dict[str, str],
-        request: TurnRequest,
-        effects: Mapping[str, Tool],
-        remark: str,
-    ) -> PlayingTurn:
-        before = self._granted.get(request.session_id or "", set())
-        last = session_ids.get(turn.last_session, turn.last_session)
-        return PlayingTurn(
-            turn,
-            session_ids=session_ids,
-            directory=request.directory,
-            speed=self.speed,
-            effects=effects,
-            granted=self._granted.setdefault(last, set(before)),
-            remark=remark,
-        )
-
     def _session_ids(self, request: TurnRequest, turn: RecordedTurn, is_kept: Callable[[str], bool]) -> dict[str, str]:
         """Return the session IDs that replace the recorded ones in this play."""
         recorded, last = turn.begun.session, turn.last_session
@@ -377,7 +360,7 @@ class Cassette:
     def _empty(self) -> CassetteError:
         shown = self._shown
         what = f"{shown} holds no turn that could be played." if self.path.exists() else f"There is no cassette {shown}."
-        return CassetteError(what, next_step="Check the path; whoever has a login records it with the mode `record` or `auto`.")
+        return CassetteError(what, next_step="Check the path, or log in and record it with the mode `record` or `auto`.")
 
 
 def cassette(path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> Cassette:

@@ -140,7 +140,7 @@ class CassetteFile:
         if about.st_size > MOST_BYTES:
             raise OSError(0, f"it is larger than {MOST_BYTES >> 20} MB")
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe would wait for a writer
-            raise OSError(0, "it is a device or a pipe, and no file")
+            raise OSError(0, "it is a device or a pipe, not a file")
 
     def _catch_up(self, file: int) -> None:
         about = os.fstat(file)
@@ -170,7 +170,7 @@ class CassetteFile:
             try:
                 json.loads(data)
             except (ValueError, RecursionError) as error:
-                raise self._error(self._lines + 1, "is cut off", "what comes before it can be used") from error
+                raise self._error(self._lines + 1, "is cut off", "the lines before it") from error
         self._take(data)
 
     def _take(self, data: bytes) -> None:
@@ -196,7 +196,7 @@ class CassetteFile:
                 self._open, self._check = RecordedTurn(fact, self._lines), TurnCheck(fact)
                 self._digest = hashlib.sha256(f"{line.strip()}\n".encode())
             case Begun(), RecordedTurn(line=line_number):
-                raise LineError(f"begins a turn, and the one of line {line_number} has no end")
+                raise LineError(f"begins a turn, but the turn of line {line_number} has no end")
             case _, None:
                 raise LineError("belongs to no turn")
             case Ended(), RecordedTurn() as turn:
@@ -232,7 +232,7 @@ class CassetteFile:
 
     def _error(self, number: int, reason: str, otherwise: str = "") -> CassetteError:
         self._begin()
-        repair = f"Take line {number} out and {otherwise}" if otherwise else f"Put line {number} right"
+        repair = f"Delete line {number} to use {otherwise}" if otherwise else f"Correct line {number}"
         return CassetteError(
             f"{shorten_home(str(self._path))}, line {number}: it {reason}.",
             next_step=f"{repair}, or {_ELSEWHERE}; nothing was written to this one.",

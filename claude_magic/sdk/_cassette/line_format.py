@@ -219,12 +219,12 @@ def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:
             own = {key: data.pop(key) for key in _OWN & data.keys()}
             return 0.0, _checked(Begun, own | {"identity": data})
         case {"at": float() | int() as at} if isinstance(at, bool) or at < 0:
-            raise LineError(f"has a time that there cannot be: {at}")
+            raise LineError(f"has an impossible time: {at}")
         case {"at": float() | int() as at, "event": str(name)} if name in _EVENTS:
             kind = _EVENTS[name]
             del data["at"], data["event"]
             if unknown := data.keys() - ({known.name for known in dataclasses.fields(kind)} - _NOT_RECORDED):
-                raise LineError(f"has fields that no {name} has: {', '.join(sorted(unknown))}")
+                raise LineError(f"has fields that do not belong to {name}: {', '.join(sorted(unknown))}")
             return at, _checked(kind, data)
         case {"at": float() | int() as at, "ask": tool}:
             del data["at"], data["ask"]
@@ -252,7 +252,7 @@ def parsed(line: str) -> Any:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is no number of JSON")
+        raise ValueError(f"{text} is not a number in JSON")
     return number
 
 

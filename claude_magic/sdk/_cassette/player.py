@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from claude_magic import errors
 from claude_magic._paths import expand_home
+from claude_magic._text import with_texts
 from claude_magic.errors import ClaudeError, CLIDiedError, TurnError, TurnInterrupted
 from claude_magic.sdk import events
 from claude_magic.sdk._cassette.line_format import Asked, Called, RecordedTurn
@@ -234,14 +235,7 @@ class PlayingTurn:
 
 def _here(value: Any) -> Any:
     """Put this person's home directory where the recording has none."""
-    match value:
-        case str():
-            return expand_home(value)
-        case dict():
-            return {key: _here(inner) for key, inner in value.items()}
-        case list():
-            return [_here(inner) for inner in value]
-    return value
+    return with_texts(value, lambda text, _: expand_home(text))
 
 
 def _fits(tool: Tool, arguments: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -18,7 +18,7 @@ from claude_magic.sdk._cassette.line_format import Asked, Begun, Called, Ended, 
 from claude_magic.sdk._cassette.scrubbing import Scrubber
 from claude_magic.sdk._cassette.turn_check import TurnCheck
 from claude_magic.sdk.events import Event
-from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
+from claude_magic.sdk.host import PassingHost, PermissionAnswer, PermissionRequest, ToolResult, TurnHost
 
 _TOLD: Final = frozenset(
     {"type", "subtype", "is_error", "api_error_status", "duration_ms", "duration_api_ms", "num_turns", "result", "errors"}
@@ -28,21 +28,20 @@ _TOLD: Final = frozenset(
 """The fields that a recording keeps of the CLI's result message (2.1.331). The others describe machine and account."""
 
 
-class Recorder:
+class Recorder(PassingHost):
     """Record what happens in a turn, and forward it to `host`.
 
     Its clock stops while a person answers a question or one of our tools runs: these take their own time when played.
     """
 
-    def __init__(self, host: TurnHost, clock: Callable[[], float] = time.monotonic) -> None:
-        self._host = host
-        self._clock = clock
+    def __init__(self, host: TurnHost) -> None:
+        super().__init__(host)
         self.begin()
 
     def begin(self) -> None:
         """Forget everything: the turn starts again."""
         self._facts: list[tuple[float, Fact]] = []
-        self._began = self._clock()
+        self._began = time.monotonic()
         self._waits = 0
         self._waiting_since = 0.0
 
@@ -51,7 +50,7 @@ class Recorder:
         has_ended = bool(self._facts) and isinstance(self._facts[-1][1], events.TurnEnded)
         if not has_ended and not isinstance(event, events.Unanswered | events.Queued):
             self._facts.append((self._elapsed_s(), event))
-        self._host.emit(event)
+        super().emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
         """Forward a question, and record it with its answer."""
@@ -62,7 +61,7 @@ class Recorder:
         self._facts.append((self._elapsed_s(), asked))
         facts = self._facts
         async with self._standing_still():
-            answer = await self._host.ask(request)
+            answer = await super().ask(request)
         facts[index] = facts[index][0], replace(asked, answer=answer.decision.value, word=answer.word)
         return answer
 
@@ -70,7 +69,7 @@ class Recorder:
         """Record a call and forward it; its result comes as an event."""
         self._facts.append((self._elapsed_s(), Called(tool=tool, arguments=arguments)))
         async with self._standing_still():
-            return await self._host.call(tool, arguments)
+            return await super().call(tool, arguments)
 
     def turn(self, begun: Begun, scrubber: Scrubber, failure: BaseException | None) -> RecordedTurn | None:
         """Return the recorded turn, `None` if it never reached its session.
@@ -87,19 +86,19 @@ class Recorder:
         return RecordedTurn(begun, facts=facts, ended=_end(failure), ended_at=self._elapsed_s())
 
     def _elapsed_s(self) -> float:
-        return (self._waiting_since if self._waits else self._clock()) - self._began
+        return (self._waiting_since if self._waits else time.monotonic()) - self._began
 
     @asynccontextmanager
     async def _standing_still(self) -> AsyncIterator[None]:
         if not self._waits:
-            self._waiting_since = self._clock()
+            self._waiting_since = time.monotonic()
         self._waits += 1
         try:
             yield
         finally:
             self._waits -= 1
             if not self._waits:
-                self._began += self._clock() - self._waiting_since
+                self._began += time.monotonic() - self._waiting_since
 
 
 def _readable(begun: Begun, facts: list[tuple[float, Fact]]) -> list[tuple[float, Fact]]:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from claude_magic._paths import shorten_home
 from claude_magic._redaction import redact
-from claude_magic._text import well_formed
+from claude_magic._text import well_formed, with_texts
 
 _IDENTIFIERS: Final = frozenset({"call_id", "data", "media_type", "message_id", "parent_id", "session_id"})
 """Fields with IDs or encoded images; changing them would break references and images."""
@@ -89,16 +89,9 @@ class Scrubber:
                 return [self.value(inner, runs=runs) for inner in value]
         return value
 
-    def data(self, value: Any, *, name: str = "", runs: bool = False) -> Any:
+    def data(self, value: Any, *, runs: bool = False) -> Any:
         """Return a person's data with all texts scrubbed, keys included; nothing is left out."""
-        match value:
-            case str():
-                return self.text(value, name=name, runs=runs)
-            case dict():
-                return {self.data(key, runs=runs): self.data(inner, name=str(key), runs=runs) for key, inner in value.items()}
-            case list() | tuple():
-                return [self.data(inner, name=name, runs=runs) for inner in value]
-        return value
+        return with_texts(value, lambda text, name: self.text(text, name=name, runs=runs))
 
     def pieces(self, pieces: Sequence[str]) -> list[str]:
         """Scrub a text that came in pieces, also if something private is divided among them.

@@ -40,7 +40,7 @@ class TurnCheck:
         :raises LineError: when it cannot have happened; it counts as if it had not been there then.
         """
         if self._has_ended and not isinstance(fact, _BEHIND_THE_END):
-            raise LineError("comes behind the end of its turn, where the answer is known")
+            raise LineError("comes after the end of its turn, when the answer is complete")
         match fact:
             case events.SessionReplaced():
                 self._sessions.add(_checked_id(fact.session_id, "session"))
@@ -66,9 +66,9 @@ class TurnCheck:
                 fold(self._shown, fact)
             case events.PermissionAnswered():
                 if fact.call_id not in self._called:
-                    raise LineError(f"answers for {fact.call_id!r}, which no tool call before it is")
+                    raise LineError(f"answers for {fact.call_id!r}, but no tool call before it has this ID")
                 if fact.answer not in _ANSWERS:
-                    raise LineError(f"has an answer that nobody can give: {fact.answer[:40]!r}")
+                    raise LineError(f"has an unknown answer: {fact.answer[:40]!r}")
             case Asked():
                 self._take_question(fact)
             case Called():
@@ -79,30 +79,30 @@ class TurnCheck:
             self._check_session(fact.session_id)
         counts = {key: count for key, count in fact.usage.items() if key.endswith("_tokens") and count is not None}
         if wrong := [key for key, count in counts.items() if type(count) is not int]:
-            raise LineError(f"counts {wrong[0][:40]!r} in what is no number")
+            raise LineError(f"has a count that is not a whole number: {wrong[0][:40]!r}")
         if fact.cost_usd is not None and fact.cost_usd < 0:
-            raise LineError("costs less than nothing")
+            raise LineError("has a negative cost")
 
     def _check_session(self, session_id: str) -> None:
         if session_id not in self._sessions:
-            raise LineError(f"names a session, {session_id[:40]!r}, that its turn is not in")
+            raise LineError(f"names a session that does not belong to its turn: {session_id[:40]!r}")
 
     def _take_call(self, fact: events.ToolCalled) -> None:
         if fact.call_id in self._called:
             raise LineError(f"calls {fact.call_id!r} a second time")
         begun = self._call(fact.call_id)
         if begun is not None and begun.name != fact.name:
-            raise LineError(f"calls {fact.name}, and what it began as is {begun.name}")
+            raise LineError(f"calls {fact.name}, but the call began as {begun.name}")
         self._called.add(fact.call_id)
         fold(self._shown, fact)
 
     def _take_question(self, fact: Asked) -> None:
         call = self._call(fact.call_id) if fact.call_id in self._called else None
         if call is None or call.name != fact.tool:
-            raise LineError(f"asks for {fact.tool}, and {fact.call_id!r} is no call of it before this line")
+            raise LineError(f"asks for {fact.tool}, but no line before it calls that tool as {fact.call_id!r}")
         # The CLI may ask for its own tools in other words than Claude called them.
         if fact.tool.startswith(f"mcp__{SERVER}__") and fact.input != call.input:
-            raise LineError(f"asks for something else than what {fact.call_id!r} calls")
+            raise LineError(f"asks for something else than the call {fact.call_id!r}")
         if fact.call_id in self._asked:
             raise LineError(f"asks for {fact.call_id!r} a second time")
         self._asked.add(fact.call_id)
@@ -115,7 +115,7 @@ class TurnCheck:
             if block.name == f"mcp__{SERVER}__{fact.tool}" and block.input == fact.arguments
         ]
         if not waiting:
-            raise LineError(f"runs {fact.tool} with what no tool call before it shows")
+            raise LineError(f"runs {fact.tool}, but no tool call before it has these arguments")
         return waiting[0]
 
     def _call(self, call_id: str) -> ToolCall | None:
@@ -125,5 +125,5 @@ class TurnCheck:
 
 def _checked_id(text: str, what: str) -> str:
     if not is_id(text):
-        raise LineError(f"has an ID of a {what} that is none: {text[:40]!r}")
+        raise LineError(f"has an invalid {what} ID: {text[:40]!r}")
     return text

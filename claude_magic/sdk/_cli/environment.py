@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import claude_agent_sdk
 
 from claude_magic._paths import cli_home
+from claude_magic._text import object_in
 
 _DECIDES: Final = re.compile(
     r"""(?:ANTHROPIC|CLAUDE|AWS|AMAZON|AZURE|BEDROCK|CLOUD_ML|GCLOUD|GCP|GOOGLE|VERTEX)_\w+
@@ -116,11 +117,7 @@ def _set_by_the_person(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _settings_of_the_person(variables: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        settings = json.loads((cli_home(variables) / "settings.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return settings if isinstance(settings, dict) else {}
+    return object_in(cli_home(variables) / "settings.json")
 
 
 def _state_of(path: Path) -> bytes:

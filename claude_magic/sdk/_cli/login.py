@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
-from typing import Any
 
-from claude_magic._paths import cli_home
+from claude_magic._paths import cli_file
+from claude_magic._text import json_object
 from claude_magic.errors import CLINotFoundError
 from claude_magic.sdk._cli.child import apart
 from claude_magic.sdk._cli.command_line import find_cli
@@ -61,7 +60,7 @@ async def login_status(cli_path: str | os.PathLike[str] | None = None) -> LoginS
         if process.returncode is None:
             process.kill()
             await process.wait()
-    told = _object(said)
+    told = json_object(said)
     source = told.get("apiKeySource") or told.get("authMethod") or ""
     return LoginStatus(process.returncode == 0, str(source), str(told.get("apiProvider") or ""), bool(told))
 
@@ -72,15 +71,7 @@ def login_marks(logged_in: bool) -> tuple[object, ...]:
     A login is seen by the time of the CLI's own file, which it also writes in every turn (2.1.332).
     """
     try:
-        file = os.stat((cli_home({}) if "CLAUDE_CONFIG_DIR" in os.environ else cli_home({}).parent) / ".claude.json")
+        file = os.stat(cli_file())
     except OSError:
         return (fingerprint({}),)
     return (fingerprint({}),) if logged_in else (fingerprint({}), file.st_mtime_ns)
-
-
-def _object(said: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(said)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

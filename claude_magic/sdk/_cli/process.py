@@ -276,7 +276,7 @@ class LiveProcess:
             self.state = State.CLOSED
             self._refuse_waiting()
             if not ready.done():
-                ready.set_exception(CLIDiedError("The Claude CLI was closed before it listened.", next_step=CHECK_CLI))
+                ready.set_exception(CLIDiedError("The Claude CLI was closed before it was ready.", next_step=CHECK_CLI))
                 ready.exception()  # mark it as retrieved, as there may be no waiter
 
     async def _serve(self, turn: _Turn) -> None:

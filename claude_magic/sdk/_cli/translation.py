@@ -7,7 +7,7 @@ because each release of the CLI adds some.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import claude_agent_sdk as sdk
@@ -32,10 +32,9 @@ class Translator:
     :param raw_messages: the CLI's messages in this turn, up to the one that is read.
     """
 
-    def __init__(self, raw_messages: Sequence[dict[str, Any]], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, raw_messages: Sequence[dict[str, Any]]) -> None:
         self._raw_messages = raw_messages
-        self._clock = clock
-        self._began = clock()
+        self._began = time.monotonic()
         self._blocks = 0
         self._numbers: dict[int, int] = {}
         """Maps the index of a block in the message that streams to the number of the block."""
@@ -130,8 +129,8 @@ class Translator:
                     case {"type": "thinking_delta", "thinking": str(text)}:
                         yield events.ThinkingDelta(number, text)
             case "content_block_stop":
-                number, started = self._open.pop(event["index"], (self._blocks, self._clock()))
-                yield events.BlockEnded(number, self._clock() - started)
+                number, started = self._open.pop(event["index"], (self._blocks, time.monotonic()))
+                yield events.BlockEnded(number, time.monotonic() - started)
             case "message_stop":
                 yield from self._abandoned(event.get("abandoned_blocks"))
             case "message_delta":
@@ -153,9 +152,9 @@ class Translator:
 
     def _start(self, index: int, block: dict[str, Any]) -> Iterator[Event]:
         self._numbers[index] = number = self._next_block()
-        self._open[index] = (number, self._clock())
+        self._open[index] = (number, time.monotonic())
         if block.get("type") in ("tool_use", "server_tool_use"):
-            self._calls[block["id"]] = self._clock()
+            self._calls[block["id"]] = time.monotonic()
             yield events.ToolStarted(number, block["id"], block["name"])
         elif block.get("type") == "thinking":
             yield events.ThinkingDelta(number, "")
@@ -168,7 +167,7 @@ class Translator:
         for block in message.content:
             match block:
                 case sdk.ToolUseBlock() | sdk.ServerToolUseBlock():
-                    self._calls[block.id] = self._clock()
+                    self._calls[block.id] = time.monotonic()
                     yield events.ToolCalled(self._next_block(), block.id, block.name, block.input, message.parent_tool_use_id)
                 case sdk.TextBlock() if not of_subagent and message.message_id not in self._streamed:
                     number = self._next_block()
@@ -188,7 +187,7 @@ class Translator:
                     is_error=bool(block.is_error),
                     denied=block.tool_use_id in self._denied,
                     images=images,
-                    duration_s=None if began is None else self._clock() - began,
+                    duration_s=None if began is None else time.monotonic() - began,
                 )
             elif isinstance(block, sdk.TextBlock) and block.text.startswith(_INTERRUPTED) and message.uuid:
                 yield events.MessageEnded(message.uuid)
@@ -207,7 +206,7 @@ class Translator:
             is_error=message.is_error or message.subtype != "success",
             subtype=message.subtype,
             text=message.result or "",
-            duration_s=self._clock() - self._began,
+            duration_s=time.monotonic() - self._began,
             num_turns=message.num_turns,
             stop_reason=message.stop_reason,
             terminal_reason=message.terminal_reason,

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from claude_magic._paths import cli_home
+from claude_magic._paths import cli_home, outside
+from claude_magic._text import json_object
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import memories_outside, upwards
 
@@ -26,6 +26,7 @@ UNKNOWN: Final = ""
 MAX_FILES = 2000
 MAX_FILE_BYTES = 10_000_000
 
+_MEMORIES_BELOW: Final = ("CLAUDE.md", "CLAUDE.local.md")
 _SETTINGS: Final = ("settings.json", "settings.local.json")
 _NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent-memory-local", "scheduled_tasks.json", "logs"})
 """Names directly below `.claude` that are text and read in any case, written by the CLI itself, or tasks, which never run."""
@@ -55,23 +56,34 @@ def contents(directory: str) -> dict[str, str]:
     return found
 
 
+def loaded_below(paths: Iterable[str], directory: str) -> dict[str, str | None]:
+    """Return the paths that the CLI would load with these files, each with its target if that lies outside its folder.
+
+    The CLI (2.1.332) loads the skills, rules and memories of each folder on the way to a file that Claude works on. These are
+    each `.claude` below the directory, and each memory that links out of its folder; other memories are only text.
+    """
+    found: dict[str, str | None] = {}
+    for path in paths:
+        folder = os.path.dirname(path)
+        while folder.startswith(os.path.join(directory, "")):
+            settings = os.path.join(folder, ".claude")
+            if os.path.isdir(settings):
+                found[settings] = outside(settings, folder)
+            for memory in (os.path.join(folder, name) for name in _MEMORIES_BELOW):
+                if os.path.isfile(memory) and (target := outside(memory, folder)):
+                    found[memory] = target
+            folder = os.path.dirname(folder)
+    return found
+
+
 def fingerprint_of(directory: str) -> str:
     """Return a hash that changes when the CLI would load something else for a directory."""
     return hashlib.sha256(repr(sorted(contents(directory).items())).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def allow_rules(directory: str) -> list[str]:
-    """Return the allow rules of a directory's settings.
-
-    The CLI ignores them until its own dialog was told to trust the directory, whatever a person has told us.
-    """
-    rules: list[str] = []
-    for name in _SETTINGS:
-        settings = _json(Path(directory, ".claude", name))
-        permissions = settings.get("permissions") if isinstance(settings, dict) else None
-        allow = permissions.get("allow") if isinstance(permissions, dict) else None
-        rules += [rule for rule in allow if isinstance(rule, str)] if isinstance(allow, list) else []
-    return rules
+def settings_files(directory: str) -> list[Path]:
+    """Return the paths of a directory's own settings, also of files that do not exist."""
+    return [Path(directory, ".claude", name) for name in _SETTINGS]
 
 
 def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
@@ -110,8 +122,7 @@ def _read(path: str, state: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
 
 def _words(name: str, text: str) -> set[str]:
     if name in (*_SETTINGS, ".mcp.json"):
-        settings = _parsed(text)
-        texts = list(_strings({**settings, "permissions": None})) if isinstance(settings, dict) else []
+        texts = list(_strings({**json_object(text), "permissions": None}))
     elif name.endswith((".md", ".json")):
         texts = [part for match in _COMMANDS.findall(text) for part in match]
     else:
@@ -131,17 +142,3 @@ def _strings(value: Any) -> Iterator[str]:
         case list():
             for part in value:
                 yield from _strings(part)
-
-
-def _json(path: Path) -> Any:
-    try:
-        return _parsed(path.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return None
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None

@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from claude_magic._paths import home_directory
-from claude_magic.sdk._folder.below import loaded_below
+from claude_magic.sdk._folder.contents import loaded_below, settings_files
 from claude_magic.sdk._gate.commands import only_edits, only_reads
 from claude_magic.sdk._gate.paths import paths_of, resolved, within
 from claude_magic.sdk._gate.rules import Rules, settings_in
@@ -91,8 +91,7 @@ class Gate:
         trusted: bool = False,
         asks_below: bool = False,
     ) -> None:
-        own = [Path(directory, ".claude", name) for name in ("settings.json", "settings.local.json")] if trusted else []
-        settings = settings_in([cli_home / "settings.json", *own])
+        settings = settings_in([cli_home / "settings.json", *(settings_files(directory) if trusted else ())])
         self._directory = os.path.realpath(directory)
         self._cli_home = os.path.realpath(cli_home)
         self._roots = [self._directory, *(resolved(path, directory) for path in settings.directories)]
@@ -250,7 +249,7 @@ def _places(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
 
 def _loads(found: Mapping[str, str | None]) -> str:
     named = [f"{path} (which leads out of its folder, to {target})" if target else path for path, target in found.items()]
-    return f"with it Claude Code loads {', '.join(named)}, to which nobody has said yes"
+    return f"with it Claude Code loads {', '.join(named)}, which nobody has approved"
 
 
 def _outside_rule(tool: str, path: str) -> str:

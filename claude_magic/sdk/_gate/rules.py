@@ -6,7 +6,6 @@ Nothing is allowed here. Only the CLI knows what its rules mean; if a rule seems
 from __future__ import annotations
 
 import fnmatch
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from claude_magic._text import object_in
 from claude_magic.sdk._gate.commands import Inside, covered
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
 
@@ -33,11 +33,7 @@ def settings_in(files: Iterable[Path]) -> Settings:
     rules: list[str] = []
     directories: list[str] = []
     for file in files:
-        try:
-            found = json.loads(file.read_bytes())
-        except (OSError, ValueError):
-            continue
-        permissions = found.get("permissions") if isinstance(found, dict) else None
+        permissions = object_in(file).get("permissions")
         if isinstance(permissions, dict):
             rules += _texts(permissions.get("allow"))
             directories += _texts(permissions.get("additionalDirectories"))

@@ -32,10 +32,10 @@ def branch_on_disk(path: Path, at: str, *, name: str | None = None) -> str:
     :raises ClaudeError: when it cannot be written.
     """
     session_id = path.stem
-    entries = leading_to(at, [entry for entry in read_entries(path) if isinstance(entry, dict)])
+    entries = leading_to(at, [*read_entries(path)])
     if not entries:
         raise SessionNotFoundError("The session no longer holds the message to go on from.")
-    titles = [entry for entry in read_entries(path) if isinstance(entry, dict) and "title" in str(entry.get("type"))]
+    titles = [entry for entry in read_entries(path) if "title" in str(entry.get("type"))]
 
     async def fork() -> tuple[str, list[Any]]:
         store = sdk.InMemorySessionStore()

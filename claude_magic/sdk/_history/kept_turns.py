@@ -76,7 +76,7 @@ class KeptTurns:
         if not (lost := session.missing):
             return ""
         session.lost, session.missing = [*session.lost, *lost], []
-        return f"{self._shown} is written again, but {_turns_before(len(lost))} not kept."
+        return f"{self._shown} can be written to again, but {_turns_before(len(lost))} not kept."
 
     def is_missing(self, session_id: str | None, message_id: str | None) -> bool:
         """Tell whether the turn that ended with this message is not on disk, so that no branch can begin there."""
@@ -92,7 +92,7 @@ class KeptTurns:
         if not (count := len(session.missing) + len(session.lost)):
             return ""
         which, them = ("1 turn of this session was", "it") if count == 1 else (f"{count} turns of this session were", "them")
-        return f"{which} not kept on disk, and ended with the process: Claude does not know {them}."
+        return f"{which} not kept on disk, and the process that knew {them} has ended: Claude no longer knows {them}."
 
     @property
     def _shown(self) -> str:

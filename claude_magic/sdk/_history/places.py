@@ -82,7 +82,7 @@ def belongs(path: Path, directory: str) -> bool:
 def told_directory(path: Path) -> str | None:
     """Return the directory that a transcript names, `None` if it names none."""
     try:
-        told = (entry.get("cwd") for entry in read_entries(path) if isinstance(entry, dict))
+        told = (entry.get("cwd") for entry in read_entries(path))
         return next((directory for directory in told if isinstance(directory, str)), None)
     except OSError:
         return None
@@ -103,11 +103,11 @@ def canonical(directory: str) -> str:
     return unicodedata.normalize("NFC", os.path.realpath(directory))
 
 
-def read_entries(path: Path) -> Iterator[Any]:
-    """Yield the entries of a transcript in the order of the file; skip lines that are not JSON."""
+def read_entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the entries of a transcript in the order of the file; skip lines that are not JSON objects."""
     with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
         for line in lines:
-            if (entry := parsed(line)) is not None:
+            if isinstance(entry := parsed(line), dict):
                 yield entry
 
 

@@ -74,8 +74,7 @@ async def list_sessions_elsewhere(directory: str, projects: Path) -> list[Sessio
     for path in (path for folder in folders(directory, projects) for path in folder.glob("*.jsonl")):
         if not is_id(path.stem) or not path.is_file() or not belongs(path, directory):
             continue
-        entries = [entry for entry in read_entries(path) if isinstance(entry, dict)]
-        await store.append({"project_key": key, "session_id": path.stem}, entries)  # type: ignore[arg-type]
+        await store.append({"project_key": key, "session_id": path.stem}, [*read_entries(path)])  # type: ignore[list-item]
         files[path.stem] = path.stat()
     found = await sdk.list_sessions_from_store(store, directory=directory)
     return _sorted(
@@ -186,8 +185,7 @@ def _first_prompt(session: sdk.SDKSessionInfo) -> str | None:
     first = session.first_prompt
     if first and is_added(first):  # the SDK mistakes the context that we send with a prompt for the prompt
         path = transcript_of(session.session_id)
-        entries = read_entries(path) if path else []
-        prompts = (prompt_in(entry) for entry in entries if isinstance(entry, dict))
+        prompts = map(prompt_in, read_entries(path) if path else [])
         first = " ".join(next(filter(None, prompts), "").split())[:200]
     return well_formed(first) if first else None
 

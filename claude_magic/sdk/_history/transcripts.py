@@ -91,14 +91,14 @@ def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
     path = transcript_of(session_id, directory=directory)
     try:
         messages = _messages(path) if path else []
-        if path and any(text.startswith(_SUMMARY) for message in messages for text in _texts(_parts(message))):
+        if path and any(text.startswith(_SUMMARY) for message in messages for text in _texts(_parts(message.message))):
             messages = _messages(path, whole=True) or messages
     except OSError:
         return []
     found: list[Exchange] = []
     ids: list[set[str]] = []
     for message in messages:
-        parts = _parts(message)
+        parts = _parts(message.message)
         if message.type == "user" and (asked := _asked(parts)):
             found.append(asked)
             ids.append(set())
@@ -113,7 +113,7 @@ def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
 
 def reply_of(exchange: Exchange, session_id: str | None = None, directory: str | None = None) -> SessionAwareResponse:
     """Rebuild a reply from an exchange. Remarks say what was sent with the prompt, and why the answer is incomplete."""
-    sent = f"With the prompt went {', '.join(exchange.attachments)}." if exchange.attachments else ""
+    sent = f"Sent with the prompt: {', '.join(exchange.attachments)}." if exchange.attachments else ""
     before, after = ([Remark(text)] if text else [] for text in (sent, exchange.trouble))
     last = exchange.blocks[-1] if exchange.blocks else None
     calls = (block for block in exchange.blocks if isinstance(block, ToolCall) and block.name == STRUCTURED_OUTPUT)
@@ -169,7 +169,7 @@ def last_said_at(session_id: str) -> str:
     """
     path = transcript_of(session_id)
     try:
-        entries = [entry for entry in read_entries(path) if isinstance(entry, dict)] if path else []
+        entries = [*read_entries(path)] if path else []
     except OSError:
         return ""
     said = (entry for entry in entries if entry.get("type") in ("user", "assistant"))
@@ -178,14 +178,9 @@ def last_said_at(session_id: str) -> str:
 
 def prompt_in(entry: dict[str, Any]) -> str | None:
     """Return the prompt that a person typed in this entry of a transcript, `None` if it holds none."""
-    message = entry.get("message")
-    if entry.get("type") != "user" or entry.get("isMeta") or entry.get("isSidechain") or not isinstance(message, dict):
+    if entry.get("type") != "user" or entry.get("isMeta") or entry.get("isSidechain"):
         return None
-    content = message.get("content")
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    if not isinstance(parts, list):
-        return None
-    parts = [part for part in parts if isinstance(part, dict)]
+    parts = _parts(entry.get("message"))
     asked = None if any(part.get("type") == "tool_result" for part in parts) else _asked(parts)
     return asked.prompt if asked is not None and not asked.is_command else None
 
@@ -205,7 +200,7 @@ def _messages(path: Path, *, whole: bool = False) -> list[sdk.SessionMessage]:
 
     :param whole: include the messages before a compaction; the file keeps them without a link to the later ones.
     """
-    entries = [entry for entry in read_entries(path) if isinstance(entry, dict) and isinstance(entry.get("type"), str)]
+    entries = [entry for entry in read_entries(path) if isinstance(entry.get("type"), str)]
     if whole:
         for entry in entries:
             entry["parentUuid"] = entry.get("parentUuid") or entry.get("logicalParentUuid")
@@ -301,8 +296,8 @@ def _is_synthetic(message: sdk.SessionMessage) -> bool:
     return isinstance(message.message, dict) and message.message.get("model") == _NO_MODEL
 
 
-def _parts(message: sdk.SessionMessage) -> list[dict[str, Any]]:
-    content = message.message.get("content") if isinstance(message.message, dict) else None
+def _parts(message: object) -> list[dict[str, Any]]:
+    content = message.get("content") if isinstance(message, dict) else None
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []

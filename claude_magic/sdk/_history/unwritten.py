@@ -24,13 +24,13 @@ def why_not_written(directory: Path) -> tuple[str, str]:
     """Return why nothing can be written below a directory, and a remedy, each as the rest of a sentence."""
     there = next((path for path in (directory, *directory.parents) if os.path.exists(path)), Path(os.sep))
     if not there.is_dir():
-        return f"cannot be written, as {there.name} is no directory", "move that file away"
+        return f"cannot be written: {there.name} is not a directory", "move that file away"
     if hasattr(os, "statvfs"):
         disk = os.statvfs(there)
         if disk.f_flag & os.ST_RDONLY:
-            return "is on a disk that can only be read", "let it be written, or set CLAUDE_CONFIG_DIR to another place"
+            return "is on a read-only disk", "make the disk writable, or set CLAUDE_CONFIG_DIR to another place"
         if disk.f_bavail * disk.f_frsize < _FULL_BYTES or (disk.f_files and not disk.f_favail):
-            return "is on a disk that is full", "make room there"
+            return "is on a full disk", "make room there"
     if not os.access(there, os.W_OK | os.X_OK):
-        return "is not yours to write to", "change its permissions, or set CLAUDE_CONFIG_DIR to another place"
-    return "was not written to", "see whether there is room and nothing forbids it"
+        return "is not writable for you", "change its permissions, or set CLAUDE_CONFIG_DIR to another place"
+    return "was not written to", "check that the disk has room and that you may write there"

@@ -135,7 +135,7 @@ class SessionWatch:
             ends=tuple(self._ends(aside)) if end else (),
             missing=tuple(prompt for prompt in gone.values() if prompt),
             lost=frozenset(gone),
-            is_going_on=any(self._is_unanswered(prompt) for prompt in self._ends(behind)) if behind else False,
+            is_going_on=any(self._entries[prompt].is_unanswered for prompt in self._ends(behind)),
             is_ambiguous=not behind and self._would_resume_elsewhere(before_end, end),
         )
 
@@ -241,9 +241,6 @@ class SessionWatch:
             if prompt not in followed:
                 line = [said for said, entry in self._entries.items() if entry.is_said and prompt in set(self._line(said))]
                 yield line[-1]
-
-    def _is_unanswered(self, message_id: str) -> bool:
-        return self._entries[message_id].is_unanswered
 
     def _would_resume_elsewhere(self, before_end: set[str], end: str | None) -> bool:
         if end is None or self._choice not in self._entries or self._choice in before_end:

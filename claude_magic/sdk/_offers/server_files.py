@@ -85,21 +85,21 @@ def _text(path: str, directory: str) -> str:
         data, size = file_data(Path(path), directory, MAX_TEXT_BYTES)
     except AttachmentError as error:
         raise ConfigError(
-            error.message, next_step="Check the path: a file is needed that names servers; nothing was sent."
+            error.message, next_step="Check the path of the file that names the servers; nothing was sent."
         ) from error
     if size > MAX_TEXT_BYTES:
-        raise ConfigError(f"{shown} has {size / 1e6:.1f} MB, too much to name servers.", next_step=_FORM)
+        raise ConfigError(f"{shown} has {size / 1e6:.1f} MB, which is too large for a list of servers.", next_step=_FORM)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{shown} is no text in UTF-8.", next_step=_FORM) from error
+        raise ConfigError(f"{shown} is not text in UTF-8.", next_step=_FORM) from error
 
 
 def _servers(shown: str, text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{shown} is no JSON: {error.msg} in line {error.lineno}.", next_step=_FORM) from error
+        raise ConfigError(f"{shown} is not JSON: {error.msg} in line {error.lineno}.", next_step=_FORM) from error
     except RecursionError as error:
         raise ConfigError(f"{shown} is nested too deeply.", next_step=_FORM) from error
     servers = found.get("mcpServers") if isinstance(found, dict) else None

@@ -126,8 +126,8 @@ class Checkpoint:
         beside = [Path(f"{self._path}{ending}") for ending in ("-wal", "-shm", "-journal")]
         if strange := [path for path in beside if path.is_symlink() or (path.exists() and path.name.endswith("-journal"))]:
             raise CheckpointError(
-                f"{self._shown} cannot be used: {strange[0].name} beside it is none of ours.",
-                next_step="Name another file, or take that one away.",
+                f"{self._shown} cannot be used: the file {strange[0].name} beside it is not from claude_magic.",
+                next_step="Name another file, or move that one away.",
             )
 
     def _open(self) -> None:

@@ -190,7 +190,7 @@ class ExecutorAsker:
             raise _takes_no_work(error) from error
         if not isinstance(future, Future):
             raise ConfigError(
-                f"The executor's submit() returns no future of concurrent.futures, but a {type(future).__name__}.",
+                f"The executor's submit() returned a {type(future).__name__}, not a future of concurrent.futures.",
                 next_step="Give an executor of concurrent.futures, or a synchronous client of Dask.",
             )
         return future
@@ -203,7 +203,7 @@ def _executor_of(given: Any) -> Any:
         raise ConfigError(f"The client gives no executor: {error}.", next_step="Make a synchronous client.") from error
     if not callable(getattr(executor, "submit", None)):
         raise ConfigError(
-            f"The executor is none, but of type {type(executor).__name__}.",
+            f"The executor cannot be of type {type(executor).__name__}.",
             next_step="Give one of concurrent.futures, or a client of Dask; nothing was sent.",
         )
     return executor
@@ -212,7 +212,7 @@ def _executor_of(given: Any) -> Any:
 def _takes_no_work(error: BaseException) -> ExecutorError:
     return ExecutorError(
         f"The executor takes no more work: {type(error).__name__}: {error}.",
-        next_step="Make a new one and ask again; with a checkpoint that goes on where this ended.",
+        next_step="Make a new one and ask again; with a checkpoint, the new run goes on where this one ended.",
     )
 
 
@@ -246,7 +246,7 @@ def _failure_of(future: Future[Any]) -> ExecutorError | None:
                 f"The executor's workers cannot use claude_magic: {type(error).__name__}: {error}.",
                 next_step=f"Install it where they run: pip install claude_magic=={__version__}",
             ) from error
-    said = "what it was to do was cancelled" if error is None else f"{type(error).__name__}: {error}"
+    said = "its work was cancelled" if error is None else f"{type(error).__name__}: {error}"
     failure = ExecutorError(f"A worker of the executor did not answer: {said}.", next_step="Look at its log, and ask again.")
     failure.__cause__ = error
     return failure

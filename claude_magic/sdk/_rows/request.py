@@ -49,4 +49,4 @@ class RowsRequest:
         if self.on_error not in ("return", "raise"):
             raise ConfigError(f"on_error {self.on_error!r} is neither 'return' nor 'raise'.")
         if not isinstance(self.template, str):
-            raise ConfigError(f"The template is no text, but of type {type(self.template).__name__}.")
+            raise ConfigError(f"The template must be a text, not of type {type(self.template).__name__}.")

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -333,6 +333,35 @@ class RowRun:
 
     def _work_of(self, outcome: RowOutcome) -> int:
         return list(self._works).index(self._model_of(outcome))
+
+
+async def stream_each(request: RowsRequest, config: ClaudeConfig | None = None) -> AsyncGenerator[RowOutcome, None]:
+    """Yield the outcome of each row as it comes, in any order, and keep none: memory does not grow with the rows.
+
+    Leaving early stops the run. Parameters and errors are those of `ask_each`.
+    """
+    run = RowRun(request, config)
+    # A slow reader slows down the run.
+    send, receive = anyio.create_memory_object_stream[RowOutcome](request.concurrency)
+
+    async def hand_on(outcome: RowOutcome) -> None:
+        with contextlib.suppress(anyio.BrokenResourceError):  # nobody reads any more
+            await send.send(outcome)
+
+    async def feed() -> None:
+        async with send:
+            await run.run(hand_on)
+
+    task = asyncio.create_task(feed())
+    try:
+        async with receive:
+            async for outcome in receive:
+                yield outcome
+        await task
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
 
 
 def _known_by(options: TurnOptions) -> dict[str, object]:

@@ -90,10 +90,10 @@ class FunctionTool(Tool):
         """
         name = name or _name_of(function)
         if not callable(function):
-            raise ConfigError(f"{name} is no function: its type is {type(function).__name__}.", next_step=_CHECK)
+            raise ConfigError(f"{name} is not a function: its type is {type(function).__name__}.", next_step=_CHECK)
         if len(name) > _MAX_NAME or not _KEY.fullmatch(name):
             raise ConfigError(
-                f"{name[:80]!r} is no name for a tool: letters from a to z, digits, _ and -, {_MAX_NAME} of them at most.",
+                f"{name[:80]!r} cannot be the name of a tool: use letters from a to z, digits, _ and -, at most {_MAX_NAME}.",
                 next_step=f"Give the function another name. {_CHECK}",
             )
         try:
@@ -313,7 +313,8 @@ def _name_of(function: object) -> str:
     name = getattr(function, "__name__", None) or getattr(getattr(function, "func", None), "__name__", None)
     if not isinstance(name, str) or name == "<lambda>":
         raise ConfigError(
-            f"A {type(function).__name__} without a name is no tool.", next_step=f"Define a function with a name. {_CHECK}"
+            f"A {type(function).__name__} without a name cannot be a tool.",
+            next_step=f"Define a function with a name. {_CHECK}",
         )
     return name
 

@@ -42,7 +42,9 @@ def write_log(
     :raises ConfigError: if inspect_ai is not installed, or the file name has another ending.
     """
     if Path(path).suffix not in (".eval", ".json"):
-        raise ConfigError(f"{os.fspath(path)} is no name of a log of Inspect.", next_step="Let it end in .eval or .json.")
+        raise ConfigError(
+            f"{os.fspath(path)} cannot be the name of a log of Inspect.", next_step="Let it end in .eval or .json."
+        )
     try:
         from inspect_ai import log
     except ImportError as error:

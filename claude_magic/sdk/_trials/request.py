@@ -110,7 +110,7 @@ def _checked_vary(vary: object) -> dict[str, tuple[object, ...]]:
         if not isinstance(name, str) or not name.isidentifier() or name == ROW:
             raise ConfigError(f"vary cannot have the name {name!r}.", next_step=f"Give it a name such as tone; {_NOTHING_SENT}")
         if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
-            raise ConfigError(f"vary: the values of {name} are no list.", next_step=f"Give at least two; {_NOTHING_SENT}")
+            raise ConfigError(f"vary: the values of {name} are not a list.", next_step=f"Give at least two; {_NOTHING_SENT}")
         checked[name] = tuple(values)
         texts = list(map(str, checked[name]))
         if len(texts) < 2:
@@ -123,10 +123,10 @@ def _checked_vary(vary: object) -> dict[str, tuple[object, ...]]:
 
 def _checked_models(models: object) -> tuple[str, ...]:
     if isinstance(models, str) or not isinstance(models, Iterable):
-        raise ConfigError("models is no list of names.", next_step=f"Give ['sonnet', 'opus'] or the like; {_NOTHING_SENT}")
+        raise ConfigError("models is not a list of names.", next_step=f"Give ['sonnet', 'opus'] or the like; {_NOTHING_SENT}")
     checked = tuple(models)
     if not all(isinstance(model, str) and model.strip() for model in checked):
-        raise ConfigError("models holds what is no name.", next_step=f"Give ['sonnet', 'opus'] or the like; {_NOTHING_SENT}")
+        raise ConfigError("models must hold only names.", next_step=f"Give ['sonnet', 'opus'] or the like; {_NOTHING_SENT}")
     _check_differ("models", checked)
     return checked
 

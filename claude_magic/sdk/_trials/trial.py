@@ -5,21 +5,23 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import numbers
 import os
-from collections.abc import Callable
+import reprlib
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from claude_magic.errors import ClaudeError
+from claude_magic.errors import ClaudeError, ConfigError, ScoreError
 from claude_magic.sdk._rows.arms import Arm
 from claude_magic.sdk._rows.results import Results, RowOutcome, new_frame
 from claude_magic.sdk._rows.work import Template
 from claude_magic.sdk._trials.findings import ArmResult, Best, Difference, Disagreement
 from claude_magic.sdk._trials.intervals import mean_interval
 from claude_magic.sdk._trials.judging import Judgement, Verdicts
-from claude_magic.sdk._trials.scores import score_of
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.schema import Rows
 
@@ -68,7 +70,7 @@ class Trial(Results):
         super().add(outcome)
         if self._score is None or outcome.error is not None or self.stopped:
             return None
-        score = self._scores[outcome.position] = score_of(self._score, outcome.row, outcome.value)
+        score = self._scores[outcome.position] = _score_of(self._score, outcome.row, outcome.value)
         return score if isinstance(score, ClaudeError) else None
 
     @property
@@ -136,7 +138,9 @@ class Trial(Results):
         """
         first = self.table[0]
         if first.mean is None:
-            raise ClaudeError("No reply has a score.", next_step="Give a score; with a checkpoint no reply is asked for anew.")
+            raise ClaudeError(
+                "No reply has a score.", next_step="Give a score; with a checkpoint, no reply is asked for again."
+            )
         arm = next(arm for arm in self.arms if arm.label == first.label)
         return Best(
             arm.label,
@@ -154,7 +158,7 @@ class Trial(Results):
         if not differences:
             return ""
         if not any(difference.is_told for difference in differences):
-            return "Nothing can be told from noise: these rows show no difference that chance would not."
+            return "No difference can be told from noise: chance alone could explain all of them."
         best = self.table[0].label
         alike = [difference.other for difference in differences if difference.one == best and not difference.is_told]
         if not alike:
@@ -174,9 +178,7 @@ class Trial(Results):
 
         :raises ConfigError: if matplotlib is not installed, or nothing was scored.
         """
-        from claude_magic.sdk._trials.plot import draw_means
-
-        return draw_means([(arm.label, arm.mean, arm.low, arm.high) for arm in self.table])
+        return _draw_means([(arm.label, arm.mean, arm.low, arm.high) for arm in self.table])
 
     def to_inspect(self, path: str | os.PathLike[str]) -> None:
         """Write the trial as a log of Inspect, `.eval` or `.json`, with a sample for each reply.
@@ -259,3 +261,46 @@ class Trial(Results):
             "duration_s": outcome.duration_s,
             "error": error.message if error else None,
         }
+
+
+def _score_of(function: Callable[[Any, Any], object], row: Any, reply: Any) -> float | ScoreError:
+    """Return the score that the person's function gives a reply to a row, or the reason why it has none."""
+    try:
+        given = function(row, reply)
+    except Exception as error:  # noqa: BLE001 - the function is the person's own, and may raise anything
+        failure = ScoreError(f"The score raised {type(error).__name__}: {error}.")
+        failure.__cause__ = error
+        return failure
+    if inspect.iscoroutine(given):
+        given.close()
+        return ScoreError("The score is a coroutine; give a function that returns the number itself.")
+    # Convert numbers and bools of numpy to Python's.
+    value = given.item() if getattr(given, "shape", None) == () and hasattr(given, "item") else given
+    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        return ScoreError(f"The score is {reprlib.repr(given)}, which is not a number.")
+    return float(value)
+
+
+def _draw_means(means: Sequence[tuple[str, float | None, float | None, float | None]]) -> Any:
+    """Draw a mean with its interval for each label, the first one on top, and return the axes.
+
+    :raises ConfigError: if matplotlib is not installed, or there is no mean.
+    """
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ConfigError(
+            "A plot needs matplotlib, which is not installed here.", next_step="pip install matplotlib"
+        ) from error
+    drawn = [(label, mean, low, high) for label, mean, low, high in means if mean is not None][::-1]
+    if not drawn:
+        raise ConfigError("No reply has a score: there is nothing to plot.", next_step="Give a score.")
+    _, axes = pyplot.subplots(figsize=(5, 0.8 + 0.35 * len(drawn)), layout="constrained")
+    centres = [mean for _, mean, _, _ in drawn]
+    below = [mean - (mean if low is None else low) for _, mean, low, _ in drawn]
+    above = [(mean if high is None else high) - mean for _, mean, _, high in drawn]
+    axes.errorbar(centres, range(len(drawn)), xerr=[below, above], fmt="o", capsize=3)
+    axes.set_yticks(range(len(drawn)), [label for label, *_ in drawn])
+    axes.set_ylim(-0.5, len(drawn) - 0.5)
+    axes.set_xlabel("mean score, with its 95 % interval")
+    return axes

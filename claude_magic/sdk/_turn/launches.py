@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from claude_magic.sdk._cli.command_line import Launch
 from claude_magic.sdk._cli.environment import fingerprint, login_settings
-from claude_magic.sdk._folder.contents import allow_rules, fingerprint_of
+from claude_magic.sdk._folder.contents import fingerprint_of, settings_files
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import memories
+from claude_magic.sdk._gate.rules import settings_in
 from claude_magic.sdk._offers.server_files import server_files
 from claude_magic.sdk.config import ClaudeConfig
 from claude_magic.sdk.host import Tool, typeable
@@ -46,7 +47,9 @@ class Launches:
         granted = self._granted.get(request.session_id or "", ())
         offered = (*(self._tools if request.use_tools else ()), *request.tools)
         if request.trusted:
-            rules = (*(options.allowed_tools or ()), *typeable(allow_rules(request.directory)))
+            # The CLI ignores those of the directory until its own dialog was told to trust it, whatever a person has told us.
+            own = settings_in(settings_files(request.directory)).rules
+            rules = (*(options.allowed_tools or ()), *typeable(own))
             options = replace(options, allowed_tools=rules or None)
         if options.model is None and request.session_id in self._model_chosen:
             options = replace(options, model="default")

@@ -16,7 +16,7 @@ from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import Event, MessageEnded, Notice, Queued, TurnEnded
-from claude_magic.sdk.host import PermissionAnswer, PermissionRequest, ToolResult, TurnHost
+from claude_magic.sdk.host import PassingHost, PermissionAnswer, PermissionRequest, ToolResult, TurnHost
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
 AskLater = Callable[[PermissionRequest], Awaitable[PermissionAnswer]]
@@ -48,7 +48,7 @@ class LiveTurn:
             if fresh:
                 if process.replaced_work:
                     ended = "; ".join(work.about for work in process.replaced_work)
-                    host.emit(Notice(f"Ended, as this turn needs another process: {ended}."))
+                    host.emit(Notice(f"Ended, because this turn needs another process: {ended}."))
                 await self._tell_of_missing(host)
             try:
                 return await self._serve(process, prompt, host)
@@ -80,11 +80,11 @@ class LiveTurn:
             host.emit(Notice(remark))
 
 
-class _LastMessage:
+class _LastMessage(PassingHost):
     """A host that forwards everything, and remembers the last message of the turn."""
 
     def __init__(self, host: TurnHost) -> None:
-        self._host = host
+        super().__init__(host)
         self.message_id: str | None = None
         self.has_ended = False
 
@@ -94,13 +94,7 @@ class _LastMessage:
                 self.message_id = message_id
             case TurnEnded():
                 self.has_ended = True
-        self._host.emit(event)
-
-    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        return await self._host.ask(request)
-
-    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        return await self._host.call(tool, arguments)
+        super().emit(event)
 
 
 class OwnTurn:

@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
 
 import anyio
 
@@ -45,10 +44,10 @@ from claude_magic.sdk.content import check_mentions
 from claude_magic.sdk.events import Event, Notice, Queued
 from claude_magic.sdk.host import (
     Decision,
+    PassingHost,
     PermissionAnswer,
     PermissionRequest,
     Tool,
-    ToolResult,
     TurnHost,
     TurnSource,
     rule_of,
@@ -222,9 +221,9 @@ class TurnRunner:
             process = self.pool.warm(session_id)
             ended = process.work if process else ()
             await self.pool.close_session(session_id)
-            found.remarks += (
-                (f"Ended with the process that was behind: {'; '.join(work.about for work in ended)}.",) if ended else ()
-            )
+            if ended:
+                about = "; ".join(work.about for work in ended)
+                found.remarks += (f"Ended with a process that did not know the latest turns: {about}.",)
         return (self._in_branch(request, found.branch) if found.branch else request), found.remarks
 
     def _in_branch(self, request: TurnRequest, branch: str) -> TurnRequest:
@@ -306,10 +305,11 @@ class TurnRunner:
         return prompt_id
 
 
-class _Attempt:
+class _Attempt(PassingHost):
     """The host of one attempt: adds up its events, and stops the timeout while any question waits for a person."""
 
     def __init__(self, request: TurnRequest, host: TurnHost, log: ClientLog, clock: anyio.CancelScope | None = None) -> None:
+        super().__init__(host)
         self.response = SessionAwareResponse(session_id=None if request.fork else request.session_id)
         self.reached_cli = False
         """Whether the CLI, or a recording, has begun to answer. Then the session is remembered."""
@@ -318,14 +318,13 @@ class _Attempt:
         self._clock = clock or anyio.CancelScope()
         self._left_s = math.inf
         self._open_questions = 0
-        self._host = host
         self._log = log
 
     def emit(self, event: Event) -> None:
         self.reached_cli = self.reached_cli or not isinstance(event, Notice | Queued)
         self._log.event(event)
         fold(self.response, event)
-        self._host.emit(event)
+        super().emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
         # The CLI asks about parallel calls at the same time: the first question stops the clock, the last answer starts it.
@@ -334,7 +333,7 @@ class _Attempt:
             self._clock.deadline = math.inf
         self._open_questions += 1
         try:
-            answer = await self._host.ask(request)
+            answer = await super().ask(request)
         finally:
             self._open_questions -= 1
             if self._open_questions == 0:
@@ -342,9 +341,6 @@ class _Attempt:
         if answer.decision is Decision.SESSION:
             self.granted += request.rules
         return answer
-
-    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        return await self._host.call(tool, arguments)
 
 
 def _check_ids(request: TurnRequest) -> None:
