@@ -2,31 +2,31 @@
 
     ClaudeError
     ├── ConfigError                  a setting or argument is invalid (also a ValueError)
-    │   ├── WorkspaceError           a workspace ID is not a plain name
+    │   ├── WorkspaceError           a workspace, a named directory for turns, cannot be used
     │   └── AttachmentError          a file cannot go into a prompt
     ├── CLIError                     something is wrong with the Claude CLI as a program
-    │   ├── CLINotFoundError         it is not there, or not executable
+    │   ├── CLINotFoundError         it is missing, or cannot be executed
     │   ├── CLITooOldError           it does not know a flag that it is started with
-    │   └── CLIDiedError             it ended in the middle of a turn, or did not start
-    ├── NotLoggedInError             the CLI has no login and no API key
+    │   └── CLIDiedError             it ended in the middle of a turn, or before it was ready
+    ├── NotLoggedInError             the CLI has no login and no API key, or the API refuses it
     ├── SessionNotFoundError         there is no conversation with this ID or name
     │   └── SessionLostError         its transcript was there, and is gone or unreadable now
-    ├── TurnNotFoundError            there is no turn with this number, or it cannot be continued
-    ├── ExecutorError                the workers of an executor cannot run rows
+    ├── TurnNotFoundError            no turn has this number or ID, or it cannot be continued
+    ├── ExecutorError                an executor, or a worker of it, cannot run rows
     ├── CheckpointError              a file of answered rows cannot be used
     ├── ScoreError                   a reply has no score
     ├── CassetteError                a cassette cannot be read or written
     │   └── CassetteMismatchError    the prompt is not recorded in it
-    └── TurnError                    the turn ended without an answer
-        ├── TurnInterrupted          the person stopped it
+    └── TurnError                    the turn ended without a complete answer
+        ├── TurnInterrupted          it was stopped
         ├── TurnTimeoutError         it took longer than its `timeout` (also a TimeoutError)
         ├── APIError                 the API refused, or could not be reached
         ├── BudgetExceededError      the turn's budget is spent
         ├── TurnLimitError           it needed more rounds with tools than `max_turns`
         └── StructuredOutputError    the reply does not fit the schema
 
-Exceptions of other libraries are translated where they enter, not here. The messages speak to the author of a script.
-The kernel adds what to type in a notebook.
+Exceptions of other libraries become these errors in the module that calls the library. The messages speak to the author of a
+script; the kernel adds what to type in a notebook. Known credentials are masked in `message` and `stderr`, not in `content`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ClaudeError(Exception):
     :param message: one sentence: what happened.
     :param next_step: one sentence: what to do about it.
     :param session_id: the session of the failed turn, if it is known.
-    :param content: the text that had arrived until then.
+    :param content: the part of the reply that had arrived; nothing in it is masked.
     :param stderr: the last lines of what the CLI wrote to its standard error.
     """
 
@@ -74,16 +74,16 @@ class ClaudeError(Exception):
         self.stderr = strip_controls(redact(stderr))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let it travel between processes, whatever its own arguments are."""
+        """Make it picklable, whatever arguments the `__init__` of its class takes."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
     def leave_out(self, env: Mapping[str, str]) -> None:
-        """Mask the credentials of this environment, too. Those of the process's own environment are masked already."""
+        """Mask the credentials of this environment in the message and in stderr. Those of `os.environ` are masked already."""
         self.message, self.stderr = redact(self.message, env), redact(self.stderr, env)
         self.args = (self.message,)
 
     def __str__(self) -> str:
-        # Any of it may hold words of the CLI, the API or a file, and it is printed.
+        # It may quote the CLI, the API or a file, and a terminal prints it: control characters could move the cursor.
         return strip_controls("\n".join(part for part in self._parts() if part))
 
     def _parts(self) -> tuple[str, ...]:
@@ -101,7 +101,10 @@ class ConfigError(ClaudeError, ValueError):
 
 
 class WorkspaceError(ConfigError):
-    """A workspace ID is empty, too long, or not a plain directory name."""
+    """A workspace cannot be used: its ID is not a plain name, or its directory is a link or cannot be made.
+
+    A workspace is a directory under `ClaudeConfig.workspace_dir` in which turns work, named by its ID.
+    """
 
     next_step = "Use 1 to 64 letters, digits, '.', '_' or '-', and not only dots."
 
@@ -129,11 +132,11 @@ class CLITooOldError(CLIError):
 class CLIDiedError(CLIError):
     """The CLI ended in the middle of a turn, or before it was ready."""
 
-    next_step = "Run it again: the session is resumed from disk."
+    next_step = "Send the prompt again: the session is resumed from disk."
 
 
 class NotLoggedInError(ClaudeError):
-    """The CLI has no login and no API key, or the API refuses the one that it has."""
+    """The CLI has no login and no API key, or the API refuses the login or key."""
 
     next_step = (
         f"Run `{own_command('login')}` in a terminal, or set ANTHROPIC_API_KEY in the environment or in ClaudeConfig.env."
@@ -147,12 +150,12 @@ class SessionNotFoundError(ClaudeError):
 
 
 class SessionLostError(SessionNotFoundError):
-    """This client took part in the conversation, and its transcript is gone or unreadable now. The prompt was not sent.
+    """This client has used the session, but the transcript is now gone or unreadable. The prompt was not sent.
 
-    :param was: what happened to the transcript, such as `is gone`.
+    :param was: what the transcript is now, such as `is gone`; it completes the sentence "The transcript of the session ...".
     """
 
-    next_step = "Without a session_id a new session starts. Earlier replies are left only where they were shown."
+    next_step = "Without a session_id a new session starts. Earlier replies exist only where they were shown."
 
     def __init__(self, session_id: str, was: str) -> None:
         super().__init__(f"The transcript of the session {session_id[:8]} {was}.", session_id=session_id)
@@ -160,21 +163,21 @@ class SessionLostError(SessionNotFoundError):
 
 
 class TurnNotFoundError(ClaudeError):
-    """No turn has this number, or its turn has no answer to continue from."""
+    """No turn has this number, no message has this ID, or nothing can go on from the turn."""
 
 
 class ExecutorError(ClaudeError):
-    """The executor of a run over many rows, or a worker of it, cannot do its part."""
+    """The executor of a run over many rows, or a worker of it, cannot run the rows."""
 
 
 class CheckpointError(ClaudeError):
-    """The file for the answered rows of a run holds something else, or cannot be read or written."""
+    """The checkpoint, the file that keeps the answered rows of a run, is another kind of file or cannot be read or written."""
 
-    next_step = "Free space on the disk, or name another file. The rows that are in it already are kept."
+    next_step = "Free disk space, or name another file. Rows that were already written are kept."
 
 
 class ScoreError(ClaudeError):
-    """A reply that has no score: its function raised or gave no number, or the prompt that judges was not answered."""
+    """A reply has no score: the score function raised or returned no number, or the prompt to the judge was not answered."""
 
     next_step = "Correct the score and run it again; with a checkpoint, no reply is asked for again."
 
@@ -186,7 +189,8 @@ class CassetteError(ClaudeError):
 class CassetteMismatchError(CassetteError):
     """The cassette holds no turn with this prompt. Nothing was sent.
 
-    :param diff: the difference between the closest recorded prompt and this one; empty if nothing is recorded.
+    :param diff: the difference between the closest recorded prompt and this one; empty if nothing is recorded. Both prompts
+        are scrubbed like a recording.
     :param line: the line of the file with that recorded prompt.
     """
 
@@ -206,13 +210,17 @@ class TurnError(ClaudeError):
 
 
 class TurnInterrupted(TurnError):
-    """The person stopped the turn. `content` is the text that had arrived."""
+    """The turn was stopped. `content` is the text that had arrived.
+
+    A notebook's cell raises it for an interrupt or the Stop button. In a script, cancelling the task raises
+    `asyncio.CancelledError` as usual; this error comes if the turn was stopped in any other way, or played as it was recorded.
+    """
 
     next_step = "What had arrived is kept; the next prompt continues this session."
 
 
 class TurnTimeoutError(TurnError, TimeoutError):
-    """The whole turn took longer than its `timeout`, in seconds. `content` is the text that had arrived."""
+    """The turn took longer than its `timeout`, in seconds; waiting for a person's answers is not counted."""
 
     next_step = (
         "Give it more time (timeout=..., ClaudeConfig.default_timeout), or ask for less at once; the session can be continued."
@@ -220,9 +228,9 @@ class TurnTimeoutError(TurnError, TimeoutError):
 
 
 class APIError(TurnError):
-    """The API refused the request, or gave up after the CLI's own retries.
+    """The API refused the request, or could not be reached, and the CLI gave up retrying.
 
-    :param status: the HTTP status; `None` if the connection failed.
+    :param status: the HTTP status; `None` if there is none, as when the connection failed.
     """
 
     def __init__(self, message: str, *, status: int | None = None, **context: str | None) -> None:

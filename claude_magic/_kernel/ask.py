@@ -1,6 +1,6 @@
-"""`ask()` and `current_session()`: a turn as a function, for loops and functions in the cells of a notebook.
+"""`ask()` runs a turn from Python code in a notebook, such as a loop or a function; `current_session()` lists the turns.
 
-The prompt may hold data from anywhere, so it is sent as it is: nothing in it is expanded.
+A prompt made by code may hold data from anywhere, so it is sent as it is: nothing in it is expanded.
 """
 
 from __future__ import annotations
@@ -34,31 +34,36 @@ PARAMETERS = {option.parameter: option for option in OPTIONS if option.parameter
 
 @dataclass(frozen=True, slots=True)
 class SessionTurn:
-    """One turn of a session. `number` is its number in this kernel; `None` for a turn from before this kernel."""
+    """One turn of a session."""
 
     number: int | None
+    """Its number in this kernel; `None` for a turn from before this kernel."""
     prompt: str
+    """The prompt's text."""
     session_id: str | None
+    """The session in which it ran; `None` if it reached none."""
     failed: bool
+    """Whether it ended without a complete answer."""
     _reply: Callable[[], SessionAwareResponse | None] = field(repr=False, compare=False)
 
     @property
     def reply(self) -> SessionAwareResponse | None:
-        """The reply. For a turn from before this kernel it is read from the transcript.
-
-        `None` if the session is gone.
-        """
+        """The reply; `None` if the session is gone. For a turn from before this kernel it is read from the transcript."""
         return self._reply()
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentSession:
-    """The session that the next cell continues. `turns` are its turns up to that point, the oldest first."""
+    """The session that the next cell continues."""
 
     session_id: str
+    """Its ID, by which `--resume` and a script find it."""
     name: str | None
+    """The name that a person gave it; `None` if it has none."""
     directory: str
+    """The directory that it belongs to."""
     turns: tuple[SessionTurn, ...]
+    """Its turns up to where the next cell continues, the oldest first."""
 
 
 class AskOptions(TypedDict, total=False):
@@ -92,7 +97,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _with_parameters(method: F) -> F:
-    """Let Shift-Tab show each parameter instead of `**options`, and add their meaning to the help."""
+    """Let Shift-Tab show each parameter instead of `**options`, and add their meanings to the docstring."""
     types, signature = get_type_hints(AskOptions), inspect.signature(method, eval_str=True)
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=types[name])
@@ -127,7 +132,9 @@ class Ask:
 
     @_with_parameters
     def stream(self, prompt: str, **options: Unpack[AskOptions]) -> Iterator[str]:
-        """Ask Claude, and yield the answer's text as it arrives. Leaving early stops the turn.
+        """Ask Claude, and yield the answer's text as it arrives. The prompt is sent when the first piece is asked for.
+
+        Closing the generator early stops the turn.
 
         :param prompt: sent as it is: no template, no `@path`, no slash command.
         :param options: those of a cell, as listed below.
@@ -159,7 +166,7 @@ def _own(state: KernelState, path: Sequence[Turn]) -> Iterator[SessionTurn]:
 
 
 def _earlier(state: KernelState, session: Session, path: Sequence[Turn]) -> Iterator[SessionTurn]:
-    from claude_magic.sdk._history.transcripts import reply_of  # importing the SDK takes a second
+    from claude_magic.sdk._history.transcripts import reply_of  # late import: the SDK takes a second
 
     for said in state.sessions.before(path[0] if path else None, session):
         found = partial(reply_of, said, session.session_id, session.directory)
@@ -174,7 +181,7 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
         raise ConfigError(f"ask() has no parameter {min(unknown)}.", next_step=f"It takes {known}.")
     given: dict[str, Any] = {PARAMETERS[name].name: _checked(name, value) for name, value in chosen.items()}
     kind, files = given.pop("schema", None), given.pop("file", ())
-    # `notebook="none"`: the prompt is sent as it is. Claude can still read the cells by a tool.
+    # `notebook="none"`: nothing about the cells is sent along. Claude can still read them with a tool.
     options = Options(**given, quiet=True, notebook="none")
     if conflict := options.conflict():
         message = f"{conflict[0]} and {conflict[1]} exclude each other."

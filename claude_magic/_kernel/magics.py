@@ -1,4 +1,4 @@
-"""`%%claude`, `%claude` and `%claude_session`: they only parse, and call what does the work."""
+"""`%%claude`, `%claude`, `%claude_session`, and the hooks before and after each cell. All call other modules."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @magics_class
 class ClaudeMagics(Settings, Magics):
-    """Claude in the cells of this kernel. The traits are the defaults of every cell."""
+    """Claude in the cells of this kernel. `Settings` holds the traits: the defaults of every cell."""
 
     def __init__(self, shell: InteractiveShell, earlier: KernelState | None = None, **kwargs: Any) -> None:
         super().__init__(shell=shell, **kwargs)
@@ -59,7 +59,10 @@ class ClaudeMagics(Settings, Magics):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def before_cell(self, info: object = None) -> None:
-        """Replace the buttons in earlier outputs by plain output, so that a saved notebook holds no dead widget."""
+        """Settle what earlier cells left open, so that a saved notebook holds no dead button.
+
+        :param info: about the cell that begins; `None` when the idle timer calls this instead, or `close`.
+        """
         self._forget_idle()
         self.shown.note(None)
         self.frontend.note_cell()
@@ -71,21 +74,21 @@ class ClaudeMagics(Settings, Magics):
         self.questions.close()
         self.sessions.close_panel()
         self.state.settle_comparison()
-        if info is not None:  # `None`: no cell begins, but the time of the buttons is over
+        if info is not None:
             self.frontend.show_lost_replies()
 
     def after_cell(self, result: ExecutionResult) -> None:
-        """Show open questions, and remember the cell's error for `--error`; errors of Claude do not count."""
+        """Show open questions, and remember the cell's error for `--error`; Claude's own errors are not kept."""
         self.questions.show()
         self.ran_cells.end(result)
         self.state.take_own_turns()
-        # Perhaps no cell follows, and the notebook is later opened without its kernel. A terminal has no loop.
+        # A timer removes the buttons if no cell follows. A terminal has no loop, and no buttons.
         self._forget_idle()
         with contextlib.suppress(RuntimeError):
             self._loop = asyncio.get_running_loop()
             self._idle = self._loop.call_later(self.idle_timeout, self.before_cell)
         error = result.error_before_exec or result.error_in_exec
-        if error is not None:  # its traceback would keep a stream open that is not read any more
+        if error is not None:  # its traceback keeps alive a stream that nobody reads any more
             self.state.in_cell.end_stream(of_earlier_cell=False)
         if isinstance(error, Exception) and not isinstance(error, ClaudeError | UsageError):
             self.state.remember_error(error)
@@ -117,7 +120,7 @@ class ClaudeMagics(Settings, Magics):
         return given
 
     async def claude_async(self, line: str, cell: str | None = None) -> Given | None:
-        """Do what `%%claude` does in a cell that awaits it."""
+        """Do what `%%claude` does, without blocking: the transformed cell awaits it."""
         if (parsed := self._parsed(line, cell)) is None:
             return None
         options, prompt = parsed
@@ -129,7 +132,7 @@ class ClaudeMagics(Settings, Magics):
         return self._bound(options, await cell_turns.run_async(self.state, self.frontend, request))
 
     def keep(self, given: Given | None) -> None:
-        """Put the value of a `%%claude` cell into `_` and `Out`, as with any other cell."""
+        """Put the value of a `%%claude` cell into `_` and `Out`, as with any other cell; called by the transformed cell."""
         self.shown.note(None)
         if given is not None:
             self.frontend.shell.displayhook.update_user_ns(given)
@@ -139,7 +142,7 @@ class ClaudeMagics(Settings, Magics):
         self.sessions.run(line)
 
     def _wake(self) -> None:
-        """Let the main thread show turns that Claude began by itself; called on the background thread."""
+        """Let the main thread show turns that background work began; called on the background thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the kernel is ending
                 self._loop.call_soon_threadsafe(self.state.take_own_turns)
@@ -150,7 +153,7 @@ class ClaudeMagics(Settings, Magics):
 
     @in_a_notebook()
     def _parsed(self, line: str, cell: str | None) -> tuple[Options, str] | None:
-        """Return the options and the prompt; `None` if help was requested, which is then printed."""
+        """Return the options and the prompt; or print the help if it was requested, and return `None`."""
         if asks_for_help(line, one_line=cell is None):
             say(f"%%claude [options]      %claude [options] PROMPT\n\n{usage(self.frontend.columns)}")
             return None
@@ -163,7 +166,10 @@ class ClaudeMagics(Settings, Magics):
     def _request(
         self, options: Options, prompt: str, local_ns: Mapping[str, Any] | None = None, *, one_line: bool
     ) -> CellRequest:
-        from claude_magic._kernel.prompt.composition import EXPLAIN, compose  # Jinja2 is no part of `%load_ext`
+        from claude_magic._kernel.prompt.composition import (
+            EXPLAIN,
+            compose,
+        )  # late import: keeps `%load_ext` fast
 
         if not prompt.strip() and options.error:
             prompt = EXPLAIN
@@ -184,7 +190,7 @@ class ClaudeMagics(Settings, Magics):
     @contextlib.contextmanager
     def _rows(self, options: Options, template: str, local_ns: Mapping[str, Any] | None = None) -> Iterator[CellRows]:
         """Yield the run of a cell with `--each`; bind its results also after an error, because they were paid for."""
-        from claude_magic._kernel.rows.cell import rows_of_cell  # no part of `%load_ext`
+        from claude_magic._kernel.rows.cell import rows_of_cell  # late import: keeps `%load_ext` fast
 
         with in_a_notebook():
             if not template.strip():
@@ -214,7 +220,7 @@ ClaudeMagics.claude.__doc__ = f"""Send the cell to Claude and show the reply; th
 {usage()}
 """
 
-ClaudeMagics.claude_session.__doc__ = f"""Show and change the sessions of this kernel.
+ClaudeMagics.claude_session.__doc__ = f"""Show and manage the sessions of this kernel and this directory.
 
 {words_usage()}
 """

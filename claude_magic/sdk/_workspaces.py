@@ -17,7 +17,8 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Workspaces:
     """Make workspaces on first use and remember which ones are new.
 
-    :param base: the directory that contains them; `None` for a private one of the person, which nobody else can have prepared.
+    :param base: the directory that contains them; `None` for a private one in the person's data directory, where nobody else
+        can have put files that Claude would load.
     """
 
     def __init__(self, base: str | Path | None) -> None:
@@ -29,7 +30,7 @@ class Workspaces:
     def directory(self, workspace_id: str) -> str:
         """Return the directory of a workspace, and make it if it is missing.
 
-        :raises WorkspaceError: if the ID is not a plain name, or the directory cannot be made.
+        :raises WorkspaceError: if the ID is not a plain name, or the directory is a link or cannot be made.
         """
         if not isinstance(workspace_id, str) or not _NAME.fullmatch(workspace_id) or not workspace_id.strip("."):
             raise WorkspaceError(f"{workspace_id!r} is not a workspace ID.")

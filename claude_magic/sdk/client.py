@@ -1,7 +1,7 @@
-"""The async client: prompts in, replies, text or events out.
+"""The async client: it sends prompts, and returns replies or yields text or events.
 
-`ClaudeClient` composes prompts (prefix, files), finds out in which directory a turn works, and hands it to the runner. Every
-turn goes through `run_turn`, also those of a notebook.
+`ClaudeClient` composes prompts (prefix, files), finds out in which directory a turn works, and hands the request to the runner.
+Every turn goes through `run_turn`, also those of a notebook.
 """
 
 from __future__ import annotations
@@ -45,20 +45,22 @@ _FORKED = "This ClaudeClient belongs to the process that this one was forked fro
 _USE_THREADS = "Use threads instead of processes, or make a ClaudeClient in the forked process itself."
 
 DEFAULT_PREFIX_FILE = "prefix-prompt.md"
+"""The prefix prompt's file, in the working directory, if the config names none."""
 
 
 class ClaudeClient:
     """A client for Claude through the CLI. It is an async context manager: leaving it ends every process that it started.
 
-    The client belongs to the first event loop that uses it. Another loop gets a ConfigError until the first one is closed,
-    which ends the client's processes.
+    The client belongs to the event loop that uses it. While it has processes there, another loop gets a ConfigError. Once the
+    first loop is closed, another one may use the client: that ends the old processes, and sessions are resumed from disk.
 
     :param config: `None` for the defaults.
-    :param tools: tools of the caller; the `host` of a turn runs them.
+    :param tools: tools that the `host` of a turn runs. Python functions for Claude belong in `ClaudeConfig.tools` instead.
     :param asks: whether the host of a turn can be asked for permission. If not, the CLI denies what no rule allows.
     :param on_own_turn: called with the response of each turn that the CLI began by itself, for example when a command that
         Claude had left running ended. Its cost is part of no other turn.
-    :param on_own_question: answers the permission requests of these turns, however long that takes. By default it denies them.
+    :param on_own_question: called with each permission request of these turns; returns the answer, however long that takes. By
+        default it denies them.
     """
 
     def __init__(
@@ -117,8 +119,9 @@ class ClaudeClient:
         :param session_id: the session to continue; `None` for a new one.
         :param output_format: what `raw_json` of the reply holds; TEXT means the config's `default_output_format`.
         :param timeout: seconds for the whole turn; `None` for the config's `default_timeout`.
-        :param workspace_id: the directory under `workspace_dir` in which the turn works.
-        :param files: paths of files that go into the prompt.
+        :param workspace_id: the name of a directory under the config's `workspace_dir`; the turn works there. `None`: the
+            session's own directory, or the working directory for a new session.
+        :param files: paths of files whose content goes into the prompt, before the text.
         :param tools: functions that Claude may call in this turn, in addition to those of the config.
         :raises ConfigError: for invalid arguments; nothing was sent.
         :raises ClaudeError: a subclass that says why the turn failed.
@@ -141,7 +144,10 @@ class ClaudeClient:
         files: list[str] | None = None,
         tools: Sequence[Callable[..., Any]] = (),
     ) -> AsyncGenerator[str, None]:
-        """Yield the answer's text as it arrives. Parameters and errors are those of `query`."""
+        """Yield the answer's text as it arrives. Closing the generator early interrupts the turn.
+
+        Parameters and errors are those of `query`.
+        """
         events = self.stream_events(
             prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files, tools=tools
         )
@@ -161,7 +167,10 @@ class ClaudeClient:
         options: TurnOptions | None = None,
         tools: Sequence[Callable[..., Any]] = (),
     ) -> AsyncGenerator[Event, None]:
-        """Yield every event of a turn as it comes, then raise if the turn failed. Leaving early interrupts the turn."""
+        """Yield every event of a turn as it comes, then raise if the turn failed. Closing it early interrupts the turn.
+
+        Parameters and errors are those of `query`; `options` are choices for this turn only.
+        """
         request = self.request(
             prompt,
             session_id=session_id,
@@ -206,7 +215,7 @@ class ClaudeClient:
     ) -> TurnRequest:
         """Return the request for `run_turn`: the prompt with its prefix and files, and the directory of the turn.
 
-        :param prompt: a text, which gets prefix and files put before it, or content, which is sent as it is.
+        :param prompt: a text, which is sent after the prefix and the files; or a `Prompt`, which is sent without them.
         :param fork: continue a branch of the session instead of the session itself.
         :param at: the message after which the branch begins (`MessageEnded.message_id`); `None` for the end of the session.
         :param options: choices for this turn only.
@@ -230,7 +239,8 @@ class ClaudeClient:
 
         Inside `with cassette(...)` the turn is played from the cassette, or recorded to it.
 
-        :param host: takes the events, answers permission requests and runs the tools; `None`: nobody is asked.
+        :param host: takes the events, answers permission requests and runs the tools. `None`: permission requests are denied,
+            and functions given as tools are run.
         :raises ConfigError: in a forked child of the process that made the client.
         :raises TurnTimeoutError: after `request.timeout_s` seconds; the turn is interrupted then.
         :raises ClaudeError: a subclass that says why the turn failed, with the session ID and the text that had arrived.
@@ -246,7 +256,7 @@ class ClaudeClient:
         workspace_id: str | None = None,
         options: TurnOptions | None = None,
     ) -> Command:
-        """Return the command for the same turn in a terminal: a list of words, and as `text` quoted for a shell.
+        """Return the command that does the same turn in a terminal: a list of words; its `text` is quoted for a shell.
 
         :raises CLINotFoundError: if there is no CLI.
         """
@@ -273,18 +283,18 @@ class ClaudeClient:
         return process.work if process else ()
 
     async def context(self, session_id: str) -> tuple[ContextPart, ...]:
-        """Return what a request of a session holds, by part; nothing when it has no live process that can say it now."""
+        """Return what fills the context of a session, by part, with sizes; empty unless it has an idle live process."""
         process = self._runner.pool.warm(session_id)
         return await process.context() if process else ()
 
     def servers(self, session_id: str) -> tuple[ServerState, ...]:
-        """Return the MCP servers of a session's live process, as the CLI has said last: which are there, which have failed."""
+        """Return the MCP servers of a session and their states, as last reported; empty if it has no live process."""
         process = self._runner.pool.warm(session_id)
         return process.servers if process else ()
 
     @property
     def choices(self) -> Choices:
-        """What the CLI says that there is to choose from; empty before its first process has started."""
+        """The models and styles that the CLI offers; empty before its first process has started."""
         return self._runner.choices
 
     async def stop_work(self, session_id: str, task_id: str) -> None:

@@ -75,11 +75,13 @@ def _json_object(name: str, value: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CLIFlag:
-    """How the CLI is told of a choice: its flag, the value as text, and words that always follow, also without a value.
+    """How the CLI is told of a choice: `name` is its flag, `text` turns the value into text.
+
+    `always` are words for every command line, also without a value. With `several` the flag is repeated for each value.
 
     Everybody on the machine can read a command line. A value that may be long or private is therefore sent in the first request
     of the control protocol, under the name `field`. `setting` is the name of one of the CLI's settings, if the value is passed
-    as a setting in `--settings`. With `several` the flag is repeated for each value.
+    as a setting in `--settings`.
     """
 
     name: str
@@ -91,7 +93,7 @@ class CLIFlag:
     several: bool = False
 
     def texts(self, value: Any) -> list[str]:
-        """Return what stands behind the flag, once for each time that it is said."""
+        """Return the value as text, or with `several` each of the values."""
         return [self.text(one) for one in (value if self.several else [value])]
 
 
@@ -101,7 +103,7 @@ def _flag(flag: CLIFlag) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
-    """Choices for one turn. `None` means: as in the client's config, else as in the CLI's own settings."""
+    """Choices for one turn. For a field that is `None` the client's config counts, and then the CLI's own settings."""
 
     model: str | None = _flag(CLIFlag("--model"))
     """A full name, or one that the CLI resolves, such as `sonnet`."""
@@ -113,15 +115,15 @@ class TurnOptions:
     )
     """Text that is added to Claude Code's system prompt."""
     max_turns: int | None = _flag(CLIFlag("--max-turns", _at_least_1))
-    """How many rounds with tools the turn may take."""
+    """The most rounds with tools that the turn may take."""
     max_budget_usd: float | None = _flag(CLIFlag("--max-budget-usd", _more_than_0, "{:g}".format))
-    """How many US dollars the turn may cost."""
+    """The most US dollars that the turn may cost."""
     schema: str | None = _flag(CLIFlag("--json-schema", _json_object, field="jsonSchema"))
     """The JSON schema that the reply must fit, as text: `Schema.of(...).text`."""
     allowed_tools: tuple[str, ...] | None = _flag(CLIFlag("--allowedTools", text=",".join))
     """Rules for tools that run without a question, such as `Bash(git status:*)`."""
     permission_mode: str | None = _flag(CLIFlag("--permission-mode", _one_of(PERMISSION_MODES)))
-    """What is asked, allowed or denied in general: one of `PERMISSION_MODES`."""
+    """The CLI's permission mode: what it allows, denies or asks about. One of `PERMISSION_MODES`."""
     style: str | None = _flag(CLIFlag("--settings", _filled, setting="outputStyle"))
     """One of the CLI's output styles, such as `Learning`."""
     mcp: tuple[str | os.PathLike[str], ...] | None = _flag(CLIFlag("--mcp-config", _paths, os.fspath, several=True))
@@ -137,7 +139,7 @@ class TurnOptions:
                 if not (flag.field or all(map(_is_one_word, flag.texts(value)))):
                     raise ConfigError(f"{name} {value!r} holds a character that cannot be on a command line.")
         if self.permission_mode == "manual":
-            # Its other name, by which the CLI (2.1.332) never calls it.
+            # Two names for one mode; the CLI (2.1.332) itself only reports `default`.
             object.__setattr__(self, "permission_mode", "default")
         if self.bare and self.style:
             raise ConfigError("style and bare exclude each other.", next_step="Leave one out: a bare turn has no output style.")
@@ -154,19 +156,19 @@ class ClaudeConfig:
     cli_path: str | Path | None = None
     """The Claude CLI to run; `None` for the one that comes with claude-agent-sdk."""
     model: str | None = None
-    """As in `TurnOptions`; `None` for the CLI's own default."""
+    """The model of turns that name none: a full name, or one such as `sonnet`; `None` for the CLI's own default."""
     default_output_format: OutputFormat = OutputFormat.TEXT
     """What `raw_json` of a reply holds if the call does not say it."""
     default_timeout: float | None = None
     """How long a whole turn may take if the call does not say it; `None` for no limit."""
     max_retries: int = 0
-    """How often a start or a turn is tried again that failed before anything was said."""
+    """How often a turn is tried again if nothing had arrived when the CLI died, or the API was overloaded or out of reach."""
     retry_delay: float = 1.0
     """The time before such a retry."""
     debug_mode: bool = False
     """Log the command line of each turn."""
     verbose_logging: bool = False
-    """Log every event of each turn, too."""
+    """Log also every event of each turn."""
     log_file: str | Path | None = None
     """The file for the log; it is made readable by its owner only."""
     enable_prefix_prompt: bool = False
@@ -174,18 +176,18 @@ class ClaudeConfig:
     prefix_prompt_file: str | Path | None = None
     """The file with that text; `None` for `prefix-prompt.md` in the working directory, if it is there."""
     workspace_dir: str | Path | None = None
-    """The directory that holds the workspaces of `workspace_id`; `None` for a private one in your data directory."""
+    """The directory that holds the workspaces, which calls name by `workspace_id`; `None` for one in your data directory."""
     workspace_cleanup_on_exit: bool = False
     """Delete the workspaces that this client made when it is closed."""
     safe_mode: bool = False
-    """Give Claude the tools that read files, and no other."""
+    """Give Claude only tools that read files (`READ_ONLY_TOOLS`); a bare turn gets no tools at all."""
     trusted: bool = False
     """Load what the working directory holds for Claude Code: settings, hooks, agents, skills, rules and servers. Otherwise only
     the text of `CLAUDE.md` is loaded."""
     permission_mode: str | None = None
-    """As in `TurnOptions`."""
+    """The CLI's permission mode for turns that choose none; one of `PERMISSION_MODES`."""
     allowed_tools: list[str] | None = None
-    """As in `TurnOptions`."""
+    """Rules for tools that run without a question, such as `Bash(git status:*)`."""
     max_concurrent_processes: int = 5
     """How many CLI processes may run at once."""
     process_cleanup_timeout: float = 5.0
@@ -193,21 +195,21 @@ class ClaudeConfig:
     env: dict[str, str] = field(default_factory=dict)
     """Variables for the CLI, added to this process's environment."""
     effort: str | None = None
-    """As in `TurnOptions`."""
+    """How much the model thinks; one of `EFFORTS`."""
     system: str | None = None
-    """As in `TurnOptions`."""
+    """Text that is added to Claude Code's system prompt."""
     max_turns: int | None = None
-    """As in `TurnOptions`."""
+    """The most rounds with tools that one turn may take."""
     max_budget_usd: float | None = None
-    """As in `TurnOptions`."""
+    """The most US dollars that one turn may cost."""
     bare: bool | None = None
-    """As in `TurnOptions`."""
+    """Leave out Claude Code's prompt, settings and memory, and each tool that `allowed_tools` does not name."""
     style: str | None = None
-    """As in `TurnOptions`."""
+    """One of the CLI's output styles, such as `Learning`."""
     mcp: Sequence[str | os.PathLike[str]] | None = None
-    """As in `TurnOptions`."""
+    """Files that name MCP servers, as the CLI takes them."""
     max_warm: int = 2
-    """How many CLI processes stay alive after their turn."""
+    """How many idle CLI processes stay alive, so that the next turn of their sessions need not wait for a start."""
     idle_timeout: float = 600.0
     """How long such a process stays alive without a turn."""
     tools: Sequence[Callable[..., Any]] = ()
@@ -234,7 +236,7 @@ class ClaudeConfig:
         missing = [name for name in shared if getattr(turn, name) in (None, "")]
         filled = {name: own for name in missing if (own := self._chosen(name)) != getattr(turn, name)}
         if turn.bare:
-            # A style is for Claude Code, which a bare turn has nothing of.
+            # A style changes Claude Code's prompt, and a bare turn has none.
             filled.pop("style", None)
         options = replace(turn, **filled) if filled else turn
         if self.safe_mode and options.mcp:

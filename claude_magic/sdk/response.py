@@ -22,7 +22,7 @@ STRUCTURED_OUTPUT = "StructuredOutput"
 """The tool of the CLI by which a model answers when there is a schema (2.1.331)."""
 
 VALUE = "value"
-"""The property that holds the reply if its schema is not that of an object."""
+"""The property that holds the reply if its schema is not that of an object: the CLI then gets the schema of one."""
 
 
 class Growing:
@@ -46,7 +46,7 @@ class Growing:
 
 @dataclass(slots=True)
 class Text:
-    """A block of the answer, in Markdown."""
+    """A block of the answer, in Markdown. `number` counts the blocks of the turn, as in its events."""
 
     number: int
     growing: Growing = field(default_factory=Growing)
@@ -91,7 +91,7 @@ class ToolCall:
 
 @dataclass(slots=True)
 class Remark:
-    """A line about the turn that is not part of the answer. Its number is -1, as the CLI counts no such block."""
+    """A line about the turn that is not part of the answer. Its number is -1, because it is no block of the CLI's."""
 
     text: str
     number: int = -1
@@ -103,31 +103,40 @@ Block = Text | Thinking | ToolCall | Remark
 
 @dataclass(eq=False)
 class SessionAwareResponse:
-    """A reply and the session it belongs to.
-
-    `content` is the answer as text. If the turn did not end by itself, it is all text that had arrived. `structured` is the
-    data of a reply to a schema. `raw_json` holds what the output format says.
-
-    `metadata` holds `model`, `usage`, `cost_usd` (US dollars, this turn alone), `duration_s`, `num_turns`, `is_error`,
-    `stop_reason`, `permission_denials`, `command` and `recorded`. `recorded` is true for a turn that was played from a
-    cassette: the figures are those of the recording then, and `command` is `None`.
-    """
+    """A reply and the session it belongs to. It grows while the turn runs, and is complete when `ended` is set."""
 
     content: str = ""
+    """The answer as text, set when the turn ends. If the turn failed, all text that had arrived."""
     session_id: str | None = None
+    """The ID of the session; it continues the conversation."""
     metadata: dict[str, Any] = field(default_factory=dict, repr=False)
+    """Facts about the turn, by name: `model`, `usage` (tokens), `cost_usd` (US dollars, this turn alone), `duration_s`,
+    `num_turns`, `is_error`, `stop_reason`, `permission_denials`, `command` and `recorded`. `recorded` is true for a turn that
+    was played from a cassette: then the figures are those of the recording, and `command` is `None`."""
     raw_json: dict[str, Any] | None = field(default=None, repr=False)
+    """The CLI's own messages, as the call's output format says; `None` for TEXT."""
     blocks: list[Block] = field(default_factory=list, repr=False)
+    """The parts of the reply, in order: text, thinking, tool calls and remarks."""
     structured: Any = field(default=None, repr=False)
+    """The data of a reply to a schema; `None` without one."""
     model: str | None = None
+    """The full name of the model."""
     directory: str | None = field(default=None, repr=False)
+    """The directory in which the turn works."""
     input_tokens: int = field(default=0, repr=False)
+    """The input tokens so far, over all requests of the turn; `usage` has the final figures."""
     output_tokens: int = field(default=0, repr=False)
+    """The output tokens so far."""
     retrying: events.Retrying | None = field(default=None, repr=False)
+    """Set while the CLI waits before it sends a refused request again."""
     unanswered: events.Unanswered | None = field(default=None, repr=False)
+    """Set while the API has not answered for a while."""
     queued: bool = field(default=False, repr=False)
+    """Whether the turn waits for another one to end."""
     message_id: str | None = field(default=None, repr=False)
+    """The ID of the last message so far; a branch can begin after it."""
     ended: events.TurnEnded | None = field(default=None, repr=False)
+    """How the turn ended; `None` while it runs."""
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -153,7 +162,7 @@ class SessionAwareResponse:
 
     @property
     def arrived(self) -> str:
-        """What has arrived of a turn without an answer: all text, and the last data that did not fit the schema."""
+        """What has arrived of a turn that did not succeed: all text, and the last data that did not fit the schema."""
         calls = [block for block in self.blocks if isinstance(block, ToolCall) and block.name == STRUCTURED_OUTPUT]
         misfits = [as_json(call.input) for call in calls if call.is_error]
         return "\n\n".join(filter(None, (self.text, *misfits[-1:])))
@@ -162,13 +171,13 @@ class SessionAwareResponse:
     def code_blocks(self) -> list[str]:
         """The text of each code block of the answer, in order, without its final newline.
 
-        A code block is what a notebook shows as one: a fence, also in a list or a quote, or lines that are indented as code.
+        A code block is what a notebook shows as one: a fenced block, also in a list or a quote, or lines indented as code.
         """
         return [code.text.removesuffix("\n") for code in self._code()]
 
     @property
     def python_blocks(self) -> list[str]:
-        """The code blocks that say that they are Python. If there are none, the code blocks that name no language.
+        """The code blocks that are marked as Python. If there are none, the code blocks that name no language.
 
         `python`, `Python3.12`, `{.python .numberLines}` and `ipython` are Python. `pycon`, a session with its output, is not.
         """
@@ -178,7 +187,7 @@ class SessionAwareResponse:
         return [code.text.removesuffix("\n") for code in chosen]
 
     def _code(self) -> list[Code]:
-        from claude_magic._markdown import code_in  # only here: a parser of Markdown would double the SDK's import
+        from claude_magic._markdown import code_in  # late import: it would double the time that importing the SDK takes
 
         return code_in(self.content)
 
@@ -193,7 +202,7 @@ class SessionAwareResponse:
 
 def plain_data(data: object) -> Any:
     """Return the data of a structured reply as plain JSON types, also if it holds instances of a class."""
-    from pydantic_core import to_jsonable_python  # only here, so that importing the SDK stays fast
+    from pydantic_core import to_jsonable_python  # late import: keeps importing the SDK fast
 
     return to_jsonable_python(data, serialize_unknown=True)
 
@@ -228,7 +237,7 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
             _grow(response, event)
         case events.BlockEnded():
             block = _numbered(response, event.block)
-            if isinstance(block, Text | Thinking):  # a call's input is complete then, and the call is not
+            if isinstance(block, Text | Thinking):  # a tool call is complete only with its result
                 block.complete = True
             if isinstance(block, Thinking):
                 block.duration_s = event.duration_s

@@ -1,6 +1,6 @@
 """A client that remembers its last session, and a wrapper that takes and returns text.
 
-The names are those of the client that this one replaces. Code for that client runs here once its import is changed.
+Names and parameters are those of an older client that this one replaces: code for it runs once its import is changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["ClaudeSDKWrapper", "SessionAwareClient", "SessionAwareResponse"]
 
 
 class SessionAwareClient(ClaudeClient):
-    """A `ClaudeClient` that can continue its last session by itself."""
+    """A `ClaudeClient` that remembers its last session and can continue it."""
 
     @property
     def last_session_id(self) -> str | None:
@@ -41,12 +41,13 @@ class SessionAwareClient(ClaudeClient):
     ) -> SessionAwareResponse:
         """Send a prompt in a session and return the reply, which holds the session's ID.
 
-        :param resume_session_id: the session to continue; it comes before `auto_resume_last`.
-        :param auto_resume_last: continue the last session; if there is none, start one.
+        :param resume_session_id: the session to continue, whatever `auto_resume_last` says; `None` for none in particular.
+        :param auto_resume_last: continue the last session of this client; if there is none, start one.
         :param output_format: what `raw_json` of the reply holds.
         :param timeout: seconds for the whole turn; `None` for the config's `default_timeout`.
-        :param workspace_id: the directory under `workspace_dir` in which the turn works.
-        :param files: paths of files that go into the prompt.
+        :param workspace_id: the name of a directory under the config's `workspace_dir`; the turn works there. `None`: the
+            session's own directory, or the working directory for a new session.
+        :param files: paths of files whose content goes into the prompt, before the text.
         :param tools: functions that Claude may call in this turn, in addition to those of the config.
         :raises SessionNotFoundError: if the session does not exist.
         :raises ClaudeError: a subclass that says why the turn failed.
@@ -64,7 +65,7 @@ class SessionAwareClient(ClaudeClient):
 
 
 class ClaudeSDKWrapper:
-    """A client that takes a text and returns a text and the session ID. It is an async context manager.
+    """A client that takes a prompt, and returns the answer's text and the session ID. It is an async context manager.
 
     :param config: `None` for the defaults.
     """
@@ -84,11 +85,11 @@ class ClaudeSDKWrapper:
 
     @property
     def last_session_id(self) -> str | None:
-        """The ID of the session of the last turn; `None` before the first."""
+        """The ID of the last session that a turn reached, also if that turn failed; `None` before the first."""
         return self._client.last_session_id
 
     def clear_session(self) -> None:
-        """Forget the last session."""
+        """Forget the last session. It stays on disk and can be resumed by its ID."""
         self._client.clear_session()
 
     async def execute(
@@ -101,7 +102,9 @@ class ClaudeSDKWrapper:
         workspace_id: str | None = None,
         files: list[str] | None = None,
     ) -> tuple[str, str | None]:
-        """Send a prompt and return the answer's text and the session's ID. Parameters are those of `query_with_session`.
+        """Send a prompt and return the answer's text and the session's ID.
+
+        The parameters are those of `SessionAwareClient.query_with_session`; `resume_last_session` is `auto_resume_last` there.
 
         :raises ClaudeError: a subclass that says why the turn failed.
         """

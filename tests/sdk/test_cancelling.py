@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 from messages_api import MessagesAPI
 from watching import MakeConfig, Run, arrived, cli_pids
 
-from claude_magic.sdk import ClaudeClient, SessionAwareClient
+from claude_magic.sdk import ClaudeClient, Event, SessionAwareClient, TurnOptions
+from claude_magic.sdk._cli import process
+from claude_magic.sdk._cli.command_line import Launch, find_cli
+from claude_magic.sdk._cli.environment import environment
+from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.events import TextDelta
+from claude_magic.sdk.host import Listener
 
 
 @pytest.mark.short
@@ -109,6 +116,37 @@ def test_cancelled_while_it_waits(make_config: MakeConfig, run_async: Run, api: 
             assert "never asked" not in (await third).content
 
     run_async(ask())
+
+
+def test_cancelled_behind_another_in_one_process(
+    make_config: MakeConfig, run_async: Run, api: MessagesAPI, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn that is cancelled while its process serves another one is dropped, and the process is not ended for it."""
+    monkeypatch.setattr(process, "INTERRUPT_LIMIT_S", 0.2)
+
+    async def ask() -> list[Event]:
+        config = make_config()
+        launch, env = Launch(directory=str(workdir), options=TurnOptions()), environment(config.env, str(workdir))
+        cli = process.LiveProcess(find_cli(None), launch, env=env, close_timeout_s=10)
+        await cli.start()
+        seen: list[Event] = []
+        first = asyncio.create_task(cli.run_turn(Prompt("<<wait>><<say first>>"), TurnOptions(), Listener(seen.append)))
+        await arrived(api)
+        second = asyncio.create_task(cli.run_turn(Prompt("never asked"), TurnOptions(), Listener()))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.wait([second])
+        await asyncio.wait([first], timeout=0.5)
+        api.go_on.set()
+        try:
+            await first
+        finally:
+            await cli.aclose()
+        assert second.cancelled()
+        return seen
+
+    assert [event.text for event in run_async(ask()) if isinstance(event, TextDelta)] == ["first"]
+    assert len(api.requests) == 1
 
 
 def test_cancelled_at_the_start(make_config: MakeConfig, run_async: Run) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from messages_api import MessagesAPI
 from rig.pace import at_some_pace
-from watching import QUICK, MakeConfig, Run, arrived, cli_pids, run_turn, script
+from watching import QUICK, SLACK_S, MakeConfig, Run, arrived, cli_pids, run_turn, script
 
 from claude_magic.errors import APIError, ClaudeError, CLIDiedError, ConfigError, TurnError, TurnTimeoutError
 from claude_magic.sdk import ClaudeClient, ClaudeConfig, SessionAwareClient
 from claude_magic.sdk._cli.command_line import find_cli
 from claude_magic.sdk.events import Event, ToolReturned
+from claude_magic.sdk.host import Decision, Listener, PermissionAnswer, PermissionRequest
 
 
 @at_some_pace
@@ -213,6 +214,46 @@ def test_waiting_for_the_cli_counts(make_config: MakeConfig, run_async: Run, api
                 await client.query("second", session_id=session_id, timeout=0.3)
             api.go_on.set()
             assert (await first).content == "first"
+
+    run_async(ask())
+
+
+class TwoQuestions(Listener):
+    """Answers the first of two questions when both are open, and the second one when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both, self.one_answered, self.answer_the_other = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.asked = 0
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        self.asked += 1
+        if self.asked == 2:
+            self.both.set()
+            await self.answer_the_other.wait()
+        else:
+            await self.both.wait()
+            self.one_answered.set()
+        return PermissionAnswer(Decision.DENY)
+
+
+@at_some_pace
+def test_timeout_stops_until_the_last_of_two_questions(make_config: MakeConfig, run_async: Run, pace: int) -> None:
+    """The CLI asks about parallel calls at the same time: the timeout stops until the last answer, then goes on."""
+    limit_s = 1.0 * pace
+    prompt = '<<tools 2 WebFetch {"url": "http://127.0.0.1:%d/", "prompt": "p"}>><<hang>>'
+
+    async def ask() -> None:
+        async with ClaudeClient(make_config(), asks=True) as client:
+            session_id = (await client.query("start")).session_id
+            host = TwoQuestions()
+            turn = asyncio.create_task(run_turn(client, prompt, host=host, session_id=session_id, timeout=limit_s))
+            await asyncio.wait_for(host.one_answered.wait(), 30)
+            done, _ = await asyncio.wait([turn], timeout=limit_s + SLACK_S)
+            assert not done
+            host.answer_the_other.set()
+            with pytest.raises(TurnTimeoutError, match=rf"longer than {limit_s:g} s"):
+                await asyncio.wait_for(turn, limit_s + 10)
 
     run_async(ask())
 

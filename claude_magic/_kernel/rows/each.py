@@ -1,6 +1,7 @@
 """`ask_each()` and `%%claude --each`: send the rows on a background thread, paint progress, return the results.
 
-An interrupt stops the run and returns the rows that are answered. All of this works without the loaded extension, too.
+An interrupt stops the run and returns the rows that are answered. `ask_each()` also works where the extension is not loaded,
+as in a script.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ INTERRUPTED = "interrupted"
 class CellRows:
     """A run over rows, from its start to its results.
 
-    :param frontend: of the notebook; `None` in a script.
+    :param wanted: the variants, models and score to try.
+    :param frontend: that of the loaded extension; `None` where it is not loaded, as in a script.
     :param shown: whether progress is shown.
     :param with_table: whether a table of the results replaces the progress at the end.
     """
@@ -98,7 +100,7 @@ class CellRows:
             stream: Stream[RowOutcome, None] = self._background.stream(self._work)
             try:
                 yield stream, view
-            except BaseException:  # any error or interrupt in the cell stops the run, too; answered rows are kept
+            except BaseException:  # an error or interrupt in the cell also stops the run; answered rows are kept
                 with held_back(drop=True):
                     self._stop(stream, view)
                     for batch in stream.batches():
@@ -113,7 +115,7 @@ class CellRows:
 
     def _take(self, batch: list[RowOutcome], view: RowProgress) -> None:
         self._come.extend(batch)
-        while self._come:  # one by one: an interrupt while a row is scored must not lose the rest
+        while self._come:  # one by one: an interrupt while a row is scored keeps the rest
             if failure := self.results.add(self._come.popleft()):
                 self._run.fail(failure)
         view.update(self._run.progress)
@@ -148,7 +150,7 @@ class CellRows:
 
 
 def _check_cassette() -> None:
-    """Refuse to run when a cassette is active that only plays: the rows would be sent live.
+    """Check that no cassette that only plays is active: rows are never played, and would be sent live.
 
     :raises ConfigError: such a cassette is active.
     """
@@ -179,28 +181,30 @@ def ask_each(
     judge_model: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """Ask Claude the same about every row, each in a conversation of its own, and return the outcomes in order of the rows.
+    """Send one prompt for every row, each in a conversation of its own, and return the outcomes in the order of the rows.
 
-    With `vary`, `models` or `score` every row is tried with every combination, and a `Trial` is returned. An interrupt stops
-    the run and returns what is done. The async version is `claude_magic.sdk.ask_each`.
+    With `vary` or `models` every row is sent once for each combination of them. With these or `score` the result is a `Trial`.
+    An interrupt stops the run and returns what is done. The async version is `claude_magic.sdk.ask_each`.
 
     :param template: the prompt, with `{{ column }}` for a value of the row and `{{ row }}` for the whole row.
     :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
     :param schema: what each reply must be: a pydantic model, a dataclass, a JSON schema.
+    :param model: the model for all rows.
+    :param system: text that is added to the system prompt; with `bare` it is the whole system prompt.
     :param bare: send only the prompt and `system`, without Claude Code's own prompt, tools, settings and memory.
     :param tools: rules for tools that rows may use, such as `WebSearch`.
     :param concurrency: how many rows run at once, each in a process of about 220 MB.
-    :param executor: runs the rows on its workers: an executor of `concurrent.futures`, or a client of Dask. `concurrency` then
-        counts for each worker process. The workers receive only prompts, and return replies.
-    :param checkpoint: an SQLite file that keeps answered rows: a run that is started again does not send them again.
+    :param executor: an executor of `concurrent.futures`, or a client of Dask, whose workers send the rows. `concurrency` then
+        counts for each worker process. The workers get the prompts and the config, and return replies.
+    :param checkpoint: an SQLite file that keeps answered rows: when the run is started again, they are not sent again.
     :param budget_usd: US dollars; the run stops before the row that would exceed it.
     :param max_retries: how often a row is sent again when the API refuses it for a while, or the CLI dies.
     :param on_error: `return` returns the error as the outcome of its row, `raise` ends the run with it.
     :param vary: values for names in the template, such as `{"tone": ["formal", "plain"]}`; several names are combined.
     :param models: the models that answer each row.
-    :param score: a function of a row and its reply that returns a number or a bool; or a prompt that judges without knowing
-        the model: each `{{ reply }}` alone, or each pair as `{{ first }}` and `{{ second }}`, in both orders.
-    :param judge_model: the model that judges, if `score` is a prompt.
+    :param score: a function of a row and its reply, which returns a number or a bool; or the prompt for a judge, who does not
+        know variant or model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both orders.
+    :param judge_model: the judge's model, if `score` is a prompt.
     :param progress: whether progress is shown: as a bar, or as lines of text where there can be no bar.
     :raises ConfigError: an argument is invalid; nothing was sent.
     :raises ClaudeError: the run could not go on; the error's `results` holds the rows that are answered.

@@ -1,4 +1,4 @@
-"""The table of the words of `%claude_session`. Dispatch, help and Tab are made from it."""
+"""The table of the words of `%claude_session`. Dispatch, help and completion are made from it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class WordsByTopic:
 class Word:
     """One word of `%claude_session`.
 
-    `forms` are the ways to type it, each with its help. `do` gets the text after the word: without the quotes around it, or
-    `as_typed`. `needs` says what this text must be; without `needs` the word may stand alone. `offers` returns what Tab offers.
+    `forms` are the ways to type it, each with its help. `do` gets the text after the word, without quotes around it unless
+    `as_typed`. `needs` says what this text must be; without `needs` the word may stand alone. `offers` returns the completions.
     """
 
     name: str
@@ -67,7 +67,7 @@ WORDS = (
         "show",
         {
             "": "show the current session and those of this directory",
-            "show N": "show the reply of turn N once more",
+            "show N": "show the reply of turn N again",
             "show --prompt": "print what the last turn sent, and how large a whole request is, by part",
         },
         _show,
@@ -76,8 +76,8 @@ WORDS = (
     Word(
         "list",
         {
-            "list [TEXT]": "list the latest sessions here, or all whose name, ID or first prompt has TEXT",
-            "list --all": "list all of them",
+            "list [TEXT]": "list the latest sessions of this directory, or all with TEXT in name, ID or first prompt",
+            "list --all": "list all sessions of this directory",
         },
         lambda about, text: about.sessions.show_list(text),
     ),
@@ -85,7 +85,7 @@ WORDS = (
         "code",
         {
             "code [N]": "put the Python of the last reply, or of turn N's, into the next cell",
-            "code N BLOCK": "put one block of it there: the first one is 1",
+            "code N BLOCK": "put only that block of it there; blocks count from 1",
         },
         lambda about, numbers: about.turns.put_code(numbers),
         offers=lambda known: known.turn_numbers(),
@@ -96,20 +96,20 @@ WORDS = (
         "resume",
         {
             "resume": "continue the session of this notebook after a restart of the kernel",
-            "resume X": "continue X and show its last turns: the start of an ID, a name, or a row of the list",
+            "resume X": "continue X (start of an ID, name, or row of the list) and show its last turns",
         },
         lambda about, wanted: about.sessions.resume(wanted),
         offers=lambda known: known.sessions(),
     ),
     Word(
         "restore",
-        {"restore": "take over the turns of this notebook's saved replies"},
+        {"restore [PATH]": "get back the turns of this notebook's saved replies, or of the one at PATH"},
         lambda about, path: about.notebook.restore(path),
     ),
-    Word("fork", {"fork": "the next cell continues a branch of the current session"}, lambda about, _: about.turns.fork()),
+    Word("fork", {"fork": "the next cell branches off the current session"}, lambda about, _: about.turns.fork()),
     Word(
         "pick",
-        {"pick N": "continue from another answer of the last comparison"},
+        {"pick N": "continue from answer N of the last comparison"},
         lambda about, number: about.turns.pick(number),
         needs="the number of an alternative, such as: pick 2",
     ),
@@ -133,7 +133,7 @@ WORDS = (
     ),
     Word(
         "delete",
-        {"delete X": "delete a session for good: an ID, a name, or a row of the list just shown"},
+        {"delete X": "delete X (ID, name, or row of the list just shown) for good, after asking"},
         lambda about, wanted: about.sessions.delete(wanted),
         needs="a session: its ID, its name, or its row in the list just shown",
         offers=lambda known: known.sessions(),

@@ -1,7 +1,8 @@
 """The turns of one cell: open the view, send the prompt, read events as they arrive, paint them, and leave settled output.
 
-A cell has one turn; a comparison has several, side by side. Everything runs in the cell's thread, async (`run_async`) or
-blocking (`run`). The view decides what is seen. The state decides where a turn begins and which session is current after it.
+A cell has one turn; a comparison has several, side by side. Everything but `_run_all` runs in the cell's thread, async
+(`run_async`) or blocking (`run`). The view decides what is seen. The state decides where a turn begins and which session is
+current after it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ from claude_magic.sdk.response import SessionAwareResponse, fold
 
 
 class CellTurns:
-    """The turns of one cell, owned until `open` is left. If the session is lost, the prompt is sent again.
+    """The turns of one cell, run inside `open`.
+
+    If the session is lost, the prompt is sent again, except in a comparison and where the cell chose its beginning, as by
+    `--resume`.
 
     :param buttons: whether clicks are handled while the cell runs.
     """
@@ -69,15 +73,15 @@ class CellTurns:
             turns = self._made_ready(start)
             opened = contextlib.ExitStack()
             try:
-                with held_back():  # a half-opened view could not be closed
+                with held_back():  # delays an interrupt: a half-opened view could not be closed
                     self._open_view()
                     opened.callback(self._view.close)
-                self._client = self._state.client.get()  # the first cell may have to wait here
+                self._client = self._state.client.get()  # the first cell may have to wait until the client is open
                 with held_back():
                     self._send(turns)
                 yield
             except BaseException:
-                # Any exception, also an interrupt. Without one the view stays open: a comparison keeps its buttons.
+                # Any exception, also an interrupt. Without an exception the view stays open: a comparison keeps its buttons.
                 with held_back(drop=True):
                     self._let_go()
                     opened.close()
@@ -110,7 +114,7 @@ class CellTurns:
                 for batch in self._stream.batches():
                     for errand in self._errands(batch):
                         deliver(errand.result, self._tools.call(errand.tool, errand.arguments))
-                    # Otherwise the kernel would be killed in the end, and the CLI would finish its turn without it.
+                    # A kernel that is told to end stops its turn: it would be killed, and the CLI would go on without it.
                     if self._frontend.is_ending():
                         self.stop()
                     while self._texts:
@@ -153,6 +157,7 @@ class CellTurns:
         outcomes, ended, chosen, is_current = self._end()
         for running in self._running:
             if self._cell.notebook is not None and running.was_played:
+                # Claude has not read the context of a played turn: the next live one must send it.
                 self._cell.notebook.not_sent(running.turn.number)
         current = chosen + 1 if is_current else 0
         replies = [
@@ -176,7 +181,7 @@ class CellTurns:
         if self._main:
             self._state.own_turns.has_output(ended[chosen], self._frontend.adds_to(self._view))
         for running in self._running:
-            running.response.structured = running.data  # now that the data itself has been shown
+            running.response.structured = running.data  # last: the view shows the data, not the object made of it
         return failure
 
     def _made_ready(self, start: Start) -> list[RunningTurn]:
@@ -203,7 +208,7 @@ class CellTurns:
         settings = self._state.settings.trait_values()
         how = options.notebook or settings["notebook"]
         bare = options.bare or settings["bare"]
-        # A slash command takes no context; `ask()` sends its arguments and nothing else.
+        # A slash command takes no context, and `ask()` has no notebook.
         if how == "none" or bare or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
             return Told()
         before = [turn.number for turn in self._state.turns.path(start.parent)]
@@ -238,7 +243,7 @@ class CellTurns:
                 group.start_soon(running.run, self._client, QueueHost(number, put), self._state.sessions)
 
     def _begin_again(self) -> bool:
-        """If the session is gone, send the prompt after the last turn that is left, or in a new session, and return True."""
+        """If the session is gone, send the prompt again from the last turn left, or in a new session, and return True."""
         origin, how = self._running[0].start.origin, self._running[0].start.how
         if origin is None or how or not all(isinstance(turn.answer, SessionNotFoundError) for turn in self._running):
             return False
@@ -265,7 +270,7 @@ class CellTurns:
         return outcomes, *self._state.end(outcomes)
 
     def _let_go(self) -> None:
-        """Stop the turns, and settle them if an error came before that."""
+        """Stop the turns, and settle them if an error prevented `finish` from doing it."""
         if self._running:
             self.stop()
             if not self._has_ended:

@@ -1,13 +1,13 @@
 """Cassettes: files that record and play turns, and the points in a conversation that turns belong to.
 
 A recorded turn is found by its prompt (text, model, schema). If that was recorded more than once, the point in the
-conversation decides. The name of a point is its lineage, a chain of hashes. A cassette remembers the point that each session
-and each message has reached. Played sessions and messages keep their recorded IDs. A session that is begun a second time gets
-a new ID made from the recorded one, so that two conversations with the same beginning stay two. A later take replaces an
-earlier one.
+conversation decides. A point is identified by a chain of hashes, its lineage. A cassette remembers the point that each session
+and each message has reached. Played sessions and messages keep their recorded IDs. If a session is played from its beginning a
+second time, it gets a new ID made from the recorded one, so that the two conversations stay separate. What one `Cassette`
+object records is a take; a later take replaces an earlier one.
 
-A recording from elsewhere is played in sessions of its own. It never answers in a session of this person's, none of these
-continues it, and `auto` adds nothing to it.
+A recording from elsewhere, or one that was edited, is played in sessions of its own: it is never played in a session of this
+person, no live turn continues it, and `auto` adds nothing to it.
 """
 
 from __future__ import annotations

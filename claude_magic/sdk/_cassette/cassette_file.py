@@ -1,7 +1,8 @@
-"""The file of a cassette: a header, then turns. Reads it, checks it, and adds to it; never changes what is there.
+"""The file of a cassette: a header, then turns. This module reads, checks and extends it, and changes nothing in it.
 
 A turn is added in one write after it has ended, so that a process killed while recording leaves only whole turns. Several
-processes may record to one file. A new file is readable only by its owner, as it holds prompts.
+processes may record to one file, except on Windows, where nothing locks it. A new file is readable only by its owner, because
+it holds prompts.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ if sys.platform != "win32":
 FORMAT: Final = 1
 
 _PROBE: Final = 1 << 14
-"""Bytes that must fit on the disk before a turn is sent that will be recorded."""
+"""Bytes that must be free on the disk before a turn to be recorded is sent."""
 
 MOST_BYTES: Final = 1 << 29
 """A larger file is refused: all of it would be in memory."""
@@ -64,24 +65,25 @@ class CassetteFile:
         self._begin()
 
     def _begin(self) -> None:
+        """Forget all that was read, so that the next read begins at the first line."""
         self.turns: list[RecordedTurn] = []
         self._open: RecordedTurn | None = None
-        """A turn of which the file holds only the beginning."""
+        """The turn whose end has not been read yet."""
         self._check: TurnCheck | None = None
         self._digest = hashlib.sha256()
-        """The hash of that turn's lines so far."""
+        """The hash of the open turn's lines so far."""
         self._state: tuple[int, ...] = ()
         """The file's inode, size and modification time when it was last read."""
         self._read = hashlib.sha256()
-        """The hash of what has been read. If the file's beginning no longer has it, somebody has edited the file."""
+        """The hash of what has been read. If the file's beginning hashes differently, somebody has edited it."""
         self._size = 0
         self._lines = 0
         self._ends_line = True
 
     def read(self) -> None:
-        """Read what was added since the last read, or all of it if the file has changed otherwise.
+        """Read what was added since the last read, or all of the file if earlier lines have changed.
 
-        :raises CassetteError: if the file is no cassette, or was written by a newer version.
+        :raises CassetteError: if the file is not a cassette, is damaged, or was written by a newer version.
         """
         with self._errors("read"):
             try:
@@ -114,7 +116,7 @@ class CassetteFile:
                 _add(file, data)
 
     def check_writable(self) -> None:
-        """Raise `CassetteError` if a turn could not be added: that is better known before the prompt is sent."""
+        """Raise `CassetteError` if a turn could not be added: it is better to know that before the prompt is sent."""
         self.read()
         with self._errors("written"):
             self._check_own_place()
@@ -122,7 +124,8 @@ class CassetteFile:
             if exists:
                 self._path.open("ab").close()
             there = next(parent for parent in self._path.parents if parent.exists())
-            # Permissions are not enough: the disk may be full or read-only.
+            # Permissions are not enough: the disk may be full or read-only. A directory may refuse new files, and still hold a
+            # file that can be written.
             with contextlib.suppress(*[PermissionError] if exists else []), tempfile.TemporaryFile(dir=there) as probe:
                 probe.write(bytes(_PROBE))
 
@@ -153,7 +156,7 @@ class CassetteFile:
         self._read.update(added)
         *lines, rest = added.split(b"\n")
         if lines and not self._ends_line:
-            del lines[0]  # the rest of a line whose beginning was read before
+            del lines[0]  # the end of the last line, which was taken without it
         for line in lines:
             self._take(line)
         if rest:
@@ -241,7 +244,7 @@ class CassetteFile:
             yield
         except OSError as error:
             reason = error.strerror or str(error)
-            next_step = f"Choose a file that can be {what}" + (f": {_ELSEWHERE}." if what == "written" else ".")
+            next_step = f"Check the path, or {_ELSEWHERE if what == 'written' else 'choose another file'}."
             raise CassetteError(
                 f"The cassette {shorten_home(str(self._path))} cannot be {what}: {reason}.", next_step=next_step
             ) from error

@@ -1,7 +1,7 @@
-"""A recorded turn, played: a source of a turn as a live process is one, without a CLI, a network or an account.
+"""Plays a recorded turn, as a source of a turn like a live process, but without a CLI, a network or an account.
 
-Everything is shown as it was recorded, at the recorded pace. Only our own tools that do something are really done again,
-after the same question. A recording says when: what runs is the call that is shown, and what a yes allows is decided here.
+Everything is shown as it was recorded, at the recorded pace. Only our own tools that have effects really run again, after the
+same question. A recording sets only the moment: what runs is the call that is shown, and permissions are decided here.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _NOT_ITS_INPUT: Final = "Not run: the recorded call is not one that its tool tak
 class PlayingTurn:
     """Play a recorded turn.
 
-    :param session_ids: the session IDs that stand in the recording, and those that this play has in their place.
-    :param directory: where the session of this play lives.
+    :param session_ids: from each session ID in the recording to the one that replaces it in this play.
+    :param directory: the directory of the session in this play.
     :param speed: how many times faster than recorded; 0: at once.
-    :param effects: our tools that are really done, by the names that the CLI gives them.
-    :param granted: rules that were allowed for the session of this play; those that are now are added.
-    :param remark: what to say before.
+    :param effects: our tools that really run, by the names that the CLI gives them.
+    :param granted: rules that were allowed for the session of this play; rules that are allowed now are added.
+    :param remark: a line for the person, shown first; empty for none.
     """
 
     def __init__(

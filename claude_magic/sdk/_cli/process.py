@@ -1,8 +1,8 @@
 """One live CLI process and the task that owns it.
 
-claude-agent-sdk needs one task to connect, use and disconnect its client. So every `LiveProcess` has an owner task, which
-starts the CLI, serves one turn at a time, and closes it. Callers hand turns to the owner and wait. The CLI's output is read all
-the time, also between turns. The pool decides which process serves which turn.
+In claude-agent-sdk the same task must connect and disconnect a client. So every `LiveProcess` has an owner task: it starts the
+CLI, serves one turn at a time, and closes it. The CLI's output is read all the time, also between turns. The pool decides which
+process serves which turn.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ INTERRUPT_REPLY_S = 0.7
 """How long cancelling a turn waits for the CLI to confirm: a person's Stop must act within a second."""
 
 INTERRUPT_AGAIN_S = 0.3
+"""How long an interrupt may stay without effect before we send it again."""
 
 INTERRUPT_LIMIT_S = 5.0
-"""How long the CLI may take to end an interrupted turn before we kill it; the session stays on disk."""
+"""How long the CLI may take to end an interrupted turn before we kill it; what it has written to disk stays."""
 
 STOP_LIMIT_S = 3.0
-"""How long the CLI may take to confirm that background work has stopped."""
+"""How long we wait for the CLI to confirm that background work has stopped."""
 
 
 class State(Enum):
@@ -59,6 +60,8 @@ class State(Enum):
 
 @dataclass(eq=False)
 class _Turn:
+    """A turn handed to the owner: `sent` is set once the CLI has the prompt, `abandoned` once the caller was cancelled."""
+
     prompt: Prompt
     options: TurnOptions
     host: TurnHost
@@ -98,7 +101,7 @@ class LiveProcess:
         self.replaced_work: tuple[BackgroundWork, ...] = ()
         """Background work that ended with the process that this one replaces."""
         self.has_answered = False
-        """Whether any answer had arrived in the turn in which the process died."""
+        """Whether part of the answer had arrived when the process died in a turn."""
         self.lacks_login = False
         """Whether the API refused its login. A running CLI does not notice a later login, so it must be replaced."""
         self.holds_unkept = False
@@ -106,9 +109,9 @@ class LiveProcess:
         self._cli = cli
         self.close_timeout_s = close_timeout_s
         self._mode = launch.options.permission_mode
-        """The CLI's permission mode, as last reported."""
+        """The CLI's permission mode: as last set or reported; `None` while only its own settings decide."""
         self._mode_unchosen: str | None = None if self._mode is None else "default"
-        """The mode for a turn that chooses none: the mode in which the CLI started."""
+        """The mode for a turn that chooses none: that of the CLI's settings, or `default` where that is unknown."""
         self._turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
         self._current: _Turn | None = None
         self._ready: asyncio.Future[None] | None = None
@@ -141,11 +144,11 @@ class LiveProcess:
 
     @property
     def work(self) -> tuple[BackgroundWork, ...]:
-        """Background work. A process that has some is not idle."""
+        """What runs in the background. It keeps the process open, whatever its state."""
         return self._reader.work
 
     async def context(self) -> tuple[ContextPart, ...]:
-        """Return the parts of a request of its session, with their sizes; empty while the process is busy."""
+        """Return what fills the session's context, by part, with sizes; empty unless the process is idle."""
         return await context_parts(self._client.get_context_usage) if self.state is State.IDLE else ()
 
     @property
@@ -154,7 +157,7 @@ class LiveProcess:
         return self._servers.servers
 
     async def stop_work(self, task_id: str) -> None:
-        """Stop background work; do nothing if it has ended."""
+        """Stop background work. Return when that is confirmed, or after `STOP_LIMIT_S`; then `work` still lists it."""
         if not self.alive or not self._goes_on(task_id):
             return
         await self._client.stop_task(task_id)
@@ -168,7 +171,7 @@ class LiveProcess:
 
     @property
     def must_stay(self) -> bool:
-        """Whether closing it would lose something, so that it stays open when idle."""
+        """Whether something would be lost if it was closed: the pool then keeps it open when it is idle."""
         return bool(self.work) or self.holds_unkept
 
     @property
@@ -205,17 +208,17 @@ class LiveProcess:
             self.has_answered = turn.has_begun
             raise
         except asyncio.CancelledError:
-            # Nobody waits for the turn's outcome now, as the caller gets the cancellation.
-            turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())
+            turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio warns
             turn.abandoned = True
-            if not turn.done.done():
+            # A turn that waits in the queue is skipped there: an interrupt would stop the one before it.
+            if self._current is turn:
                 self._begin_interrupt(turn, INTERRUPT_LIMIT_S)
                 with anyio.CancelScope(shield=True):
                     await asyncio.wait([turn.done], timeout=INTERRUPT_REPLY_S)
             raise
 
     async def aclose(self) -> None:
-        """End the CLI and let it write its transcript, within the closing time. Idempotent."""
+        """Let the CLI write its transcript and end, within `close_timeout_s`. Idempotent."""
         if self._owner is not None and not self._owner.done():
             self._turns.put_nowait(None)
             if self._ready is not None and not self._ready.done():
@@ -229,14 +232,14 @@ class LiveProcess:
         self.state = State.CLOSED
 
     async def abandon(self) -> None:
-        """End the CLI from another event loop, because its own does not run, within the closing time."""
+        """End the CLI within `close_timeout_s`, from another event loop when its own has stopped."""
         await self._transport.abandon()
 
     async def _own(self, ready: asyncio.Future[None]) -> None:
         try:
             try:
                 await self._client.connect()
-            except Exception as error:  # noqa: BLE001 - the SDK also raises plain Exception, for control requests
+            except Exception as error:  # noqa: BLE001 - the SDK raises plain Exception for control requests
                 await self._wait_for_exit()
                 ready.set_exception(await self._why_not_started(error))
                 return
@@ -293,7 +296,7 @@ class LiveProcess:
                 ended = await reading.done
         except ClaudeError:
             raise
-        except Exception as error:  # the SDK also raises plain Exception, for messages it cannot read
+        except Exception as error:  # the SDK raises plain Exception when it cannot read on
             await self._wait_for_exit()
             raise self._translated(error, reading) from error
         finally:
@@ -314,7 +317,7 @@ class LiveProcess:
                 if refused := bad_schema(self.launch.options.schema, self._reader.tools):
                     self._reader.end(refused)
                     self._transport.kill()
-        except Exception as error:  # noqa: BLE001 - the SDK also raises plain Exception, for messages it cannot read
+        except Exception as error:  # noqa: BLE001 - the SDK raises plain Exception when it cannot read on
             self._reader.end(error)
         else:
             self._reader.end(CLIConnectionError("the CLI has ended"))
@@ -322,8 +325,7 @@ class LiveProcess:
     async def _adopt(self, options: TurnOptions) -> None:
         mode: Any = options.permission_mode or self._mode_unchosen
         if mode != self._mode:
-            # The CLI has not reported yet which mode its settings choose.
-            self._mode_unchosen = self._mode_unchosen or "default"
+            self._mode_unchosen = self._mode_unchosen or "default"  # until the CLI has reported the mode of its settings
             try:
                 await self._client.set_permission_mode(mode)
             except Exception as error:  # the SDK raises plain Exception for what the CLI refuses
@@ -336,9 +338,7 @@ class LiveProcess:
 
     async def _call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         host = self._reader.host_of(None)
-        if host is None:
-            return ToolResult("The turn has ended.", is_error=True)
-        return await host.call(tool, arguments)
+        return await host.call(tool, arguments) if host else ToolResult("The turn has ended.", is_error=True)
 
     def _begin_interrupt(self, turn: _Turn, limit_s: float) -> asyncio.Task[None]:
         task = asyncio.create_task(self._interrupt(turn, limit_s), name="claude-interrupt")
@@ -363,7 +363,7 @@ class LiveProcess:
             await asyncio.wait([turn.done])
 
     async def _wait_for_exit(self) -> None:
-        """Wait until stderr has arrived: it comes through another pipe than the one that has just ended."""
+        """Wait up to a second for the exit, so that stderr is complete: it has a pipe of its own."""
         with anyio.move_on_after(1.0):
             await self._transport.wait()
 

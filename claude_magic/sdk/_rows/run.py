@@ -1,6 +1,6 @@
 """Runs one prompt over many rows: decides which row is next, handles its answer, and ends the run.
 
-Rows are numbered, looked up in the checkpoint and paid for here. `asking` and `executor` send them.
+Rows are numbered, looked up in the checkpoint and counted against the budget here. `asking` and `executor` send them.
 """
 
 from __future__ import annotations
@@ -28,22 +28,25 @@ from claude_magic.sdk._rows.workers import ENDS_THE_RUN, RowWork, Workers
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 
 _LATER_OPTIONS: Final = ("style", "mcp")
+"""Options that the first checkpoints did not know."""
 
 NOT_FOUND: Final = 404
 """The API's status for a model that it does not know."""
 
 MISFITS: Final = 10
-"""The run ends if so many first rows do not fill the template: then the template is wrong."""
+"""The run ends if this many rows at its beginning do not fill the template: then the template is wrong."""
 
 Take = Callable[[RowOutcome], Awaitable[object]]
+"""Called with the outcome of each row as it comes."""
 
 
 @dataclass(slots=True)
 class _Row:
     outcome: RowOutcome
-    """The outcome as far as it is known before the row is sent; complete if it need not be sent."""
+    """What is known of the outcome before the row is sent; all of it if the row need not be sent."""
     prompt: str = ""
     key: bytes = b""
+    """Its key in the checkpoint; empty without one."""
     attempts: int = 0
     """How often it was sent without an answer."""
 
@@ -55,8 +58,8 @@ class _Row:
 class RowRun:
     """A run over many rows that is ready to start. Everything is checked before anything is sent.
 
-    :param config: how the CLI is found and started.
-    :param arms: the ways in which each row is sent; the outcomes of one row have consecutive positions.
+    :param config: the settings of the CLI and of all rows; `None` for the defaults.
+    :param arms: the ways to send each row, a variant with a model; the outcomes of one row have consecutive positions.
     :param check: looks at the first row before anything is sent, and raises `ConfigError` if the row does not fit.
     :param progress: the progress of earlier parts, if this run is a later part of one.
     :raises ConfigError: for an invalid template, rows or schema.
@@ -106,11 +109,13 @@ class RowRun:
         self._has_filled = False
         """Whether a row has filled the template."""
         self._misfits: list[_Row] = []
-        """The rows before that."""
+        """The rows at the beginning that did not fill it, as long as none has."""
         self._again: deque[_Row] = deque()
-        """Rows to be sent again, and rows that were read while one of another model was searched."""
+        """Rows to be sent again, and rows that were read ahead in search of one for another model."""
         self._under_way = 0
+        """How many rows are sent and not yet answered."""
         self._came_back = asyncio.Event()
+        """Set when a row under way was answered or must be sent again, and when the run fails."""
         self._failure: ClaudeError | None = None
         self._pulling = asyncio.Lock()
         self._purse = Purse(request.budget_usd, self.progress.cost_usd)
@@ -205,7 +210,7 @@ class RowRun:
             self._fail(outcome.error)
 
     def fail(self, error: ClaudeError) -> None:
-        """End the run for an error found in an outcome, if `on_error` is `raise`. Any thread may call this."""
+        """End the run for an error found in an outcome, such as a missing score, if `on_error` is `raise`; from any thread."""
         if self._request.on_error == "raise":
             self._failure = self._failure or error
 
@@ -224,7 +229,7 @@ class RowRun:
         self._came_back.set()
 
     async def _pull(self, model: str | None, room: int, take: Take) -> list[_Row]:
-        """Return the next rows to send, all for one model, for this one if possible; empty if the run ends."""
+        """Return the next rows to send, at most `room`, all for one model, `model` if it has any; empty if the run ends."""
         rows: list[_Row] = []
         async with self._pulling:  # rows are numbered and looked up in order
             while len(rows) < room and not self.stopped and self._failure is None:
@@ -232,7 +237,7 @@ class RowRun:
                 if row is None:
                     if rows or not self._under_way or self._failure:
                         break
-                    # A row that runs may come back unanswered.
+                    # A row under way may come back without an answer.
                     self._came_back.clear()
                     await self._came_back.wait()
                 elif row.is_settled:
@@ -253,7 +258,7 @@ class RowRun:
             return rows
 
     def _next(self, model: str | None, *, only: bool) -> _Row | None:
-        """Return the next row for a model or, unless `only`, for another one. Its outcome is complete if it need not be sent.
+        """Return the next row for a model; if there is none, and not `only`, one for another model. It may be settled already.
 
         A process keeps one model. The CLI (2.1.332) can change it, but sends the API an extra request for each name that is not
         an alias.

@@ -21,7 +21,7 @@ from claude_magic.sdk.schema import Schema
 def made_ready(
     request: RowsRequest, wanted: TrialRequest, config: ClaudeConfig | None = None
 ) -> tuple[RowRun | TrialRun, Results]:
-    """Return a run that has not begun, and its results: a `Trial` if variants are compared or replies are scored.
+    """Return a run that has not begun, and its empty results: a `Trial` if anything is compared or scored.
 
     :raises ConfigError: if the arguments are not valid.
     :raises CheckpointError: if the checkpoint belongs to other work.
@@ -55,28 +55,31 @@ async def ask_each(
     config: ClaudeConfig | None = None,
     on_progress: Callable[[Progress], object] = lambda progress: None,
 ) -> Results:
-    """Ask the same of every row, each in a conversation of its own, and return the outcomes in the order of the rows.
+    """Send one prompt for every row, each in a conversation of its own, and return the outcomes in the order of the rows.
 
-    With `vary`, `models` or `score` every row is asked in every way, and the result is a `Trial`.
+    With `vary` or `models` every row is sent once for each combination of them. With these or `score` the result is a `Trial`.
 
-    :param template: the prompt, with `{{ column }}` for a value of a row and `{{ row }}` for the row itself.
+    :param template: the prompt, with `{{ column }}` for a value of the row and `{{ row }}` for the whole row.
     :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
-    :param schema: the type of each reply, as for a turn.
-    :param bare: leave out Claude Code's prompt, tools, settings and memory.
-    :param tools: rules for tools that rows may use.
+    :param schema: what each reply must be: a pydantic model, a dataclass, a JSON schema.
+    :param model: the model for all rows.
+    :param system: text that is added to the system prompt; with `bare` it is the whole system prompt.
+    :param bare: send only the prompt and `system`, without Claude Code's own prompt, tools, settings and memory.
+    :param tools: rules for tools that rows may use, such as `WebSearch`.
     :param concurrency: how many rows run at once, each in a process of about 220 MB.
-    :param executor: an executor of `concurrent.futures`, or a client of Dask. Its workers run the rows, and `concurrency`
-        counts for each worker process. Only prompts and replies are sent to them.
-    :param checkpoint: an SQLite file that keeps answered rows, so that a run that is started again does not repeat them.
+    :param executor: an executor of `concurrent.futures`, or a client of Dask, whose workers send the rows. `concurrency` then
+        counts for each worker process. The workers get the prompts and the config with its `env`, and return replies.
+    :param checkpoint: an SQLite file that keeps answered rows: when the run is started again, they are not sent again.
     :param budget_usd: US dollars; the run stops before the row that would exceed it.
-    :param max_retries: how often a row is tried again if the API refuses it for a while, or the CLI dies.
-    :param on_error: `return` returns the error as the row's outcome, `raise` ends the run with it.
-    :param vary: the values of names in the template, such as `{"tone": ["formal", "plain"]}`; all combinations are tried.
-    :param models: the models that each row is sent to.
-    :param score: a function of a row and its reply that returns a number or a bool; or a prompt for a judge that knows neither
-        variant nor model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both orders.
-    :param judge_model: the model of the judge.
-    :param on_progress: called after each row.
+    :param max_retries: how often a row is sent again when the API refuses it for a while, or the CLI dies.
+    :param on_error: `return` returns the error as the outcome of its row, `raise` ends the run with it.
+    :param vary: values for names in the template, such as `{"tone": ["formal", "plain"]}`; several names are combined.
+    :param models: the models that answer each row.
+    :param score: a function of a row and its reply, which returns a number or a bool; or the prompt for a judge, who does not
+        know variant or model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both orders.
+    :param judge_model: the judge's model, if `score` is a prompt.
+    :param config: the settings of the CLI and of all rows; `None` for the defaults.
+    :param on_progress: called after each row, with the progress so far.
     :raises ConfigError: if the arguments are not valid; nothing was sent.
     :raises ClaudeError: why the run could not continue; its `results` has the outcomes so far.
     """

@@ -1,4 +1,4 @@
-"""One turn from the request to the response: its source, timeout and retries, and what is remembered of its session.
+"""Run a turn from its source, a live process or a recording: keep its time, retry it, and remember its session.
 
 Leaves processes to `_cli`, recordings to `_cassette`, and what is on disk to `_history`.
 """

@@ -1,4 +1,4 @@
-"""One turn, from the request to the reply: its source, timeout and retries, and what to remember of its session."""
+"""Run a turn: choose its source, keep its time, retry it, and remember its session."""
 
 from __future__ import annotations
 
@@ -89,19 +89,20 @@ class TurnRunner:
         """The directory of each session of this client."""
         self.last_session_id: str | None = None
         self.choices = Choices({})
-        """What there is to choose from, as the CLI that started last has said."""
+        """The models and styles that the CLI started last offers."""
         self._kept = KeptTurns(all_projects(config.env))
         self._own_turns = OwnTurns(on_own_turn, on_own_question, log, self._kept, config.env)
         self._sent: dict[str, None] = {}
         """The UUIDs of the prompts that were sent, in order."""
         self._placing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        """By session: the lock of a turn that looks where it begins. Turns hold it, so it goes with the last one."""
         self._writers = Writers(config.env, self._sent)
 
     async def run(self, request: TurnRequest, host: TurnHost, cassette: Cassette | None = None) -> SessionAwareResponse:
         """Run one turn for `host` and return the response that its events add up to.
 
         :param cassette: plays the turn, or records it.
-        :raises TurnTimeoutError: after the request's timeout; the turn is interrupted.
+        :raises TurnTimeoutError: after the request's timeout, which covers all retries; the turn is interrupted.
         :raises CassetteMismatchError: if the cassette may only play, and does not hold the turn.
         :raises AttachmentError: for an `@path` that leads out of the directory through a link.
         :raises ClaudeError: the subclass says why the turn failed; it carries the session ID and the text so far.
@@ -128,7 +129,7 @@ class TurnRunner:
         try:
             response = await self._run_live(known, recorder)
         except (ClaudeError, asyncio.CancelledError) as failure:
-            # A missing login is no part of a lesson.
+            # Never record a missing login: everybody who plays the cassette would see it.
             if not isinstance(failure, NotLoggedInError):
                 try:
                     cassette.record(request, recorder, scrubber, sample=sample, failure=failure)
@@ -164,14 +165,14 @@ class TurnRunner:
             self.pool.prepare(self._launches.launch(request))
 
     def unkept(self, request: TurnRequest) -> LiveProcess:
-        """Return a process, not yet started, for turns that nobody goes on from: it writes nothing to disk."""
+        """Return an unstarted process for turns that are never resumed: it writes nothing to disk."""
         return self._make(replace(self._launches.launch(self._with_defaults(request)), kept=False))
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
         """Fill in what the request leaves to the client's config: the one place where the two meet.
 
-        :raises SessionNotFoundError: when the session's ID is none.
-        :raises TurnNotFoundError: when the message's is none.
+        :raises SessionNotFoundError: if the session's ID is not a UUID.
+        :raises TurnNotFoundError: if `at` is not a UUID.
         """
         _check_ids(request)
         timeout_s = self._config.default_timeout if request.timeout_s is None else request.timeout_s
@@ -184,7 +185,7 @@ class TurnRunner:
         launch = self._launches.launch(request)
         command = self._printed(request, launch)
         self._log.turn(command)
-        # Turns of a session keep their order: nothing is awaited between this lock and the queue of the pool.
+        # Turns of a session keep their order: nothing suspends between leaving this lock and entering the pool's queue.
         async with self._placing.setdefault(request.session_id, asyncio.Lock()) if request.session_id else nullcontext():
             if request.fork and self._kept.is_missing(request.session_id, request.at):
                 raise TurnNotFoundError(
@@ -200,7 +201,7 @@ class TurnRunner:
         return response
 
     async def _placed(self, request: TurnRequest, launch: Launch) -> tuple[TurnRequest, tuple[str, ...]]:
-        """Find out who else has written to the session; return the request for where the turn really begins, and remarks.
+        """Check whether others wrote to the session; return the request with its real beginning, and remarks about that.
 
         :raises SessionNotFoundError: if nothing is left of the session, or it belongs to another directory.
         """
@@ -235,7 +236,7 @@ class TurnRunner:
         attempts = self._config.max_retries + 1 if isinstance(source, LiveTurn) else 1
         attempt = _Attempt(request, host, self._log)
         try:
-            with anyio.fail_after(request.timeout_s) as clock:
+            with anyio.move_on_after(request.timeout_s) as clock:
                 for left in reversed(range(attempts)):
                     attempt = _Attempt(request, host, self._log, clock)
                     if isinstance(host, Recorder):
@@ -250,6 +251,8 @@ class TurnRunner:
                         await asyncio.sleep(self._config.retry_delay)
                     else:
                         break
+            if clock.cancelled_caught:
+                raise TurnTimeoutError(f"The turn took longer than {request.timeout_s:g} s.")
         except SessionNotFoundError:
             attempt.reached_cli = False
             raise
@@ -258,10 +261,6 @@ class TurnRunner:
             error.content = attempt.response.arrived
             error.leave_out(self._config.env)
             raise
-        except TimeoutError as error:
-            response = attempt.response
-            message = f"The turn took longer than {request.timeout_s:g} s."
-            raise TurnTimeoutError(message, session_id=response.session_id, content=response.arrived) from error
         finally:
             if attempt.reached_cli:
                 self._remember(request, attempt, is_live=isinstance(source, LiveTurn))
@@ -307,14 +306,18 @@ class TurnRunner:
 
 
 class _Attempt(PassingHost):
-    """The host of one attempt: adds up its events, and stops the timeout while a person answers a question."""
+    """The host of one attempt: adds up its events, and stops the timeout while any question waits for a person."""
 
     def __init__(self, request: TurnRequest, host: TurnHost, log: ClientLog, clock: anyio.CancelScope | None = None) -> None:
         super().__init__(host)
         self.response = SessionAwareResponse(session_id=None if request.fork else request.session_id)
         self.reached_cli = False
+        """Whether the CLI, or a recording, has begun to answer. Then the session is remembered."""
         self.granted: list[str] = []
+        """Rules that the person allowed for the session in this attempt."""
         self._clock = clock or anyio.CancelScope()
+        self._left_s = math.inf
+        self._open_questions = 0
         self._log = log
 
     def emit(self, event: Event) -> None:
@@ -324,12 +327,17 @@ class _Attempt(PassingHost):
         super().emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        left_s = self._clock.deadline - anyio.current_time()
-        self._clock.deadline = math.inf
+        # The CLI asks about parallel calls at the same time: the first question stops the clock, the last answer starts it.
+        if self._open_questions == 0:
+            self._left_s = self._clock.deadline - anyio.current_time()
+            self._clock.deadline = math.inf
+        self._open_questions += 1
         try:
             answer = await super().ask(request)
         finally:
-            self._clock.deadline = anyio.current_time() + left_s
+            self._open_questions -= 1
+            if self._open_questions == 0:
+                self._clock.deadline = anyio.current_time() + self._left_s
         if answer.decision is Decision.SESSION:
             self.granted += request.rules
         return answer
