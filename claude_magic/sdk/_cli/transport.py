@@ -109,9 +109,12 @@ class CLITransport(Transport):
             if not line.startswith(b"{"):
                 continue
             try:
-                message = self._pieces.parse(line.decode()) if b'"stream_event"' in line[:30] else parse_json(line)
+                is_piece = b'"stream_event"' in line[:30]
+                *pieces, message = self._pieces.parse(line.decode()) if is_piece else [parse_json(line)]
             except (ValueError, RecursionError):
                 continue  # cut off: the CLI was killed while it wrote
+            for piece in pieces:
+                yield piece
             match message:
                 case {"type": "control_response", "response": {"request_id": request_id}}:
                     self._unanswered = [waiting for waiting in self._unanswered if waiting != request_id]
@@ -189,26 +192,31 @@ class _Pieces:
     """Pieces of streamed text. A character may be split between two of them."""
 
     def __init__(self) -> None:
-        self._begun: dict[tuple[Any, Any], str] = {}
+        self._begun: dict[tuple[Any, Any], tuple[str, str]] = {}
+        """By block: `text` or `thinking`, and the half of a character that its last piece ended with."""
 
-    def parse(self, line: str) -> Any:
-        """Return a message. If its text ends with half a character, that half is kept for the next piece.
+    def parse(self, line: str) -> list[dict[str, Any]]:
+        """Return the message of a line. If its text ends with half a character, that half is kept for the next piece.
 
-        :raises ValueError: if it is not JSON.
+        A half that no piece follows comes as a piece of its own before the end of its block.
+        :raises ValueError: if the line is not JSON.
         """
-        if not has_half(line):
-            return json.loads(line)
         message = json.loads(line)
+        if not self._begun and not has_half(line):
+            return [message]
+        found = [message]
         match message.get("event"):
             case {"index": index, "delta": {"text": str(text)} | {"thinking": str(text)} as delta} if text:
-                block = message.get("parent_tool_use_id"), index
-                begun = self._begun.pop(block, "")
-                if "\udc00" <= text[0] <= "\udfff":
-                    text = begun + text
+                block, kind = (message.get("parent_tool_use_id"), index), "text" if "text" in delta else "thinking"
+                text = self._begun.pop(block, ("", ""))[1] + text
                 if "\ud800" <= text[-1] <= "\udbff":
-                    text, self._begun[block] = text[:-1], text[-1]
-                delta["text" if "text" in delta else "thinking"] = text
-        return well_formed_data(message)
+                    text, self._begun[block] = text[:-1], (kind, text[-1])
+                delta[kind] = text
+            case {"type": "content_block_stop", "index": index}:
+                kind, half = self._begun.pop((message.get("parent_tool_use_id"), index), ("", ""))
+                delta = {"type": "content_block_delta", "index": index, "delta": {"type": f"{kind}_delta", kind: half}}
+                found = [{**message, "event": delta}, message] if half else found
+        return [well_formed_data(message) for message in found]
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
