@@ -189,11 +189,11 @@ def inside(kernel: Kernel, directory: Path) -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def told(shared_session: Kernel, tmp_path: Path) -> Iterator[Kernel]:
+def told(loaded_kernel: Kernel, tmp_path: Path) -> Iterator[Kernel]:
     """The kernel in a directory of the test's own, with a session of two turns and a failed one."""
-    with inside(shared_session, tmp_path):
-        tell(shared_session)
-        yield shared_session
+    with inside(loaded_kernel, tmp_path):
+        tell(loaded_kernel)
+        yield loaded_kernel
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def told_before() -> set[str]:
 def told_once(kernel: Kernel, tmp_path: Path, told_before: set[str], request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """The same for tests that only read the session: the first of them tells it."""
     if not told_before or not any(session in shown(say(kernel, "show")) for session in told_before):
-        request.getfixturevalue("shared_session")
+        request.getfixturevalue("loaded_kernel")
         told_before.add(tell(kernel))
     with inside(kernel, tmp_path):
         yield kernel
