@@ -267,4 +267,5 @@ def test_reading_costs_what_the_length_is(worst: str) -> None:
         return process_time() - begin
 
     cost(1_000)
-    assert cost(20_000) < 40 * cost(2_000) + 0.1
+    # The best of three: what else goes on in the machine is not measured.
+    assert any(cost(20_000) < 40 * cost(2_000) + 0.1 for _ in range(3))

@@ -51,7 +51,7 @@ def asked(kernel: Kernel, prompt: str, options: str = "") -> CellResult:
 
 
 def test_divided(loaded_kernel: Kernel) -> None:
-    """A character that comes in two pieces is one again; half of one is shown as unknown, and control characters move no cursor."""
+    """A character in two pieces is one again, half of one is shown as unknown, and control characters move no cursor."""
     assert sound(asked(loaded_kernel, DIVIDED, "--raw")).text.startswith("smile 😀 lone \ufffd on\n")
     sound(asked(loaded_kernel, REPLIES["said"], "--raw"))
 

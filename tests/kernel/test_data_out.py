@@ -115,7 +115,7 @@ def test_schema_of_a_table(kernel_with_types: Kernel) -> None:
 @pytest.mark.parametrize(
     ("schema", "said"),
     [
-        ("wrong", "no JSON schema: $.type cannot be 'objct'"),
+        ("wrong", "is not a JSON schema: $.type cannot be 'objct'"),
         ("number", "its type is int"),
         ("city", "its type is City"),
         ("city.name", "its type is str"),
