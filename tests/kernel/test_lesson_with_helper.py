@@ -21,7 +21,8 @@ TURNS = "get_ipython().magics_manager.registry['ClaudeMagics'].state.turns"
 
 
 def use(kernel: Kernel, path: Path, mode: str) -> None:
-    for setting in (f"cassette = {str(path)!r}", f"cassette_mode = {mode!r}", "cassette_speed = 0"):
+    """Record to a cassette, or play it, without the outline: it tells what cells other tests have run in one of the kernels."""
+    for setting in ("notebook = 'none'", f"cassette = {str(path)!r}", f"cassette_mode = {mode!r}", "cassette_speed = 0"):
         assert kernel.run(f"%config ClaudeMagics.{setting}").ok
 
 
