@@ -10,10 +10,9 @@ from typing import Final
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.notebook.cell_reading import read_cells
-from claude_magic._kernel.notebook.cell_words import LINE, in_full, in_lines, in_pieces
+from claude_magic._kernel.notebook.cell_words import LINE, in_full, in_lines, in_pieces, masked_texts
 from claude_magic._kernel.notebook.ran_cells import LONGEST, RanCells
 from claude_magic._kernel.values.described import described, own_variables, shape_of
-from claude_magic._redaction import redact
 from claude_magic.sdk.events import Image
 
 MAX_BYTES: Final = 5_000
@@ -98,7 +97,7 @@ class Outline:
                 break
             found.append((cell.number, pieces))
         cells = [pieces for _, pieces in found]
-        shown = in_lines(cells) if how == "outline" else (redact(whole) for (whole,) in cells)
+        shown = in_lines(cells) if how == "outline" else masked_texts([whole for (whole,) in cells])
         return [(number, text) for (number, _), text in zip(found, shown, strict=False)], left
 
     def _changed(self, before: Snapshot | None) -> list[str]:
