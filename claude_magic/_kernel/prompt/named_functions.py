@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
@@ -47,14 +47,24 @@ def own_tools(
 def _named(shell: InteractiveShell, name: str) -> FunctionTool:
     from claude_magic.sdk._tools.function_tool import FunctionTool
 
-    first, *rest = name.split(".")
-    try:
-        found = reduce(getattr, rest, shell.user_ns[first])
-    except (KeyError, AttributeError) as error:
-        raise UsageError(f"%claude: --tool: there is no function {name}; nothing was sent") from error
+    found = looked_up(name, shell.user_ns, option="--tool", kind="function")
     if not callable(found):
         raise UsageError(f"%claude: --tool: {name} is not a function: its type is {type_name(found)}; nothing was sent")
     try:
-        return FunctionTool.of(found, rest[-1] if rest else name)
+        return FunctionTool.of(found, name.rpartition(".")[2])
     except ConfigError as error:
         raise UsageError(f"%claude: --tool: {error.message} {error.next_step}".rstrip()) from error
+
+
+def looked_up(name: str, namespace: Mapping[str, Any], *, option: str, kind: str) -> Any:
+    """Return what a name in the person's namespace stands for, such as `load_prices` or `prices.load`.
+
+    :param option: the option that names it, for the error.
+    :param kind: what it should be, for the error.
+    :raises UsageError: there is no such name; the message is one line.
+    """
+    first, *rest = name.split(".")
+    try:
+        return reduce(getattr, rest, namespace[first])
+    except (KeyError, AttributeError) as error:
+        raise UsageError(f"%claude: {option}: there is no {kind} {name}; nothing was sent") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import reduce
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -14,6 +13,7 @@ from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.merged_options import time_limit_s, turn_options
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import schema_named
+from claude_magic._kernel.prompt.named_functions import looked_up
 from claude_magic._kernel.rows.each import CellRows
 from claude_magic.sdk._rows.request import CONCURRENCY, RowsRequest
 from claude_magic.sdk._trials.request import Score, TrialRequest
@@ -50,11 +50,7 @@ def rows_of_cell(
 
 
 def _score(name: str, namespace: Mapping[str, Any]) -> Score:
-    first, *rest = name.split(".")
-    try:
-        found = reduce(getattr, rest, namespace[first])
-    except (KeyError, AttributeError) as error:
-        raise UsageError(f"%claude: --score: there is no function or text {name}; nothing was sent") from error
+    found = looked_up(name, namespace, option="--score", kind="function or text")
     if not callable(found) and not isinstance(found, str):
         raise UsageError(
             f"%claude: --score: {name} is neither a function nor a text: its type is {type(found).__name__}; nothing was sent"
