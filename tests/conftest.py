@@ -101,6 +101,9 @@ SAMPLED = (
 )
 """Modules that are long, too, but for a few tests that are marked `short`."""
 
+LONG_ROOMS = ("browser", "faults")
+"""Folders whose tests are all long."""
+
 NOT_LONG = "not long and not matrix"
 """What `pytest` runs by itself; see `addopts` in pyproject.toml."""
 
@@ -109,7 +112,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Do not import the modules of which nothing would run: they are half of what there is to import."""
     if config.option.markexpr != NOT_LONG:
         return None
-    return collection_path.name in ("browser", "faults", *LONG) or None
+    return collection_path.name in (*LONG_ROOMS, *LONG) or None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -123,7 +126,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         room, name = item.path.parent.name, item.path.name
         if name.startswith("test_matrix"):
             item.add_marker(pytest.mark.matrix)
-        elif (room in ("browser", "faults") or name in LONG + SAMPLED) and not item.get_closest_marker("short"):
+        elif (room in LONG_ROOMS or name in LONG + SAMPLED) and not item.get_closest_marker("short"):
             item.add_marker(pytest.mark.long)
     items.sort(key=lambda item: ROOMS.index(room) if (room := item.path.parent.name) in ROOMS else 0)
 

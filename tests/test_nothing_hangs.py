@@ -6,12 +6,12 @@ Measured is processor time, and what four times the text costs is compared with 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from IPython.core.error import UsageError
+from rig.cost import cost_s
 
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.loop_calls import runs_a_loop
@@ -75,12 +75,6 @@ def filled(text: str) -> object:
         return fill(text, {}, str)
     except UsageError as error:
         return error
-
-
-def cost_s(function: Callable[[str], Any], text: str) -> float:
-    start = time.thread_time()
-    function(text)
-    return time.thread_time() - start
 
 
 def repeated(piece: str, length: int) -> str:

@@ -7,11 +7,11 @@ import io
 import struct
 import time
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
+from rig.cost import cost_s
 
 from claude_magic.errors import AttachmentError
 from claude_magic.sdk._images import MAX_EDGE_PIXELS, MAX_IMAGE_BYTES, FittedImage, drawn, fitted
@@ -52,13 +52,6 @@ def opened(image: FittedImage) -> Image.Image:
     assert len(image.data) <= MAX_IMAGE_BYTES
     assert max(picture.size) <= MAX_EDGE_PIXELS
     return picture
-
-
-def cost_s(function: Callable[[], object]) -> float:
-    """Return the processor time that a call takes."""
-    began = time.thread_time()
-    function()
-    return time.thread_time() - began
 
 
 LARGE = {
