@@ -135,10 +135,17 @@ class Kernel:
             "allow_stdin": allow_stdin,
             "stop_on_error": stop_on_error,
         }
+        self._let_aborting_end()
         cell = self._send("execute_request", content, {"cellId": cell_id} if cell_id else None)
         cell.result.code, cell.answer = code, answer
         self._cells[cell.result.msg_id] = cell
         return cell
+
+    def _let_aborting_end(self) -> None:
+        """Return when the kernel runs cells again: for a moment behind a failed one it aborts what arrives (all ipykernels)."""
+        newest = next(reversed(self._cells.values()), None)
+        if newest is not None and newest.result.status == "error":
+            self.sync()
 
     def value(self, expression: str) -> Any:
         """Return the value of a Python expression in the kernel, for values that `ast.literal_eval` reads."""
