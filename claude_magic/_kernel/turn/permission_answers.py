@@ -44,8 +44,12 @@ class Questions:
     def put(self, question: Question) -> str | None:
         """Show a question with buttons if clicks may arrive, else as a line of input; if nobody is there, return a remark.
 
+        Nothing is shown for one that is answered already or that nobody waits for any more.
+
         :raises KeyboardInterrupt: the person interrupts instead of answering.
         """
+        if question.answer.done():
+            return None
         if not self._frontend.can_answer():
             return _denied(question)
         request = warned(question.request, self._frontend.shell.user_ns, adds_cells=self._adds_cells)
@@ -82,10 +86,19 @@ class Questions:
         return None
 
     def release(self) -> list[Question]:
-        """Return the unanswered questions and stop showing them. The turn has ended, but a subagent still waits for them."""
+        """Stop showing the questions, as the turn has ended. Return those of subagents, which still wait; withdraw the others.
+
+        A CLI that hangs does not withdraw them itself.
+        """
         self.tidy()
         left, self._open = self._open, []
-        return [replace(question, request=replace(question.request, is_earlier=True)) for question in left]
+        waiting = []
+        for question in left:
+            if question.request.by_helper:
+                waiting.append(replace(question, request=replace(question.request, is_earlier=True)))
+            else:
+                question.answer.cancel()
+        return waiting
 
     def tidy(self) -> None:
         """Remove the cards of questions that are answered, or whose turn has ended."""
