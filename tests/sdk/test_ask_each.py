@@ -197,6 +197,17 @@ def test_budget_and_checkpoint(each: Any, api: MessagesAPI, tmp_path: Path) -> N
     assert len(api.requests) == 10
 
 
+def test_failed_rows_cost(each: Any, api: MessagesAPI, tmp_path: Path) -> None:
+    """A reply that does not fit counts in the cost and the budget and is not kept; the next run sends its row again."""
+    rows, checkpoint = [f"row {number}" for number in range(9)], tmp_path / "c.sqlite"
+    first = each("{{ row }}", rows, schema=Label, concurrency=1, max_retries=0, checkpoint=checkpoint, budget_usd=0.0001)
+    assert list(first.errors) == [0]
+    assert first.cost_usd > 0
+    api.begin()
+    again = each("{{ row }}", rows[:1], schema=Label, concurrency=1, max_retries=0, checkpoint=checkpoint)
+    assert (len(again.errors), set(last_prompts(api)) >= {"row 0"}) == (1, True)
+
+
 def test_same_rows_are_asked_each(each: Any, api: MessagesAPI, tmp_path: Path) -> None:
     """Rows that are the same are told apart by their order, so that each has its own answer."""
     for _ in range(2):
