@@ -203,6 +203,9 @@ def test_failed_rows_cost(each: Any, api: MessagesAPI, tmp_path: Path) -> None:
     first = each("{{ row }}", rows, schema=Label, concurrency=1, max_retries=0, checkpoint=checkpoint, budget_usd=0.0001)
     assert list(first.errors) == [0]
     assert first.cost_usd > 0
+    assert first.summary() == (
+        f"1 of 9 rows, 1 failed, ${first.cost_usd:.4f}; partial: the next row would exceed the budget of $0.0001"
+    )
     api.begin()
     again = each("{{ row }}", rows[:1], schema=Label, concurrency=1, max_retries=0, checkpoint=checkpoint)
     assert (len(again.errors), set(last_prompts(api)) >= {"row 0"}) == (1, True)

@@ -30,7 +30,7 @@ def made_ready(
         trial = TrialRun(request, wanted, config)
         return trial, trial.trial
     run = RowRun(request, config)
-    return run, Results(run.rows.frame)
+    return run, Results(run.rows.frame, run.rows.total)
 
 
 async def ask_each(

@@ -47,6 +47,7 @@ class TrialRun:
             score=score,
             is_judged=judge is not None,
             frame=self._asking.rows.frame,
+            total=self._asking.rows.total,
         )
 
     @property
