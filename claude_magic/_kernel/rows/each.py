@@ -22,7 +22,7 @@ from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._render.live.row_progress import RowProgress, row_progress
 from claude_magic.errors import ClaudeError, ConfigError, ExecutorError
 from claude_magic.sdk._cassette.cassette import active_cassette
-from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest
+from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest, rules_of
 from claude_magic.sdk._rows.results import Results, RowOutcome
 from claude_magic.sdk._trials.asking import made_ready
 from claude_magic.sdk._trials.request import Score, TrialRequest
@@ -212,7 +212,7 @@ def ask_each(
     request = RowsRequest(
         template=template,
         rows=rows,
-        options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=tuple(tools) or None),
+        options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=rules_of(tools)),
         schema=schema_of(schema) if schema is not None else None,
         concurrency=concurrency,
         executor=executor,

@@ -9,7 +9,7 @@ from typing import Any
 
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk._rows.limits import Progress
-from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest
+from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest, rules_of
 from claude_magic.sdk._rows.results import Results, RowOutcome
 from claude_magic.sdk._rows.run import RowRun
 from claude_magic.sdk._trials.request import Score, TrialRequest
@@ -86,7 +86,7 @@ async def ask_each(
     request = RowsRequest(
         template=template,
         rows=rows,
-        options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=tuple(tools) or None),
+        options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=rules_of(tools)),
         schema=Schema.of(schema) if schema is not None else None,
         concurrency=concurrency,
         executor=executor,
