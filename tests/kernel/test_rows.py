@@ -137,6 +137,8 @@ def test_a_run_that_stops_says_so(choice: str, shared_session: Kernel, api: Mess
         ("--each nothing", "there is no variable nothing"),
         ("--each rows --new", "--new cannot be used with --each"),
         ("--each rows --samples 2", "--samples cannot be used with --each"),
+        ("--each rows --tool len", "--tool cannot be used with --each"),
+        ("--each rows --notebook full", "--notebook cannot be used with --each"),
         ("--concurrency 3", "--concurrency works only with --each"),
         ("--vary tone=a,b", "--vary works only with --each; name rows, such as --each df"),
         ("--score len", "--score works only with --each; name rows, such as --each df"),
