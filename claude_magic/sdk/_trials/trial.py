@@ -23,7 +23,7 @@ from claude_magic.sdk._trials.findings import ArmResult, Best, Difference, Disag
 from claude_magic.sdk._trials.intervals import mean_interval
 from claude_magic.sdk._trials.judging import Judgement, Verdicts
 from claude_magic.sdk.config import TurnOptions
-from claude_magic.sdk.schema import Rows
+from claude_magic.sdk.schema import Rows, Schema
 
 if TYPE_CHECKING:
     import pandas
@@ -44,6 +44,7 @@ class Trial(Results):
         *,
         score: Callable[[Any, Any], object] | None = None,
         is_judged: bool = False,
+        schema: Schema | None = None,
         frame: Any = None,
         total: int | None = None,
     ) -> None:
@@ -51,6 +52,7 @@ class Trial(Results):
         self.arms = arms
         self._template = template
         self._options = options
+        self._schema = schema
         self._score = score
         self._scores: dict[int, float | ClaudeError] = {}
         self._verdicts = Verdicts() if is_judged else None
@@ -150,6 +152,7 @@ class Trial(Results):
             self._options.system,
             self._template.text,
             bool(self._options.bare),
+            self._schema.kind if self._schema else None,
         )
 
     @property

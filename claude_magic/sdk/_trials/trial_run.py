@@ -46,6 +46,7 @@ class TrialRun:
             request.options,
             score=score,
             is_judged=judge is not None,
+            schema=request.schema,
             frame=self._asking.rows.frame,
             total=self._asking.rows.total,
         )
