@@ -54,6 +54,8 @@ class ClaudeError(Exception):
     next_step = ""
     results: Any = None
     """The results so far, if the error ended a run over many rows; else `None`."""
+    cost_usd: float | None = None
+    """What a row of a run cost although it failed, in US dollars, if the CLI said it."""
 
     def __init__(
         self,

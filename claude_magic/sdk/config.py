@@ -1,4 +1,4 @@
-"""What can be chosen for a client (`ClaudeConfig`) and for one turn (`TurnOptions`).
+"""The settings of a client (`ClaudeConfig`) and the options of one turn (`TurnOptions`).
 
 This is data and its validation. Each field of `TurnOptions` names its flag of the CLI; `_cli/command_line` makes the command
 line.
@@ -36,7 +36,7 @@ class OutputFormat(Enum):
 
 
 Check = Callable[[str, Any], None]
-"""Takes the name and the value of a choice, and raises `ConfigError` for an invalid value."""
+"""Takes the name and the value of an option, and raises `ConfigError` for an invalid value."""
 
 
 def _one_of(values: tuple[str, ...]) -> Check:
@@ -75,9 +75,9 @@ def _json_object(name: str, value: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CLIFlag:
-    """How the CLI is told of a choice: `name` is its flag, `text` turns the value into text.
+    """How an option is passed to the CLI: `name` is its flag, `text` turns the value into text.
 
-    `always` are words for every command line, also without a value. With `several` the flag is repeated for each value.
+    `always` is added to every command line, even if the option has no value. With `several` the flag is repeated per value.
 
     Everybody on the machine can read a command line. A value that may be long or private is therefore sent in the first request
     of the control protocol, under the name `field`. `setting` is the name of one of the CLI's settings, if the value is passed
@@ -103,19 +103,19 @@ def _flag(flag: CLIFlag) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
-    """Choices for one turn. For a field that is `None` the client's config counts, and then the CLI's own settings."""
+    """Options of one turn. What is `None` or an empty text is taken from the client's config, else from the CLI's settings."""
 
     model: str | None = _flag(CLIFlag("--model"))
     """A full name, or one that the CLI resolves, such as `sonnet`."""
     effort: str | None = _flag(CLIFlag("--effort", _one_of(EFFORTS)))
     """How much the model thinks: one of `EFFORTS`."""
-    # Without the snapshot off the CLI (2.1.331) keeps the system prompt of a session's first turn for all later ones.
+    # Unless the snapshot is off, the CLI (2.1.331) keeps the system prompt of a session's first turn for all later ones.
     system: str | None = _flag(
         CLIFlag("--append-system-prompt", always=("--system-prompt-snapshot", "off"), field="appendSystemPrompt")
     )
-    """Text that is added to Claude Code's system prompt."""
+    """Text that is added to Claude Code's system prompt; with `bare` it is the whole system prompt."""
     max_turns: int | None = _flag(CLIFlag("--max-turns", _at_least_1))
-    """The most rounds with tools that the turn may take."""
+    """The most rounds with tools that the turn may take. The CLI calls these rounds turns."""
     max_budget_usd: float | None = _flag(CLIFlag("--max-budget-usd", _more_than_0, "{:g}".format))
     """The most US dollars that the turn may cost."""
     schema: str | None = _flag(CLIFlag("--json-schema", _json_object, field="jsonSchema"))
@@ -146,37 +146,38 @@ class TurnOptions:
 
 
 CLI_FLAGS: dict[str, CLIFlag] = {choice.name: choice.metadata["flag"] for choice in fields(TurnOptions)}
-"""The flag of each choice for a turn."""
+"""The flag of each option of a turn."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ClaudeConfig:
-    """Choices for a client. Every field has a default that works. Times are in seconds."""
+    """The settings of a client. Every field has a default that works. Times are in seconds."""
 
     cli_path: str | Path | None = None
     """The Claude CLI to run; `None` for the one that comes with claude-agent-sdk."""
     model: str | None = None
     """The model of turns that name none: a full name, or one such as `sonnet`; `None` for the CLI's own default."""
     default_output_format: OutputFormat = OutputFormat.TEXT
-    """What `raw_json` of a reply holds if the call does not say it."""
+    """What `raw_json` of a reply holds, unless the call says otherwise."""
     default_timeout: float | None = None
-    """How long a whole turn may take if the call does not say it; `None` for no limit."""
+    """How long a whole turn, or one row of a run, may take, unless the call says otherwise; `None` for no limit."""
     max_retries: int = 0
-    """How often a turn is tried again if nothing had arrived when the CLI died, or the API was overloaded or out of reach."""
+    """How often a turn that brought nothing is tried again after the CLI died, or the API was overloaded or out of reach. A run
+    over rows has a `max_retries` of its own."""
     retry_delay: float = 1.0
     """The time before such a retry."""
     debug_mode: bool = False
     """Log the command line of each turn."""
     verbose_logging: bool = False
-    """Log also every event of each turn."""
+    """Log the command line and every event of each turn."""
     log_file: str | Path | None = None
-    """The file for the log; it is made readable by its owner only."""
+    """The file for the log, readable by its owner only; `None` for the application's own logging, else standard error."""
     enable_prefix_prompt: bool = False
     """Put the text of `prefix_prompt_file` before each prompt."""
     prefix_prompt_file: str | Path | None = None
     """The file with that text; `None` for `prefix-prompt.md` in the working directory, if it is there."""
     workspace_dir: str | Path | None = None
-    """The directory that holds the workspaces, which calls name by `workspace_id`; `None` for one in your data directory."""
+    """Where workspaces are, the directories that calls name by `workspace_id`; `None` for a place in your data directory."""
     workspace_cleanup_on_exit: bool = False
     """Delete the workspaces that this client made when it is closed."""
     safe_mode: bool = False
@@ -189,17 +190,17 @@ class ClaudeConfig:
     allowed_tools: list[str] | None = None
     """Rules for tools that run without a question, such as `Bash(git status:*)`."""
     max_concurrent_processes: int = 5
-    """How many CLI processes may run at once."""
+    """How many CLI processes may run turns at once. A run over rows has a `concurrency` of its own."""
     process_cleanup_timeout: float = 5.0
     """How long ending a CLI process may take before it is killed."""
     env: dict[str, str] = field(default_factory=dict)
-    """Variables for the CLI, added to this process's environment."""
+    """Environment variables for the CLI, on top of this process's environment."""
     effort: str | None = None
     """How much the model thinks; one of `EFFORTS`."""
     system: str | None = None
-    """Text that is added to Claude Code's system prompt."""
+    """Text that is added to Claude Code's system prompt; with `bare` it is the whole system prompt."""
     max_turns: int | None = None
-    """The most rounds with tools that one turn may take."""
+    """The most rounds with tools that one turn may take. The CLI calls these rounds turns."""
     max_budget_usd: float | None = None
     """The most US dollars that one turn may cost."""
     bare: bool | None = None
@@ -213,8 +214,8 @@ class ClaudeConfig:
     idle_timeout: float = 600.0
     """How long such a process stays alive without a turn."""
     tools: Sequence[Callable[..., Any]] = ()
-    """Functions that Claude may call. One marked with `only_reads` runs without a question; another one needs a rule in
-    `allowed_tools`, such as `mcp__kernel__NAME`."""
+    """Functions that Claude may call. One marked with `only_reads` runs without a question. Any other is denied unless a rule
+    in `allowed_tools`, such as `mcp__kernel__NAME`, or the turn's host allows it. Rows cannot call functions."""
 
     def __post_init__(self) -> None:
         self.options()
@@ -230,7 +231,7 @@ class ClaudeConfig:
                 raise ConfigError(f"{name} is {seconds}; it must be more than 0 seconds.")
 
     def options(self, turn: TurnOptions | None = None) -> TurnOptions:
-        """Return the choices for a turn: its own, and the client's where it has none."""
+        """Return the options of a turn: its own, and the client's where it has none."""
         turn = turn or TurnOptions()
         shared = CLI_FLAGS.keys() & {choice.name for choice in fields(self)}
         missing = [name for name in shared if getattr(turn, name) in (None, "")]

@@ -59,6 +59,8 @@ class Schema:
 
     name: str
     text: str
+    kind: object = dataclasses.field(repr=False, compare=False)
+    """The type or JSON schema that it was made of."""
     _wrapped: bool = dataclasses.field(repr=False)
     _read: Callable[[Any], Any] = dataclasses.field(repr=False, compare=False)
 
@@ -77,7 +79,7 @@ class Schema:
         else:
             raise _no_schema(f"{reprlib.repr(kind)} is not a schema: its type is {type(kind).__name__}.")
         text, wrapped = for_cli(schema)
-        return cls(name, text, wrapped, read)
+        return cls(name, text, kind, wrapped, read)
 
     def load(self, data: object) -> Any:
         """Make an instance of a reply's `structured`: of the type, or the plain data for a JSON schema; a list is `Rows`.

@@ -119,12 +119,26 @@ def test_headless(shared_session: Kernel, api: MessagesAPI) -> None:
     assert "2 more rows" in shown["text/html"]
 
 
+@pytest.mark.parametrize("choice", ["--quiet", ""], ids=["quiet", "shown"])
+def test_a_run_that_stops_says_so(choice: str, shared_session: Kernel, api: MessagesAPI) -> None:
+    """A spent budget fails no cell, but the cell says how far the run came, also with `--quiet`."""
+    shared_session.run(ROWS)
+    cell = shared_session.run(f"%%claude --each rows -o out --budget 0.0001 {choice}\n{{{{ text }}}}", allow_stdin=False)
+    assert cell.ok, cell
+    said = cell.stdout if choice else cell.bundle["text/plain"]
+    assert "1 of 3 rows, $" in said
+    assert "; partial: the next row would exceed the budget of $0.0001" in said
+    assert shared_session.run("out.stopped").text == "'the next row would exceed the budget of $0.0001'"
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
         ("--each nothing", "there is no variable nothing"),
         ("--each rows --new", "--new cannot be used with --each"),
         ("--each rows --samples 2", "--samples cannot be used with --each"),
+        ("--each rows --tool len", "--tool cannot be used with --each"),
+        ("--each rows --notebook full", "--notebook cannot be used with --each"),
         ("--concurrency 3", "--concurrency works only with --each"),
         ("--vary tone=a,b", "--vary works only with --each; name rows, such as --each df"),
         ("--score len", "--score works only with --each; name rows, such as --each df"),

@@ -27,6 +27,7 @@ from claude_magic.errors import APIError, CheckpointError, ClaudeError, ConfigEr
 from claude_magic.sdk import Results, RowOutcome, RowsRequest, ask_each, stream_each
 from claude_magic.sdk._rows.checkpoint import Answer, Checkpoint
 from claude_magic.sdk._rows.limits import Brake, Progress
+from claude_magic.sdk._rows.request import rules_of
 from claude_magic.sdk._rows.work import Rows, Template
 
 
@@ -195,6 +196,31 @@ def test_budget_and_checkpoint(each: Any, api: MessagesAPI, tmp_path: Path) -> N
     other = each("{{ row }}", rows[:1], checkpoint=checkpoint, system="Be brief.", concurrency=1)
     assert other.remarks == ["The checkpoint also holds 9 rows of other work; they stay."]
     assert len(api.requests) == 10
+
+
+def test_failed_rows_cost(each: Any, api: MessagesAPI, tmp_path: Path) -> None:
+    """A reply that does not fit counts in the cost and the budget and is not kept; the next run sends its row again."""
+    rows, checkpoint = [f"row {number}" for number in range(9)], tmp_path / "c.sqlite"
+    first = each("{{ row }}", rows, schema=Label, concurrency=1, max_retries=0, checkpoint=checkpoint, budget_usd=0.0001)
+    assert list(first.errors) == [0]
+    assert first.cost_usd > 0
+    assert first.summary() == (
+        f"1 of 9 rows, 1 failed, ${first.cost_usd:.4f}; partial: the next row would exceed the budget of $0.0001"
+    )
+    api.begin()
+    again = each("{{ row }}", rows[:1], schema=Label, concurrency=1, max_retries=0, checkpoint=checkpoint)
+    assert (len(again.errors), set(last_prompts(api)) >= {"row 0"}) == (1, True)
+
+
+@pytest.mark.parametrize("tools", [[len], "WebSearch"], ids=["function", "text"])
+def test_tools_are_rules(tools: Any, each: Any, api: MessagesAPI) -> None:
+    """A text is one rule. A function is refused before anything is sent, as rows cannot call it."""
+    if tools == "WebSearch":
+        assert rules_of(tools) == ("WebSearch",)
+    else:
+        with pytest.raises(ConfigError, match=r"<built-in function len>, which is not a rule\.\nGive rules, such as WebSearch"):
+            each("{{ row }}", ["one"], tools=tools)
+    assert api.requests == []
 
 
 def test_same_rows_are_asked_each(each: Any, api: MessagesAPI, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,37 @@ def test_every_way_once(each: Any, api: MessagesAPI, tmp_path: Path) -> None:
     named = [{"text": text, "tone": "plain"} for text in "abc"]
     assert each(template, named, model="opus", checkpoint=checkpoint).values == [f"You said: plain: {text}" for text in "abc"]
     assert len(api.requests) == 12
+
+
+@dataclass
+class Label:
+    """What a text is about."""
+
+    topic: str
+
+
+def test_the_best_labels_other_rows(each: Any, api: MessagesAPI, tmp_path: Path) -> None:
+    """The options of the best hold its schema, and label a whole table; the trial's rows are not sent again."""
+    reply = '{{ tone }} {{ text }} <<tool StructuredOutput {"topic": "{{ tone }}"}>>'
+    texts, checkpoint = pandas.DataFrame({"text": ["a", "b", "c"]}), tmp_path / "c.sqlite"
+    trial = each(
+        reply,
+        texts[:2],
+        vary=TONES,
+        model="sonnet",
+        schema=Label,
+        score=lambda row, reply: reply.topic == "plain",
+        checkpoint=checkpoint,
+        concurrency=1,
+    )
+    assert trial.best.options == {"model": "sonnet", "bare": True, "schema": Label}
+    assert trial.summary().startswith("2 rows in 2 ways, 4 replies, $")
+    api.begin()
+    best = trial.best
+    labels = each(best.template, texts.assign(**best.variant), checkpoint=checkpoint, concurrency=1, **best.options)
+    assert labels.values == [Label("plain")] * 3
+    assert list(labels.to_frame().columns) == ["text", "tone", "topic"]
+    assert {prompts[-1].partition(" <")[0] for prompts in api.prompts()} == {"plain c"}
 
 
 def test_a_model_that_is_not_there(each: Any, api: MessagesAPI) -> None:

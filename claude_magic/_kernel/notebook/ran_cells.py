@@ -32,19 +32,19 @@ _TRACEBACKS: Final = 50
 _MAX_TRACEBACK: Final = 4_000
 
 LONGEST: Final = 4_000
-"""The most characters of a secret, such as a key in PEM: so much more of a text is searched for secrets than is shown."""
+"""The longest secret expected, such as a key in PEM. A text is searched for secrets this far beyond what is shown."""
 
 _MAX_FORMS: Final = 8_000_000
-"""The most characters of all displays that are kept; figures are in base64. The newest stays whole, whatever its size."""
+"""The most characters kept of all displays together; figures are in base64. The newest is always kept whole."""
 
 FIGURE: Final = "figure"
 """The text that replaces a figure."""
 
 _LINE: Final = 480
-"""The most characters of a display that a line about its cell needs."""
+"""How many characters of a display the line about its cell needs."""
 
 _MAX_PIECES: Final = 2_000
-"""The number of pieces of printed output that are read of a cell."""
+"""At most this many pieces of a cell's printed output are read."""
 
 _CONVERSATION: Final = re.compile(
     r"\s*(%%?claude(?!\w)|%claude_session\b|%(re)?load_ext\s+claude_magic\b|%config\s+ClaudeMagics\b)"
@@ -68,13 +68,13 @@ class RanCell:
 
     @property
     def is_conversation(self) -> bool:
-        """Whether the cell only prompts Claude or sets up the conversation."""
+        """Whether the cell only prompts Claude or sets up the session, or is empty."""
         return is_conversation(self.code)
 
 
 @dataclass(slots=True, eq=False)
 class _Display:
-    """Something that a cell displayed: its forms by media type, and its text for a line."""
+    """Something that a cell displayed: its data by media type, and its text in the line about the cell."""
 
     forms: dict[str, str]
     line: str | None = None
@@ -91,7 +91,7 @@ class _Display:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A point in a cell's output: how many outputs the history has, pieces the last of them has, and displays there are."""
+    """A point in a cell's output: the numbers of outputs in the history, of pieces in the last one, and of displays."""
 
     outputs: int = 0
     pieces: int = 0
@@ -99,7 +99,7 @@ class _Place:
 
 
 def is_conversation(code: str) -> bool:
-    """Whether a cell with this code only prompts Claude or sets up the conversation."""
+    """Whether a cell with this code only prompts Claude or sets up the session, or is empty."""
     lines = [line for line in code.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     whole = re.match(r"\s*%%claude\b", code) is not None
     return whole or not lines or all(_CONVERSATION.match(line) for line in lines)
@@ -135,11 +135,12 @@ class RanCells:
     def begin(self, code: str = "", *, cell_id: str | None = None, is_counted: bool = True) -> None:
         """Note that a cell begins.
 
-        :param cell_id: the notebook's ID of it.
+        :param cell_id: its ID in the notebook.
         :param is_counted: whether it goes into the history.
         """
         # Not the shell's `execution_count`: IPython 9.18 has already raised it here, before the cell runs.
         self._number = len(self._codes())
+        # Counted: the cell is in the history. Noted: what it displays is kept, too, which Claude's replies need not be.
         self._is_counted = is_counted
         self._is_noted = is_counted and not (code and is_conversation(code))
         if cell_id and is_counted:
@@ -173,7 +174,7 @@ class RanCells:
     def since(self, number: int, limit: int) -> Iterator[RanCell]:
         """Yield the cells after the one with this number, the newest first, without the cell that runs now.
 
-        :param limit: the most characters of each output.
+        :param limit: the most characters of each output; of a longer one, one more is returned.
         """
         codes = self._codes()
         for each in range(min(self._number, len(codes)) - 1, max(number, 0), -1):
@@ -185,7 +186,7 @@ class RanCells:
         if not 0 < number < min(self._number, len(codes)):
             return None
         cell = self._cell(number, codes[number], limit)
-        if cell.has_value and not cell.images and not self._has_hooks:  # a terminal shows text alone
+        if cell.has_value and not cell.images and not self._has_hooks:  # a terminal displayed no image: make it of the value
             with contextlib.suppress(ConfigError):
                 return replace(cell, images=show_value(self._shell, cell.value, limit).images)
         return cell
@@ -254,7 +255,7 @@ class RanCells:
         return message
 
     def _clear(self, *, waits: bool) -> None:
-        """Note that the cell has cleared its output or, with `waits`, clears it when the next output comes."""
+        """Note that the cell clears its output now or, with `waits`, at its next output."""
         begin, displays = self._begin_of(self._number), self._displays.setdefault(self._number, [])
         gone = begin.displays if waits else len(displays)
         for display in displays[:gone]:
@@ -264,7 +265,7 @@ class RanCells:
         _forget_oldest(self._cleared)
 
     def _begin_of(self, number: int) -> _Place:
-        """Return the point from which on a page shows the output of a cell."""
+        """Return where the output of a cell begins that is still visible."""
         place, before = self._cleared.get(number, (_Place(), None))
         return before if before is not None and self._place(number) == place else place
 
@@ -290,7 +291,7 @@ class RanCells:
 
 
 def _behind(outputs: Sequence[Any], begin: _Place) -> Iterator[Any]:
-    """Yield the outputs after a point. A stream that went on after it is cut there."""
+    """Yield the outputs after a point. Of a stream that spans it, only the later part."""
     for position, output in enumerate(tuple(outputs), 1):
         if position > begin.outputs:
             yield output

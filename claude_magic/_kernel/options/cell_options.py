@@ -329,9 +329,9 @@ class Options:
 
 _NOT_FOR_ROWS = (
     *("new", "resume", "fork", "at", "redo", "style"),
-    *("raw", "input", "file", "error", "code", "samples"),
+    *("raw", "input", "file", "notebook", "error", "code", "samples", "tool"),
 )
-"""Options that rows cannot use: a row has no conversation before it, no prompt of Claude Code, and no values beside it."""
+"""Options that rows cannot use: a row has no conversation before it, no prompt of Claude Code, no values and no kernel."""
 
 _FOR_ROWS = ("concurrency", "checkpoint", "vary", "score")
 

@@ -22,7 +22,7 @@ from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._render.live.row_progress import RowProgress, row_progress
 from claude_magic.errors import ClaudeError, ConfigError, ExecutorError
 from claude_magic.sdk._cassette.cassette import active_cassette
-from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest
+from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest, rules_of
 from claude_magic.sdk._rows.results import Results, RowOutcome
 from claude_magic.sdk._trials.asking import made_ready
 from claude_magic.sdk._trials.request import Score, TrialRequest
@@ -34,6 +34,7 @@ INTERRUPTED = "interrupted"
 class CellRows:
     """A run over rows, from its start to its results.
 
+    :param request: the template, the rows, their options and the limits of the run.
     :param wanted: the variants, models and score to try.
     :param frontend: that of the loaded extension; `None` where it is not loaded, as in a script.
     :param shown: whether progress is shown.
@@ -115,7 +116,7 @@ class CellRows:
 
     def _take(self, batch: list[RowOutcome], view: RowProgress) -> None:
         self._come.extend(batch)
-        while self._come:  # one by one: an interrupt while a row is scored keeps the rest
+        while self._come:  # one by one, so that an interrupt during scoring loses no row
             if failure := self.results.add(self._come.popleft()):
                 self._run.fail(failure)
         view.update(self._run.progress)
@@ -131,7 +132,7 @@ class CellRows:
             try:
                 stream.result()
             except ClaudeError as error:
-                # An interrupt also reaches the processes of an executor, and ends those that are idle.
+                # An interrupt also ends idle processes of an executor, so an `ExecutorError` is expected then.
                 if self._run.stopped == INTERRUPTED and isinstance(error, ExecutorError):
                     self.results.remarks = [*self.results.remarks, error.message]
                     return self.results
@@ -150,9 +151,9 @@ class CellRows:
 
 
 def _check_cassette() -> None:
-    """Check that no cassette that only plays is active: rows are never played, and would be sent live.
+    """Refuse to run under a cassette that only plays: rows cannot be played, and would be sent live.
 
-    :raises ConfigError: such a cassette is active.
+    :raises ConfigError: the cassette only plays.
     """
     magics = loaded_magics()
     cassette = magics.state.cassette() if magics else active_cassette()
@@ -181,24 +182,29 @@ def ask_each(
     judge_model: str | None = None,
     progress: bool = True,
 ) -> Results:
-    """Send one prompt for every row, each in a conversation of its own, and return the outcomes in the order of the rows.
+    """Send one prompt for every row, each in a session of its own, and return the outcomes in the order of the rows.
 
     With `vary` or `models` every row is sent once for each combination of them. With these or `score` the result is a `Trial`.
-    An interrupt stops the run and returns what is done. The async version is `claude_magic.sdk.ask_each`.
+    An interrupt stops the run and returns the answered rows. `stopped` of the results says why rows are missing.
+    Settings of cells such as `%config ClaudeMagics.model` do not count. The async version is `claude_magic.sdk.ask_each`.
 
-    :param template: the prompt, with `{{ column }}` for a value of the row and `{{ row }}` for the whole row.
+    :param template: the prompt, with `{{ column }}` for a value of the row, `{{ row }}` for the whole row, `{{ row["a b"] }}`
+        for a column with a space in its name, and the names of `vary`. It sees no other variables.
     :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
-    :param schema: what each reply must be: a pydantic model, a dataclass, a JSON schema.
-    :param model: the model for all rows.
+    :param schema: what each reply must be: a dataclass, a TypedDict, a pydantic model, a list[...] of them, or a JSON schema.
+    :param model: the model for all rows; `None` for the CLI's default. It excludes `models`.
     :param system: text that is added to the system prompt; with `bare` it is the whole system prompt.
     :param bare: send only the prompt and `system`, without Claude Code's own prompt, tools, settings and memory.
-    :param tools: rules for tools that rows may use, such as `WebSearch`.
-    :param concurrency: how many rows run at once, each in a process of about 220 MB.
+    :param tools: rules for tools that rows may use, such as `WebSearch`. Rows cannot call functions of yours.
+    :param concurrency: how many rows run at once, each in a process of about 220 MB; memory and your account limit it.
     :param executor: an executor of `concurrent.futures`, or a client of Dask, whose workers send the rows. `concurrency` then
-        counts for each worker process. The workers get the prompts and the config, and return replies.
-    :param checkpoint: an SQLite file that keeps answered rows: when the run is started again, they are not sent again.
-    :param budget_usd: US dollars; the run stops before the row that would exceed it.
-    :param max_retries: how often a row is sent again when the API refuses it for a while, or the CLI dies.
+        counts for each worker process. Workers get the prompts, which hold values of the rows, and the config with its `env`.
+    :param checkpoint: an SQLite file that keeps the replies; a later run does not send these rows again. A row is known by its
+        prompt, the template, model, system, schema and other options. Its position does not count; failed rows are sent again.
+    :param budget_usd: US dollars for this run, without earlier ones. A row begins only if the cost of the dearest row so far
+        still fits; the first row runs alone.
+    :param max_retries: how often a row is sent again when the API refuses it temporarily (all rows wait as long as it says), or
+        the CLI dies. After that the row is an error.
     :param on_error: `return` returns the error as the outcome of its row, `raise` ends the run with it.
     :param vary: values for names in the template, such as `{"tone": ["formal", "plain"]}`; several names are combined.
     :param models: the models that answer each row.
@@ -207,12 +213,13 @@ def ask_each(
     :param judge_model: the judge's model, if `score` is a prompt.
     :param progress: whether progress is shown: as a bar, or as lines of text where there can be no bar.
     :raises ConfigError: an argument is invalid; nothing was sent.
+    :raises CheckpointError: the checkpoint is a file of something else, or cannot be written. It is a `ClaudeError`.
     :raises ClaudeError: the run could not go on; the error's `results` holds the rows that are answered.
     """
     request = RowsRequest(
         template=template,
         rows=rows,
-        options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=tuple(tools) or None),
+        options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=rules_of(tools)),
         schema=schema_of(schema) if schema is not None else None,
         concurrency=concurrency,
         executor=executor,

@@ -35,13 +35,20 @@ class RowProgress(Protocol):
 
 
 class NoProgress:
-    """Shows nothing."""
+    """Shows nothing.
+
+    :param tells: whether it says at the end that the run stopped early or rows failed.
+    """
+
+    def __init__(self, *, tells: bool) -> None:
+        self._tells = tells
 
     def update(self, progress: Progress) -> None:
         pass
 
     def close(self, results: Results) -> None:
-        pass
+        if self._tells and (results.stopped or results.errors):
+            print(settled_rows(results, with_rows=False)["text/plain"])
 
 
 class Lines:
@@ -124,7 +131,8 @@ class NotebookBar:
 def row_progress(kind: str, total: int | None, *, with_table: bool) -> RowProgress:
     """Return the progress of a run over `total` rows; `kind` is `notebook`, `terminal`, `lines`, `script` or `none`.
 
-    :param with_table: whether a table of the results replaces it at the end, or only a line that sums them up.
+    :param with_table: whether a table of the results replaces it at the end, or only a line that sums them up. With `none`, the
+        line comes only if the run stopped early or rows failed, and only if a table was wanted.
     """
     if kind == "script":
         kind = "terminal" if sys.stderr.isatty() else "lines"
@@ -135,7 +143,7 @@ def row_progress(kind: str, total: int | None, *, with_table: bool) -> RowProgre
             return TerminalBar(total, with_table=with_table)
         case "lines":
             return Lines(total, with_table=with_table)
-    return NoProgress()
+    return NoProgress(tells=with_table)
 
 
 def figures(progress: Progress) -> str:

@@ -56,7 +56,7 @@ class Checkpoint:
         self._works = [hashlib.sha256(_as_bytes(work)).digest() for work in works]
         self._met: Counter[bytes] = Counter()
         self._check_place()
-        # The file holds prompts. SQLite gives its side files the same permissions.
+        # The file holds replies, and prompts only as hashes. SQLite gives its side files the same permissions.
         with contextlib.suppress(OSError):  # SQLite reports why it cannot be opened
             os.close(private(str(self._path), os.O_CREAT | os.O_EXCL | os.O_RDWR))
         with self._speaking():

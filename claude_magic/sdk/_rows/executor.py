@@ -1,7 +1,7 @@
 """Runs rows in the workers of an executor: chunks of rows go out, and the replies come back.
 
 An executor only calls functions. A chunk is lost with its worker, and reports an overloaded API only at its end, so it is
-short. Only prompts and replies are sent; rows, checkpoint, budget and order stay with the run.
+short. Prompts, options and the config with its `env` are sent; rows, checkpoint, budget and order stay with the run.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import reprlib
+from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -50,3 +52,17 @@ class RowsRequest:
             raise ConfigError(f"on_error {self.on_error!r} is neither 'return' nor 'raise'.")
         if not isinstance(self.template, str):
             raise ConfigError(f"The template must be a text, not of type {type(self.template).__name__}.")
+
+
+def rules_of(tools: Iterable[str]) -> tuple[str, ...] | None:
+    """Return rules for tools as `TurnOptions.allowed_tools`.
+
+    :raises ConfigError: if one is not a text, such as a function.
+    """
+    rules = (tools,) if isinstance(tools, str) else tuple(tools)
+    if wrong := [rule for rule in rules if not isinstance(rule, str)]:
+        raise ConfigError(
+            f"tools holds {reprlib.repr(wrong[0])}, which is not a rule.",
+            next_step="Give rules, such as WebSearch: rows cannot call functions of yours, other turns can; nothing was sent.",
+        )
+    return rules or None

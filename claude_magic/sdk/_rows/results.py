@@ -45,10 +45,12 @@ class Results:
     """The outcomes of a run, in the order of its rows.
 
     :param frame: the table that the rows come from, if it is one.
+    :param total: the number of rows, if it is known.
     """
 
-    def __init__(self, frame: Any = None) -> None:
+    def __init__(self, frame: Any = None, total: int | None = None) -> None:
         self._frame = frame
+        self._total = total
         self._outcomes: dict[int, RowOutcome] = {}
         self._pulled = 0
         self.stopped = ""
@@ -120,8 +122,16 @@ class Results:
     def summary(self) -> str:
         """Return the outcome in one line."""
         failed, kept = len(self.errors), sum(outcome.from_checkpoint for outcome in self)
-        parts = [f"{len(self):,} rows", f"{failed:,} failed" if failed else "", f"{kept:,} from the checkpoint" if kept else ""]
-        return ", ".join(filter(None, [*parts, f"${self.cost_usd:.4f}"])) + (f"; {self.stopped}" if self.stopped else "")
+        rows = self._row_count(len(self))
+        parts = [rows, f"{failed:,} failed" if failed else "", f"{kept:,} from the checkpoint" if kept else ""]
+        return ", ".join(filter(None, [*parts, f"${self.cost_usd:.4f}"])) + self._partial()
+
+    def _row_count(self, count: int) -> str:
+        is_short = self._total is not None and count < self._total
+        return f"{count:,} of {self._total:,} rows" if is_short else f"{count:,} rows"
+
+    def _partial(self) -> str:
+        return f"; partial: {self.stopped}" if self.stopped else ""
 
     def __repr__(self) -> str:
         return f"<Results: {self.summary()}>"

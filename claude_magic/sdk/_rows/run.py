@@ -198,7 +198,7 @@ class RowRun:
             error.leave_out(self._config.env)
             if isinstance(error, APIError) and error.status == NOT_FOUND:  # every other row with this model would fail, too
                 self._refused.setdefault(self._model_of(row.outcome), error)
-            outcome = replace(row.outcome, error=error)
+            outcome = replace(row.outcome, error=error, cost_usd=error.cost_usd or 0.0)
         await self._purse.pay(outcome.cost_usd)
         self._count_back()
         await self._finish(outcome, take)

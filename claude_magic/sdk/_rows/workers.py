@@ -172,6 +172,9 @@ class Worker:
         except TimeoutError as error:
             await self.aclose()
             raise TurnTimeoutError(f"The row took longer than {timeout_s:g} s.", content=response.arrived) from error
+        except ClaudeError as error:
+            error.cost_usd = response.cost_usd
+            raise
         finally:
             # While the caller reads this reply, the process gets ready for the next row.
             if self._process is not None and process.alive:

@@ -1,4 +1,4 @@
-"""Run one prompt over many rows, in one way or in several, and collect the outcomes."""
+"""Run one prompt over many rows, as it is or in variants, and collect the outcomes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk._rows.limits import Progress
-from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest
+from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest, rules_of
 from claude_magic.sdk._rows.results import Results, RowOutcome
 from claude_magic.sdk._rows.run import RowRun
 from claude_magic.sdk._trials.request import Score, TrialRequest
@@ -21,16 +21,15 @@ from claude_magic.sdk.schema import Schema
 def made_ready(
     request: RowsRequest, wanted: TrialRequest, config: ClaudeConfig | None = None
 ) -> tuple[RowRun | TrialRun, Results]:
-    """Return a run that has not begun, and its empty results: a `Trial` if anything is compared or scored.
+    """Return a run that has not begun, and its empty results, which are a `Trial` if anything is compared or scored.
 
-    :raises ConfigError: if the arguments are not valid.
-    :raises CheckpointError: if the checkpoint belongs to other work.
+    :raises ConfigError: an argument is invalid.
     """
-    if wanted.is_one:
+    if wanted.is_trial:
         trial = TrialRun(request, wanted, config)
         return trial, trial.trial
     run = RowRun(request, config)
-    return run, Results(run.rows.frame)
+    return run, Results(run.rows.frame, run.rows.total)
 
 
 async def ask_each(
@@ -55,38 +54,45 @@ async def ask_each(
     config: ClaudeConfig | None = None,
     on_progress: Callable[[Progress], object] = lambda progress: None,
 ) -> Results:
-    """Send one prompt for every row, each in a conversation of its own, and return the outcomes in the order of the rows.
+    """Send one prompt for every row, each in a session of its own, and return the outcomes in the order of the rows.
 
     With `vary` or `models` every row is sent once for each combination of them. With these or `score` the result is a `Trial`.
+    Cancelling this stops the run; only a checkpoint keeps the answered rows then. `stream_each` yields each row as it comes.
 
-    :param template: the prompt, with `{{ column }}` for a value of the row and `{{ row }}` for the whole row.
+    :param template: the prompt, with `{{ column }}` for a value of the row, `{{ row }}` for the whole row, `{{ row["a b"] }}`
+        for a column with a space in its name, and the names of `vary`. It sees no other variables.
     :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
-    :param schema: what each reply must be: a pydantic model, a dataclass, a JSON schema.
-    :param model: the model for all rows.
+    :param schema: what each reply must be: a dataclass, a TypedDict, a pydantic model, a list[...] of them, or a JSON schema.
+    :param model: the model for all rows; `None` for that of `config`. It excludes `models`.
     :param system: text that is added to the system prompt; with `bare` it is the whole system prompt.
     :param bare: send only the prompt and `system`, without Claude Code's own prompt, tools, settings and memory.
-    :param tools: rules for tools that rows may use, such as `WebSearch`.
-    :param concurrency: how many rows run at once, each in a process of about 220 MB.
+    :param tools: rules for tools that rows may use, such as `WebSearch`. Rows cannot call functions of yours.
+    :param concurrency: how many rows run at once, each in a process of about 220 MB; memory and your account limit it.
     :param executor: an executor of `concurrent.futures`, or a client of Dask, whose workers send the rows. `concurrency` then
-        counts for each worker process. The workers get the prompts and the config with its `env`, and return replies.
-    :param checkpoint: an SQLite file that keeps answered rows: when the run is started again, they are not sent again.
-    :param budget_usd: US dollars; the run stops before the row that would exceed it.
-    :param max_retries: how often a row is sent again when the API refuses it for a while, or the CLI dies.
+        counts for each worker process. Workers get the prompts, which hold values of the rows, and the config with its `env`.
+    :param checkpoint: an SQLite file that keeps the replies; a later run does not send these rows again. A row is known by its
+        prompt, the template, model, system, schema and other options. Its position does not count; failed rows are sent again.
+    :param budget_usd: US dollars for this run, without earlier ones. A row begins only if the cost of the dearest row so far
+        still fits; the first row runs alone.
+    :param max_retries: how often a row is sent again when the API refuses it temporarily (all rows wait as long as it says), or
+        the CLI dies. After that the row is an error.
     :param on_error: `return` returns the error as the outcome of its row, `raise` ends the run with it.
     :param vary: values for names in the template, such as `{"tone": ["formal", "plain"]}`; several names are combined.
     :param models: the models that answer each row.
     :param score: a function of a row and its reply, which returns a number or a bool; or the prompt for a judge, who does not
         know variant or model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both orders.
     :param judge_model: the judge's model, if `score` is a prompt.
-    :param config: the settings of the CLI and of all rows; `None` for the defaults.
+    :param config: the settings of the CLI and of all rows; `None` for the defaults. Its `default_timeout` limits each row; its
+        `tools`, `max_retries` and `max_concurrent_processes` do not count.
     :param on_progress: called after each row, with the progress so far.
-    :raises ConfigError: if the arguments are not valid; nothing was sent.
-    :raises ClaudeError: why the run could not continue; its `results` has the outcomes so far.
+    :raises ConfigError: an argument is invalid; nothing was sent.
+    :raises CheckpointError: the checkpoint is a file of something else, or cannot be written. It is a `ClaudeError`.
+    :raises ClaudeError: the run could not go on; the error's `results` holds the rows that are answered.
     """
     request = RowsRequest(
         template=template,
         rows=rows,
-        options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=tuple(tools) or None),
+        options=TurnOptions(model=model, system=system, bare=bare, allowed_tools=rules_of(tools)),
         schema=Schema.of(schema) if schema is not None else None,
         concurrency=concurrency,
         executor=executor,

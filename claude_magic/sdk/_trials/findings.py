@@ -82,7 +82,11 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The arm with the highest score. To use it again: `ask(best.prompt(row), **best.options)`."""
+    """The arm with the highest score.
+
+    To use it for a row: `ask(best.prompt(row), **best.options)`. For all rows of a DataFrame:
+    `ask_each(best.template, df.assign(**best.variant), **best.options)`.
+    """
 
     label: str
     variant: Mapping[str, object]
@@ -90,6 +94,8 @@ class Best:
     system: str | None
     template: str
     bare: bool
+    schema: object = None
+    """The type or JSON schema of each reply, if one was given."""
 
     def prompt(self, row: Any) -> str:
         """Return the prompt for a row.
@@ -100,6 +106,6 @@ class Best:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Its model, system and bare as options of `ask()`, if they were chosen."""
-        chosen = {"model": self.model, "system": self.system, "bare": self.bare}
+        """Its model, system, bare and schema as parameters of `ask()` and `ask_each()`, if they were chosen."""
+        chosen = {"model": self.model, "system": self.system, "bare": self.bare, "schema": self.schema}
         return {name: value for name, value in chosen.items() if value}

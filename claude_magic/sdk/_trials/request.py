@@ -58,7 +58,7 @@ class TrialRequest:
             )
 
     @property
-    def is_one(self) -> bool:
+    def is_trial(self) -> bool:
         """Whether there is anything to compare or to score."""
         return bool(self.vary or self.models or self.score is not None)
 

@@ -23,7 +23,7 @@ from claude_magic.sdk._trials.findings import ArmResult, Best, Difference, Disag
 from claude_magic.sdk._trials.intervals import mean_interval
 from claude_magic.sdk._trials.judging import Judgement, Verdicts
 from claude_magic.sdk.config import TurnOptions
-from claude_magic.sdk.schema import Rows
+from claude_magic.sdk.schema import Rows, Schema
 
 if TYPE_CHECKING:
     import pandas
@@ -44,12 +44,15 @@ class Trial(Results):
         *,
         score: Callable[[Any, Any], object] | None = None,
         is_judged: bool = False,
+        schema: Schema | None = None,
         frame: Any = None,
+        total: int | None = None,
     ) -> None:
-        super().__init__(frame)
+        super().__init__(frame, total)
         self.arms = arms
         self._template = template
         self._options = options
+        self._schema = schema
         self._score = score
         self._scores: dict[int, float | ClaudeError] = {}
         self._verdicts = Verdicts() if is_judged else None
@@ -149,6 +152,7 @@ class Trial(Results):
             self._options.system,
             self._template.text,
             bool(self._options.bare),
+            self._schema.kind if self._schema else None,
         )
 
     @property
@@ -204,16 +208,16 @@ class Trial(Results):
 
     def summary(self) -> str:
         """Return the outcome in one line."""
-        failed, kept = len(self.errors), sum(outcome.from_checkpoint for outcome in self)
+        width, failed, kept = len(self.arms), len(self.errors), sum(outcome.from_checkpoint for outcome in self)
         unscored = len(self) - len(super().errors) - len(self.scores) if self.is_scored else 0
         parts = (
-            f"{math.ceil(len(self) / len(self.arms)):,} rows in {len(self.arms)} ways",
+            f"{self._row_count(math.ceil(len(self) / width))} in {width} way{'s' if width > 1 else ''}",
             f"{failed:,} of {len(self):,} replies failed" if failed else f"{len(self):,} replies",
             f"{kept:,} from the checkpoint" if kept else "",
             f"{unscored:,} without a score" if unscored else "",
             f"${self.cost_usd:.4f}",
         )
-        return ", ".join(filter(None, parts)) + (f"; partial: {self.stopped}" if self.stopped else "")
+        return ", ".join(filter(None, parts)) + self._partial()
 
     def _arm(self, outcome: RowOutcome) -> Arm:
         return self.arms[outcome.position % len(self.arms)]

@@ -26,7 +26,6 @@ class TrialRun:
 
     :param config: how the CLI is found and started.
     :raises ConfigError: if the request is not valid.
-    :raises CheckpointError: if the checkpoint belongs to other work.
     """
 
     def __init__(self, request: RowsRequest, wanted: TrialRequest, config: ClaudeConfig | None = None) -> None:
@@ -46,7 +45,9 @@ class TrialRun:
             request.options,
             score=score,
             is_judged=judge is not None,
+            schema=request.schema,
             frame=self._asking.rows.frame,
+            total=self._asking.rows.total,
         )
 
     @property
