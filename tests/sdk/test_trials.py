@@ -102,7 +102,7 @@ class Label:
 
 
 def test_the_best_labels_other_rows(each: Any, api: MessagesAPI, tmp_path: Path) -> None:
-    """The options of the best hold its schema, and label a whole table; the trial's rows are not sent again."""
+    """The best fills its template with a row as pandas gives it; its options hold the schema, and label a whole table."""
     reply = '{{ tone }} {{ text }} <<tool StructuredOutput {"topic": "{{ tone }}"}>>'
     texts, checkpoint = pandas.DataFrame({"text": ["a", "b", "c"]}), tmp_path / "c.sqlite"
     trial = each(
@@ -119,8 +119,9 @@ def test_the_best_labels_other_rows(each: Any, api: MessagesAPI, tmp_path: Path)
     assert trial.summary().startswith("2 rows in 2 ways, 4 replies, $")
     api.begin()
     best = trial.best
+    assert best.prompt(texts.iloc[2]).startswith("plain c <<tool")
     labels = each(best.template, texts.assign(**best.variant), checkpoint=checkpoint, concurrency=1, **best.options)
-    assert labels.values == [Label("plain")] * 3
+    assert labels.values == [Label("plain")] * 3  # the trial's rows are not sent again
     assert list(labels.to_frame().columns) == ["text", "tone", "topic"]
     assert {prompts[-1].partition(" <")[0] for prompts in api.prompts()} == {"plain c"}
 

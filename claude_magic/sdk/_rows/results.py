@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from claude_magic.errors import ClaudeError, ConfigError
+from claude_magic.sdk._rows.work import columns_of
 
 if TYPE_CHECKING:
     import pandas
@@ -163,8 +164,7 @@ def _pandas() -> Any:
 
 
 def _record(outcome: RowOutcome) -> dict[str, Any]:
-    row = outcome.row
-    columns = {str(name): value for name, value in row.items()} if isinstance(row, Mapping) else {"row": row}
+    columns = columns_of(outcome.row) or {"row": outcome.row}
     return columns | {_free(name, columns.keys()): value for name, value in _reply(outcome).items()}
 
 

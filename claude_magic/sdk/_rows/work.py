@@ -93,13 +93,13 @@ class Rows:
 
         :raises ConfigError: if it is none of these, or is empty.
         """
-        if _is_frame(rows, "pandas"):
+        if _is_of(rows, "pandas", "DataFrame"):
             frame: Any = rows
             names = [str(name) for name in frame.columns]
             found = cls(
                 (dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None)), len(frame), frame
             )
-        elif _is_frame(rows, "polars"):
+        elif _is_of(rows, "polars", "DataFrame"):
             frame = rows
             found = cls(frame.iter_rows(named=True), len(frame), frame)
         elif isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
@@ -115,8 +115,10 @@ class Rows:
 
 
 def columns_of(row: Any) -> dict[str, Any]:
-    """Return the columns of a row by name; a text has none."""
-    return {str(name): value for name, value in row.items()} if isinstance(row, Mapping) else {}
+    """Return the columns of a row by name; a text has none. A Series of pandas is a row, too: `frame.iloc[0]` gives one."""
+    if isinstance(row, Mapping) or _is_of(row, "pandas", "Series"):
+        return {str(name): value for name, value in row.items()}
+    return {}
 
 
 def no_rows() -> ConfigError:
@@ -128,9 +130,10 @@ def _environment() -> jinja2.Environment:
     return jinja2.Environment(undefined=jinja2.StrictUndefined, finalize=_shown, keep_trailing_newline=True, autoescape=False)
 
 
-def _is_frame(rows: object, library: str) -> bool:
+def _is_of(value: object, library: str, name: str) -> bool:
+    """Whether a value is of this class, without importing the library."""
     module = sys.modules.get(library)
-    return module is not None and isinstance(rows, module.DataFrame)
+    return module is not None and isinstance(value, getattr(module, name))
 
 
 def _shown(value: object) -> object:
