@@ -15,6 +15,7 @@ from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.segment import Segment
 from rich.text import Text as Line
+from rich.theme import Theme
 
 from claude_magic._characters import strip_controls
 from claude_magic._markdown import finished_length
@@ -42,8 +43,10 @@ _VOID = "The connection broke. Ignore everything above from the last answer on; 
 
 def console_of_kernel() -> Console:
     """Return a console for a text frontend of a kernel: it prints colours, but no sequences that move a cursor."""
+    # qtconsole's yellow is gold on white, which nobody can read.
+    theme = Theme({"yellow": "bold"})
     # ipykernel sets FORCE_COLOR, so rich would treat it as a terminal.
-    return Console(force_jupyter=False, force_terminal=False, color_system="standard", markup=False, emoji=False)
+    return Console(force_jupyter=False, force_terminal=False, color_system="standard", markup=False, emoji=False, theme=theme)
 
 
 class TerminalView(View):
@@ -86,6 +89,11 @@ class TerminalView(View):
     def make_room(self) -> None:
         """Stop drawing. While rich draws, it redirects standard output, and a capture of it would capture the drawing, too."""
         self.close()
+
+    def go_on_below(self, response: SessionAwareResponse) -> None:
+        """End the line of the value that Claude's code has shown: qtconsole and Spyder do not."""
+        if not self._console.is_terminal:
+            self._console.print()
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Print the rest of a single reply, or each of several below its name. This closes the view."""

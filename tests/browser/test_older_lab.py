@@ -1,38 +1,35 @@
-"""An older JupyterLab, with kernels that hear clicks and with one that does not: nothing waits for what nobody can do."""
+"""Older JupyterLabs, with a kernel that hears clicks and with two that do not: nothing waits for what nobody can do."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import sysconfig
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from messages_api import MessagesAPI
 from playwright.sync_api import expect
 from rig.lab import PANEL, START_S, Lab, LabNotebook, why_not
 from rig.leaks import Ledger
+from rig.versions import other_versions
 
 pytestmark = pytest.mark.timeout(600)
 
-VERSIONS = [("4.2.*", "7.*"), ("4.2.*", "6.29.*")]
-"""JupyterLab and ipykernel. With 4.2 a kernel has no subshells, and one of 6 hears no click while a cell runs."""
+VERSIONS = [("4.2.*", "7.*"), ("4.2.*", "6.29.*"), ("4.3.*", "7.2.*")]
+"""JupyterLab and ipykernel. These pages know no subshells, so that kernels before 7.4 hear no click while a cell runs."""
 
 TOUCH = '%%claude\n<<tool Bash {"command": "touch asked"}>><<say Done.>>'
 CELLS = ("%load_ext claude_magic", "%%claude\nhello", TOUCH, "%%claude\n<<say Begun. >><<hang>>", "%%claude\nagain")
+CELLS += ("%%claude --samples 2\nhello", "%%claude\n<<history>>", "%claude_session")
 
 
 @pytest.fixture(scope="module", params=VERSIONS, ids=lambda versions: "lab {}, kernel {}".format(*versions))
-def kernel_version(request: pytest.FixtureRequest) -> str:
-    return str(request.param[1])
+def versions(request: pytest.FixtureRequest) -> tuple[str, str]:
+    chosen: tuple[str, str] = request.param
+    return chosen
 
 
 @pytest.fixture(scope="module")
 def lab(
-    request: pytest.FixtureRequest,
-    kernel_version: str,
+    versions: tuple[str, str],
     tmp_path_factory: pytest.TempPathFactory,
     environment: dict[str, str],
     ledger: Ledger,
@@ -40,31 +37,23 @@ def lab(
     """A JupyterLab of an environment in which all but these packages are those of this one."""
     if reason := why_not():
         pytest.skip(reason)
-    lab_version = next(lab for lab, kernel in VERSIONS if kernel == kernel_version)
-    with tempfile.TemporaryDirectory(prefix="lab-") as directory:
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
-        python = Path(directory) / "bin" / "python"
-        own = Path(sysconfig.get_path("purelib", vars={"base": directory}))
-        own.joinpath("beside.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-        pinned = [f"jupyterlab=={lab_version}", f"ipykernel=={kernel_version}", "jupyterlab_widgets"]
-        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--disable-pip-version-check"]
-        done = subprocess.run([*pip, "--no-deps", "--ignore-installed", *pinned], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    with other_versions(f"jupyterlab=={versions[0]}", f"ipykernel=={versions[1]}", "jupyterlab_widgets") as python:
         there = environment | {"PATH": f"{python.parent}:{environment['PATH']}"}
         with Lab(tmp_path_factory.mktemp("lab"), there, python=python) as lab, ledger.adopt_all(lab.pids):
             yield lab
 
 
 @pytest.mark.long
-def test_from_load_to_reload(lab: Lab, api: MessagesAPI, kernel_version: str) -> None:
-    """A cell is answered, a question by a click or in words, an interrupt stops, and a page loaded again goes on."""
+def test_from_load_to_reload(lab: Lab, api: MessagesAPI, versions: tuple[str, str]) -> None:
+    """Replies, a question by a click or in words, a stop, a pick and the panel work, and a page loaded again goes on."""
+    hears = versions[1] == "7.*"
     lab.write("older.ipynb", [("code", cell) for cell in CELLS])
     with lab.open("older.ipynb") as notebook:
         notebook.run_cell(0)
         notebook.run_cell(1)
         expect(notebook.cell(1)).to_contain_text("You said: hello")
         notebook.run_cell(2, wait=False)
-        if kernel_version.startswith("7"):
+        if hears:
             allow = notebook.cell(2).get_by_role("button", name="Allow once")
             expect(allow).to_be_enabled()
             allow.click()
@@ -77,10 +66,20 @@ def test_from_load_to_reload(lab: Lab, api: MessagesAPI, kernel_version: str) ->
         expect(notebook.cell(2)).to_contain_text("allowed once")
         expect(notebook.cell(2).locator(".jp-OutputArea button")).to_have_count(0)
         notebook.run_cell(3, wait=False)
-        expect(notebook.cell(3)).to_contain_text("Begun.")
-        notebook.command("notebook:interrupt-kernel")
+        expect(notebook.cell(3).locator(".jp-OutputArea")).to_contain_text("Begun.")
+        if hears:
+            notebook.cell(3).get_by_role("button", name="Stop").click()
+        else:
+            notebook.command("notebook:interrupt-kernel")
         notebook.wait_idle()
         expect(notebook.cell(3)).to_contain_text("TurnInterrupted")
+        notebook.run_cell(5)
+        notebook.cell(5).get_by_role("button", name="Continue from").click()
+        expect(notebook.cell(5).locator(".claude-current")).to_contain_text("sample 2")
+        notebook.run_cell(6)
+        assert api.prompts()[-1][-2:] == ["hello", "<<history>>"]
+        notebook.run_cell(7)
+        expect(notebook.cell(7).get_by_role("button", name="Resume")).to_have_count(2)
         notebook.save()
         reload(notebook)
         expect(notebook.cell(2)).to_contain_text("allowed once")

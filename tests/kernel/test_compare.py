@@ -142,12 +142,16 @@ def test_nobody_is_there(loaded_kernel: Kernel, notebook_dir: Any) -> None:
 
 
 def test_below_time(loaded_kernel: Kernel, api: MessagesAPI) -> None:
-    """Below `%%time` a comparison blocks its cell, asks in lines, and is settled without buttons."""
+    """Below `%%time` a comparison blocks its cell and asks in lines; its buttons are heard when the cell has ended."""
     result = start(loaded_kernel, TOOL % "in-lines", "--samples 2", kind="sync", answer="y").wait()
     assert result.ok
     assert len(result.prompts) == 2
     assert result.text.count("allowed once") == 2
+    loaded_kernel.click("Continue from this one")
+    loaded_kernel.sync()
+    assert loaded_kernel.run("1").ok
     assert not loaded_kernel.widgets
+    assert "2 · sample 2 (current)" in result.text
 
 
 def test_bad_choices(loaded_kernel: Kernel, api: MessagesAPI) -> None:

@@ -36,6 +36,7 @@ class Kernel:
     :param environment: from `isolated_environment()`; anything else is refused.
     :param notebook: the notebook's name, told as `JPY_SESSION_NAME`; None as under nbclient.
     :param python: the interpreter that it runs in; by default this one.
+    :param module: the module that is run as the kernel; by default ipykernel's.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Kernel:
         *,
         notebook: str | None = "notebook.ipynb",
         python: Path | None = None,
+        module: str | None = None,
     ) -> None:
         require_isolated(environment)
         self.notebook_dir = notebook_dir
@@ -53,6 +55,7 @@ class Kernel:
         """What a page says of the widgets that a cell opens: that it shows them, nothing, or that it cannot."""
         self.stray: list[Message] = []
         self._python = python
+        self._module = module
         self._environment = dict(environment)
         if notebook is not None:
             self._environment["JPY_SESSION_NAME"] = str(notebook_dir / notebook)
@@ -67,6 +70,8 @@ class Kernel:
         self._manager: Any = KernelManager(kernel_name="python3", connection_file=connection_file)
         if self._python is not None:
             self._manager.kernel_spec.argv[0] = str(self._python)
+        if self._module is not None:
+            self._manager.kernel_spec.argv[1:] = ["-m", self._module, "-f", "{connection_file}"]
         self._launch = {"env": self._environment, "cwd": str(self.notebook_dir), "stdout": log, "stderr": log}
         self._manager.start_kernel(**self._launch)
         try:

@@ -146,7 +146,7 @@ class CellRows:
         if self._frontend is None:
             return "script"
         if self._frontend.is_text_only:
-            return "terminal"
+            return "console" if hasattr(self._frontend.shell, "kernel") else "terminal"
         return "notebook" if self._frontend.has_widgets() else "lines"
 
 

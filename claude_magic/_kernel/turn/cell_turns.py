@@ -177,7 +177,7 @@ class CellTurns:
         put = self._state.code_cells.put
         if self._cell.options.code and failure is None and (said := put(response, self._cell_id, self._tools.add_cell)):
             fold(response, Notice(said))
-        self._view.settle(replies, current=current, on_pick=self._pick if self._buttons else None)
+        self._view.settle(replies, current=current, on_pick=self._pick)
         if self._main:
             self._state.own_turns.has_output(ended[chosen], self._frontend.adds_to(self._view))
         for running in self._running:

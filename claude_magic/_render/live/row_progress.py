@@ -88,17 +88,21 @@ class _Bar(tqdm):  # type: ignore[misc]
 
 
 class TerminalBar:
-    """tqdm's bar, in a terminal."""
+    """tqdm's bar, in a terminal.
 
-    def __init__(self, total: int | None, *, with_table: bool) -> None:
+    :param leave: whether the bar stays at the end. qtconsole (5.7) cannot remove it: the table would begin in its line.
+    """
+
+    def __init__(self, total: int | None, *, with_table: bool, leave: bool = False) -> None:
         self._with_table = with_table
-        self._bar = _Bar(total=total, unit="row", file=sys.stderr, dynamic_ncols=True, leave=False)
+        self._bar = _Bar(total=total, unit="row", file=sys.stderr, dynamic_ncols=True, leave=leave)
 
     def update(self, progress: Progress) -> None:
         _show(self._bar, progress)
 
     def close(self, results: Results) -> None:
         self._bar.close()
+        sys.stderr.flush()  # a kernel would send the table first
         print(settled_rows(results, with_rows=self._with_table)["text/plain"])
 
 
@@ -129,7 +133,7 @@ class NotebookBar:
 
 
 def row_progress(kind: str, total: int | None, *, with_table: bool) -> RowProgress:
-    """Return the progress of a run over `total` rows; `kind` is `notebook`, `terminal`, `lines`, `script` or `none`.
+    """Return the progress of a run over `total` rows; `kind` is a word below, or `none`.
 
     :param with_table: whether a table of the results replaces it at the end, or only a line that sums them up. With `none`, the
         line comes only if the run stopped early or rows failed, and only if a table was wanted.
@@ -141,6 +145,8 @@ def row_progress(kind: str, total: int | None, *, with_table: bool) -> RowProgre
             return NotebookBar(total, with_table=with_table)
         case "terminal":
             return TerminalBar(total, with_table=with_table)
+        case "console":
+            return TerminalBar(total, with_table=with_table, leave=True)
         case "lines":
             return Lines(total, with_table=with_table)
     return NoProgress(tells=with_table)
