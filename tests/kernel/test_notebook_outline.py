@@ -13,7 +13,7 @@ from rig.kernel import Kernel
 from test_kernel_tools import images, results, told
 
 from claude_magic._kernel.notebook.outline import MAX_BYTES, Outline
-from claude_magic._kernel.notebook.ran_cells import RanCell, RanCells
+from claude_magic._kernel.notebook.ran_cells import RanCells, is_conversation
 from claude_magic.sdk.content import CONTEXT_TAG, Prompt
 
 
@@ -75,9 +75,9 @@ def test_the_conversation_is_not_told_again(notebook: Notebook) -> None:
         "# a word",
         "",
     ]
-    assert all(RanCell(1, code).is_conversation for code in ours)
+    assert all(map(is_conversation, ours))
     others = ["x = 1", "%load_ext autoreload", "%time 1", "%load_ext claude_magic\nx = 1", "%%claudette\nhello"]
-    assert not any(RanCell(1, code).is_conversation for code in others)
+    assert not any(map(is_conversation, others))
     assert notebook.told() == ""
 
 
