@@ -125,6 +125,24 @@ def test_no_part_of_a_secret(notebook: Notebook, code: str) -> None:
         assert not [text for text in told if part in text]
 
 
+def test_no_cell_is_lost_between_two_halves_of_a_key(notebook: Notebook) -> None:
+    """A cell with the beginning of a private key and one with an end hide nothing of the cells between them."""
+    begin, end = "'-----BEGIN PRIVATE KEY-----'", "'-----END PRIVATE KEY-----'"
+    for code in (end, "before = 1", begin, "after = 1", end):
+        notebook.run(code)
+    assert [line.partition(" -> ")[0] for line in notebook.told().splitlines()[1:-1]] == [
+        f"In [1] {end}",
+        "In [2] before = 1",
+        "In [3] '[credential]'",
+        "In [4] after = 1",
+        f"In [5] {end}",
+    ]
+    assert notebook.outline.since((), "outline", 1000).note == "with cells 1-5"
+    for how in ("outline", "full"):
+        assert "before = 1" in notebook.told(how)
+        assert "after = 1" in notebook.told(how)
+
+
 def test_it_is_short(notebook: Notebook) -> None:
     """Of many cells and long outputs the newest go along, within the limit, and a word says what is left out."""
     for number in range(100):
