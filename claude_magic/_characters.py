@@ -48,6 +48,8 @@ def strip_controls(text: str) -> str:
 
 def in_reading_order(text: str) -> str:
     r"""Remove controls and spell out characters that change the reading order, as ``\u202e``."""
+    if text.isprintable():  # then it has none of them
+        return text
     return _REORDERING.sub(_escaped, strip_controls(text))
 
 

@@ -13,7 +13,7 @@ from rig.kernel import Kernel
 from test_kernel_tools import images, results, told
 
 from claude_magic._kernel.notebook.outline import MAX_BYTES, Outline
-from claude_magic._kernel.notebook.ran_cells import RanCell, RanCells
+from claude_magic._kernel.notebook.ran_cells import RanCells, is_conversation
 from claude_magic.sdk.content import CONTEXT_TAG, Prompt
 
 
@@ -75,9 +75,9 @@ def test_the_conversation_is_not_told_again(notebook: Notebook) -> None:
         "# a word",
         "",
     ]
-    assert all(RanCell(1, code).is_conversation for code in ours)
+    assert all(map(is_conversation, ours))
     others = ["x = 1", "%load_ext autoreload", "%time 1", "%load_ext claude_magic\nx = 1", "%%claudette\nhello"]
-    assert not any(RanCell(1, code).is_conversation for code in others)
+    assert not any(map(is_conversation, others))
     assert notebook.told() == ""
 
 
@@ -123,6 +123,24 @@ def test_no_part_of_a_secret(notebook: Notebook, code: str) -> None:
     told += [notebook.outline.read([number], limit)[0] for limit in range(6, 240, 6)]
     for part in (KEY[13:21], KEY[-10:]):
         assert not [text for text in told if part in text]
+
+
+def test_no_cell_is_lost_between_two_halves_of_a_key(notebook: Notebook) -> None:
+    """A cell with the beginning of a private key and one with an end hide nothing of the cells between them."""
+    begin, end = "'-----BEGIN PRIVATE KEY-----'", "'-----END PRIVATE KEY-----'"
+    for code in (end, "before = 1", begin, "after = 1", end):
+        notebook.run(code)
+    assert [line.partition(" -> ")[0] for line in notebook.told().splitlines()[1:-1]] == [
+        f"In [1] {end}",
+        "In [2] before = 1",
+        "In [3] '[credential]'",
+        "In [4] after = 1",
+        f"In [5] {end}",
+    ]
+    assert notebook.outline.since((), "outline", 1000).note == "with cells 1-5"
+    for how in ("outline", "full"):
+        assert "before = 1" in notebook.told(how)
+        assert "after = 1" in notebook.told(how)
 
 
 def test_it_is_short(notebook: Notebook) -> None:

@@ -93,7 +93,7 @@ def _listed(cells: RanCells, saved: SavedNotebook | None) -> str:
         lines += in_lines(pieces)
         if len(saved.cells) > _LINES:
             lines.append(f"… {len(saved.cells) - _LINES:,} more; read them by their positions …")
-    others = [cell for cell in cells.since(0, 4 * LINE) if cell.number not in numbers and not cell.is_conversation]
+    others = [cell for cell in cells.since(0, 4 * LINE) if cell.number not in numbers]
     if others:
         lines += ["Have run, and are not in it so:"] if numbers else []
         lines += [f"… {len(others) - _LINES:,} older ones …"] if len(others) > _LINES else []
@@ -102,11 +102,12 @@ def _listed(cells: RanCells, saved: SavedNotebook | None) -> str:
 
 
 def _pieces(cell: SavedCell, ran: RanCell | None) -> list[str]:
-    if ran is not None and ran.code == cell.code and not ran.is_conversation:
+    is_ours = is_conversation(cell.code)
+    if ran is not None and ran.code == cell.code and not is_ours:
         return [f"#{cell.position}", *in_pieces(ran)]
     lines = [line for line in cell.code.splitlines() if line.strip()]
     more = [f"(+{len(lines) - 1} lines)"] if len(lines) > 1 else []
-    texts = [] if is_conversation(cell.code) else [text for text in cell.output_texts(4 * LINE) if text.strip()]
+    texts = [] if is_ours else [text for text in cell.output_texts(4 * LINE) if text.strip()]
     came = ["-> saved:", *(f"{text.strip()};" for text in texts[:5])] if texts else []
     changed = [f"(changed since In [{ran.number}])"] if ran is not None and ran.code != cell.code else []
     return [f"#{cell.position} {_kind(cell)}: {lines[0] if lines else '(empty)'}", *more, *changed, *came]

@@ -10,7 +10,7 @@ from typing import Final
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.notebook.cell_reading import read_cells
-from claude_magic._kernel.notebook.cell_words import LINE, in_full, in_lines, in_pieces, masked_texts
+from claude_magic._kernel.notebook.cell_words import LINE, in_full, in_lines, in_pieces
 from claude_magic._kernel.notebook.ran_cells import LONGEST, RanCells
 from claude_magic._kernel.values.described import described, own_variables, shape_of
 from claude_magic.sdk.events import Image
@@ -71,47 +71,43 @@ class Outline:
         seen = self._seen.get(turn, 0)
         seen = 0 if seen > self._cells.number else seen  # the history was reset
         found, left = self._lines(seen, how, limit)
-        changed = self._changed(self._snapshots.get(turn)) if found else []
         if not found:
             return Told()
-        lines = [_HEAD, *([left] if left else []), *(text for _, text in reversed(found)), *changed]
-        numbers = [number for number, _ in reversed(found)]
-        return Told("\n".join(lines), _note(numbers))
+        changed = self._changed(self._snapshots.get(turn, {}))
+        return Told("\n".join([_HEAD, *left, *found.values(), *changed]), _note(list(found)))
 
     def read(self, numbers: Sequence[int], limit: int, positions: Sequence[int] = ()) -> tuple[str, tuple[Image, ...]]:
         """Return the cells with these numbers, and at these positions in the notebook, as text and images."""
         return read_cells(self._cells, self._path(), numbers, positions, limit)
 
-    def _lines(self, seen: int, how: str, limit: int) -> tuple[list[tuple[int, str]], str]:
-        found: list[tuple[int, list[str]]] = []
-        room = MAX_BYTES if how == "outline" else 20 * limit
-        left = ""
-        for cell in self._cells.since(seen, 4 * LINE if how == "outline" else limit + LONGEST):
-            if cell.is_conversation:
-                continue
-            pieces = in_pieces(cell) if how == "outline" else [in_full(cell, limit)]
-            longest = LINE if how == "outline" else None
-            room -= sum(len(piece[:longest].encode("utf-8", "replace")) for piece in pieces)
+    def _lines(self, seen: int, how: str, limit: int) -> tuple[dict[int, str], list[str]]:
+        """Return the text of each cell by its number, oldest first, and a line that says which cells have no room."""
+        is_short = how == "outline"
+        room = MAX_BYTES if is_short else 20 * limit
+        found: dict[int, list[str]] = {}
+        left = []
+        for cell in self._cells.since(seen, 4 * LINE if is_short else limit + LONGEST):
+            pieces = in_pieces(cell) if is_short else [in_full(cell, limit)]
+            room -= sum(len((piece[:LINE] if is_short else piece).encode("utf-8", "replace")) for piece in pieces)
             if room < 0 and found:
-                left = f"… the cells up to In [{cell.number}] are left out …"
+                left = [f"… the cells up to In [{cell.number}] are left out …"]
                 break
-            found.append((cell.number, pieces))
-        cells = [pieces for _, pieces in found]
-        shown = in_lines(cells) if how == "outline" else masked_texts([whole for (whole,) in cells])
-        return [(number, text) for (number, _), text in zip(found, shown, strict=False)], left
+            found[cell.number] = pieces
+        cells = dict(reversed(found.items()))
+        texts = in_lines(cells.values()) if is_short else (text for (text,) in cells.values())
+        return dict(zip(cells, texts, strict=True)), left
 
-    def _changed(self, before: Snapshot | None) -> list[str]:
-        if before is None:
-            before = {}
+    def _changed(self, before: Snapshot) -> list[str]:
         own = own_variables(self._shell)
         now = _snapshot(own)
-        new = [name for name in now if name not in before]
-        changed = [name for name in now if name in before and before[name] != now[name]]
-        gone = [name for name in before if name not in now]
+
+        def said(name: str) -> str:
+            return f"{name} ({described(own[name])})"
+
         words = {
-            "new": _some(new, lambda name: f"{name} ({described(own[name])})"),
-            "changed": _some(changed, lambda name: f"{name} ({described(own[name])})"),
-            "gone": _some(gone, str),
+            "new": _some([name for name in now if name not in before], said),
+            "changed": _some([name for name in now if name in before and before[name] != now[name]], said),
+            "gone": _some([name for name in before if name not in now], str),
         }
         parts = [f"{word}: {names}" for word, names in words.items() if names]
         return [f"Variables: {'; '.join(parts)}"] if parts else []

@@ -46,9 +46,11 @@ _LINE: Final = 480
 _MAX_PIECES: Final = 2_000
 """At most this many pieces of a cell's printed output are read."""
 
+_PROMPT: Final = re.compile(r"\s*%%claude\b")
 _CONVERSATION: Final = re.compile(
-    r"\s*(%%?claude(?!\w)|%claude_session\b|%(re)?load_ext\s+claude_magic\b|%config\s+ClaudeMagics\b)"
+    r"\s*(#|$|%%?claude(?!\w)|%claude_session\b|%(re)?load_ext\s+claude_magic\b|%config\s+ClaudeMagics\b)"
 )
+"""A line of a cell that is no code of the person's: blank, a comment, or about the conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,6 @@ class RanCell:
     error: str = ""
     traceback: str = ""
     images: tuple[Image, ...] = ()
-
-    @property
-    def is_conversation(self) -> bool:
-        """Whether the cell only prompts Claude or sets up the session, or is empty."""
-        return is_conversation(self.code)
 
 
 @dataclass(slots=True, eq=False)
@@ -98,11 +95,12 @@ class _Place:
     displays: int = 0
 
 
+_START: Final = _Place()
+
+
 def is_conversation(code: str) -> bool:
     """Whether a cell with this code only prompts Claude or sets up the session, or is empty."""
-    lines = [line for line in code.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    whole = re.match(r"\s*%%claude\b", code) is not None
-    return whole or not lines or all(_CONVERSATION.match(line) for line in lines)
+    return _PROMPT.match(code) is not None or all(map(_CONVERSATION.match, code.splitlines()))
 
 
 class RanCells:
@@ -172,13 +170,16 @@ class RanCells:
         return self._number
 
     def since(self, number: int, limit: int) -> Iterator[RanCell]:
-        """Yield the cells after the one with this number, the newest first, without the cell that runs now.
+        """Yield the cells after the one with this number, the newest first.
+
+        The cell that runs now, and those of the conversation, are not among them.
 
         :param limit: the most characters of each output; of a longer one, one more is returned.
         """
         codes = self._codes()
         for each in range(min(self._number, len(codes)) - 1, max(number, 0), -1):
-            yield self._cell(each, codes[each], limit)
+            if not is_conversation(codes[each]):
+                yield self._cell(each, codes[each], limit)
 
     def find(self, number: int, limit: int) -> RanCell | None:
         """Return the cell with this number, or `None` if no known cell has it."""
@@ -266,7 +267,7 @@ class RanCells:
 
     def _begin_of(self, number: int) -> _Place:
         """Return where the output of a cell begins that is still visible."""
-        place, before = self._cleared.get(number, (_Place(), None))
+        place, before = self._cleared.get(number, (_START, None))
         return before if before is not None and self._place(number) == place else place
 
     def _place(self, number: int) -> _Place:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import reprlib
 import sys
-from collections.abc import Sized
 from types import ModuleType
 from typing import Any, Final
 
@@ -12,7 +11,10 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.values.shown_value import type_name
 
-_PLAIN: Final = (str, bytes, bytearray, list, tuple, dict, set, frozenset, int, float, complex, bool, type(None))
+_PLAIN: Final = frozenset(
+    map(id, (str, bytes, bytearray, list, tuple, dict, set, frozenset, int, float, complex, bool, type(None)))
+)
+"""Types by their identity: to compare or hash any other type may run code of its metaclass."""
 
 _ARRAYS: Final = (
     ("numpy", "ndarray"),
@@ -40,8 +42,8 @@ def described(value: object) -> str:
         about.append(f"shape {reprlib.repr(shape)}")
         if isinstance(size := getattr(value, "nbytes", None), int):
             about.append(f"{size} bytes")
-    elif any(known is type(value) for known in _PLAIN):
-        if isinstance(value, Sized):
+    elif id(type(value)) in _PLAIN:
+        if hasattr(value, "__len__"):
             about.append(f"length {len(value)}")
         about.append(f"{sys.getsizeof(value)} bytes")
     return ", ".join(about)
@@ -50,5 +52,7 @@ def described(value: object) -> str:
 def shape_of(value: Any) -> tuple[int, ...] | None:
     """Return the shape of a value whose type is in `_ARRAYS`, `None` for any other."""
     kind = type(value)
+    if id(kind) in _PLAIN:  # most are, and this is known at once
+        return None
     known = any(getattr(sys.modules.get(module), name, None) is kind for module, name in _ARRAYS)
     return tuple(value.shape) if known else None
