@@ -19,12 +19,12 @@ import anyio
 import claude_agent_sdk as sdk
 from claude_agent_sdk import CLIConnectionError
 
-from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError, NotLoggedInError
+from claude_magic.errors import ClaudeError, CLIDiedError, NotLoggedInError
 from claude_magic.sdk._api_watch import APIWatch
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_flags, first_request, flags
 from claude_magic.sdk._cli.environment import api_address, renews_login
 from claude_magic.sdk._cli.failures import CHECK_CLI, bad_schema, cli_died, failure_of, start_failure, translate_exception
-from claude_magic.sdk._cli.permission_protocol import Permissions, server_of
+from claude_magic.sdk._cli.permission_protocol import PermissionMode, Permissions, server_of
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
 from claude_magic.sdk._offers.choices import Choices, choices_in
@@ -108,10 +108,6 @@ class LiveProcess:
         """Whether it holds turns that could not be written to disk, and would be lost with it."""
         self._cli = cli
         self.close_timeout_s = close_timeout_s
-        self._mode = launch.options.permission_mode
-        """The CLI's permission mode: as last set or reported; `None` while only its own settings decide."""
-        self._mode_unchosen: str | None = None if self._mode is None else "default"
-        """The mode for a turn that chooses none: that of the CLI's settings, or `default` where that is unknown."""
         self._turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
         self._current: _Turn | None = None
         self._ready: asyncio.Future[None] | None = None
@@ -127,10 +123,11 @@ class LiveProcess:
         self._reader = reader = TurnReader(self._transport.taken, begin_own)
         reader.session_id = None if launch.fork else launch.resume
         options = sdk.ClaudeAgentOptions()
-        Permissions(launch, env, partial(_host_of, reader, begin_own), lambda: self._mode, reader.waited).add_to(options)
+        Permissions(launch, env, partial(_host_of, reader, begin_own), lambda: self._mode.now, reader.waited).add_to(options)
         if launch.tools:
             options.mcp_servers = {SERVER: server_of(launch.tools, self._call)}
         self._client = sdk.ClaudeSDKClient(options, self._transport)
+        self._mode = PermissionMode(launch.options.permission_mode, self._client.set_permission_mode, self._transport.is_ready)
         self._servers = ServerWatch(self._client.get_mcp_status, launch.servers)
         self._reading: asyncio.Task[None] | None = None
 
@@ -289,7 +286,7 @@ class LiveProcess:
             return
         self._reader.expect(reading, self._transport.kill)
         try:
-            await self._adopt(turn.options)
+            await self._mode.choose(turn.options.permission_mode)
             await self._client.query(prompt_messages(turn.prompt, str(reading.prompt_id)))
             turn.sent.set()
             with watch:
@@ -312,8 +309,7 @@ class LiveProcess:
         try:
             async for message in self._client.receive_messages():
                 self._reader.read(message)
-                self._mode = self._reader.permission_mode or self._mode
-                self._mode_unchosen = self._mode_unchosen or self._mode
+                self._mode.note(self._reader.permission_mode)
                 if refused := bad_schema(self.launch.options.schema, self._reader.tools):
                     self._reader.end(refused)
                     self._transport.kill()
@@ -321,20 +317,6 @@ class LiveProcess:
             self._reader.end(error)
         else:
             self._reader.end(CLIConnectionError("the CLI has ended"))
-
-    async def _adopt(self, options: TurnOptions) -> None:
-        mode: Any = options.permission_mode or self._mode_unchosen
-        if mode != self._mode:
-            self._mode_unchosen = self._mode_unchosen or "default"  # until the CLI has reported the mode of its settings
-            try:
-                await self._client.set_permission_mode(mode)
-            except Exception as error:  # the SDK raises plain Exception for what the CLI refuses
-                if not self._transport.is_ready():
-                    raise
-                raise ConfigError(
-                    f"The CLI refuses the permission mode {mode}: {error}", next_step="Choose another permission_mode."
-                ) from error
-            self._mode = mode
 
     async def _call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         host = self._reader.host_of(None)
