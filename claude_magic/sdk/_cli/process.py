@@ -108,11 +108,11 @@ class LiveProcess:
         """Whether it holds turns that could not be written to disk, and would be lost with it."""
         self._cli = cli
         self.close_timeout_s = close_timeout_s
-        self._turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Turn | None] = asyncio.Queue()
         self._current: _Turn | None = None
         self._ready: asyncio.Future[None] | None = None
         self._owner: asyncio.Task[None] | None = None
-        self._ending: set[asyncio.Task[None]] = set()
+        self._interrupts: set[asyncio.Task[None]] = set()
         self._transport = CLITransport(
             [cli, *STREAM_FLAGS, *channel_flags(launch), *flags(launch)],
             directory=launch.directory,
@@ -129,7 +129,7 @@ class LiveProcess:
         self._client = sdk.ClaudeSDKClient(options, self._transport)
         self._mode = PermissionMode(launch.options.permission_mode, self._client.set_permission_mode, self._transport.is_ready)
         self._servers = ServerWatch(self._client.get_mcp_status, launch.servers)
-        self._reading: asyncio.Task[None] | None = None
+        self._reader_task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<LiveProcess {self.session_id or 'new session'} {self.state.name} pid={self._transport.pid}>"
@@ -185,9 +185,11 @@ class LiveProcess:
         :raises CLIDiedError: if it ends before it accepts input.
         """
         if self._ready is None:
+            if self.state is State.CLOSED:
+                raise self._closed_early()
             self.state = State.STARTING
             self._ready = asyncio.get_running_loop().create_future()
-            self._owner = asyncio.create_task(self._own(self._ready), name="claude-process")
+            self._owner = asyncio.create_task(self._run(self._ready), name="claude-process")
         await asyncio.shield(self._ready)
 
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
@@ -198,7 +200,7 @@ class LiveProcess:
         if self._owner is None or self._owner.done():
             raise CLIDiedError("The Claude CLI has ended.", session_id=self.session_id)
         turn = _Turn(prompt, options, host)
-        self._turns.put_nowait(turn)
+        self._queue.put_nowait(turn)
         try:
             await asyncio.shield(turn.done)
         except CLIDiedError:
@@ -217,7 +219,7 @@ class LiveProcess:
     async def aclose(self) -> None:
         """Let the CLI write its transcript and end, within `close_timeout_s`. Idempotent."""
         if self._owner is not None and not self._owner.done():
-            self._turns.put_nowait(None)
+            self._queue.put_nowait(None)
             if self._ready is not None and not self._ready.done():
                 # It may never accept input, and it has nothing to write.
                 self._transport.kill()
@@ -225,80 +227,100 @@ class LiveProcess:
             if self._current is not None:
                 self._begin_interrupt(self._current, self.close_timeout_s / 2)
             with anyio.CancelScope(shield=True):
-                await asyncio.wait([self._owner, *self._ending])
+                await asyncio.wait([self._owner, *self._interrupts])
         self.state = State.CLOSED
 
     async def abandon(self) -> None:
         """End the CLI within `close_timeout_s`, from another event loop when its own has stopped."""
         await self._transport.abandon()
 
-    async def _own(self, ready: asyncio.Future[None]) -> None:
+    async def _run(self, ready: asyncio.Future[None]) -> None:
+        """Start the CLI, serve turns until the process is to close, and close it: the life of the owner task."""
         try:
-            try:
-                await self._client.connect()
-            except Exception as error:  # noqa: BLE001 - the SDK raises plain Exception for control requests
-                await self._wait_for_exit()
-                ready.set_exception(await self._why_not_started(error))
-                return
-            self._note_choices(choices := choices_in(await self._client.get_server_info()))
-            if refused := choices.refusal_of(self.launch.options.style):
-                ready.set_exception(refused)
-                return
-            self._reading = asyncio.create_task(self._read(), name="claude-reader")
-            self.state = State.IDLE
-            ready.set_result(None)
-            while (turn := await self._turns.get()) is not None:
-                if turn.abandoned:
-                    _finish(turn, None)
-                    continue
-                self.state, self._current = State.BUSY, turn
-                failure: ClaudeError | None = None
-                try:
-                    await self._serve(turn)
-                except ClaudeError as error:
-                    failure = error
-                finally:
-                    self._current = None
-                    self.state = State.IDLE if self._transport.is_ready() else State.CLOSING
-                    _finish(turn, failure)
-                if self.state is State.CLOSING:
-                    return
+            if await self._connect(ready):
+                await self._serve_queue()
         finally:
-            self.state = State.CLOSING
-            await self._client.disconnect()
-            if self._reading is not None:
-                self._reading.cancel()
-                await asyncio.wait([self._reading])
-                self._reader.end(CLIConnectionError("the CLI has ended"))
-            self.state = State.CLOSED
-            self._refuse_waiting()
-            if not ready.done():
-                ready.set_exception(CLIDiedError("The Claude CLI was closed before it was ready.", next_step=CHECK_CLI))
-                ready.exception()  # mark it as retrieved, as there may be no waiter
+            await self._shut_down(ready)
+
+    async def _connect(self, ready: asyncio.Future[None]) -> bool:
+        """Start the CLI and return whether it accepts input. `ready` gets the result, or the reason."""
+        try:
+            await self._client.connect()
+        except Exception as error:  # noqa: BLE001 - the SDK raises plain Exception for control requests
+            await self._wait_for_exit()
+            ready.set_exception(await self._why_not_started(error))
+            return False
+        self._note_choices(choices := choices_in(await self._client.get_server_info()))
+        if refused := choices.refusal_of(self.launch.options.style):
+            ready.set_exception(refused)
+            return False
+        self._reader_task = asyncio.create_task(self._read(), name="claude-reader")
+        self.state = State.IDLE
+        ready.set_result(None)
+        return True
+
+    async def _serve_queue(self) -> None:
+        while (turn := await self._queue.get()) is not None:
+            if turn.abandoned:
+                _finish(turn, None)
+                continue
+            self.state, self._current = State.BUSY, turn
+            failure: ClaudeError | None = self._closed_early()
+            try:
+                await self._serve(turn)
+                failure = None
+            except ClaudeError as error:
+                failure = error
+            finally:
+                self._current = None
+                self.state = State.IDLE if self._transport.is_ready() else State.CLOSING
+                _finish(turn, failure)
+            if self.state is State.CLOSING:
+                return
+
+    async def _shut_down(self, ready: asyncio.Future[None]) -> None:
+        self.state = State.CLOSING
+        await self._client.disconnect()
+        if self._reader_task is not None:
+            self._reader_task.cancel()
+            await asyncio.wait([self._reader_task])
+            self._reader.end(CLIConnectionError("the CLI has ended"))
+        self.state = State.CLOSED
+        while not self._queue.empty():
+            turn = self._queue.get_nowait()
+            if turn is not None:
+                _finish(turn, self._closed_early())
+        if not ready.done():
+            ready.set_exception(CLIDiedError("The Claude CLI was closed before it was ready.", next_step=CHECK_CLI))
+            ready.exception()  # mark it as retrieved, as there may be no waiter
 
     async def _serve(self, turn: _Turn) -> None:
+        """Send the prompt of a turn and wait for its last message.
+
+        :raises ClaudeError: the subclass says why the turn failed.
+        """
         self.turns += 1
         env, stop = self._transport.env, partial(self._begin_interrupt, turn, INTERRUPT_LIMIT_S)
         watch = APIWatch(turn.host, address=api_address(env), renews_login=renews_login(env), stop=stop)
         reading = Reading(watch, prompt_id=self._new_prompt_id())
-        await self._servers.before_turn(turn.host.emit, lambda: turn.abandoned)
-        if turn.abandoned:
-            return
-        self._reader.expect(reading, self._transport.kill)
         try:
+            await self._servers.before_turn(turn.host.emit, lambda: turn.abandoned)
+            if turn.abandoned:
+                return
+            self._reader.expect(reading, self._transport.kill)  # a CLI that does not read the prompt hangs
             await self._mode.choose(turn.options.permission_mode)
             await self._client.query(prompt_messages(turn.prompt, str(reading.prompt_id)))
             turn.sent.set()
             with watch:
                 ended = await reading.done
+            await self._servers.after_turn(turn.host.emit, self._reader.servers)
         except ClaudeError:
             raise
-        except Exception as error:  # the SDK raises plain Exception when it cannot read on
+        except Exception as error:  # the SDK raises plain Exception when it cannot read on, and a host may raise any
             await self._wait_for_exit()
             raise self._translated(error, reading) from error
         finally:
             turn.has_begun = reading.has_begun
-        await self._servers.behind_turn(turn.host.emit, self._reader.servers)
         failure = watch.failure or failure_of(ended, self._transport.stderr, structured=turn.options.schema is not None)
         if failure is not None:
             self.lacks_login = self.lacks_login or isinstance(failure, NotLoggedInError)
@@ -324,8 +346,8 @@ class LiveProcess:
 
     def _begin_interrupt(self, turn: _Turn, limit_s: float) -> asyncio.Task[None]:
         task = asyncio.create_task(self._interrupt(turn, limit_s), name="claude-interrupt")
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._interrupts.add(task)
+        task.add_done_callback(self._interrupts.discard)
         return task
 
     async def _interrupt(self, turn: _Turn, limit_s: float) -> None:
@@ -349,11 +371,8 @@ class LiveProcess:
         with anyio.move_on_after(1.0):
             await self._transport.wait()
 
-    def _refuse_waiting(self) -> None:
-        while not self._turns.empty():
-            turn = self._turns.get_nowait()
-            if turn is not None:
-                _finish(turn, CLIDiedError("The Claude CLI was closed.", session_id=self.session_id))
+    def _closed_early(self) -> CLIDiedError:
+        return CLIDiedError("The Claude CLI was closed.", session_id=self.session_id)
 
     async def _why_not_started(self, error: Exception) -> ClaudeError:
         transport = self._transport
