@@ -9,23 +9,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.state.cassette_settings import CassetteSettings
-from claude_magic._kernel.state.directory_trust import Trust, Unloaded, named
+from claude_magic._kernel.state.directory_trust import Trust
 from claude_magic._kernel.state.in_cell import InCell
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.own_turns import OwnTurns
+from claude_magic._kernel.state.remarks import Remarks
 from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns, is_address
 from claude_magic._kernel.tools.code_cells import CodeCells
-from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
-from claude_magic.sdk._folder.memories import memories, memories_outside
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import SessionAwareResponse
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
     from claude_magic._render.settled.reply import SettledReply
     from claude_magic._render.views import View
     from claude_magic.sdk._cassette.cassette import Cassette
-
-NAMED = 6
-"""How many things that were not loaded a cell names; %claude_session trust show names all."""
 
 
 @dataclass(slots=True)
@@ -70,9 +65,10 @@ class KernelState:
         self.trust = Trust()
         self.client = KernelClient(settings, self.trust, warm_up, self._note_own_turn)
         self.sessions: KnownSessions = KnownSessions(self.client, self.turns, earlier.sessions if earlier else None)
-        self.own_turns = OwnTurns(self.turns, self.sessions, self.tell)
         self.cassette_settings = CassetteSettings(settings, self.client.logged_in)
-        self.in_cell = InCell(self.tell)
+        self.remarks = Remarks(self.trust, self.cassette_settings)
+        self.own_turns = OwnTurns(self.turns, self.sessions, self.remarks.tell)
+        self.in_cell = InCell(self.remarks.tell)
         self.code_cells = CodeCells()
         self._lock = threading.RLock()
         """Turns can be prompted from other threads than the main one."""
@@ -83,10 +79,6 @@ class KernelState:
         self._comparison: Comparison | None = None
         self._last_prompt: Prompt | None = None
         self._last_error: BaseException | None = None
-        self._told_of: dict[str, str] = {}
-        self._told_of_memories: set[str] = set()
-        self._untold: list[str] = []
-        """Remarks for the next cell."""
 
     @property
     def current(self) -> Session | None:
@@ -112,10 +104,6 @@ class KernelState:
     def last_error(self) -> BaseException | None:
         """The error of the last failed cell, for `--error`."""
         return self._last_error
-
-    def tell(self, remark: str) -> None:
-        """Add a remark to the next reply."""
-        self._untold.append(remark)
 
     def remember_error(self, error: BaseException) -> None:
         """Remember the error of a failed cell."""
@@ -317,29 +305,6 @@ class KernelState:
         """End every CLI process and the background thread."""
         self.client.close()
 
-    def remarks(self, request: TurnRequest) -> tuple[str, ...]:
-        """Return what the person should know before a turn is sent, and forget it."""
-        remarks, self._untold = self._untold, []
-        remarks += [remark] if (remark := self.cassette_settings.remark()) else []
-        if request.options.permission_mode == "bypassPermissions":
-            remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
-        if request.options.permission_mode == "auto":
-            remarks.append("The mode auto asks for everything that the mode default asks for.")
-        directory = request.directory
-        if request.options.bare:  # it loads nothing from any directory
-            return tuple(remarks)
-        if not request.trusted and self.trust.changed(directory, self._told_of):
-            outside = memories_outside(directory)
-            unloaded = [one for one in self.trust.unloaded(directory) if Path(one.path) not in outside]
-            remarks += [remark] if (remark := _unloaded_words(unloaded)) else []
-            for path in outside:
-                remarks.append(f"Not read: {named(str(path), directory)}. %claude_session trust loads it.")
-        if not request.trusted:
-            cut = [f"Not all of {shorten_home(str(path))} was read." for path in memories(directory).cut]
-            remarks += [remark for remark in cut if remark not in self._told_of_memories]
-            self._told_of_memories.update(cut)
-        return tuple(remarks)
-
     def _end(self, outcome: Outcome) -> Turn:
         response = outcome.response
         turn = outcome.turn.ended(response, failed=outcome.failure is not None)
@@ -372,17 +337,6 @@ class KernelState:
             return False
         moved = self.current is None or self.current.session_id != start.origin.session_id
         return moved or self._place is not None or self._branches_next
-
-
-def _unloaded_words(unloaded: Sequence[Unloaded]) -> str:
-    names = [str(one) for one in unloaded]
-    if not names:
-        return ""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return (
-        f"Not loaded, as they can run programs and allow tools: {', '.join(names[:NAMED])}{more}. "
-        "%claude_session trust show prints them, %claude_session trust loads them."
-    )
 
 
 def _branch_of(session: Session) -> Start:

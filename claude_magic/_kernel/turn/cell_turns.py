@@ -197,7 +197,7 @@ class CellTurns:
                 own = replace(own, fork=True)
             request = self._state.request(self._cell, options, own, context=told.text)
             response = SessionAwareResponse()
-            for remark in (*new, *self._state.remarks(request), *self._cell.remarks):
+            for remark in (*new, *self._state.remarks.take(request), *self._cell.remarks):
                 fold(response, Notice(remark))
             turns.append(RunningTurn(choice.label, own, told, request, cassette, response))
         return turns
