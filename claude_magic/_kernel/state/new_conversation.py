@@ -17,7 +17,7 @@ def begins_anew(state: KernelState, start: Start, namespace: Mapping[str, Any]) 
 
     :param namespace: the user namespace; VS Code puts the notebook's path there.
     """
-    if start.origin is not None or start.how or len(state.turns):
+    if start.origin is not None or not start.is_default or len(state.turns):
         return []
     path = notebook_path(namespace)
     with contextlib.suppress(ConfigError):  # it cannot be read
