@@ -13,22 +13,20 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import replace
 
 import anyio
 
 from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.background import Stream
 from claude_magic._kernel.frontend import Frontend
-from claude_magic._kernel.notebook.outline import Told
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.queue import Errand, Item, Numbered, Question, QueueHost, deliver
 from claude_magic._kernel.state.kernel_state import Comparison, KernelState
-from claude_magic._kernel.state.new_conversation import begins_anew
-from claude_magic._kernel.state.turns import Outcome, Start, Turn
+from claude_magic._kernel.state.turns import Outcome, Turn
 from claude_magic._kernel.tools.kernel_tools import KernelTools
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._kernel.turn.permission_answers import Questions
+from claude_magic._kernel.turn.prepared_turns import prepared_turns
 from claude_magic._kernel.turn.running_turn import RunningTurn
 from claude_magic.errors import ClaudeError, SessionLostError, SessionNotFoundError
 from claude_magic.sdk.events import Notice, TextDelta
@@ -70,7 +68,7 @@ class CellTurns:
                     self._state.take_own_turns()
                 attended = self._frontend.can_answer()
                 start = self._state.start(self._cell.options, self._cell_id, self._cell.typed, attended=attended)
-            turns = self._made_ready(start)
+            turns = prepared_turns(self._state, self._frontend, self._cell, start)
             opened = contextlib.ExitStack()
             try:
                 with held_back():  # delays an interrupt: a half-opened view could not be closed
@@ -184,36 +182,6 @@ class CellTurns:
             running.response.structured = running.data  # last: the view shows the data, not the object made of it
         return failure
 
-    def _made_ready(self, start: Start) -> list[RunningTurn]:
-        """Make the turns and their requests; raises when one of them cannot be sent."""
-        turns = []
-        told = self._told(start)
-        cassette = self._state.cassette()
-        new = begins_anew(self._state, start, self._frontend.shell.user_ns)
-        for choice in self._choices:
-            options = replace(self._cell.options, model=choice.model or self._cell.options.model)
-            own = replace(start, how=" ".join(filter(None, (start.how, choice.typed))))
-            if len(self._choices) > 1 and start.origin is not None:
-                own = replace(own, fork=True)
-            request = self._state.request(self._cell, options, own, context=told.text)
-            response = SessionAwareResponse()
-            for remark in (*new, *self._state.remarks.take(request), *self._cell.remarks):
-                fold(response, Notice(remark))
-            turns.append(RunningTurn(choice.label, own, told, request, cassette, response))
-        return turns
-
-    def _told(self, start: Start) -> Told:
-        """Return what happened in the notebook since the parent turn; empty when nothing of it is to be sent."""
-        options, prompt, notebook = self._cell.options, self._cell.prompt, self._cell.notebook
-        settings = self._state.settings.trait_values()
-        how = options.notebook or settings["notebook"]
-        bare = options.bare or settings["bare"]
-        # A slash command takes no context, and `ask()` has no notebook.
-        if how == "none" or bare or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
-            return Told()
-        before = [turn.number for turn in self._state.turns.path(start.parent)]
-        return notebook.since(before, how, self._state.settings.value_limit)
-
     def _open_view(self) -> None:
         """Open the view. This comes before anything is sent, so that every event can be seen."""
         self._view = self._frontend.view(
@@ -257,7 +225,7 @@ class CellTurns:
             was = f"The session {origin.session_id[:8]} is gone"
         start = self._state.instead_of(origin.session_id)
         self._state.forget(origin.session_id)
-        turns = self._made_ready(start)
+        turns = prepared_turns(self._state, self._frontend, self._cell, start)
         now = f"this goes on from turn {start.parent}" if start.origin else "this is a new one, without the earlier turns"
         for running in turns:
             fold(running.response, Notice(f"{was}; {now}."))
