@@ -215,6 +215,10 @@ class CellTurns:
         origin, how = self._running[0].start.origin, self._running[0].start.how
         if origin is None or how or not all(isinstance(turn.answer, SessionNotFoundError) for turn in self._running):
             return False
+        for running in self._running:  # one: in a comparison `how` is set
+            self._state.take_back(running.turn)
+            if self._cell.notebook is not None:
+                self._cell.notebook.not_sent(running.turn.number)
         session = self._state.sessions.get(origin.session_id)
         lost = self._running[0].answer
         if session and self._state.sessions.is_played(session):
@@ -225,7 +229,7 @@ class CellTurns:
             was = f"The session {origin.session_id[:8]} is gone"
         start = self._state.instead_of(origin.session_id)
         self._state.forget(origin.session_id)
-        turns = prepared_turns(self._state, self._frontend, self._cell, start)
+        turns = prepared_turns(self._state, self._frontend, self._cell, start, self._running[0].remarks)
         now = f"this goes on from turn {start.parent}" if start.origin else "this is a new one, without the earlier turns"
         for running in turns:
             fold(running.response, Notice(f"{was}; {now}."))

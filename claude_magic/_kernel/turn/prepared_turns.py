@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from claude_magic._kernel.frontend import Frontend
@@ -15,9 +16,12 @@ from claude_magic.sdk.events import Notice
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
 
-def prepared_turns(state: KernelState, frontend: Frontend, cell: CellRequest, start: Start) -> list[RunningTurn]:
+def prepared_turns(
+    state: KernelState, frontend: Frontend, cell: CellRequest, start: Start, earlier: Sequence[str] = ()
+) -> list[RunningTurn]:
     """Return the turns of a cell with their requests, one for each alternative.
 
+    :param earlier: the remarks of a first try, whose output nobody sees.
     :raises ClaudeError: one of them cannot be sent.
     """
     turns = []
@@ -32,13 +36,14 @@ def prepared_turns(state: KernelState, frontend: Frontend, cell: CellRequest, st
             own = replace(own, fork=True)
         request = state.request(cell, options, own, context=told.text)
         response = SessionAwareResponse()
-        for remark in (*new, *state.remarks.take(request), *cell.remarks):
+        remarks = tuple(dict.fromkeys((*earlier, *state.remarks.take(request))))
+        for remark in (*new, *remarks, *cell.remarks):
             fold(response, Notice(remark))
-        turns.append(RunningTurn(choice.label, own, told, request, cassette, response))
+        turns.append(RunningTurn(choice.label, own, told, request, cassette, remarks, response))
     return turns
 
 
-def _told(state: KernelState, cell: CellRequest, start: Start) -> Told:
+def _told(state: KernelState, cell: CellRequest, start: Start, earlier: Sequence[str] = ()) -> Told:
     """Return what happened in the notebook since the parent turn; empty when nothing of it is to be sent."""
     options, prompt, notebook = cell.options, cell.prompt, cell.notebook
     settings = state.settings.trait_values()

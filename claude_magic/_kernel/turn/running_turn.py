@@ -33,6 +33,8 @@ class RunningTurn:
     """What happened in the notebook; sent along with the prompt, unless a recording answers."""
     request: TurnRequest
     cassette: Cassette | None
+    remarks: tuple[str, ...]
+    """What the state had to tell the person before this turn."""
     response: SessionAwareResponse
     turn: Turn = field(init=False)
     """Its entry in the tree of turns, set just before the turn is sent. The background thread corrects it."""
