@@ -27,19 +27,19 @@ def prepared_turns(
     turns = []
     told = _told(state, cell, start)
     cassette = state.cassette()
-    new = begins_anew(state, start, frontend.shell.user_ns)
+    about_new = begins_anew(state, start, frontend.shell.user_ns)
     choices = cell.options.alternatives()
     for choice in choices:
         options = replace(cell.options, model=choice.model or cell.options.model)
-        own = replace(start, how=" ".join(filter(None, (start.how, choice.typed))))
+        begin = replace(start, how=" ".join(filter(None, (start.how, choice.typed))))
         if len(choices) > 1 and start.origin is not None:
-            own = replace(own, fork=True)
-        request = state.request(cell, options, own, context=told.text)
+            begin = replace(begin, fork=True)
+        request = state.request(cell, options, begin, context=told.text)
         response = SessionAwareResponse()
         remarks = tuple(dict.fromkeys((*earlier, *state.remarks.take(request))))
-        for remark in (*new, *remarks, *cell.remarks):
+        for remark in (*about_new, *remarks, *cell.remarks):
             fold(response, Notice(remark))
-        turns.append(RunningTurn(choice.label, own, told, request, cassette, remarks, response))
+        turns.append(RunningTurn(choice.label, begin, told, request, cassette, remarks, response))
     return turns
 
 
@@ -47,10 +47,10 @@ def _told(state: KernelState, cell: CellRequest, start: Start, earlier: Sequence
     """Return what happened in the notebook since the parent turn; empty when nothing of it is to be sent."""
     options, prompt, notebook = cell.options, cell.prompt, cell.notebook
     settings = state.settings.trait_values()
-    how = options.notebook or settings["notebook"]
+    detail = options.notebook or settings["notebook"]
     bare = options.bare or settings["bare"]
     # A slash command takes no context, and `ask()` has no notebook.
-    if how == "none" or bare or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
+    if detail == "none" or bare or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
         return Told()
     before = [turn.number for turn in state.turns.path(start.parent)]
-    return notebook.since(before, how, state.settings.value_limit)
+    return notebook.since(before, detail, state.settings.value_limit)

@@ -40,8 +40,8 @@ class RunningTurn:
     """Its entry in the tree of turns, set just before the turn is sent. The background thread corrects it."""
     answer: SessionAwareResponse | ClaudeError | None = None
     """The client's response, or its error; `None` while the turn runs, and when it was stopped."""
-    data: Any = None
-    """The data of a structured reply, as the type that the cell names."""
+    value: Any = None
+    """The value of a structured reply, of the type that the cell names."""
 
     @property
     def was_played(self) -> bool:
@@ -80,7 +80,7 @@ class RunningTurn:
             case answer:
                 response.metadata["command"] = answer.metadata.get("command")
         try:
-            self.data = cell.load(response)
+            self.value = cell.load(response)
         except ClaudeError as failure:
             return failure
         return None
