@@ -1,14 +1,19 @@
-"""What the person should know before a turn is sent: what was not loaded, what is not asked, what happened between cells."""
+"""What the person should know before a turn: what was not loaded or is not asked, what happened, that a session begins."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from claude_magic._kernel.state.cassette_settings import CassetteSettings
 from claude_magic._kernel.state.directory_trust import Trust, Unloaded, named
+from claude_magic._kernel.state.known_sessions import KnownSessions
+from claude_magic._kernel.state.notebook_file import notebook_path, saved_turns
+from claude_magic._kernel.state.turns import Start, Turns
 from claude_magic._paths import shorten_home
+from claude_magic.errors import ConfigError
 from claude_magic.sdk._folder.memories import memories, memories_outside
 from claude_magic.sdk.turn_request import TurnRequest
 
@@ -65,3 +70,19 @@ def _unloaded_words(unloaded: Sequence[Unloaded]) -> str:
         f"Not loaded, as they can run programs and allow tools: {', '.join(names[:MAX_NAMED])}{more}. "
         "%claude_session trust show prints them, %claude_session trust loads them."
     )
+
+
+def begins_anew(start: Start, turns: Turns, sessions: KnownSessions, directory: str, namespace: Mapping[str, Any]) -> list[str]:
+    """Return a remark on how to continue the conversation above, if a kernel's first turn begins a new one instead.
+
+    :param namespace: the user namespace; VS Code puts the notebook's path there.
+    """
+    if start.origin is not None or not start.is_default or len(turns):
+        return []
+    path = notebook_path(namespace)
+    with contextlib.suppress(ConfigError):  # it cannot be read
+        saved = [turn.session_id for turn in saved_turns(path) if turn.chosen] if path else []
+        there = {info.session_id for info in sessions.on_disk(directory)} if saved else set()
+        if left := [session_id for session_id in saved if session_id in there]:
+            return [f"This begins a new conversation; %claude_session resume {left[-1][:8]} goes on with the one above."]
+    return []

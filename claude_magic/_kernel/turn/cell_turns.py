@@ -28,8 +28,7 @@ from claude_magic._kernel.state.turns import Outcome, Turn
 from claude_magic._kernel.tools.kernel_tools import KernelTools
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._kernel.turn.permission_answers import Questions
-from claude_magic._kernel.turn.prepared_turns import prepared_turns
-from claude_magic._kernel.turn.running_turn import RunningTurn
+from claude_magic._kernel.turn.running_turn import RunningTurn, prepared_turns
 from claude_magic.errors import ClaudeError, SessionLostError, SessionNotFoundError
 from claude_magic.sdk.events import Notice, TextDelta
 from claude_magic.sdk.response import SessionAwareResponse, fold

@@ -37,12 +37,7 @@ _LONG_S: Final = 10.0**6
 
 
 class PermissionMode:
-    """The permission mode of one process.
-
-    :param chosen: the mode that the process was started with; `None` leaves it to the CLI's own settings.
-    :param set_mode: sets the CLI's mode.
-    :param is_alive: whether the CLI still runs.
-    """
+    """The permission mode of one process, which was started with `chosen`; `None` leaves it to the CLI's own settings."""
 
     def __init__(self, chosen: str | None, set_mode: Callable[[Any], Awaitable[object]], is_alive: Callable[[], bool]) -> None:
         self._set_mode = set_mode
@@ -50,11 +45,9 @@ class PermissionMode:
         self.now = chosen
         """The mode as last set or reported; `None` while only the CLI's settings decide."""
         self._unchosen = None if chosen is None else "default"
-        """The mode of a turn that chooses none: that of the settings; `default` if we chose one before the CLI reported it;
-        `None` if neither has happened yet."""
+        """The mode of a turn that chooses none: that of the settings, `default` if we set one before, `None` before both."""
 
     def note(self, reported: str | None) -> None:
-        """Note the mode that the CLI has reported, if it has."""
         self.now = reported or self.now
         self._unchosen = self._unchosen or self.now
 

@@ -24,21 +24,15 @@ from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import memories_outside, upwards
 
 UNKNOWN: Final = ""
-"""Used instead of a hash for what cannot be read or is too large to judge. Consent never covers it."""
+"""Used instead of a hash for what cannot be read or is too large to judge. Consent never covers it; changes are not seen."""
 
 MAX_FILES = 2000
 MAX_FILE_BYTES = 10_000_000
 
 _MEMORIES_BELOW: Final = ("CLAUDE.md", "CLAUDE.local.md")
 _SETTINGS: Final = ("settings.json", "settings.local.json")
-_NOT_LOADED: Final = frozenset(
-    {
-        "CLAUDE.md",  # text that is read in any case
-        *("worktrees", "agent-memory", "agent-memory-local", "logs"),  # written by the CLI itself
-        "scheduled_tasks.json",  # tasks never run
-    }
-)
-"""Names directly below `.claude` that do not count."""
+_NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent-memory-local", "logs", "scheduled_tasks.json"})
+"""Names directly below `.claude` that do not count: text that is always read, what the CLI writes, tasks, which never run."""
 _WRITTEN_BY_HOOKS: Final = (".lock", ".log", ".txt", ".jsonl", ".csv", ".tmp")
 """Endings of files that hooks write directly below `.claude`."""
 
