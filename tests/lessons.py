@@ -73,7 +73,7 @@ SESSIONS = {
     "Write a function mean(numbers) in Python.": f"<<say It divides the sum by the count:\n\n{_MEAN}>>",
     "mean([]) raised ZeroDivisionError. Return 0.0 for an empty list.": f"<<say An empty list gives 0.0 now:\n\n{_MEAN_2}>>",
     "Step 1: a module `temperature` with celsius(fahrenheit).": f"<<say The module has one function:\n\n{_CELSIUS}>>",
-    "Step 2: a test for it, with the freezing and the boiling point of water.": (
+    "Step 2: a function test_water() that tests it at the freezing and the boiling point of water.": (
         f"<<say It checks 32 °F and 212 °F:\n\n{_TEST}>>"
     ),
     "A title for my notes on sessions, in three words.": "<<say Talking in Turns>>",

@@ -257,6 +257,20 @@ def test_not_loaded(fresh_kernel: Kernel, api: MessagesAPI) -> None:
     assert api.requests == []
 
 
+def test_choice_while_a_first_turn_runs(asking_anew: Kernel, api: MessagesAPI) -> None:
+    """If the person chooses a session while a thread's first turn runs in a new one, the next cell goes on with the choice."""
+    session = session_of(answered(asking_anew, "one"))
+    run(asking_anew, "%claude_session new")
+    run(asking_anew, "import threading\nthread = threading.Thread(target=lambda: ask('<<wait>><<say of the thread>>'))")
+    run(asking_anew, "thread.start()")
+    api.wait_for_requests(2)
+    run(asking_anew, f"%claude_session resume {session[:8]}")
+    api.go_on.set()
+    run(asking_anew, "thread.join()")
+    assert session_of(answered(asking_anew, "two")) == session
+    assert history(api) == ["one", "two"]
+
+
 def test_behind_a_thread(asking_anew: Kernel, api: MessagesAPI) -> None:
     """A cell that waits for the turn of a thread says so, and can be interrupted; the thread's turn goes on."""
     run(asking_anew, "import threading\nthread = threading.Thread(target=lambda: ask('<<wait>><<say of the thread>>'))")

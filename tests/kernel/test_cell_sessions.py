@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from cells import Configure, answered, ask, clis, ended, failure, history, plain, session_of
+from cells import Configure, about, answered, ask, clis, ended, failure, history, plain, session_of
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
 
@@ -105,7 +105,8 @@ def test_warm_sessions_go_on_side_by_side(loaded_kernel: Kernel) -> None:
 
 def test_implicit_resume_of_a_lost_session(loaded_kernel: Kernel, api: MessagesAPI, home: Path) -> None:
     """When the current session turns out to be gone, a new one starts, and the cell says so."""
-    lost = session_of(answered(loaded_kernel, "one"))
+    first = answered(loaded_kernel, "one")
+    lost = session_of(first)
     kill_clis(loaded_kernel)
     for path in transcripts(home, lost):
         path.unlink()
@@ -114,10 +115,26 @@ def test_implicit_resume_of_a_lost_session(loaded_kernel: Kernel, api: MessagesA
     assert "gone" in result.text
     assert lost[:8] in result.text
     assert "gone" in result.bundle["text/html"]
+    assert about(result)["turn"] == about(first)["turn"] + 1
     assert history(api) == ["two"]
     following = answered(loaded_kernel, "three")
     assert session_of(following) == session_of(result)
     assert "gone" not in following.text
+
+
+def test_what_was_told_with_a_lost_session(loaded_kernel: Kernel, home: Path, notebook_dir: Path) -> None:
+    """The remarks of a cell are not lost with the session: they are told where the prompt is sent again, once."""
+    lost = session_of(answered(loaded_kernel, "one"))
+    kill_clis(loaded_kernel)
+    for path in transcripts(home, lost):
+        path.unlink()
+    (notebook_dir / ".mcp.json").write_text('{"mcpServers": {}}')
+    try:
+        text = answered(loaded_kernel, "two").text
+    finally:
+        (notebook_dir / ".mcp.json").unlink()
+    assert "gone" in text
+    assert text.count("Not loaded") == text.count(".mcp.json") == 1
 
 
 def test_explicit_resume_of_a_lost_session(loaded_kernel: Kernel, api: MessagesAPI, home: Path) -> None:

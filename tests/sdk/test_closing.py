@@ -15,8 +15,11 @@ from messages_api import MessagesAPI
 from rig.pace import at_some_pace
 from watching import CLOSE_S, SLACK_S, MakeConfig, Run, arrived, cli_pids, script, until
 
-from claude_magic.errors import ClaudeError
-from claude_magic.sdk import ClaudeClient, SessionAwareClient
+from claude_magic.errors import ClaudeError, CLIDiedError
+from claude_magic.sdk import ClaudeClient, SessionAwareClient, TurnOptions
+from claude_magic.sdk._cli.command_line import Launch, find_cli
+from claude_magic.sdk._cli.environment import environment
+from claude_magic.sdk._cli.process import LiveProcess, State
 
 
 async def close_timed(client: ClaudeClient) -> float:
@@ -139,6 +142,23 @@ def test_while_a_cli_starts(make_config: MakeConfig, run_async: Run, pace: int) 
         with pytest.raises(ClaudeError):
             await turn
         assert cli_pids() == set()
+
+    run_async(ask())
+
+
+def test_closed_before_the_start(make_config: MakeConfig, run_async: Run, workdir: Path) -> None:
+    """A process that was closed before its start does not start later."""
+
+    async def ask() -> None:
+        launch, env = Launch(directory=str(workdir), options=TurnOptions()), environment(make_config().env, str(workdir))
+        cli = LiveProcess(find_cli(None), launch, env=env, close_timeout_s=CLOSE_S)
+        await cli.aclose()
+        try:
+            with pytest.raises(CLIDiedError):
+                await cli.start()
+        finally:
+            await cli.aclose()
+        assert cli.state is State.CLOSED
 
     run_async(ask())
 

@@ -268,6 +268,49 @@ def test_contents(workdir: Path, traces: Path) -> None:
     assert {path for path in after if after[path] != before.get(path)} == {str(workdir / "tools/check.sh")}
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo hi >/dev/null;./tools/check.sh",
+        "./a.sh 2>&1|./tools/check.sh",
+        "true >log.md&&./tools/check.sh",
+        "diff a <(true >b) >(./tools/check.sh)",
+        "node -e \"() =>require('./tools/check.sh')\"",
+        '"$CLAUDE_PROJECT_DIR"/tools/check.sh >> "$CLAUDE_PROJECT_DIR"/log.md',
+        "'${CLAUDE_PROJECT_DIR}/tools/check.sh' >log.md",
+    ],
+)
+@pytest.mark.parametrize("where", ["settings", "agent", "plugin"])
+def test_programs_that_a_command_names(command: str, where: str, workdir: Path) -> None:
+    """Each program of the folder counts, however the shell joins it to others; a file that is only written to does not."""
+    write(workdir / "tools/check.sh", "true")
+    write(workdir / "log.md", "x")
+    match where:
+        case "settings":
+            write(workdir / ".claude/settings.json", {"hooks": {"Stop": [{"command": command}]}})
+        case "agent":
+            write(workdir / ".claude/agents/one.md", f"---\nhooks:\n  Stop:\n    - command: {json.dumps(command)}\n---\n")
+        case "plugin":
+            write(workdir / ".claude/skills/plug/hooks/hooks.json", {"hooks": {"Stop": [{"command": command}]}})
+    names = {os.path.relpath(path, workdir) for path in contents(str(workdir))}
+    assert {name for name in names if not name.startswith(".claude")} == {"tools/check.sh"}
+
+
+@pytest.mark.parametrize("sign", ["|", ">", ">-"])
+def test_programs_in_a_block(sign: str, workdir: Path) -> None:
+    """A command in a YAML block counts, folded or not."""
+    write(workdir / "tools/check.sh", "true")
+    write(workdir / ".claude/agents/one.md", f"---\nhooks:\n  Stop:\n    - command: {sign}\n        ./tools/check.sh\n---\n")
+    assert str(workdir / "tools/check.sh") in contents(str(workdir))
+
+
+def test_arguments_before_the_command(workdir: Path) -> None:
+    """In a plugin's servers, the program that an argument names counts, also if the arguments come first."""
+    write(workdir / "server.js", "1")
+    write(workdir / ".claude/skills/plug/.lsp.json", {"x": {"args": ["./server.js"], "command": "node"}})
+    assert str(workdir / "server.js") in contents(str(workdir))
+
+
 def test_what_cannot_be_judged(workdir: Path) -> None:
     """A file that cannot be read for its size or kind, or a folder that never ends, is nothing that one could trust."""
     (workdir / ".claude/skills").mkdir(parents=True)
@@ -275,6 +318,8 @@ def test_what_cannot_be_judged(workdir: Path) -> None:
     with (workdir / ".claude/big.json").open("wb") as file:
         file.truncate(11_000_000)
     assert list(contents(str(workdir)).values()) == [UNKNOWN, UNKNOWN]
+    write(workdir / ".claude/settings.json", '{"hooks":' * 4000 + "1" + "}" * 4000)
+    assert str(workdir / ".claude/settings.json") in contents(str(workdir))
     (workdir / ".claude/skills/circle").symlink_to(workdir / ".claude")
     assert UNKNOWN in contents(str(workdir)).values()
 

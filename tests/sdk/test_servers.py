@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from messages_api import MessagesAPI
 from test_gate import Person
-from watching import MakeConfig, Run, run_turn
+from watching import MakeConfig, Run, cli_pids, run_turn
 
-from claude_magic.errors import ConfigError
+from claude_magic.errors import CLIDiedError, ConfigError
 from claude_magic.sdk import Cassette, ClaudeClient, TurnOptions
 from claude_magic.sdk._offers.server_watch import ServerState
 from claude_magic.sdk.events import Event, Notice
@@ -114,6 +114,29 @@ def test_servers_of_the_settings(make_config: MakeConfig, run_async: Run) -> Non
     run_async(go(), timeout_s=120)
     told = [event.text for event in said if isinstance(event, Notice)]
     assert told == ["The MCP server prices has failed: there is no program /nowhere/prices"]
+
+
+@pytest.mark.usefixtures("broken_in_settings")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_host_that_raises(when: str, make_config: MakeConfig, run_async: Run) -> None:
+    """If the host raises when it is told of a server, the turn fails with its words, and the process goes on."""
+    files = [written("servers.json", prices=BROKEN)] if when == "before" else []
+
+    def emit(event: Event) -> None:
+        match event:
+            case Notice():
+                raise LookupError("the host's own")
+
+    async def go() -> None:
+        async with ClaudeClient(make_config(mcp=files)) as client:
+            first = await run_turn(client, "hello")
+            pids = cli_pids()
+            await client.close_session(str(first.session_id))
+            with pytest.raises(CLIDiedError, match="the host's own"):
+                await run_turn(client, "hello", emit)
+            assert len(pids) == len(cli_pids()) == 1
+
+    run_async(go(), timeout_s=120)
 
 
 def test_a_file_that_is_missing(make_config: MakeConfig, run_async: Run, api: MessagesAPI, workdir: Path) -> None:

@@ -1,7 +1,7 @@
 """The state of one kernel: its client, its current session, its turns.
 
-Each shell has one `KernelState`; the extension makes and closes it. It decides where a turn begins and which session is
-current after it. `turn` runs and shows a turn.
+Each shell has one `KernelState`; the extension makes and closes it. The state decides where a turn begins and which session is
+current after it. The package `turn` runs and shows it.
 """
 
 from __future__ import annotations
@@ -9,23 +9,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.state.cassette_settings import CassetteSettings
-from claude_magic._kernel.state.directory_trust import Trust, Unloaded, named
+from claude_magic._kernel.state.directory_trust import Trust
 from claude_magic._kernel.state.in_cell import InCell
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.own_turns import OwnTurns
+from claude_magic._kernel.state.remarks import Remarks
 from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns, is_address
 from claude_magic._kernel.tools.code_cells import CodeCells
-from claude_magic._paths import shorten_home
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
-from claude_magic.sdk._folder.memories import memories, memories_outside
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import SessionAwareResponse
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
     from claude_magic._render.settled.reply import SettledReply
     from claude_magic._render.views import View
     from claude_magic.sdk._cassette.cassette import Cassette
-
-NAMED = 6
-"""How many things that were not loaded a cell names; %claude_session trust show names all."""
 
 
 @dataclass(slots=True)
@@ -53,7 +48,7 @@ class KernelState:
     """Everything that the cells of one kernel share.
 
     :param warm_up: imports what the first cell needs; called on the background thread.
-    :param on_own_turn: called there when `take_own_turns` has something to show.
+    :param on_own_turn: called on that thread when a turn that the CLI began by itself has ended.
     :param earlier: the closed state of this kernel, if the extension is loaded again; its conversations continue.
     """
 
@@ -70,23 +65,24 @@ class KernelState:
         self.trust = Trust()
         self.client = KernelClient(settings, self.trust, warm_up, self._note_own_turn)
         self.sessions: KnownSessions = KnownSessions(self.client, self.turns, earlier.sessions if earlier else None)
-        self.own_turns = OwnTurns(self.turns, self.sessions, self.tell)
         self.cassette_settings = CassetteSettings(settings, self.client.logged_in)
-        self.in_cell = InCell(self.tell)
+        self.remarks = Remarks(self.trust, self.cassette_settings)
+        self.own_turns = OwnTurns(self.turns, self.sessions, self.remarks.tell)
+        self.in_cell = InCell(self.remarks.tell)
         self.code_cells = CodeCells()
         self._lock = threading.RLock()
-        """Turns can be prompted from other threads than the main one."""
+        """Other threads may run turns, too. It guards the point that the next cell continues from: the next four fields."""
         self._current: Session | None = earlier._current if earlier else None
         self._place: int | None = earlier._place if earlier else None
         """The turn that the next cell continues from, if that is not the last one of its session."""
         self._branches_next: bool = earlier is not None and earlier._branches_next
+        self._choices = 0
+        """How often the person has chosen that point: by a word of %claude_session, or by a click."""
+        self._choices_before: dict[int, int] = {}
+        """That number when each running turn began, by the turn's number."""
         self._comparison: Comparison | None = None
         self._last_prompt: Prompt | None = None
         self._last_error: BaseException | None = None
-        self._told_of: dict[str, str] = {}
-        self._told_of_memories: set[str] = set()
-        self._untold: list[str] = []
-        """Remarks for the next cell."""
 
     @property
     def current(self) -> Session | None:
@@ -113,25 +109,22 @@ class KernelState:
         """The error of the last failed cell, for `--error`."""
         return self._last_error
 
-    def tell(self, remark: str) -> None:
-        """Add a remark to the next reply."""
-        self._untold.append(remark)
-
     def remember_error(self, error: BaseException) -> None:
         """Remember the error of a failed cell."""
         self._last_error = error
 
     def continue_session(self, session: Session | None) -> None:
-        """Let the next cell continue this session at its end; `None`: let it begin a new one."""
-        with self._lock:
-            self._current, self._place, self._branches_next = session, None, False
+        """Let the next cell continue this session at its end; `None`: let it begin a new one. The person has chosen it."""
+        self._move_to(session, by_choice=True)
 
     def branch_next(self) -> None:
-        """Let the next cell continue a branch of the current session."""
-        self._branches_next = True
+        """Let the next cell continue a branch of the current session. The person has chosen it."""
+        with self._lock:
+            self._branches_next = True
+            self._choices += 1
 
     def go_on_from(self, number: int) -> Turn:
-        """Let the next cell continue from the end of a turn: in a branch if its session holds later turns.
+        """Let the next cell continue from the end of a turn: in a branch if later turns follow it. The person has chosen it.
 
         :raises TurnNotFoundError: if there is no such turn, or it has no answer.
         :raises SessionNotFoundError: if its session has been deleted.
@@ -140,39 +133,44 @@ class KernelState:
         session = self.sessions.get(point.session_id)
         if session is None:
             raise SessionNotFoundError(f"The session {point.session_id[:8]} of turn {number} is gone.")
-        self.continue_session(session)
-        self._place = None if session.last_turn == number else number
+        self._move_to(session, None if session.last_turn == number else number, by_choice=True)
         return self.turns.find(number)
+
+    def _move_to(self, session: Session | None, place: int | None = None, *, by_choice: bool = False) -> None:
+        with self._lock:
+            self._current, self._place, self._branches_next = session, place, False
+            self._choices += by_choice
 
     def start(self, options: Options, cell_id: str | None, prompt: str = "", *, attended: bool = True) -> Start:
         """Return where a turn with these options begins.
 
         :param prompt: the prompt as typed.
-        :param attended: whether a person runs the cells, and so may run one again.
+        :param attended: whether a person, not a script, runs the cells. A script runs no cell again.
         :raises SessionNotFoundError: if `--resume` names no session.
         :raises TurnNotFoundError: if `--at` names no turn with an answer to continue from.
         """
-        own = self.turns.last_of(cell_id, prompt)
+        before = self.turns.last_of(cell_id, prompt)
         if options.new:
             return Start(how="--new")
         if options.at is not None:
-            return Start(self.turns.reached(options.at), options.at, True, f"--at {options.at}", f"from turn {options.at}")
+            return self._branch_at(options.at, f"--at {options.at}")
         if options.resume:
             session = self.find(options.resume)
             return _branch_of(session) if options.fork else Start(session.end, session.last_turn, how="--resume")
         fork = options.fork or self._branches_next
         if not fork and (options.redo or self.settings.rerun == "redo"):
             # If the frontend gives cells no IDs, --redo can only mean the last turn.
-            again = self.turns.last() if cell_id is None and options.redo and attended else own
+            again = self.turns.last() if cell_id is None and options.redo and attended else before
             if again is not None:
                 return self.turns.once_more(again.start, f"instead of turn {again.number}")
         if self._place is not None:
-            return Start(self.turns.reached(self._place), self._place, True, f"from {self._place}", f"from turn {self._place}")
+            return self._branch_at(self._place, f"from {self._place}")
         if self.current is None:
             return Start()
         if fork:
             return _branch_of(self.current)
-        note = f"continues; turn {own.number} was this cell's, too" if own else ""
+        note = f"continues; turn {before.number} was this cell's, too" if before else ""
+        # Where a cell's ID is an address (VS Code), only the prompt can tell that a restored turn was this cell's.
         if options.redo and cell_id and is_address(cell_id) and self.turns.has_restored():
             note = "--redo found no restored turn with this prompt"
         return Start(self.current.end, self.current.last_turn, note=note)
@@ -194,7 +192,15 @@ class KernelState:
         """Return a new turn that is about to be sent. The current session changes only when the turn has ended."""
         with self._lock:
             self._last_prompt = prompt
-            return self.turns.begin(cell.typed, start, cell_id)
+            turn = self.turns.begin(cell.typed, start, cell_id)
+            self._choices_before[turn.number] = self._choices
+            return turn
+
+    def take_back(self, turn: Turn) -> None:
+        """Forget a turn that has begun, as its prompt is to be sent again in another one."""
+        with self._lock:
+            self._choices_before.pop(turn.number, None)
+            self.turns.drop(turn)
 
     def cassette(self) -> Cassette | None:
         """Return the cassette of the next turn: that of an enclosing `with`, else that of the settings."""
@@ -205,16 +211,17 @@ class KernelState:
     def end(self, outcomes: Sequence[Outcome]) -> tuple[list[Turn], int, bool]:
         """Note how the turns of a cell ended, and let the next cell continue from the first one that succeeded.
 
-        Returns the turns with their ends, the index of that one, and whether its session is now the current one. A turn that
-        was refused before anything was said does not change the current session.
+        Returns the ended turns, the index of that one (0 if all failed), and whether its session is now the current one. A turn
+        that failed before Claude had said anything does not change the current session, unless it was stopped.
         """
         with self._lock:
             ended = [*map(self._end, outcomes)]
-            chosen = next((number for number, outcome in enumerate(outcomes) if outcome.failure is None), 0)
-            return ended, chosen, self._adopt(outcomes[chosen])
+            chosen = next((index for index, outcome in enumerate(outcomes) if outcome.failure is None), 0)
+            left = [self._is_left(outcome.turn) for outcome in outcomes]
+            return ended, chosen, self._make_current(outcomes[chosen], is_left=left[chosen])
 
     def take_own_turns(self) -> None:
-        """Show the ended turns that the CLI began by itself, or let the next cell mention them."""
+        """Show the ended turns that the CLI began by itself; the next cell mentions those that cannot be shown."""
         with self._lock:
             self.own_turns.take()
 
@@ -227,7 +234,7 @@ class KernelState:
         self._comparison = comparison
 
     def pick(self, number: int) -> SettledReply:
-        """Let the next cell continue from another alternative of the last comparison, counted from 1.
+        """Let the next cell continue from this alternative of the last comparison, counted from 1.
 
         :raises TurnNotFoundError: if there is no such alternative, or it has no answer.
         """
@@ -247,22 +254,22 @@ class KernelState:
         return picked
 
     def settle_comparison(self) -> None:
-        """Turn the last comparison into plain output, without buttons."""
+        """Leave the last comparison as plain output, without buttons."""
         if self._comparison is not None:
             self._comparison.view.close()
 
     def prepare_again(self, request: TurnRequest, start: Start) -> None:
-        """Start a process to run this turn once more: a person who did that once often does it again."""
+        """After a turn that went back, start a process for the next one from the same point, which often follows."""
         if self.cassette_settings.plays_only:
             return
-        if start.how.startswith(("--redo", "--at")) or self.settings.rerun == "redo":
+        if start.goes_back or self.settings.rerun == "redo":
             origin = self.turns.once_more(start, "").origin
             where = (origin.session_id, origin.message_id) if origin else (None, None)
             again = replace(request, prompt=Prompt(""), session_id=where[0], fork=origin is not None, at=where[1])
             self.client.prepare(again)
 
     def restore(self, turn: Turn, session: Session, about: Mapping[str, Any]) -> None:
-        """Add a turn of an earlier kernel to this kernel's turns."""
+        """Add a turn of an earlier kernel to this kernel's turns, and to its session."""
         self.turns.put(turn)
         session.last_turn, session.turns = turn.number, session.turns + 1
         session.model = str(about.get("model") or "") or session.model
@@ -271,7 +278,7 @@ class KernelState:
         """Forget a session that is gone, and do not continue it."""
         self.sessions.forget(session_id)
         if self.current is not None and self.current.session_id == session_id:
-            self.continue_session(None)
+            self._move_to(None)
 
     def instead_of(self, session_id: str) -> Start:
         """Return where to continue if a session turns out to be gone: at the point it branched off from, else in a new one.
@@ -282,9 +289,9 @@ class KernelState:
         for turn in reversed(self.turns.path(session.last_turn if session else None)):
             end = turn.end
             if not turn.failed and not turn.can_continue:
-                break  # it has cleared the conversation
+                break  # it has cleared the conversation, as `/clear` does
             if end is not None and end.message_id and end.session_id != session_id and self.sessions.get(end.session_id):
-                return Start(end, turn.number, True, f"from {turn.number}", f"from turn {turn.number}")
+                return self._branch_at(turn.number, f"from {turn.number}")
         return Start()
 
     def find(self, wanted: str) -> Session:
@@ -317,29 +324,6 @@ class KernelState:
         """End every CLI process and the background thread."""
         self.client.close()
 
-    def remarks(self, request: TurnRequest) -> tuple[str, ...]:
-        """Return what the person should know before a turn is sent, and forget it."""
-        remarks, self._untold = self._untold, []
-        remarks += [remark] if (remark := self.cassette_settings.remark()) else []
-        if request.options.permission_mode == "bypassPermissions":
-            remarks.append("Permissions are bypassed in this cell: Claude may do anything without asking.")
-        if request.options.permission_mode == "auto":
-            remarks.append("The mode auto asks for everything that the mode default asks for.")
-        directory = request.directory
-        if request.options.bare:  # it loads nothing from any directory
-            return tuple(remarks)
-        if not request.trusted and self.trust.changed(directory, self._told_of):
-            outside = memories_outside(directory)
-            unloaded = [one for one in self.trust.unloaded(directory) if Path(one.path) not in outside]
-            remarks += [remark] if (remark := _unloaded_words(unloaded)) else []
-            for path in outside:
-                remarks.append(f"Not read: {named(str(path), directory)}. %claude_session trust loads it.")
-        if not request.trusted:
-            cut = [f"Not all of {shorten_home(str(path))} was read." for path in memories(directory).cut]
-            remarks += [remark for remark in cut if remark not in self._told_of_memories]
-            self._told_of_memories.update(cut)
-        return tuple(remarks)
-
     def _end(self, outcome: Outcome) -> Turn:
         response = outcome.response
         turn = outcome.turn.ended(response, failed=outcome.failure is not None)
@@ -356,34 +340,30 @@ class KernelState:
         self.sessions.add(turn, response, outcome.directory, played=played)
         return turn
 
-    def _adopt(self, outcome: Outcome) -> bool:
+    def _make_current(self, outcome: Outcome, *, is_left: bool) -> bool:
+        """Let the next cell continue the session of a turn that has ended; return whether it will."""
         session_id = outcome.response.session_id
         if session_id is None or self.sessions.get(session_id) is None:
             return False
         if self.current is not None and outcome.was_refused:
             return self.current.session_id == session_id
-        if not self._is_left(outcome.turn.start):
-            self.continue_session(self.sessions.get(session_id))
+        if not is_left:
+            self._move_to(self.sessions.get(session_id))
         return self.current is not None and self.current.session_id == session_id
 
-    def _is_left(self, start: Start) -> bool:
+    def _is_left(self, turn: Turn) -> bool:
         """Whether the person chose another point for the next cell while this turn ran at the default one."""
-        if start.how or start.origin is None:
-            return False
-        moved = self.current is None or self.current.session_id != start.origin.session_id
+        chosen = self._choices_before.pop(turn.number, self._choices) != self._choices
+        origin = turn.start.origin
+        if not turn.start.is_default or origin is None:
+            return turn.start.is_default and chosen
+        moved = self.current is None or self.current.session_id != origin.session_id
         return moved or self._place is not None or self._branches_next
 
-
-def _unloaded_words(unloaded: Sequence[Unloaded]) -> str:
-    names = [str(one) for one in unloaded]
-    if not names:
-        return ""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return (
-        f"Not loaded, as they can run programs and allow tools: {', '.join(names[:NAMED])}{more}. "
-        "%claude_session trust show prints them, %claude_session trust loads them."
-    )
+    def _branch_at(self, number: int, how: str) -> Start:
+        return Start(self.turns.reached(number), parent=number, fork=True, how=how, note=f"from turn {number}")
 
 
 def _branch_of(session: Session) -> Start:
-    return Start(session.end, session.last_turn, True, "--fork", f"a branch of {session.session_id[:8]}")
+    note = f"a branch of {session.session_id[:8]}"
+    return Start(session.end, parent=session.last_turn, fork=True, how="--fork", note=note)

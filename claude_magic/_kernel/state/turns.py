@@ -29,7 +29,8 @@ class Point:
 class Start:
     """Where a turn begins. `origin` is `None` for a new session; with `fork` the turn begins a branch at `origin`.
 
-    `parent` is the number of the turn that it continues, `how` the option that says so, `note` a text for the footer.
+    `parent` is the number of the turn that it continues, `how` the option or click that chose the point, `note` a text for the
+    footer.
     """
 
     origin: Point | None = None
@@ -37,6 +38,16 @@ class Start:
     fork: bool = False
     how: str = ""
     note: str = ""
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the turn continues what was current: neither an option, a comparison nor a click chose another point."""
+        return not self.how
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether `--at` or `--redo` chose the point."""
+        return self.how.startswith(("--at", "--redo"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""The turns of one cell: open the view, send the prompt, read events as they arrive, paint them, and leave settled output.
+"""The turns of one cell: open the view, send the prompt, read events as they arrive, paint them, and leave the saved output.
 
-A cell has one turn; a comparison has several, side by side. Everything but `_run_all` runs in the cell's thread, async
-(`run_async`) or blocking (`run`). The view decides what is seen. The state decides where a turn begins and which session is
-current after it.
+A cell has one turn; a comparison has several, side by side. All but `_run_all` and `stop` runs in the cell's thread: async
+(`run_async`), blocking (`run`), or blocking piece by piece (`stream`). The view decides what is seen. The state decides where a
+turn begins and which session is current after it.
 """
 
 from __future__ import annotations
@@ -13,33 +13,36 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 
 from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.background import Stream
 from claude_magic._kernel.frontend import Frontend
-from claude_magic._kernel.notebook.outline import Told
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.queue import Errand, Item, Numbered, Question, QueueHost, deliver
 from claude_magic._kernel.state.kernel_state import Comparison, KernelState
-from claude_magic._kernel.state.new_conversation import begins_anew
-from claude_magic._kernel.state.turns import Outcome, Start, Turn
+from claude_magic._kernel.state.turns import Outcome, Turn
 from claude_magic._kernel.tools.kernel_tools import KernelTools
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._kernel.turn.permission_answers import Questions
-from claude_magic._kernel.turn.running_turn import RunningTurn
+from claude_magic._kernel.turn.running_turn import RunningTurn, prepared_turns
 from claude_magic.errors import ClaudeError, SessionLostError, SessionNotFoundError
 from claude_magic.sdk.events import Notice, TextDelta
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
+if TYPE_CHECKING:
+    from claude_magic._render.settled.reply import SettledReply
+    from claude_magic._render.views import View
+    from claude_magic.sdk.client import ClaudeClient
+
 
 class CellTurns:
-    """The turns of one cell, run inside `open`.
+    """The turns of one cell. Use it as `with turns.open(): ...`.
 
-    If the session is lost, the prompt is sent again, except in a comparison and where the cell chose its beginning, as by
-    `--resume`.
+    If the session is lost, the prompt is sent again, unless the cell compares or says where to begin, as by `--resume`.
 
     :param buttons: whether clicks are handled while the cell runs.
     """
@@ -55,36 +58,42 @@ class CellTurns:
         self._tools = KernelTools(frontend.shell, cell.tools, cell.notebook)
         self._waiting: deque[Numbered] = deque()
         self._texts: deque[str] = deque()
+        """The text that `stream` has not yielded yet."""
+        self._view: View
+        self._questions: list[Questions]
+        self._client: ClaudeClient
+        self._stream: Stream[Numbered, None]
         self._running: list[RunningTurn] = []
+        """The turns that were sent; empty before that."""
+        self._is_settling = False
         self._began = time.monotonic()
         self.stream: weakref.ref[Generator[str]] | None = None
-        """The generator that reads the text, if there is one."""
+        """The generator of `stream`, if there is one."""
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Open the view, then send the prompt. On the way out, stop every turn; after an error, close the view, too."""
-        self._state.client.check_process()
+        self._state.client.check_process()  # raises in a process that was forked from the kernel
         with self._state.in_cell.running(self.stream) if self._main else contextlib.nullcontext():
             with in_a_notebook():
                 if self._main:
                     self._state.take_own_turns()
                 attended = self._frontend.can_answer()
                 start = self._state.start(self._cell.options, self._cell_id, self._cell.typed, attended=attended)
-            turns = self._made_ready(start)
+            turns = prepared_turns(self._state, self._frontend, self._cell, start)
             opened = contextlib.ExitStack()
             try:
                 with held_back():  # delays an interrupt: a half-opened view could not be closed
-                    self._open_view()
+                    self._make_view()
                     opened.callback(self._view.close)
                 self._client = self._state.client.get()  # the first cell may have to wait until the client is open
                 with held_back():
                     self._send(turns)
                 yield
             except BaseException:
-                # Any exception, also an interrupt. Without an exception the view stays open: a comparison keeps its buttons.
-                with held_back(drop=True):
+                # Without an exception the view stays open: a comparison keeps its buttons.
+                with held_back(drop=True), opened:
                     self._let_go()
-                    opened.close()
                 raise
             else:
                 self._let_go()
@@ -92,19 +101,21 @@ class CellTurns:
     async def run_async(self) -> list[SessionAwareResponse]:
         """Process events until the turns have ended, then settle. The kernel's loop runs other callbacks meanwhile.
 
-        :raises ClaudeError: the turn failed; the part of the reply that had arrived stays in the cell.
+        :raises ClaudeError: the turn failed; in a comparison, every turn failed. What had arrived stays in the cell.
         """
         while True:
             try:
                 async for batch in self._stream.abatches():
-                    for errand in self._errands(batch):
+                    for errand in self._process(batch):
                         result = await self._tools.call_async(errand.tool, errand.arguments, lambda: self._stream.stopped)
                         deliver(errand.result, result)
             except (asyncio.CancelledError, KeyboardInterrupt):
+                # The cell was interrupted, and `finish` raises that; if the turn had just ended, its reply counts. A second
+                # interrupt ends this wait, and `open` cleans up.
                 self.stop()
                 async for batch in self._stream.abatches():
                     self._take_rest(batch)
-            if not self._begin_again():
+            if not self._sent_again():
                 return self.finish()
 
     def texts(self) -> Iterator[str]:
@@ -112,9 +123,10 @@ class CellTurns:
         while True:
             try:
                 for batch in self._stream.batches():
-                    for errand in self._errands(batch):
+                    for errand in self._process(batch):
                         deliver(errand.result, self._tools.call(errand.tool, errand.arguments))
-                    # A kernel that is told to end stops its turn: it would be killed, and the CLI would go on without it.
+                    # A kernel that shuts down waits for its threads until it is killed, so a turn in one must stop. Async
+                    # cells run in the main thread, which has ended by then.
                     if self._frontend.is_ending():
                         self.stop()
                     while self._texts:
@@ -122,7 +134,7 @@ class CellTurns:
             except KeyboardInterrupt:
                 with held_back(drop=True):
                     self.stop_and_wait()
-            if not self._begin_again():
+            if not self._sent_again():
                 return
 
     def stop(self) -> None:
@@ -138,7 +150,7 @@ class CellTurns:
     def finish(self) -> list[SessionAwareResponse]:
         """Settle the output and return the replies; called when the turns have ended.
 
-        :raises ClaudeError: the turn failed; in a comparison, every turn failed.
+        :raises ClaudeError: the turn failed; in a comparison, every turn failed. What had arrived stays in the cell.
         """
         with held_back():
             self._stream.result()
@@ -149,28 +161,16 @@ class CellTurns:
         return [running.response for running in self._running]
 
     def _settle(self) -> ClaudeError | None:
-        """End the turns and show the output that stays; return the error when there is no answer."""
-        from claude_magic._render.settled.reply import SettledReply
-
+        """Record how the turns ended and show the output that stays; return the error when there is no answer."""
         for questions in self._questions:
-            self._state.client.own_questions.extend(questions.release())
+            self._state.client.own_questions.extend(questions.release())  # a helper may still wait for them
         outcomes, ended, chosen, is_current = self._end()
         for running in self._running:
             if self._cell.notebook is not None and running.was_played:
                 # Claude has not read the context of a played turn: the next live one must send it.
                 self._cell.notebook.not_sent(running.turn.number)
         current = chosen + 1 if is_current else 0
-        replies = [
-            SettledReply(
-                outcome.response,
-                turn.number if turn.end else None,
-                outcome.failure,
-                note=running.note,
-                about=turn.about(),
-                label=running.label,
-            )
-            for running, turn, outcome in zip(self._running, ended, outcomes, strict=True)
-        ]
+        replies = [*map(_settled, self._running, ended, outcomes)]
         if len(replies) > 1:
             self._state.keep_comparison(Comparison(replies, current, self._view))
         response, failure = outcomes[chosen].response, outcomes[chosen].failure
@@ -181,41 +181,11 @@ class CellTurns:
         if self._main:
             self._state.own_turns.has_output(ended[chosen], self._frontend.adds_to(self._view))
         for running in self._running:
-            running.response.structured = running.data  # last: the view shows the data, not the object made of it
+            running.response.structured = running.value  # only now: the view shows the JSON, not the value made from it
         return failure
 
-    def _made_ready(self, start: Start) -> list[RunningTurn]:
-        """Make the turns and their requests; raises when one of them cannot be sent."""
-        turns = []
-        told = self._told(start)
-        cassette = self._state.cassette()
-        new = begins_anew(self._state, start, self._frontend.shell.user_ns)
-        for choice in self._choices:
-            options = replace(self._cell.options, model=choice.model or self._cell.options.model)
-            own = replace(start, how=" ".join(filter(None, (start.how, choice.typed))))
-            if len(self._choices) > 1 and start.origin is not None:
-                own = replace(own, fork=True)
-            request = self._state.request(self._cell, options, own, context=told.text)
-            response = SessionAwareResponse()
-            for remark in (*new, *self._state.remarks(request), *self._cell.remarks):
-                fold(response, Notice(remark))
-            turns.append(RunningTurn(choice.label, own, told, request, cassette, response))
-        return turns
-
-    def _told(self, start: Start) -> Told:
-        """Return what happened in the notebook since the parent turn; empty when nothing of it is to be sent."""
-        options, prompt, notebook = self._cell.options, self._cell.prompt, self._cell.notebook
-        settings = self._state.settings.trait_values()
-        how = options.notebook or settings["notebook"]
-        bare = options.bare or settings["bare"]
-        # A slash command takes no context, and `ask()` has no notebook.
-        if how == "none" or bare or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
-            return Told()
-        before = [turn.number for turn in self._state.turns.path(start.parent)]
-        return notebook.since(before, how, self._state.settings.value_limit)
-
-    def _open_view(self) -> None:
-        """Open the view. This comes before anything is sent, so that every event can be seen."""
+    def _make_view(self) -> None:
+        """Open the view and its questions. This comes before anything is sent, so that every event can be seen."""
         self._view = self._frontend.view(
             [choice.label for choice in self._choices],
             quiet=self._cell.options.quiet,
@@ -232,23 +202,28 @@ class CellTurns:
             running.turn = self._state.begin(self._cell, running.request.prompt, running.start, self._cell_id)
             if self._cell.notebook is not None and running.request.prompt.context:
                 self._cell.notebook.sent(running.turn.number)
-        self._has_ended = False
+        self._stream = self._state.client.stream(partial(self._run_all, turns))
         self._running = turns
-        self._stream: Stream[Numbered, None] = self._state.client.stream(self._run_all)
 
-    async def _run_all(self, put: Callable[[Numbered], None]) -> None:
+    async def _run_all(self, turns: list[RunningTurn], put: Callable[[Numbered], None]) -> None:
         """Run the turns side by side; called on the background thread."""
         async with anyio.create_task_group() as group:
-            for number, running in enumerate(self._running):
-                group.start_soon(running.run, self._client, QueueHost(number, put), self._state.sessions)
+            for index, running in enumerate(turns):
+                group.start_soon(running.run, self._client, QueueHost(index, put), self._state.sessions)
 
-    def _begin_again(self) -> bool:
-        """If the session is gone, send the prompt again from the last turn left, or in a new session, and return True."""
-        origin, how = self._running[0].start.origin, self._running[0].start.how
-        if origin is None or how or not all(isinstance(turn.answer, SessionNotFoundError) for turn in self._running):
+    def _sent_again(self) -> bool:
+        """If the session is gone, send the prompt again from the last turn that still exists, or in a new session.
+
+        :returns: whether it was sent again.
+        """
+        first = self._running[0]  # the only one, as the turns of a comparison have no default start
+        origin, lost = first.start.origin, first.answer
+        if origin is None or not first.start.is_default or not isinstance(lost, SessionNotFoundError):
             return False
+        self._state.take_back(first.turn)
+        if self._cell.notebook is not None:
+            self._cell.notebook.not_sent(first.turn.number)
         session = self._state.sessions.get(origin.session_id)
-        lost = self._running[0].answer
         if session and self._state.sessions.is_played(session):
             was = f"The session {origin.session_id[:8]} was only played from a recording here"
         elif isinstance(lost, SessionLostError):
@@ -257,7 +232,7 @@ class CellTurns:
             was = f"The session {origin.session_id[:8]} is gone"
         start = self._state.instead_of(origin.session_id)
         self._state.forget(origin.session_id)
-        turns = self._made_ready(start)
+        turns = prepared_turns(self._state, self._frontend, self._cell, start, first.remarks)
         now = f"this goes on from turn {start.parent}" if start.origin else "this is a new one, without the earlier turns"
         for running in turns:
             fold(running.response, Notice(f"{was}; {now}."))
@@ -266,14 +241,14 @@ class CellTurns:
 
     def _end(self) -> tuple[list[Outcome], list[Turn], int, bool]:
         outcomes = [running.outcome(self._cell, self._elapsed_s()) for running in self._running]
-        self._has_ended = True
+        self._is_settling = True
         return outcomes, *self._state.end(outcomes)
 
     def _let_go(self) -> None:
         """Stop the turns, and settle them if an error prevented `finish` from doing it."""
         if self._running:
             self.stop()
-            if not self._has_ended:
+            if not self._is_settling:
                 for batch in self._stream.batches():
                     self._fold_rest(batch)
                 # The error that ended the cell is already being raised; a second one would hide it.
@@ -282,39 +257,40 @@ class CellTurns:
         if self._main:
             self._frontend.forget_failed_display()
 
-    def _errands(self, batch: list[Numbered]) -> Iterator[Errand]:
+    def _process(self, batch: list[Numbered]) -> Iterator[Errand]:
         """Process a batch and paint it; yield each tool call, in order, for the caller to run."""
+        # What the CLI asked between turns, or what the last cell left unanswered, is asked in the first turn of this cell.
         while self._state.client.own_questions and self._main:
             self._waiting.append((0, self._state.client.own_questions.popleft()))
         self._waiting.extend(batch)
         while self._waiting:
-            number, item = self._waiting.popleft()
+            index, item = self._waiting.popleft()
             if isinstance(item, Errand):
                 self._paint()
                 with held_back():
                     self._view.make_room()
                 yield item
                 if self._tools.has_shown:
-                    self._view.go_on_below(self._running[number].response)
+                    self._view.go_on_below(self._running[index].response)
             else:
-                self._take(number, item)
+                self._take(index, item)
         for running, questions in zip(self._running, self._questions, strict=True):
             for remark in questions.put_unheard():
                 fold(running.response, Notice(remark))
         self._paint()
 
-    def _take(self, number: int, item: Item) -> None:
+    def _take(self, index: int, item: Item) -> None:
         match item:
             case Errand():
                 return
             case Question():
                 self._paint()
-                if remark := self._questions[number].put(item):
-                    fold(self._running[number].response, Notice(remark))
+                if remark := self._questions[index].put(item):
+                    fold(self._running[index].response, Notice(remark))
             case event:
                 # The client folds it, too, into its own response on its own thread. The view reads the cell's response.
-                fold(self._running[number].response, event)
-                if isinstance(event, TextDelta):
+                fold(self._running[index].response, event)
+                if isinstance(event, TextDelta) and self.stream is not None:
                     self._texts.append(event.text)
 
     def _take_rest(self, batch: list[Numbered]) -> None:
@@ -325,9 +301,9 @@ class CellTurns:
     def _fold_rest(self, batch: list[Numbered]) -> None:
         self._waiting.extend(batch)
         while self._waiting:
-            number, item = self._waiting.popleft()
+            index, item = self._waiting.popleft()
             if not isinstance(item, Errand | Question):
-                self._take(number, item)
+                self._take(index, item)
 
     def _paint(self) -> None:
         with held_back():  # a half-drawn view could not be drawn again
@@ -350,10 +326,17 @@ class CellTurns:
         return time.monotonic() - self._began
 
 
+def _settled(running: RunningTurn, turn: Turn, outcome: Outcome) -> SettledReply:
+    from claude_magic._render.settled.reply import SettledReply
+
+    number = turn.number if turn.end else None
+    return SettledReply(outcome.response, number, outcome.failure, note=running.note, about=turn.about(), label=running.label)
+
+
 async def run_async(state: KernelState, frontend: Frontend, cell: CellRequest) -> list[SessionAwareResponse]:
     """Run the turns of an async cell and show them.
 
-    :raises ClaudeError: the turn failed; the part of the reply that had arrived stays in the cell.
+    :raises ClaudeError: the turn failed; in a comparison, every turn failed. What had arrived stays in the cell.
     """
     turns = CellTurns(state, frontend, cell, buttons=True)
     with turns.open():
@@ -363,7 +346,7 @@ async def run_async(state: KernelState, frontend: Frontend, cell: CellRequest) -
 def run(state: KernelState, frontend: Frontend, cell: CellRequest) -> list[SessionAwareResponse]:
     """Run the turns of a cell and show them. Blocks the thread.
 
-    :raises ClaudeError: the turn failed; the part of the reply that had arrived stays in the cell.
+    :raises ClaudeError: the turn failed; in a comparison, every turn failed. What had arrived stays in the cell.
     """
     turns = CellTurns(state, frontend, cell, buttons=False)
     with turns.open():

@@ -1,20 +1,24 @@
-"""One turn of a cell while it runs: its request, the response as it grows, and its number in the tree of turns."""
+"""The turns of a cell, made ready to be sent and while they run: request, growing response, number in the tree of turns."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from claude_magic._kernel.advice import in_notebook_words
+from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.notebook.outline import Told
 from claude_magic._kernel.prompt.cell_request import CellRequest
+from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.known_sessions import KnownSessions
+from claude_magic._kernel.state.remarks import begins_anew
 from claude_magic._kernel.state.turns import Outcome, Start, Turn
 from claude_magic.errors import ClaudeError, TurnInterrupted
-from claude_magic.sdk.events import Event, MessageEnded, SessionReplaced, SessionStarted
+from claude_magic.sdk.events import Event, MessageEnded, Notice, SessionReplaced, SessionStarted
 from claude_magic.sdk.host import PassingHost, TurnHost
-from claude_magic.sdk.response import SessionAwareResponse
+from claude_magic.sdk.response import SessionAwareResponse, fold
 from claude_magic.sdk.turn_request import TurnRequest
 
 if TYPE_CHECKING:
@@ -33,13 +37,15 @@ class RunningTurn:
     """What happened in the notebook; sent along with the prompt, unless a recording answers."""
     request: TurnRequest
     cassette: Cassette | None
+    remarks: tuple[str, ...]
+    """What the state had to tell the person before this turn."""
     response: SessionAwareResponse
     turn: Turn = field(init=False)
     """Its entry in the tree of turns, set just before the turn is sent. The background thread corrects it."""
     answer: SessionAwareResponse | ClaudeError | None = None
     """The client's response, or its error; `None` while the turn runs, and when it was stopped."""
-    data: Any = None
-    """The data of a structured reply, as the type that the cell names."""
+    value: Any = None
+    """The value of a structured reply, of the type that the cell names."""
 
     @property
     def was_played(self) -> bool:
@@ -78,10 +84,50 @@ class RunningTurn:
             case answer:
                 response.metadata["command"] = answer.metadata.get("command")
         try:
-            self.data = cell.load(response)
+            self.value = cell.load(response)
         except ClaudeError as failure:
             return failure
         return None
+
+
+def prepared_turns(
+    state: KernelState, frontend: Frontend, cell: CellRequest, start: Start, earlier: Sequence[str] = ()
+) -> list[RunningTurn]:
+    """Return the turns of a cell with their requests, one for each alternative.
+
+    :param earlier: the remarks of a first try, whose output nobody sees.
+    :raises ClaudeError: one of them cannot be sent.
+    """
+    turns = []
+    told = _told(state, cell, start)
+    cassette = state.cassette()
+    about_new = begins_anew(start, state.turns, state.sessions, state.directory, frontend.shell.user_ns)
+    choices = cell.options.alternatives()
+    for choice in choices:
+        options = replace(cell.options, model=choice.model or cell.options.model)
+        begin = replace(start, how=" ".join(filter(None, (start.how, choice.typed))))
+        if len(choices) > 1 and start.origin is not None:
+            begin = replace(begin, fork=True)
+        request = state.request(cell, options, begin, context=told.text)
+        response = SessionAwareResponse()
+        remarks = tuple(dict.fromkeys((*earlier, *state.remarks.take(request))))
+        for remark in (*about_new, *remarks, *cell.remarks):
+            fold(response, Notice(remark))
+        turns.append(RunningTurn(choice.label, begin, told, request, cassette, remarks, response))
+    return turns
+
+
+def _told(state: KernelState, cell: CellRequest, start: Start, earlier: Sequence[str] = ()) -> Told:
+    """Return what happened in the notebook since the parent turn; empty when nothing of it is to be sent."""
+    options, prompt, notebook = cell.options, cell.prompt, cell.notebook
+    settings = state.settings.trait_values()
+    detail = options.notebook or settings["notebook"]
+    bare = options.bare or settings["bare"]
+    # A slash command takes no context, and `ask()` has no notebook.
+    if detail == "none" or bare or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
+        return Told()
+    before = [turn.number for turn in state.turns.path(start.parent)]
+    return notebook.since(before, detail, state.settings.value_limit)
 
 
 class _Placing(PassingHost):

@@ -1,4 +1,4 @@
-"""Translates permission requests and in-process tools between claude-agent-sdk's terms and ours."""
+"""Translates permission requests, modes and in-process tools between claude-agent-sdk's terms and ours."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from claude_agent_sdk.types import PreToolUseHookSpecificOutput, SyncHookJSONOut
 
 from claude_magic._paths import cli_home, home_directory
 from claude_magic._text import well_formed
+from claude_magic.errors import ConfigError
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.command_line import Launch
 from claude_magic.sdk._gate.gate import Call, Gate, Verdict
@@ -33,6 +34,42 @@ _DECLINED: Final = "The person does not answer. Go on without an answer, or stop
 _UNANSWERED: Final = "The person has not answered."
 _LONG_S: Final = 10.0**6
 """Longer than our event loop can be blocked: a judgement after this limit would not stop the call."""
+
+
+class PermissionMode:
+    """The permission mode of one process, which was started with `chosen`; `None` leaves it to the CLI's own settings."""
+
+    def __init__(self, chosen: str | None, set_mode: Callable[[Any], Awaitable[object]], is_alive: Callable[[], bool]) -> None:
+        self._set_mode = set_mode
+        self._is_alive = is_alive
+        self.now = chosen
+        """The mode as last set or reported; `None` while only the CLI's settings decide."""
+        self._unchosen = None if chosen is None else "default"
+        """The mode of a turn that chooses none: that of the settings, `default` if we set one before, `None` before both."""
+
+    def note(self, reported: str | None) -> None:
+        self.now = reported or self.now
+        self._unchosen = self._unchosen or self.now
+
+    async def choose(self, chosen: str | None) -> None:
+        """Set the mode of the next turn.
+
+        :raises ConfigError: if the CLI refuses it.
+        """
+        mode = chosen or self._unchosen
+        if mode == self.now:
+            return
+        # From now on the CLI reports the mode that we set, and never again that of its settings.
+        self._unchosen = self._unchosen or "default"
+        try:
+            await self._set_mode(mode)
+        except Exception as error:  # the SDK raises plain Exception for what the CLI refuses
+            if not self._is_alive():
+                raise
+            raise ConfigError(
+                f"The CLI refuses the permission mode {mode}: {error}", next_step="Choose another permission_mode."
+            ) from error
+        self.now = mode
 
 
 class Permissions:

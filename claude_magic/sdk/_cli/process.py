@@ -1,7 +1,7 @@
 """One live CLI process and the task that owns it.
 
 In claude-agent-sdk the same task must connect and disconnect a client. So every `LiveProcess` has an owner task: it starts the
-CLI, serves one turn at a time, and closes it. The CLI's output is read all the time, also between turns. The pool decides which
+CLI, serves one turn at a time, and closes it. A second task reads the CLI's output, also between turns. The pool decides which
 process serves which turn.
 """
 
@@ -19,12 +19,12 @@ import anyio
 import claude_agent_sdk as sdk
 from claude_agent_sdk import CLIConnectionError
 
-from claude_magic.errors import ClaudeError, CLIDiedError, ConfigError, NotLoggedInError
+from claude_magic.errors import ClaudeError, CLIDiedError, NotLoggedInError
 from claude_magic.sdk._api_watch import APIWatch
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_flags, first_request, flags
 from claude_magic.sdk._cli.environment import api_address, renews_login
 from claude_magic.sdk._cli.failures import CHECK_CLI, bad_schema, cli_died, failure_of, start_failure, translate_exception
-from claude_magic.sdk._cli.permission_protocol import Permissions, server_of
+from claude_magic.sdk._cli.permission_protocol import PermissionMode, Permissions, server_of
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
 from claude_magic.sdk._offers.choices import Choices, choices_in
@@ -48,7 +48,7 @@ STOP_LIMIT_S = 3.0
 
 
 class State(Enum):
-    """The states of a process. It only moves down this list, except between IDLE and BUSY."""
+    """The states of a process. A process only moves down this list, except between IDLE and BUSY."""
 
     NEW = auto()
     STARTING = auto()
@@ -60,7 +60,10 @@ class State(Enum):
 
 @dataclass(eq=False)
 class _Turn:
-    """A turn handed to the owner: `sent` is set once the CLI has the prompt, `abandoned` once the caller was cancelled."""
+    """A turn handed to the owner. `sent` is set when the prompt was sent, or the turn is done without it.
+
+    `abandoned` is set when the caller was cancelled, `has_begun` if an event had come when the turn was done.
+    """
 
     prompt: Prompt
     options: TurnOptions
@@ -70,16 +73,21 @@ class _Turn:
     abandoned: bool = False
     has_begun: bool = False
 
+    def finish(self, error: ClaudeError | None) -> None:
+        if not self.done.cancelled():
+            self.done.set_result(None) if error is None else self.done.set_exception(error)
+
 
 class LiveProcess:
     """A CLI process for one session.
 
     :param cli: path of the CLI.
     :param launch: how to start it. `launch.resume` is the session; without it a new session begins.
-    :param close_timeout_s: the longest time that ending it may need.
-    :param begin_own: makes the host for a turn that the CLI begins by itself.
+    :param env: its environment.
+    :param close_timeout_s: how long the CLI may take to end by itself; see `aclose`.
+    :param begin_own: makes the host for what belongs to none of our turns: a turn that the CLI begins by itself, a late call.
     :param new_prompt_id: makes the UUID of a prompt; the CLI's messages and transcripts refer to it.
-    :param note_choices: called with the models, modes and styles that the CLI offers, once it has reported them.
+    :param note_choices: called with the models, modes and styles that the CLI offers, when it reports them.
     """
 
     def __init__(
@@ -93,30 +101,27 @@ class LiveProcess:
         new_prompt_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         note_choices: Callable[[Choices], None] = lambda choices: None,
     ) -> None:
+        self._begin_own = begin_own
         self._note_choices = note_choices
         self._new_prompt_id = new_prompt_id
         self.launch = launch
         self.state = State.NEW
         self.turns = 0
         self.replaced_work: tuple[BackgroundWork, ...] = ()
-        """Background work that ended with the process that this one replaces."""
-        self.has_answered = False
-        """Whether part of the answer had arrived when the process died in a turn."""
-        self.lacks_login = False
+        """Background work that was lost with the process before this one; the pool sets it."""
+        self.had_begun = False
+        """Whether an event had come in the turn in which the process died."""
+        self.login_refused = False
         """Whether the API refused its login. A running CLI does not notice a later login, so it must be replaced."""
         self.holds_unkept = False
-        """Whether it holds turns that could not be written to disk, and would be lost with it."""
+        """Whether closing it loses turns that could not be written to disk; `LiveTurn` sets it."""
         self._cli = cli
         self.close_timeout_s = close_timeout_s
-        self._mode = launch.options.permission_mode
-        """The CLI's permission mode: as last set or reported; `None` while only its own settings decide."""
-        self._mode_unchosen: str | None = None if self._mode is None else "default"
-        """The mode for a turn that chooses none: that of the CLI's settings, or `default` where that is unknown."""
-        self._turns: asyncio.Queue[_Turn | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Turn | None] = asyncio.Queue()
         self._current: _Turn | None = None
         self._ready: asyncio.Future[None] | None = None
         self._owner: asyncio.Task[None] | None = None
-        self._ending: set[asyncio.Task[None]] = set()
+        self._interrupts: set[asyncio.Task[None]] = set()
         self._transport = CLITransport(
             [cli, *STREAM_FLAGS, *channel_flags(launch), *flags(launch)],
             directory=launch.directory,
@@ -127,24 +132,25 @@ class LiveProcess:
         self._reader = reader = TurnReader(self._transport.taken, begin_own)
         reader.session_id = None if launch.fork else launch.resume
         options = sdk.ClaudeAgentOptions()
-        Permissions(launch, env, partial(_host_of, reader, begin_own), lambda: self._mode, reader.waited).add_to(options)
+        Permissions(launch, env, self._host_of, lambda: self._mode.now, reader.waited).add_to(options)
         if launch.tools:
             options.mcp_servers = {SERVER: server_of(launch.tools, self._call)}
         self._client = sdk.ClaudeSDKClient(options, self._transport)
+        self._mode = PermissionMode(launch.options.permission_mode, self._client.set_permission_mode, self._transport.is_ready)
         self._servers = ServerWatch(self._client.get_mcp_status, launch.servers)
-        self._reading: asyncio.Task[None] | None = None
+        self._reader_task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<LiveProcess {self.session_id or 'new session'} {self.state.name} pid={self._transport.pid}>"
 
     @property
     def session_id(self) -> str | None:
-        """The session of this process, `None` until the CLI has reported it."""
+        """The session of this process. For a new session or a branch it is `None` until the CLI has reported it."""
         return self._reader.session_id
 
     @property
     def work(self) -> tuple[BackgroundWork, ...]:
-        """What runs in the background. It keeps the process open, whatever its state."""
+        """What runs in the background."""
         return self._reader.work
 
     async def context(self) -> tuple[ContextPart, ...]:
@@ -157,7 +163,7 @@ class LiveProcess:
         return self._servers.servers
 
     async def stop_work(self, task_id: str) -> None:
-        """Stop background work. Return when that is confirmed, or after `STOP_LIMIT_S`; then `work` still lists it."""
+        """Stop background work. Return when `work` no longer lists it, at the latest after `STOP_LIMIT_S`."""
         if not self.alive or not self._goes_on(task_id):
             return
         await self._client.stop_task(task_id)
@@ -171,7 +177,7 @@ class LiveProcess:
 
     @property
     def must_stay(self) -> bool:
-        """Whether something would be lost if it was closed: the pool then keeps it open when it is idle."""
+        """Whether closing it would lose something. The pool then keeps it open, also when it is idle."""
         return bool(self.work) or self.holds_unkept
 
     @property
@@ -182,15 +188,18 @@ class LiveProcess:
         )
 
     async def start(self) -> None:
-        """Start the CLI, once, and return when it accepts input.
+        """Start the CLI if it has not been started; return when it accepts input.
 
         :raises CLINotFoundError: if the executable does not start.
-        :raises CLIDiedError: if it ends before it accepts input.
+        :raises CLIDiedError: if it ends before it accepts input, or was closed.
+        :raises ConfigError: if it does not know the output style.
         """
         if self._ready is None:
+            if self.state is State.CLOSED:
+                raise self._closed_early()
             self.state = State.STARTING
             self._ready = asyncio.get_running_loop().create_future()
-            self._owner = asyncio.create_task(self._own(self._ready), name="claude-process")
+            self._owner = asyncio.create_task(self._run(self._ready), name="claude-process")
         await asyncio.shield(self._ready)
 
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
@@ -201,16 +210,16 @@ class LiveProcess:
         if self._owner is None or self._owner.done():
             raise CLIDiedError("The Claude CLI has ended.", session_id=self.session_id)
         turn = _Turn(prompt, options, host)
-        self._turns.put_nowait(turn)
+        self._queue.put_nowait(turn)
         try:
             await asyncio.shield(turn.done)
         except CLIDiedError:
-            self.has_answered = turn.has_begun
+            self.had_begun = turn.has_begun
             raise
         except asyncio.CancelledError:
             turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio warns
             turn.abandoned = True
-            # A turn that waits in the queue is skipped there: an interrupt would stop the one before it.
+            # A queued turn is skipped: an interrupt would stop the one before it. A slow interrupt goes on in the background.
             if self._current is turn:
                 self._begin_interrupt(turn, INTERRUPT_LIMIT_S)
                 with anyio.CancelScope(shield=True):
@@ -218,9 +227,12 @@ class LiveProcess:
             raise
 
     async def aclose(self) -> None:
-        """Let the CLI write its transcript and end, within `close_timeout_s`. Idempotent."""
+        """Let the CLI write its transcript and end, within `close_timeout_s`. Idempotent.
+
+        A turn that runs is interrupted first; half of `close_timeout_s` is for that, and is not part of the time for the CLI.
+        """
         if self._owner is not None and not self._owner.done():
-            self._turns.put_nowait(None)
+            self._queue.put_nowait(None)
             if self._ready is not None and not self._ready.done():
                 # It may never accept input, and it has nothing to write.
                 self._transport.kill()
@@ -228,92 +240,113 @@ class LiveProcess:
             if self._current is not None:
                 self._begin_interrupt(self._current, self.close_timeout_s / 2)
             with anyio.CancelScope(shield=True):
-                await asyncio.wait([self._owner, *self._ending])
+                await asyncio.wait([self._owner, *self._interrupts])
         self.state = State.CLOSED
 
     async def abandon(self) -> None:
-        """End the CLI within `close_timeout_s`, from another event loop when its own has stopped."""
+        """End the CLI within `close_timeout_s`. To be called from another event loop, when the process's own has stopped."""
         await self._transport.abandon()
 
-    async def _own(self, ready: asyncio.Future[None]) -> None:
+    async def _run(self, ready: asyncio.Future[None]) -> None:
+        """Start the CLI, serve turns until the process is to close, and close it: the life of the owner task."""
         try:
-            try:
-                await self._client.connect()
-            except Exception as error:  # noqa: BLE001 - the SDK raises plain Exception for control requests
-                await self._wait_for_exit()
-                ready.set_exception(await self._why_not_started(error))
-                return
-            self._note_choices(choices := choices_in(await self._client.get_server_info()))
-            if refused := choices.refusal_of(self.launch.options.style):
-                ready.set_exception(refused)
-                return
-            self._reading = asyncio.create_task(self._read(), name="claude-reader")
-            self.state = State.IDLE
-            ready.set_result(None)
-            while (turn := await self._turns.get()) is not None:
-                if turn.abandoned:
-                    _finish(turn, None)
-                    continue
-                self.state, self._current = State.BUSY, turn
-                failure: ClaudeError | None = None
-                try:
-                    await self._serve(turn)
-                except ClaudeError as error:
-                    failure = error
-                finally:
-                    self._current = None
-                    self.state = State.IDLE if self._transport.is_ready() else State.CLOSING
-                    _finish(turn, failure)
-                if self.state is State.CLOSING:
-                    return
+            if await self._connect(ready):
+                await self._serve_queue()
         finally:
-            self.state = State.CLOSING
-            await self._client.disconnect()
-            if self._reading is not None:
-                self._reading.cancel()
-                await asyncio.wait([self._reading])
-                self._reader.end(CLIConnectionError("the CLI has ended"))
-            self.state = State.CLOSED
-            self._refuse_waiting()
-            if not ready.done():
-                ready.set_exception(CLIDiedError("The Claude CLI was closed before it was ready.", next_step=CHECK_CLI))
-                ready.exception()  # mark it as retrieved, as there may be no waiter
+            await self._shut_down(ready)
+
+    async def _connect(self, ready: asyncio.Future[None]) -> bool:
+        """Start the CLI and return whether it accepts input. `ready` gets the result, or the reason."""
+        try:
+            await self._client.connect()
+        except Exception as error:  # noqa: BLE001 - the SDK raises plain Exception for control requests
+            await self._wait_for_exit()
+            otherwise, directory = self._translated(error), self.launch.directory
+            command, env, stderr = self._transport.command, self._transport.env, self._transport.stderr
+            failure = await start_failure(error, otherwise, command, directory=directory, env=env, stderr=stderr)
+            ready.set_exception(failure)
+            return False
+        self._note_choices(choices := choices_in(await self._client.get_server_info()))
+        if refused := choices.refusal_of(self.launch.options.style):
+            ready.set_exception(refused)
+            return False
+        self._reader_task = asyncio.create_task(self._read(), name="claude-reader")
+        self.state = State.IDLE
+        ready.set_result(None)
+        return True
+
+    async def _serve_queue(self) -> None:
+        while (turn := await self._queue.get()) is not None:
+            if turn.abandoned:
+                turn.finish(None)
+                continue
+            self.state, self._current = State.BUSY, turn
+            failure: ClaudeError | None = self._closed_early()
+            try:
+                await self._serve(turn)
+                failure = None
+            except ClaudeError as error:
+                failure = error
+            finally:
+                self._current = None
+                self.state = State.IDLE if self._transport.is_ready() else State.CLOSING
+                turn.finish(failure)
+            if self.state is State.CLOSING:
+                return
+
+    async def _shut_down(self, ready: asyncio.Future[None]) -> None:
+        self.state = State.CLOSING
+        await self._client.disconnect()
+        if self._reader_task is not None:
+            self._reader_task.cancel()
+            await asyncio.wait([self._reader_task])
+            self._reader.end(CLIConnectionError("the CLI has ended"))
+        self.state = State.CLOSED
+        while not self._queue.empty():
+            if (turn := self._queue.get_nowait()) is not None:
+                turn.finish(self._closed_early())
+        if not ready.done():
+            ready.set_exception(CLIDiedError("The Claude CLI was closed before it was ready.", next_step=CHECK_CLI))
+            ready.exception()  # mark it as retrieved, as there may be no waiter
 
     async def _serve(self, turn: _Turn) -> None:
+        """Send the prompt of a turn and wait for its last message.
+
+        :raises ClaudeError: the subclass says why the turn failed.
+        """
         self.turns += 1
         env, stop = self._transport.env, partial(self._begin_interrupt, turn, INTERRUPT_LIMIT_S)
         watch = APIWatch(turn.host, address=api_address(env), renews_login=renews_login(env), stop=stop)
         reading = Reading(watch, prompt_id=self._new_prompt_id())
-        await self._servers.before_turn(turn.host.emit, lambda: turn.abandoned)
-        if turn.abandoned:
-            return
-        self._reader.expect(reading, self._transport.kill)
         try:
-            await self._adopt(turn.options)
+            await self._servers.before_turn(turn.host.emit, lambda: turn.abandoned)
+            if turn.abandoned:
+                return
+            self._reader.expect(reading, self._transport.kill)  # a CLI that does not read the prompt hangs
+            await self._mode.choose(turn.options.permission_mode)
             await self._client.query(prompt_messages(turn.prompt, str(reading.prompt_id)))
             turn.sent.set()
             with watch:
                 ended = await reading.done
+            await self._servers.after_turn(turn.host.emit, self._reader.servers)
         except ClaudeError:
             raise
-        except Exception as error:  # the SDK raises plain Exception when it cannot read on
+        except Exception as error:  # the SDK raises plain Exception when it cannot read on, and a host may raise any
             await self._wait_for_exit()
             raise self._translated(error, reading) from error
         finally:
             turn.has_begun = reading.has_begun
-        await self._servers.behind_turn(turn.host.emit, self._reader.servers)
         failure = watch.failure or failure_of(ended, self._transport.stderr, structured=turn.options.schema is not None)
         if failure is not None:
-            self.lacks_login = self.lacks_login or isinstance(failure, NotLoggedInError)
+            self.login_refused = self.login_refused or isinstance(failure, NotLoggedInError)
             raise failure
 
     async def _read(self) -> None:
-        """Pass every message of the CLI to the reader, as long as the CLI lives."""
+        """Pass the CLI's messages to the reader as long as it lives. Note the mode; end a CLI that ignores a schema."""
         try:
             async for message in self._client.receive_messages():
                 self._reader.read(message)
-                self._mode = self._reader.permission_mode or self._mode
-                self._mode_unchosen = self._mode_unchosen or self._mode
+                self._mode.note(self._reader.permission_mode)
                 if refused := bad_schema(self.launch.options.schema, self._reader.tools):
                     self._reader.end(refused)
                     self._transport.kill()
@@ -322,19 +355,8 @@ class LiveProcess:
         else:
             self._reader.end(CLIConnectionError("the CLI has ended"))
 
-    async def _adopt(self, options: TurnOptions) -> None:
-        mode: Any = options.permission_mode or self._mode_unchosen
-        if mode != self._mode:
-            self._mode_unchosen = self._mode_unchosen or "default"  # until the CLI has reported the mode of its settings
-            try:
-                await self._client.set_permission_mode(mode)
-            except Exception as error:  # the SDK raises plain Exception for what the CLI refuses
-                if not self._transport.is_ready():
-                    raise
-                raise ConfigError(
-                    f"The CLI refuses the permission mode {mode}: {error}", next_step="Choose another permission_mode."
-                ) from error
-            self._mode = mode
+    def _host_of(self, call_id: str | None) -> TurnHost:
+        return self._reader.host_of(call_id) or self._begin_own()
 
     async def _call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         host = self._reader.host_of(None)
@@ -342,8 +364,8 @@ class LiveProcess:
 
     def _begin_interrupt(self, turn: _Turn, limit_s: float) -> asyncio.Task[None]:
         task = asyncio.create_task(self._interrupt(turn, limit_s), name="claude-interrupt")
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._interrupts.add(task)
+        task.add_done_callback(self._interrupts.discard)
         return task
 
     async def _interrupt(self, turn: _Turn, limit_s: float) -> None:
@@ -354,7 +376,7 @@ class LiveProcess:
             while not turn.done.done():
                 try:
                     await self._client.interrupt()
-                except Exception:  # noqa: BLE001 - whatever the reason was, killing it helps
+                except Exception:  # noqa: BLE001 - killing the CLI ends the turn in any case
                     self._transport.kill()
                 # The CLI ignores an interrupt that comes before it has started on the prompt.
                 await asyncio.wait([turn.done], timeout=INTERRUPT_AGAIN_S)
@@ -363,21 +385,12 @@ class LiveProcess:
             await asyncio.wait([turn.done])
 
     async def _wait_for_exit(self) -> None:
-        """Wait up to a second for the exit, so that stderr is complete: it has a pipe of its own."""
+        """Wait up to a second for the exit: stderr has a pipe of its own, and may be late."""
         with anyio.move_on_after(1.0):
             await self._transport.wait()
 
-    def _refuse_waiting(self) -> None:
-        while not self._turns.empty():
-            turn = self._turns.get_nowait()
-            if turn is not None:
-                _finish(turn, CLIDiedError("The Claude CLI was closed.", session_id=self.session_id))
-
-    async def _why_not_started(self, error: Exception) -> ClaudeError:
-        transport = self._transport
-        otherwise = self._translated(error)
-        command, env, stderr = transport.command, transport.env, transport.stderr
-        return await start_failure(error, otherwise, command, directory=self.launch.directory, env=env, stderr=stderr)
+    def _closed_early(self) -> CLIDiedError:
+        return CLIDiedError("The Claude CLI was closed.", session_id=self.session_id)
 
     def _translated(self, error: Exception, reading: Reading | None = None) -> ClaudeError:
         transport = self._transport
@@ -385,16 +398,3 @@ class LiveProcess:
             said = reading.messages if reading else transport.taken()
             return cli_died(transport.exit_code, said, stderr=transport.stderr, session_id=self.session_id)
         return translate_exception(error, cli=self._cli, stderr=transport.stderr, session_id=self.session_id)
-
-
-def _host_of(reader: TurnReader, begin_own: Callable[[], TurnHost], call_id: str | None) -> TurnHost:
-    return reader.host_of(call_id) or begin_own()
-
-
-def _finish(turn: _Turn, error: ClaudeError | None) -> None:
-    if turn.done.cancelled():
-        return
-    if error is None:
-        turn.done.set_result(None)
-    else:
-        turn.done.set_exception(error)

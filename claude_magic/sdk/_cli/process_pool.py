@@ -267,7 +267,7 @@ class ProcessPool:
 def _serves(process: LiveProcess, launch: Launch) -> bool:
     # The CLI (2.1.331) counts a budget over the life of a process, so a turn with a budget needs a process that spent nothing.
     spent = process.turns > 0 and launch.options.max_budget_usd is not None
-    return process.launch.serves(launch) and not spent and not process.lacks_login
+    return process.launch.serves(launch) and not spent and not process.login_refused
 
 
 def _continues(process: LiveProcess, launch: Launch) -> bool:

@@ -23,29 +23,37 @@ _ASKED_TO_GO_ON = {
     "Output token limit hit": "The reply reached its limit of tokens here; Claude was asked to go on.",
     "Your response above was stopped by a safety": "The model's safeguards stopped the reply here; Claude was asked to go on.",
 }
-"""The starts of the CLI's messages (2.1.332) to the model after an incomplete answer, each with the notice for the reader."""
+"""How the CLI's requests to go on begin (2.1.332), each with what we say to the person."""
 
 
 class Translator:
     """Reads one turn's messages in order. `ended` is the turn's last event, once it has come.
 
-    :param raw_messages: the CLI's messages in this turn, up to the one that is read.
+    :param raw_messages: the CLI's messages in this turn, up to the one being read; the caller appends to it.
     """
 
     def __init__(self, raw_messages: Sequence[dict[str, Any]]) -> None:
         self._raw_messages = raw_messages
         self._began = time.monotonic()
         self._blocks = 0
+        """The number of blocks so far, so that it is the number of the next one."""
         self._numbers: dict[int, int] = {}
-        """Maps the index of a block in the message that streams to the number of the block."""
+        """The number of each block in the turn, by its index in the message that streams."""
         self._open: dict[int, tuple[int, float]] = {}
+        """The number of each block that has not ended, and when it began, by its index in that message."""
         self._streamed: set[str | None] = set()
+        """The API's IDs of messages that came as a stream; the whole message follows, and its text is not shown again."""
         self._calls: dict[str, float] = {}
+        """When each tool call began, by its ID."""
         self._denied: set[str] = set()
         self._repeating = False
+        """Whether the conversation was just compacted. The CLI sends the summary as a user message, and may repeat others; a
+        later turn goes on after the last of these. It ends when an answer begins to stream."""
         self._input_tokens = 0
         self._context_tokens = 0
+        """The size of the last request."""
         self._output_tokens = 0
+        """Those of the messages before the one that streams."""
         self._message_output_tokens = 0
         self._model: str | None = None
         self.ended: events.TurnEnded | None = None
@@ -53,15 +61,14 @@ class Translator:
     def read(self, message: sdk.Message) -> Iterator[Event]:
         """Yield the events of one message."""
         match message:
-            case sdk.StreamEvent(parent_tool_use_id=None):
+            case sdk.StreamEvent(parent_tool_use_id=None):  # a helper's stream is not shown, only its calls
                 yield from self._stream(message.event)
             case sdk.AssistantMessage():
                 yield from self._assistant(message)
             case sdk.UserMessage(uuid=str(message_id)) if self._repeating:
-                # The summary that replaces everything before it.
                 yield events.MessageEnded(message_id)
             case sdk.UserMessage(content=list()):
-                yield from self._results(message)
+                yield from self._user(message)
             case sdk.ConversationResetMessage():
                 yield events.SessionReplaced(message.new_conversation_id)
             case sdk.ResultMessage():
@@ -73,7 +80,7 @@ class Translator:
                 yield from self._system(message.subtype, message.data)
 
     def waited(self, call_id: str, seconds: float) -> None:
-        """Do not count these seconds, in which a call waited, as its duration."""
+        """Leave the seconds in which a call waited for a person out of its duration."""
         if call_id in self._calls:
             self._calls[call_id] += seconds
 
@@ -93,7 +100,6 @@ class Translator:
             case "permission_denied":
                 self._denied.add(data.get("tool_use_id", ""))
             case "compact_boundary":
-                # The CLI now repeats earlier messages. A new answer comes as a stream.
                 self._repeating = True
                 yield events.Notice("The conversation was compacted to make room.")
 
@@ -110,7 +116,7 @@ class Translator:
                 message = event["message"]
                 self._streamed.add(message.get("id"))
                 self._model = message.get("model") or self._model
-                yield from self._abandoned()
+                yield from self._discarded()
                 self._numbers.clear()
                 usage = message.get("usage") or {}
                 cached = (usage.get("cache_read_input_tokens") or 0) + (usage.get("cache_creation_input_tokens") or 0)
@@ -122,6 +128,7 @@ class Translator:
             case "content_block_start":
                 yield from self._start(event["index"], event["content_block"])
             case "content_block_delta":
+                # An index whose block is not open counts as the next block.
                 number, _ = self._open.get(event["index"], (self._blocks, 0))
                 match event["delta"]:
                     case {"type": "text_delta", "text": str(text)}:
@@ -132,14 +139,14 @@ class Translator:
                 number, started = self._open.pop(event["index"], (self._blocks, time.monotonic()))
                 yield events.BlockEnded(number, time.monotonic() - started)
             case "message_stop":
-                yield from self._abandoned(event.get("abandoned_blocks"))
+                yield from self._discarded(event.get("abandoned_blocks"))
             case "message_delta":
                 usage = event.get("usage") or {}
                 self._message_output_tokens = usage.get("output_tokens") or self._message_output_tokens
                 yield self._counted()
 
-    def _abandoned(self, named: dict[str, Any] | None = None) -> Iterator[Event]:
-        """Report the blocks that a broken connection lost: those that the CLI names, or else those that never ended."""
+    def _discarded(self, named: dict[str, Any] | None = None) -> Iterator[Event]:
+        """Report the blocks that a broken connection lost: those that never ended, and those that the CLI names."""
         gone = [number for number, _ in self._open.values()]
         if named is not None:
             gone += [number for index, number in self._numbers.items() if index >= (named.get("from_block_index") or 0)]
@@ -157,16 +164,19 @@ class Translator:
             self._calls[block["id"]] = time.monotonic()
             yield events.ToolStarted(number, block["id"], block["name"])
         elif block.get("type") == "thinking":
-            yield events.ThinkingDelta(number, "")
+            yield events.ThinkingDelta(number, "")  # so that it shows at once
 
     def _assistant(self, message: sdk.AssistantMessage) -> Iterator[Event]:
         of_subagent = message.parent_tool_use_id is not None
-        # When the API fails, the CLI writes a message in the model's name. The result repeats it as an error.
-        if message.error is not None or self._repeating:
+        if self._repeating:
             return
+        if message.error is not None:
+            return  # the API failed, and the CLI wrote a message in the model's name; the result repeats it as an error
         for block in message.content:
             match block:
                 case sdk.ToolUseBlock() | sdk.ServerToolUseBlock():
+                    # A streamed call has a block already; this number counts only for a helper's, which does not stream. The
+                    # duration begins here, with the whole input.
                     self._calls[block.id] = time.monotonic()
                     yield events.ToolCalled(self._next_block(), block.id, block.name, block.input, message.parent_tool_use_id)
                 case sdk.TextBlock() if not of_subagent and message.message_id not in self._streamed:
@@ -176,7 +186,7 @@ class Translator:
         if message.uuid and not of_subagent:
             yield events.MessageEnded(message.uuid)
 
-    def _results(self, message: sdk.UserMessage) -> Iterator[Event]:
+    def _user(self, message: sdk.UserMessage) -> Iterator[Event]:
         for block in message.content:
             if isinstance(block, sdk.ToolResultBlock):
                 text, images = _result_content(block.content)
@@ -198,6 +208,7 @@ class Translator:
 
     def _result(self, message: sdk.ResultMessage) -> events.TurnEnded:
         last = self._raw_messages[-1] if self._raw_messages else {}
+        # The list may end with another message than this result.
         raw: dict[str, Any] = last if last.get("uuid") == message.uuid else {}
         by_model = raw.get("model_usage_since_last_result")
         main_model = (message.model_usage or {}).get(self._model or "")
@@ -233,7 +244,7 @@ def _result_content(content: str | list[dict[str, Any]] | None) -> tuple[str, tu
     if content is None or isinstance(content, str):
         return content or "", ()
     texts = [part.get("text", "") for part in content if part.get("type") == "text"]
-    # With an image the CLI (2.1.331) adds the path of a copy below the person's home directory.
+    # With an image the CLI (2.1.331) adds the path of a copy. It is dropped, as it shows the person's home directory.
     texts = [text for text in texts if not text.startswith("[Image: source: ")]
     sources = [part.get("source") or {} for part in content if part.get("type") == "image"]
     images = [events.Image(source["media_type"], source["data"]) for source in sources if source.get("type") == "base64"]

@@ -1,13 +1,16 @@
-"""What the CLI would load from a trusted folder, as hashes of the contents.
+"""What the CLI would load from a trusted folder and the folders above it, as hashes of the contents.
 
-That is everything below `.claude`, `.mcp.json`, the files of the folder that these name as programs, and what the git settings
-run. `CLAUDE.md` counts only if it links out of the folder: otherwise it is text that is read in any case.
+That is `.mcp.json`, what is below `.claude` except for `_NOT_LOADED` and `_WRITTEN_BY_HOOKS`, the files of the folder that the
+commands in these name, and the programs that git's settings name. `CLAUDE.md` counts only if it is a link out of the folder:
+otherwise it is text that is read in any case. A file that a command reaches in another way does not count: after `cd`, with a
+space in its path, as a Python module, or through a program that runs it.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import re
 import stat
@@ -21,43 +24,49 @@ from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import memories_outside, upwards
 
 UNKNOWN: Final = ""
-"""Used instead of a hash for what cannot be read or is too large to judge. Nobody can have trusted it."""
+"""Used instead of a hash for what cannot be read or is too large to judge. Consent never covers it; changes are not seen."""
 
 MAX_FILES = 2000
 MAX_FILE_BYTES = 10_000_000
 
 _MEMORIES_BELOW: Final = ("CLAUDE.md", "CLAUDE.local.md")
 _SETTINGS: Final = ("settings.json", "settings.local.json")
-_NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent-memory-local", "scheduled_tasks.json", "logs"})
-"""Names directly below `.claude` that are text and read in any case, written by the CLI itself, or tasks, which never run."""
-_WRITTEN: Final = (".lock", ".log", ".txt", ".jsonl", ".csv", ".tmp")
+_NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent-memory-local", "logs", "scheduled_tasks.json"})
+"""Names directly below `.claude` that do not count: text that is always read, what the CLI writes, tasks, which never run."""
+_WRITTEN_BY_HOOKS: Final = (".lock", ".log", ".txt", ".jsonl", ".csv", ".tmp")
 """Endings of files that hooks write directly below `.claude`."""
 
-_COMMANDS: Final = re.compile(r"^[\s-]*[\"']?command[\"']?\s*:\s*(.+)$|!`([^`]+)`|^```!\n(.*?)^```", re.MULTILINE | re.DOTALL)
-"""How agents, skills and commands name what they run."""
+_COMMANDS: Final = re.compile(r"^[\s-]*[\"']?command[\"']?\s*:\s*(.+)|!`([^`]+)`|^```!\n(.*?)^```", re.MULTILINE | re.DOTALL)
+"""How agents, skills and commands name what they run. All text after the first `command:` counts, as blocks have many lines."""
+
+_PROJECT: Final = re.compile(r"[\\\"']*\$\{?CLAUDE_PROJECT_DIR\}?[\\\"']*/")
+"""The folder's own path in a command, as in `"$CLAUDE_PROJECT_DIR"/check.sh`."""
+
+_WRITTEN_TO: Final = re.compile(r">>?[ \t]*[\"']?[^\s;&|<>()\"'`]+[\"']?")
+"""A file that a command only writes to, as in `check.sh >> log.md`. Not the block after YAML's `command: >`."""
 
 
 def contents(directory: str) -> dict[str, str]:
-    """Return the hash of each file that the CLI would load for a directory, or that a loaded one would run, by path."""
+    """Return the hash of each file that the CLI would load for a directory, or that a command in one names, by path."""
     found: dict[str, str] = {}
     for project, path in _loaded_files(directory):
-        if len(found) >= MAX_FILES:
+        if len(found) >= MAX_FILES:  # too many to judge, and so is the rest
             return found | {os.path.dirname(path): UNKNOWN}
-        found[path], words = _seen(path)
+        found[path], words = _hash_and_words(path)
         for base in {directory, project} if words else ():
             for named in (os.path.normpath(os.path.join(base, word)) for word in words):
-                # Files elsewhere did not come with the folder, and a hook may write them.
+                # Files elsewhere did not come with the folder, and hooks may change them.
                 if named not in found and named.startswith(os.path.join(base, "")) and os.path.isfile(named):
-                    found[named] = _seen(named)[0]
-    # The text of a file outside the folder may be private.
-    found |= {str(path): _seen(str(path))[0] for path in memories_outside(directory)}
+                    found[named] = _hash_and_words(named)[0]
+    # A link out of the folder counts: its target may be private.
+    found |= {str(path): _hash_and_words(str(path))[0] for path in memories_outside(directory)}
     for place, programs in git_programs(directory).items():
         found[place] = hashlib.sha256("\n".join(programs).encode("utf-8", "surrogateescape")).hexdigest()
     return found
 
 
 def loaded_below(paths: Iterable[str], directory: str) -> dict[str, str | None]:
-    """Return the paths that the CLI would load with these files, each with its target if that lies outside its folder.
+    """Return the paths that the CLI would load with these files, each with its target if it links out of its folder.
 
     The CLI (2.1.332) loads the skills, rules and memories of each folder on the way to a file that Claude works on. These are
     each `.claude` below the directory, and each memory that links out of its folder; other memories are only text.
@@ -77,39 +86,39 @@ def loaded_below(paths: Iterable[str], directory: str) -> dict[str, str | None]:
 
 
 def fingerprint_of(directory: str) -> str:
-    """Return a hash that changes when the CLI would load something else for a directory."""
+    """Return a hash that changes when `contents` does, so that a new process loads what is new."""
     return hashlib.sha256(repr(sorted(contents(directory).items())).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def settings_files(directory: str) -> list[Path]:
-    """Return the paths of a directory's own settings, also of files that do not exist."""
+    """Return the paths of a directory's own settings, whether the files exist or not."""
     return [Path(directory, ".claude", name) for name in _SETTINGS]
 
 
 def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
-    """Yield each file with the directory it belongs to."""
-    own = str(cli_home({}))
+    """Yield a directory, this one or one above it, and a file that is loaded from it."""
+    home = str(cli_home({}))
     for parent in map(str, upwards(directory)):
         if os.path.isfile(servers := os.path.join(parent, ".mcp.json")):
             yield parent, servers
-        if (folder := os.path.join(parent, ".claude")) == own:
-            continue
-        # Links are followed, as the CLI does. They may form a circle, which is why there is a limit.
+        if (folder := os.path.join(parent, ".claude")) == home:
+            continue  # the person's own settings, not the folder's
+        # Links are followed, as the CLI does. They may form a circle: `MAX_FILES` ends it.
         for place, folders, names in os.walk(folder, followlinks=True):
             if place == folder:
                 folders[:] = [name for name in folders if name not in _NOT_LOADED]
-                names = [name for name in names if name not in _NOT_LOADED and not name.endswith(_WRITTEN)]
+                names = [name for name in names if name not in _NOT_LOADED and not name.endswith(_WRITTEN_BY_HOOKS)]
             folders.sort()
             yield from ((parent, os.path.join(place, name)) for name in sorted(names))
 
 
-def _seen(path: str) -> tuple[str, tuple[str, ...]]:
+def _hash_and_words(path: str) -> tuple[str, tuple[str, ...]]:
     try:
         state = os.stat(path)
         if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_FILE_BYTES:
             return UNKNOWN, ()
         return _read(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
-    except OSError:
+    except (OSError, RecursionError):  # JSON that is nested too deeply
         return UNKNOWN, ()
 
 
@@ -121,15 +130,18 @@ def _read(path: str, state: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
 
 
 def _words(name: str, text: str) -> set[str]:
+    data = json_object(text) if name.endswith(".json") else {}
     if name in (*_SETTINGS, ".mcp.json"):
-        texts = list(_strings({**json_object(text), "permissions": None}))
+        texts = list(_strings({**data, "permissions": None}))
+    elif '"command"' in json.dumps(data):  # a plugin's hooks or servers; arguments may come before the command
+        texts = list(_strings(data))
     elif name.endswith((".md", ".json")):
         texts = [part for match in _COMMANDS.findall(text) for part in match]
     else:
         return set()
-    run = (re.sub(r">>?\s*\S+", " ", text) for text in texts)
+    run = (_WRITTEN_TO.sub(" ", _PROJECT.sub("", text)) for text in texts)
     words = {word for text in run for word in re.findall(r"[^\s\"'`;|&<>(),=]+", text)}
-    return {re.sub(r"^\$\{?CLAUDE_PROJECT_DIR\}?/", "", word) for word in words if len(word) < 1000 and "\0" not in word}
+    return {word for word in words if len(word) < 1000 and "\0" not in word}
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -77,7 +77,7 @@ class ServerWatch:
                 await self._look()
         self._tell(emit)
 
-    async def behind_turn(self, emit: Callable[[Event], None], names: Collection[str]) -> None:
+    async def after_turn(self, emit: Callable[[Event], None], names: Collection[str]) -> None:
         """Check servers that only the CLI's own settings name, once it has named them.
 
         :param names: the servers that the turn began with.

@@ -53,7 +53,7 @@ class LiveTurn:
             try:
                 return await self._serve(process, prompt, host)
             except CLIDiedError:
-                if process.has_answered or fresh:
+                if process.had_begun or fresh:
                     raise
         async with self._pool.lease(self._launch) as process:
             await self._tell_of_missing(host)
