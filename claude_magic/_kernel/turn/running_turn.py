@@ -117,7 +117,7 @@ def prepared_turns(
     return turns
 
 
-def _told(state: KernelState, cell: CellRequest, start: Start, earlier: Sequence[str] = ()) -> Told:
+def _told(state: KernelState, cell: CellRequest, start: Start) -> Told:
     """Return what happened in the notebook since the parent turn; empty when nothing of it is to be sent."""
     options, prompt, notebook = cell.options, cell.prompt, cell.notebook
     settings = state.settings.trait_values()
