@@ -78,9 +78,11 @@ class RunningTurn:
             case ClaudeError() as failure:
                 failure.content = response.arrived
                 return failure
-            case None:
+            case None if response.ended is None or response.ended.is_error:
                 message = f"Interrupted after {elapsed_s:.1f} s."
                 return TurnInterrupted(message, session_id=response.session_id, content=response.arrived)
+            case None:
+                pass  # stopped when the reply was complete, and shown as such
             case answer:
                 response.metadata["command"] = answer.metadata.get("command")
         try:
