@@ -66,6 +66,7 @@ def test_awaited_comparison(shared_session: Kernel) -> None:
     """A comparison that is awaited gives its replies."""
     run(shared_session, "r = await get_ipython().run_cell_magic('claude', '--samples 2', 'hi')")
     assert shared_session.value("[reply.content for reply in r]") == ["You said: hi"] * 2
+    assert shared_session.run("1").ok  # its buttons go with the next cell
 
 
 @pytest.mark.parametrize("allow_stdin", [False, True])
