@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 from page import Page
+from payloads import NOT_RENDERED
 
 from claude_magic._render.live.question import ARM_S, UNSEEN_S, ask_in_lines
 from claude_magic._render.live_view import LiveView
+from claude_magic._render.parts.block import block_html
 from claude_magic.sdk.events import TextDelta
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest, Suggestion
-from claude_magic.sdk.response import SessionAwareResponse, fold
+from claude_magic.sdk.response import SessionAwareResponse, ToolCall, fold
 
 RULE = "Bash(git status:*)"
 
@@ -114,6 +116,17 @@ def test_card(page: Page, tool: str, arguments: dict[str, Any], shown: list[str]
     card = closed(Card(page, PermissionRequest("call", tool, arguments, "/data/titanic", "the rule of the house", ())))
     for text in (*shown, "in /data/titanic", "the rule of the house"):
         assert text in card.text
+
+
+@pytest.mark.parametrize("plan", NOT_RENDERED)
+def test_a_plan_is_shown_as_it_was_written(page: Page, plan: str) -> None:
+    """A plan that is agreed to is text, so that no part of it hides, also when it has been; what comes with it is there."""
+    card = closed(Card(page, request("ExitPlanMode", (), plan=plan, more={"also": "x" * 300})))
+    call = ToolCall(0, "call", "ExitPlanMode", {"plan": plan}, permission="allowed once", complete=True)
+    for shown in (card.html, block_html(call)):
+        assert plan in html.unescape(re.sub(r"<[^>]*>", "", shown))
+        assert not re.search(r"<(a|table)\b", shown)
+    assert "x" * 300 in card.text
 
 
 @pytest.mark.parametrize("key", ["command", "code", "content", "anything"])
