@@ -105,8 +105,16 @@ _ENVIRONMENT: Final = re.compile(r"\\(begin|end)\s*(?:\{([A-Za-z]+\*?)\})?")
 _UNIT_EM: Final = {"em": 1, "ex": 0.45, "mu": 1 / 18, "pt": 0.1, "px": 0.0625, "mm": 0.285, "cm": 2.85, "in": 7.2, "pc": 1.2}
 _SPACE: Final = re.compile(r"\\(?:hspace\*?|m?kern|[hm]skip|mspace)(?![A-Za-z])|\\\\\*?\s*(?=\[\s*[-+.\d])")
 _DIMENSION: Final = re.compile(r"\s*[{\[]?\s*([-+]?(?:\d{1,4}(?:\.\d{0,9})?|\.\d{1,9}))\s*([a-z]{2})(?![a-z])")
+_BACK: Final = r"-\s*[\d.]+\s*[a-z]{2}(?![a-z])\s*"
+_BACKWARD: Final = re.compile(
+    r"(?P<space>\\(?:!|neg(?:thin|med|thick)space(?![A-Za-z])"
+    rf"|(?:hspace\*?|m?kern|[hm]skip|mspace)\s*(?:\{{\s*{_BACK}\}}|{_BACK})))"
+    rf"|(?P<row>\\\\\*?)\s*\[\s*{_BACK}\]|\\(?:[A-Za-z]+|.)",
+    re.DOTALL,
+)
 _NEGATIVE: Final = re.compile(r"\\(?:!|neg(?:thin|med|thick)space)")
-_BACK_EM, _FORTH_EM = 5, 100
+_BACK_EM, _FORTH_EM = 0.5, 100
+_NEGATIVES: Final = 16
 _COLUMNS: Final = re.compile(r"\\begin\s*\{(?:sub)?array\}(?!\s*\{[lcr|: ]{1,80}\})")
 _COUNTED: Final = re.compile(r"\\begin\s*\{align(?:ed)?at\*?\}(?!\s*\{\d{1,2}\})")
 # Optional arguments that set attributes, a colour that is more than one, comments, and TeX's own way to write any character.
@@ -151,10 +159,14 @@ def checked(tex: str, *, display: bool = False) -> str | None:
     r"""Return a formula in a form that every typesetter accepts, without its marks; `None` if it may not be typeset.
 
     Numbered environments are replaced by those for use inside a formula (`align` by `aligned`), as LaTeX requires. Labels are
-    removed, and rows without an environment get one.
+    removed, and rows without an environment get one. Small spaces that go back are removed, too: they are mere fine tuning, and
+    in enough formulas they would draw what follows over other text.
     """
     tex = _LABEL.sub("", tex).strip()
     if not tex or len(tex) > FORMULA_LENGTH or _REFUSED.search(tex) or not _is_listed(tex) or not _stays_in_place(tex):
+        return None
+    tex = _BACKWARD.sub(lambda match: "{}" if match["space"] else match["row"] or match[0], tex)
+    if not _stays_in_place(tex, back_em=0):
         return None
     tex = _OTHERS.sub(lambda match: _OTHER_WORDS[match[1]], tex)
     if (whole := _WHOLE.fullmatch(tex)) and f"\\end{{{whole[1]}" not in whole[2]:
@@ -201,16 +213,16 @@ def _is_listed(tex: str) -> bool:
     return not depth and not open_names and not _COLUMNS.search(tex) and not _COUNTED.search(tex) and not tex.endswith("\\")
 
 
-def _stays_in_place(tex: str) -> bool:
+def _stays_in_place(tex: str, back_em: float = _BACK_EM) -> bool:
     """Whether its spaces keep the formula about where it is: with enough of them it would cover other text."""
-    back, forth = 0.3 * len(_NEGATIVE.findall(tex)), 0.0
+    back, forth = 0.0, 0.0
     for space in _SPACE.finditer(tex):
         size = _DIMENSION.match(tex, space.end())
         if size is None or size[2] not in _UNIT_EM:
             return False
         em = float(size[1]) * _UNIT_EM[size[2]]
         back, forth = back - min(em, 0), forth + max(em, 0)
-    return back <= _BACK_EM and forth <= _FORTH_EM
+    return back <= back_em and forth <= _FORTH_EM and len(_NEGATIVE.findall(tex)) <= _NEGATIVES
 
 
 def _inline_rule(reader: StateInline, silent: bool) -> bool:

@@ -150,9 +150,41 @@ def test_macros_of_formulas_are_listed() -> None:
     \mathcal{N}(0, \sigma^2) \underbrace{a+b}_{n} \boxed{x} \binom{n}{k} \lim_{n\to\infty} \overline{z}
     \Rightarrow \iff \forall \varepsilon > 0 \exists \delta \textcolor{red}{x} \pmod p \bigl( \bigr)
     \Bigg| \nabla \cdot \mathbf{F} \partial_t u \vec{v} \times \dot x \quad \text{for } x \in
-    \mathbb{R}^n \mkern-3mu
+    \mathbb{R}^n \mkern3mu
     """.strip()
     assert checked(written) == written
+
+
+@pytest.mark.parametrize(
+    ("written", "tex"),
+    [
+        (r"\hspace{-.5em}", "{}"),
+        (r"\hspace*{ -.4 em }x", "{}x"),
+        (r"\hspace{-5em}", None),
+        (r"\kern-5em x", None),
+        (r"\kern-.2em\kern-.31em x", None),
+        (r"\mskip -3mu\hskip-1pt\mspace{-3mu}x\mkern-1mu", "{}{}{}x{}"),
+        (r"\int\!\!\!\int f\!\left(x\right)", r"\int{}{}{}\int f{}\left(x\right)"),
+        (r"x_{\!a}\negthinspace\negmedspace\negthickspace y", "x_{{}a}{}{}{} y"),
+        (r"x^\!y", "x^{}y"),
+        (r"\begin{matrix}a\\[-.1em]b\\* [ -1pt ]c\\[4pt]d\\!\end{matrix}", r"\begin{matrix}a\\b\\*c\\[4pt]d\\!\end{matrix}"),
+        (r"\begin{matrix}a\\[-.1em][-.1em]b\end{matrix}", None),
+        (r"\kern--.1em x", None),
+        (r"\kern -.1 e m x", None),
+        (r"\kern\kern-.1em-.1em x", None),
+        (r"\hspace{{-.1em}}x", None),
+        (r"\kern[-.1em x", None),
+        (r"\!\label{a}!", "{}!"),
+        (r"\hsp\label{a}ace{-.5em}x", "{}x"),
+        (r"\!" * 16, "{}" * 16),
+        (r"\!" * 17, None),
+    ],
+)
+def test_no_space_goes_back(written: str, tex: str | None) -> None:
+    """No formula moves what follows it over other text, however often it is repeated; spaces that go forth stay."""
+    assert checked(written) == tex
+    assert checked(r"\hspace{99em}x\kern1em") == r"\hspace{99em}x\kern1em"
+    assert checked(r"\hspace{99em}x\kern2em") is None
 
 
 def test_a_formula_has_its_bounds() -> None:

@@ -79,9 +79,9 @@ class ClaudeMagics(Settings, Magics):
 
     def after_cell(self, result: ExecutionResult) -> None:
         """Show open questions, and remember the cell's error for `--error`; Claude's own errors are not kept."""
-        self.questions.show()
         self.ran_cells.end(result)
         self.state.take_own_turns()
+        self.questions.show()
         # A timer removes the buttons if no cell follows. A terminal has no loop, and no buttons.
         self._forget_idle()
         with contextlib.suppress(RuntimeError):
@@ -145,7 +145,13 @@ class ClaudeMagics(Settings, Magics):
         """Let the main thread show turns that background work began; called on the background thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the kernel is ending
-                self._loop.call_soon_threadsafe(self.state.take_own_turns)
+                self._loop.call_soon_threadsafe(self._show_own_turns)
+
+    def _show_own_turns(self) -> None:
+        """Show them now, unless a turn runs in a cell, as they would move its cards; then they are shown when it has ended."""
+        if not self.state.in_cell.is_running:
+            self.state.take_own_turns()
+            self.questions.moved()
 
     def _forget_idle(self) -> None:
         if self._idle is not None:

@@ -150,6 +150,34 @@ def test_a_double_click_answers_one(lab: Lab) -> None:
         assert not (lab.root / "second.txt").exists()
 
 
+@pytest.mark.parametrize("width", [1280, 560])
+def test_a_card_keeps_its_place(lab: Lab, width: int) -> None:
+    """While the reply goes on, the card of a background helper does not move; a click on Deny denies, and the text follows."""
+    asks = f"<<tool Bash {json.dumps({'command': 'touch moved.txt'})}>><<say done>>"
+    helper = {"description": "d", "prompt": asks, "subagent_type": "general-purpose", "run_in_background": True}
+    about = json.dumps(helper).replace("<", r"\u003c").replace(">", r"\u003e")
+    reply = f"<<tool Agent {about}>><<sleep 4>><<stream 60 30 20>><<sleep 2>><<say The end.>>"
+    lab.write("moves.ipynb", [("code", "%load_ext claude_magic"), ("code", f"%%claude --raw\n{reply}")])
+    with lab.open("moves.ipynb") as notebook:
+        notebook.run_cell(0)
+        notebook.page.set_viewport_size({"width": width, "height": 900})
+        notebook.run_cell(1, wait=False)
+        deny = card_in(notebook).get_by_role("button", name="Deny", exact=True)
+        expect(deny).to_be_enabled()
+        before = deny.bounding_box()
+        expect(notebook.cell(1)).to_contain_text("more follows")
+        assert before is not None
+        assert deny.bounding_box() == before
+        allow = card_in(notebook).get_by_role("button", name="Allow once").bounding_box()
+        assert allow is not None
+        assert allow["x"] + allow["width"] < before["x"]
+        notebook.page.mouse.click(before["x"] + before["width"] / 2, before["y"] + before["height"] / 2)
+        notebook.wait_idle()
+        expect(notebook.cell(1).locator("details summary")).to_contain_text(["denied"])
+        expect(notebook.cell(1)).to_contain_text("The end.")
+        assert not (lab.root / "moved.txt").exists()
+
+
 def test_a_question_below_the_fold(lab: Lab) -> None:
     """Above a long reply a link says that somebody waits; the page stays until it is clicked, then shows the card."""
     prompt = f"<<say {'word ' * 900}>><<tool Bash {json.dumps({'command': 'touch one.txt'})}>><<say Done.>>"

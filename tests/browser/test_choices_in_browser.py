@@ -62,7 +62,8 @@ def test_one_click(notebook: LabNotebook) -> None:
     """A click on a choice answers a single question, once the card has been there for a moment."""
     card = card_in(notebook, 1)
     blue = card.get_by_role("button", name="Blue")
-    expect(card.locator("mjx-container, .MathJax")).not_to_have_count(0)
+    expect(card).to_contain_text(COLOUR["question"])
+    expect(card.locator("mjx-container, .MathJax")).to_have_count(0)
     blue.click()
     assert_settled(notebook, 1, "answered: Blue")
 

@@ -587,7 +587,7 @@ def test_plan(shared_session: Kernel, api: MessagesAPI, unchanged: Callable[[], 
     calls = tool("Write", file_path=plan_file[0], content="1. Touch **planned**.") + tool("ExitPlanMode")
     cell = start(shared_session, calls + "<<say done>>", "--mode plan")
     assert "carry out its plan" in asks(cell)
-    assert "Touch planned." in asks(cell)
+    assert "1. Touch **planned**." in asks(cell)
     tell(cell, "Not yet.")
     result = cell.wait()
     assert result.ok, result.outputs

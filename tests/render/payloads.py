@@ -105,6 +105,17 @@ _HTML = [
     f"{{{{constructor.constructor('{RUN}')()}}}}",
 ]
 
+NOT_RENDERED = [
+    'Keep it.\n\n[x]: https://pwn.example "delete all"',
+    "| a |\n|---|\n| b | delete all |",
+    "```python delete all\nx\n```",
+    '[a link](https://pwn.example "delete all")',
+    r"or \(\phantom{\text{delete all}}\) \(\color{white}{x}\) $\hspace{9em}x$",
+    "two  blanks\n\n\n    and lines",
+    "<details><summary>x</summary>delete all</details>",
+]
+"""Markdown of which a part, or its layout, is not shown when it is rendered."""
+
 _JUPYTER = [
     '<a data-commandlinker-command="notebook:run-all-cells">pwn</a>',
     '<button data-commandlinker-command="apputils:print" data-commandlinker-args="{}">pwn</button>',

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from page import Page
+from payloads import NOT_RENDERED
 
 from claude_magic._render.live.choices import answer_in_lines
 from claude_magic._render.live.question import ARM_S
@@ -194,15 +195,34 @@ def test_hostile(page: Page, *, lines: bool, monkeypatch: pytest.MonkeyPatch, ca
     assert r"\u202e" in shown
 
 
-def test_long_labels_and_mathematics(page: Page) -> None:
-    """What does not fit on a button, or is a formula, stands beside it whole."""
+def test_long_labels(page: Page) -> None:
+    """What does not fit on a button, or has lines, stands beside it whole."""
     long = "word " * 100 + "end"
-    card = Card(page, asked(question(COLOUR, long, "$x^2$", *map(str, range(50)))))
+    card = Card(page, asked(question(COLOUR, long, "two\nlines", *map(str, range(50)))))
     assert long in card.text
-    assert r"\(x^2\)" in "".join(card.page.html())
+    assert "two\nlines" in card.text
     assert max(map(len, card.buttons)) <= 60
     assert len(card.buttons) == 54
     card.close()
+
+
+@pytest.mark.parametrize("text", NOT_RENDERED)
+def test_what_is_asked_is_shown_as_it_was_written(page: Page, text: str) -> None:
+    """Question, labels and descriptions are text, so that no part hides; open, answered and settled."""
+    about = {"question": text, "options": [{"label": f"1 {text}", "description": f"2 {text}", "preview": f"3 {text}"}]}
+    card = Card(page, asked(about)).ready()
+    shown = ["".join([*page.html(), *map(html.escape, card.buttons)])]
+    assert not [model for model in page.shown() if model["_model_name"] == "HTMLMathModel"]
+    card.click(card.buttons[0])
+    card.view.asked(1, card.request)
+    shown.append("".join(page.html()))
+    card.close()
+    shown.append(block_html(ToolCall(0, "call", "AskUserQuestion", {"questions": [about]}, complete=True)))
+    for part in shown:
+        words = html.unescape(re.sub(r"<[^>]*>", "", part))
+        assert text in words
+        assert part == shown[1] or all(f"{number} {text}" in words for number in (1, 2, 3))
+        assert not re.search(r"<(a|table)\b", part)
 
 
 def test_without_choices(page: Page) -> None:

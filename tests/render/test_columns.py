@@ -15,6 +15,7 @@ from replies import SESSION, ended, reply, said
 from rich.console import Console
 from test_hostile import CHROME, Elements, assert_inert_markdown
 
+from claude_magic._render.live.question import ARM_S
 from claude_magic._render.live_view import LiveView
 from claude_magic._render.settled.cell_output import output_metadata
 from claude_magic._render.settled.comparison import columns_bundle, diff_bundle
@@ -23,7 +24,7 @@ from claude_magic._render.terminal import TerminalView
 from claude_magic._render.views import ANSWERING, HeadlessView, StaticView, View
 from claude_magic.errors import APIError, ClaudeError, TurnInterrupted
 from claude_magic.sdk.events import BlockEnded, Event, SessionStarted, TextDelta
-from claude_magic.sdk.host import PermissionRequest
+from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
 LABELS = ("opus-5-5", "sonnet-5-5")
@@ -64,6 +65,72 @@ def request(call_id: str = "call") -> PermissionRequest:
 def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
     out = io.StringIO()
     return Console(file=out, force_terminal=terminal, width=80, height=24, color_system=None), out
+
+
+def test_only_what_stands_above_a_card_is_held_back(page: Page) -> None:
+    """A card holds back its own column and those before it, also their ends, as a narrow page stacks the columns."""
+    turns = Turns()
+    answers: list[PermissionAnswer] = []
+    card = PermissionRequest("first", "Bash", {"command": "ls"}, "/data")
+
+    def buttons() -> list[bool]:
+        return [button["disabled"] for button in page.buttons("Allow once")]
+
+    def at(elapsed_s: float) -> str:
+        turns.view.update(turns.responses, elapsed_s)
+        return words(" ".join(page.html()))
+
+    assert turns.view.ask(1, card, answers.append)
+    page.see()
+    at(1.0)
+    at(1.0 + ARM_S)
+    turns.take(2, TextDelta(0, "Down to"))
+    assert "Down to" in words(" ".join(page.html()))
+    assert buttons() == [False]
+    assert turns.view.ask(2, request(), answers.append)
+    page.see()
+    at(3.0)
+    at(3.1 + ARM_S)
+    assert buttons() == [False, False]
+    turns.take(1, TextDelta(0, "First class"), BlockEnded(0), ended("First class"))
+    turns.take(2, TextDelta(0, " your ticket"))
+    assert not re.search("First class|your ticket", at(4.0))
+    page.click(page.buttons("Allow once")[0])
+    turns.view.asked(1, card)
+    assert buttons() == [True]
+    shown = at(5.0)
+    assert "First class" in shown
+    assert "Down to your ticket" in shown
+    at(5.1 + ARM_S)
+    assert buttons() == [False]
+    turns.view.close()
+
+
+def test_a_card_of_a_reply_that_has_ended_can_be_answered(page: Page) -> None:
+    """A background helper may ask when the answer of its column is complete and another one goes on."""
+    turns = Turns()
+    turns.take(1, TextDelta(0, "First class"), BlockEnded(0), ended("First class"))
+    answers: list[PermissionAnswer] = []
+    assert turns.view.ask(1, request(), answers.append)
+    page.see()
+    turns.view.update(turns.responses, 2.0)
+    turns.view.update(turns.responses, 2.1 + ARM_S)
+    page.click(page.buttons("Deny")[0])
+    assert answers == [PermissionAnswer(Decision.DENY)]
+    turns.view.close()
+
+
+def test_a_card_in_an_earlier_column_disables_those_after_it(page: Page) -> None:
+    """On a narrow page a new card moves the columns that follow."""
+    turns = Turns()
+    assert turns.view.ask(2, request(), lambda _: None)
+    page.see()
+    turns.view.update(turns.responses, 1.0)
+    turns.view.update(turns.responses, 1.0 + ARM_S)
+    assert [button["disabled"] for button in page.buttons("Deny")] == [False]
+    assert turns.view.ask(1, request("other"), lambda _: None)
+    assert [button["disabled"] for button in page.buttons("Deny")] == [True, True]
+    turns.view.close()
 
 
 def test_each_reply_grows_in_its_column(page: Page) -> None:

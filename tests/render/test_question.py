@@ -10,14 +10,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from page import Page
+from payloads import NOT_RENDERED
 
+from claude_magic._render.live.open_question import TICK_S, OpenQuestion
 from claude_magic._render.live.question import ARM_S, UNSEEN_S, ask_in_lines
 from claude_magic._render.live_view import LiveView
-from claude_magic.sdk.events import TextDelta
+from claude_magic._render.parts.block import block_html
+from claude_magic.sdk.events import TextDelta, ToolStarted
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest, Suggestion
-from claude_magic.sdk.response import SessionAwareResponse, fold
+from claude_magic.sdk.response import SessionAwareResponse, ToolCall, fold
 
 RULE = "Bash(git status:*)"
 
@@ -114,6 +118,17 @@ def test_card(page: Page, tool: str, arguments: dict[str, Any], shown: list[str]
     card = closed(Card(page, PermissionRequest("call", tool, arguments, "/data/titanic", "the rule of the house", ())))
     for text in (*shown, "in /data/titanic", "the rule of the house"):
         assert text in card.text
+
+
+@pytest.mark.parametrize("plan", NOT_RENDERED)
+def test_a_plan_is_shown_as_it_was_written(page: Page, plan: str) -> None:
+    """A plan that is agreed to is text, so that no part of it hides, also when it has been; what comes with it is there."""
+    card = closed(Card(page, request("ExitPlanMode", (), plan=plan, more={"also": "x" * 300})))
+    call = ToolCall(0, "call", "ExitPlanMode", {"plan": plan}, permission="allowed once", complete=True)
+    for shown in (card.html, block_html(call)):
+        assert plan in html.unescape(re.sub(r"<[^>]*>", "", shown))
+        assert not re.search(r"<(a|table)\b", shown)
+    assert "x" * 300 in card.text
 
 
 @pytest.mark.parametrize("key", ["command", "code", "content", "anything"])
@@ -288,6 +303,92 @@ def test_an_answered_card_goes_when_claude_speaks(page: Page) -> None:
             fold(card.response, TextDelta(0, words))
         card.at(elapsed_s)
         assert ("denied" in "".join(page.html())) is there
+    closed(card)
+
+
+OTHER = PermissionRequest("other", "Bash", {"command": "rm -r data"}, "/data", None, ())
+
+
+def test_what_stands_above_a_card_does_not_grow(page: Page) -> None:
+    """While a card is open nothing is painted above it, so that it keeps its place; the rest follows with the answer."""
+    card = Card(page, request()).ready()
+    events = [TextDelta(0, "So be it."), ToolStarted(1, "call 1", "Read"), TextDelta(2, "On.")]
+    for number, event in enumerate(events):
+        fold(card.response, event)
+        card.at(5.0 + number)
+    shown = "|".join(page.html())
+    assert "So be it." not in shown
+    assert "Read" not in shown
+    assert "waiting for you; more follows" in shown
+    assert not any(button["disabled"] for button in card.buttons)
+    card.click("Deny")
+    card.view.asked(1, card.asked)
+    shown = "|".join(card.at(8.0).page.html())
+    assert shown.index("So be it.") < shown.index("Read") < shown.index("On.")
+    assert "more follows" not in shown
+    closed(card)
+
+
+def test_a_card_that_moves_is_disabled_for_a_moment(page: Page) -> None:
+    """An answer makes room for what was held back, and moves the cards below: they take no answer for a moment."""
+    card = Card(page, request())
+    assert card.view.ask(1, OTHER, card.answers.append)
+    card.ready()
+    fold(card.response, TextDelta(0, "So be it."))
+    card.at(4.0).click("Deny")
+    card.view.asked(1, card.asked)
+    card.click("Allow once")
+    assert "So be it." in "|".join(card.at(5.0).page.html())
+    for elapsed_s in (5.0, 4.95 + ARM_S):
+        card.at(elapsed_s).click("Allow once")
+        assert all(button["disabled"] for button in card.buttons)
+    assert card.answers == [PermissionAnswer(Decision.DENY)]
+    card.at(5.1 + ARM_S).click("Allow once")
+    assert card.answers == [PermissionAnswer(Decision.DENY), PermissionAnswer(Decision.ONCE)]
+    closed(card)
+
+
+def test_a_second_card_moves_no_other(page: Page) -> None:
+    """A new card below leaves the first one as it was, and what was held back stays so."""
+    card = Card(page, request()).ready()
+    fold(card.response, TextDelta(0, "So be it."))
+    assert card.view.ask(1, OTHER, card.answers.append)
+    assert "So be it." not in "|".join(card.at(5.0).page.html())
+    card.click("Allow once")
+    assert closed(card).answers == [PermissionAnswer(Decision.ONCE)]
+
+
+def test_an_answer_between_cells_disables_the_cards_below(page: Page) -> None:
+    """Cards that are shown between two cells move when the output above changes, and are disabled then."""
+    answers: list[PermissionAnswer] = []
+
+    async def show() -> None:
+        card = OpenQuestion(request(), answers.append)
+        card.show()
+        page.see()
+        (allow,) = page.buttons("Allow once")
+        await anyio.sleep(ARM_S + 3 * TICK_S)
+        assert not allow["disabled"]
+        card.moved()
+        assert allow["disabled"]
+        page.click(allow)
+        assert answers == []
+        await anyio.sleep(ARM_S + 3 * TICK_S)
+        assert not allow["disabled"]
+        card.close()
+
+    anyio.run(show)
+
+
+def test_what_allows_and_what_denies_stand_side_by_side(page: Page) -> None:
+    """No answer that allows is in the box of those that deny, so that none wraps to where another was."""
+    card = Card(page, replace(request(), instead=Suggestion("Ask for a cell instead", "Use add_cell.")))
+    boxes = [model for model in page.shown() if "claude-answers" in model.get("_dom_classes", ())]
+    inside = [[part.get("description", "") for part in page._below(box["model_id"])][1:] for box in boxes]
+    assert inside == [
+        ["Allow once", "Allow this command in this session"],
+        ["Ask for a cell instead", "Deny", "", "Deny and tell"],
+    ]
     closed(card)
 
 

@@ -24,6 +24,11 @@ class InCell:
         self._stream: weakref.ref[Stream] | None = None
         self._is_of_earlier_cell = False
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a turn runs on the main thread."""
+        return self._is_running
+
     @contextlib.contextmanager
     def running(self, stream: weakref.ref[Stream] | None) -> Iterator[None]:
         """Mark that a turn runs on the main thread, after closing a stream that an earlier cell left open.

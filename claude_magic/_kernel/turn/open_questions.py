@@ -9,6 +9,7 @@ from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.queue import Question, deliver
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.turn.open_notebook import warned
+from claude_magic.sdk.host import PermissionAnswer
 
 if TYPE_CHECKING:
     from claude_magic._render.live.open_question import OpenQuestion
@@ -30,9 +31,20 @@ class OpenQuestions:
             question = self._client.own_questions.popleft()
             if not question.answer.done():
                 request = warned(question.request, self._frontend.shell.user_ns, adds_cells=False)
-                card = OpenQuestion(request, partial(deliver, question.answer))
+                card = OpenQuestion(request, partial(self._answer, question))
                 card.show()
                 self._shown.append((question, card))
+
+    def moved(self) -> None:
+        """Disable the buttons for a moment, as an output above has changed; called when a turn was added to one."""
+        for question, card in self._shown:
+            if not question.answer.done():
+                card.moved()
+
+    def _answer(self, question: Question, answer: PermissionAnswer) -> None:
+        deliver(question.answer, answer)
+        self._shown = [shown for shown in self._shown if shown[0] is not question]
+        self.moved()
 
     def close(self) -> None:
         """Replace the buttons by plain output; called when a cell begins, which then shows what is unanswered."""

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from string import ascii_lowercase
 from typing import Final
 
-from ipywidgets import Button, HBox, HTMLMath, Layout, Text, VBox, Widget
+from ipywidgets import HTML, Button, HBox, Layout, Text, VBox, Widget
 
 from claude_magic._characters import reveal
 from claude_magic._render.live.question import ApprovalCard, Card, ask_in_lines, ask_line, who_asks
-from claude_magic._render.parts.markdown_html import code_html, escape, text_html
+from claude_magic._render.parts.markdown_html import code_html, escape, plain_html
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.sdk.host import Choice, ClaudeQuestion, Decision, PermissionAnswer, PermissionRequest
 
@@ -47,7 +47,7 @@ class ChoiceCard(Card):
         self._title = f"{who_asks(request)} asks you"
         (first, *others) = request.questions
         self._at_once = not others and not first.several
-        self._about = HTMLMath(_title_html(self._title), layout=layout)
+        self._about = HTML(_title_html(self._title), layout=layout)
         self._groups = [_Group(question, layout, marked=not self._at_once) for question in request.questions]
         decline = Button(description="Decline", tooltip="Claude is told that you do not answer", layout=layout, disabled=True)
         send = Button(description="Send", tooltip="Send the answer to Claude", layout=layout, disabled=True)
@@ -113,7 +113,7 @@ class _Group:
         self._taken: set[int] = set()
         self.buttons = [Button(tooltip=reveal(choice.label), layout=layout, disabled=True) for choice in question.choices]
         rows = [
-            HBox([button, HTMLMath(_choice_html(choice), layout=layout)], layout=layout)
+            HBox([button, HTML(_choice_html(choice), layout=layout)], layout=layout)
             for button, choice in zip(self.buttons, question.choices, strict=True)
         ]
         for row in rows:
@@ -121,7 +121,7 @@ class _Group:
         placeholder = "or in your own words" if rows else "your answer"
         self.words = Text(placeholder=placeholder, layout=layout, continuous_update=False)
         self.words.add_class("claude-word")
-        self.box = VBox([HTMLMath(self.asked_html(), layout=layout), *rows], layout=layout)
+        self.box = VBox([HTML(self.asked_html(), layout=layout), *rows], layout=layout)
         self._paint()
 
     def on_choice(self, chosen: Callable[[_Group, int], None]) -> None:
@@ -142,7 +142,7 @@ class _Group:
     def asked_html(self) -> str:
         """Render the text of the question."""
         some = '<p class="claude-where">one or several</p>' if self.question.several else ""
-        return f'<div class="claude-asked">{text_html(reveal(self.question.text))}{some}</div>'
+        return f'<div class="claude-asked">{plain_html(reveal(self.question.text))}{some}</div>'
 
     def _paint(self) -> None:
         for index, (button, choice) in enumerate(zip(self.buttons, self.question.choices, strict=True)):
@@ -201,11 +201,11 @@ def _title_html(title: str) -> str:
 
 def _choice_html(choice: Choice) -> str:
     label = reveal(choice.label)
-    # A button cannot show a formula or a long label.
-    more = label if len(label) > LABEL_LENGTH or any(sign in label for sign in "$\\\n") else ""
+    # A button cannot show a long label, nor its lines and spaces.
+    more = label if one_line(label, LABEL_LENGTH) != label else ""
     described = "\n\n".join(filter(None, (more, reveal(choice.description))))
     preview = f"<details><summary>preview</summary>{code_html(reveal(choice.preview))}</details>" if choice.preview else ""
-    return (text_html(described) if described else "") + preview
+    return (plain_html(described) if described else "") + preview
 
 
 def _answers_row(widgets: Sequence[Widget], layout: Layout) -> HBox:

@@ -55,6 +55,8 @@ class LiveReplies:
             self._replies = [LiveReply(maker) for _ in labels]
             parts = [self._columns()]
         self._box = maker.framed(parts, *(["columns"] if len(labels) > 1 else []), for_audience=for_audience)
+        self._ended: set[int] = set()
+        self._due_from = len(self._replies) + 1
         self.signs = PageSigns(self._box, on_refused)
 
     def bundle(self) -> dict[str, Any]:
@@ -62,15 +64,26 @@ class LiveReplies:
         return view_bundle(self._box)
 
     def update(self, responses: Sequence[SessionAwareResponse], failures: Mapping[int, ClaudeError], elapsed_s: float) -> None:
-        """Show the replies so far. A reply that ends before the others gets its footer or its error at once."""
+        """Show the replies so far. A reply that ends before the others gets its footer or its error at once.
+
+        While a card is open, what can stand above it is not painted, so that it keeps its place. On a narrow page that is all
+        the earlier columns. What was held back appears when a card is answered; those that move are disabled for a moment.
+        """
         alone = len(self._replies) == 1
+        asking = max((number for number, reply in enumerate(self._replies, 1) if reply.asks), default=0)
+        until, self._due_from = min(asking, self._due_from - 1), len(self._replies) + 1
         for number, (reply, response) in enumerate(zip(self._replies, responses, strict=True), 1):
             failure = failures.get(number)
-            if not alone and (failure or response.ended):
+            hold = number <= until
+            if hold and number in self._ended:
+                reply.tick(elapsed_s)
+                continue
+            if not hold and not alone and (failure or response.ended):
+                self._ended.add(number)
                 ended = SettledReply(response, failure=failure)
                 reply.end(response, elapsed_s, ending_html(ended, self._for_audience))
             else:
-                reply.update(response, elapsed_s)
+                reply.update(response, elapsed_s, hold=hold)
         self._stop.refresh(hears=self.signs.hears)
 
     def pause(self, responses: Sequence[SessionAwareResponse]) -> None:
@@ -91,11 +104,16 @@ class LiveReplies:
 
     def ask(self, number: int, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         """Show a permission request under its reply."""
+        for below in self._replies[number:]:
+            below.moved()
         self._replies[number - 1].ask(request, on_answer)
 
     def asked(self, number: int, request: PermissionRequest) -> None:
         """Remove a permission request."""
+        for reply in self._replies[number - 1 :]:  # before anything moves
+            reply.moved()
         self._replies[number - 1].asked(request)
+        self._due_from = min(number, self._due_from)
 
     def close(self) -> None:
         """Close every widget."""

@@ -19,6 +19,7 @@ from claude_magic._render.parts.block import block_html, line_html, thinking_htm
 from claude_magic._render.parts.reply_wording import (
     BEGINNING,
     WAITS,
+    WAITS_WITH_MORE,
     blocks_between,
     shown_blocks,
     status_line,
@@ -61,6 +62,8 @@ class LiveReply:
         self._cards: dict[str, Card] = {}
         self._answered: list[Card] = []
         self._answered_s = self._now_s = 0.0
+        self._is_due = False
+        self._painted = (0, 0)
         self.slot = maker.make(VBox, css_class="claude-slot")
         self._maker = maker
         self._waits: HTML | None = None
@@ -69,16 +72,21 @@ class LiveReply:
         self._status = maker.make(HBox, [self._activity, self._figures, *beside], css_class="claude-status-row")
         self.parts = (self._stack.box, self.slot, self._status)
 
-    def update(self, response: SessionAwareResponse, elapsed_s: float) -> None:
-        """Show the reply so far; only what changed is rendered and sent."""
-        self._paint(response, elapsed_s)
+    def update(self, response: SessionAwareResponse, elapsed_s: float, *, hold: bool = False) -> None:
+        """Show the reply so far; only what changed is rendered and sent.
+
+        :param hold: whether the blocks keep their height, because a card stands below them. A click is aimed at the place
+            where a button was, so nothing may move it. The new card's own call is still marked.
+        """
+        if self._is_due or not hold:
+            self._paint(response, elapsed_s)
+        self._is_due = False
         activity, *figures = status_line(response, elapsed_s)
         self._now_s = elapsed_s
-        for card in self._cards.values():
-            card.tick(elapsed_s)
+        self.tick(elapsed_s)
         if self._cards:
-            activity = WAITS
-        elif elapsed_s - self._answered_s >= KEPT_S and isinstance(next(reversed(response.blocks), None), Text):
+            activity = WAITS if _extent(response) == self._painted else WAITS_WITH_MORE
+        elif not hold and elapsed_s - self._answered_s >= KEPT_S and isinstance(next(reversed(response.blocks), None), Text):
             self._clear_answered()
         kind = "claude-status claude-activity" + (" claude-retrying" if waiting(response) else "")
         # The seconds are outside the live region, so that a screen reader announces the activity and not the time.
@@ -108,6 +116,7 @@ class LiveReply:
 
     def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         """Show a permission request between reply and status line."""
+        self._is_due = not self._cards  # other cards would be moved
         self._cards[request.call_id] = card = card_of(request, on_answer)
         if not self.slot.children:
             self.slot.children = (self._maker.rules("card", f"claude-{self.slot.model_id}"),)
@@ -134,6 +143,16 @@ class LiveReply:
             self.slot.focus()
         card.end()
 
+    def tick(self, elapsed_s: float) -> None:
+        """Enable the cards that have been at their place for a moment."""
+        for card in self._cards.values():
+            card.tick(elapsed_s)
+
+    def moved(self) -> None:
+        """Disable the open cards for a moment, as they have moved."""
+        for card in self._cards.values():
+            card.moved()
+
     def _clear_answered(self) -> None:
         answered, self._answered = self._answered, []
         for card in answered:
@@ -153,6 +172,7 @@ class LiveReply:
         card.close()
 
     def _paint(self, response: SessionAwareResponse, elapsed_s: float) -> None:
+        self._painted = _extent(response)
         blocks = blocks_between(shown_blocks(response), self._after)
         self._drop(_known(self._painters, blocks))
         for painter in self._painters:
@@ -311,6 +331,12 @@ class _TextPainter:
 def _rows(block: Block) -> int:
     """Estimate how many rows a block has on the page."""
     return len(block.text) // _ROW_LENGTH + block.text.count("\n") + 1 if isinstance(block, Text) else 1
+
+
+def _extent(response: SessionAwareResponse) -> tuple[int, int]:
+    """Return how far a reply has come: the number of its blocks, and the length of the last one."""
+    last = next(reversed(response.blocks), None)
+    return len(response.blocks), last.growing.length if isinstance(last, Text | Thinking) else 0
 
 
 _Painter = _RemarkPainter | _FoldPainter | _TextPainter

@@ -42,6 +42,11 @@ class OpenQuestion(InteractiveOutput[str]):
         super().show()
         self._tick()
 
+    def moved(self) -> None:
+        """Disable the buttons for a moment, as the output above has changed its height."""
+        self._card.moved()
+        self._tick()
+
     def _tick(self) -> None:
         if self._box is not None and not self._card.tick(time.monotonic()):
             asyncio.get_running_loop().call_later(TICK_S, self._tick)

@@ -45,7 +45,7 @@ _TITLES: Final = {
 }
 
 ARM_S: Final = 0.8
-"""How long a card is on the page before its buttons work: longer than the time between the clicks of a double click."""
+"""How long a card is at its place before its buttons work: longer than the time between the clicks of a double click."""
 
 UNSEEN_S: Final = 3.0
 """How long until the buttons work on a page that does not report that it shows the card."""
@@ -66,8 +66,8 @@ _COMPARED: Final = 2_000
 class Card:
     """Something that a person answers, in its own `box`; main thread only.
 
-    The buttons work only when the card has been on the page for a moment; `tick` checks that. So a double click on one card
-    does not answer the next card, which the person has not seen yet.
+    The buttons work only when the card has been at its place for a moment; `tick` checks that. So a double click on one card
+    does not answer the next card, which the person has not seen yet, or which has moved there.
 
     :param on_answer: called once, with the answer.
     """
@@ -96,11 +96,20 @@ class Card:
         if self._seen_s is None and self.box._view_count:
             self._seen_s = now_s
         if (self._seen_s is not None and now_s - self._seen_s >= ARM_S) or now_s - self._asked_s >= UNSEEN_S:
-            self._is_armed = True
-            for widget in self._answers:
-                if isinstance(widget, Button):
-                    widget.disabled = False
+            self._arm(True)
         return self._is_armed
+
+    def moved(self) -> None:
+        """Disable the buttons for a moment, as something else stood a moment ago where they are now."""
+        self._asked_s = self._seen_s = None
+        if self._is_armed:
+            self._arm(False)
+
+    def _arm(self, armed: bool) -> None:
+        self._is_armed = armed
+        for widget in self._answers:
+            if isinstance(widget, Button):
+                widget.disabled = not armed
 
     def focus(self) -> None:
         """Give the keyboard focus to the card, but to no button, so that a key that is pressed twice answers nothing."""
@@ -157,11 +166,13 @@ class ApprovalCard(Card):
         about = HTML(_request_html(request, replaced), layout=layout)
         self._allow = Button(description="Allow once", tooltip="Allow this call only", layout=layout, disabled=True)
         self._allow.add_class("claude-allow")
+        self._allow.on_click(lambda _: self._answer(Decision.ONCE))
+        allows: list[Widget] = [self._allow]
         deny = Button(description="Deny", tooltip="Claude is told that you said no, and goes on", layout=layout, disabled=True)
         self._word = Text(placeholder="or tell Claude what to do instead", layout=layout, continuous_update=False)
         self._word.add_class("claude-word")
         send = Button(description="Deny and tell", tooltip="Deny, and tell Claude these words", layout=layout, disabled=True)
-        self._answers = [self._allow, deny, self._word, send]
+        denies: list[Widget] = [deny, self._word, send]
         if request.rules:
             rules = ", ".join(request.rules)
             session = Button(
@@ -171,7 +182,7 @@ class ApprovalCard(Card):
                 disabled=True,
             )
             session.on_click(lambda _: self._answer(Decision.SESSION))
-            self._answers.insert(1, session)
+            allows.append(session)
             self._outcome.value = (
                 f'<p class="claude-rule">this session: <code>{escape(one_line(reveal(rules), RULE_LENGTH))}</code></p>'
             )
@@ -179,16 +190,26 @@ class ApprovalCard(Card):
             other, word = request.instead, request.instead.word
             instead = Button(description=other.label, tooltip=f"Deny, and tell Claude: {word}", layout=layout, disabled=True)
             instead.on_click(lambda _: self._give(PermissionAnswer(Decision.DENY, word), other.label))
-            self._answers.insert(0, instead)
-        self._allow.on_click(lambda _: self._answer(Decision.ONCE))
+            denies.insert(0, instead)
         deny.on_click(lambda _: self._answer(Decision.DENY))
         send.on_click(lambda _: self._answer(Decision.DENY))
         self._on_enter(self._word, lambda: self._answer(Decision.DENY))
-        self._row = HBox([*self._answers, self._outcome], layout=layout)
-        self._row.add_class("claude-answers")
+        self._answers = [*allows, *denies]
+        # Side by side at every width: so nothing that moves the card up or down puts one kind where the other was.
+        self._sides = [HBox(side, layout=layout) for side in (allows, denies)]
+        for side in self._sides:
+            side.add_class("claude-answers")
+        self._row = HBox([*self._sides, self._outcome], layout=layout)
+        self._row.add_class("claude-sides")
         # `_view_count=0`: without a number the page does not count the views of a box.
         self.box = VBox([about, self._row], layout=layout, _view_count=0)
         self.box.add_class("claude-ask")
+
+    def end(self) -> None:
+        """Replace the buttons by the answer."""
+        super().end()
+        for side in self._sides:
+            side.close()
 
     def _answer(self, decision: Decision) -> None:
         word = self._word.value.strip() if decision is Decision.DENY else ""

@@ -59,6 +59,11 @@ def text_html(markdown: str) -> str:
     return _cleaner().clean(rendered)
 
 
+def plain_html(text: str) -> str:
+    """Render text as it was written, with its lines: what a person agrees to is shown whole, and Markdown can hide parts."""
+    return f'<p class="claude-plain">{escape(text)}</p>\n'
+
+
 def is_too_much(markdown: str) -> bool:
     """Whether rendering a text would block the kernel for too long: it is too long, or has too many signs of Markdown."""
     signs = sum(map(markdown.count, _SIGNS)) + _TABLE_WEIGHT * markdown.count("|") + markdown.count("\n") // 2

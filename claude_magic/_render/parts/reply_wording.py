@@ -29,6 +29,7 @@ from claude_magic.sdk.response import (
 ARGUMENT_LENGTH: Final = 80
 
 WAITS: Final = "waiting for you"
+WAITS_WITH_MORE: Final = "waiting for you; more follows"
 """The status while a question or a permission request has no answer."""
 
 BEGINNING: Final = -2

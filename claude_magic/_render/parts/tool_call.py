@@ -12,10 +12,10 @@ from typing import Final
 
 from claude_magic._characters import reveal, strip_controls
 from claude_magic._render.parts.highlighting import language_of_file
-from claude_magic._render.parts.markdown_html import code_html, escape, text_html
+from claude_magic._render.parts.markdown_html import code_html, escape, plain_html
 from claude_magic._render.parts.reply_wording import clip, tool_argument, tool_name
 from claude_magic.sdk.events import Image
-from claude_magic.sdk.host import ClaudeQuestion, questions_in
+from claude_magic.sdk.host import Choice, ClaudeQuestion, questions_in
 from claude_magic.sdk.response import ToolCall
 
 SHOWN_LENGTH: Final = 10_000
@@ -53,10 +53,6 @@ def input_html(call: ToolCall, limit: int = SHOWN_LENGTH, show: Callable[[str, s
 
     :param show: renders a code in a language.
     """
-    if isinstance(plan := call.input.get("plan"), str) and call.name == "ExitPlanMode":
-        # The CLI (2.1.331) adds the plan to the input, from the file into which Claude wrote it.
-        return text_html(clip(reveal(plan), limit))
-
     if questions := questions_in(call.name, call.input):
         return "".join(map(_question_html, questions))
 
@@ -68,7 +64,8 @@ def input_html(call: ToolCall, limit: int = SHOWN_LENGTH, show: Callable[[str, s
     # Long texts are shown as they are, not as JSON strings with `\n` in them.
     lines = {name: text for name, text in leaves(rest) if not _is_short(text)}
     rest = {key: value for key, value in rest.items() if key not in lines}
-    pieces = [code(source, language)] if shown else []
+    prose = plain_html(clip(reveal(source), limit)) if "plan" in shown else ""
+    pieces = [prose or code(source, language)] if shown else []
     pieces += (f'<p class="claude-rest">{escape(reveal(key))}:</p>\n{code(text, "")}' for key, text in lines.items())
     if rest and pieces and all(_is_short(value) for value in rest.values()):
         words = " · ".join(f"{key}: {value}" for key, value in rest.items())
@@ -102,9 +99,13 @@ def _without_long(value: object) -> object:
 
 
 def _question_html(question: ClaudeQuestion) -> str:
-    offered = [": ".join(filter(None, (choice.label, choice.description))) for choice in question.choices]
-    items = "".join(f"<li>{escape(clip(reveal(text), SHOWN_LENGTH))}</li>" for text in offered)
-    return f"{text_html(clip(reveal(question.text), SHOWN_LENGTH))}<ul>{items}</ul>\n"
+    def shown(choice: Choice) -> str:
+        text = ": ".join(filter(None, (choice.label, choice.description)))
+        preview = code_html(clip(reveal(choice.preview), SHOWN_LENGTH)) if choice.preview else ""
+        return f'<li class="claude-plain">{escape(clip(reveal(text), SHOWN_LENGTH))}{preview}</li>'
+
+    items = "".join(map(shown, question.choices))
+    return f"{plain_html(clip(reveal(question.text), SHOWN_LENGTH))}<ul>{items}</ul>\n"
 
 
 def _result_html(call: ToolCall) -> str:
@@ -129,6 +130,9 @@ def _image_html(image: Image, name: str) -> str:
 def _source(call: ToolCall) -> tuple[str, str, frozenset[str]]:
     """Return the part of a call's input that reads best as code: its language, the code, and the keys that it uses."""
     match call.input:
+        case {"plan": str(plan)} if call.name == "ExitPlanMode":
+            # The CLI (2.1.331) adds the plan to the input, from the file into which Claude wrote it.
+            return "", plan, frozenset({"plan"})
         case {"old_string": str(old), "new_string": str(new)}:
             return "diff", _diff(old, new), frozenset({"old_string", "new_string"})
         case {"edits": [*edits]} if edits and all(_is_edit(edit) for edit in edits):
