@@ -12,6 +12,7 @@ from payloads import PAYLOADS
 from replies import SESSION
 from test_hostile import CHROME, Elements, assert_inert_markdown
 
+from claude_magic._render.parts import safe_markdown
 from claude_magic._render.settled.export import Conversation, to_markdown, to_notebook
 from claude_magic._render.settled.session_recap import SHOWN, recap_bundle, recap_text
 from claude_magic.sdk._history.transcripts import Exchange
@@ -157,3 +158,9 @@ def test_recap() -> None:
     assert recap_text([Exchange("a", (text(rich),))]) == "> a\nIt is 3 ([1, 3]), see: so $x$ it is"
     assert recap_text([Exchange("a", (text("```\nx\n```"),))]) == "> a\n``` x ```"
     assert set(recap_bundle(exchanges)) == {"text/html", "text/markdown", "text/plain"}
+
+
+def test_no_title_block() -> None:
+    """A line that begins with `%` is no title block, which pandoc would leave out of rst and LaTeX."""
+    assert safe_markdown.text_markdown("% DELETED\n% all") == "\\% DELETED\n\\% all"
+    assert safe_markdown.paragraph("% DELETED") == "\\% DELETED"
