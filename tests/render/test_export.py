@@ -8,14 +8,19 @@ from typing import Any
 
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from payloads import PAYLOADS
 from replies import SESSION
 from test_hostile import CHROME, Elements, assert_inert_markdown
+from traitlets.config import Config
 
+from claude_magic._kernel.options.cell_options import Options
+from claude_magic._kernel.prompt.composition import compose
 from claude_magic._render.parts import safe_markdown
 from claude_magic._render.settled.export import Conversation, to_markdown, to_notebook
 from claude_magic._render.settled.session_recap import SHOWN, recap_bundle, recap_text
 from claude_magic.sdk._history.transcripts import Exchange
+from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import Growing, Text, ToolCall
 
 NOW = datetime(2026, 3, 14, 15, 0).astimezone()
@@ -112,6 +117,34 @@ def test_braces_are_no_code(data: str) -> None:
     (_, cell) = notebook(conversation(Exchange(f"Sum up: {data}"))).cells
     line, _, body = cell.source.partition("\n")
     assert (line, body) == ("%%claude --raw", f"Sum up: {data}")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Summarize see @private.txt",
+        "/command x",
+        " \n//deploy /x",
+        "/",
+        "{@a} {@{b}} @{{ 7 * 7 }} {% raw %} {{{x}}} {# @c #} }}{{ f(x)[1:] }} a@b.org \\n",
+        "/{{ x }} “@ü” \u2028@",
+    ],
+)
+def test_no_path_and_no_command_is_data(prompt: str) -> None:
+    """A path or a command in what was sent may have been data: run again, the cell sends the same text, as text."""
+    (_, cell) = notebook(conversation(Exchange(prompt))).cells
+    line, _, body = cell.source.partition("\n")
+    options = Options(raw="--raw" in line)
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    sent = compose(shell, body, options, limit=10_000, namespace={}).prompt
+    assert (line, sent) == ("%%claude", Prompt(prompt, verbatim=True))
+
+
+@pytest.mark.parametrize("prompt", ["a / b", "{x}", "one {{ 7 }}"])
+def test_other_prompts_stay_as_they_are(prompt: str) -> None:
+    """Where nothing would be read, no sign is changed."""
+    (_, cell) = notebook(conversation(Exchange(prompt))).cells
+    assert cell.source.partition("\n")[2] == prompt
 
 
 def test_title() -> None:
