@@ -365,6 +365,51 @@ def test_what_is_replaced(
     assert "The file does not change." in same.text
 
 
+@pytest.mark.parametrize("lines", [False, True], ids=["card", "lines"])
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("mcp__s__t", {"a.b": "HIDDEN\nlong", "a": {"b": "harmless\nlong"}}),
+        ("mcp__s__t", {"a": {"b": "harmless\nlong"}, "a.b": "HIDDEN"}),
+        ("mcp__s__t", {"steps[0]": "HIDDEN\nlong", "steps": ["harmless\nlong"]}),
+        ("mcp__s__t", {"x": {'a"."b': "HIDDEN\nlong", "a": {"b": "harmless\nlong"}, "a.b": "harmless\nlong"}}),
+        ("mcp__s__t", {"edits": [{"old_string": "a", "new_string": "b", "command": "HIDDEN"}]}),
+        (
+            "MultiEdit",
+            {"edits": [{"old_string": "a", "new_string": "b"}, {"old_string": "a", "new_string": "b", "HIDDEN": True}]},
+        ),
+        ("MultiEdit", {"edits": [{"old_string": "a", "new_string": "b", "more": {"x": ["HIDDEN\nlong"]}}]}),
+        ("Edit", {"old_string": "a", "new_string": "b", "edits": [{"old_string": "HIDDEN", "new_string": ""}]}),
+        ("Bash", {"command": "ls", "code": "HIDDEN", "plan": "x"}),
+        ("ExitPlanMode", {"plan": "x", "extra": "HIDDEN"}),
+        ("ExitPlanMode", {"plan": "x", "command": "HIDDEN\nlong"}),
+    ],
+)
+def test_no_part_is_missing(
+    page: Page,
+    tool: str,
+    arguments: dict[str, Any],
+    lines: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every key and value of a call is shown, whatever the others are called."""
+    if lines:
+        monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+        ask_in_lines(request(tool, **arguments))
+        assert "HIDDEN" in capsys.readouterr().out
+    else:
+        assert "HIDDEN" in closed(Card(page, request(tool, **arguments))).text
+
+
+def test_paths_are_told_apart(page: Page) -> None:
+    """A key that reads like a path stands in quotes."""
+    text = closed(Card(page, request("mcp__s__t", **{"x": {"a.b": "one\n1", "a": {"b": "two\n2"}, "": ["three\n3"]}}))).text
+    assert 'x."a.b":\none\n1\n' in text
+    assert "x.a.b:\ntwo\n2\n" in text
+    assert 'x.""[0]:\nthree\n3\n' in text
+
+
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"x\n" * 3_000, b"x" * 600_000])
 def test_what_cannot_be_compared(page: Page, tmp_path: Path, content: bytes | None) -> None:
     """Where there is no file, no text, or too much of it, the whole new text is shown."""
