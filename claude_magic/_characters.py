@@ -2,13 +2,19 @@
 
 Text that is only read loses controls (`strip_controls`, `in_reading_order`). In tool calls and in questions to a person such
 characters are spelled out (`reveal`, `spelled_out`), as a name or a command with them is a different one.
+
+What looks like ASCII is known from Unicode's compatibility forms (NFKC) and a selection of its list of confusables (UTS 39). No
+such table is complete: fonts differ, and a whole word of another alphabet is taken for a language.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from functools import cache
+from itertools import takewhile
 from typing import Final
 
 # CSI, the string sequences (OSC, DCS, APC, PM, SOS) with their payload, short escapes, then what is left of C0 and C1.
@@ -25,18 +31,39 @@ _REORDERING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 _UNSEEN_KINDS: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 # Fillers, variation selectors and blanks that Unicode counts among letters, marks and symbols.
 _UNSEEN: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufffc\U000e0000-\U000e0fff]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufffc"
+    "\U00013441\U00013442\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
 )
-# They look like `!  '  ,  -  .  /  :  ;  |  ~` and a backquote, which have a meaning in a shell, a path or an address.
+# They look like ASCII signs, which have a meaning in a shell, a path or an address, and NFKC does not say so.
 _LIKE_SIGNS: Final = frozenset(
-    "\u01c3\u02b9\u02bc\u201a\u2010\u2011\u2012\u2212\u02d7\u2024\u2215\u2044\u29f8\u2571\u02d0\ua789\u2236\u05c3\u0589"
-    "\u037e\u01c0\u2223\u223c\u02dc\u1fef\u02cb"
+    "\u01c3\u2d51\u02ba\u02dd\u02ee\u2052\u02b9\u02bc\u02c8\u02ca\u02cb\u02f4\u0384\ua78c"  # !"%'`
+    "\u2768\u2769\u276a\u276b\u2772\u2773\ufd3e\ufd3f\u204e\u2217\u201a\ua4f9\u2010\u2011\u2012\u2043\u2212\u02d7"  # ()*,-
+    "\ua4f8\ua4fa\u2041\u2044\u2215\u2571\u27cb\u29f8\u02d0\u02f8\u05c3\u0589\u205a\u2236\ua789\ua4fd\u204f"  # ./:;
+    "\u02c2\u276c\u276e\u1438\ua78a\u2e40\u02c3\u276d\u276f\u1433\u2216\u27cd\u29f5\u29f9\u02c4\u02c6"  # <=>\^
+    "\u2774\u2775\u01c0\u2223\u23d0\u2758\u02dc\u1fc0\u2053\u223c\U0001d20f\U0001d23a\U0001d23b"  # {}|~
 )
-# Letters of these alphabets look like Latin ones.
-_LIKE_LATIN: Final = ("CYRILLIC ", "ARMENIAN ", "CHEROKEE ", "COPTIC ", "LISU ", "FULLWIDTH ", "MATHEMATICAL ", "KELVIN ")
-_GREEK_LIKE_LATIN: Final = frozenset("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧινορυ")
+# In a command: quotes, `<`, `>`, `|` and `i`, and a dash that may begin an option. In a text they are at home.
+_LIKE_IN_COMMANDS: Final = re.compile(
+    "[\u2018-\u201f\u02bb\u02bd-\u02bf\u2032-\u2036\u2039\u203a\u2502\u0131]"
+    "|(?<!\\w)[\u2013-\u2015](?=\\S)|(?<=[\u2013-\u2015-])[\u2013-\u2015]"
+)
+# Letters that look like others in a word with letters of ASCII: Latin ones, and kana and a stroke of Chinese.
+_LIKE_LATIN: Final = frozenset("\u0138\u0196\u0237\u0251\u0261\u0269\ua731\u30ce\u4e36\u4e3f")
+# Words of these scripts stand close to Latin ones. A Greek letter stays if it is like none of Latin: `Δt`, `μm`.
+_CLOSE_TO_LATIN: Final = (
+    *("LATIN ", "MODIFIER LETTER ", "CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "KATAKANA", "HANGUL ", "THAI ", "LAO ", "KHMER "),
+)
+_GREEK: Final = frozenset("ΓΔΘΛΞΠΣΦΨΩβδεζηθκλμξπςστφχψωϑϕϵ\u00b5\u2126")
+# Their compatibility forms do not look like them, nor does that of an ellipsis.
+_RAISED: Final = ("<super>", "<sub>", "<circle>", "<fraction>", "<square>")
 
 _NOT_ASCII: Final = re.compile(r"[^\t\n -~]")
+_TYPED_ESCAPE: Final = re.compile(r"\\(?:r|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
+_TOKEN: Final = re.compile(r"[^\t\n ]+")
+_WIDE_LETTER: Final = re.compile("[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+_MARKED: Final = re.compile(r"([\t\n -~\u00c0-\u024f\u1e00-\u1eff])([^\w\s\x00-\x7f]+)")
+_MARKS: Final = 2
+"""The most marks on a letter of ASCII that a language needs."""
 _WORD: Final = re.compile(r"\w+")
 _LATIN: Final = re.compile("[A-Za-z]")
 
@@ -53,24 +80,46 @@ def in_reading_order(text: str) -> str:
     return _REORDERING.sub(_escaped, strip_controls(text))
 
 
-def reveal(text: str) -> str:
-    """Remove controls and spell out characters that cannot be seen or mislead."""
-    return spelled_out(strip_controls(text))
+def reveal(text: str, *, in_command: bool = False) -> str:
+    """Remove controls and spell out characters that cannot be seen or mislead, as `spelled_out` does."""
+    return spelled_out(strip_controls(text), in_command=in_command)
 
 
-def spelled_out(text: str) -> str:
+def spelled_out(text: str, *, in_command: bool = False) -> str:
     r"""Spell out, as ``\u200b``, each character that cannot be seen, is an unusual blank, or looks like an ASCII one.
 
     A letter of another alphabet is spelled out only in a word with Latin ones: a whole word of them is a language.
+
+    :param in_command: whether the text is a command, a path or an address, so that typographic quotes and the like mislead.
     """
     if text.isascii() and text.isprintable():
         return text
-    return _NOT_ASCII.sub(lambda match: _escaped(match) if _misleads(match[0]) else match[0], _WORD.sub(_of_one_alphabet, text))
+    if in_command:
+        text = _LIKE_IN_COMMANDS.sub(_escaped, text)
+    text = _WORD.sub(_of_one_alphabet, _MARKED.sub(_with_known_marks, text))
+    return _TOKEN.sub(lambda token: _without_likeness(token[0], in_command), text)
 
 
 def spelled_name(name: str) -> str:
-    """Do as `spelled_out` does, for a text that must stay on one line."""
-    return spelled_out(name).replace("\n", r"\n").replace("\t", r"\t")
+    """Do as `spelled_out` does in a command, for a text that must stay on one line."""
+    return spelled_out(name, in_command=True).replace("\n", r"\n").replace("\t", r"\t")
+
+
+def has_typed_escapes(texts: Iterable[str]) -> bool:
+    r"""Whether these texts have a character that is spelled out, and an escape such as ``\u200b`` that was typed."""
+    found = [*texts]
+    return any(map(_TYPED_ESCAPE.search, found)) and any(spelled_out(text, in_command=True) != text for text in found)
+
+
+def seen(text: str) -> str:
+    r"""Return what a reader sees of a text: without characters that cannot be seen; each end of a line is ``\n``."""
+    return _NOT_ASCII.sub(lambda match: "" if _is_unseen(match[0]) else match[0], re.sub(r"\r\n?", "\n", text))
+
+
+def unseen_in(text: str) -> Counter[str]:
+    """Count the ends of lines and the characters that cannot be seen, each by how it is spelled out."""
+    found = Counter(piece for piece in re.findall(r"\r\n|[^\t -~]", text) if piece in ("\r\n", "\n") or _is_unseen(piece))
+    return Counter({piece.encode("unicode_escape").decode(): count for piece, count in found.items()})
 
 
 def _of_one_alphabet(match: re.Match[str]) -> str:
@@ -80,15 +129,61 @@ def _of_one_alphabet(match: re.Match[str]) -> str:
     return _NOT_ASCII.sub(lambda letter: _escaped(letter) if _is_like_latin(letter[0]) else letter[0], word)
 
 
+def _with_known_marks(match: re.Match[str]) -> str:
+    """Spell out the marks after an ASCII character that belong to no letter: each, if they are a heap."""
+    base = unicodedata.normalize("NFD", match[1])
+    marks = "".join(takewhile(lambda mark: unicodedata.category(mark).startswith("M"), match[2]))
+    heaped = len(base) - 1 + len(marks) > _MARKS
+    if not base[0].isascii() or not marks:
+        return match[0]
+    spelled = (
+        mark.encode("unicode_escape").decode() if heaped or len(unicodedata.normalize("NFC", base[0] + mark)) > 1 else mark
+        for mark in marks
+    )
+    return match[1] + "".join(spelled) + match[2][len(marks) :]
+
+
+def _without_likeness(token: str, in_command: bool) -> str:
+    if token.isascii() and token.isprintable():
+        return token
+    # Chinese and Japanese have wide characters of their own.
+    is_wide = bool(_WIDE_LETTER.search(token))
+    return _NOT_ASCII.sub(lambda match: _escaped(match) if _misleads(match[0], in_command, is_wide) else match[0], token)
+
+
 @cache
 def _is_like_latin(letter: str) -> bool:
-    return letter in _GREEK_LIKE_LATIN or unicodedata.name(letter, "").startswith(_LIKE_LATIN)
+    if letter in _LIKE_LATIN or _ascii_form(letter):
+        return True
+    if letter in _GREEK or not (letter.isalpha() or letter.isdecimal()) or _is_raised(letter):
+        return False
+    name = unicodedata.name(letter, "")
+    return "SMALL CAPITAL" in name or not name.startswith(_CLOSE_TO_LATIN)
 
 
 @cache
-def _misleads(character: str) -> bool:
-    unseen = unicodedata.category(character) in _UNSEEN_KINDS or _UNSEEN.match(character)
-    return bool(unseen) or character in _LIKE_SIGNS
+def _misleads(character: str, in_command: bool, in_wide_text: bool) -> bool:
+    if _is_unseen(character) or character in _LIKE_SIGNS:
+        return True
+    if in_wide_text and unicodedata.east_asian_width(character) == "F":
+        return False
+    form = _ascii_form(character)
+    return bool(form) and (not form.isalnum() or (in_command and character.isalnum()))
+
+
+def _ascii_form(character: str) -> str:
+    """Return the ASCII text that a character looks like, by its compatibility form; empty if there is none."""
+    form = unicodedata.normalize("NFKC", character)
+    return form if form.isascii() and character != "…" and not _is_raised(character) else ""
+
+
+def _is_raised(character: str) -> bool:
+    return unicodedata.decomposition(character).startswith(_RAISED)
+
+
+@cache
+def _is_unseen(character: str) -> bool:
+    return unicodedata.category(character) in _UNSEEN_KINDS or _UNSEEN.match(character) is not None
 
 
 def _escaped(match: re.Match[str]) -> str:

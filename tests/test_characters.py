@@ -38,7 +38,29 @@ LOOK_ALIKES = {
     "\U0001d41bash": r"\U0001d41bash",
     "N\u039fT": r"N\u039fT",
     "\u212aelvin": r"\u212aelvin",
+    "ls \U0001d159x": r"ls \U0001d159x",
+    "con\ufb01g": r"con\ufb01g",
+    "a\u0338b": r"a\u0338b",
+    "a\u20dd": r"a\u20dd",
+    "\xe9\u0335": r"\xe9\u0335".replace(r"\xe9", "\xe9"),
+    "o\u0302\u0301\u0300k": r"o\u0302\u0301\u0300k",
+    "x \u0338y": r"x \u0338y",
 }
+
+# Each between two letters: it reads as ASCII, or draws something over the letter before it.
+LIKE_ASCII = (
+    "\u217c\u2170\u03f2\u03f3\u1d04\u10ff\u0251\u0261\u2216\u02ba\uff1b\ufe54\uff0f\uff3c\u29f5\u2217\u204e\u02c2\u02c3"
+    "\u2768\ua4f8\ua4fa\u0335\u0338\u20dd\u2025\u0d20\u0966"
+)
+# Of these, texts have some for themselves.
+LIKE_ASCII_IN_COMMANDS = f"{LIKE_ASCII}\u0131\u2018\u2019\u201a\u201c\u201d\u201e\u2032\u2033\u2039\u203a\u2502"
+
+COMMANDS_AS_THEY_ARE = [
+    "cat naïve.txt 课程一.md Übung.py данные.csv café.tex 'CSV文件' データframe pandas는 数据（1）.csv ใช้pandas",
+    "open U\u0308bung.md cafe\u0301 łódź žluťoučký ệ e\u0323\u0302 ẹ\u0301",
+    "cat مرحبا.txt مُحَمَّد שלום.md शुक्रिया.csv",
+    'git commit -m "fix — a dash, 3–5 … 🚀 👍🏽 №5 10 µm"',
+]
 
 
 def test_unseen() -> None:
@@ -60,6 +82,18 @@ def test_as_they_are(text: str) -> None:
 def test_look_alikes(text: str, shown: str) -> None:
     """A letter of another alphabet among Latin ones, and what reads as a sign of the shell, are spelled out."""
     assert spelled_out(text) == shown
+
+
+def test_commands() -> None:
+    """In a command each look-alike is spelled out, quotes and long dashes too, and a name in any language is readable."""
+    for sign in LIKE_ASCII:
+        assert spelled_out(f"a{sign}b") == f"a{sign.encode('unicode_escape').decode()}b"
+    for sign in LIKE_ASCII_IN_COMMANDS:
+        assert spelled_out(f"a{sign}b", in_command=True) == f"a{sign.encode('unicode_escape').decode()}b"
+    for command in COMMANDS_AS_THEY_ARE:
+        assert spelled_out(command, in_command=True) == command
+    assert spelled_out("rm –rf —— ls", in_command=True) == r"rm \u2013rf \u2014\u2014 ls"
+    assert spelled_out("\u217d\u217e", in_command=True) == r"\u217d\u217e"
 
 
 def test_no_kind_is_forgotten() -> None:

@@ -8,13 +8,19 @@ from typing import Any
 
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from payloads import PAYLOADS
 from replies import SESSION
 from test_hostile import CHROME, Elements, assert_inert_markdown
+from traitlets.config import Config
 
+from claude_magic._kernel.options.cell_options import Options
+from claude_magic._kernel.prompt.composition import compose
+from claude_magic._render.parts import safe_markdown
 from claude_magic._render.settled.export import Conversation, to_markdown, to_notebook
 from claude_magic._render.settled.session_recap import SHOWN, recap_bundle, recap_text
 from claude_magic.sdk._history.transcripts import Exchange
+from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import Growing, Text, ToolCall
 
 NOW = datetime(2026, 3, 14, 15, 0).astimezone()
@@ -113,6 +119,34 @@ def test_braces_are_no_code(data: str) -> None:
     assert (line, body) == ("%%claude --raw", f"Sum up: {data}")
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Summarize see @private.txt",
+        "/command x",
+        " \n//deploy /x",
+        "/",
+        "{@a} {@{b}} @{{ 7 * 7 }} {% raw %} {{{x}}} {# @c #} }}{{ f(x)[1:] }} a@b.org \\n",
+        "/{{ x }} “@ü” \u2028@",
+    ],
+)
+def test_no_path_and_no_command_is_data(prompt: str) -> None:
+    """A path or a command in what was sent may have been data: run again, the cell sends the same text, as text."""
+    (_, cell) = notebook(conversation(Exchange(prompt))).cells
+    line, _, body = cell.source.partition("\n")
+    options = Options(raw="--raw" in line)
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    sent = compose(shell, body, options, limit=10_000, namespace={}).prompt
+    assert (line, sent) == ("%%claude", Prompt(prompt, verbatim=True))
+
+
+@pytest.mark.parametrize("prompt", ["a / b", "{x}", "one {{ 7 }}"])
+def test_other_prompts_stay_as_they_are(prompt: str) -> None:
+    """Where nothing would be read, no sign is changed."""
+    (_, cell) = notebook(conversation(Exchange(prompt))).cells
+    assert cell.source.partition("\n")[2] == prompt
+
+
 def test_title() -> None:
     """Without a name, how the conversation began is its title, on one line and not too long."""
     assert to_markdown(conversation(Exchange("# a\nb <i>" + "x" * 200))).startswith("# \\# a b &lt;i&gt;xxx")
@@ -157,3 +191,9 @@ def test_recap() -> None:
     assert recap_text([Exchange("a", (text(rich),))]) == "> a\nIt is 3 ([1, 3]), see: so $x$ it is"
     assert recap_text([Exchange("a", (text("```\nx\n```"),))]) == "> a\n``` x ```"
     assert set(recap_bundle(exchanges)) == {"text/html", "text/markdown", "text/plain"}
+
+
+def test_no_title_block() -> None:
+    """A line that begins with `%` is no title block, which pandoc would leave out of rst and LaTeX."""
+    assert safe_markdown.text_markdown("% DELETED\n% all") == "\\% DELETED\n\\% all"
+    assert safe_markdown.paragraph("% DELETED") == "\\% DELETED"

@@ -32,7 +32,7 @@ _MATHEMATICAL: Final = re.compile(r"\\(?=[(\[$]|begin|(?:eq)?ref)")
 # `href`, with their quotes.
 _BARE_URL: Final = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
 _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_LINE_START: Final = re.compile(r"^([-+=:]|~(?=~~))|^(\d{1,9})([.)])", re.MULTILINE)
+_LINE_START: Final = re.compile(r"^([-+=:%]|~(?=~~))|^(\d{1,9})([.)])", re.MULTILINE)
 _UNSAFE_IN_URL: Final = re.compile(r"[^A-Za-z0-9/:?#@!,;=%+.~&_-]")
 _ALIGNMENTS: Final = {"text-align:left": ":--", "text-align:right": "--:", "text-align:center": ":-:"}
 
@@ -93,7 +93,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def _started(text: str) -> str:
-    """Escape first characters of lines that would start a list, a rule or a fence."""
+    """Escape first characters of lines that would start a list, a rule, a fence, or pandoc's title block (`%`)."""
     return _LINE_START.sub(lambda match: f"\\{match[1]}" if match[1] else f"{match[2]}\\{match[3]}", text)
 
 

@@ -6,9 +6,10 @@ import base64
 import binascii
 import html
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 
 from claude_magic._characters import reveal, strip_controls
 from claude_magic._render.parts.highlighting import language_of_file
@@ -20,6 +21,9 @@ from claude_magic.sdk.response import ToolCall
 
 SHOWN_LENGTH: Final = 10_000
 IMAGE_BYTES: Final = 5_000_000
+
+# A key with one of these could be taken for a path, so it is put in quotes.
+_IN_PATHS: Final = re.compile(r'[.\[\]"]|^$')
 
 _IMAGE_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # no SVG: it is a document
 
@@ -53,34 +57,40 @@ def input_html(call: ToolCall, limit: int = SHOWN_LENGTH, show: Callable[[str, s
 
     :param show: renders a code in a language.
     """
-    if questions := questions_in(call.name, call.input):
-        return "".join(map(_question_html, questions))
 
     def code(text: str, language: str) -> str:
-        return show(clip(reveal(text), limit), language)
+        return show(clip(reveal(text, in_command=language == "bash"), limit), language)
 
-    language, source, shown = _source(call)
-    rest = {key: value for key, value in call.input.items() if key not in shown}
+    language, source, rest = _source(call)
+    pieces = [] if source is None else [code(source, language)]
+    if isinstance(plan := rest.get("plan"), str) and call.name == "ExitPlanMode":
+        # The CLI (2.1.331) adds the plan to the input, from the file into which Claude wrote it.
+        pieces.append(plain_html(clip(reveal(plan), limit)))
+        rest = _without(rest, "plan")
+    elif questions := questions_in(call.name, rest):
+        pieces += map(_question_html, questions)
+        rest = _without(rest, "questions")
+    first = len(pieces)
     # Long texts are shown as they are, not as JSON strings with `\n` in them.
-    lines = {name: text for name, text in leaves(rest) if not _is_short(text)}
-    rest = {key: value for key, value in rest.items() if key not in lines}
-    prose = plain_html(clip(reveal(source), limit)) if "plan" in shown else ""
-    pieces = [prose or code(source, language)] if shown else []
-    pieces += (f'<p class="claude-rest">{escape(reveal(key))}:</p>\n{code(text, "")}' for key, text in lines.items())
+    for name, text in leaves(rest):
+        if not _is_short(text):
+            pieces.append(f'<p class="claude-rest">{escape(reveal(name))}:</p>\n{code(text, "")}')
+    rest = {key: value for key, value in rest.items() if _is_short(value) or not isinstance(value, str)}
     if rest and pieces and all(_is_short(value) for value in rest.values()):
         words = " · ".join(f"{key}: {value}" for key, value in rest.items())
         pieces.insert(0, f'<p class="claude-rest">{escape(reveal(words))}</p>\n')
     elif rest:
-        pieces.insert(bool(shown), code(json.dumps(_without_long(rest), indent=2, ensure_ascii=False, default=str), "json"))
+        pieces.insert(first, code(json.dumps(_without_long(rest), indent=2, ensure_ascii=False, default=str), "json"))
     return "".join(pieces)
 
 
 def leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each value of an input as a text, with its path: `cells[0].source`."""
+    """Yield each value of an input as a text, with its path: `cells[0].source`; a key such as `a.b` is in quotes there."""
     match value:
         case dict() if value:
             for key, part in value.items():
-                yield from leaves(part, f"{name}.{key}" if name else str(key))
+                shown = json.dumps(key, ensure_ascii=False) if _IN_PATHS.search(str(key)) else str(key)
+                yield from leaves(part, f"{name}.{shown}" if name else shown)
         case list() if value:
             for number, part in enumerate(value):
                 yield from leaves(part, f"{name}[{number}]")
@@ -127,30 +137,29 @@ def _image_html(image: Image, name: str) -> str:
     return f'<img class="claude-image" src="{source}" alt="{html.escape(f"Image from {name}")}">'
 
 
-def _source(call: ToolCall) -> tuple[str, str, frozenset[str]]:
-    """Return the part of a call's input that reads best as code: its language, the code, and the keys that it uses."""
+def _source(call: ToolCall) -> tuple[str, str | None, dict[str, Any]]:
+    """Return the part of a call's input that reads best as code: its language, the code, and the rest of the input."""
     match call.input:
-        case {"plan": str(plan)} if call.name == "ExitPlanMode":
-            # The CLI (2.1.331) adds the plan to the input, from the file into which Claude wrote it.
-            return "", plan, frozenset({"plan"})
         case {"old_string": str(old), "new_string": str(new)}:
-            return "diff", _diff(old, new), frozenset({"old_string", "new_string"})
+            return "diff", _diff(old, new), _without(call.input, "old_string", "new_string")
         case {"edits": [*edits]} if edits and all(_is_edit(edit) for edit in edits):
-            return (
-                "diff",
-                "\n".join(_diff(edit["old_string"], edit["new_string"]) for edit in edits),
-                frozenset({"edits"}),
-            )
+            diffs = "\n".join(_diff(edit["old_string"], edit["new_string"]) for edit in edits)
+            more = [_without(edit, "old_string", "new_string") for edit in edits]
+            return "diff", diffs, call.input | {"edits": more} if any(more) else _without(call.input, "edits")
         case {"file_path": str(path), "content": str(content)}:
-            return language_of_file(PurePath(path).name), content, frozenset({"content"})
+            return language_of_file(PurePath(path).name), content, _without(call.input, "content")
         case {"new_source": str(code)}:
-            return "python", code, frozenset({"new_source"})
+            return "python", code, _without(call.input, "new_source")
         case {"command": str(command)}:
-            return "bash", command, frozenset({"command"})
+            return "bash", command, _without(call.input, "command")
         case {"code": str(code)}:
-            return "python", code, frozenset({"code"})
+            return "python", code, _without(call.input, "code")
         case _:
-            return "", "", frozenset()
+            return "", None, call.input
+
+
+def _without(given: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if key not in keys}
 
 
 def _is_short(value: object) -> bool:

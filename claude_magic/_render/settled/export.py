@@ -7,6 +7,7 @@ as JSON here: for this one shape the package does not need nbformat.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,9 @@ from claude_magic._render.settled.reply import SettledReply, reply_bundle, reply
 from claude_magic.sdk._history.transcripts import Exchange, reply_of
 
 _TITLE_LENGTH: Final = 80
+
+# What begins a command, a path or a template. A template's `{{` would go together with a brace before it.
+_EXPANDED: Final = re.compile(r"\A\s*/[\s/]*|[{@]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,19 @@ def to_notebook(conversation: Conversation) -> str:
 
 
 def _prompt_cell(prompt: str) -> str:
-    # The prompt was sent like this, so its braces are text; without `--raw` they would be run as code now.
-    line = "%%claude --raw" if "{{" in prompt or "{%" in prompt else "%%claude"
-    return f"{line}\n{redact(prompt)}"
+    """Write a prompt so that a run of the cell sends this text. The transcript does not say what of it was data, so all is."""
+    prompt = redact(prompt)
+    if "@" not in prompt and not prompt.lstrip().startswith("/"):
+        # Without `--raw` braces would be run as code now.
+        return f"{'%%claude --raw' if '{{' in prompt or '{%' in prompt else '%%claude'}\n{prompt}"
+    return f"%%claude\n{_EXPANDED.sub(_as_value, prompt)}"
+
+
+def _as_value(match: re.Match[str]) -> str:
+    if match[0] == "{" and not match.string.startswith("%", match.end()):
+        return "{"
+    # What a template puts out is data, in which no path and no command is expanded.
+    return f'{{{{ "{match[0]}" }}}}'
 
 
 def _quoted(prompt: str) -> str:
