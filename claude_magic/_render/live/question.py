@@ -300,7 +300,7 @@ def _title(request: PermissionRequest) -> str:
 
 def _request_html(request: PermissionRequest, replaced: list[str] | None) -> str:
     call = _call(request)
-    plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and not call.input else []
+    plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and "plan" not in call.input else []
     lost = [_loss(replaced)] if replaced is not None else []
     about = [*plan, *lost, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
     title = _title(request)
