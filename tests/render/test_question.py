@@ -131,6 +131,12 @@ def test_a_plan_is_shown_as_it_was_written(page: Page, plan: str) -> None:
     assert "x" * 300 in card.text
 
 
+def test_a_plan_that_is_not_there(page: Page) -> None:
+    """The CLI takes away a plan that stands in no file; the card says so, whatever else is in the call."""
+    card = closed(Card(page, request("ExitPlanMode", (), extra="more")))
+    assert "it wrote no plan down" in card.text
+
+
 @pytest.mark.parametrize("key", ["command", "code", "content", "anything"])
 def test_never_cut(page: Page, key: str) -> None:
     """However long it is, all of it is there."""

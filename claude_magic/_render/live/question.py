@@ -316,7 +316,7 @@ def _title(request: PermissionRequest) -> str:
 def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spelled: _Spelled) -> str:
     call = _call(request)
     diff = replaced.diff(lambda line: spelled(line, "")) if replaced else None
-    plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and not call.input else []
+    plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and "plan" not in call.input else []
     lost = [replaced.loss] if replaced else []
     about = [*plan, *lost, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
     title = _title(request)
