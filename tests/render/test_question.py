@@ -351,7 +351,7 @@ def test_what_is_replaced(
 ) -> None:
     """A file that would be overwritten is named as that: how many lines go, and the difference; the lines say it, too."""
     old = [f"x_{number} = {number}" for number in range(40)]
-    (tmp_path / "note.py").write_text("\n".join(old) + "\n")
+    (tmp_path / "note.py").write_bytes(("\n".join(old) + "\n").encode())
     content = "\n".join([*old[:20], "x_20 = 'other'", *old[21:]]) + "\n"
     asked = replace(request("Write", file_path="note.py", content=content), directory=str(tmp_path))
     card = closed(Card(page, asked))
@@ -361,8 +361,48 @@ def test_what_is_replaced(
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     ask_in_lines(asked)
     assert "It replaces the file's 40 lines." in capsys.readouterr().out
-    same = closed(Card(page, replace(asked, input={"file_path": "note.py", "content": "\n".join(old)})))
+    same = closed(Card(page, replace(asked, input={"file_path": "note.py", "content": "\n".join(old) + "\n"})))
     assert "The file does not change." in same.text
+
+
+ONLY = "Only line endings or invisible characters change: "
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ("a\r\nb\r\n", "a\nb\n", f"{ONLY}\\r\\n 2 → 0, \\n 0 → 2.\n@@ -1,2 +1,2 @@\n-a\\r\n-b\\r\n+a\n+b\n"),
+        ("a b\n", "a\u200b b\n", f"{ONLY}\\u200b 0 → 1.\n@@ -1 +1 @@\n-a b\n+a\\u200b b\n"),
+        ("ab\u200b\n", "a\u200bb\n", f"{ONLY}their places.\n@@ -1 +1 @@\n-ab\\u200b\n+a\\u200bb\n"),
+        ("a\n", "a", f"{ONLY}\\n 1 → 0.\n@@ -1 +1 @@\n-a\n+a\n\\ No newline at end of file\n"),
+        ("a\u2028b\n", "a\nb\n", "\n@@ -1 +1,2 @@\n-a\\u2028b\n+a\n+b\n"),
+    ],
+)
+def test_what_is_not_seen_is_a_change(page: Page, tmp_path: Path, before: str, after: str, shown: str) -> None:
+    """A file that changes in line endings or in characters that one does not see is named as that, and both sides are shown."""
+    (tmp_path / "note.py").write_bytes(before.encode())
+    asked = replace(request("Write", file_path="note.py", content=after), directory=str(tmp_path))
+    text = closed(Card(page, asked)).text
+    assert shown in text
+    assert "does not change" not in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "real"), [(r"\r", "\r"), (r"\u200b", "\u200b"), (r"\x1b", "\x1b"), (r"\U000e0001", "\U000e0001")]
+)
+def test_a_typed_escape_is_not_a_character(page: Page, tmp_path: Path, typed: str, real: str) -> None:
+    """An escape that was typed differs from one that spells a character, in files, edits, commands and keys."""
+    (tmp_path / "note.py").write_bytes(f"# C:{typed}import os\n".encode())
+    asked = replace(request("Write", file_path="note.py", content=f"# C:{real}import os\n"), directory=str(tmp_path))
+    text = closed(Card(page, asked)).text
+    assert f"-# C:\\{typed}import os\n+# C:{typed}import os\n" in text
+    assert "does not change" not in text
+    assert "each typed backslash is doubled" in text
+    assert f"-\\{typed}\n+{typed}\n" in closed(Card(page, request("Edit", old_string=typed, new_string=real))).text
+    keys = closed(Card(page, request("mcp__db__run", **{"a" + typed: "ONE", "a" + real: "OTHER"}))).text
+    assert "ONE" in keys
+    assert "OTHER" in keys
+    assert typed in closed(Card(page, request(command=f"printf '{typed}'"))).text.replace(f"\\{typed}", "")
 
 
 @pytest.mark.parametrize("lines", [False, True], ids=["card", "lines"])
@@ -408,6 +448,23 @@ def test_paths_are_told_apart(page: Page) -> None:
     assert 'x."a.b":\none\n1\n' in text
     assert "x.a.b:\ntwo\n2\n" in text
     assert 'x.""[0]:\nthree\n3\n' in text
+
+
+@pytest.mark.parametrize("lines", [False, True], ids=["card", "lines"])
+def test_signs_of_a_command(
+    page: Page, lines: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Typographic quotes and dashes are spelled out in commands, paths and rules, and not in texts."""
+    quoted = "“hi; rm x”"
+    asked = PermissionRequest("call", "Bash", {"command": quoted, "description": quoted}, quoted, quoted, (quoted,))
+    if lines:
+        monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+        ask_in_lines(asked)
+        shown = capsys.readouterr().out
+    else:
+        shown = closed(Card(page, asked)).text
+    assert shown.count(r"\u201chi; rm x\u201d") == (5 if lines else 2)
+    assert shown.count(quoted) == (1 if lines else 2)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"x\n" * 3_000, b"x" * 600_000])

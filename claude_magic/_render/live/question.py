@@ -5,22 +5,21 @@ Shows everything that would run, where, and what each answer does. The caller ac
 
 from __future__ import annotations
 
-import difflib
 import html
 import io
 import math
-import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from ipywidgets import HTML, Button, HBox, Layout, Text, VBox, Widget
 
-from claude_magic._characters import reveal, spelled_name, spelled_out
+from claude_magic._characters import has_typed_escapes, reveal, spelled_name, spelled_out
 from claude_magic._paths import shorten_home
+from claude_magic._render.live.replaced_file import ReplacedFile, replaced_file
 from claude_magic._render.live.widgets import close_tree
 from claude_magic._render.parts.markdown_html import escape, folded_html
 from claude_magic._render.parts.permission_wording import session_answer
@@ -56,11 +55,15 @@ SUBMIT_S: Final = 1.0
 RULE_LENGTH: Final = 160
 """The most characters of the rules on the card; the button's tooltip has all of them."""
 
-_READ_BYTES: Final = 500_000
-"""The largest file that is compared with what would replace it."""
+_DOUBLED: Final = "each typed backslash is doubled here, as characters that cannot be seen are spelled out"
 
-_COMPARED: Final = 2_000
-"""The most lines of each text; in the worst case, comparing takes the product of their numbers."""
+# Names of arguments in which typographic signs would be mistaken for those of a shell, a path or an address.
+_COMMANDS: Final = re.compile(
+    r"command|cmd|(?<!de)script|\barg(?!ument)|path|\bfile|\bdir|cwd|ur[il]s?\b|glob|pattern|host\b", re.IGNORECASE
+)
+
+
+_Spelled = Callable[[str, str], str]
 
 
 class Card:
@@ -152,9 +155,9 @@ class ApprovalCard(Card):
     def __init__(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         layout = Layout()
         super().__init__(on_answer, layout)
-        replaced = _replaced_lines(request)
-        request = _readable(request)
-        about = HTML(_request_html(request, replaced), layout=layout)
+        replaced = replaced_file(request)
+        request, spelled = _readable(request, replaced)
+        about = HTML(_request_html(request, replaced, spelled), layout=layout)
         self._allow = Button(description="Allow once", tooltip="Allow this call only", layout=layout, disabled=True)
         self._allow.add_class("claude-allow")
         deny = Button(description="Deny", tooltip="Claude is told that you said no, and goes on", layout=layout, disabled=True)
@@ -202,12 +205,12 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     :raises KeyboardInterrupt: the person interrupts instead of answering.
     :raises EOFError: the input has ended, by Ctrl-D or because there is none.
     """
-    replaced = _replaced_lines(request)
-    request = _readable(request)
+    replaced = replaced_file(request)
+    request, _ = _readable(request, replaced)
     call = _call(request)
     lines = [f"{_title(request)} in {shorten_home(spelled_name(request.directory))}:", *_input_lines(call)]
     if replaced is not None:
-        lines.append(f"It {_loss(replaced)}.")
+        lines.append(f"It {replaced.loss}. {replaced.remark}".rstrip())
     if request.reason:
         lines.append(spelled_name(request.reason))
     if request.warning:
@@ -252,24 +255,36 @@ def who_asks(request: PermissionRequest) -> str:
     return f"{who}, at work on an earlier prompt," if request.is_earlier else who
 
 
-def _readable(request: PermissionRequest) -> PermissionRequest:
-    """Spell out invisible characters: a person must see everything that would run. Elsewhere they are just removed."""
-    return replace(
+def _readable(request: PermissionRequest, replaced: ReplacedFile | None) -> tuple[PermissionRequest, _Spelled]:
+    """Spell out invisible characters: a person must see everything that would run. Elsewhere they are just removed.
+
+    Also return what spells out one more text, given the name of its argument.
+    """
+    texts = [replaced.before] if replaced else []
+
+    def read(text: str, _: str) -> str:
+        texts.append(text)
+        return text
+
+    with_texts(request.input, read)
+    is_doubled = has_typed_escapes(texts)
+
+    def spelled(text: str, name: str) -> str:
+        return spelled_out(text.replace("\\", r"\\") if is_doubled else text, in_command=bool(_COMMANDS.search(name)))
+
+    readable = replace(
         request,
-        tool=_spelled(request.tool),
-        input=_spelled(request.input),
-        directory=_spelled(request.directory),
-        reason=_spelled(request.reason),
-        rules=tuple(map(_spelled, request.rules)),
+        tool=spelled_out(request.tool, in_command=True),
+        input=with_texts(request.input, spelled),
+        directory=spelled_out(request.directory, in_command=True),
+        reason=" · ".join(filter(None, (spelled_out(request.reason or ""), _DOUBLED if is_doubled else ""))) or None,
+        rules=tuple(spelled_out(rule, in_command=True) for rule in request.rules),
     )
+    return readable, spelled
 
 
 def _call(request: PermissionRequest) -> ToolCall:
     return ToolCall(0, request.call_id, request.tool, request.input)
-
-
-def _spelled(value: Any) -> Any:
-    return with_texts(value, lambda text, _: spelled_out(text))
 
 
 def _title(request: PermissionRequest) -> str:
@@ -277,58 +292,33 @@ def _title(request: PermissionRequest) -> str:
     return f"{who_asks(request)} asks to {_TITLES.get(name, f'use {name}')}"
 
 
-def _request_html(request: PermissionRequest, replaced: list[str] | None) -> str:
+def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spelled: _Spelled) -> str:
     call = _call(request)
+    diff = replaced.diff(lambda line: spelled(line, "")) if replaced else None
     plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and not call.input else []
-    lost = [_loss(replaced)] if replaced is not None else []
+    lost = [replaced.loss] if replaced else []
     about = [*plan, *lost, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
     title = _title(request)
     warning = f'<p class="claude-warn">{escape(request.warning)}</p>' if request.warning else ""
+    if replaced is not None and diff is not None:
+        shown = _changes_html(call, replaced.remark, diff)
+    else:
+        shown = input_html(call, sys.maxsize, folded_html)
     return (
         f'<div role="alertdialog" aria-label="{html.escape(title)}"><p class="claude-title">{escape(title)}</p>{warning}'
-        f'{_input_html(call, replaced)}<p class="claude-where">{escape(reveal(" · ".join(about)))}</p></div>'
+        f'{shown}<p class="claude-where">{escape(reveal(" · ".join(about)))}</p></div>'
     )
 
 
-def _input_html(call: ToolCall, replaced: list[str] | None) -> str:
-    diff = _difference(replaced, call.input["content"]) if replaced is not None else None
-    if diff is None:
-        return input_html(call, sys.maxsize, folded_html)
+def _changes_html(call: ToolCall, remark: str, diff: str) -> str:
     rest = " · ".join(f"{name}: {value}" for name, value in call.input.items() if name != "content")
-    changes = folded_html(diff, "diff") if diff else '<p class="claude-rest">The file does not change.</p>'
-    return f'<p class="claude-rest">{escape(rest)}</p>\n{changes}'
-
-
-def _replaced_lines(request: PermissionRequest) -> list[str] | None:
-    """Return the lines of the file that would be replaced; `None` if it does not exist or cannot be read as text."""
-    match request.input:
-        case {"file_path": str(name), "content": str()} if request.tool == "Write":
-            try:
-                path = Path(request.directory, name)
-                if not path.is_file() or os.path.getsize(path) > _READ_BYTES:
-                    return None
-                return path.read_text("utf-8").splitlines()
-            except (OSError, ValueError):  # an invalid name, or a file that is no text
-                return None
-    return None
-
-
-def _difference(before: list[str], content: str) -> str | None:
-    """Return a unified diff from the old to the new text, empty if they are equal; `None` if it would take too long."""
-    after = content.splitlines()
-    if len(before) > _COMPARED or len(after) > _COMPARED:
-        return None
-    lines = list(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
-    return "\n".join(map(spelled_out, lines))
+    said = "".join(f'<p class="claude-rest">{escape(text)}</p>\n' for text in (rest, remark) if text)
+    return said + (folded_html(diff, "diff") if diff else "")
 
 
 def _small(words: str) -> str:
     """Return words with a small first letter, for the middle of a sentence."""
     return words[:1].lower() + words[1:]
-
-
-def _loss(replaced: list[str]) -> str:
-    return f"replaces the file's {len(replaced):,} {'line' if len(replaced) == 1 else 'lines'}"
 
 
 def _input_lines(call: ToolCall) -> list[str]:
