@@ -523,3 +523,24 @@ def test_folders_below(tmp_path: Path) -> None:
     gates[0].accept("Read", {"file_path": "a/deep/x"}, str(work))
     assert verdict(gates[0], "Read", "a/x") is Verdict.PASS
     assert verdict(gates[0], "Read", "b/x") is Verdict.ASK
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("sign", ["\xa0", "\u2003", "\u2028", "\x85", "\x0b", "\x0c", "\r", "\x1c", "\ufeff", "\\ ", "\\\n"])
+def test_what_a_shell_takes_as_part_of_a_name(sign: str, tmp_path: Path) -> None:
+    """Only blanks, tabs and ends of lines do not count around a command: any other sign makes it another command."""
+    rules = ["Bash(./other.sh)", "Bash(./start.sh:*)", f"Bash(./rule.sh{sign})"]
+    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules)
+    gate.grant(gate.rules_for("Bash", {"command": " ./run.sh\t\n"}))
+
+    def granted(command: str) -> bool:
+        return gate.was_granted(gate.rules_for("Bash", {"command": command}))
+
+    def passes(command: str) -> bool:
+        return gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0] is Verdict.PASS
+
+    assert granted("./run.sh") and granted("\n./run.sh ")
+    assert not granted(f"./run.sh{sign}") and not granted(f"{sign}./run.sh")
+    assert passes("./other.sh ") and passes("pwd; ./other.sh") and passes("X=1 ./start.sh a")
+    for command in (f"./other.sh{sign}", f"pwd; ./other.sh{sign}", f"X=1{sign}./start.sh a", "./rule.sh"):
+        assert not passes(command), command

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from claude_magic._text import object_in
-from claude_magic.sdk._gate.commands import Inside, covered
+from claude_magic.sdk._gate.commands import BLANKS, Inside, covered
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
 
 _GLOB: Final = re.compile(r":\*$|[*?\[]")
@@ -60,7 +60,7 @@ class Rules:
         given = [content for content in contents if content]
         if tool in COMMANDS:
             exact = frozenset(content for content in given if not _GLOB.search(content))
-            starts = tuple(_literal(content).rstrip() for content in given if content not in exact)
+            starts = tuple(_literal(content).rstrip(BLANKS) for content in given if content not in exact)
             return covered(str(arguments.get("command", "")), exact, starts, is_inside)
         if tool in READING | EDITING:
             begins = tuple(self._start(content) for content in given)
@@ -74,8 +74,8 @@ class Rules:
     def _contents(self, tool: str) -> Iterator[str | None]:
         """Yield the text in parentheses of each rule for a tool, `None` for a rule that covers the whole tool."""
         for text in self.texts:
-            name, bracket, content = text.strip().partition("(")
-            content = content.removesuffix(")").strip()
+            name, bracket, content = text.strip(BLANKS).partition("(")
+            content = content.removesuffix(")").strip(BLANKS)
             if _same_tool(name, tool):
                 yield content if bracket and content not in ("", "*") else None
 
