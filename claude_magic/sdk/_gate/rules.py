@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from claude_magic._text import object_in
 from claude_magic.sdk._gate.commands import BLANKS, Inside, covered
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
 
 _GLOB: Final = re.compile(r":\*$|[*?\[]")
+
+_URL: Final = re.compile(r"(?i:https?)://([A-Za-z0-9.-]+)(?::[0-9]{1,5})?(?:[/?#][^\\\x00-\x20\x7f-\xa0\s]*)?")
+"""An address that every parser reads alike. For `https://a\\@b/`, Python's finds the host `b`, and the CLI's finds `a`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ class Rules:
             begins = tuple(self._start(content) for content in given)
             return bool(paths) and all(path.startswith(begins) for path in paths)
         if tool == "WebFetch":
-            host = urlsplit(str(arguments.get("url", ""))).hostname or ""
-            return any(fnmatch.fnmatchcase(host, content.removeprefix("domain:")) for content in given)
+            host = host_of(arguments)
+            return host is not None and any(fnmatch.fnmatchcase(host, content.removeprefix("domain:")) for content in given)
         values = [value for value in arguments.values() if isinstance(value, str)]
         return any(value.startswith(_literal(content)) for content in given for value in values)
 
@@ -87,6 +89,12 @@ class Rules:
         if literal.startswith("~/"):
             return f"{self.home}/{literal[2:]}"
         return f"{self.directory}/{literal.removeprefix('./').removeprefix('/')}"
+
+
+def host_of(arguments: Mapping[str, Any]) -> str | None:
+    """Return the host of an address to fetch; `None` if others could read another one in it."""
+    found = _URL.fullmatch(str(arguments.get("url", "")))
+    return found[1].lower() if found else None
 
 
 def _same_tool(name: str, tool: str) -> bool:
