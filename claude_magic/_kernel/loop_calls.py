@@ -18,6 +18,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from claude_magic._kernel.values.tracebacks import is_library
+from claude_magic._paths import file_bytes
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
 
@@ -71,7 +72,7 @@ def _files(code: str) -> Iterator[str]:
                 paths.append(spec.origin)
     for path in paths:
         with contextlib.suppress(OSError, ValueError):
-            yield Path(path).expanduser().read_text(encoding="utf-8")
+            yield file_bytes(Path(path).expanduser()).decode()
 
 
 def _leads_to_run(roots: Iterable[Any], names: frozenset[str]) -> bool:

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from claude_magic._files import file_bytes
+from claude_magic._paths import file_bytes
 from claude_magic.sdk._folder.memories import upwards
 
 _HARMLESS: Final = re.compile(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from claude_magic._text import object_in
+from claude_magic._paths import object_in
 from claude_magic.sdk._gate.commands import BLANKS, Inside, covered
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
 
