@@ -186,6 +186,8 @@ def _told_by(output: object) -> Iterator[tuple[dict[str, Any], bool]]:
             later = told.get("later")
             for about in [*shown, *(later if isinstance(later, list) else ())]:
                 match about:
+                    case {"turn": bool()}:  # which is an `int`, too
+                        pass
                     case {"turn": int(number), "session_id": str(session_id)} if 0 < number < _MOST_TURNS and is_id(session_id):
                         yield _with_ids(about), session_id == told.get("session_id")
 
