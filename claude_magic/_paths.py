@@ -1,19 +1,24 @@
-"""Paths and commands as people should see them, without the name of their home directory; the CLI's and our directories."""
+"""Paths and commands as people should see them, without the name of their home directory; the CLI's and our directories.
+
+Files that anybody may have put into a folder are read here: never what only looks like a file, such as a pipe.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import platformdirs
 
-from claude_magic._text import well_formed
+from claude_magic._text import json_object, well_formed
 
 NO_HOME: Final = Path(os.sep, "nonexistent")
 """The home directory of a user who has none, by convention."""
@@ -118,3 +123,36 @@ def place_of(path: str, directory: str) -> str:
 def private(path: str, flags: int) -> int:
     """Opener for `open(opener=private)`: a new file is readable only by its owner."""
     return os.open(path, flags, 0o600)
+
+
+def regular(path: str | os.PathLike[str], flags: int) -> int:
+    """Opener for `open(opener=regular)`: opens regular files only, and never waits.
+
+    :raises OSError: for everything else.
+    """
+    file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(file).st_mode
+    if stat.S_ISREG(mode):
+        return file
+    os.close(file)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "it is a device or a pipe, not a file", path)
+
+
+def file_bytes(path: str | os.PathLike[str], limit_bytes: int = -1) -> bytes:
+    """Return the content of a regular file, or its start.
+
+    :raises OSError: if it cannot be read, or is no regular file.
+    """
+    with open(path, "rb", opener=regular) as file:
+        # Some files below /proc wait for news for ever: there is nothing to read then.
+        return file.read(limit_bytes) or b""
+
+
+def object_in(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; empty if it holds something else or cannot be read."""
+    try:
+        return json_object(file_bytes(path))
+    except OSError:
+        return {}

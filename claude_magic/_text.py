@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -68,14 +67,6 @@ def json_object(text: str | bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def object_in(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file; empty if it holds something else or cannot be read."""
-    try:
-        return json_object(path.read_bytes())
-    except OSError:
-        return {}
 
 
 def has_half(text: str) -> bool:

@@ -35,7 +35,7 @@ import copyreg
 from collections.abc import Mapping
 from typing import Any
 
-from claude_magic._characters import strip_controls
+from claude_magic._characters import in_reading_order, spelled_out
 from claude_magic._paths import own_command
 from claude_magic._redaction import redact
 from claude_magic._text import well_formed
@@ -66,14 +66,14 @@ class ClaudeError(Exception):
         content: str = "",
         stderr: str = "",
     ) -> None:
-        message = strip_controls(redact(well_formed(message)))
+        message = in_reading_order(redact(well_formed(message)))
         super().__init__(message)
         self.message = message
         if next_step is not None:
-            self.next_step = next_step
+            self.next_step = in_reading_order(next_step)
         self.session_id = session_id
         self.content = content
-        self.stderr = strip_controls(redact(stderr))
+        self.stderr = in_reading_order(redact(stderr))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Make it picklable, whatever arguments the `__init__` of its class takes."""
@@ -85,8 +85,9 @@ class ClaudeError(Exception):
         self.args = (self.message,)
 
     def __str__(self) -> str:
-        # It may quote the CLI, the API or a file, and a terminal prints it: control characters could move the cursor.
-        return strip_controls("\n".join(part for part in self._parts() if part))
+        # It may quote the CLI, the API or a file, and a terminal prints it: control characters could move the cursor, others
+        # could turn the text around.
+        return in_reading_order("\n".join(part for part in self._parts() if part))
 
     def _parts(self) -> tuple[str, ...]:
         last_lines = "\n".join(self.stderr.splitlines()[-6:])
@@ -204,7 +205,7 @@ class CassetteMismatchError(CassetteError):
         self.line = line
 
     def _parts(self) -> tuple[str, ...]:
-        return self.message, self.diff, self.next_step
+        return self.message, spelled_out(self.diff), self.next_step
 
 
 class TurnError(ClaudeError):

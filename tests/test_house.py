@@ -155,3 +155,27 @@ def test_import_is_light() -> None:
     code = "import sys, claude_magic; print({'IPython', 'ipywidgets', 'claude_agent_sdk'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"
+
+
+OPENS_ITSELF = {
+    "_paths.py",
+    "_kernel/session_words/export_file.py",  # writes
+    "_render/live/question.py",  # looks at the kind before
+    "_render/parts/style_sheet.py",
+    "sdk/_cassette/cassette_file.py",  # looks at the kind before
+    "sdk/_cassette/seal.py",
+    "sdk/_cli/environment.py",
+    "sdk/_cli/supervisor.py",
+    "sdk/_history/",
+    "sdk/_images.py",
+    "sdk/content.py",  # only regular files, and needs more of them
+}
+"""Modules that open files of this package, of ours and of the CLI, or with a reason that stands here."""
+
+
+@modules
+def test_files_of_others_are_read_by_one_function(path: Path) -> None:
+    """What may come with a folder is read by `file_bytes`, which waits for no pipe."""
+    name = path.relative_to(PACKAGE).as_posix()
+    opens = re.search(r"(?<!def )(?<![\w.])open\(|\.(?:read_text|read_bytes)\(|[pP]ath\.open\(", path.read_text())
+    assert opens is None or name.startswith(tuple(OPENS_ITSELF)), opens

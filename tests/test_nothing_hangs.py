@@ -5,8 +5,10 @@ Measured is processor time, and what four times the text costs is compared with 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,14 +17,22 @@ from rig.cost import cost_s
 
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.loop_calls import runs_a_loop
+from claude_magic._kernel.notebook.saved_cells import read_notebook
 from claude_magic._kernel.prompt.composition import _without_open_end
 from claude_magic._kernel.prompt.template import fill
+from claude_magic._kernel.state.directory_trust import Unloaded
+from claude_magic._kernel.state.notebook_file import notebooks_with, saved_turns
 from claude_magic._markdown import language_of
+from claude_magic._paths import file_bytes, object_in
 from claude_magic._render.parts.highlighting import _KNOWN, BLOCK_S, LONGEST, TEXT_S, Allowance
 from claude_magic._render.parts.markdown_html import code_html, is_too_much, text_html
 from claude_magic._render.parts.safe_markdown import escape, text_markdown
+from claude_magic.errors import AttachmentError, ConfigError
+from claude_magic.sdk import ClaudeClient, ClaudeConfig
 from claude_magic.sdk._cassette.scrubbing import _STANDS_FOR_ANYTHING, same_text
+from claude_magic.sdk._folder.memories import memories
 from claude_magic.sdk._history.transcripts import _inside
+from claude_magic.sdk.content import Prompt, check_mentions
 
 SIGNS = [
     *(
@@ -70,6 +80,27 @@ READERS: dict[str, tuple[Callable[[str], Any], tuple[str, ...]]] = {
 }
 
 
+PIPES: dict[str, tuple[Callable[[Path], Any], Any]] = {
+    "any file": (file_bytes, OSError),
+    "a notebook that mentions sessions": (lambda pipe: notebooks_with(["s"], str(pipe.parent)), {}),
+    "a notebook with turns": (saved_turns, ConfigError),
+    "the notebook": (lambda pipe: read_notebook(pipe).cells, ()),
+    "settings": (object_in, {}),
+    "instructions": (lambda pipe: memories(str(pipe.parent)).text, ""),
+    "a file to be trusted": (
+        lambda pipe: Unloaded(str(pipe), "new", str(pipe.parent)).text,
+        "(it is a device or a pipe, not a file)",
+    ),
+    "a script": (lambda pipe: runs_a_loop(f"%run {pipe}", {}), False),
+    "a prefix": (
+        lambda pipe: ClaudeClient(ClaudeConfig(enable_prefix_prompt=True, prefix_prompt_file=str(pipe))).request("go"),
+        ConfigError,
+    ),
+    "a path in a prompt": (lambda pipe: check_mentions(Prompt(f"read @{pipe.name}"), str(pipe.parent)), AttachmentError),
+}
+"""What reads a file of the folder, and what comes of it if the file is a pipe."""
+
+
 def filled(text: str) -> object:
     try:
         return fill(text, {}, str)
@@ -89,6 +120,20 @@ def test_readers_are_linear(reader: str) -> None:
         quarter = max(cost_s(function, repeated(piece, 10_000)), 0.01)
         whole = repeated(piece, 40_000)
         assert any(cost_s(function, whole) < 10 * quarter for _ in range(3)), piece
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("reader", PIPES)
+@pytest.mark.parametrize("name", ["pipe.ipynb", "CLAUDE.md"])
+def test_pipes(reader: str, name: str, tmp_path: Path) -> None:
+    """A pipe without a writer, in the place of a file that is read, holds nobody up."""
+    read, found = PIPES[reader]
+    os.mkfifo(pipe := tmp_path / name)
+    if isinstance(found, type):
+        with pytest.raises(found):
+            read(pipe)
+    else:
+        assert read(pipe) == found
 
 
 def test_a_cell_that_begins_with_empty_lines() -> None:

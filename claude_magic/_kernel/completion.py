@@ -14,6 +14,7 @@ from claude_magic._kernel.options.cell_options import OPTIONS, option_names
 from claude_magic._kernel.options.option import Described, KnownNames
 from claude_magic._kernel.session_words.word_table import WORDS
 from claude_magic._kernel.state.kernel_state import KernelState
+from claude_magic._kernel.values.described import variables_of
 from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import ClaudeError
@@ -72,17 +73,16 @@ class _KernelNames:
         self._namespace = namespace
 
     def variables(self) -> list[str]:
-        found = self._namespace.items()
-        return sorted(
-            name for name, value in found if not name.startswith("_") and not issubclass(type(value), types.ModuleType)
-        )
+        return self._of_type(object)
 
     def functions(self) -> list[str]:
-        own = (types.FunctionType, types.MethodType, functools.partial)
-        return [name for name in self.variables() if issubclass(type(self._namespace[name]), own)]
+        return self._of_type(types.FunctionType, types.MethodType, functools.partial)
 
     def types(self) -> list[str]:
-        return [name for name in self.variables() if issubclass(type(self._namespace[name]), type | dict | types.GenericAlias)]
+        return self._of_type(type, dict, types.GenericAlias)
+
+    def _of_type(self, *kinds: type) -> list[str]:
+        return sorted(name for name, value in variables_of(self._namespace) if issubclass(type(value), kinds))
 
     def sessions(self) -> list[str]:
         try:

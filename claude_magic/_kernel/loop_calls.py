@@ -18,6 +18,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from claude_magic._kernel.values.tracebacks import is_library
+from claude_magic._paths import file_bytes
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
 
@@ -49,7 +50,7 @@ def runs_a_loop(code: str, namespace: Mapping[str, Any]) -> bool:
         return False
     if any(_says_so(text) for text in (code, *_files(code))):
         return True
-    roots = [namespace[name] for name in set(_NAME.findall(code)) & namespace.keys()]
+    roots = _named(namespace, frozenset(_NAME.findall(code)))
     return _leads_to_run(roots, frozenset(_WORD.findall(code)))
 
 
@@ -71,7 +72,7 @@ def _files(code: str) -> Iterator[str]:
                 paths.append(spec.origin)
     for path in paths:
         with contextlib.suppress(OSError, ValueError):
-            yield Path(path).expanduser().read_text(encoding="utf-8")
+            yield file_bytes(Path(path).expanduser()).decode()
 
 
 def _leads_to_run(roots: Iterable[Any], names: frozenset[str]) -> bool:
@@ -113,7 +114,8 @@ def _reached(value: Any, names: frozenset[str]) -> Iterable[Any]:
 
 
 def _named(members: Mapping[str, Any], names: frozenset[str]) -> list[Any]:
-    return [members[name] for name in names & members.keys()]
+    # Not `names & members.keys()`: that may hash the keys, and a key that is no plain text has code of its own for that.
+    return [members[name] for name in names if name in members]
 
 
 def _names(code: CodeType) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from claude_magic._forks import OwnProcess
+from claude_magic._paths import file_bytes
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._cassette.cassette import active_cassette
 from claude_magic.sdk._cli.command_line import Command
@@ -335,7 +336,7 @@ class ClaudeClient:
         named = self.config.prefix_prompt_file
         path = Path(working_directory(), Path(named or DEFAULT_PREFIX_FILE).expanduser())
         try:
-            return path.read_text(encoding="utf-8").rstrip("\n") + "\n\n"
+            return file_bytes(path).decode().replace("\r\n", "\n").rstrip("\n") + "\n\n"
         except FileNotFoundError as error:
             if named is None:
                 return ""

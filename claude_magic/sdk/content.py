@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claude_magic._paths import outside, place_of, shorten_home
+from claude_magic._paths import outside, place_of, regular, shorten_home
 from claude_magic._text import well_formed_data
 from claude_magic.errors import AttachmentError
 from claude_magic.sdk._images import fitted
@@ -95,7 +95,7 @@ def content_blocks(
 
 
 def check_mentions(prompt: Prompt, directory: str) -> None:
-    """Refuse an `@path` that is a link out of the directory.
+    """Refuse an `@path` that is a link out of the directory, or no file or directory at all, such as a pipe.
 
     :raises AttachmentError: if the prompt has one.
     """
@@ -108,6 +108,13 @@ def check_mentions(prompt: Prompt, directory: str) -> None:
             path = os.path.join(directory, os.path.expanduser(named))
             if "\0" not in path and os.path.exists(path):
                 refuse_outside(path, place_of(path, directory))
+                if not (os.path.isfile(path) or os.path.isdir(path)):  # the CLI (2.1.332) would wait for it
+                    raise _no_file(path)
+
+
+def _no_file(path: str | os.PathLike[str]) -> AttachmentError:
+    shown = shorten_home(os.fspath(path))
+    return AttachmentError(f"{shown} is not a regular file.", next_step="Copy its content into a regular file.")
 
 
 def refuse_outside(path: str, folder: str) -> None:
@@ -137,9 +144,9 @@ def file_data(path: Path, directory: str, limit_bytes: int, image_limit_bytes: i
         if path.is_dir():
             raise AttachmentError(f"{shown} is a directory.", next_step="Name the files in it that Claude should read.")
         if path.exists() and not path.is_file():
-            raise AttachmentError(f"{shown} is not a regular file.", next_step="Copy its content into a regular file.")
+            raise _no_file(path)
         # Some files below /proc wait for news for ever, and say that they are empty.
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(path, "rb", opener=regular) as file:
             size = os.fstat(file.fileno()).st_size
             data = file.read(limit_bytes + 1) or b""
             if image_limit_bytes and media_type_of(data) in (_WEBP, *_IMAGES.values()):
@@ -179,10 +186,6 @@ def _block(path: Path, directory: str, remark: Callable[[str], object]) -> dict[
 def _encoded(kind: str, media_type: str, data: bytes) -> dict[str, Any]:
     source = {"type": "base64", "media_type": media_type, "data": base64.b64encode(data).decode()}
     return {"type": kind, "source": source}
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def fenced(name: str, text: str) -> str:

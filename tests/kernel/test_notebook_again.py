@@ -150,7 +150,10 @@ def test_damaged_cells(tmp_path: Path) -> None:
     told = {"turn": 1, "session_id": "00000000-0000-4000-8000-00000000000a"}
     whole = {"cell_type": "code", "source": ["%%claude\n", "hi"], "outputs": [{"metadata": {"claude_magic": told}}]}
     outputs: list[Any] = [None, {}, {"metadata": None}, {"metadata": {"claude_magic": 1}}]
-    outputs += [{"metadata": {"claude_magic": about}} for about in ({"turn": "1"}, {"alternatives": 7}, {"alternatives": [7]})]
+    outputs += [
+        {"metadata": {"claude_magic": about}}
+        for about in ({"turn": "1"}, told | {"turn": True}, {"alternatives": 7}, {"alternatives": [7]})
+    ]
     damaged = [whole | change for change in ({"outputs": None}, {"outputs": outputs}, {"cell_type": None})]
     path = tmp_path / "x.ipynb"
     cells = ["x", None, *damaged, whole, whole | {"source": None, "id": 3}]

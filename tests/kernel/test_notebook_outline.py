@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from cells import Configure, answered
@@ -12,8 +13,12 @@ from messages_api import MessagesAPI
 from rig.kernel import Kernel
 from test_kernel_tools import images, results, told
 
+from claude_magic._kernel.completion import _KernelNames
+from claude_magic._kernel.loop_calls import runs_a_loop
 from claude_magic._kernel.notebook.outline import MAX_BYTES, Outline
 from claude_magic._kernel.notebook.ran_cells import RanCells, is_conversation
+from claude_magic._kernel.tools.kernel_tools import KernelTools
+from claude_magic.sdk._tools.results import kept
 from claude_magic.sdk.content import CONTEXT_TAG, Prompt
 
 
@@ -141,6 +146,51 @@ def test_no_cell_is_lost_between_two_halves_of_a_key(notebook: Notebook) -> None
     for how in ("outline", "full"):
         assert "before = 1" in notebook.told(how)
         assert "after = 1" in notebook.told(how)
+
+
+def test_no_code_of_a_name_runs(notebook: Notebook) -> None:
+    """A name that is no plain text, but has code of its own, is left out wherever variables are listed; nothing of it runs."""
+    ran: list[str] = []
+
+    class Acting(str):
+        def __hash__(self) -> int:
+            ran.append("hash")
+            return str.__hash__(self)
+
+        def __eq__(self, other: object) -> bool:
+            ran.append("eq")
+            return str.__eq__(self, other)
+
+        def startswith(self, *of: Any) -> bool:
+            ran.append("startswith")
+            return False
+
+        def __getitem__(self, at: Any) -> str:
+            ran.append("getitem")
+            return "x"
+
+    notebook.run("result = object()\nplain = 1")
+    value = notebook.shell.user_ns["result"]
+    key = Acting("price")
+    notebook.shell.user_ns = {key: value, **notebook.shell.user_ns}
+    try:
+        ran.clear()
+        notebook.outline.sent(1)
+        assert ran == []
+        notebook.run("plain = 2")
+        ran.clear()  # IPython itself looks at the names
+        told = notebook.told()
+        listed = KernelTools(notebook.shell, notebook=notebook.outline).call("list_variables", {}).text
+        offered = _KernelNames(cast("Any", None), notebook.shell.user_ns)
+        assert "plain" in [*offered.variables(), *offered.functions(), *offered.types()]
+        assert not runs_a_loop(f"{' '.join(f'name_{n}' for n in range(1000))}\nprint(1)", notebook.shell.user_ns)
+        assert kept(value, "tool", notebook.shell.user_ns) == "result"
+        assert ran == []
+    finally:
+        notebook.shell.user_ns = {name: found for name, found in notebook.shell.user_ns.items() if found is not value}
+    assert "plain (int" in told
+    assert "plain: int" in listed
+    assert "price" not in told + listed
 
 
 def test_it_is_short(notebook: Notebook) -> None:

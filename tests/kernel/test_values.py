@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import functools
@@ -593,6 +594,16 @@ class Exiting:
         raise SystemExit(3)
 
 
+class Closing:
+    def __repr__(self) -> str:
+        raise GeneratorExit
+
+
+class Cancelled:
+    def __repr__(self) -> str:
+        raise asyncio.CancelledError
+
+
 class Unspeakable:
     def __repr__(self) -> str:
         class Endless(Exception):
@@ -615,6 +626,8 @@ class Wrong:
         (Looping, "longer than 0.2 s"),
         (Stubborn, "longer than 0.2 s"),
         (Exiting, "SystemExit: 3"),
+        (Closing, "GeneratorExit"),
+        (Cancelled, "CancelledError"),
         (Unspeakable, "str() failed"),
         (Wrong, "TypeError: its text is int, not str"),
     ],

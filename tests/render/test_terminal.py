@@ -89,6 +89,18 @@ def test_nothing_else_steers_the_terminal_either() -> None:
     assert "\x1b" not in str(mismatch)
 
 
+def test_errors_in_reading_order() -> None:
+    """What turns a text around is spelled out in errors, in what to do next, in stderr and in a difference."""
+    hostile, seen = "hid\u202eden", r"hid\u202eden"
+    failure = APIError(hostile, next_step=hostile, stderr=hostile)
+    mismatch = CassetteMismatchError(hostile, next_step=hostile, diff=f"-{hostile}\u200b\x1b[2J\n+hidden")
+    assert str(failure) == f"{seen}\n{seen}\nstderr of the CLI:\n{seen}"
+    assert str(mismatch) == f"{seen}\n-{seen}\\u200b\\x1b[2J\n+hidden\n{seen}"
+    for error in (failure, mismatch):
+        assert (error.message, error.next_step) == (seen, seen)
+        assert hostile not in "\n".join(error._render_traceback_())
+
+
 def test_what_code_prints_is_no_markup() -> None:
     """What is printed while a reply is drawn goes through rich, which leaves it as it is."""
     screen = TerminalView([""])._console

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -249,6 +250,112 @@ def test_other_ways_of_git(change: Callable[[Path], None], workdir: Path) -> Non
     assert git_programs(str(workdir)) == {}
     change(workdir)
     assert git_programs(str(workdir))
+
+
+def below_an_empty_one(folder: Path) -> Path:
+    (folder / "below/.git").mkdir(parents=True)
+    return folder / "below"
+
+
+def below_half_a_one(folder: Path) -> Path:
+    for name in ("objects", "refs"):
+        (folder / "below/.git" / name).mkdir(parents=True)
+    write(folder / "below/.git/HEAD", "main\n")
+    return folder / "below"
+
+
+def moved(folder: Path, name: str, content: str) -> None:
+    (folder / ".git").rename(folder / name)
+    write(folder / ".git", content)
+
+
+def a_blank_before_a_name(folder: Path) -> None:
+    moved(folder, " g", "gitdir:  g\n")
+
+
+def a_blank_behind_a_name(folder: Path) -> None:
+    moved(folder, "g ", "gitdir: g \n")
+
+
+def beside_an_innocent_one(folder: Path) -> None:
+    shutil.copytree(folder / ".git", folder / "g")
+    write(folder / "g/config", "")
+    moved(folder, "g ", "gitdir: g \n")
+
+
+def a_return_in_a_name(folder: Path) -> None:
+    moved(folder, "g\rg", "gitdir: g\rg\r\n")
+
+
+def a_null_behind_a_name(folder: Path) -> None:
+    moved(folder, "g", "gitdir: g\0.it\n")
+
+
+def a_blank_behind_the_common_one(folder: Path) -> None:
+    (folder / "c ").mkdir()
+    for name in ("objects", "refs", "config"):
+        (folder / ".git" / name).rename(folder / "c " / name)
+    write(folder / ".git/commondir", "../c \n")
+
+
+def a_bare_one_behind_an_empty_one(folder: Path) -> None:
+    for path in (folder / ".git").iterdir():
+        path.rename(folder / path.name)
+
+
+def behind_a_link(folder: Path) -> Path:
+    (folder / "below").mkdir()
+    way = folder.parent / "way"
+    way.symlink_to(folder / "below")
+    return way
+
+
+@pytest.mark.short
+@pytest.mark.parametrize(
+    "change",
+    [
+        below_an_empty_one,
+        below_half_a_one,
+        a_blank_before_a_name,
+        a_blank_behind_a_name,
+        beside_an_innocent_one,
+        a_return_in_a_name,
+        a_null_behind_a_name,
+        a_blank_behind_the_common_one,
+        a_bare_one_behind_an_empty_one,
+        behind_a_link,
+    ],
+)
+def test_what_git_takes_for_the_repository(change: Callable[[Path], Path | None], workdir: Path, traces: Path) -> None:
+    """Where git finds a repository of which it runs a program, however hidden, its settings count."""
+    repository(workdir, f'[core]\n\tbare = false\n\tworktree = {workdir}\n\tfsmonitor = "touch {traces}/ran; false"\n')
+    (workdir / "file.txt").touch()
+    directory = change(workdir) or workdir
+    subprocess.run(["git", "status"], cwd=directory, check=True, capture_output=True)
+    assert left(traces) == ["ran"]
+    assert git_programs(str(directory))
+
+
+@pytest.mark.short
+def test_a_repository_above_a_whole_one(workdir: Path) -> None:
+    """Git looks no further up than to a whole repository, so what is above it does not count."""
+    repository(workdir, "[core]\n\tfsmonitor = x")
+    (workdir / "below").mkdir()
+    repository(workdir / "below")
+    assert git_programs(str(workdir / "below")) == {}
+    assert git_programs(str(workdir))
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("name", [".git", ".git/HEAD", ".git/config", ".git/commondir", ".git/index"])
+def test_pipes_in_the_place_of_files_of_git(name: str, workdir: Path) -> None:
+    """A pipe without a writer would hold up whoever opens it."""
+    if name != ".git":
+        (workdir / ".git").mkdir()
+    os.mkfifo(workdir / name)
+    assert git_programs(str(workdir)).keys() == (
+        {str(workdir / name)} & {str(workdir / ".git" / at) for at in ("config", "index")}
+    )
 
 
 def test_contents(workdir: Path, traces: Path) -> None:

@@ -523,3 +523,81 @@ def test_folders_below(tmp_path: Path) -> None:
     gates[0].accept("Read", {"file_path": "a/deep/x"}, str(work))
     assert verdict(gates[0], "Read", "a/x") is Verdict.PASS
     assert verdict(gates[0], "Read", "b/x") is Verdict.ASK
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("sign", ["\xa0", "\u2003", "\u2028", "\x85", "\x0b", "\x0c", "\r", "\x1c", "\ufeff", "\\ ", "\\\n"])
+def test_what_a_shell_takes_as_part_of_a_name(sign: str, tmp_path: Path) -> None:
+    """Only blanks, tabs and ends of lines do not count around a command: any other sign makes it another command."""
+    rules = ["Bash(./other.sh)", "Bash(./start.sh:*)", f"Bash(./rule.sh{sign})"]
+    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules)
+    gate.grant(gate.rules_for("Bash", {"command": " ./run.sh\t\n"}))
+
+    def granted(command: str) -> bool:
+        return gate.was_granted(gate.rules_for("Bash", {"command": command}))
+
+    def passes(command: str) -> bool:
+        return gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0] is Verdict.PASS
+
+    assert all(map(granted, ("./run.sh", "\n./run.sh ")))
+    assert not any(map(granted, (f"./run.sh{sign}", f"{sign}./run.sh")))
+    assert all(map(passes, ("./other.sh ", "pwd; ./other.sh", "X=1 ./start.sh a")))
+    for command in (f"./other.sh{sign}", f"pwd; ./other.sh{sign}", f"X=1{sign}./start.sh a", "./rule.sh"):
+        assert not passes(command), command
+
+
+@pytest.mark.short
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.test\\@good.test/",
+        "https://evil.test\\\\@good.test/x",
+        " https://evil.test\\@good.test/",
+        "https://evil.test/\\@good.test",
+        "https://evil.test@good.test/",
+        "https://good.test:80@evil.test/",
+        "https://evil.test;@good.test/",
+        "https:\\\\evil.test\\@good.test",
+        " https://good.test/",
+        "https://good.test/ ",
+        "https://good.test/\n",
+        "https://good\n.test/",
+        "https://good.test\t.evil.test/",
+        "https://good.test\u2044evil.test/",
+        "https://good\u3002test/",
+        "https://good.test/\x00",
+        "https://good.test/\u2028",
+        "https:good.test/",
+        "//good.test/",
+        "https://[::1]/",
+        "ftp://good.test/",
+        "https://good.test%2eevil.test/",
+    ],
+)
+def test_an_address_that_could_be_read_otherwise(url: str, tmp_path: Path) -> None:
+    """Neither a rule nor a yes for the session covers an address in which parsers may find different hosts."""
+    gate = Gate(
+        str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=["WebFetch(domain:*)", "WebFetch(domain:good.test)"]
+    )
+    gate.grant(gate.rules_for("WebFetch", {"url": "https://good.test/"}))
+    assert gate.rules_for("WebFetch", {"url": url}) == ()
+    assert gate.judge(Call("WebFetch", {"url": url}, "default", str(tmp_path), "s"), "default")[0] is Verdict.ASK
+
+
+@pytest.mark.short
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://good.test", "good.test"),
+        ("HTTP://Good.Test:8080/a@b?c#d", "good.test"),
+        ("https://good.test/\u65e5\u672c?\\u", None),
+        ("https://good.test/\u65e5\u672c?q=1", "good.test"),
+        ("https://good.test?@evil.test/", "good.test"),
+        ("https://good.test.evil.test/", "good.test.evil.test"),
+        ("https://127.0.0.1:1/", "127.0.0.1"),
+    ],
+)
+def test_the_host_of_an_address(url: str, host: str | None, tmp_path: Path) -> None:
+    """A yes for the session is for one host, which stands in the address."""
+    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path))
+    assert gate.rules_for("WebFetch", {"url": url}) == (() if host is None else (f"WebFetch(domain:{host})",))

@@ -6,14 +6,16 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from hostile_cassettes import PROMPT, SESSION, ended, said, turn, written
+import pytest
+from hostile_cassettes import PROMPT, RUN, SESSION, asks, called, ended, returned, runs, said, turn, written
 from watching import Run, run_turn
 
-from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, SessionAwareResponse, events
+from claude_magic.sdk import Cassette, ClaudeClient, ClaudeConfig, SessionAwareResponse, TurnOptions, events
 from claude_magic.sdk._cassette.line_format import Begun, Called, Identity
 from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
-from claude_magic.sdk.host import Listener, ToolResult
+from claude_magic.sdk._gate.gate import PLANNING
+from claude_magic.sdk.host import Decision, Listener, PermissionAnswer, PermissionRequest, Tool, ToolResult
 
 NO_CLI = ClaudeConfig(cli_path="/nowhere/claude")
 CALL = events.ToolCalled(0, "c", "mcp__kernel__run_code", {"code": "1"})
@@ -71,3 +73,47 @@ def test_what_a_hook_has_changed(run_async: Run) -> None:
         facts = [fact for _, fact in recorded.facts]
         assert (Called(tool="run_code", arguments={"code": code}) in facts) is kept
         assert facts[-1] == events.ToolReturned("c", "done")
+
+
+class Agreeing(Listener):
+    """Somebody who says yes to everything, and remembers what was asked and done."""
+
+    def __init__(self) -> None:
+        self.told: list[events.Event] = []
+        super().__init__(self.told.append)
+        self.asked: list[str] = []
+        self.called: list[str] = []
+
+    async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+        self.asked.append(request.tool)
+        return PermissionAnswer(Decision.SESSION)
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
+        self.called.append(tool)
+        return ToolResult("done")
+
+
+@pytest.mark.parametrize("rules", [(), (RUN,), ("mcp__kernel",), ("mcp__kernel__*",)])
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_plan_mode_changes_nothing(rules: tuple[str, ...], is_asked: bool, run_async: Run, tmp_path: Path) -> None:
+    """What a turn has recorded to be done is denied in plan mode, as it is live, whatever is allowed."""
+    facts = [called(), *([asks()] if is_asked else []), runs(), returned()]
+    path = written(tmp_path / "lesson.jsonl", *turn(*facts, ended()))
+    code = {"type": "object", "properties": {"code": {"type": "string"}}}
+
+    async def play(mode: Any) -> Agreeing:
+        host = Agreeing()
+        options = TurnOptions(allowed_tools=rules, permission_mode=mode)
+        async with ClaudeClient(NO_CLI, tools=[Tool("run_code", "Run.", code)], asks=True) as client:
+            await run_turn(client, PROMPT, host=host, options=options, cassette=Cassette(path, "replay", 0))
+        return host
+
+    planning, allowing = run_async(play("plan")), run_async(play("default"))
+    assert (planning.asked, planning.called) == ([], [])
+    assert [(event.answer, event.word) for event in planning.told if isinstance(event, events.PermissionAnswered)] == [
+        (Decision.DENY.value, PLANNING)
+    ]
+    assert [(event.text, event.denied) for event in planning.told if isinstance(event, events.ToolReturned)] == [
+        (PLANNING, True)
+    ]
+    assert allowing.called == ["run_code"]

@@ -107,6 +107,8 @@ def test_pipe_does_not_hang(make_config: MakeConfig, run_async: Run, workdir: Pa
     try:
         with pytest.raises(AttachmentError, match="pipe"):
             ask_with(run_async, make_config(), ["pipe"])
+        with pytest.raises(AttachmentError, match="pipe is not a regular file"):
+            ask_with(run_async, make_config(), [], "read @pipe")
     finally:
         os.close(keep_open)
 

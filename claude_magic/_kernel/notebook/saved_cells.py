@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.values.bundles import image_in, text_in
+from claude_magic._paths import file_bytes
 from claude_magic._text import parse_json
 from claude_magic.sdk.events import Image
 
@@ -67,7 +68,7 @@ def read_notebook(path: Path) -> SavedNotebook:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             return SavedNotebook(name, trouble=f"{name} has {size / 1e6:,.0f} MB, more than is read here.")
-        notebook = parse_json(path.read_text(encoding="utf-8-sig"))
+        notebook = parse_json(file_bytes(path).decode("utf-8-sig"))
     except OSError as error:
         return SavedNotebook(name, trouble=f"{name} cannot be read: {error.strerror or error}.")
     except (ValueError, RecursionError):

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from claude_magic._characters import spelled_name, spelled_out
-from claude_magic._paths import cli_file, our_config, outside, shorten_home
+from claude_magic._paths import cli_file, file_bytes, object_in, our_config, outside, shorten_home
 from claude_magic._redaction import redact
-from claude_magic._text import object_in
 from claude_magic.sdk._folder.contents import UNKNOWN, contents
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import upwards
@@ -45,7 +44,7 @@ class Unloaded:
         """The content of the file, with invisible characters spelled out."""
         programs = git_programs(os.path.dirname(self.path)).get(self.path)
         try:
-            text = "\n".join(programs) if programs else Path(self.path).read_text(encoding="utf-8", errors="replace")
+            text = "\n".join(programs) if programs else file_bytes(self.path).decode(errors="replace")
         except OSError as error:
             return f"({error.strerror})"
         rest = len(text) - MAX_SHOWN

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_magic._kernel.state.turns import BY_ITSELF, OWN_PROMPT, Point, Start, Turn
-from claude_magic._paths import shorten_home
+from claude_magic._paths import file_bytes, shorten_home
 from claude_magic._text import parse_json
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._history.places import is_id
@@ -97,7 +97,7 @@ def saved_turns(path: Path) -> list[SavedTurn]:
     :raises ConfigError: if the file is not a readable notebook.
     """
     try:
-        notebook = parse_json(path.read_text(encoding="utf-8-sig"))
+        notebook = parse_json(file_bytes(path).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(
             f"{shorten_home(str(path))} cannot be read: {error.strerror or error}.", next_step=_NO_PATH
@@ -120,7 +120,7 @@ def notebooks_with(session_ids: Collection[str], directory: str) -> dict[str, st
     for _, size, path in sorted(files)[-_NOTEBOOKS:]:
         if size < _LARGE:
             with contextlib.suppress(OSError):
-                data = path.read_bytes()  # not parsed: there may be many
+                data = file_bytes(path)  # not parsed: there may be many
                 found |= {session_id: path.name for session_id in session_ids if session_id.encode() in data}
     return found
 
@@ -186,6 +186,8 @@ def _told_by(output: object) -> Iterator[tuple[dict[str, Any], bool]]:
             later = told.get("later")
             for about in [*shown, *(later if isinstance(later, list) else ())]:
                 match about:
+                    case {"turn": bool()}:  # which is an `int`, too
+                        pass
                     case {"turn": int(number), "session_id": str(session_id)} if 0 < number < _MOST_TURNS and is_id(session_id):
                         yield _with_ids(about), session_id == told.get("session_id")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 import sys
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Final
 
@@ -28,11 +29,19 @@ _ARRAYS: Final = (
 
 def own_variables(shell: InteractiveShell) -> dict[str, object]:
     """Return the variables that the person has made, without modules and names with an underscore."""
-    return {
-        name: value
-        for name, value in list(shell.user_ns.items())
-        if not name.startswith("_") and name not in shell.user_ns_hidden and not issubclass(type(value), ModuleType)
-    }
+    return {name: value for name, value in variables_of(shell.user_ns) if name not in shell.user_ns_hidden}
+
+
+def variables_of(namespace: Mapping[str, object]) -> list[tuple[str, object]]:
+    """Return the variables of a namespace that are no modules and have no underscore in front.
+
+    A name that is no plain text is left out: `globals()` takes any object as a name, and its own code could run.
+    """
+    return [
+        (name, value)
+        for name, value in list(namespace.items())
+        if type(name) is str and not name.startswith("_") and not issubclass(type(value), ModuleType)
+    ]
 
 
 def described(value: object) -> str:

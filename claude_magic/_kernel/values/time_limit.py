@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+from asyncio import CancelledError
 from collections.abc import Iterator
 from types import FrameType
 from typing import Final
@@ -19,7 +20,7 @@ class TookTooLong(BaseException):
     """An object did not show itself in time. This is no `Exception`, so that the object's code does not catch it."""
 
 
-FAILURES: Final = (Exception, SystemExit, TookTooLong)
+FAILURES: Final = (Exception, SystemExit, GeneratorExit, CancelledError, TookTooLong)
 """What the code of an object may raise. The person's interrupt is not among them."""
 
 
@@ -27,7 +28,8 @@ FAILURES: Final = (Exception, SystemExit, TookTooLong)
 def bounded() -> Iterator[None]:
     """Stop the block after `INSPECT_TIMEOUT_S`, and discard what it prints or displays.
 
-    There is no time limit on Windows, which has no alarm signal, and outside the main thread.
+    There is no time limit on Windows, which has no alarm signal, and outside the main thread. The alarm comes again and again,
+    but the block may prevent it: by blocking or ignoring the signal, or by catching everything in a loop.
 
     :raises TookTooLong: the time is over.
     """

@@ -22,7 +22,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
-from claude_magic._paths import private, shorten_home
+from claude_magic._paths import private, regular, shorten_home
 from claude_magic._version import __version__
 from claude_magic.errors import CassetteError, ConfigError
 from claude_magic.sdk._cassette.line_format import (
@@ -88,7 +88,7 @@ class CassetteFile:
         with self._errors("read"):
             try:
                 self._check_kind()
-                file = self._path.open("rb")
+                file = open(self._path, "rb", opener=regular)  # noqa: SIM115
             except FileNotFoundError:
                 return
             with file:

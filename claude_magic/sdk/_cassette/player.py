@@ -18,6 +18,7 @@ from claude_magic._text import with_texts
 from claude_magic.errors import ClaudeError, CLIDiedError, TurnError, TurnInterrupted
 from claude_magic.sdk import events
 from claude_magic.sdk._cassette.line_format import Asked, Called, RecordedTurn
+from claude_magic.sdk._gate.gate import PLANNING
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import Event
@@ -196,12 +197,12 @@ class PlayingTurn:
                 return True
             rules = (call.name,)
             allowing = {*rules, f"mcp__{SERVER}", f"mcp__{SERVER}__*"}
-            if self._mode == "bypassPermissions" or allowing & (self._granted | self._rules):
+            is_allowed = self._mode == "bypassPermissions" or bool(allowing & (self._granted | self._rules))
+            if is_allowed and self._mode != "plan":
                 return True
             request = PermissionRequest(call.call_id, call.name, call.input, self._directory, rules=rules)
             try:
-                # In this mode the CLI says no by itself.
-                answer = PermissionAnswer(Decision.DENY) if self._mode == "dontAsk" else await host.ask(request)
+                answer = _answer_of(self._mode) or await host.ask(request)
             except asyncio.CancelledError:
                 host.emit(events.PermissionAnswered(call.call_id, Decision.DENY.value, word="the turn was stopped"))
                 raise
@@ -231,6 +232,16 @@ class PlayingTurn:
     def _session_id(self, recorded: str) -> str:
         # Others were never anywhere but in the middle of a turn.
         return self.session_ids.get(recorded) or self.session_ids[self.turn.last_session]
+
+
+def _answer_of(mode: str | None) -> PermissionAnswer | None:
+    """Return what a permission mode answers by itself to a call that no rule allows; `None` if it asks."""
+    match mode:
+        case "plan":
+            return PermissionAnswer(Decision.DENY, PLANNING)
+        case "dontAsk":
+            return PermissionAnswer(Decision.DENY)
+    return None
 
 
 def _here(value: Any) -> Any:

@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 
 import claude_agent_sdk
 
-from claude_magic._paths import cli_home
-from claude_magic._text import object_in
+from claude_magic._paths import cli_home, object_in
 
 _DECIDES: Final = re.compile(
     r"""(?:ANTHROPIC|CLAUDE|AWS|AMAZON|AZURE|BEDROCK|CLOUD_ML|GCLOUD|GCP|GOOGLE|VERTEX)_\w+

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from claude_magic._paths import cli_home, outside
+from claude_magic._paths import cli_home, file_bytes, outside
 from claude_magic._text import json_object
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import memories_outside, upwards
@@ -125,7 +125,7 @@ def _hash_and_words(path: str) -> tuple[str, tuple[str, ...]]:
 @functools.lru_cache(maxsize=MAX_FILES)
 def _read(path: str, state: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
     """Return the hash of a file and the words of its commands. `state` changes when the file does, so the cache is right."""
-    content = Path(path).read_bytes()
+    content = file_bytes(path)
     return hashlib.sha256(content).hexdigest(), tuple(sorted(_words(Path(path).name, content.decode(errors="replace"))))
 
 

@@ -12,9 +12,9 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
+from claude_magic._paths import file_bytes
 from claude_magic.sdk._folder.memories import upwards
 
 _HARMLESS: Final = re.compile(
@@ -33,14 +33,16 @@ _SUBMODULE: Final = bytes.fromhex("0000e000")
 """The mode of another repository in git's index."""
 
 _HOOKS: Final = ("post-index-change", "fsmonitor-watchman")
+_HEAD: Final = re.compile(rb"(?:ref: refs/[\w./-]+|[0-9a-f]{40})\n")
 _MAX_BYTES: Final = 50_000_000
+_MAX_NAME_BYTES: Final = 1_100_000
+"""More than git (2.39) reads of a `.git` file."""
 
 
 def git_programs(directory: str) -> dict[str, list[str]]:
     """Return what the git settings of a directory could run, by the file that contains them; mostly nothing."""
-    repository = next(_repositories(directory), None)
     found: dict[str, list[str]] = {}
-    for place in _settings_of(repository) if repository else ():
+    for place in {place: None for repository in _repositories(directory) for place in _settings_of(repository)}:
         if keys := _judged(_unknown_keys, config := os.path.join(place, "config")):
             found[config] = list(keys)
         if hooks := [name for name in _HOOKS if os.path.exists(os.path.join(place, "hooks", name))]:
@@ -51,21 +53,43 @@ def git_programs(directory: str) -> dict[str, list[str]]:
 
 
 def _repositories(directory: str) -> Iterator[str]:
-    for parent in map(str, upwards(directory)):
+    """Yield all that git could take for the repository. It passes over what is incomplete, and looks further up."""
+    for parent in map(str, upwards(os.path.realpath(directory))):
         if os.path.exists(repository := os.path.join(parent, ".git")):
             yield repository
-        elif os.path.exists(os.path.join(parent, "HEAD")) and os.path.exists(os.path.join(parent, "objects")):
+        holds = [os.path.lexists(os.path.join(parent, name)) for name in ("HEAD", "objects", "commondir")]
+        if holds[0] and any(holds[1:]):
             yield parent
+        if _is_complete(repository):
+            return
+
+
+def _is_complete(repository: str) -> bool:
+    """Whether git certainly takes this directory for a repository."""
+    parts = [os.path.join(repository, name) for name in ("objects", "refs")]
+    return (
+        all(os.path.isdir(part) and os.access(part, os.X_OK) for part in parts)
+        and not os.path.lexists(os.path.join(repository, "commondir"))
+        and _HEAD.fullmatch(_content(os.path.join(repository, "HEAD"))) is not None
+    )
 
 
 def _settings_of(repository: str) -> Iterator[str]:
     """Yield the directories with the repository's settings. `.git` may be a file that names one."""
+    found = [repository]
     if os.path.isfile(repository):
-        named = _text(repository).removeprefix("gitdir:").strip()
-        repository = os.path.join(os.path.dirname(repository), named)
-    yield repository
-    if common := _text(os.path.join(repository, "commondir")).strip():
-        yield os.path.join(repository, common)
+        found = [os.path.join(os.path.dirname(repository), name) for name in _named(repository, b"gitdir:")]
+    for place in found:
+        yield place
+        yield from (os.path.join(place, name) for name in _named(os.path.join(place, "commondir")))
+
+
+def _named(path: str, start: bytes = b"") -> list[str]:
+    """Return the path in a file in each way of reading it: git only removes ends of lines, so blanks are part of a name."""
+    # For git, which is written in C, a null character ends the path.
+    content = _content(path).removeprefix(start).partition(b"\0")[0]
+    ways = (content, content.rstrip(b"\r\n"), content.removeprefix(b" ").rstrip(b"\r\n"), content.strip())
+    return [os.fsdecode(way) for way in dict.fromkeys(ways) if way]
 
 
 def _has_shared_index(place: str) -> bool:
@@ -81,7 +105,7 @@ def _judged(judge: Callable[[str, tuple[int, ...]], tuple[str, ...]], path: str)
         if state.st_size > _MAX_BYTES or not stat.S_ISREG(state.st_mode):
             return ("(cannot be judged)",)
         return judge(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError:
         return ("(cannot be read)",)
@@ -91,7 +115,7 @@ def _judged(judge: Callable[[str, tuple[int, ...]], tuple[str, ...]], path: str)
 def _unknown_keys(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
     """Return the lines of a settings file that may run something. `state` changes when the file does, so the cache is right."""
     section, unknown = "", []
-    for line in Path(path).read_bytes().decode("latin-1").split("\n"):
+    for line in file_bytes(path).decode("latin-1").split("\n"):
         rest = line.strip()
         if header := _SECTION.match(rest):
             section, rest = header.group(1).lower(), header.group(2)
@@ -106,12 +130,11 @@ def _unknown_keys(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=64)
 def _submodules(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
-    return ("submodules",) if _SUBMODULE in Path(path).read_bytes() else ()
+    return ("submodules",) if _SUBMODULE in file_bytes(path) else ()
 
 
-def _text(path: str) -> str:
+def _content(path: str) -> bytes:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read(4096)
+        return file_bytes(path, _MAX_NAME_BYTES)
     except OSError:
-        return ""
+        return b""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from claude_magic._paths import cli_home, outside
+from claude_magic._paths import cli_home, file_bytes, outside
 
 _MEMORIES = ("CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")
 
@@ -35,8 +35,7 @@ def memories(directory: str) -> Memories:
         if target is not None:
             continue
         try:
-            with path.open("rb") as file:
-                content = file.read(left_bytes + 1)
+            content = file_bytes(path, left_bytes + 1)
         except OSError:
             cut.append(path)
             continue

@@ -19,8 +19,11 @@ _LITERAL: Final = re.compile(r"""'[^'\n]*'|"[^"$`\\!\n]*\"""")
 _PLAIN: Final = re.compile(r"[\w./:@%+, =-]+")
 """Text that a shell neither expands nor reads as an operator."""
 
-_BEFORE: Final = re.compile(r"^(?:\w+=\S*\s+|(?:time|nohup|nice|timeout\s+\S+)\s+)+")
+_BEFORE: Final = re.compile(r"^(?:\w+=[^ \t\n\\]*[ \t]+|(?:time|nohup|nice|timeout[ \t]+[^ \t\n]+)[ \t]+)+", re.ASCII)
 """Words that may come before the program; the CLI's rules skip them, too."""
+
+BLANKS: Final = " \t\n"
+"""White space of a shell. All else that Python takes for it, such as a no-break space, is part of a name."""
 
 READERS: Final = {
     "pwd": "",
@@ -38,6 +41,12 @@ EDITORS: Final = ("mkdir", "touch", "rm", "rmdir", "mv", "cp", "sed")
 """Programs that the CLI (2.1.332) runs unasked in the mode `acceptEdits`, inside the folder."""
 
 
+def trimmed(command: str) -> str:
+    """Remove the white space around a command that a shell ignores; after a backslash, it is part of a name."""
+    rest = command.strip(BLANKS)
+    return command.lstrip(BLANKS) if rest.endswith("\\") else rest
+
+
 def parts_of(command: str) -> list[str]:
     """Divide a command where a shell would start another program. Quoted text stays whole."""
     hidden = _QUOTED.sub(lambda match: "q" * len(match[0]), command)
@@ -46,7 +55,8 @@ def parts_of(command: str) -> list[str]:
     ends = [*_SEPARATOR.finditer(hidden)]
     begins = [0, *(found.end() for found in ends)]
     return [
-        command[begin:end].strip() for begin, end in zip(begins, [*(found.start() for found in ends), len(hidden)], strict=True)
+        trimmed(command[begin:end])
+        for begin, end in zip(begins, [*(found.start() for found in ends), len(hidden)], strict=True)
     ]
 
 
@@ -63,7 +73,7 @@ def only_edits(command: str, is_inside: Inside) -> bool:
 
 def covered(command: str, exact: frozenset[str], starts: tuple[str, ...], is_inside: Inside) -> bool:
     """Whether rules may cover a command: at least one part, if the others only read, or only change to a directory inside."""
-    if command.strip() in exact:
+    if trimmed(command) in exact:
         return True
     parts = [_BEFORE.sub("", part) for part in parts_of(command) if part]
     others = [part for part in parts if part not in exact and not part.startswith(starts)]

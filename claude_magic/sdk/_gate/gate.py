@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from claude_magic._paths import home_directory
 from claude_magic.sdk._folder.contents import loaded_below, settings_files
-from claude_magic.sdk._gate.commands import only_edits, only_reads
+from claude_magic.sdk._gate.commands import BLANKS, only_edits, only_reads, trimmed
 from claude_magic.sdk._gate.paths import paths_of, resolved, within
-from claude_magic.sdk._gate.rules import Rules, settings_in
+from claude_magic.sdk._gate.rules import Rules, host_of, settings_in
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPERS, OFF, QUESTIONS, READING, UNASKED
 
 PLANNING: Final = "Plan mode changes nothing. Read, think, and hand in the plan; nothing else is allowed until it is accepted."
@@ -147,7 +146,7 @@ class Gate:
         if tool in COMMANDS:
             if self.is_elsewhere(cwd) or arguments.get("dangerouslyDisableSandbox"):
                 return ()
-            return (f"{tool}({str(arguments.get('command', '')).strip()})",)
+            return (f"{tool}({trimmed(str(arguments.get('command', '')))})",)
         if tool in READING | EDITING:
             paths = [resolved(path, cwd) for path in paths_of(tool, arguments)]
             if any(within(path, self._cli_home) for path in paths):
@@ -156,7 +155,7 @@ class Gate:
                 return ("Edit(**)",) if tool in EDITING and not reason else ()
             return tuple(_outside_rule(tool, path) for path in paths)
         if tool == "WebFetch":
-            host = urlsplit(str(arguments.get("url", ""))).hostname
+            host = host_of(arguments)
             return (f"WebFetch(domain:{host})",) if host else ()
         if tool == "Skill":
             return (f"Skill({arguments.get('skill', '')})",)
@@ -195,7 +194,7 @@ class Gate:
 
     def adds_to_rules(self, rules: Iterable[str]) -> bool:
         """Whether these rules allow anything that the person's own rules do not."""
-        return not set(rules) <= {text.strip() for text in self._rules.texts}
+        return not set(rules) <= {text.strip(BLANKS) for text in self._rules.texts}
 
     def _changes_nothing(self, call: Call) -> bool:
         if call.tool in HARMLESS | self._harmless or self._reads(call):

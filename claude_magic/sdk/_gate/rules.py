@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from claude_magic._text import object_in
-from claude_magic.sdk._gate.commands import Inside, covered
+from claude_magic._paths import object_in
+from claude_magic.sdk._gate.commands import BLANKS, Inside, covered
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
 
 _GLOB: Final = re.compile(r":\*$|[*?\[]")
+
+_URL: Final = re.compile(r"(?i:https?)://([A-Za-z0-9.-]+)(?::[0-9]{1,5})?(?:[/?#][^\\\x00-\x20\x7f-\xa0\s]*)?")
+"""An address that every parser reads alike. For `https://a\\@b/`, Python's finds the host `b`, and the CLI's finds `a`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +62,22 @@ class Rules:
         given = [content for content in contents if content]
         if tool in COMMANDS:
             exact = frozenset(content for content in given if not _GLOB.search(content))
-            starts = tuple(_literal(content).rstrip() for content in given if content not in exact)
+            starts = tuple(_literal(content).rstrip(BLANKS) for content in given if content not in exact)
             return covered(str(arguments.get("command", "")), exact, starts, is_inside)
         if tool in READING | EDITING:
             begins = tuple(self._start(content) for content in given)
             return bool(paths) and all(path.startswith(begins) for path in paths)
         if tool == "WebFetch":
-            host = urlsplit(str(arguments.get("url", ""))).hostname or ""
-            return any(fnmatch.fnmatchcase(host, content.removeprefix("domain:")) for content in given)
+            host = host_of(arguments)
+            return host is not None and any(fnmatch.fnmatchcase(host, content.removeprefix("domain:")) for content in given)
         values = [value for value in arguments.values() if isinstance(value, str)]
         return any(value.startswith(_literal(content)) for content in given for value in values)
 
     def _contents(self, tool: str) -> Iterator[str | None]:
         """Yield the text in parentheses of each rule for a tool, `None` for a rule that covers the whole tool."""
         for text in self.texts:
-            name, bracket, content = text.strip().partition("(")
-            content = content.removesuffix(")").strip()
+            name, bracket, content = text.strip(BLANKS).partition("(")
+            content = content.removesuffix(")").strip(BLANKS)
             if _same_tool(name, tool):
                 yield content if bracket and content not in ("", "*") else None
 
@@ -87,6 +89,12 @@ class Rules:
         if literal.startswith("~/"):
             return f"{self.home}/{literal[2:]}"
         return f"{self.directory}/{literal.removeprefix('./').removeprefix('/')}"
+
+
+def host_of(arguments: Mapping[str, Any]) -> str | None:
+    """Return the host of an address to fetch; `None` if others could read another one in it."""
+    found = _URL.fullmatch(str(arguments.get("url", "")))
+    return found[1].lower() if found else None
 
 
 def _same_tool(name: str, tool: str) -> bool:

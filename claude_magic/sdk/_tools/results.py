@@ -64,7 +64,7 @@ class FunctionHost(Listener):
 
 def kept(value: object, tool: str, variables: MutableMapping[str, Any]) -> str:
     """Keep a tool's result under an unused name and return that name. A value that has a name already keeps it."""
-    named = (name for name, other in variables.items() if other is value and not name.startswith("_"))
+    named = (name for name, other in variables.items() if other is value and type(name) is str and name[:1] != "_")
     if (name := next(named, None)) is not None:
         return name
     stem = tool.replace("-", "_")
