@@ -349,13 +349,11 @@ def test_a_repository_above_a_whole_one(workdir: Path) -> None:
 @pytest.mark.short
 @pytest.mark.parametrize("name", [".git", ".git/HEAD", ".git/config", ".git/commondir", ".git/index"])
 def test_pipes_in_the_place_of_files_of_git(name: str, workdir: Path) -> None:
-    """A pipe without a writer would hold up whoever opens it."""
+    """A pipe without a writer holds up whoever opens it, also git: it is not opened here, and git is asked for."""
     if name != ".git":
         (workdir / ".git").mkdir()
     os.mkfifo(workdir / name)
-    assert git_programs(str(workdir)).keys() == (
-        {str(workdir / name)} & {str(workdir / ".git" / at) for at in ("config", "index")}
-    )
+    assert git_programs(str(workdir)).keys() == ({str(workdir / name)} if name != ".git" else set())
 
 
 def test_contents(workdir: Path, traces: Path) -> None:

@@ -43,6 +43,9 @@ def git_programs(directory: str) -> dict[str, list[str]]:
     """Return what the git settings of a directory could run, by the file that contains them; mostly nothing."""
     found: dict[str, list[str]] = {}
     for place in {place: None for repository in _repositories(directory) for place in _settings_of(repository)}:
+        for name in ("HEAD", "commondir"):  # git itself would wait for a pipe
+            if wrong := _judged(lambda path, state: (), path := os.path.join(place, name)):
+                found[path] = list(wrong)
         if keys := _judged(_unknown_keys, config := os.path.join(place, "config")):
             found[config] = list(keys)
         if hooks := [name for name in _HOOKS if os.path.exists(os.path.join(place, "hooks", name))]:
