@@ -160,7 +160,6 @@ def test_import_is_light() -> None:
 OPENS_ITSELF = {
     "_paths.py",
     "_kernel/session_words/export_file.py",  # writes
-    "_render/live/question.py",  # looks at the kind before
     "_render/parts/style_sheet.py",
     "sdk/_cassette/cassette_file.py",  # looks at the kind before
     "sdk/_cassette/seal.py",

@@ -10,10 +10,10 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from claude_magic._characters import seen, unseen_in
+from claude_magic._paths import file_bytes
 from claude_magic.sdk.host import PermissionRequest
 
 _READ_BYTES: Final = 500_000
@@ -67,10 +67,8 @@ def replaced_file(request: PermissionRequest) -> ReplacedFile | None:
     match request.input:
         case {"file_path": str(name), "content": str(content)} if request.tool == "Write":
             try:
-                path = Path(request.directory, name)
-                if not path.is_file() or os.path.getsize(path) > _READ_BYTES:
-                    return None
-                return ReplacedFile(path.read_bytes().decode("utf-8"), content)
-            except (OSError, ValueError):  # an invalid name, or a file that is no text
+                found = file_bytes(os.path.join(request.directory, name), _READ_BYTES + 1)
+                return ReplacedFile(found.decode("utf-8"), content) if len(found) <= _READ_BYTES else None
+            except (OSError, ValueError):  # there is no such file, the name is invalid, or the file is no text
                 return None
     return None
