@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -101,9 +102,10 @@ class Stream(Generic[T, R]):
     def __init__(self, portal: BlockingPortal, work: Callable[[Callable[[T], None]], Awaitable[R]]) -> None:
         self._portal = portal
         self._items: deque[T] = deque()
-        self._changed = threading.Event()
-        self._ended = threading.Event()
-        self._wake: Callable[[], object] = self._changed.set
+        self._changed: SimpleQueue[None] = SimpleQueue()
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        self._wake: Callable[[], object] = partial(self._changed.put, None)
+        self._has_ended = False
         self._scope: anyio.CancelScope | None = None
         self._stopped = False
         self._future: Future[R | None] = portal.start_task_soon(self._run, work)
@@ -130,14 +132,13 @@ class Stream(Generic[T, R]):
     def batches(self) -> Iterator[list[T]]:
         """Yield the items so far, and block in between. Empty batches come, too, so that the caller can look at the clock."""
         while True:
-            finished = self._future.done()
+            finished = self._has_ended
             yield self._drain()
             if finished:
                 return
             began = time.monotonic()
-            self._changed.wait(TICK_S)
-            self._changed.clear()
-            self._ended.wait(BATCH_INTERVAL_S - (time.monotonic() - began))
+            _wait(self._changed, TICK_S)
+            _wait(self._ended, BATCH_INTERVAL_S - (time.monotonic() - began))
 
     async def abatches(self) -> AsyncIterator[list[T]]:
         """Yield the items so far; the loop of this thread runs in between."""
@@ -146,7 +147,7 @@ class Stream(Generic[T, R]):
         self._future.add_done_callback(lambda _: loop.call_soon_threadsafe(ended.set))
         self._wake = lambda: loop.call_soon_threadsafe(changed.set)
         while True:
-            finished = self._future.done()
+            finished = self._has_ended
             yield self._drain()
             if finished:
                 return
@@ -157,7 +158,8 @@ class Stream(Generic[T, R]):
             ended.clear()
 
     def _end(self) -> None:
-        self._ended.set()
+        self._has_ended = True
+        self._ended.put(None)
         self._wake()
 
     def _drain(self) -> list[T]:
@@ -179,6 +181,16 @@ class Stream(Generic[T, R]):
     def _cancel(self) -> None:
         if self._scope is not None:
             self._scope.cancel()
+
+
+def _wait(tokens: SimpleQueue[None], limit_s: float) -> None:
+    """Wait for a token, or until the limit.
+
+    Not for a `threading.Event`, nor by a future's `done`: both are written in Python (3.11), and an interrupt between two of
+    their steps can leave their lock taken. The background thread would then wait for it for ever.
+    """
+    with contextlib.suppress(Empty):
+        tokens.get(timeout=max(0.0, limit_s))
 
 
 async def _set_or_due(event: asyncio.Event, delay_s: float) -> None:

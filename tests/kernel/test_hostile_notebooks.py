@@ -155,7 +155,7 @@ def test_numbers_and_messages(victim: Kernel, folder: Folder, api: MessagesAPI, 
     for number in NUMBERS:
         path = saved(tmp_path / "sent.ipynb", {"turn": number, "session_id": folder.own, "message_id": folder.end})
         result = victim.run(f"%claude_session restore {path}")
-        assert result.ok is (number is True), (number, result.outputs)
+        assert not result.ok, (number, result.outputs)
         begin_anew(victim)
     for message in MESSAGES:
         path = saved(tmp_path / "sent.ipynb", {"turn": 1, "session_id": folder.own, "message_id": message, "how": ["x"]})
