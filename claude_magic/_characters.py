@@ -17,12 +17,13 @@ from functools import cache
 from itertools import takewhile
 from typing import Final
 
+_CONTROL: Final = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 # CSI, the string sequences (OSC, DCS, APC, PM, SOS) with their payload, short escapes, then what is left of C0 and C1.
 _CONTROLS: Final = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    rf"|{_CONTROL}"
 )
 # Characters that reorder the text around them. With them a command can read as a different one.
 _REORDERING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -73,6 +74,11 @@ def strip_controls(text: str) -> str:
     return _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
+def spelled_controls(text: str) -> str:
+    r"""Spell out control characters, as ``\x1b``; ``\n`` and ``\t`` stay."""
+    return re.sub(_CONTROL, _escaped, text)
+
+
 def in_reading_order(text: str) -> str:
     r"""Remove controls and spell out characters that change the reading order, as ``\u202e``."""
     if text.isprintable():  # then it has none of them
@@ -119,7 +125,7 @@ def seen(text: str) -> str:
 def unseen_in(text: str) -> Counter[str]:
     """Count the ends of lines and the characters that cannot be seen, each by how it is spelled out."""
     found = Counter(piece for piece in re.findall(r"\r\n|[^\t -~]", text) if piece in ("\r\n", "\n") or _is_unseen(piece))
-    return Counter({piece.encode("unicode_escape").decode(): count for piece, count in found.items()})
+    return Counter({_spelled(piece): count for piece, count in found.items()})
 
 
 def _of_one_alphabet(match: re.Match[str]) -> str:
@@ -136,10 +142,7 @@ def _with_known_marks(match: re.Match[str]) -> str:
     heaped = len(base) - 1 + len(marks) > _MARKS
     if not base[0].isascii() or not marks:
         return match[0]
-    spelled = (
-        mark.encode("unicode_escape").decode() if heaped or len(unicodedata.normalize("NFC", base[0] + mark)) > 1 else mark
-        for mark in marks
-    )
+    spelled = (_spelled(mark) if heaped or len(unicodedata.normalize("NFC", base[0] + mark)) > 1 else mark for mark in marks)
     return match[1] + "".join(spelled) + match[2][len(marks) :]
 
 
@@ -187,4 +190,8 @@ def _is_unseen(character: str) -> bool:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode()
+    return _spelled(match[0])
+
+
+def _spelled(text: str) -> str:
+    return text.encode("unicode_escape").decode()

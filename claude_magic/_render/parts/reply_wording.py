@@ -29,8 +29,10 @@ from claude_magic.sdk.response import (
 ARGUMENT_LENGTH: Final = 80
 
 WAITS: Final = "waiting for you"
-WAITS_WITH_MORE: Final = "waiting for you; more follows"
 """The status while a question or a permission request has no answer."""
+
+WAITS_WITH_MORE: Final = f"{WAITS}; more follows"
+"""The same, when Claude has written on meanwhile: that is shown after the answer."""
 
 BEGINNING: Final = -2
 """Less than the number of any block."""

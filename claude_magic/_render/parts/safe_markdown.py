@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from markdown_it.token import Token
 
-from claude_magic._characters import strip_controls
+from claude_magic._characters import spelled_controls, strip_controls
 from claude_magic._markdown import language_of
 from claude_magic._render.parts.highlighting import is_coloured
 from claude_magic._render.parts.markdown_html import is_too_much, parser
@@ -32,7 +32,6 @@ _MATHEMATICAL: Final = re.compile(r"\\(?=[(\[$]|begin|(?:eq)?ref)")
 # `href`, with their quotes.
 _BARE_URL: Final = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
 _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LINE_START: Final = re.compile(r"^([-+=:%]|~(?=~~))|^(\d{1,9})([.)])", re.MULTILINE)
 _UNSAFE_IN_URL: Final = re.compile(r"[^A-Za-z0-9/:?#@!,;=%+.~&_-]")
 _ALIGNMENTS: Final = {"text-align:left": ":--", "text-align:right": "--:", "text-align:center": ":-:"}
@@ -80,8 +79,7 @@ def code_span(code: str, *, in_table: bool = False) -> str:
 
 def fence(code: str, language: str = "") -> str:
     """Write a fenced block whose fence is longer than any run of backticks inside; controls of a terminal are spelled out."""
-    code = code.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
-    code = _CONTROL.sub(lambda control: f"\\x{ord(control[0]):02x}", code)
+    code = spelled_controls(code.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n"))
     longest = max(map(len, re.findall("`+", code)), default=0)
     ticks = "`" * max(3, longest + 1)
     # Only languages that are coloured here: frontends run some other words (`mermaid`, `math`, MyST), or hang on them.
