@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import typing_extensions
 
 from claude_magic.errors import ConfigError, StructuredOutputError
-from claude_magic.sdk._cli.schema_dialect import for_cli
+from claude_magic.sdk._offers.schema_dialect import for_cli
 from claude_magic.sdk.response import VALUE, as_json
 
 if TYPE_CHECKING:

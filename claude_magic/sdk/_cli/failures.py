@@ -31,7 +31,7 @@ from claude_magic.errors import (
 )
 from claude_magic.sdk._cli.child import apart
 from claude_magic.sdk._cli.command_line import OLDEST_CLI
-from claude_magic.sdk._cli.schema_dialect import patterns
+from claude_magic.sdk._offers.schema_dialect import patterns
 from claude_magic.sdk.events import TurnEnded
 from claude_magic.sdk.response import STRUCTURED_OUTPUT
 
