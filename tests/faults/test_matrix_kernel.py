@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ends_well import STATE, Notebook, conversation, ends_well, understood
+from ends_well import STATE, Notebook, conversation, ends_well, freeze, understood
 from messages_api import MessagesAPI
 from rig import CellResult, RunningCell
 from rig.kernel import Kernel
@@ -178,6 +178,22 @@ def test_interrupted_again(notebook: Notebook, way: str, gap_ms: int) -> None:
     stopped(result)
     assert "The beginning." in result.text
     ends_well(notebook)
+
+
+def test_interrupted_before_claude_begins(notebook: Notebook) -> None:
+    """A prompt that Claude takes up only after its cell was interrupted is a turn of the tree, as it is one of Claude's."""
+    clis = notebook.clis()
+    for process in clis:
+        freeze(process)
+    cell = notebook.start("<<hang>>")
+    cell.wait_for(lambda _: notebook.page() != "")
+    notebook.kernel.interrupt()
+    result = notebook.took(cell.wait())
+    understood(result, "TurnInterrupted")
+    for process in clis:
+        process.resume()
+    ends_well(notebook)
+    assert ("<<hang>>", "") in conversation(notebook.api.requests[-1]), "the prompt was not sent before the interrupt"
 
 
 @long

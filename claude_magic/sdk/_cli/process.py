@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
 from typing import Any
@@ -25,6 +24,7 @@ from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_fla
 from claude_magic.sdk._cli.environment import api_address, renews_login
 from claude_magic.sdk._cli.failures import CHECK_CLI, bad_schema, cli_died, failure_of, start_failure, translate_exception
 from claude_magic.sdk._cli.permission_protocol import PermissionMode, Permissions, server_of
+from claude_magic.sdk._cli.queued_turn import QueuedTurn
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
 from claude_magic.sdk._offers.choices import Choices, choices_in
@@ -32,13 +32,11 @@ from claude_magic.sdk._offers.context_size import context_parts
 from claude_magic.sdk._offers.server_watch import ServerState, ServerWatch
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.events import SessionStarted
 from claude_magic.sdk.host import SERVER, BackgroundWork, ContextPart, Listener, ToolResult, TurnHost
 
 INTERRUPT_REPLY_S = 0.7
 """How long cancelling a turn waits for the CLI to confirm: a person's Stop must act within a second."""
-
-INTERRUPT_AGAIN_S = 0.3
-"""How long an interrupt may stay without effect before we send it again."""
 
 INTERRUPT_LIMIT_S = 5.0
 """How long the CLI may take to end an interrupted turn before we kill it; what it has written to disk stays."""
@@ -56,26 +54,6 @@ class State(Enum):
     BUSY = auto()
     CLOSING = auto()
     CLOSED = auto()
-
-
-@dataclass(eq=False)
-class _Turn:
-    """A turn handed to the owner. `sent` is set when the prompt was sent, or the turn is done without it.
-
-    `abandoned` is set when the caller was cancelled, `has_begun` if an event had come when the turn was done.
-    """
-
-    prompt: Prompt
-    options: TurnOptions
-    host: TurnHost
-    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    sent: asyncio.Event = field(default_factory=asyncio.Event)
-    abandoned: bool = False
-    has_begun: bool = False
-
-    def finish(self, error: ClaudeError | None) -> None:
-        if not self.done.cancelled():
-            self.done.set_result(None) if error is None else self.done.set_exception(error)
 
 
 class LiveProcess:
@@ -117,8 +95,8 @@ class LiveProcess:
         """Whether closing it loses turns that could not be written to disk; `LiveTurn` sets it."""
         self._cli = cli
         self.close_timeout_s = close_timeout_s
-        self._queue: asyncio.Queue[_Turn | None] = asyncio.Queue()
-        self._current: _Turn | None = None
+        self._queue: asyncio.Queue[QueuedTurn | None] = asyncio.Queue()
+        self._current: QueuedTurn | None = None
         self._ready: asyncio.Future[None] | None = None
         self._owner: asyncio.Task[None] | None = None
         self._interrupts: set[asyncio.Task[None]] = set()
@@ -209,7 +187,7 @@ class LiveProcess:
         """
         if self._owner is None or self._owner.done():
             raise CLIDiedError("The Claude CLI has ended.", session_id=self.session_id)
-        turn = _Turn(prompt, options, host)
+        turn = QueuedTurn(prompt, options, host)
         self._queue.put_nowait(turn)
         try:
             await asyncio.shield(turn.done)
@@ -224,6 +202,8 @@ class LiveProcess:
                 self._begin_interrupt(turn, INTERRUPT_LIMIT_S)
                 with anyio.CancelScope(shield=True):
                     await asyncio.wait([turn.done], timeout=INTERRUPT_REPLY_S)
+                if turn.reading is not None and not turn.has_begun and self.session_id is not None:
+                    turn.host.emit(SessionStarted(self.session_id))  # the CLI has the prompt, and may still start on it
             raise
 
     async def aclose(self) -> None:
@@ -309,7 +289,7 @@ class LiveProcess:
             ready.set_exception(CLIDiedError("The Claude CLI was closed before it was ready.", next_step=CHECK_CLI))
             ready.exception()  # mark it as retrieved, as there may be no waiter
 
-    async def _serve(self, turn: _Turn) -> None:
+    async def _serve(self, turn: QueuedTurn) -> None:
         """Send the prompt of a turn and wait for its last message.
 
         :raises ClaudeError: the subclass says why the turn failed.
@@ -322,6 +302,7 @@ class LiveProcess:
             await self._servers.before_turn(turn.host.emit, lambda: turn.abandoned)
             if turn.abandoned:
                 return
+            turn.reading = reading
             self._reader.expect(reading, self._transport.kill)  # a CLI that does not read the prompt hangs
             await self._mode.choose(turn.options.permission_mode)
             await self._client.query(prompt_messages(turn.prompt, str(reading.prompt_id)))
@@ -334,8 +315,6 @@ class LiveProcess:
         except Exception as error:  # the SDK raises plain Exception when it cannot read on, and a host may raise any
             await self._wait_for_exit()
             raise self._translated(error, reading) from error
-        finally:
-            turn.has_begun = reading.has_begun
         failure = watch.failure or failure_of(ended, self._transport.stderr, structured=turn.options.schema is not None)
         if failure is not None:
             self.login_refused = self.login_refused or isinstance(failure, NotLoggedInError)
@@ -362,27 +341,12 @@ class LiveProcess:
         host = self._reader.host_of(None)
         return await host.call(tool, arguments) if host else ToolResult("The turn has ended.", is_error=True)
 
-    def _begin_interrupt(self, turn: _Turn, limit_s: float) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._interrupt(turn, limit_s), name="claude-interrupt")
+    def _begin_interrupt(self, turn: QueuedTurn, limit_s: float) -> asyncio.Task[None]:
+        interrupt = turn.interrupt(self._client.interrupt, self._transport.kill, limit_s)
+        task = asyncio.create_task(interrupt, name="claude-interrupt")
         self._interrupts.add(task)
         task.add_done_callback(self._interrupts.discard)
         return task
-
-    async def _interrupt(self, turn: _Turn, limit_s: float) -> None:
-        """End the turn. A CLI that does not end it in time is killed; its session will be resumed from disk."""
-        with anyio.move_on_after(limit_s):
-            turn.done.add_done_callback(lambda _: turn.sent.set())
-            await turn.sent.wait()
-            while not turn.done.done():
-                try:
-                    await self._client.interrupt()
-                except Exception:  # noqa: BLE001 - killing the CLI ends the turn in any case
-                    self._transport.kill()
-                # The CLI ignores an interrupt that comes before it has started on the prompt.
-                await asyncio.wait([turn.done], timeout=INTERRUPT_AGAIN_S)
-        if not turn.done.done():
-            self._transport.kill()
-            await asyncio.wait([turn.done])
 
     async def _wait_for_exit(self) -> None:
         """Wait up to a second for the exit: stderr has a pipe of its own, and may be late."""
