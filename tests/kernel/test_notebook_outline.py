@@ -70,6 +70,22 @@ def test_a_line_for_each_cell(notebook: Notebook) -> None:
     assert notebook.outline.since((), "outline", 1000).note == "with cells 1-5"
 
 
+def test_a_line_says_what_came_out(notebook: Notebook) -> None:
+    """What a cell returned is told as it was then, however its value has changed; what it printed later is told, too."""
+    notebook.run("numbers = [1, 2]\nnumbers")
+    printed = notebook.run("print('first')")
+    notebook.run("numbers += [3] * 100")
+    notebook.told()
+    outputs = notebook.shell.history_manager.outputs[printed]  # type: ignore[union-attr]
+    outputs[-1].bundle["stream"].append("second")  # a thread of the cell has printed
+    _, *lines, _ = notebook.told().splitlines()
+    assert lines == [
+        "In [1] numbers = [1, 2] (+1 lines) -> list, length 2, 72 bytes: [1, 2];",
+        "In [2] print('first') -> printed 'first' …;",
+        "In [3] numbers += [3] * 100 -> no output",
+    ]
+
+
 def test_the_conversation_is_not_told_again(notebook: Notebook) -> None:
     """Cells that are the conversation itself, or only set it up, are left out; others are not."""
     ours = [

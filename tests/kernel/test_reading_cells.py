@@ -202,6 +202,15 @@ def test_displays_of_a_cell(page: Page) -> None:
     assert "nobody's" not in text
 
 
+def test_a_display_that_changes_later(page: Page) -> None:
+    """The line about a cell says what its display shows now, also if a later cell has updated it."""
+    page.shell.user_ns["say"] = page.say
+    page.run("say('display_data', data={'text/plain': 'first'}, transient={'display_id': 'a'})")
+    assert page.listed()[1].endswith("-> first;")
+    page.run("say('update_display_data', data={'text/plain': 'last'}, transient={'display_id': 'a'})")
+    assert page.listed()[1].endswith("-> last;")
+
+
 @pytest.mark.parametrize("waits", [False, True])
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_cleared(page: Page, *, waits: bool, goes_on: bool) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from claude_magic._kernel.notebook.cell_words import LINE, beginning, in_full, in_lines, in_pieces
-from claude_magic._kernel.notebook.ran_cells import LONGEST, RanCell, RanCells, is_conversation
+from claude_magic._kernel.notebook.cell_words import LINE, LONGEST, RanCell, beginning, in_full, in_line
+from claude_magic._kernel.notebook.ran_cells import RanCells, is_conversation
 from claude_magic._kernel.notebook.saved_cells import SavedCell, SavedNotebook, read_notebook
 from claude_magic.sdk.content import fenced
 from claude_magic.sdk.events import Image
@@ -85,26 +85,25 @@ def _listed(cells: RanCells, saved: SavedNotebook | None) -> str:
     if saved is not None and saved.trouble:
         lines = [f"{saved.trouble} These cells have run:"]
     elif saved is not None:
-        pieces = []
         for cell in saved.cells[:_LINES]:
             ran = _ran_as(cells, cell, 4 * LINE)
             numbers |= {ran.number} if ran is not None else set()
-            pieces.append(_pieces(cell, ran))
-        lines += in_lines(pieces)
+            if ran is not None and ran.code == cell.code and not is_conversation(cell.code):
+                lines.append(f"#{cell.position} {cells.line(ran.number)}")
+            else:
+                lines.append(in_line(_saved_pieces(cell, ran)))
         if len(saved.cells) > _LINES:
             lines.append(f"… {len(saved.cells) - _LINES:,} more; read them by their positions …")
-    others = [cell for cell in cells.since(0, 4 * LINE) if cell.number not in numbers]
+    others = [line for number, line in cells.lines_since(0) if number not in numbers]
     if others:
         lines += ["Have run, and are not in it so:"] if numbers else []
         lines += [f"… {len(others) - _LINES:,} older ones …"] if len(others) > _LINES else []
-        lines += in_lines([in_pieces(cell) for cell in reversed(others[:_LINES])])
+        lines += reversed(others[:_LINES])
     return "\n".join(lines) or "No cell has run yet."
 
 
-def _pieces(cell: SavedCell, ran: RanCell | None) -> list[str]:
+def _saved_pieces(cell: SavedCell, ran: RanCell | None) -> list[str]:
     is_ours = is_conversation(cell.code)
-    if ran is not None and ran.code == cell.code and not is_ours:
-        return [f"#{cell.position}", *in_pieces(ran)]
     lines = [line for line in cell.code.splitlines() if line.strip()]
     more = [f"(+{len(lines) - 1} lines)"] if len(lines) > 1 else []
     texts = [] if is_ours else [text for text in cell.output_texts(4 * LINE) if text.strip()]

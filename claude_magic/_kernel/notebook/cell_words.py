@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
-from claude_magic._kernel.notebook.ran_cells import FIGURE, LONGEST, RanCell
 from claude_magic._kernel.values.described import described
 from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import clipped, one_line
 from claude_magic.sdk.content import fenced
+from claude_magic.sdk.events import Image
+
+LONGEST: Final = 4_000
+"""The longest secret expected, such as a key in PEM. A text is searched for secrets this far beyond what is shown."""
+
+FIGURE: Final = "figure"
+"""The text that replaces a figure."""
 
 LINE: Final = 120
 """The most characters of one piece of a line."""
 
 _BETWEEN: Final = "\n\x1e"
-_CELL: Final = "\n\x1d"
-"""Separators between the pieces of a line (`_BETWEEN`) and between cells, in the one text that is searched for secrets."""
+"""The separator between the pieces of a line, in the one text that is searched for secrets."""
 
 _SET: Final = re.compile(r"^(\s*%(?:env|set_env)\s+\w+)(\s*=?\s*)\S.*$", re.MULTILINE)
 _SAID: Final = re.compile(r"^(env: \w+=).*$", re.MULTILINE)
 """The line that IPython prints after `%env`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RanCell:
+    """A cell that has run. `printed` is the beginning of what it printed, `shown` is `value` as text if it `has_value`."""
+
+    number: int
+    code: str
+    printed: str = ""
+    shown: str = ""
+    value: object = None
+    has_value: bool = False
+    displays: tuple[str, ...] = ()
+    error: str = ""
+    traceback: str = ""
+    images: tuple[Image, ...] = ()
 
 
 def in_pieces(cell: RanCell) -> list[str]:
@@ -41,14 +63,9 @@ def in_pieces(cell: RanCell) -> list[str]:
     return [f"In [{cell.number}] {lines[0]}", more, *([f"{one};" for one in came] or ["no output"])]
 
 
-def in_lines(cells: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield a line for each cell, made of its pieces. Secrets are masked before the cut: half of one is not recognised."""
-    texts = [_BETWEEN.join(pieces) for pieces in cells]
-    masked = redact(_CELL.join(texts)).split(_CELL)  # one search: one for each text takes twice as long
-    if len(masked) != len(texts):  # a key that seems to begin in one cell and to end in another one; or a cell has `_CELL`
-        masked = [redact(text) for text in texts]
-    for text in masked:
-        yield " ".join(one_line(piece, LINE) for piece in text.split(_BETWEEN))
+def in_line(pieces: Iterable[str]) -> str:
+    """Return the pieces as a line. Secrets are masked before the cut: half of one is not recognised."""
+    return " ".join(one_line(piece, LINE) for piece in redact(_BETWEEN.join(pieces)).split(_BETWEEN))
 
 
 def in_full(cell: RanCell, limit: int) -> str:

@@ -10,8 +10,8 @@ from typing import Final
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.notebook.cell_reading import read_cells
-from claude_magic._kernel.notebook.cell_words import LINE, in_full, in_lines, in_pieces
-from claude_magic._kernel.notebook.ran_cells import LONGEST, RanCells
+from claude_magic._kernel.notebook.cell_words import LONGEST, in_full
+from claude_magic._kernel.notebook.ran_cells import RanCells
 from claude_magic._kernel.values.described import described, own_variables, shape_of
 from claude_magic.sdk.events import Image
 
@@ -82,20 +82,20 @@ class Outline:
 
     def _lines(self, seen: int, how: str, limit: int) -> tuple[dict[int, str], list[str]]:
         """Return the text of each cell by its number, oldest first, and a line that says which cells have no room."""
-        is_short = how == "outline"
-        room = MAX_BYTES if is_short else 20 * limit
-        found: dict[int, list[str]] = {}
+        if how == "outline":
+            room, texts = MAX_BYTES, self._cells.lines_since(seen)
+        else:
+            cells = self._cells.since(seen, limit + LONGEST)
+            room, texts = 20 * limit, ((cell.number, in_full(cell, limit)) for cell in cells)
+        found: dict[int, str] = {}
         left = []
-        for cell in self._cells.since(seen, 4 * LINE if is_short else limit + LONGEST):
-            pieces = in_pieces(cell) if is_short else [in_full(cell, limit)]
-            room -= sum(len((piece[:LINE] if is_short else piece).encode("utf-8", "replace")) for piece in pieces)
+        for number, text in texts:
+            room -= len(text.encode("utf-8", "replace"))
             if room < 0 and found:
-                left = [f"… the cells up to In [{cell.number}] are left out …"]
+                left = [f"… the cells up to In [{number}] are left out …"]
                 break
-            found[cell.number] = pieces
-        cells = dict(reversed(found.items()))
-        texts = in_lines(cells.values()) if is_short else (text for (text,) in cells.values())
-        return dict(zip(cells, texts, strict=True)), left
+            found[number] = text
+        return dict(reversed(found.items())), left
 
     def _changed(self, before: Snapshot) -> list[str]:
         own = own_variables(self._shell)

@@ -11,10 +11,11 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
+from claude_magic._kernel.notebook.cell_words import FIGURE, LINE, RanCell, in_line, in_pieces
 from claude_magic._kernel.values.bundles import image_in, readable, text_in
 from claude_magic._kernel.values.shown_value import show_value
 from claude_magic._kernel.values.time_limit import FAILURES, bounded
@@ -22,7 +23,6 @@ from claude_magic._kernel.values.tracebacks import error_text
 from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import clip, one_line
 from claude_magic.errors import ConfigError
-from claude_magic.sdk.events import Image
 
 _REMEMBERED: Final = 500
 """The number of last cells whose errors and displays are remembered."""
@@ -31,14 +31,8 @@ _DISPLAYS: Final = 20
 _TRACEBACKS: Final = 50
 _MAX_TRACEBACK: Final = 4_000
 
-LONGEST: Final = 4_000
-"""The longest secret expected, such as a key in PEM. A text is searched for secrets this far beyond what is shown."""
-
 _MAX_FORMS: Final = 8_000_000
 """The most characters kept of all displays together; figures are in base64. The newest is always kept whole."""
-
-FIGURE: Final = "figure"
-"""The text that replaces a figure."""
 
 _LINE: Final = 480
 """How many characters of a display the line about its cell needs."""
@@ -51,22 +45,6 @@ _CONVERSATION: Final = re.compile(
     r"\s*(#|$|%%?claude(?!\w)|%claude_session\b|%(re)?load_ext\s+claude_magic\b|%config\s+ClaudeMagics\b)"
 )
 """A line of a cell that is no code of the person's: blank, a comment, or about the conversation."""
-
-
-@dataclass(frozen=True, slots=True)
-class RanCell:
-    """A cell that has run. `printed` is the beginning of what it printed, `shown` is `value` as text if it `has_value`."""
-
-    number: int
-    code: str
-    printed: str = ""
-    shown: str = ""
-    value: object = None
-    has_value: bool = False
-    displays: tuple[str, ...] = ()
-    error: str = ""
-    traceback: str = ""
-    images: tuple[Image, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -86,8 +64,7 @@ class _Display:
         return self.line
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """A point in a cell's output: the numbers of outputs in the history, of pieces in the last one, and of displays."""
 
     outputs: int = 0
@@ -113,11 +90,14 @@ class RanCells:
         self._is_noted = False
         self._errors: dict[int, str] = {}
         self._displays: dict[int, list[_Display]] = {}
-        self._by_id: dict[str, _Display] = {}
+        self._by_id: dict[str, tuple[int, _Display]] = {}
+        """By display ID: the number of the cell, and its display."""
         self._sizes: dict[_Display, int] = {}
         self._size = 0
         self._cleared: dict[int, tuple[_Place, _Place | None]] = {}
         self._tracebacks: dict[int, str] = {}
+        self._lines: dict[int, tuple[str, _Place, str]] = {}
+        """By cell: its code, the end of its output, and the line about both."""
         self._numbers: dict[str, int] = {}
         self._publisher: Any = shell.display_pub
         self._has_hooks = False  # a terminal's publisher has none; there the history holds the displays
@@ -147,10 +127,15 @@ class RanCells:
             _forget_oldest(self._numbers)
 
     def end(self, result: ExecutionResult) -> None:
-        """Note why a cell failed, if it did."""
+        """Note why a cell failed, if it did, and make the line about it: its value may change later."""
         error = result.error_before_exec or result.error_in_exec
-        if error is None or not self._is_counted:
-            return
+        if error is not None and self._is_counted:
+            self._note_error(error)
+        if self._is_noted and self._number < len(self._codes()):
+            self._lines.pop(self._number, None)
+            self.line(self._number)
+
+    def _note_error(self, error: BaseException) -> None:
         said = text = type(error).__name__
         try:
             with bounded():
@@ -169,6 +154,21 @@ class RanCells:
         """The number of the cell that runs."""
         return self._number
 
+    def lines_since(self, number: int) -> Iterator[tuple[int, str]]:
+        """Yield the number of each cell after the one with this number, and a line about it; see `since`."""
+        for each in self._after(number):
+            yield each, self.line(each)
+
+    def line(self, number: int) -> str:
+        """Return a line about a cell. It is made when the cell ends, and again after its output has changed."""
+        code, end = self._codes()[number], self._place(number)
+        kept = self._lines.get(number)
+        if kept is None or kept[:2] != (code, end):
+            kept = code, end, in_line(in_pieces(self._cell(number, code, 4 * LINE)))
+            self._lines[number] = kept
+            _forget_oldest(self._lines)
+        return kept[2]
+
     def since(self, number: int, limit: int) -> Iterator[RanCell]:
         """Yield the cells after the one with this number, the newest first.
 
@@ -176,10 +176,14 @@ class RanCells:
 
         :param limit: the most characters of each output; of a longer one, one more is returned.
         """
+        for each in self._after(number):
+            yield self._cell(each, self._codes()[each], limit)
+
+    def _after(self, number: int) -> Iterator[int]:
         codes = self._codes()
         for each in range(min(self._number, len(codes)) - 1, max(number, 0), -1):
             if not is_conversation(codes[each]):
-                yield self._cell(each, codes[each], limit)
+                yield each
 
     def find(self, number: int, limit: int) -> RanCell | None:
         """Return the cell with this number, or `None` if no known cell has it."""
@@ -243,14 +247,16 @@ class RanCells:
         if kind == "clear_output":
             self._clear(waits=bool(content.get("wait")))
         elif kind == "update_display_data" and display_id in self._by_id:
-            self._keep(self._by_id[display_id], readable(content["data"]))
+            number, display = self._by_id[display_id]
+            self._lines.pop(number, None)
+            self._keep(display, readable(content["data"]))
         elif kind == "display_data":
             displays = self._displays.setdefault(self._number, [])
             if len(displays) - self._begin_of(self._number).displays < _DISPLAYS:
                 displays.append(_Display({}))
                 self._keep(displays[-1], readable(content["data"]))
                 if display_id:
-                    self._by_id[display_id] = displays[-1]
+                    self._by_id[display_id] = self._number, displays[-1]
                     _forget_oldest(self._by_id)
             _forget_oldest(self._displays)
         return message
@@ -258,11 +264,12 @@ class RanCells:
     def _clear(self, *, waits: bool) -> None:
         """Note that the cell clears its output now or, with `waits`, at its next output."""
         begin, displays = self._begin_of(self._number), self._displays.setdefault(self._number, [])
+        self._lines.pop(self._number, None)
         gone = begin.displays if waits else len(displays)
         for display in displays[:gone]:
             self._drop(display)
         del displays[:gone]
-        self._cleared[self._number] = self._place(self._number), replace(begin, displays=0) if waits else None
+        self._cleared[self._number] = self._place(self._number), begin._replace(displays=0) if waits else None
         _forget_oldest(self._cleared)
 
     def _begin_of(self, number: int) -> _Place:
