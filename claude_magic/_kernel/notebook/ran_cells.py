@@ -34,8 +34,8 @@ _MAX_TRACEBACK: Final = 4_000
 _MAX_FORMS: Final = 8_000_000
 """The most characters kept of all displays together; figures are in base64. The newest is always kept whole."""
 
-_LINE: Final = 480
-"""How many characters of a display the line about its cell needs."""
+_LINE: Final = 4 * LINE
+"""How many characters of an output the line about its cell needs."""
 
 _MAX_PIECES: Final = 2_000
 """At most this many pieces of a cell's printed output are read."""
@@ -49,19 +49,12 @@ _CONVERSATION: Final = re.compile(
 
 @dataclass(slots=True, eq=False)
 class _Display:
-    """Something that a cell displayed: its data by media type, and its text in the line about the cell."""
+    """Something that a cell displayed: its data by media type."""
 
     forms: dict[str, str]
-    line: str | None = None
 
     def text(self, limit: int) -> str:
-        if image_in(self.forms):
-            return FIGURE
-        if limit > _LINE:
-            return text_in(self.forms, 10 * limit)[: limit + 1]
-        if self.line is None:
-            self.line = text_in(self.forms, 10 * _LINE)[: _LINE + 1]
-        return self.line
+        return FIGURE if image_in(self.forms) else text_in(self.forms, 10 * limit)[: limit + 1]
 
 
 class _Place(NamedTuple):
@@ -164,7 +157,7 @@ class RanCells:
         code, end = self._codes()[number], self._place(number)
         kept = self._lines.get(number)
         if kept is None or kept[:2] != (code, end):
-            kept = code, end, in_line(in_pieces(self._cell(number, code, 4 * LINE)))
+            kept = code, end, in_line(in_pieces(self._cell(number, code, _LINE)))
             self._lines[number] = kept
             _forget_oldest(self._lines)
         return kept[2]
@@ -286,7 +279,7 @@ class RanCells:
     def _keep(self, display: _Display, forms: dict[str, str]) -> None:
         """Keep the forms of a display. When there are too many characters, the oldest displays keep only a line."""
         self._drop(display)
-        display.forms, display.line = forms, None
+        display.forms = forms
         self._sizes[display] = size = sum(map(len, forms.values()))
         self._size += size
         while self._size > _MAX_FORMS and len(self._sizes) > 1:
