@@ -197,19 +197,20 @@ class LiveProcess:
         except asyncio.CancelledError:
             turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio warns
             turn.abandoned = True
-            # A queued turn is skipped: an interrupt would stop the one before it. A slow interrupt goes on in the background.
+            # A turn that still waits is skipped: an interrupt would stop the one before it. A slow one goes on.
             if self._current is turn:
                 self._begin_interrupt(turn, INTERRUPT_LIMIT_S)
                 with anyio.CancelScope(shield=True):
                     await asyncio.wait([turn.done], timeout=INTERRUPT_REPLY_S)
                 if turn.reading is not None and not turn.has_begun and self.session_id is not None:
-                    turn.host.emit(SessionStarted(self.session_id))  # the CLI has the prompt, and may still start on it
+                    # The CLI has the prompt and may still start on it, so the turn belongs to the session.
+                    turn.host.emit(SessionStarted(self.session_id))
             raise
 
     async def aclose(self) -> None:
         """Let the CLI write its transcript and end, within `close_timeout_s`. Idempotent.
 
-        A turn that runs is interrupted first; half of `close_timeout_s` is for that, and is not part of the time for the CLI.
+        A running turn is interrupted first, for up to half of that time in addition.
         """
         if self._owner is not None and not self._owner.done():
             self._queue.put_nowait(None)
@@ -261,7 +262,7 @@ class LiveProcess:
                 turn.finish(None)
                 continue
             self.state, self._current = State.BUSY, turn
-            failure: ClaudeError | None = self._closed_early()
+            failure: ClaudeError | None = self._closed_early()  # it stays if this task is cancelled
             try:
                 await self._serve(turn)
                 failure = None
@@ -302,10 +303,10 @@ class LiveProcess:
             await self._servers.before_turn(turn.host.emit, lambda: turn.abandoned)
             if turn.abandoned:
                 return
-            turn.reading = reading
-            self._reader.expect(reading, self._transport.kill)  # a CLI that does not read the prompt hangs
+            self._reader.expect(reading, self._transport.kill)  # kills a CLI that never reads the prompt
             await self._mode.choose(turn.options.permission_mode)
             await self._client.query(prompt_messages(turn.prompt, str(reading.prompt_id)))
+            turn.reading = reading
             turn.sent.set()
             with watch:
                 ended = await reading.done
@@ -321,7 +322,7 @@ class LiveProcess:
             raise failure
 
     async def _read(self) -> None:
-        """Pass the CLI's messages to the reader as long as it lives. Note the mode; end a CLI that ignores a schema."""
+        """Pass messages to the reader while the CLI lives. Note the mode; end a CLI that refuses the schema."""
         try:
             async for message in self._client.receive_messages():
                 self._reader.read(message)

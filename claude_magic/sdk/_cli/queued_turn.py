@@ -22,8 +22,8 @@ INTERRUPT_AGAIN_S = 0.3
 class QueuedTurn:
     """A turn handed to the owner task of a process.
 
-    `sent` is set when the prompt was sent, or the turn is done without it. `reading` reads the answer, from just before the
-    prompt is sent. `abandoned` is set when the caller was cancelled.
+    `sent` is set when the prompt was sent, or when an interrupted turn is done without it. `reading` reads the answer; it is
+    `None` until the prompt was sent. `abandoned` is set when the caller was cancelled.
     """
 
     prompt: Prompt
