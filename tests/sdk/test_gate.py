@@ -520,9 +520,29 @@ def test_folders_below(tmp_path: Path) -> None:
     assert verdict(gates[0], "Edit", "a/x", "acceptEdits") is Verdict.ASK
     assert verdict(gates[0], "Read", "a/x", "dontAsk") is Verdict.DENY
     assert verdict(gates[0], "Read", "x") is Verdict.PASS
-    gates[0].accept("Read", {"file_path": "a/deep/x"}, str(work))
+    for command in ("cat a/x", "ls a", "grep -r it a/*", 'cat "a/x"', "cat b/x", "cat <a/x", "cat way/x"):
+        assert gates[0].judge(Call("Bash", {"command": command}, "default", str(work), "s"), "default")[0] is Verdict.ASK, (
+            command
+        )
+    gates[0].accept("Bash", {"command": "cat a/deep/x"}, str(work))
     assert verdict(gates[0], "Read", "a/x") is Verdict.PASS
     assert verdict(gates[0], "Read", "b/x") is Verdict.ASK
+
+
+def test_git_after_cd(tmp_path: Path) -> None:
+    """A rule for git, or for what may call it, does not hold in another repository whose settings run programs."""
+    work, harmless = tmp_path / "vendor", tmp_path / "lib"
+    for repository in (work, harmless):
+        (repository / ".git").mkdir(parents=True)
+    (work / ".git" / "config").write_text("[core]\n\tfsmonitor = ./run.sh\n")
+
+    def verdict(cwd: Path, rule: str, trusted: bool = False) -> tuple[Verdict, str]:
+        gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=[rule], trusted=trusted)
+        return gate.judge(Call("Bash", {"command": "git status"}, "default", str(cwd), "s"), "default")
+
+    asked = Verdict.ASK, f"git would run programs here: {work}/.git/config says so"
+    assert verdict(work, "Bash(git status:*)") == verdict(work, "Bash(git status)", trusted=True) == asked
+    assert verdict(harmless, "Bash(git status:*)") == verdict(work, "Bash") == (Verdict.PASS, "")
 
 
 @pytest.mark.short

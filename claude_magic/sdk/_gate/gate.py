@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from claude_magic._paths import home_directory
 from claude_magic.sdk._folder.contents import loaded_below, settings_files
+from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._gate.commands import BLANKS, only_edits, only_reads, trimmed
-from claude_magic.sdk._gate.paths import paths_of, resolved, within
+from claude_magic.sdk._gate.paths import paths_of, places_of, resolved, within
 from claude_magic.sdk._gate.rules import Rules, host_of, settings_in
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPERS, OFF, QUESTIONS, READING, UNASKED
 
@@ -126,8 +127,12 @@ class Gate:
             if paths and ((is_left_to_it and not elsewhere) or self._may_allow(call, paths)):
                 return Verdict.PASS, ""
             reason = _leads_out(elsewhere[0]) if elsewhere else ""
-        elif self._is_free(call, mode) or self._may_allow(call):
+        elif self._is_free(call, mode):
             return Verdict.PASS, ""
+        elif self._may_allow(call):
+            reason = self._git_elsewhere(call)
+            if not reason:
+                return Verdict.PASS, ""
         elif call.tool in OFF:
             return Verdict.DENY, SWITCHED_OFF
         if mode == "dontAsk" and not self.was_granted(self.rules_for(call.tool, call.arguments, reason, call.cwd)):
@@ -179,13 +184,13 @@ class Gate:
     def accept(self, tool: str, arguments: Mapping[str, Any], cwd: str) -> None:
         """Remember that a person has allowed a call, and with it everything that the CLI loads with its files."""
         if self._below is not None:
-            self._below |= loaded_below(_places(tool, arguments, cwd), self._directory).keys()
+            self._below |= loaded_below(places_of(tool, arguments, cwd), self._directory).keys()
 
     def _new_below(self, call: Call) -> dict[str, str | None]:
         """Return what the CLI would load with the files of a call, and nobody has allowed yet."""
         if self._below is None:
             return {}
-        found = loaded_below(_places(call.tool, call.arguments, call.cwd), self._directory)
+        found = loaded_below(places_of(call.tool, call.arguments, call.cwd), self._directory)
         return {path: target for path, target in found.items() if path not in self._below}
 
     def was_granted(self, rules: tuple[str, ...]) -> bool:
@@ -216,6 +221,15 @@ class Gate:
     def _may_allow(self, call: Call, paths: Sequence[str] = ()) -> bool:
         return self._rules.may_allow(call.tool, call.arguments, paths, lambda word: self._leads_inside(word, call))
 
+    def _git_elsewhere(self, call: Call) -> str:
+        """Return a reason to ask about a command that rules allow, if a `cd` led to a repository whose settings run programs.
+
+        In the folder itself the CLI asks, unless the person trusts the folder.
+        """
+        if call.tool not in COMMANDS or not self.is_elsewhere(call.cwd) or self._rules.allow_all(call.tool):
+            return ""
+        return "".join(f"git would run programs here: {place} says so" for place in [*git_programs(call.cwd)][:1])
+
     def _reads(self, call: Call) -> bool:
         return call.tool == "Bash" and only_reads(call.command, lambda word: self._leads_inside(word, call))
 
@@ -237,13 +251,6 @@ class Gate:
 
 def _leads_out(path: str) -> str:
     return f"leads to {path}, outside the folder"
-
-
-def _places(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
-    """Return the paths of a call: as written, and with links resolved."""
-    named = [*paths_of(tool, arguments)] if tool in READING | EDITING else []
-    spelled = [os.path.normpath(os.path.join(cwd, os.path.expanduser(path))) for path in named]
-    return [*spelled, *(resolved(path, cwd) for path in named)]
 
 
 def _loads(found: Mapping[str, str | None]) -> str:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
-from claude_magic.sdk._gate.tool_list import EDITING
+from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
+
+_WORD: Final = re.compile(r"""[^\s"'`;|&<>()$=*?\[{]+""")
+_MOST_WORDS: Final = 1_000
 
 
 def paths_of(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
@@ -21,6 +25,22 @@ def paths_of(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
         if pattern := str(arguments.get(name) or ""):
             # A pattern may begin at the root, or go up.
             yield os.path.join(where, re.split(r"[*?\[{]", pattern)[0] if ".." not in pattern else "..")
+
+
+def places_of(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
+    """Return the paths of a call: as written, and with links resolved. Of a command, all words that could be paths.
+
+    The CLI (2.1.332) loads what the folders of these files hold for it, also after a command such as `cat`.
+    """
+    if tool in COMMANDS:
+        words = [found[0] for found in islice(_WORD.finditer(str(arguments.get("command", ""))), _MOST_WORDS)]
+        named = [
+            os.path.join(word, "x") if os.path.isdir(os.path.join(cwd, os.path.expanduser(word))) else word for word in words
+        ]
+    else:
+        named = [*paths_of(tool, arguments)] if tool in READING | EDITING else []
+    spelled = [os.path.normpath(os.path.join(cwd, os.path.expanduser(path))) for path in named]
+    return [*spelled, *(resolved(path, cwd) for path in named)]
 
 
 def resolved(path: str, cwd: str) -> str:

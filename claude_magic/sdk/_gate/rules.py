@@ -56,10 +56,9 @@ class Rules:
         :param paths: the resolved paths in the call.
         :param is_inside: tells whether a word of a command leads inside the folder.
         """
-        contents = list(self._contents(tool))
-        if None in contents:
+        if self.allow_all(tool):
             return True
-        given = [content for content in contents if content]
+        given = [content for content in self._contents(tool) if content]
         if tool in COMMANDS:
             exact = frozenset(content for content in given if not _GLOB.search(content))
             starts = tuple(_literal(content).rstrip(BLANKS) for content in given if content not in exact)
@@ -72,6 +71,10 @@ class Rules:
             return host is not None and any(fnmatch.fnmatchcase(host, content.removeprefix("domain:")) for content in given)
         values = [value for value in arguments.values() if isinstance(value, str)]
         return any(value.startswith(_literal(content)) for content in given for value in values)
+
+    def allow_all(self, tool: str) -> bool:
+        """Whether a rule covers the whole tool."""
+        return None in self._contents(tool)
 
     def _contents(self, tool: str) -> Iterator[str | None]:
         """Yield the text in parentheses of each rule for a tool, `None` for a rule that covers the whole tool."""
