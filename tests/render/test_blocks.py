@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 from replies import SESSION, call, called, ended, reply, said
@@ -23,6 +24,7 @@ from claude_magic._render.parts.reply_wording import (
     tool_outcome,
     whole_seconds,
 )
+from claude_magic._render.parts.tool_call import input_html
 from claude_magic.sdk.events import (
     Event,
     Retrying,
@@ -87,6 +89,24 @@ def test_outcomes_say_how_a_call_went() -> None:
     assert tool_outcome(call("Bash", {}, "")) == "✓"
     assert tool_outcome(call("Bash", {}, "", is_error=True, duration_s=0.2)) == "✗ failed · 0.2 s"
     assert tool_outcome(call("Bash", {}, "", is_error=True, denied=True)) == "✗ denied"
+
+
+@pytest.mark.parametrize(
+    ("rest", "shown"),
+    [
+        ({"target": "staging", "dry_run": "true"}, "target: staging · dry_run: true"),
+        ({"target": "staging · dry_run: true"}, 'target: "staging · dry_run: true"'),
+        ({"target: a · dry_run": True}, '"target: a · dry_run": True'),
+        ({"target": '"staging"'}, 'target: "\\"staging\\""'),
+        ({"file_path": "/p/a  b.txt"}, "file_path: /p/a &nbsp;b.txt"),
+        ({"file_path": "/p/a\tb.txt"}, 'file_path: "/p/a\\tb.txt"'),
+        ({"file_path": " b.txt"}, 'file_path: " b.txt"'),
+    ],
+)
+def test_arguments_in_a_line_are_told_apart(rest: dict[str, object], shown: str) -> None:
+    """No value in the line of arguments can be taken for a further argument, or for the same with other blanks."""
+    line = input_html(call("mcp__s__run", {"code": "drop_table()", **rest}))
+    assert f'<p class="claude-rest">{shown}</p>' in re.sub("</?span>", "", line).replace("&quot;", '"')
 
 
 def test_thinking_says_how_long_it_took() -> None:

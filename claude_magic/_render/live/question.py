@@ -24,7 +24,7 @@ from claude_magic._render.live.widgets import close_tree
 from claude_magic._render.parts.markdown_html import escape, folded_html
 from claude_magic._render.parts.permission_wording import session_answer
 from claude_magic._render.parts.reply_wording import one_line, tool_name
-from claude_magic._render.parts.tool_call import input_html, leaves
+from claude_magic._render.parts.tool_call import arguments_html, input_html, leaves
 from claude_magic._text import with_texts
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
@@ -332,9 +332,9 @@ def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spe
 
 
 def _changes_html(call: ToolCall, remark: str, diff: str) -> str:
-    rest = " · ".join(f"{name}: {value}" for name, value in call.input.items() if name != "content")
-    said = "".join(f'<p class="claude-rest">{escape(text)}</p>\n' for text in (rest, remark) if text)
-    return said + (folded_html(diff, "diff") if diff else "")
+    said = f'<p class="claude-rest">{escape(remark)}</p>\n' if remark else ""
+    changes = folded_html(diff, "diff") if diff else ""
+    return arguments_html({name: value for name, value in call.input.items() if name != "content"}) + said + changes
 
 
 def _small(words: str) -> str:

@@ -25,6 +25,9 @@ IMAGE_BYTES: Final = 5_000_000
 # A key with one of these could be taken for a path, so it is put in quotes.
 _IN_PATHS: Final = re.compile(r'[.\[\]"]|^$')
 
+_SEVERAL: Final = re.compile(r'·|: |\t|^"|^$')
+_BLANKS: Final = re.compile(" {2,}")
+
 _IMAGE_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # no SVG: it is a document
 
 
@@ -77,11 +80,24 @@ def input_html(call: ToolCall, limit: int = SHOWN_LENGTH, show: Callable[[str, s
             pieces.append(f'<p class="claude-rest">{escape(reveal(name))}:</p>\n{code(text, "")}')
     rest = {key: value for key, value in rest.items() if _is_short(value) or not isinstance(value, str)}
     if rest and pieces and all(_is_short(value) for value in rest.values()):
-        words = " · ".join(f"{key}: {value}" for key, value in rest.items())
-        pieces.insert(0, f'<p class="claude-rest">{escape(reveal(words))}</p>\n')
+        pieces.insert(0, arguments_html(rest))
     elif rest:
         pieces.insert(first, code(json.dumps(_without_long(rest), indent=2, ensure_ascii=False, default=str), "json"))
     return "".join(pieces)
+
+
+def arguments_html(arguments: Mapping[str, object]) -> str:
+    """Render names and short values in one line."""
+    words = " · ".join(f"{_told_apart(name)}: {_told_apart(value)}" for name, value in arguments.items())
+    # A page would show several blanks as one.
+    shown = _BLANKS.sub(lambda run: " " + "&nbsp;" * (len(run[0]) - 1), escape(reveal(words)))
+    return f'<p class="claude-rest">{shown}</p>\n'
+
+
+def _told_apart(part: object) -> str:
+    """Return a name or a value for a line of several, in quotes if it could be taken for more than one."""
+    text = str(part)
+    return json.dumps(text, ensure_ascii=False) if _SEVERAL.search(text) or text != text.strip() else text
 
 
 def leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
