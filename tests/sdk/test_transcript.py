@@ -164,6 +164,8 @@ def test_not_there(sdk_env: dict[str, str], workdir: Path, monkeypatch: pytest.M
         {"type": "user", "uuid": "a", "parentUuid": None, "message": {"role": "user", "content": "half \ud83d"}},
         {"type": "assistant", "uuid": "b", "parentUuid": "a", "message": {"content": [7, {"type": "text"}, None]}},
         {"type": "assistant", "uuid": "c", "parentUuid": "b", "message": "?"},
+        {"type": ["user"], "uuid": {}, "parentUuid": [], "message": 5},
+        {"type": "user", "uuid": "d", "parentUuid": {"a": 1}, "message": {"role": "user", "content": "after nothing"}},
     ]
     (directory / f"{session_id}.jsonl").write_text("\n".join(map(json.dumps, entries)) + '\n{"type": "us')
     assert said(exchanges(session_id, None)) == [("half \ufffd", "")]

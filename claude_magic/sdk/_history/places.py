@@ -103,11 +103,15 @@ def canonical(directory: str) -> str:
     return unicodedata.normalize("NFC", os.path.realpath(directory))
 
 
+_IDS = ("uuid", "parentUuid", "logicalParentUuid")
+
+
 def read_entries(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the entries of a transcript in the order of the file; skip lines that are not JSON objects."""
+    """Yield the entries of a transcript in the order of the file; skip lines that are not JSON objects with texts as IDs."""
     with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
         for line in lines:
-            if isinstance(entry := parsed(line), dict):
+            entry = parsed(line)
+            if isinstance(entry, dict) and all(isinstance(entry.get(name, ""), str | None) for name in _IDS):
                 yield entry
 
 
