@@ -18,8 +18,8 @@ from claude_magic._render.live.row_progress import Lines
 from claude_magic._render.settled.row_table import results_bundle, settled_rows
 from claude_magic.errors import APIError
 from claude_magic.sdk import Results, RowOutcome, Trial, TurnOptions
-from claude_magic.sdk._rows.arms import Arm
 from claude_magic.sdk._rows.limits import Progress
+from claude_magic.sdk._rows.request import Arm
 from claude_magic.sdk._rows.work import Template
 
 ROWS = "rows = [{'text': 'one'}, {'text': 'two'}, {'text': 'three'}]"

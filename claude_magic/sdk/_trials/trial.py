@@ -16,7 +16,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from claude_magic.errors import ClaudeError, ConfigError, ScoreError
-from claude_magic.sdk._rows.arms import Arm
+from claude_magic.sdk._rows.request import Arm
 from claude_magic.sdk._rows.results import Results, RowOutcome, new_frame
 from claude_magic.sdk._rows.work import Template
 from claude_magic.sdk._trials.findings import ArmResult, Best, Difference, Disagreement
