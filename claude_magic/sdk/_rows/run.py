@@ -150,7 +150,7 @@ class RowRun:
             await asker.check()
             return [asker]
         brake = Brake()
-        workers = {model: stack.enter_context(Workers(work, brake)) for model, work in self._works.items()}
+        workers = {model: stack.enter_context(contextlib.closing(Workers(work, brake))) for model, work in self._works.items()}
         # At most one worker for each row.
         concurrency = self._request.concurrency
         count = min(concurrency, (self.rows.total or concurrency) * len(self._arms))
