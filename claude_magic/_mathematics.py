@@ -174,13 +174,18 @@ def checked(tex: str, *, display: bool = False) -> str | None:
         if name in _PLAIN:
             return inside.strip()
         if name in _NUMBERED:
-            return f"\\begin{{{_NUMBERED[name]}}}{_tagged(inside)}\\end{{{_NUMBERED[name]}}}"
+            return f"\\begin{{{_NUMBERED[name]}}}{tags_as_text(inside)}\\end{{{_NUMBERED[name]}}}"
         if name == "eqnarray":
-            return f"\\begin{{array}}{{rcl}}{_tagged(inside)}\\end{{array}}"
+            return f"\\begin{{array}}{{rcl}}{tags_as_text(inside)}\\end{{array}}"
     if display and _has_bare_rows(tex):
         name = "aligned" if _has_bare_rows(tex, columns=True) else "gathered"
-        return f"\\begin{{{name}}}{_tagged(tex)}\\end{{{name}}}"
+        return f"\\begin{{{name}}}{tags_as_text(tex)}\\end{{{name}}}"
     return tex
+
+
+def tags_as_text(tex: str) -> str:
+    """Return a formula in which each tag, the number of an equation, is a text at its end."""
+    return _TAG.sub(lambda match: f"\\qquad\\text{{{match[2] if match[1] else f'({match[2]})'}}}", tex)
 
 
 def _has_bare_rows(tex: str, *, columns: bool = False) -> bool:
@@ -190,10 +195,6 @@ def _has_bare_rows(tex: str, *, columns: bool = False) -> bool:
         if not depth and part == ("&" if columns else "\\\\"):
             return True
     return False
-
-
-def _tagged(tex: str) -> str:
-    return _TAG.sub(lambda match: f"\\qquad\\text{{{match[2] if match[1] else f'({match[2]})'}}}", tex)
 
 
 def _is_listed(tex: str) -> bool:

@@ -19,12 +19,12 @@ from typing import Any
 
 import claude_agent_sdk
 import pytest
+from foreign import FOREIGN, Foreign, Kind
 from messages_api import MessagesAPI
 from rig.environment import isolated_environment, own_variables
 from rig.kernel import Kernel
 
 import claude_magic
-from claude_magic._foreign import FOREIGN, Foreign, Kind
 from claude_magic.sdk import ClaudeClient, ClaudeConfig
 from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_flags, find_cli, flags
 from claude_magic.sdk._cli.transport import CLITransport

@@ -96,7 +96,6 @@ class LiveView(GrowingView):
                 live.pause(responses)
 
     def asked(self, number: int, request: PermissionRequest) -> None:
-        """Remove a permission request."""
         if self._live is not None:
             self._live.asked(number, request)
 

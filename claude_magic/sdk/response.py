@@ -247,19 +247,19 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
             response.retrying = response.unanswered = None
             response.blocks.append(ToolCall(event.block, event.call_id, event.name))
         case events.ToolCalled():
-            call = _called(response, event.call_id)
+            call = call_with_id(response, event.call_id)
             if call is None:
                 call = ToolCall(event.block, event.call_id, event.name)
                 response.blocks.append(call)
             call.input, call.parent_id = event.input, event.parent_id
         case events.PermissionAnswered():
-            call = _called(response, event.call_id)
+            call = call_with_id(response, event.call_id)
             if call is not None:
                 details = event.word or ", ".join(event.rules)
                 call.permission = f"{event.answer}: {details}" if details else event.answer
                 call.denied = event.answer == "denied"
         case events.ToolReturned():
-            call = _called(response, event.call_id)
+            call = call_with_id(response, event.call_id)
             if call is not None:
                 call.result, call.images, call.is_error = event.text, event.images, event.is_error
                 call.denied, call.duration_s, call.complete = call.denied or event.denied, event.duration_s, True
@@ -323,6 +323,7 @@ def _numbered(response: SessionAwareResponse, number: int) -> Block | None:
     return next((block for block in reversed(response.blocks) if block.number == number), None)
 
 
-def _called(response: SessionAwareResponse, call_id: str) -> ToolCall | None:
+def call_with_id(response: SessionAwareResponse, call_id: str) -> ToolCall | None:
+    """Return the call of a tool with this ID; `None` if the reply has none."""
     calls = (block for block in reversed(response.blocks) if isinstance(block, ToolCall))
     return next((call for call in calls if call.call_id == call_id), None)

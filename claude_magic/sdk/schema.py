@@ -24,6 +24,7 @@ from claude_magic.sdk.response import VALUE, as_json
 
 if TYPE_CHECKING:
     import pandas
+    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
@@ -141,13 +142,12 @@ def _of_mapping(kind: Mapping[Any, Any]) -> tuple[dict[str, Any], Callable[[Any]
 
 
 def _of_type(kind: Any, name: str) -> tuple[dict[str, Any], Callable[[Any], Any]]:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
     from pydantic.errors import PydanticUserError
     from pydantic_core import SchemaError
 
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(with_typed_dicts(kind))
-        adapter.rebuild(raise_errors=True)  # otherwise a name that is not known yet is left for later
+        adapter = adapter_of(with_typed_dicts(kind))
         schema = adapter.json_schema()
     except (PydanticUserError, SchemaError, NameError, TypeError) as error:
         # What pydantic adds to its first sentence is about its own settings.
@@ -167,6 +167,15 @@ def _of_type(kind: Any, name: str) -> tuple[dict[str, Any], Callable[[Any], Any]
             raise _MisfitError(": ".join(filter(None, (where, _line(first["msg"]))))) from error
 
     return schema, read
+
+
+def adapter_of(kind: Any) -> TypeAdapter[Any]:
+    """Return pydantic's reader of a type; it knows every name in it."""
+    from pydantic import TypeAdapter
+
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    adapter.rebuild(raise_errors=True)  # otherwise a name that is not known yet is left for later
+    return adapter
 
 
 def with_typed_dicts(kind: Any) -> Any:

@@ -15,11 +15,11 @@ from rig.kernel import Kernel
 from test_headless import CASSETTE
 
 from claude_magic._render.live.row_progress import Lines
-from claude_magic._render.settled.row_table import results_bundle, settled_rows
+from claude_magic._render.settled.row_table import settled_rows
 from claude_magic.errors import APIError
 from claude_magic.sdk import Results, RowOutcome, Trial, TurnOptions
-from claude_magic.sdk._rows.arms import Arm
 from claude_magic.sdk._rows.limits import Progress
+from claude_magic.sdk._rows.request import Arm
 from claude_magic.sdk._rows.work import Template
 
 ROWS = "rows = [{'text': 'one'}, {'text': 'two'}, {'text': 'three'}]"
@@ -213,7 +213,7 @@ def test_the_table_is_small() -> None:
     for position in range(100_000 // 100):
         failure = APIError("refused") if position == 900 else None
         results.add(RowOutcome(position, {"text": "<script>x</script>" * 50, "n": position}, "y" * 10_000, failure))
-    bundle = results_bundle(results)
+    bundle = settled_rows(results)
     assert len(json.dumps(bundle)) < 20_000
     assert "<script" not in bundle["text/html"]
     assert bundle["text/plain"].splitlines()[1].startswith("900")

@@ -38,7 +38,6 @@ class OpenQuestion(InteractiveOutput[str]):
         self._card = card_of(request, self._answer)
 
     def show(self) -> None:
-        """Display it in the running cell."""
         super().show()
         self._tick()
 

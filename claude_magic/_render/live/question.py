@@ -209,7 +209,6 @@ class ApprovalCard(Card):
         self.box.add_class("claude-ask")
 
     def end(self) -> None:
-        """Replace the buttons by the answer."""
         super().end()
         for side in self._sides:
             side.close()

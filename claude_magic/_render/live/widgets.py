@@ -83,12 +83,10 @@ class StopButton:
         self._clicked = False
         self.widget = maker.make(Button, description=description, tooltip=tooltip, css_class=f"claude-hidden {css_class}")
         self.widget.on_click(self._click)
-        self._is_shown = False
 
     def refresh(self, *, hears: bool) -> None:
         """Show the button if clicks arrive, and disable it if it was clicked."""
-        if hears and not self._is_shown:
-            self._is_shown = True
+        if hears:
             self.widget.remove_class("claude-hidden")
         if self._clicked:
             self.widget.disabled = True

@@ -14,9 +14,10 @@ from typing import Final
 import nh3
 from math_core import LatexError, LatexToMathML
 
+from claude_magic._mathematics import tags_as_text
+
 # A formula as `markdown_html` writes it; no other `<span>` begins like this.
 _FORMULA: Final = re.compile(r"<span>(\\[(\[])(.*?)(\\[)\]])</span>", re.DOTALL)
-_TAG: Final = re.compile(r"\\tag\s*(\*?)\s*\{([^{}]*)\}")
 # `\\[6pt]`, the space after a row, which math-core (0.9) does not know.
 _ROW: Final = re.compile(r"(?<!\\)((?:\\\\)+)\*?\s*\[\s*[-+.\d][^\]]*\]")
 _TAGS: Final = (
@@ -42,8 +43,7 @@ def with_mathml(text: str) -> str:
 def _replaced(match: re.Match[str]) -> str:
     opening, formula, closing = match.groups()
     is_display = opening == "\\["
-    tex = _TAG.sub(lambda tag: f"\\qquad\\text{{{tag[2] if tag[1] else f'({tag[2]})'}}}", html.unescape(formula))
-    tex = _ROW.sub(r"\1", tex)
+    tex = _ROW.sub(r"\1", tags_as_text(html.unescape(formula)))
     try:
         mathml = _converter().convert_with_local_state(tex, displaystyle=is_display)
     except LatexError:

@@ -34,19 +34,13 @@ def settled_rows(results: Results, *, with_rows: bool = True) -> dict[str, str]:
 
     :param with_rows: whether tables are shown, or only the line that sums them up.
     """
-    if not isinstance(results, Trial) or not with_rows:
-        return results_bundle(results, with_rows=with_rows)
-    return tables_bundle([_arms(results), _disagreements(results)], _summary(results))
-
-
-def results_bundle(results: Results, *, with_rows: bool = True) -> dict[str, str]:
-    """Return the table in the three forms that a notebook stores.
-
-    :param with_rows: whether rows are shown, or only the line that sums them up.
-    """
-    head, lines = _table(results) if with_rows else ([], [])
-    more = f"{len(results) - len(lines):,} more rows" if with_rows and len(results) > len(lines) else ""
-    return tables_bundle([Table(head, lines, more)], _summary(results))
+    if not with_rows:
+        tables = []
+    elif isinstance(results, Trial):
+        tables = [_arms(results), _disagreements(results)]
+    else:
+        tables = [_table(results)]
+    return tables_bundle(tables, _summary(results))
 
 
 def _summary(results: Results) -> str:
@@ -54,7 +48,7 @@ def _summary(results: Results) -> str:
     return in_reading_order(clean_line("; ".join([results.summary(), *results.remarks])))
 
 
-def _table(results: Results) -> tuple[list[str], list[list[str]]]:
+def _table(results: Results) -> Table:
     failed = list(islice(results.errors, SHOWN_FAILURES))
     first = [position for position in range(min(SHOWN_ROWS, len(results))) if position not in failed]
     places = [*failed, *first][:SHOWN_ROWS]
@@ -66,7 +60,9 @@ def _table(results: Results) -> tuple[list[str], list[list[str]]]:
         [f"{place:,}", *(_short_cell(record.get(name)) for name in chosen)]
         for place, record in zip(places, records, strict=True)
     ]
-    return ["", *(clean_line(one_line(name, _CELL_LENGTH)) for name in chosen)], lines
+    more = len(results) - len(lines)
+    head = ["", *(clean_line(one_line(name, _CELL_LENGTH)) for name in chosen)]
+    return Table(head, lines, f"{more:,} more rows" if more else "")
 
 
 def _short_cell(value: Any) -> str:

@@ -220,21 +220,17 @@ def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:
             return 0.0, _checked(Begun, own | {"identity": data})
         case {"at": float() | int() as at} if isinstance(at, bool) or at < 0:
             raise LineError(f"has an impossible time: {at}")
-        case {"at": float() | int() as at, "event": str(name)} if name in _EVENTS:
+        case {"at": float() | int() as at, "event": str(name), **rest} if name in _EVENTS:
             kind = _EVENTS[name]
-            del data["at"], data["event"]
-            if unknown := data.keys() - ({known.name for known in dataclasses.fields(kind)} - _NOT_RECORDED):
-                raise LineError(f"has fields that do not belong to {name}: {', '.join(sorted(unknown))}")
-            return at, _checked(kind, data)
-        case {"at": float() | int() as at, "ask": tool}:
-            del data["at"], data["ask"]
-            return at, _checked(Asked, data | {"tool": tool})
-        case {"at": float() | int() as at, "call": tool}:
-            del data["at"], data["call"]
-            return at, _checked(Called, data | {"tool": tool})
-        case {"at": float() | int() as at, "end": outcome}:
-            del data["at"], data["end"]
-            return at, _checked(Ended, data | {"outcome": outcome})
+            if unknown := rest.keys() - ({known.name for known in dataclasses.fields(kind)} - _NOT_RECORDED):
+                raise LineError(f"has fields that do not belong to {name}: {', '.join(sorted(map(str, unknown)))}")
+            return at, _checked(kind, rest)
+        case {"at": float() | int() as at, "ask": tool, **rest}:
+            return at, _checked(Asked, rest | {"tool": tool})
+        case {"at": float() | int() as at, "call": tool, **rest}:
+            return at, _checked(Called, rest | {"tool": tool})
+        case {"at": float() | int() as at, "end": outcome, **rest}:
+            return at, _checked(Ended, rest | {"outcome": outcome})
     raise LineError("is neither the beginning of a turn, nor an event, a question, a call or an end")
 
 
@@ -261,13 +257,13 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _checked(kind: type, data: dict[str, Any]) -> Any:
+def _checked(kind: type, data: dict[Any, Any]) -> Any:
     try:
         # By way of JSON a list fills a tuple field; apart from that, types are strict.
         return _adapter(kind).validate_json(json.dumps(data), strict=True)
-    except (ValidationError, RecursionError) as error:
-        if isinstance(error, RecursionError):
-            raise LineError("is nested too deeply") from error
+    except RecursionError as error:
+        raise LineError("is nested too deeply") from error
+    except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise LineError(f"has a field that cannot be read, {where}: {first['msg']}") from error

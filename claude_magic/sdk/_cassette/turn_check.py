@@ -9,7 +9,7 @@ from claude_magic.sdk import events
 from claude_magic.sdk._cassette.line_format import Asked, Begun, Called, Fact, LineError
 from claude_magic.sdk._history.places import is_id
 from claude_magic.sdk.host import SERVER, Decision
-from claude_magic.sdk.response import SessionAwareResponse, ToolCall, fold
+from claude_magic.sdk.response import SessionAwareResponse, ToolCall, call_with_id, fold
 
 _ANSWERS = frozenset(decision.value for decision in Decision)
 
@@ -57,7 +57,7 @@ class TurnCheck:
             case events.MessageEnded():
                 _checked_id(fact.message_id, "message")
             case events.ToolStarted():
-                if fact.call_id in self._called or self._call(fact.call_id):
+                if fact.call_id in self._called or call_with_id(self._shown, fact.call_id):
                     raise LineError(f"begins the call {fact.call_id!r} a second time")
                 fold(self._shown, fact)
             case events.ToolCalled():
@@ -90,14 +90,14 @@ class TurnCheck:
     def _take_call(self, fact: events.ToolCalled) -> None:
         if fact.call_id in self._called:
             raise LineError(f"calls {fact.call_id!r} a second time")
-        begun = self._call(fact.call_id)
+        begun = call_with_id(self._shown, fact.call_id)
         if begun is not None and begun.name != fact.name:
             raise LineError(f"calls {fact.name}, but the call began as {begun.name}")
         self._called.add(fact.call_id)
         fold(self._shown, fact)
 
     def _take_question(self, fact: Asked) -> None:
-        call = self._call(fact.call_id) if fact.call_id in self._called else None
+        call = call_with_id(self._shown, fact.call_id) if fact.call_id in self._called else None
         if call is None or call.name != fact.tool:
             raise LineError(f"asks for {fact.tool}, but no line before it calls that tool as {fact.call_id!r}")
         # The CLI may ask for its own tools in other words than Claude called them.
@@ -117,10 +117,6 @@ class TurnCheck:
         if not waiting:
             raise LineError(f"runs {fact.tool}, but no tool call before it has these arguments")
         return waiting[0]
-
-    def _call(self, call_id: str) -> ToolCall | None:
-        calls = (block for block in self._shown.blocks if isinstance(block, ToolCall))
-        return next((call for call in calls if call.call_id == call_id), None)
 
 
 def _checked_id(text: str, what: str) -> str:

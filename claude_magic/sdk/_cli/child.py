@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import weakref
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -37,6 +37,24 @@ def apart() -> dict[str, Any]:
         # A kernel without a console would open a window for it.
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}
+
+
+async def said_by(*command: str, env: Mapping[str, str], limit_s: float) -> tuple[bytes, int | None]:
+    """Run a command that ends by itself; return what it writes to its standard output, and its exit code.
+
+    :raises OSError: if it cannot be started.
+    :raises TimeoutError: if it takes longer than `limit_s`; it is killed then.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=dict(env), **apart()
+    )
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(), limit_s)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return said, process.returncode
 
 
 class Child:

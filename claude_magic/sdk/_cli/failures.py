@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import re
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -29,7 +28,7 @@ from claude_magic.errors import (
     TurnInterrupted,
     TurnLimitError,
 )
-from claude_magic.sdk._cli.child import apart
+from claude_magic.sdk._cli.child import said_by
 from claude_magic.sdk._cli.command_line import OLDEST_CLI
 from claude_magic.sdk._offers.schema_dialect import patterns
 from claude_magic.sdk.events import TurnEnded
@@ -234,19 +233,9 @@ async def start_failure(
 async def version_of(cli: str, env: Mapping[str, str]) -> str | None:
     """Return the version that the CLI reports, `None` if it reports none."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *(cli, "--version"), stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=dict(env), **apart()
-        )
-    except OSError:
+        said, _ = await said_by(cli, "--version", env=env, limit_s=VERSION_LIMIT_S)
+    except OSError:  # a TimeoutError is one, too
         return None
-    try:
-        said, _ = await asyncio.wait_for(process.communicate(), VERSION_LIMIT_S)
-    except TimeoutError:
-        return None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
     found = re.search(rb"\d+(?:\.\d+)+", said)
     return found.group().decode() if found else None
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 
 from claude_magic._paths import cli_file
 from claude_magic._text import json_object
 from claude_magic.errors import CLINotFoundError
-from claude_magic.sdk._cli.child import apart
+from claude_magic.sdk._cli.child import said_by
 from claude_magic.sdk._cli.command_line import find_cli
 from claude_magic.sdk._cli.environment import environment, fingerprint
 
@@ -40,29 +38,12 @@ async def login_status(cli_path: str | os.PathLike[str] | None = None) -> LoginS
     """
     try:
         cli = find_cli(cli_path)
-        process = await asyncio.create_subprocess_exec(
-            cli,
-            "auth",
-            "status",
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            env=environment({}, os.getcwd()),
-            **apart(),
-        )
-    except (CLINotFoundError, OSError):
+        said, exit_code = await said_by(cli, "auth", "status", env=environment({}, os.getcwd()), limit_s=LOGIN_TIMEOUT_S)
+    except (CLINotFoundError, OSError):  # a TimeoutError is an OSError
         return LoginStatus(is_known=False)
-    try:
-        said, _ = await asyncio.wait_for(process.communicate(), LOGIN_TIMEOUT_S)
-    except TimeoutError:
-        return LoginStatus(is_known=False)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
     told = json_object(said)
     source = told.get("apiKeySource") or told.get("authMethod") or ""
-    return LoginStatus(process.returncode == 0, str(source), str(told.get("apiProvider") or ""), bool(told))
+    return LoginStatus(exit_code == 0, str(source), str(told.get("apiProvider") or ""), bool(told))
 
 
 def login_marks(logged_in: bool) -> tuple[object, ...]:

@@ -61,7 +61,7 @@ class ProcessPool:
         :raises ConfigError: if the pool is closed, or its processes live in another event loop.
         """
         await self._enter()
-        async with self._queued(launch), self._busy:
+        async with self._queue(launch), self._busy:
             if self._closed:
                 raise ConfigError("The client is closed.", next_step="Make a new one, or ask before leaving its context.")
             process = await self._take(launch)
@@ -167,14 +167,11 @@ class ProcessPool:
         except RuntimeError:
             return False
 
-    @contextlib.asynccontextmanager
-    async def _queued(self, launch: Launch) -> AsyncIterator[None]:
+    def _queue(self, launch: Launch) -> contextlib.AbstractAsyncContextManager[None]:
+        """Return what a turn waits for before it: the lock of its session, unless it begins a session or a branch."""
         if launch.resume is None or launch.fork:
-            yield
-            return
-        queue = self._queues.setdefault(launch.resume, asyncio.Lock())
-        async with queue:
-            yield
+            return contextlib.nullcontext()
+        return self._queues.setdefault(launch.resume, asyncio.Lock())
 
     async def _take(self, launch: Launch) -> LiveProcess:
         replaced_work: tuple[BackgroundWork, ...] = ()

@@ -18,8 +18,7 @@ import claude_agent_sdk as sdk
 
 from claude_magic._paths import private
 from claude_magic.errors import SessionNotFoundError
-from claude_magic.sdk._history.places import read_entries
-from claude_magic.sdk._history.unwritten import not_written
+from claude_magic.sdk._history.places import not_written, read_entries
 
 T = TypeVar("T")
 

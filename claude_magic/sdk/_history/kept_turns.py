@@ -15,8 +15,7 @@ from pathlib import Path
 import claude_agent_sdk as sdk
 
 from claude_magic._paths import shorten_home
-from claude_magic.sdk._history.places import found_below
-from claude_magic.sdk._history.unwritten import why_not_written
+from claude_magic.sdk._history.places import found_below, why_not_written
 
 _PATIENCE_S = (0.0, 0.02, 0.08, 0.2)
 """Waits between the looks for a turn: a network disk may show it a moment later."""

@@ -1,4 +1,4 @@
-"""Where the CLI keeps the transcript of a session, and which directory the session belongs to.
+"""Where the CLI keeps the transcripts of sessions, which directory a session belongs to, and why nothing can be written there.
 
 The CLI names the folder of transcripts after the directory, but several directories can share one name: `week_1` and `week-1`
 do, and so do any two Chinese names of the same length. Only the directory written inside a transcript tells them apart.
@@ -15,11 +15,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from claude_magic._paths import cli_home
+from claude_magic._paths import cli_home, shorten_home
 from claude_magic._text import parse_json
+from claude_magic.errors import ClaudeError
 
 LONGEST_NAME = 200
 """The most characters in a folder's name. The CLI cuts a longer name and appends a hash of its own."""
+
+_FULL_BYTES = 1 << 16
 
 
 def projects_of(env: Mapping[str, str]) -> Path | None:
@@ -129,3 +132,28 @@ def is_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
         return False
+
+
+def not_written(directory: Path, error: OSError) -> ClaudeError:
+    """Return the error to raise when our own write below a directory has failed."""
+    why, next_step = why_not_written(directory)
+    said = f" ({error.strerror})" if error.strerror else ""
+    return ClaudeError(
+        f"Nothing was changed: {shorten_home(str(directory))} {why}{said}.", next_step=f"{next_step[0].upper()}{next_step[1:]}."
+    )
+
+
+def why_not_written(directory: Path) -> tuple[str, str]:
+    """Return why nothing can be written below a directory, and a remedy, each as the rest of a sentence."""
+    there = next((path for path in (directory, *directory.parents) if os.path.exists(path)), Path(os.sep))
+    if not there.is_dir():
+        return f"cannot be written: {there.name} is not a directory", "move that file away"
+    if hasattr(os, "statvfs"):
+        disk = os.statvfs(there)
+        if disk.f_flag & os.ST_RDONLY:
+            return "is on a read-only disk", "make the disk writable, or set CLAUDE_CONFIG_DIR to another place"
+        if disk.f_bavail * disk.f_frsize < _FULL_BYTES or (disk.f_files and not disk.f_favail):
+            return "is on a full disk", "make room there"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return "is not writable for you", "change its permissions, or set CLAUDE_CONFIG_DIR to another place"
+    return "was not written to", "check that the disk has room and that you may write there"

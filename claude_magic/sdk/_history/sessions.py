@@ -27,13 +27,13 @@ from claude_magic.sdk._history.places import (
     folders,
     is_id,
     is_same_directory,
+    not_written,
     own_projects,
     read_entries,
     told_directory,
     transcript_of,
 )
 from claude_magic.sdk._history.transcripts import is_added, prompt_in
-from claude_magic.sdk._history.unwritten import not_written
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Checkpoint:
 
     def __init__(self, path: str | os.PathLike[str], *works: tuple[object, ...]) -> None:
         self._path = Path(path).expanduser()
-        self._works = [hashlib.sha256(_as_bytes(work)).digest() for work in works]
+        self._works = [hashlib.sha256(json.dumps(work, sort_keys=True, default=str).encode()).digest() for work in works]
         self._met: Counter[bytes] = Counter()
         self._check_place()
         # The file holds replies, and prompts only as hashes. SQLite gives its side files the same permissions.
@@ -158,7 +158,3 @@ class Checkpoint:
             yield
         except sqlite3.Error as error:
             raise CheckpointError(f"{self._shown} cannot be used: {error}.") from error
-
-
-def _as_bytes(data: object) -> bytes:
-    return json.dumps(data, sort_keys=True, default=str).encode()

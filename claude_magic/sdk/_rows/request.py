@@ -1,10 +1,10 @@
-"""A request to run one prompt over many rows."""
+"""A request to run one prompt over many rows, and the ways in which each row is sent."""
 
 from __future__ import annotations
 
 import os
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -52,6 +52,28 @@ class RowsRequest:
             raise ConfigError(f"on_error {self.on_error!r} is neither 'return' nor 'raise'.")
         if not isinstance(self.template, str):
             raise ConfigError(f"The template must be a text, not of type {type(self.template).__name__}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to send a row: the values of a variant, by name, and a model; `None` is the default model."""
+
+    variant: Mapping[str, object] = field(default_factory=dict)
+    model: str | None = None
+
+    @property
+    def variant_label(self) -> str:
+        """The variant's name for a reader."""
+        return ", ".join(map(str, self.variant.values()))
+
+    @property
+    def label(self) -> str:
+        """The arm's name for a reader: `formal, sonnet`."""
+        return ", ".join(filter(None, (self.variant_label, self.model)))
+
+
+ONE_ARM = (Arm(),)
+"""A run that compares nothing."""
 
 
 def rules_of(tools: Iterable[str]) -> tuple[str, ...] | None:

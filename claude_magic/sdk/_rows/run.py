@@ -16,12 +16,11 @@ from typing import Any, Final
 import anyio
 
 from claude_magic.errors import APIError, CheckpointError, ClaudeError, ConfigError
-from claude_magic.sdk._rows.arms import ONE_ARM, Arm
 from claude_magic.sdk._rows.asking import Again, Asker, OneWorker, Reply
 from claude_magic.sdk._rows.checkpoint import Answer, Checkpoint
 from claude_magic.sdk._rows.executor import ExecutorAsker
 from claude_magic.sdk._rows.limits import Brake, Progress, Purse
-from claude_magic.sdk._rows.request import RowsRequest
+from claude_magic.sdk._rows.request import ONE_ARM, Arm, RowsRequest
 from claude_magic.sdk._rows.results import RowOutcome
 from claude_magic.sdk._rows.work import Rows, Template, no_rows
 from claude_magic.sdk._rows.workers import ENDS_THE_RUN, RowWork, Workers
@@ -151,7 +150,7 @@ class RowRun:
             await asker.check()
             return [asker]
         brake = Brake()
-        workers = {model: stack.enter_context(Workers(work, brake)) for model, work in self._works.items()}
+        workers = {model: stack.enter_context(contextlib.closing(Workers(work, brake))) for model, work in self._works.items()}
         # At most one worker for each row.
         concurrency = self._request.concurrency
         count = min(concurrency, (self.rows.total or concurrency) * len(self._arms))

@@ -196,7 +196,7 @@ class WarmPool:
     async def _serve(self) -> None:
         self._ending = asyncio.Event()
         self._free = asyncio.Semaphore(self._work.concurrency)
-        with Workers(self._work, self._brake) as self._workers:
+        with contextlib.closing(Workers(self._work, self._brake)) as self._workers:
             self._loop.set_result(asyncio.get_running_loop())
             await self._ending.wait()
             for chunk in self._chunks.values():

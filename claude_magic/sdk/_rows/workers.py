@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final
 
 import anyio
 
@@ -79,7 +79,7 @@ class Busy(Exception):
 
 
 class Workers:
-    """Makes workers for a run. Its context keeps their log open."""
+    """Makes workers for a run, whose log is open until `close`."""
 
     def __init__(self, work: RowWork, brake: Brake) -> None:
         self._work = work
@@ -97,10 +97,7 @@ class Workers:
         )
         self._new_process = lambda: runner.unkept(turn)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
+    def close(self) -> None:
         self._log.close()
 
     def new(self) -> Worker:

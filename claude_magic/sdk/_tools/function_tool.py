@@ -21,7 +21,7 @@ import typing_extensions
 
 from claude_magic.errors import ConfigError
 from claude_magic.sdk.host import SERVER, Tool
-from claude_magic.sdk.schema import with_typed_dicts
+from claude_magic.sdk.schema import adapter_of, with_typed_dicts
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler, TypeAdapter, ValidationInfo
@@ -208,7 +208,7 @@ def _parameter(tool: str, number: int, parameter: inspect.Parameter) -> tuple[_P
         hint = hint | None
     key = parameter.name if _KEY.fullmatch(parameter.name) else f"argument_{number}"
     try:
-        adapter = _adapter(_taken(with_typed_dicts(hint)))
+        adapter = adapter_of(_taken(with_typed_dicts(hint)))
     except Exception as error:  # hints run foreign code: a model may have validators that make its schema
         raise _unusable(f"{tool}, {parameter.name}", error) from error
     return _Parameter(parameter.name, key, not several and parameter.default is empty, adapter), hint
@@ -220,7 +220,7 @@ def _taken(hint: Any) -> Any:
     from pydantic_core import SchemaError
 
     try:
-        _adapter(hint).json_schema()
+        adapter_of(hint).json_schema()
     except NameError:
         raise
     except (PydanticUserError, SchemaError, TypeError):
@@ -234,14 +234,6 @@ def _taken(hint: Any) -> Any:
             return container[tuple(argument if argument is ... else _taken(argument) for argument in arguments)]
         return Annotated[Any, _ByName(origin or hint)]
     return hint
-
-
-def _adapter(hint: Any) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter
-
-    adapter: TypeAdapter[Any] = TypeAdapter(hint)
-    adapter.rebuild(raise_errors=True)  # otherwise unknown names would be resolved later
-    return adapter
 
 
 def _schema(signature: inspect.Signature, found: list[tuple[_Parameter, Any]]) -> dict[str, Any]:

@@ -18,9 +18,7 @@ from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 from claude_magic.sdk.schema import Schema
 
 
-def made_ready(
-    request: RowsRequest, wanted: TrialRequest, config: ClaudeConfig | None = None
-) -> tuple[RowRun | TrialRun, Results]:
+def made_ready(request: RowsRequest, wanted: TrialRequest, config: ClaudeConfig | None = None) -> tuple[RowRun, Results]:
     """Return a run that has not begun, and its empty results, which are a `Trial` if anything is compared or scored.
 
     :raises ConfigError: an argument is invalid.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from claude_magic.errors import ClaudeError, ConfigError
-from claude_magic.sdk._rows.arms import Arm
+from claude_magic.sdk._rows.request import Arm
 from claude_magic.sdk._rows.results import RowOutcome
 from claude_magic.sdk.response import as_json, plain_data
 

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from claude_magic.errors import ConfigError
-from claude_magic.sdk._rows.arms import Arm
+from claude_magic.sdk._rows.request import Arm
 from claude_magic.sdk._rows.work import ROW, Template
 from claude_magic.sdk._trials.intervals import check_numpy
 from claude_magic.sdk._trials.judging import Judge

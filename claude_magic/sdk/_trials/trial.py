@@ -10,13 +10,13 @@ import math
 import numbers
 import os
 import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from claude_magic.errors import ClaudeError, ConfigError, ScoreError
-from claude_magic.sdk._rows.arms import Arm
+from claude_magic.sdk._rows.request import Arm
 from claude_magic.sdk._rows.results import Results, RowOutcome, new_frame
 from claude_magic.sdk._rows.work import Template
 from claude_magic.sdk._trials.findings import ArmResult, Best, Difference, Disagreement
@@ -175,14 +175,44 @@ class Trial(Results):
         :raises ConfigError: if pandas is not installed.
         """
         scores, errors = self.scores, self.errors
-        return new_frame([self._line(outcome, scores, errors) for outcome in self], self._frame)
+        records = [
+            {
+                "row": outcome.position // len(self.arms),
+                "variant": self._arm(outcome).variant_label,
+                "model": self._arm(outcome).model,
+                "reply": outcome.value,
+                "score": score if isinstance(score := scores.get(outcome.position), float) else None,
+                "cost_usd": outcome.cost_usd,
+                "duration_s": outcome.duration_s,
+                "error": error.message if (error := errors.get(outcome.position)) else None,
+            }
+            for outcome in self
+        ]
+        return new_frame(records, self._frame)
 
     def plot(self) -> Any:
         """Draw each mean with its interval, and return the axes.
 
         :raises ConfigError: if matplotlib is not installed, or nothing was scored.
         """
-        return _draw_means([(arm.label, arm.mean, arm.low, arm.high) for arm in self.table])
+        try:
+            from matplotlib import pyplot
+        except ImportError as error:
+            raise ConfigError(
+                "A plot needs matplotlib, which is not installed here.", next_step="pip install matplotlib"
+            ) from error
+        drawn = [(arm.label, arm.mean, arm.low, arm.high) for arm in self.table if arm.mean is not None][::-1]
+        if not drawn:
+            raise ConfigError("No reply has a score: there is nothing to plot.", next_step="Give a score.")
+        _, axes = pyplot.subplots(figsize=(5, 0.8 + 0.35 * len(drawn)), layout="constrained")
+        centres = [mean for _, mean, _, _ in drawn]
+        below = [mean - (mean if low is None else low) for _, mean, low, _ in drawn]
+        above = [(mean if high is None else high) - mean for _, mean, _, high in drawn]
+        axes.errorbar(centres, range(len(drawn)), xerr=[below, above], fmt="o", capsize=3)
+        axes.set_yticks(range(len(drawn)), [label for label, *_ in drawn])
+        axes.set_ylim(-0.5, len(drawn) - 0.5)
+        axes.set_xlabel("mean score, with its 95 % interval")
+        return axes
 
     def to_inspect(self, path: str | os.PathLike[str]) -> None:
         """Write the trial as a log of Inspect, `.eval` or `.json`, with a sample for each reply.
@@ -251,21 +281,6 @@ class Trial(Results):
             label=arm.label,
         )
 
-    def _line(
-        self, outcome: RowOutcome, scores: dict[int, float | ClaudeError], errors: dict[int, ClaudeError]
-    ) -> dict[str, Any]:
-        arm, score, error = self._arm(outcome), scores.get(outcome.position), errors.get(outcome.position)
-        return {
-            "row": outcome.position // len(self.arms),
-            "variant": arm.variant_label,
-            "model": arm.model,
-            "reply": outcome.value,
-            "score": score if isinstance(score, float) else None,
-            "cost_usd": outcome.cost_usd,
-            "duration_s": outcome.duration_s,
-            "error": error.message if error else None,
-        }
-
 
 def _score_of(function: Callable[[Any, Any], object], row: Any, reply: Any) -> float | ScoreError:
     """Return the score that the person's function gives a reply to a row, or the reason why it has none."""
@@ -283,28 +298,3 @@ def _score_of(function: Callable[[Any, Any], object], row: Any, reply: Any) -> f
     if not isinstance(value, numbers.Real) or not math.isfinite(value):
         return ScoreError(f"The score is {reprlib.repr(given)}, which is not a number.")
     return float(value)
-
-
-def _draw_means(means: Sequence[tuple[str, float | None, float | None, float | None]]) -> Any:
-    """Draw a mean with its interval for each label, the first one on top, and return the axes.
-
-    :raises ConfigError: if matplotlib is not installed, or there is no mean.
-    """
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ConfigError(
-            "A plot needs matplotlib, which is not installed here.", next_step="pip install matplotlib"
-        ) from error
-    drawn = [(label, mean, low, high) for label, mean, low, high in means if mean is not None][::-1]
-    if not drawn:
-        raise ConfigError("No reply has a score: there is nothing to plot.", next_step="Give a score.")
-    _, axes = pyplot.subplots(figsize=(5, 0.8 + 0.35 * len(drawn)), layout="constrained")
-    centres = [mean for _, mean, _, _ in drawn]
-    below = [mean - (mean if low is None else low) for _, mean, low, _ in drawn]
-    above = [(mean if high is None else high) - mean for _, mean, _, high in drawn]
-    axes.errorbar(centres, range(len(drawn)), xerr=[below, above], fmt="o", capsize=3)
-    axes.set_yticks(range(len(drawn)), [label for label, *_ in drawn])
-    axes.set_ylim(-0.5, len(drawn) - 0.5)
-    axes.set_xlabel("mean score, with its 95 % interval")
-    return axes

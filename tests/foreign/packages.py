@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from claude_magic._foreign.row import Kind, rows
+from foreign.row import Kind, rows
 
 _SDK: Final = "claude-agent-sdk 0.2.187-0.2.189"
 _IPYTHON: Final = "IPython 9.18.1"

@@ -1,17 +1,16 @@
 """A list of everything that we use although its authors do not promise to keep it.
 
 That is unstable classes, private attributes, formats on disk, undocumented flags and words, each with the module that uses it
-and why. tests/test_foreign.py looks each one up in what is installed, and fails when an upgrade changes one. The package itself
-does not import this list.
+and why. tests/test_foreign.py looks each one up in what is installed, and fails when an upgrade changes one.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from claude_magic._foreign.cli import FLAGS, MESSAGES, TRANSCRIPTS, WORDS
-from claude_magic._foreign.packages import PAGES, PYTHON, SHELL
-from claude_magic._foreign.row import Foreign, Kind
+from foreign.cli import FLAGS, MESSAGES, TRANSCRIPTS, WORDS
+from foreign.packages import PAGES, PYTHON, SHELL
+from foreign.row import Foreign, Kind
 
 __all__ = ["FOREIGN", "Foreign", "Kind"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from claude_magic._foreign.row import Kind, rows
+from foreign.row import Kind, rows
 
 _CLI: Final = "Claude Code 2.1.330-2.1.332"
 
