@@ -36,6 +36,10 @@ _WORD: Final = re.compile(r"[^\W\d]\w*")
 _NAME: Final = re.compile(r"(?<![\w.%!])[^\W\d]\w*")
 _PROMPT: Final = re.compile(r"(?:[ \t\r\f]*+(?:#.*)?\n)*+%%claude\b")
 
+_MODULE: Final = type.__dict__["__module__"].__get__
+_MEMBERS: Final = type.__dict__["__dict__"].__get__
+"""They read a class without asking its metaclass, which may have code of its own for that."""
+
 _BY_THEMSELVES: Final = frozenset({"__init__", "__call__", "__enter__", "__iter__", "__next__", "__getitem__"})
 """Methods that are called without being named."""
 
@@ -108,7 +112,7 @@ def _reached(value: Any, names: frozenset[str]) -> Iterable[Any]:
     if issubclass(kind, ModuleType):
         return _named(ModuleType.__getattribute__(value, "__dict__"), names)
     if issubclass(kind, type) and _is_own(value):
-        members = [vars(base) for base in type.mro(value) if _is_own(base)]
+        members = [_MEMBERS(base) for base in type.mro(value) if _is_own(base)]
         return [member for each in members for member in _named(each, names | _BY_THEMSELVES)]
     return [kind] if _is_own(kind) else ()
 
@@ -139,5 +143,8 @@ def _is_own_file(path: str) -> bool:
 
 def _is_own(kind: type) -> bool:
     """Whether the person wrote a class: in a cell, or in a file outside all libraries."""
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return kind.__module__ == "__main__" or (file is not None and _is_own_file(file))
+    module = _MODULE(kind)
+    if type(module) is not str:
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return module == "__main__" or (file is not None and _is_own_file(file))

@@ -138,10 +138,30 @@ def test_library_code_is_not_read() -> None:
 
 
 def test_no_code_of_a_value_runs() -> None:
-    """An object that raises whatever is asked of it is passed over."""
+    """An object that raises whatever is asked of it is passed over, and so is a class whose metaclass or module does."""
 
     class Touchy:
         def __getattribute__(self, name: str) -> Any:
             raise AssertionError(name)
 
-    assert not runs_a_loop("touchy.get()", {"touchy": Touchy()})
+    class Meta(type):
+        @property
+        def __module__(cls) -> str:  # type: ignore[override]
+            raise AssertionError
+
+        __dict__ = __mro__ = __module__  # type: ignore[assignment]
+
+    class Text(str):
+        def __hash__(self) -> int:
+            raise AssertionError
+
+    class Made(metaclass=Meta):
+        pass
+
+    class Moved:
+        pass
+
+    Moved.__module__ = Text("somewhere")
+    values = {"touchy": Touchy(), "made": Made(), "Made": Made, "moved": Moved(), "Moved": Moved}
+    for name in values:
+        assert not runs_a_loop(f"{name}.get()", values)

@@ -170,6 +170,7 @@ def test_answers(page: Page) -> None:
         (("Edit(**)",), "Allow edits in this session"),
         (("Edit(//data/titanic/note.py)",), "Allow edits of note.py in this session"),
         (("Read(//data/titanic/*)",), "Allow files of titanic in this session"),
+        (("Read(//data/titanic/**)",), "Allow files of titanic in this session"),
         (("Read(//data/titanic/a.csv)",), "Allow reading a.csv in this session"),
         ((RULE,), "Allow this command in this session"),
         (("WebFetch(domain:example.org)",), "Allow pages of example.org in this session"),

@@ -529,6 +529,17 @@ def test_folders_below(tmp_path: Path) -> None:
     assert verdict(gates[0], "Read", "b/x") is Verdict.ASK
 
 
+def test_a_search_elsewhere(tmp_path: Path) -> None:
+    """Allowing a search of one directory for the session allows no search of the one beside it."""
+    gate = Gate(str(tmp_path / "work"), tmp_path / ".claude", home=str(tmp_path))
+    for name in ("data/a", "data/b"):
+        (tmp_path / name).mkdir(parents=True)
+    first, second = (gate.rules_for("Grep", {"pattern": "x", "path": str(tmp_path / "data" / name)}) for name in "ab")
+    assert first == (f"Read(/{tmp_path}/data/a/**)",)
+    gate.grant(first)
+    assert (gate.was_granted(first), gate.was_granted(second)) == (True, False)
+
+
 def test_git_after_cd(tmp_path: Path) -> None:
     """A rule for git, or for what may call it, does not hold in another repository whose settings run programs."""
     work, harmless = tmp_path / "vendor", tmp_path / "lib"

@@ -262,7 +262,7 @@ class RanCells:
         for display in displays[:gone]:
             self._drop(display)
         del displays[:gone]
-        self._cleared[self._number] = self._place(self._number), begin._replace(displays=0) if waits else None
+        self._cleared[self._number] = self._place(self._number), _Place(begin.outputs, begin.pieces) if waits else None
         _forget_oldest(self._cleared)
 
     def _begin_of(self, number: int) -> _Place:

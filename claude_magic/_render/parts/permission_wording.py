@@ -44,7 +44,7 @@ def _covered(rule: str) -> str:
             return f"pages of {content.removeprefix('domain:')}"
         case "Edit":
             return f"edits of {PurePath(content).name}"
-        case "Read" if content.endswith("/*"):
+        case "Read" if content.endswith(("/*", "/**")):
             return f"files of {PurePath(content).parent.name or '/'}"
         case "Read":
             return f"reading {PurePath(content).name}"

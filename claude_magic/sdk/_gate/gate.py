@@ -259,7 +259,12 @@ def _loads(found: Mapping[str, str | None]) -> str:
 
 
 def _outside_rule(tool: str, path: str) -> str:
-    """Return a rule for a path outside the folder: for an edit only this file, for reading all files of its directory."""
+    """Return a rule for a path outside the folder: for an edit only this file, for reading all files of its directory.
+
+    For a search, which names a directory, it covers that one and all below it.
+    """
+    if tool not in EDITING and os.path.isdir(path):
+        return f"Read(/{path}/**)"
     directory = os.path.dirname(path)
     if tool in EDITING or within(os.path.realpath(home_directory()), directory):
         return f"{'Edit' if tool in EDITING else 'Read'}(/{path})"
