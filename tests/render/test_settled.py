@@ -72,6 +72,16 @@ def test_html_without_its_style_is_a_readable_text() -> None:
     )
 
 
+def test_html_is_whole_inside_markdown() -> None:
+    """`nbconvert --to markdown` takes the HTML: no blank line ends it there, so that nothing in code is read as Markdown."""
+    code = "def f():\n\n    # no heading\n  \n\n# nor this\n```no fence"
+    response = called("Bash", {"command": code}, code)
+    fold(response, TextDelta(1, f"````python\n{code}\n````"))
+    html = reply_html(SettledReply(response, 3))
+    assert MarkdownIt("commonmark").render(html).rstrip() == html
+    assert "def f():\n\n    # no heading\n" in re.sub("<[^>]+>", "", unescape(html))
+
+
 def test_where_a_turn_began_is_said() -> None:
     """The footer says in a few words where a turn began, in every form; not of what never became a turn."""
     settled = SettledReply(said("hello"), 3, note="from turn 1")
