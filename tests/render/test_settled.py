@@ -176,6 +176,12 @@ def test_an_interrupted_turn_says_so() -> None:
         assert "We begin" in text
 
 
+def test_a_remark_is_nothing_of_an_answer() -> None:
+    """Where only a remark stands above a failed turn, nothing says that something had arrived."""
+    response = reply(Notice("compacted"), ended("", is_error=True))
+    assert "What had arrived" not in reply_plain(SettledReply(response, 6, TurnTimeoutError("late")))
+
+
 def test_a_failed_turn_is_labelled() -> None:
     """What had arrived before an error is labelled; why it failed is left to the cell's error output."""
     response = reply(TextDelta(0, "We begin"))
