@@ -182,6 +182,12 @@ def test_a_remark_is_nothing_of_an_answer() -> None:
     assert "What had arrived" not in reply_plain(SettledReply(response, 6, TurnTimeoutError("late")))
 
 
+def test_hebrew_and_arabic_run_as_they_are_read() -> None:
+    """A paragraph, item or heading with such letters has the direction of its first letter; others say nothing."""
+    html = text_html("## \u05e2\u05d1\n\n\u05e9\u05dc\u05d5\u05dd `code`.\n\n- \u0645\u0631\n- b\n\nEnglish")
+    assert re.findall(r"<(\w+) dir=\"auto\">", html) == ["h2", "p", "li"]
+
+
 def test_a_failed_turn_is_labelled() -> None:
     """What had arrived before an error is labelled; why it failed is left to the cell's error output."""
     response = reply(TextDelta(0, "We begin"))
