@@ -188,6 +188,14 @@ def test_hebrew_and_arabic_run_as_they_are_read() -> None:
     assert re.findall(r"<(\w+) dir=\"auto\">", html) == ["h2", "p", "li"]
 
 
+def test_a_long_argument_leaves_room_for_the_outcome() -> None:
+    """On the line of a tool call its argument is cut; unfolded, the call is whole."""
+    command = "echo " + "word " * 30
+    html = block_html(called("Bash", {"command": command}, "out").blocks[0])
+    assert re.findall("<code>(.{60})</code> <span", html) == [command[:59].rstrip() + "…"]
+    assert command.strip() in unescape(html)
+
+
 def test_a_failed_turn_is_labelled() -> None:
     """What had arrived before an error is labelled; why it failed is left to the cell's error output."""
     response = reply(TextDelta(0, "We begin"))
