@@ -196,6 +196,13 @@ def test_a_long_argument_leaves_room_for_the_outcome() -> None:
     assert command.strip() in unescape(html)
 
 
+def test_a_property_is_said_once() -> None:
+    """What a class says of a property replaces what its element says."""
+    for style in re.findall('style="([^"]*)"', reply_html(SettledReply(called("Bash", {"command": "ls"}, "a"), 3))):
+        names = [part.partition(":")[0] for part in style.split(";")]
+        assert len(names) == len(set(names))
+
+
 def test_a_failed_turn_is_labelled() -> None:
     """What had arrived before an error is labelled; why it failed is left to the cell's error output."""
     response = reply(TextDelta(0, "We begin"))

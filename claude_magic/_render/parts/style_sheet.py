@@ -69,8 +69,9 @@ def _style(classes: str, tag: str = "") -> str:
     """Return the `style` attribute of an element with these classes; empty if the sheet has no rule for it."""
     rules = settled_rules()
     named = [rules.get(tag, ""), *(rules.get(f".{name}", "") for name in classes.split())]
-    declarations = ";".join(filter(None, named))
-    return f' style="{declarations}"' if declarations else ""
+    # What a class says of a property replaces what the element or an earlier class says.
+    declared = dict(part.partition(":")[::2] for rule in named for part in rule.split(";") if part)
+    return f' style="{";".join(map(":".join, declared.items()))}"' if declared else ""
 
 
 @cache
