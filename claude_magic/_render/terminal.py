@@ -7,11 +7,12 @@ clipboard.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
 
 from markdown_it.token import Token
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
 from rich.live import Live
-from rich.markdown import Markdown
+from rich.markdown import Markdown, TableDataElement
 from rich.padding import Padding
 from rich.segment import Segment
 from rich.text import Text as Line
@@ -214,9 +215,21 @@ def _line(text: str, style: str) -> Line:
     return Line(strip_controls(text), style=style)
 
 
+class _Cell(TableDataElement):
+    """A cell of a table that is folded where it is too narrow; rich would cut its words off."""
+
+    def __init__(self, justify: JustifyMethod) -> None:
+        super().__init__(justify)
+        self.content.overflow = "fold"
+
+
+class _Document(Markdown):
+    elements: ClassVar = Markdown.elements | {"td_open": _Cell, "th_open": _Cell}
+
+
 def _prose(markdown: str) -> RenderableType:
     # Link targets are shown in parentheses: a terminal's own links hide where they lead.
-    document = Markdown("", hyperlinks=False)
+    document = _Document("", hyperlinks=False)
     # rich's own parser would drop raw HTML instead of showing it as written.
     document.parsed = list(_known(parser().parse(strip_controls(markdown))))
     return Padding(document, (0, 0, 1, 0))

@@ -18,7 +18,7 @@ from test_hostile import CHROME, Elements, assert_inert_markdown
 from claude_magic._render.live.question import ARM_S
 from claude_magic._render.live_view import LiveView
 from claude_magic._render.settled.cell_output import output_metadata
-from claude_magic._render.settled.comparison import columns_bundle, diff_bundle
+from claude_magic._render.settled.comparison import columns_bundle, diff_bundle, title
 from claude_magic._render.settled.reply import SettledReply
 from claude_magic._render.terminal import TerminalView
 from claude_magic._render.views import ANSWERING, HeadlessView, StaticView, View
@@ -394,6 +394,12 @@ def test_views_without_widgets(page: Page) -> None:
     begun, settled = page.outputs
     assert begun.data == ANSWERING
     assert settled.data == columns_bundle(PAIR, 1)
+
+
+def test_a_sample_says_its_number_once() -> None:
+    """The number of a sample is its name; a model has its number before it."""
+    assert title(2, "sample 2") == "sample 2"
+    assert title(2, "opus, sample 1") == "2 · opus, sample 1"
 
 
 @pytest.mark.parametrize("runs_code", [False, True])

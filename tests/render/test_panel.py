@@ -118,3 +118,10 @@ def test_text() -> None:
         "",
         "No sessions in this directory yet.",
     ]
+
+
+def test_headings_stand_above_their_columns() -> None:
+    """JupyterLab puts headings of outputs to the right: each says that it stands to the left, as its cells do."""
+    html = panel_bundle(FACTS, ROWS)["text/html"]
+    assert html.count("<th>") == 0
+    assert html.count('<th style="text-align:left') == 12

@@ -72,6 +72,16 @@ def test_html_without_its_style_is_a_readable_text() -> None:
     )
 
 
+def test_html_is_whole_inside_markdown() -> None:
+    """`nbconvert --to markdown` takes the HTML: no blank line ends it there, so that nothing in code is read as Markdown."""
+    code = "def f():\n\n    # no heading\n  \n\n# nor this\n```no fence"
+    response = called("Bash", {"command": code}, code)
+    fold(response, TextDelta(1, f"````python\n{code}\n````"))
+    html = reply_html(SettledReply(response, 3))
+    assert MarkdownIt("commonmark").render(html).rstrip() == html
+    assert "def f():\n\n    # no heading\n" in re.sub("<[^>]+>", "", unescape(html))
+
+
 def test_where_a_turn_began_is_said() -> None:
     """The footer says in a few words where a turn began, in every form; not of what never became a turn."""
     settled = SettledReply(said("hello"), 3, note="from turn 1")
@@ -164,6 +174,33 @@ def test_an_interrupted_turn_says_so() -> None:
         assert said_so in text
         assert "TurnInterrupted" not in text
         assert "We begin" in text
+
+
+def test_a_remark_is_nothing_of_an_answer() -> None:
+    """Where only a remark stands above a failed turn, nothing says that something had arrived."""
+    response = reply(Notice("compacted"), ended("", is_error=True))
+    assert "What had arrived" not in reply_plain(SettledReply(response, 6, TurnTimeoutError("late")))
+
+
+def test_hebrew_and_arabic_run_as_they_are_read() -> None:
+    """A paragraph, item or heading with such letters has the direction of its first letter; others say nothing."""
+    html = text_html("## \u05e2\u05d1\n\n\u05e9\u05dc\u05d5\u05dd `code`.\n\n- \u0645\u0631\n- b\n\nEnglish")
+    assert re.findall(r"<(\w+) dir=\"auto\">", html) == ["h2", "p", "li"]
+
+
+def test_a_long_argument_leaves_room_for_the_outcome() -> None:
+    """On the line of a tool call its argument is cut; unfolded, the call is whole."""
+    command = "echo " + "word " * 30
+    html = block_html(called("Bash", {"command": command}, "out").blocks[0])
+    assert re.findall("<code>(.{60})</code> <span", html) == [command[:59].rstrip() + "…"]
+    assert command.strip() in unescape(html)
+
+
+def test_a_property_is_said_once() -> None:
+    """What a class says of a property replaces what its element says."""
+    for style in re.findall('style="([^"]*)"', reply_html(SettledReply(called("Bash", {"command": "ls"}, "a"), 3))):
+        names = [part.partition(":")[0] for part in style.split(";")]
+        assert len(names) == len(set(names))
 
 
 def test_a_failed_turn_is_labelled() -> None:

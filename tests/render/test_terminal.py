@@ -109,6 +109,19 @@ def test_what_code_prints_is_no_markup() -> None:
     assert printed.get() == "[y] allow [red]x [/x] :smile:\n"
 
 
+def test_no_word_of_a_narrow_table_is_cut_off() -> None:
+    """A table that is wider than the terminal is folded: every character of its cells is there."""
+    words = ["RandomForestClassifier(n_estimators=300)", "LinearRegression()", "robust, slow to load"] * 2
+    table = f"| {' | '.join(words)} |\n|{' --- |' * 6}\n| {' | '.join(words)} |"
+    printed, out = console(terminal=False)
+    view = TerminalView([""], console=printed)
+    view.settle([SettledReply(said(table), 1)], current=1, on_pick=None)
+    view.close()
+    shown = out.getvalue()
+    assert "…" not in shown
+    assert shown.count("(") == shown.count(")") == 8
+
+
 def test_failures_are_labelled_below_what_had_arrived() -> None:
     """What had arrived before an interrupt or an error is labelled; a failure with nothing before it is not."""
     screen, out = console(terminal=False)

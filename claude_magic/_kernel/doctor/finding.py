@@ -12,7 +12,7 @@ from claude_magic._characters import strip_controls
 from claude_magic._paths import shorten_home
 from claude_magic._redaction import redact
 
-_WIDTH = 110
+_WIDTH = 100
 _NARROWEST = 20
 
 

@@ -238,7 +238,7 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     rules = spelled_name(", ".join(request.rules))
     session = f", [s] {_small(session_answer(request.rules))}: {rules}" if rules else ""
     instead = f", [i] {_small(request.instead.label)}" if request.instead else ""
-    reply = ask_line(lines, f"[y] allow once{session}{instead}, [n] deny,\nor say what to do instead: ")
+    reply = ask_line(lines, f"[y] allow once{session}{instead},\n[n] deny, or say what to do instead: ")
     match reply.casefold():
         case "i" | "instead" if request.instead:
             return PermissionAnswer(Decision.DENY, request.instead.word)

@@ -166,7 +166,7 @@ def _label(row: SessionRow) -> str:
 def _table_html(rows: Sequence[SessionRow]) -> str:
     if not rows:
         return f'<p class="claude-remark">{escape(NO_ROWS)}</p>\n'
-    head = "".join(f'<th scope="col">{heading}</th>' for heading in _HEADINGS)
+    head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
     lines = (f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells(row))}</tr>\n" for row in rows[:ROWS_SHOWN])
     return f'<table class="claude-sessions"><thead><tr>{head}</tr></thead>\n<tbody>\n{"".join(lines)}</tbody></table>\n'
 

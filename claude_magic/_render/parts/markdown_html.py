@@ -48,6 +48,8 @@ _TAGS: Final = (
     "a b blockquote br code details em h1 h2 h3 h4 h5 h6 hr i kbd li ol p pre s span strong sub summary sup table tbody td th "
     "thead tr ul"
 )
+_RIGHT_TO_LEFT: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_DIRECTED: Final = ("h1", "h2", "h3", "h4", "h5", "h6", "li", "p")
 _MARKS_OF_MATHEMATICS: Final = re.compile(r"[$\\]")
 
 
@@ -125,6 +127,7 @@ def parser() -> MarkdownIt:
     """Return the one parser and renderer of this module; it makes links of images and drops empty links."""
     markdown = make_parser()
     markdown.core.ruler.push("settle_links", _settle_links)
+    markdown.core.ruler.push("give_direction", _give_direction)
     for name, rule in _RULES.items():
         markdown.add_render_rule(name, rule)
     return markdown
@@ -134,11 +137,21 @@ def parser() -> MarkdownIt:
 def _cleaner() -> nh3.Cleaner:
     return nh3.Cleaner(
         tags=set(_TAGS.split()),
-        attributes={"a": {"href", "title"}, "ol": {"start"}, "td": {"style"}, "th": {"style"}},
+        attributes={name: {"dir"} for name in _DIRECTED}
+        | {"a": {"href", "title"}, "ol": {"start"}, "td": {"style"}, "th": {"style"}},
         allowed_classes={"span": {"gi", "gd"}},
         filter_style_properties={"text-align"},
         url_schemes={"http", "https", "mailto"},
     )
+
+
+def _give_direction(state: StateCore) -> None:
+    """Let each piece with Hebrew or Arabic letters run as its first letter does; else a page in English mixes up its words."""
+    opening = Token("", "", 0)
+    for token in state.tokens:
+        if token.type == "inline" and opening.tag in _DIRECTED and _RIGHT_TO_LEFT.search(token.content):
+            opening.attrSet("dir", "auto")
+        opening = opening if token.hidden else token  # the paragraphs of a tight list are hidden
 
 
 def _settle_links(state: StateCore) -> None:

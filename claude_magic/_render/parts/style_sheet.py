@@ -22,6 +22,8 @@ _OURS: Final = ".claude-magic"
 _HOOK: Final = "claude-text"
 """The class of a model's text, by which pages and tests find it; it has no style."""
 _PLAIN: Final = re.compile(r"\.?[\w-]+")
+# In Markdown a blank line ends the HTML, and what follows is read as Markdown: `nbconvert --to markdown` puts our HTML there.
+_BLANK_LINE: Final = re.compile(r"\n(?=[^\S\n]*\n)")
 # In a text, `<` is escaped, so each match is an element: with its class first, or without attributes. Others stay as they are.
 _ELEMENT: Final = re.compile(r'<([a-z][a-z0-9]*)(?: class="([^"]*)"|(?=>))')
 
@@ -36,7 +38,7 @@ def styled_html(inside: str, *, failed: bool = False, for_audience: bool = False
         inside = inside.replace('<div class="claude-text">', '<div class="claude-text claude-large">')
     classes = f"claude-magic {AUDIENCE_CLASS}" if for_audience else "claude-magic"
     around = _style("claude-magic claude-failed" if failed else "claude-magic")
-    return f'<div class="{classes}"{around}>{_ELEMENT.sub(_styled, inside)}</div>'
+    return f'<div class="{classes}"{around}>{_BLANK_LINE.sub("&#10;", _ELEMENT.sub(_styled, inside))}</div>'
 
 
 @cache
@@ -67,8 +69,9 @@ def _style(classes: str, tag: str = "") -> str:
     """Return the `style` attribute of an element with these classes; empty if the sheet has no rule for it."""
     rules = settled_rules()
     named = [rules.get(tag, ""), *(rules.get(f".{name}", "") for name in classes.split())]
-    declarations = ";".join(filter(None, named))
-    return f' style="{declarations}"' if declarations else ""
+    # What a class says of a property replaces what the element or an earlier class says.
+    declared = dict(part.partition(":")[::2] for rule in named for part in rule.split(";") if part)
+    return f' style="{";".join(map(":".join, declared.items()))}"' if declared else ""
 
 
 @cache

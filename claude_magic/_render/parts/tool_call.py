@@ -14,12 +14,14 @@ from typing import Any, Final
 from claude_magic._characters import reveal, strip_controls
 from claude_magic._render.parts.highlighting import language_of_file
 from claude_magic._render.parts.markdown_html import code_html, escape, plain_html
-from claude_magic._render.parts.reply_wording import clip, tool_argument, tool_name
+from claude_magic._render.parts.reply_wording import clip, one_line, tool_argument, tool_name
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.host import Choice, ClaudeQuestion, questions_in
 from claude_magic.sdk.response import ToolCall
 
 SHOWN_LENGTH: Final = 10_000
+SUMMARY_LENGTH: Final = 60
+"""What an argument takes of its line at most, so that the outcome stands beside it in a notebook that is 800 pixels wide."""
 IMAGE_BYTES: Final = 5_000_000
 
 # A key with one of these could be taken for a path, so it is put in quotes.
@@ -33,7 +35,8 @@ _IMAGE_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/
 
 def call_html(call: ToolCall, outcome: str, *, is_open: bool = False) -> str:
     """Render a tool call with its outcome; folded unless `is_open`."""
-    argument = f" <code>{html.escape(tool_argument(call))}</code>" if tool_argument(call) else ""
+    said = one_line(tool_argument(call), SUMMARY_LENGTH)
+    argument = f" <code>{html.escape(said)}</code>" if said else ""
     nested = " claude-nested" if call.parent_id else ""
     summary = f"<b>{escape(tool_name(call))}</b>{argument} {outcome_html(outcome)}"
     return fold_html(f"claude-tool{nested}", summary, input_html(call) + _result_html(call), is_open=is_open)

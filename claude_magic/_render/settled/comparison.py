@@ -60,8 +60,9 @@ def diff_bundle(first: SettledReply, second: SettledReply) -> dict[str, str]:
 
 
 def title(number: int, label: str) -> str:
-    """Return the title of one of several replies, on one line: `1 · opus-5-5`."""
-    return f"{number} · {one_line(clean_line(label), LABEL_LENGTH)}"
+    """Return the title of one of several replies, on one line: `1 · opus-5-5`, or `sample 1` if that says its number."""
+    name = one_line(clean_line(label), LABEL_LENGTH)
+    return name if name == f"sample {number}" else f"{number} · {name}"
 
 
 def head_html(number: int, label: str, mark: str = "") -> str:

@@ -18,7 +18,7 @@ from claude_magic._render.parts.redacted_reply import cleaned
 from claude_magic._render.parts.reply_wording import BEGINNING, blocks_between, duration, footer, shown_blocks
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic.errors import ClaudeError, TurnInterrupted
-from claude_magic.sdk.response import Block, SessionAwareResponse, Text
+from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def failure_line(reply: SettledReply) -> str:
     response, failure = reply.response, reply.failure
     if failure is None or reply.goes_on:
         return ""
-    if not shown_blocks(response):
+    if all(isinstance(block, Remark) for block in shown_blocks(response)):
         return "" if response.session_id else "Nothing had arrived."
     if isinstance(failure, TurnInterrupted):
         after = f" after {duration(response.duration_s)}" if response.duration_s else ""
