@@ -189,7 +189,7 @@ def test_interrupted_before_claude_begins(notebook: Notebook) -> None:
     cell.wait_for(lambda _: notebook.page() != "")
     notebook.kernel.interrupt()
     result = notebook.took(cell.wait())
-    understood(result, "TurnInterrupted")
+    assert "Nothing had arrived." in understood(result, "TurnInterrupted")
     for process in clis:
         process.resume()
     ends_well(notebook)

@@ -161,10 +161,16 @@ def test_thinking_is_folded() -> None:
     assert "<details" not in block_html(thought("").blocks[0])
 
 
+def test_an_empty_answer_says_so() -> None:
+    """Where Claude ended a turn without a word, the cell says that, and not only what it cost."""
+    for form in reply_bundle(SettledReply(reply(ended("")), 3)).values():
+        assert "Claude answered nothing." in form
+
+
 def test_an_interrupted_turn_says_so() -> None:
     """An interrupt is one line below what had arrived."""
     response = reply(TextDelta(0, "We begin"), ended("", is_error=True, duration_s=3.1, usage={}, cost_usd=None))
-    said_so = "Interrupted after 3.1 s. What had arrived is above; the next cell continues this session."
+    said_so = "Interrupted. What had arrived is above; the next cell continues this session."
     failure = TurnInterrupted("stopped")
     for text in (
         words(reply_html(SettledReply(response, 6, failure))),

@@ -16,7 +16,7 @@ from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.block import line_html
 from claude_magic._render.parts.markdown_html import code_html, escape
 from claude_magic._render.parts.redacted_reply import clean_line, cleaned
-from claude_magic._render.parts.reply_wording import duration, one_line, shown_blocks
+from claude_magic._render.parts.reply_wording import one_line, shown_blocks
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.settled.reply import SettledReply, blocks_html, blocks_markdown, blocks_plain, footer_parts
 from claude_magic.errors import TurnInterrupted
@@ -97,10 +97,8 @@ def failure_words(reply: SettledReply) -> tuple[str, str, str]:
         case None:
             return "", "", ""
         case TurnInterrupted():
-            seconds = reply.response.duration_s
-            after = f" after {duration(seconds)}" if seconds else ""
             kept = "What had arrived is above." if shown_blocks(reply.response) else "Nothing had arrived."
-            return "", f"Interrupted{after}. {kept}", ""
+            return "", f"Interrupted. {kept}", ""
         case failure:
             message, next_step = (one_line(clean_line(words), 400) for words in (failure.message, failure.next_step))
             return type(failure).__name__, message, next_step

@@ -15,7 +15,7 @@ from claude_magic._render.parts import safe_markdown
 from claude_magic._render.parts.block import block_html, block_markdown, block_plain, line_html
 from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import cleaned
-from claude_magic._render.parts.reply_wording import BEGINNING, blocks_between, duration, footer, shown_blocks
+from claude_magic._render.parts.reply_wording import BEGINNING, blocks_between, footer, shown_blocks
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic.errors import ClaudeError, TurnInterrupted
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text
@@ -130,16 +130,17 @@ def footer_parts(reply: SettledReply, for_audience: bool) -> list[str]:
 
 
 def failure_line(reply: SettledReply) -> str:
-    """Return a line that says the reply is incomplete; empty if it is complete, or nothing arrived and a footer follows.
+    """Return a line that says the reply is empty or incomplete; none if nothing arrived and a footer follows.
 
     The line does not repeat why the turn failed and what to do next: the error output of the cell says that.
     """
     response, failure = reply.response, reply.failure
-    if failure is None or reply.goes_on:
+    if reply.goes_on:
         return ""
+    if failure is None:
+        return "" if shown_blocks(response) else "Claude answered nothing."
     if all(isinstance(block, Remark) for block in shown_blocks(response)):
         return "" if response.session_id else "Nothing had arrived."
     if isinstance(failure, TurnInterrupted):
-        after = f" after {duration(response.duration_s)}" if response.duration_s else ""
-        return f"Interrupted{after}. What had arrived is above; the next cell continues this session."
+        return "Interrupted. What had arrived is above; the next cell continues this session."
     return f"Not finished ({type(failure).__name__}). What had arrived is above."
