@@ -194,7 +194,7 @@ def test_budget_and_checkpoint(each: Any, api: MessagesAPI, tmp_path: Path) -> N
     third = each("{{ row }}", rows, checkpoint=checkpoint)
     assert (third.values, third.cost_usd, len(api.requests)) == (second.values, 0, 9)
     other = each("{{ row }}", rows[:1], checkpoint=checkpoint, system="Be brief.", concurrency=1)
-    assert other.remarks == ["The checkpoint also holds 9 rows of other work; they stay."]
+    assert other.remarks == ["The checkpoint also holds 9 replies to other prompts, models or schemas; they stay."]
     assert len(api.requests) == 10
 
 

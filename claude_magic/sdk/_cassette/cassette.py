@@ -4,7 +4,7 @@ A recorded turn is found by its prompt (text, model, schema). If that was record
 conversation decides. A point is identified by a chain of hashes, its lineage. A cassette remembers the point that each session
 and each message has reached. Played sessions and messages keep their recorded IDs. If a session is played from its beginning a
 second time, it gets a new ID made from the recorded one, so that the two conversations stay separate. What one `Cassette`
-object records is a take; a later take replaces an earlier one.
+object records is a take; of a prompt in several takes, the latest is played.
 
 A recording from elsewhere, or one that was edited, is played in sessions of its own: it is never played in a session of this
 person, no live turn continues it, and `auto` adds nothing to it.

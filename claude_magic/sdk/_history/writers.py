@@ -48,14 +48,14 @@ class Writers:
         """By session: messages that are lost on disk and live only in a process, and that the person was told of."""
 
     def note(self, session_id: str, message_id: str | None) -> None:
-        """Remember the end of our own turn in a session."""
+        """Remember the end of a turn of this client."""
         self._watch(session_id).note(message_id)
 
     def look(self, session_id: str, seen: str | None, *, keeps: bool) -> Standing:
-        """Find out what has happened to a session since our last turn in it.
+        """Decide where a turn of a session continues, and what to tell the person.
 
         :param seen: the last message that the caller knows.
-        :param keeps: whether a live process will serve the turn; it still knows what the disk has lost.
+        :param keeps: whether a live process serves the turn; it still knows what the disk has lost.
         :raises SessionLostError: if nothing is left of the session.
         """
         watch = self._watch(session_id)
@@ -89,7 +89,7 @@ class Writers:
         return bool(at and path and (is_before_compaction(path, at) or watch.has_several_lines()))
 
     def branch_where_needed(self, session_id: str, at: str | None) -> str | None:
-        """Branch off after the message on disk if the CLI would not find it; return the new session, else `None`.
+        """Branch off on disk, after the message `at`, if the CLI would not find it; return the new session, else `None`.
 
         :raises SessionNotFoundError: if the message is no longer there.
         """
@@ -97,7 +97,7 @@ class Writers:
         return branch_on_disk(path, at) if path and at and self.needs_branch(session_id, at) else None
 
     def check_directory(self, session_id: str, directory: str) -> None:
-        """Check that a session belongs to the directory: the CLI confuses directories whose folders it gives one name.
+        """Check that a session belongs to the directory: the CLI keeps some different directories under one name.
 
         :raises SessionNotFoundError: if it belongs to another directory.
         """
@@ -107,7 +107,7 @@ class Writers:
             raise SessionNotFoundError(f"The session {session_id[:8]} belongs to {told}, not to {shorten_home(directory)}.")
 
     def _part(self, session_id: str, watch: SessionWatch, found: Found, remarks: tuple[str, ...]) -> Standing:
-        """Continue our line in a branch of its own, and write each other line to a session that shows it."""
+        """Continue our turns in a branch of their own, and write those of each other process to a session that shows them."""
         path = watch.path
         if path is None or found.end is None:
             return Standing(remarks)
@@ -119,13 +119,13 @@ class Writers:
             theirs = ", ".join(other[:8] for other in others)
             said = (
                 f"Another process went on with the session {session_id[:8]} at the same time: {_quoted(found.theirs)}. "
-                f'Its turns are in the session {theirs}, "{name} (elsewhere)"; '
+                f'Its turns went to {theirs}, "{name} (elsewhere)"; '
             )
         elif found.is_going_on:
             said = f"Another process is at work in the session {session_id[:8]}: {_quoted(found.theirs)}; "
         else:
             said = f"The session {session_id[:8]} has been continued in two ways; "
-        return Standing((*remarks, f'{said}this one goes on as {own[:8]}, "{name} (here)".'), own, is_behind=True)
+        return Standing((*remarks, f'{said}your conversation goes on as {own[:8]}, "{name} (here)".'), own, is_behind=True)
 
     def _watch(self, session_id: str) -> SessionWatch:
         return self._watches.setdefault(session_id, SessionWatch(session_id, projects_of(self._env), self._sent))
@@ -138,9 +138,9 @@ class Writers:
 
 
 def _missing_words(session_id: str, found: Found, *, keeps: bool) -> str:
-    prompts = f"{_quoted(found.missing)} and what was answered" if found.missing else "an answer"
+    prompts = f"{_quoted(found.missing)} with the answer" if found.missing else "an answer"
     after = f"{_KNOWN_AS_LONG}" if keeps else "Claude goes on without it"
-    return f"The transcript of the session {session_id[:8]} was damaged: {prompts} is missing. {after}."
+    return f"The transcript of the session {session_id[:8]} was damaged and lacks {prompts}. {after}."
 
 
 def _quoted(prompts: Sequence[str]) -> str:

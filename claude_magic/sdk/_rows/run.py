@@ -27,13 +27,13 @@ from claude_magic.sdk._rows.workers import ENDS_THE_RUN, RowWork, Workers
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 
 _LATER_OPTIONS: Final = ("style", "mcp")
-"""Options that the first checkpoints did not know."""
+"""Options that were added after the first release of checkpoints."""
 
 NOT_FOUND: Final = 404
 """The API's status for a model that it does not know."""
 
 MISFITS: Final = 10
-"""The run ends if this many rows at its beginning do not fill the template: then the template is wrong."""
+"""The run ends if the first prompts, this many, cannot be filled: then the template is wrong."""
 
 Take = Callable[[RowOutcome], Awaitable[object]]
 """Called with the outcome of each row as it comes."""
@@ -41,6 +41,8 @@ Take = Callable[[RowOutcome], Awaitable[object]]
 
 @dataclass(slots=True)
 class _Row:
+    """One row in one way: what is sent once."""
+
     outcome: RowOutcome
     """What is known of the outcome before the row is sent; all of it if the row need not be sent."""
     prompt: str = ""
@@ -55,12 +57,12 @@ class _Row:
 
 
 class RowRun:
-    """A run over many rows that is ready to start. Everything is checked before anything is sent.
+    """A run over many rows that is ready to start: its template and schema are valid. Each row is checked when it is read.
 
     :param config: the settings of the CLI and of all rows; `None` for the defaults.
     :param arms: the ways to send each row, a variant with a model; the outcomes of one row have consecutive positions.
     :param check: looks at the first row before anything is sent, and raises `ConfigError` if the row does not fit.
-    :param progress: the progress of earlier parts, if this run is a later part of one.
+    :param progress: the progress to continue, if this run follows others that are shown together with it.
     :raises ConfigError: for an invalid template, rows or schema.
     """
 
@@ -95,8 +97,8 @@ class RowRun:
             )
             for model in dict.fromkeys(arm.model for arm in arms)
         }
-        self._refused: dict[str | None, APIError] = {}
-        """Models that the API does not know."""
+        self._unknown_models: dict[str | None, APIError] = {}
+        """The error of each model that the API does not know."""
         self.rows = Rows.of(request.rows)
         total = None if self.rows.total is None else self.rows.total * len(arms)
         self.progress = progress or Progress()
@@ -108,13 +110,13 @@ class RowRun:
         self._has_filled = False
         """Whether a row has filled the template."""
         self._misfits: list[_Row] = []
-        """The rows at the beginning that did not fill it, as long as none has."""
-        self._again: deque[_Row] = deque()
-        """Rows to be sent again, and rows that were read ahead in search of one for another model."""
+        """The rows read before the first that filled it."""
+        self._ready: deque[_Row] = deque()
+        """Rows that were read and are not under way. Those to be sent again are in front."""
         self._under_way = 0
         """How many rows are sent and not yet answered."""
         self._came_back = asyncio.Event()
-        """Set when a row under way was answered or must be sent again, and when the run fails."""
+        """Set when a row under way was answered or must be sent again, and by `_fail`."""
         self._failure: ClaudeError | None = None
         self._pulling = asyncio.Lock()
         self._purse = Purse(request.budget_usd, self.progress.cost_usd)
@@ -131,7 +133,9 @@ class RowRun:
                 works = [(request.template, _known_by(work.options)) for work in self._works.values()]
                 self._checkpoint = stack.enter_context(contextlib.closing(Checkpoint(request.checkpoint, *works)))
                 if others := self._checkpoint.others():
-                    self.remarks.append(f"The checkpoint also holds {others:,} rows of other work; they stay.")
+                    self.remarks.append(
+                        f"The checkpoint also holds {others:,} replies to other prompts, models or schemas; they stay."
+                    )
             askers = await self._askers(stack)
             try:
                 async with anyio.create_task_group() as group:
@@ -144,7 +148,7 @@ class RowRun:
             raise self._failure
 
     async def _askers(self, stack: contextlib.ExitStack) -> Sequence[Asker]:
-        """Return the asker for each task. Several tasks may share one."""
+        """Return an asker for each of the first tasks. Later tasks share the asker of the one that starts them."""
         if self._request.executor is not None:
             asker = ExecutorAsker(self._request.executor, self._works)
             await asker.check()
@@ -161,7 +165,7 @@ class RowRun:
         models = list(self._works)
         try:
             while rows := await self._pull(model, asker.room, take):
-                if asker.wants_another():
+                if asker.wants_another():  # another task, for the next model
                     another = models[(models.index(model) + 1) % len(models)]
                     group.start_soon(self._use, asker, another, take, group)
                 await self._ask(asker, rows, take)
@@ -190,16 +194,16 @@ class RowRun:
             if self._checkpoint is not None and outcome.error is None:
                 try:
                     self._checkpoint.put(row.key, reply, self._work_of(row.outcome))
-                except CheckpointError as full:  # the answer has been paid for, so it is passed on
-                    self._fail(full)
+                except CheckpointError as unwritten:  # the answer has been paid for, so it is passed on
+                    self._fail(unwritten)
         else:
             error = reply.error if isinstance(reply, Again) else reply
             error.leave_out(self._config.env)
             if isinstance(error, APIError) and error.status == NOT_FOUND:  # every other row with this model would fail, too
-                self._refused.setdefault(self._model_of(row.outcome), error)
+                self._unknown_models.setdefault(self._model_of(row.outcome), error)
             outcome = replace(row.outcome, error=error, cost_usd=error.cost_usd or 0.0)
         await self._purse.pay(outcome.cost_usd)
-        self._count_back()
+        self._one_came_back()
         await self._finish(outcome, take)
 
     async def _finish(self, outcome: RowOutcome, take: Take) -> None:
@@ -209,7 +213,7 @@ class RowRun:
             self._fail(outcome.error)
 
     def fail(self, error: ClaudeError) -> None:
-        """End the run for an error found in an outcome, such as a missing score, if `on_error` is `raise`; from any thread."""
+        """If `on_error` is `raise`, end the run for this error of an outcome, such as a missing score. Thread-safe."""
         if self._request.on_error == "raise":
             self._failure = self._failure or error
 
@@ -218,17 +222,20 @@ class RowRun:
         self._came_back.set()
 
     async def _give_back(self, rows: Sequence[_Row]) -> None:
-        self._again.extendleft(reversed(rows))
+        self._ready.extendleft(reversed(rows))
         for _ in rows:
             await self._purse.give_back()
-            self._count_back()
+            self._one_came_back()
 
-    def _count_back(self) -> None:
+    def _one_came_back(self) -> None:
         self._under_way -= 1
         self._came_back.set()
 
     async def _pull(self, model: str | None, room: int, take: Take) -> list[_Row]:
-        """Return the next rows to send, at most `room`, all for one model, `model` if it has any; empty if the run ends."""
+        """Return the next rows to send, at most `room`, all for one model: `model` while it has rows. None ends the task.
+
+        Rows that need not be sent are passed on here.
+        """
         rows: list[_Row] = []
         async with self._pulling:  # rows are numbered and looked up in order
             while len(rows) < room and not self.stopped and self._failure is None:
@@ -241,13 +248,13 @@ class RowRun:
                     await self._came_back.wait()
                 elif row.is_settled:
                     await self._finish(row.outcome, take)
-                elif refused := self._refused.get(self._model_of(row.outcome)):
-                    await self._finish(replace(row.outcome, error=refused, asked=False), take)
-                elif self._purse.take_now() if rows else await self._purse.take():
+                elif unknown := self._unknown_models.get(self._model_of(row.outcome)):
+                    await self._finish(replace(row.outcome, error=unknown, asked=False), take)
+                elif self._purse.take_now() if rows else await self._purse.take():  # waits only without a row in hand
                     rows.append(row)
                     self._under_way += 1
                 else:
-                    self._again.appendleft(row)
+                    self._ready.appendleft(row)
                     if not rows:
                         self.stopped = f"the next row would exceed the budget of ${self._request.budget_usd:g}"
                     break
@@ -259,19 +266,19 @@ class RowRun:
     def _next(self, model: str | None, *, only: bool) -> _Row | None:
         """Return the next row for a model; if there is none, and not `only`, one for another model. It may be settled already.
 
-        A process keeps one model. The CLI (2.1.332) can change it, but sends the API an extra request for each name that is not
-        an alias.
+        Rows keep to one model because a process does: the CLI (2.1.332) can change it, but sends the API an extra request for
+        each name that is not an alias.
         """
         while True:
-            for place, row in enumerate(self._again):
+            for place, row in enumerate(self._ready):
                 if row.is_settled or self._model_of(row.outcome) == model:
-                    del self._again[place]
+                    del self._ready[place]
                     return row
-            if len(self._again) >= 2 * self._request.concurrency * len(self._works) or not self._read_one():
-                return self._again.popleft() if self._again and not only and self._failure is None else None
+            if len(self._ready) >= 2 * self._request.concurrency * len(self._works) or not self._read_one():
+                return self._ready.popleft() if self._ready and not only and self._failure is None else None
 
     def _read_one(self) -> bool:
-        """Read one more row, and return whether there was one."""
+        """Read one more row. Return False if there is none, or the run has failed."""
         try:
             position, (row, arm) = next(self._waiting)
         except StopIteration:
@@ -280,8 +287,8 @@ class RowRun:
             return False
         except Exception as error:  # noqa: BLE001 - the person's code may compute the rows
             failure = ConfigError(
-                f"The rows ended after {self.progress.done:,} with {type(error).__name__}: {error}.",
-                next_step="What was answered is in the error's `results`, and in the checkpoint where there is one.",
+                f"Reading the rows failed after {self.progress.done:,} replies with {type(error).__name__}: {error}.",
+                next_step="The replies are in the error's `results`, and in the checkpoint if you named one.",
             )
             failure.__cause__ = error
             self._fail(failure)
@@ -297,14 +304,14 @@ class RowRun:
         except ConfigError as error:
             misfit = _Row(RowOutcome(position, row, error=error, asked=False))
             if self._has_filled:
-                self._again.append(misfit)
+                self._ready.append(misfit)
                 return True
             self._misfits.append(misfit)
             if len(self._misfits) == MISFITS:  # then the template is wrong, not the row
                 self._fail(self._misfits[0].outcome.error)
             return self._failure is None
         self._has_filled = True
-        self._again.extend([*self._misfits, self._known(position, row, prompt)])
+        self._ready.extend([*self._misfits, self._known(position, row, prompt)])
         self._misfits.clear()
         return True
 
@@ -337,7 +344,7 @@ class RowRun:
 async def stream_each(request: RowsRequest, config: ClaudeConfig | None = None) -> AsyncGenerator[RowOutcome, None]:
     """Yield the outcome of each row as it comes, in any order, and keep none: memory does not grow with the rows.
 
-    Leaving early stops the run. Parameters and errors are those of `ask_each`.
+    Leaving early stops the run. Errors are those of `ask_each`, whose parameters `request` holds.
     """
     run = RowRun(request, config)
     # A slow reader slows down the run.

@@ -1,6 +1,6 @@
 """Makes a tool of a person's function: the schema comes from its signature, and the arguments of a call are checked against it.
 
-A value that JSON cannot hold, such as a frame, is passed by the name of a variable. Large values may be passed that way, too.
+A value that JSON cannot hold, such as a DataFrame, is passed by the name of a variable. Large values may be passed so, too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _CONTAINERS: Final = (list, set, frozenset, dict, tuple, abc.Sequence, abc.Itera
 _READ_AS: Final = {abc.Collection: list, abc.Set: set}
 """Abstract containers that pydantic does not accept, each with the class used instead."""
 
-_CHECK: Final = "Nothing was sent."
+_NOTHING_SENT: Final = "Nothing was sent."
 
 
 class MisfitError(ValueError):
@@ -55,7 +55,7 @@ class MisfitError(ValueError):
 
 
 def only_reads(function: F) -> F:
-    """Mark a function as one that changes nothing, so that Claude may call it as a tool without a permission."""
+    """Mark a function as one that changes nothing, so that Claude may call it as a tool without asking."""
     setattr(function, _READS, True)
     return function
 
@@ -70,7 +70,7 @@ class _Parameter:
 
 @dataclass(frozen=True, slots=True)
 class FunctionTool(Tool):
-    """A tool and its function. Two are equal if Claude gets the same description of them."""
+    """A tool and its function. Two are equal if they look the same to Claude."""
 
     _function: Callable[..., Any] = field(default=lambda: None, compare=False, repr=False)
     _signature: inspect.Signature = field(default=inspect.Signature(), compare=False, repr=False)
@@ -90,15 +90,15 @@ class FunctionTool(Tool):
         """
         name = name or _name_of(function)
         if not callable(function):
-            raise ConfigError(f"{name} is not a function: its type is {type(function).__name__}.", next_step=_CHECK)
+            raise ConfigError(f"{name} is not a function: its type is {type(function).__name__}.", next_step=_NOTHING_SENT)
         if len(name) > _MAX_NAME or not _KEY.fullmatch(name):
             raise ConfigError(
                 f"{name[:80]!r} cannot be the name of a tool: use letters from a to z, digits, _ and -, at most {_MAX_NAME}.",
-                next_step=f"Give the function another name. {_CHECK}",
+                next_step=f"Give the function another name. {_NOTHING_SENT}",
             )
         try:
             signature = inspect.signature(function, eval_str=True)
-        except Exception as error:  # hints run foreign code
+        except Exception as error:  # evaluating hints runs the person's code
             raise _unusable(name, error) from error
         found = [_parameter(name, number, each) for number, each in enumerate(signature.parameters.values(), 1)]
         parameters = tuple(parameter for parameter, _ in found)
@@ -135,12 +135,14 @@ def function_tools(
 ) -> tuple[FunctionTool, ...]:
     """Make tools of functions.
 
+    :param taken: tools whose names are in use.
+
     :raises ConfigError: if one cannot be a tool, or two have the same name.
     """
     tools = [function if isinstance(function, FunctionTool) else FunctionTool.of(function) for function in functions]
     names = [tool.name for tool in (*taken, *tools)]
     if double := next((name for name in names if names.count(name) > 1), None):
-        raise ConfigError(f"Two tools are called {double}.", next_step=f"Give the function another name. {_CHECK}")
+        raise ConfigError(f"Two tools are called {double}.", next_step=f"Give the function another name. {_NOTHING_SENT}")
     return tuple(tools)
 
 
@@ -181,7 +183,7 @@ def _read(parameter: _Parameter, given: object, variables: Mapping[str, Any]) ->
     try:
         if isinstance(given, dict) and given.keys() == {_VARIABLE} and isinstance(given[_VARIABLE], str):
             return parameter.adapter.validate_python(_variable(given[_VARIABLE], variables), context=variables)
-        # Validated as JSON, because only there strict types accept a string for a date or an enum's value.
+        # Validated as JSON, because strict types accept a string for a date or an enum only there.
         return parameter.adapter.validate_json(json.dumps(given), context=variables)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)[:5]
@@ -195,7 +197,7 @@ def _read(parameter: _Parameter, given: object, variables: Mapping[str, Any]) ->
 
 
 def _parameter(tool: str, number: int, parameter: inspect.Parameter) -> tuple[_Parameter, Any]:
-    """Return a parameter with its reader, and its hint."""
+    """Return a parameter with its adapter, and its resolved hint."""
     empty = inspect.Parameter.empty
     hint: Any = Any if parameter.annotation is empty else parameter.annotation
     several = parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -208,13 +210,13 @@ def _parameter(tool: str, number: int, parameter: inspect.Parameter) -> tuple[_P
         hint = hint | None
     key = parameter.name if _KEY.fullmatch(parameter.name) else f"argument_{number}"
     try:
-        adapter = adapter_of(_taken(with_typed_dicts(hint)))
-    except Exception as error:  # hints run foreign code: a model may have validators that make its schema
+        adapter = adapter_of(_with_names(with_typed_dicts(hint)))
+    except Exception as error:  # a pydantic model may compute its own schema
         raise _unusable(f"{tool}, {parameter.name}", error) from error
     return _Parameter(parameter.name, key, not several and parameter.default is empty, adapter), hint
 
 
-def _taken(hint: Any) -> Any:
+def _with_names(hint: Any) -> Any:
     """Return a hint in which each type that JSON cannot hold is passed by name."""
     from pydantic.errors import PydanticUserError
     from pydantic_core import SchemaError
@@ -226,12 +228,12 @@ def _taken(hint: Any) -> Any:
     except (PydanticUserError, SchemaError, TypeError):
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
         if origin is Annotated:
-            return Annotated[(_taken(arguments[0]), *hint.__metadata__)]
+            return Annotated[(_with_names(arguments[0]), *hint.__metadata__)]
         if origin in (Union, types.UnionType):
-            return functools.reduce(operator.or_, map(_taken, arguments))
+            return functools.reduce(operator.or_, map(_with_names, arguments))
         if origin in _CONTAINERS and arguments:
             container: Any = _READ_AS.get(origin, origin)
-            return container[tuple(argument if argument is ... else _taken(argument) for argument in arguments)]
+            return container[tuple(argument if argument is ... else _with_names(argument) for argument in arguments)]
         return Annotated[Any, _ByName(origin or hint)]
     return hint
 
@@ -285,7 +287,7 @@ def _finite(schema: Any) -> Any:
     match schema:
         case dict():
             kept = {key: _finite(value) for key, value in schema.items()}
-            return {key: value for key, value in kept.items() if value is not None or key in ("default", "const")}
+            return {key: value for key, value in kept.items() if value is not None or schema[key] is None}
         case list():
             return [_finite(value) for value in schema]
         case float() if schema != schema or schema in (float("inf"), float("-inf")):
@@ -294,7 +296,7 @@ def _finite(schema: Any) -> Any:
 
 
 def _description(function: Callable[..., Any], name: str, signature: inspect.Signature) -> str:
-    # The docstring of a partial or another object is that of its class.
+    # `getdoc` of a partial gives the docstring of its class, so the function inside is read.
     own = function if hasattr(function, "__name__") else getattr(function, "func", None)
     text = inspect.getdoc(own) if own is not None else None
     shown = f"{name}{signature}"
@@ -306,7 +308,7 @@ def _name_of(function: object) -> str:
     if not isinstance(name, str) or name == "<lambda>":
         raise ConfigError(
             f"A {type(function).__name__} without a name cannot be a tool.",
-            next_step=f"Define a function with a name. {_CHECK}",
+            next_step=f"Define a function with a name. {_NOTHING_SENT}",
         )
     return name
 
@@ -319,4 +321,4 @@ def _type_name(kind: Any) -> str:
 
 def _unusable(name: str, error: Exception) -> ConfigError:
     reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-    return ConfigError(f"{name} cannot be a tool: {reason}.", next_step=f"Correct its type hints. {_CHECK}")
+    return ConfigError(f"{name} cannot be a tool: {reason}.", next_step=f"Correct its type hints. {_NOTHING_SENT}")

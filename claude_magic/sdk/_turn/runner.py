@@ -59,7 +59,7 @@ from claude_magic.sdk.turn_request import TurnRequest
 class TurnRunner:
     """Run turns on the pool's processes, or play them from a cassette.
 
-    :param tools: our own tools; the host of a turn runs them.
+    :param tools: the tools of this package and of the config; the host of a turn runs them.
     :param asks: whether hosts can answer permission requests. If not, the CLI denies what no rule allows.
     :param on_own_turn: called with the response of each turn that the CLI began by itself, after its end.
     :param on_own_question: answers the permission requests of these turns; it may take as long as it needs.
@@ -89,20 +89,20 @@ class TurnRunner:
         """The directory of each session of this client."""
         self.last_session_id: str | None = None
         self.choices = Choices({})
-        """The models and styles that the CLI started last offers."""
+        """What the CLI that was started last offers: models, modes and styles."""
         self._kept = KeptTurns(all_projects(config.env))
         self._own_turns = OwnTurns(on_own_turn, on_own_question, log, self._kept, config.env)
         self._sent: dict[str, None] = {}
-        """The UUIDs of the prompts that were sent, in order."""
+        """The UUIDs that this client made for prompts of kept sessions; a set that keeps their order."""
         self._placing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
-        """By session: the lock of a turn that looks where it begins. Turns hold it, so it goes with the last one."""
+        """By session: the lock of a turn that looks where it begins. It is gone when no turn holds it."""
         self._writers = Writers(config.env, self._sent)
 
     async def run(self, request: TurnRequest, host: TurnHost, cassette: Cassette | None = None) -> SessionAwareResponse:
         """Run one turn for `host` and return the response that its events add up to.
 
         :param cassette: plays the turn, or records it.
-        :raises TurnTimeoutError: after the request's timeout, which covers all retries; the turn is interrupted.
+        :raises TurnTimeoutError: after the request's timeout, which covers retries, not questions; the turn is interrupted.
         :raises CassetteMismatchError: if the cassette may only play, and does not hold the turn.
         :raises AttachmentError: for an `@path` that leads out of the directory through a link.
         :raises ClaudeError: the subclass says why the turn failed; it carries the session ID and the text so far.
@@ -114,7 +114,7 @@ class TurnRunner:
             return await self._run_live(cassette.live(request) if cassette else request, host)
         scrubber = Scrubber(self._config.env)
         done_again = [tool for tool in self._tools if not tool.read_only] if request.use_tools else []
-        # A function of the person's may have kept its result under a name that a later call needs.
+        # The person's functions run again, too: a later call may need the name of an earlier result.
         effects = {rule_of(tool): tool for tool in (*done_again, *request.tools)}
         playing = cassette.play(request, scrubber, effects=effects, is_kept=self._is_kept)
         if playing is not None:
@@ -210,8 +210,8 @@ class TurnRunner:
             return request, ()
         await asyncio.to_thread(self._writers.check_directory, session_id, request.directory)
         if request.fork:
+            # After a compaction the CLI (2.1.331) would fail here, or send the summary instead of the messages.
             branch = await asyncio.to_thread(self._writers.branch_where_needed, session_id, request.at)
-            # The CLI (2.1.331) would refuse, or send the summary instead of the messages that it summarizes.
             return (self._in_branch(request, branch), ()) if branch else (request, ())
         if self.pool.is_busy(session_id):
             return request, ()
@@ -223,7 +223,7 @@ class TurnRunner:
             await self.pool.close_session(session_id)
             if ended:
                 about = "; ".join(work.about for work in ended)
-                found.remarks += (f"Ended with a process that did not know the latest turns: {about}.",)
+                found.remarks += (f"Background work ended with its process, which lacked the latest turns: {about}.",)
         return (self._in_branch(request, found.branch) if found.branch else request), found.remarks
 
     def _in_branch(self, request: TurnRequest, branch: str) -> TurnRequest:
@@ -247,7 +247,7 @@ class TurnRunner:
                         said = any(not isinstance(block, Remark) for block in attempt.response.blocks)
                         if left == 0 or said or not _worth_repeating(error):
                             raise
-                        self._log.logger.info("asking again in %g s: %s", self._config.retry_delay, error.message)
+                        self._log.logger.info("trying again in %g s: %s", self._config.retry_delay, error.message)
                         await asyncio.sleep(self._config.retry_delay)
                     else:
                         break
@@ -312,7 +312,7 @@ class _Attempt(PassingHost):
         super().__init__(host)
         self.response = SessionAwareResponse(session_id=None if request.fork else request.session_id)
         self.reached_cli = False
-        """Whether the CLI, or a recording, has begun to answer. Then the session is remembered."""
+        """Whether the CLI has the prompt, or a recording plays. Then the session is remembered."""
         self.granted: list[str] = []
         """Rules that the person allowed for the session in this attempt."""
         self._clock = clock or anyio.CancelScope()
