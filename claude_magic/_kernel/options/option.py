@@ -53,27 +53,39 @@ Offers = Callable[[KnownNames], Iterable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of `%%claude`.
+    """One option of `%%claude`; `name` is its field in `Options`.
 
-    `value` is the name of its value in the help; if it ends with `...`, the option takes several. `offers` returns what Tab
-    offers as the value; without it Tab offers options. `trait` is its default in `%config ClaudeMagics`. `sets` is the field of
-    `TurnOptions` that it sets. `in_ask` says whether `ask()` takes it; a text is its name there.
+    `value` is the name of its value in the help; if it ends with `...`, the option takes several. `sample` is such a value.
+    `offers` returns what Tab offers as the value; without it Tab offers options. `trait` is its default in
+    `%config ClaudeMagics`. `sets` is the field of `TurnOptions` that it sets. `in_ask` says whether `ask()` takes it; a text is
+    its name there.
     """
 
-    names: tuple[str, ...]
-    value: str
     help: str
-    example: str
+    value: str = ""
+    sample: str = ""
     kind: Kind = FLAG
+    short: str = ""
     offers: Offers | None = None
     trait: TraitType[Any, Any] | None = None
     sets: str | None = None
     in_ask: bool | str = False
+    name: str = ""
+
+    def as_field(self) -> Any:
+        """Return the field of a dataclass that holds what was chosen, with this option in the metadata."""
+        return field(default=self.default, metadata={"option": self})
 
     @property
-    def name(self) -> str:
-        """The name of its field in `Options`."""
-        return self.names[-1].removeprefix("--").replace("-", "_")
+    def names(self) -> tuple[str, ...]:
+        """How its name is typed: the short form, if there is one, and the long form."""
+        long = f"--{self.name.replace('_', '-')}"
+        return (self.short, long) if self.short else (long,)
+
+    @property
+    def example(self) -> str:
+        """An example of how it is typed."""
+        return f"{self.names[-1]} {self.sample}".rstrip()
 
     @property
     def setting(self) -> str:
@@ -101,20 +113,3 @@ class Option:
     def usage(self) -> str:
         """How it is typed."""
         return f"{', '.join(self.names)} {self.value}".rstrip()
-
-
-def option_field(
-    names: tuple[str, ...],
-    value: str,
-    help: str,
-    example: str,
-    kind: Kind = FLAG,
-    *,
-    offers: Offers | None = None,
-    trait: TraitType[Any, Any] | None = None,
-    sets: str | None = None,
-    in_ask: bool | str = False,
-) -> Any:
-    """Return the field of a dataclass that holds what was chosen, with its `Option` in the metadata."""
-    option = Option(names, value, help, example, kind, offers, trait, sets, in_ask)
-    return field(default=option.default, metadata={"option": option})
