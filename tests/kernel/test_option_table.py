@@ -12,10 +12,9 @@ from traitlets import Bool, CaselessStrEnum, Float, Int, List, TraitError, Trait
 
 from claude_magic._kernel.ask import PARAMETERS, AskOptions, ask
 from claude_magic._kernel.options.cell_options import OPTIONS, Options, option_names, usage
-from claude_magic._kernel.options.merged_options import time_limit_s, turn_options
 from claude_magic._kernel.options.option import Option
 from claude_magic._kernel.options.parsing import parse_cell, parse_line
-from claude_magic._kernel.options.settings import TURN_TRAITS, Settings
+from claude_magic._kernel.options.settings import TURN_TRAITS, Settings, time_limit_s, turn_options
 from claude_magic.sdk.config import TurnOptions
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")

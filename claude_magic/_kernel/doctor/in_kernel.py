@@ -12,7 +12,7 @@ from claude_magic._kernel.doctor.machine import look
 from claude_magic._kernel.doctor.trial import NOT_TRIED, try_turn
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.options.cell_options import Options
-from claude_magic._kernel.options.merged_options import turn_options
+from claude_magic._kernel.options.settings import turn_options
 from claude_magic._kernel.state.kernel_state import KernelState
 
 

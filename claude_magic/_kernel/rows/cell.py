@@ -10,8 +10,7 @@ from IPython.core.error import UsageError
 
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.options.cell_options import Options
-from claude_magic._kernel.options.merged_options import time_limit_s, turn_options
-from claude_magic._kernel.options.settings import Settings
+from claude_magic._kernel.options.settings import Settings, time_limit_s, turn_options
 from claude_magic._kernel.prompt.cell_request import schema_named
 from claude_magic._kernel.prompt.named_functions import looked_up
 from claude_magic._kernel.rows.each import CellRows

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from claude_magic._kernel.background import Background, Stream
 from claude_magic._kernel.options.cell_options import Options
-from claude_magic._kernel.options.merged_options import time_limit_s, turn_options
-from claude_magic._kernel.options.settings import CLIENT_TRAITS, TURN_TRAITS, Settings
+from claude_magic._kernel.options.settings import CLIENT_TRAITS, TURN_TRAITS, Settings, time_limit_s, turn_options
 from claude_magic._kernel.queue import Question
 from claude_magic._kernel.state.directory_trust import Trust
 from claude_magic._kernel.state.turns import Start
