@@ -24,8 +24,7 @@ from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_named
 from claude_magic._kernel.prompt.line_braces import unfilled
 from claude_magic._kernel.prompt.named_functions import own_tools
-from claude_magic._kernel.session_words.session_magic import SessionMagic
-from claude_magic._kernel.session_words.word_table import words_usage
+from claude_magic._kernel.session_words.word_table import SessionMagic, words_usage
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.notebook_file import notebook_path
 from claude_magic._kernel.transform import transform_for

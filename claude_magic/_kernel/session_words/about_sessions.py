@@ -179,15 +179,6 @@ class SessionWords:
         if self._state.trust.obstacle:
             say(f"That holds for this kernel only: it cannot be written to {self._state.trust.obstacle}.")
 
-    def show_doctor(self, *, with_turn: bool) -> None:
-        """Print the findings about this machine and kernel, and what to do.
-
-        :param with_turn: whether to try a turn, too, which costs money.
-        """
-        from claude_magic._kernel.doctor.in_kernel import KernelDoctor  # no part of `%load_ext`
-
-        KernelDoctor(self._state, self._frontend).show(with_turn=with_turn)
-
     def export(self, typed: str) -> None:
         """Write the current session to a file.
 
