@@ -54,6 +54,8 @@ class ClaudeMagics(Settings, Magics):
         self.ran_cells = RanCells(shell)
         self.outline = Outline(shell, self.ran_cells, lambda: notebook_path(shell.user_ns))
         self.nested_asyncio = NestedAsyncio(shell, self)
+        self._last_error: BaseException | None = None
+        """The error of the last failed cell, for `--error`."""
         self._idle: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -90,7 +92,7 @@ class ClaudeMagics(Settings, Magics):
         if error is not None:  # its traceback keeps alive a stream that nobody reads any more
             self.state.in_cell.end_stream(of_earlier_cell=False)
         if isinstance(error, Exception) and not isinstance(error, ClaudeError | UsageError):
-            self.state.remember_error(error)
+            self._last_error = error
 
     def close(self) -> None:
         """End every process and thread of this kernel's Claude; in a forked child, which has none, do nothing."""
@@ -186,8 +188,9 @@ class ClaudeMagics(Settings, Magics):
         # Inside a function, the local variables come first.
         namespace = ChainMap(dict(local_ns or {}), shell.user_ns)
         unfilled_words = unfilled(prompt, namespace) if one_line and not options.raw else ()
-        error = self.state.last_error
-        composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=error)
+        composed = compose(
+            shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=self._last_error
+        )
         tools, missing = own_tools(shell, options.tool, self.trait_values()["tools"])
         remarks = (*composed.remarks, *unfilled_words, *missing)
         return CellRequest(prompt, composed.prompt, options, remarks, schema, tools, self.outline)

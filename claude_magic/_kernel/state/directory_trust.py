@@ -76,7 +76,8 @@ class Trust:
         """The contents of directories when they were shown to the person."""
         self._unwritten: dict[str, Any] = {}
         """Consent that could not be written to the file; it holds in this kernel."""
-        self._obstacle = ""
+        self.obstacle = ""
+        """Why the last consent could not be written for other kernels; empty if it was."""
 
     def covers(self, directory: str) -> bool:
         """Whether the person has consented to exactly what the directory holds now.
@@ -118,11 +119,6 @@ class Trust:
             return []
         return [named(path, directory) for path in sorted(shown.keys() | found) if shown.get(path) != found.get(path)]
 
-    @property
-    def obstacle(self) -> str:
-        """Why the last consent could not be written for other kernels; empty if it was."""
-        return self._obstacle
-
     def changed(self, directory: str, seen: dict[str, str]) -> bool:
         """Whether the directory's content differs from the one in `seen`, which is then updated."""
         state = repr(sorted(contents(directory).items()))
@@ -131,11 +127,11 @@ class Trust:
     def add(self, directory: str) -> list[str]:
         """Record consent to everything that the directory holds now, and return the paths."""
         found = contents(directory)
-        self._obstacle = ""
+        self.obstacle = ""
         try:
             self._write(object_in(self._store) | {_key(directory): found})
         except OSError as error:
-            self._obstacle = f"{shorten_home(str(self._store))}: {error.strerror or error}"
+            self.obstacle = f"{shorten_home(str(self._store))}: {error.strerror or error}"
             self._unwritten[_key(directory)] = found
         return list(found)
 
