@@ -96,7 +96,7 @@ class ClaudeMagics(Settings, Magics):
 
     def close(self) -> None:
         """End every process and thread of this kernel's Claude; in a forked child, which has none, do nothing."""
-        if self.state.client.is_forked:
+        if self.state.client.background.is_forked:
             return
         self.before_cell()
         self.ran_cells.close()
@@ -188,9 +188,7 @@ class ClaudeMagics(Settings, Magics):
         # Inside a function, the local variables come first.
         namespace = ChainMap(dict(local_ns or {}), shell.user_ns)
         unfilled_words = unfilled(prompt, namespace) if one_line and not options.raw else ()
-        composed = compose(
-            shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=self._last_error
-        )
+        composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=self._last_error)
         tools, missing = own_tools(shell, options.tool, self.trait_values()["tools"])
         remarks = (*composed.remarks, *unfilled_words, *missing)
         return CellRequest(prompt, composed.prompt, options, remarks, schema, tools, self.outline)

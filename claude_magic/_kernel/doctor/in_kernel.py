@@ -21,13 +21,13 @@ def show_findings(state: KernelState, frontend: Frontend, *, with_turn: bool) ->
 
     :param with_turn: whether to try a turn, too, which costs money.
     """
-    client, settings = state.client, state.settings
-    versions, *others = client.call(look, settings.cli_path)
+    call, settings = state.client.background.call, state.settings
+    versions, *others = call(look, settings.cli_path)
     findings = [versions, frontend_finding(frontend), *others]
     if settings.cassette and settings.cassette_mode != "off":
         findings.append(Finding("cassette", f"{settings.cassette}, mode {settings.cassette_mode}"))
     if with_turn:
-        findings.append(client.call(try_turn, settings.client_config(), turn_options(Options(), settings)))
+        findings.append(call(try_turn, settings.client_config(), turn_options(Options(), settings)))
     else:
         findings.append(NOT_TRIED)
     told = [replace(finding, next_step=STEPS.get(finding.next_step, finding.next_step)) for finding in findings]

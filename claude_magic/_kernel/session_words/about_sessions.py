@@ -214,7 +214,8 @@ class SessionWords:
 
     def _stop_by_click(self, task_id: str) -> None:
         if self._state.current is not None:
-            self._state.client.stop_work(self._state.current.session_id, task_id)
+            client = self._state.client
+            client.background.call(client.get().stop_work, self._state.current.session_id, task_id)
         if self._panel is not None:
             self._panel.update(*self._contents())
 
@@ -236,9 +237,9 @@ class SessionWords:
             cost_usd=None if self._state.settings.presentation else current.cost_usd,
             context_used=current.context_used,
             played=self._state.sessions.is_played(current),
-            work=self._state.client.work(current.session_id),
+            work=self._state.client.get().work(current.session_id),
             request=self._state.client.context(current.session_id),
-            servers=tuple(map(str, self._state.client.servers(current.session_id))),
+            servers=tuple(map(str, self._state.client.get().servers(current.session_id))),
             command=self._state.client.resume_command(current.session_id, current.directory),
         )
         return facts, rows

@@ -73,7 +73,7 @@ class CellTurns:
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Open the view, then send the prompt. On the way out, stop every turn; after an error, close the view, too."""
-        self._state.client.check_process()  # raises in a process that was forked from the kernel
+        self._state.client.background.check_process()  # raises in a process that was forked from the kernel
         with self._state.in_cell.running(self.stream) if self._main else contextlib.nullcontext():
             with in_a_notebook():
                 if self._main:
@@ -202,7 +202,7 @@ class CellTurns:
             running.turn = self._state.begin(self._cell, running.request.prompt, running.start, self._cell_id)
             if self._cell.notebook is not None and running.request.prompt.context:
                 self._cell.notebook.sent(running.turn.number)
-        self._stream = self._state.client.stream(partial(self._run_all, turns))
+        self._stream = self._state.client.background.stream(partial(self._run_all, turns))
         self._running = turns
 
     async def _run_all(self, turns: list[RunningTurn], put: Callable[[Numbered], None]) -> None:
