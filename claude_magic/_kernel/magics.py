@@ -100,7 +100,7 @@ class ClaudeMagics(Settings, Magics):
             return
         self.before_cell()
         self.ran_cells.close()
-        self.state.close()
+        self.state.client.close()
 
     @line_cell_magic
     @no_var_expand
@@ -173,10 +173,7 @@ class ClaudeMagics(Settings, Magics):
     def _request(
         self, options: Options, prompt: str, local_ns: Mapping[str, Any] | None = None, *, one_line: bool
     ) -> CellRequest:
-        from claude_magic._kernel.prompt.composition import (
-            EXPLAIN,
-            compose,
-        )  # late import: keeps `%load_ext` fast
+        from claude_magic._kernel.prompt.composition import EXPLAIN, compose  # late import: keeps `%load_ext` fast
 
         if not prompt.strip() and options.error:
             prompt = EXPLAIN

@@ -84,8 +84,7 @@ class TurnWords:
             raise UsageError(
                 f"%claude_session: diff needs two numbers from 1 to {len(comparison.alternatives)}, such as: diff 1 2"
             )
-        bundle = diff_bundle(*(comparison.alternatives[number - 1] for number in numbers))
-        self._frontend.put(bundle)
+        self._frontend.put(diff_bundle(*(comparison.alternatives[number - 1] for number in numbers)))
 
     def show_reply(self, wanted: str) -> None:
         """Show the whole reply of a turn again.
@@ -96,8 +95,7 @@ class TurnWords:
 
         number = _number(wanted, "show")
         reply = SettledReply(self._reply(number), number)
-        bundle = reply_bundle(reply, for_audience=self._state.settings.presentation)
-        self._frontend.put(bundle)
+        self._frontend.put(reply_bundle(reply, for_audience=self._state.settings.presentation))
 
     def put_code(self, wanted: str) -> None:
         """Put the Python of a turn's reply, or one block of it, into the next cell; without a number, of the last turn.

@@ -129,10 +129,10 @@ class Trust:
         found = contents(directory)
         self.obstacle = ""
         try:
-            self._write(object_in(self._store) | {_key(directory): found})
+            self._write(object_in(self._store) | {os.path.realpath(directory): found})
         except OSError as error:
             self.obstacle = f"{shorten_home(str(self._store))}: {error.strerror or error}"
-            self._unwritten[_key(directory)] = found
+            self._unwritten[os.path.realpath(directory)] = found
         return list(found)
 
     def _write(self, known: dict[str, Any]) -> None:
@@ -142,7 +142,7 @@ class Trust:
         beside.replace(self._store)
 
     def _said(self, directory: str) -> dict[str, str] | None:
-        said = (object_in(self._store) | self._unwritten).get(_key(directory))
+        said = (object_in(self._store) | self._unwritten).get(os.path.realpath(directory))
         # Earlier versions kept one hash for three files.
         return said if isinstance(said, dict) else None
 
@@ -161,7 +161,3 @@ def _of_repository(directory: str) -> Iterator[Path]:
     parents = list(upwards(directory))
     root = next((place for place, parent in enumerate(parents) if os.path.exists(parent / ".git")), 0)
     yield from parents[: root + 1]
-
-
-def _key(directory: str) -> str:
-    return os.path.realpath(directory)

@@ -35,12 +35,11 @@ if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """The last comparison: its alternatives, which of them is current (from 1; 0: none), and its view."""
+    """The last comparison: its alternatives, and its view."""
 
     alternatives: list[SettledReply]
-    current: int
     view: View
 
 
@@ -227,7 +226,6 @@ class KernelState:
         if picked.turn is None:
             raise TurnNotFoundError(f"Alternative {number} has no answer to go on from.", next_step="Choose another one.")
         self.go_on_from(picked.turn)
-        comparison.current = number
         comparison.view.show_current(number)
         return picked
 
@@ -297,10 +295,6 @@ class KernelState:
     def directory(self) -> str:
         """The directory of the next turn: the current session's, else the kernel's."""
         return self.current.directory if self.current else working_directory()
-
-    def close(self) -> None:
-        """End every CLI process and the background thread."""
-        self.client.close()
 
     def _end(self, outcome: Outcome) -> Turn:
         response = outcome.response
