@@ -68,7 +68,7 @@ class Options:
         "681fea2c",
         TEXT,
         short="-r",
-        offers=lambda known: known.sessions(),
+        offers="sessions",
         in_ask=True,
     ).as_field()
     fork: bool = Option("continue a branch of the session; the session stays as it is", in_ask=True).as_field()
@@ -77,7 +77,7 @@ class Options:
         "TURN",
         "3",
         TURN,
-        offers=lambda known: known.turn_numbers(),
+        offers="turn_numbers",
         in_ask=True,
     ).as_field()
     redo: bool = Option("replace this cell's last turn: ask again from just before it").as_field()
@@ -87,7 +87,7 @@ class Options:
         "sonnet",
         TEXT,
         short="-m",
-        offers=lambda known: known.models(),
+        offers="models",
         trait=Unicode(None, allow_none=True, help="Model of a turn; None: the CLI's own default."),
         sets="model",
         in_ask=True,
@@ -97,7 +97,7 @@ class Options:
         "LEVEL",
         "high",
         one_of(EFFORTS),
-        offers=lambda known: EFFORTS,
+        offers=EFFORTS,
         trait=CaselessStrEnum(EFFORTS, None, allow_none=True, help="How much Claude thinks in a turn."),
         sets="effort",
         in_ask=True,
@@ -116,7 +116,7 @@ class Options:
         "NAME",
         "Learning",
         TEXT,
-        offers=lambda known: known.styles(),
+        offers="styles",
         trait=Unicode(None, allow_none=True, help="Output style of the CLI; None: its own default."),
         sets="style",
         in_ask=True,
@@ -134,7 +134,7 @@ class Options:
         "df fig",
         VARIABLE,
         short="-i",
-        offers=lambda known: known.variables(),
+        offers="variables",
     ).as_field()
     file: tuple[str, ...] = Option(
         "send files along: text, images, PDFs",
@@ -142,7 +142,7 @@ class Options:
         'report.pdf "data/*.csv"',
         TEXT,
         short="-f",
-        offers=lambda known: (),  # IPython completes paths
+        offers=(),  # IPython completes paths
         in_ask="files",
     ).as_field()
     notebook: str | None = Option(
@@ -150,7 +150,7 @@ class Options:
         "HOW",
         "full",
         one_of(NOTEBOOK),
-        offers=lambda known: NOTEBOOK,
+        offers=NOTEBOOK,
         trait=CaselessStrEnum(NOTEBOOK, "outline", help="What Claude is told of the cells that ran since the last turn."),
     ).as_field()
     error: bool = Option("send the last traceback along").as_field()
@@ -160,14 +160,14 @@ class Options:
         "reply",
         NEW_VARIABLE,
         short="-o",
-        offers=lambda known: known.variables(),
+        offers="variables",
     ).as_field()
     schema: str | None = Option(
         "ask for a reply of this type, in the reply's .structured",
         "NAME",
         "City",
         TYPE,
-        offers=lambda known: known.types(),
+        offers="types",
         in_ask=True,
     ).as_field()
     code: bool = Option("put the reply's Python code into the next cell").as_field()
@@ -177,7 +177,7 @@ class Options:
         "MODEL,MODEL",
         "sonnet,opus",
         MODEL_LIST,
-        offers=lambda known: [f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)],
+        offers=tuple(f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)),
     ).as_field()
     samples: int | None = Option("ask several times, side by side", "N", "3", SAMPLES).as_field()
     each: str | None = Option(
@@ -185,21 +185,21 @@ class Options:
         "NAME",
         "df",
         VARIABLE,
-        offers=lambda known: known.variables(),
+        offers="variables",
     ).as_field()
     vary: tuple[tuple[str, tuple[str, ...]], ...] = Option(
         "with --each: use each of these values of {{ name }} with every row",
         "NAME=A,B ...",
         "tone=formal,plain",
         VARIANTS,
-        offers=lambda known: (),
+        offers=(),
     ).as_field()
     score: str | None = Option(
         "with --each: score each reply with a function of (row, reply), or a prompt that judges it",
         "NAME",
         "is_right",
         FUNCTION,
-        offers=lambda known: known.variables(),
+        offers="variables",
     ).as_field()
     concurrency: int | None = Option("how many rows are asked at once", "N", "8", COUNT).as_field()
     checkpoint: str | None = Option(
@@ -207,7 +207,7 @@ class Options:
         "PATH",
         "labels.sqlite",
         TEXT,
-        offers=lambda known: (),  # IPython completes paths
+        offers=(),  # IPython completes paths
     ).as_field()
     timeout: float | None = Option(
         "give up after this long",
@@ -240,7 +240,7 @@ class Options:
         "MODE",
         "plan",
         one_of(PERMISSION_MODES),
-        offers=lambda known: PERMISSION_MODES,
+        offers=PERMISSION_MODES,
         trait=CaselessStrEnum(
             PERMISSION_MODES, None, allow_none=True, help="Permission mode of the CLI; None: its own default."
         ),
@@ -261,7 +261,7 @@ class Options:
         "FUNCTION ...",
         "load_prices plot",
         FUNCTION,
-        offers=lambda known: known.functions(),
+        offers="functions",
         trait=List(Anything(), help="Functions that Claude may call in every cell, or their names."),
         in_ask="tools",
     ).as_field()
@@ -270,7 +270,7 @@ class Options:
         "PATH ...",
         "servers.json",
         TEXT,
-        offers=lambda known: (),  # IPython completes paths
+        offers=(),  # IPython completes paths
         trait=List(Unicode(), help="Files that name MCP servers, as the CLI takes them."),
         sets="mcp",
         in_ask=True,

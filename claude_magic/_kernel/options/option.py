@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Self
 
 from traitlets import TraitType
 
@@ -22,33 +21,11 @@ class Described(str):
         return described
 
 
-class KnownNames(Protocol):
-    """The names that a kernel knows, for Tab."""
+Known = Literal["variables", "functions", "types", "sessions", "turn_numbers", "models", "styles"]
+"""What a kernel knows for Tab; `completion.KernelNames` has a method of each name."""
 
-    def variables(self) -> Iterable[str]:
-        """Return the person's variables."""
-
-    def functions(self) -> Iterable[str]:
-        """Return the variables that Claude could call."""
-
-    def types(self) -> Iterable[str]:
-        """Return the variables that can be a schema."""
-
-    def sessions(self) -> Iterable[str]:
-        """Return the names and IDs of the directory's sessions."""
-
-    def turn_numbers(self) -> Iterable[str]:
-        """Return the numbers of the kernel's turns."""
-
-    def models(self) -> Iterable[str]:
-        """Return the names of models."""
-
-    def styles(self) -> Iterable[str]:
-        """Return the output styles."""
-
-
-Offers = Callable[[KnownNames], Iterable[str]]
-"""Returns the words that Tab offers after an option or after a word of `%claude_session`."""
+Offers = Known | tuple[str, ...]
+"""What Tab offers after an option, or after a word of `%claude_session`: what the kernel knows, or always the same words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +33,7 @@ class Option:
     """One option of `%%claude`; `name` is its field in `Options`.
 
     `value` is the name of its value in the help; if it ends with `...`, the option takes several. `sample` is such a value.
-    `offers` returns what Tab offers as the value; without it Tab offers options. `trait` is its default in
+    `offers` is what Tab offers as the value; without it Tab offers options. `trait` is its default in
     `%config ClaudeMagics`. `sets` is the field of `TurnOptions` that it sets. `in_ask` says whether `ask()` takes it; a text is
     its name there.
     """

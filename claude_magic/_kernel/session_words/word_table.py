@@ -54,7 +54,7 @@ class Word:
     """One word of `%claude_session`.
 
     `forms` are the ways to type it, each with its help. `do` gets the text after the word, without quotes around it unless
-    `as_typed`. `needs` says what this text must be; without `needs` the word may stand alone. `offers` returns the completions.
+    `as_typed`. `needs` says what this text must be; without `needs` the word may stand alone. `offers` is what Tab offers then.
     """
 
     name: str
@@ -99,7 +99,7 @@ WORDS = (
             "show --prompt": "print what the last turn sent, and how large a whole request is, by part",
         },
         _show,
-        offers=lambda known: known.turn_numbers(),
+        offers="turn_numbers",
     ),
     Word(
         "list",
@@ -116,7 +116,7 @@ WORDS = (
             "code N BLOCK": "put only that block of it there; blocks count from 1",
         },
         lambda about, numbers: about.turns.put_code(numbers),
-        offers=lambda known: known.turn_numbers(),
+        offers="turn_numbers",
     ),
     Word("turns", {"turns": "draw the tree of this kernel's turns"}, lambda about, _: about.turns.show_tree()),
     Word("new", {"new": "the next cell starts another session"}, lambda about, _: about.sessions.begin_new()),
@@ -127,7 +127,7 @@ WORDS = (
             "resume X": "continue X (start of an ID, name, or row of the list) and show its last turns",
         },
         lambda about, wanted: about.sessions.resume(wanted),
-        offers=lambda known: known.sessions(),
+        offers="sessions",
     ),
     Word(
         "restore",
@@ -164,7 +164,7 @@ WORDS = (
         {"delete X": "delete X (ID, name, or row of the list just shown) for good, after asking"},
         lambda about, wanted: about.sessions.delete(wanted),
         needs="a session: its ID, its name, or its row in the list just shown",
-        offers=lambda known: known.sessions(),
+        offers="sessions",
     ),
     Word(
         "trust",
