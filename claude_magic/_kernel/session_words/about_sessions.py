@@ -45,13 +45,14 @@ class SessionWords:
 
     def show_panel(self) -> None:
         """Show the current session and those of the directory; with buttons to continue each, if the frontend has them."""
-        if not self._frontend.has_widgets():
-            self._show_static()
-            return
-        from claude_magic._render.live.session_panel import SessionPanel
+        from claude_magic._render.live.session_panel import SessionPanel, panel_bundle, panel_text
 
-        self._panel = SessionPanel(*self._contents(), self._resume_by_click, self._stop_by_click)
-        self._panel.show()
+        facts, rows = self._contents()
+        if self._frontend.has_widgets():
+            self._panel = SessionPanel(facts, rows, self._resume_by_click, self._stop_by_click)
+            self._panel.show()
+        else:
+            self._frontend.put(panel_bundle(facts, rows), panel_text(facts, rows, self._frontend.columns))
 
     def close_panel(self) -> None:
         """Replace the panel by plain output; called when the next cell runs, so that a saved notebook holds no dead widget."""
@@ -198,12 +199,6 @@ class SessionWords:
         conversation = Conversation(session.session_id, session.directory, info.last_used, found, info.name)
         file.write((to_notebook if file.path.suffix.lower() == ".ipynb" else to_markdown)(conversation))
         say(f"Wrote {len(found)} {'turn' if len(found) == 1 else 'turns'} of {session.label} to {file.shown}.")
-
-    def _show_static(self) -> None:
-        from claude_magic._render.live.session_panel import panel_bundle, panel_text
-
-        facts, rows = self._contents()
-        self._frontend.put(panel_bundle(facts, rows), panel_text(facts, rows, self._frontend.columns))
 
     def _resume_by_click(self, session_id: str) -> None:
         # The session may have been deleted; the repainted panel then shows that it is gone.

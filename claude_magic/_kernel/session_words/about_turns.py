@@ -12,7 +12,6 @@ from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.tools.code_cells import python_in
 from claude_magic._redaction import masked
-from claude_magic._render.place import Place
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import SessionAwareResponse
@@ -34,15 +33,13 @@ class TurnWords:
         from claude_magic._render.live.tree_of_turns import TurnTree, tree_bundle, tree_text
 
         rows = self._rows()
-        if self._frontend.is_text_only or not rows:
-            say(
-                tree_text(rows, self._frontend.columns) if rows else "No turns yet: the next %%claude cell makes the first one."
-            )
+        if not rows:
+            say("No turns yet: the next %%claude cell makes the first one.")
         elif self._frontend.has_widgets():
             self._tree = TurnTree(rows, self._continue_by_click)
             self._tree.show()
         else:
-            Place().display(tree_bundle(rows))
+            self._frontend.put(tree_bundle(rows), tree_text(rows, self._frontend.columns))
 
     def close_tree(self) -> None:
         """Replace the tree by plain output, without buttons."""
