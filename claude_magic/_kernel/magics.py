@@ -35,7 +35,7 @@ from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import SessionAwareResponse
 
 if TYPE_CHECKING:
-    from claude_magic._kernel.rows.each import CellRows
+    from claude_magic._kernel.rows import CellRows
 
 
 @magics_class
@@ -193,7 +193,7 @@ class ClaudeMagics(Settings, Magics):
     @contextlib.contextmanager
     def _rows(self, options: Options, template: str, local_ns: Mapping[str, Any] | None = None) -> Iterator[CellRows]:
         """Yield the run of a cell with `--each`; bind its results also after an error, because they were paid for."""
-        from claude_magic._kernel.rows.cell import rows_of_cell  # late import: keeps `%load_ext` fast
+        from claude_magic._kernel.rows import rows_of_cell  # late import: keeps `%load_ext` fast
 
         with in_a_notebook():
             if not template.strip():
