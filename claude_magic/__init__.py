@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from claude_magic._kernel.ask import ask, current_session
-    from claude_magic._kernel.rows.each import ask_each
+    from claude_magic._kernel.rows import ask_each
     from claude_magic._kernel.values.shown_value import for_type
     from claude_magic.sdk._cassette.cassette import cassette
     from claude_magic.sdk._tools.function_tool import only_reads
@@ -34,7 +34,7 @@ __all__ = [
 
 _HOMES = {
     "ask": "_kernel.ask",
-    "ask_each": "_kernel.rows.each",
+    "ask_each": "_kernel.rows",
     "cassette": "sdk._cassette.cassette",
     "current_session": "_kernel.ask",
     "for_type": "_kernel.values.shown_value",

@@ -126,7 +126,7 @@ def test_cells_run(fresh_kernel: Kernel) -> None:
 @pytest.mark.parametrize("example", [example for example in examples("python") if example.document == "CONTRIBUTING"], ids=str)
 def test_rows_fit_their_tables(example: Example) -> None:
     """What CONTRIBUTING shows as a row is one: of the table of options, of the CLI's flags or of the words."""
-    homes = {"option_field(": cell_options, "_flag(": config, "Word(": word_table}
+    homes = {"Option(": cell_options, "_flag(": config, "Word(": word_table}
     home = next(module for start, module in homes.items() if start in example.code)
     names = dict(vars(home))
     if home is word_table:

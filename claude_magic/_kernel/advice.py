@@ -10,7 +10,7 @@ import contextlib
 import difflib
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from IPython.core.error import UsageError
 
@@ -83,13 +83,6 @@ STEPS: Final = {
 }
 """The next steps of the sdk's errors, each with the next step for a notebook."""
 
-_BELOW: Final[dict[str, Any]] = {
-    "initial_indent": " " * 8,
-    "subsequent_indent": " " * 8,
-    "break_long_words": False,
-    "break_on_hyphens": False,
-}
-
 
 def in_notebook_words(error: E) -> E:
     """Make an error say what to type in a cell, and return it."""
@@ -125,8 +118,8 @@ def beside(meanings: Mapping[str, str], columns: int | None = None) -> str:
     lines = [f"    {word:<{width}}  {meaning}" for word, meaning in meanings.items()]
     if columns is None or max(map(len, lines)) <= columns:
         return "\n".join(lines)
-    below = {word: textwrap.fill(meaning, columns, **_BELOW) for word, meaning in meanings.items()}
-    return "\n".join(f"    {word}\n{meaning}" for word, meaning in below.items())
+    below = textwrap.TextWrapper(columns, " " * 8, " " * 8, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(f"    {word}\n{below.fill(meaning)}" for word, meaning in meanings.items())
 
 
 def say(text: str) -> None:

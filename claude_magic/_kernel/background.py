@@ -107,20 +107,16 @@ class Stream(Generic[T, R]):
         self._wake: Callable[[], object] = partial(self._changed.put, None)
         self._has_ended = False
         self._scope: anyio.CancelScope | None = None
-        self._stopped = False
+        self.stopped = False
+        """Whether `stop` was called."""
         self._future: Future[R | None] = portal.start_task_soon(self._run, work)
         self._future.add_done_callback(lambda _: self._end())
 
     def stop(self) -> None:
         """Cancel the task; the stream ends when it has cleaned up. Callable from any thread, more than once."""
-        self._stopped = True
+        self.stopped = True
         with contextlib.suppress(RuntimeError):  # the thread has ended, and the task with it
             self._portal.start_task_soon(self._cancel)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stopped
 
     def result(self) -> R | None:
         """Return the task's result after the stream has ended; `None` if it was stopped.
@@ -173,7 +169,7 @@ class Stream(Generic[T, R]):
 
     async def _run(self, work: Callable[[Callable[[T], None]], Awaitable[R]]) -> R | None:
         with anyio.CancelScope() as self._scope:
-            if self._stopped:
+            if self.stopped:
                 self._scope.cancel()
             return await work(self._put)
         return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from IPython.core import completer
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.options.cell_options import OPTIONS, option_names
-from claude_magic._kernel.options.option import Described, KnownNames
+from claude_magic._kernel.options.option import Described, Offers
 from claude_magic._kernel.session_words.word_table import WORDS
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.values.described import variables_of
@@ -28,7 +28,7 @@ _LINE = re.compile(r"\s*%%?(?P<magic>claude_session|claude)\s+(?P<typed>.*)$")
 
 def matcher_for(state: KernelState, shell: InteractiveShell) -> Matcher:
     """Return the matcher for the `Completer.custom_matchers` of a shell."""
-    known = _KernelNames(state, shell.user_ns)
+    known = KernelNames(state, shell.user_ns)
     if not hasattr(completer, "context_matcher"):
 
         def matcher_of_words(word: str) -> list[str]:
@@ -53,7 +53,7 @@ def _kind(text: str) -> str:
     return text.about if isinstance(text, Described) and text.about else "magic"
 
 
-def _found(known: KnownNames, before: str) -> tuple[str, list[str]]:
+def _found(known: KernelNames, before: str) -> tuple[str, list[str]]:
     """Return the word before the cursor and its completions; none after other magics."""
     match = _LINE.match(before)
     if match is None:
@@ -65,26 +65,37 @@ def _found(known: KnownNames, before: str) -> tuple[str, list[str]]:
     return current, [text for text in offered if text.startswith(current)]
 
 
-class _KernelNames:
+class KernelNames:
     """The names that one kernel knows: its sessions and turns, and the person's variables."""
 
     def __init__(self, state: KernelState, namespace: Mapping[str, object]) -> None:
         self._state = state
         self._namespace = namespace
 
+    def offered(self, offers: Offers) -> Iterable[str]:
+        """Return what Tab offers."""
+        if isinstance(offers, tuple):
+            return offers
+        found: list[str] = getattr(self, offers)()
+        return found
+
     def variables(self) -> list[str]:
+        """Return the person's variables."""
         return self._of_type(object)
 
     def functions(self) -> list[str]:
+        """Return the variables that Claude could call."""
         return self._of_type(types.FunctionType, types.MethodType, functools.partial)
 
     def types(self) -> list[str]:
+        """Return the variables that can be a schema."""
         return self._of_type(type, dict, types.GenericAlias)
 
     def _of_type(self, *kinds: type) -> list[str]:
         return sorted(name for name, value in variables_of(self._namespace) if issubclass(type(value), kinds))
 
     def sessions(self) -> list[str]:
+        """Return the names and IDs of the directory's sessions."""
         try:
             found = self._state.sessions.on_disk(self._state.directory)
         except (ClaudeError, OSError):
@@ -94,32 +105,35 @@ class _KernelNames:
         return [*named, *(Described(info.session_id, info.name or about) for info, about in zip(found, said, strict=True))]
 
     def turn_numbers(self) -> list[str]:
+        """Return the numbers of the kernel's turns."""
         return [Described(str(turn.number), one_line(redact(turn.prompt), _SAID)) for turn in self._state.turns]
 
     def models(self) -> list[str]:
+        """Return the names of models."""
         told = self._state.client.choices.models
         return [Described(name, about) for name, about in told.items()] or list(MODELS)
 
     def styles(self) -> list[str]:
+        """Return the output styles."""
         return [Described(name, "") for name in self._state.client.choices.styles or STYLES]
 
 
-def _behind_options(known: KnownNames, earlier: list[str]) -> list[str]:
+def _behind_options(known: KernelNames, earlier: list[str]) -> list[str]:
     typed = next((word for word in reversed(earlier) if word.startswith("-")), "")
     option = next((option for option in OPTIONS if typed in option.names), None)
     if option is None or option.offers is None:
         return option_names()
-    offered = [_quoted(text) for text in option.offers(known)]
+    offered = [_quoted(text) for text in known.offered(option.offers)]
     if option.several and offered:
         return [*offered, *option_names()]
     return offered if earlier[-1] == typed else option_names()
 
 
-def _behind_session(known: KnownNames, earlier: list[str]) -> list[str]:
+def _behind_session(known: KernelNames, earlier: list[str]) -> list[str]:
     if not earlier:
         return [word.name for word in WORDS]
     offers = next((word.offers for word in WORDS if word.name == earlier[0]), None)
-    return list(offers(known)) if offers is not None else []
+    return list(known.offered(offers)) if offers is not None else []
 
 
 def _quoted(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -42,15 +42,13 @@ def _load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     shell.input_transformers_cleanup.insert(0, magics.transform)
     shell.Completer.custom_matchers.append(magics.matcher)
-    formatters = _formatters(shell)
-    for media_type in _REPLY_MEDIA_TYPES:
-        formatters[media_type].for_type(SessionAwareResponse, partial(_reply_as, media_type, magics))
-    formatters["text/plain"].for_type(SessionAwareResponse, partial(_print_reply, magics))
-    for kind in _GIVEN:
-        _self_display(shell).for_type(kind, magics.shown.skip)
-    for media_type in _REPLY_MEDIA_TYPES:
-        formatters[media_type].for_type(_RESULTS, partial(_results_as, media_type))
-    formatters["text/plain"].for_type(_RESULTS, _print_results)
+    display = _display(shell)
+    for kind, shown in ((SessionAwareResponse, partial(_reply_as, magics)), (_RESULTS, _results_as)):
+        for media_type in _REPLY_MEDIA_TYPES:
+            display.formatters[media_type].for_type(kind, partial(shown, media_type))
+        display.formatters["text/plain"].for_type(kind, partial(_print, partial(shown, "text/plain")))
+    for given in _GIVEN:
+        display.ipython_display_formatter.for_type(given, magics.shown.skip)
     shell.events.register("pre_run_cell", magics.before_cell)
     shell.events.register("post_run_cell", magics.after_cell)
     atexit.register(magics.close)
@@ -73,9 +71,9 @@ def unload(shell: InteractiveShell) -> None:
     shell.configurables.remove(magics)
     for media_type in (*_REPLY_MEDIA_TYPES, "text/plain"):
         for kind in (SessionAwareResponse, _RESULTS):
-            _formatters(shell)[media_type].pop(kind, None)
+            _display(shell).formatters[media_type].pop(kind, None)
     for kind in _GIVEN:
-        _self_display(shell).pop(kind, None)
+        _display(shell).ipython_display_formatter.pop(kind, None)
     shell.events.unregister("pre_run_cell", magics.before_cell)
     shell.events.unregister("post_run_cell", magics.after_cell)
     shell.events.unregister("pre_run_cell", magics.nested_asyncio.before_cell)
@@ -109,28 +107,18 @@ def _leave_out_unfit(config: Config) -> None:
             print(strip_controls(f"ClaudeMagics.{name} = {value!r} is ignored: {error}"), file=sys.stderr)
 
 
-def _formatters(shell: InteractiveShell) -> Mapping[str, Any]:
+def _display(shell: InteractiveShell) -> Any:
+    """Return what holds the formatters. IPython tries `ipython_display_formatter` first, with which a value can show itself."""
     assert shell.display_formatter is not None  # a shell has one from its start
-    formatters: Mapping[str, Any] = shell.display_formatter.formatters
-    return formatters
+    return shell.display_formatter
 
 
-def _self_display(shell: InteractiveShell) -> Any:
-    """Return the formatter that IPython tries first, with which a value can show itself."""
-    assert shell.display_formatter is not None
-    return shell.display_formatter.ipython_display_formatter
-
-
-def _reply_as(media_type: str, settings: Settings, reply: SessionAwareResponse) -> str:
+def _reply_as(settings: Settings, media_type: str, reply: SessionAwareResponse) -> str:
     from claude_magic._render.place import as_shown  # no part of `%load_ext`
     from claude_magic._render.settled.reply import SettledReply, reply_bundle
 
     shown: str = as_shown(reply_bundle(SettledReply(reply), for_audience=settings.presentation))[media_type]
     return shown
-
-
-def _print_reply(settings: Settings, reply: SessionAwareResponse, printer: Any, cycle: bool) -> None:
-    printer.text(_reply_as("text/plain", settings, reply))
 
 
 def _results_as(media_type: str, results: Any) -> str:
@@ -139,5 +127,5 @@ def _results_as(media_type: str, results: Any) -> str:
     return strip_controls(settled_rows(results)[media_type])
 
 
-def _print_results(results: Any, printer: Any, cycle: bool) -> None:
-    printer.text(_results_as("text/plain", results))
+def _print(text_of: Callable[[Any], str], value: Any, printer: Any, cycle: bool) -> None:
+    printer.text(text_of(value))

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -224,20 +224,14 @@ class Frontend:
         """
         publisher: Any = self.shell.display_pub
         header = self._parent_header()
-        if self._is_cell({"header": header}) or not self._cell or self._is_captured() or self._in_output_widget():
+        shows = self._is_cell({"header": header}) or not self._cell or self._is_captured() or self._in_output_widget()
+        with ExitStack() as undo:
+            if not shows and hasattr(publisher, "set_thread_parent"):
+                undo.callback(publisher.reset_thread_parent, publisher.set_thread_parent(self._cell))
+            elif not shows:
+                publisher.set_parent(self._cell)
+                undo.callback(publisher.set_parent, {"header": header})
             yield
-        elif hasattr(publisher, "set_thread_parent"):
-            token = publisher.set_thread_parent(self._cell)
-            try:
-                yield
-            finally:
-                publisher.reset_thread_parent(token)
-        else:
-            publisher.set_parent(self._cell)
-            try:
-                yield
-            finally:
-                publisher.set_parent({"header": header})
 
     def _parent_header(self) -> dict[str, Any]:
         """Return the header of the request that displays belong to."""

@@ -14,7 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from claude_magic._kernel.values.tracebacks import is_library
@@ -42,6 +42,9 @@ _MEMBERS: Final = type.__dict__["__dict__"].__get__
 
 _BY_THEMSELVES: Final = frozenset({"__init__", "__call__", "__enter__", "__iter__", "__next__", "__getitem__"})
 """Methods that are called without being named."""
+
+_EMPTY: Final = CellType()
+"""The cell of a variable that has no value yet; to compare a cell with it runs no code of the value."""
 
 
 def runs_a_loop(code: str, namespace: Mapping[str, Any]) -> bool:
@@ -103,7 +106,7 @@ def _reached(value: Any, names: frozenset[str]) -> Iterable[Any]:
     """Return what code with these names may reach through a value. None of the value's own code is run."""
     kind = type(value)
     if issubclass(kind, FunctionType):
-        enclosed = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
+        enclosed = [cell.cell_contents for cell in value.__closure__ or () if cell != _EMPTY]
         return [*_named(value.__globals__, names), *enclosed]
     if issubclass(kind, MethodType | staticmethod | classmethod):
         return [value.__func__]
@@ -127,14 +130,6 @@ def _names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 - of a variable that has no value yet it raises
-    except ValueError:
-        return False
-    return True
 
 
 def _is_own_file(path: str) -> bool:

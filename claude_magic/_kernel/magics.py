@@ -24,8 +24,7 @@ from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_named
 from claude_magic._kernel.prompt.line_braces import unfilled
 from claude_magic._kernel.prompt.named_functions import own_tools
-from claude_magic._kernel.session_words.session_magic import SessionMagic
-from claude_magic._kernel.session_words.word_table import words_usage
+from claude_magic._kernel.session_words.word_table import SessionMagic, words_usage
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.notebook_file import notebook_path
 from claude_magic._kernel.transform import transform_for
@@ -36,7 +35,7 @@ from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import SessionAwareResponse
 
 if TYPE_CHECKING:
-    from claude_magic._kernel.rows.each import CellRows
+    from claude_magic._kernel.rows import CellRows
 
 
 @magics_class
@@ -55,6 +54,8 @@ class ClaudeMagics(Settings, Magics):
         self.ran_cells = RanCells(shell)
         self.outline = Outline(shell, self.ran_cells, lambda: notebook_path(shell.user_ns))
         self.nested_asyncio = NestedAsyncio(shell, self)
+        self._last_error: BaseException | None = None
+        """The error of the last failed cell, for `--error`."""
         self._idle: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -91,15 +92,15 @@ class ClaudeMagics(Settings, Magics):
         if error is not None:  # its traceback keeps alive a stream that nobody reads any more
             self.state.in_cell.end_stream(of_earlier_cell=False)
         if isinstance(error, Exception) and not isinstance(error, ClaudeError | UsageError):
-            self.state.remember_error(error)
+            self._last_error = error
 
     def close(self) -> None:
         """End every process and thread of this kernel's Claude; in a forked child, which has none, do nothing."""
-        if self.state.client.is_forked:
+        if self.state.client.background.is_forked:
             return
         self.before_cell()
         self.ran_cells.close()
-        self.state.close()
+        self.state.client.close()
 
     @line_cell_magic
     @no_var_expand
@@ -172,10 +173,7 @@ class ClaudeMagics(Settings, Magics):
     def _request(
         self, options: Options, prompt: str, local_ns: Mapping[str, Any] | None = None, *, one_line: bool
     ) -> CellRequest:
-        from claude_magic._kernel.prompt.composition import (
-            EXPLAIN,
-            compose,
-        )  # late import: keeps `%load_ext` fast
+        from claude_magic._kernel.prompt.composition import EXPLAIN, compose  # late import: keeps `%load_ext` fast
 
         if not prompt.strip() and options.error:
             prompt = EXPLAIN
@@ -187,8 +185,7 @@ class ClaudeMagics(Settings, Magics):
         # Inside a function, the local variables come first.
         namespace = ChainMap(dict(local_ns or {}), shell.user_ns)
         unfilled_words = unfilled(prompt, namespace) if one_line and not options.raw else ()
-        error = self.state.last_error
-        composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=error)
+        composed = compose(shell, prompt, options, limit=self.value_limit, namespace=namespace, last_error=self._last_error)
         tools, missing = own_tools(shell, options.tool, self.trait_values()["tools"])
         remarks = (*composed.remarks, *unfilled_words, *missing)
         return CellRequest(prompt, composed.prompt, options, remarks, schema, tools, self.outline)
@@ -196,7 +193,7 @@ class ClaudeMagics(Settings, Magics):
     @contextlib.contextmanager
     def _rows(self, options: Options, template: str, local_ns: Mapping[str, Any] | None = None) -> Iterator[CellRows]:
         """Yield the run of a cell with `--each`; bind its results also after an error, because they were paid for."""
-        from claude_magic._kernel.rows.cell import rows_of_cell  # late import: keeps `%load_ext` fast
+        from claude_magic._kernel.rows import rows_of_cell  # late import: keeps `%load_ext` fast
 
         with in_a_notebook():
             if not template.strip():

@@ -13,7 +13,7 @@ from messages_api import MessagesAPI
 from rig.kernel import Kernel
 from test_kernel_tools import images, results, told
 
-from claude_magic._kernel.completion import _KernelNames
+from claude_magic._kernel.completion import KernelNames
 from claude_magic._kernel.loop_calls import runs_a_loop
 from claude_magic._kernel.notebook.outline import MAX_BYTES, Outline
 from claude_magic._kernel.notebook.ran_cells import RanCells, is_conversation
@@ -197,7 +197,7 @@ def test_no_code_of_a_name_runs(notebook: Notebook) -> None:
         ran.clear()  # IPython itself looks at the names
         told = notebook.told()
         listed = KernelTools(notebook.shell, notebook=notebook.outline).call("list_variables", {}).text
-        offered = _KernelNames(cast("Any", None), notebook.shell.user_ns)
+        offered = KernelNames(cast("Any", None), notebook.shell.user_ns)
         assert "plain" in [*offered.variables(), *offered.functions(), *offered.types()]
         assert not runs_a_loop(f"{' '.join(f'name_{n}' for n in range(1000))}\nprint(1)", notebook.shell.user_ns)
         assert kept(value, "tool", notebook.shell.user_ns) == "result"

@@ -11,11 +11,11 @@ from IPython.core.error import UsageError
 from traitlets import Bool, CaselessStrEnum, Float, Int, List, TraitError, TraitType, Unicode
 
 from claude_magic._kernel.ask import PARAMETERS, AskOptions, ask
+from claude_magic._kernel.completion import KernelNames
 from claude_magic._kernel.options.cell_options import OPTIONS, Options, option_names, usage
-from claude_magic._kernel.options.merged_options import time_limit_s, turn_options
 from claude_magic._kernel.options.option import Option
 from claude_magic._kernel.options.parsing import parse_cell, parse_line
-from claude_magic._kernel.options.settings import TURN_TRAITS, Settings
+from claude_magic._kernel.options.settings import TURN_TRAITS, Settings, time_limit_s, turn_options
 from claude_magic.sdk.config import TurnOptions
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -182,8 +182,11 @@ def test_signature_of_ask(call: object) -> None:
             assert types[parameter.name] == of_cell[option.name]
 
 
-class _Known:
+class _Known(KernelNames):
     """A kernel with some names."""
+
+    def __init__(self) -> None:
+        pass
 
     def variables(self) -> list[str]:
         return ["City", "df"]
@@ -209,7 +212,7 @@ class _Known:
 
 def test_what_tab_offers() -> None:
     """Where the values of an option are known, Tab offers them."""
-    offered = {option.name: list(option.offers(_Known())) for option in OPTIONS if option.offers is not None}
+    offered = {option.name: list(_Known().offered(option.offers)) for option in OPTIONS if option.offers is not None}
     assert offered == {
         "resume": ["681fea2c"],
         "at": ["1", "2"],

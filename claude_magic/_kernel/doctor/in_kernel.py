@@ -12,33 +12,26 @@ from claude_magic._kernel.doctor.machine import look
 from claude_magic._kernel.doctor.trial import NOT_TRIED, try_turn
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.options.cell_options import Options
-from claude_magic._kernel.options.merged_options import turn_options
+from claude_magic._kernel.options.settings import turn_options
 from claude_magic._kernel.state.kernel_state import KernelState
 
 
-class KernelDoctor:
-    """The doctor of one kernel."""
+def show_findings(state: KernelState, frontend: Frontend, *, with_turn: bool) -> None:
+    """Print the findings about this machine and kernel, and what to do.
 
-    def __init__(self, state: KernelState, frontend: Frontend) -> None:
-        self._state = state
-        self._frontend = frontend
-
-    def show(self, *, with_turn: bool) -> None:
-        """Print the findings and what to do.
-
-        :param with_turn: whether to try a turn, too, which costs money.
-        """
-        client, settings = self._state.client, self._state.settings
-        versions, *others = client.call(look, settings.cli_path)
-        findings = [versions, frontend_finding(self._frontend), *others]
-        if settings.cassette and settings.cassette_mode != "off":
-            findings.append(Finding("cassette", f"{settings.cassette}, mode {settings.cassette_mode}"))
-        if with_turn:
-            findings.append(client.call(try_turn, settings.client_config(), turn_options(Options(), settings)))
-        else:
-            findings.append(NOT_TRIED)
-        told = [replace(finding, next_step=STEPS.get(finding.next_step, finding.next_step)) for finding in findings]
-        say(report(told, self._frontend.columns))
+    :param with_turn: whether to try a turn, too, which costs money.
+    """
+    call, settings = state.client.background.call, state.settings
+    versions, *others = call(look, settings.cli_path)
+    findings = [versions, frontend_finding(frontend), *others]
+    if settings.cassette and settings.cassette_mode != "off":
+        findings.append(Finding("cassette", f"{settings.cassette}, mode {settings.cassette_mode}"))
+    if with_turn:
+        findings.append(call(try_turn, settings.client_config(), turn_options(Options(), settings)))
+    else:
+        findings.append(NOT_TRIED)
+    told = [replace(finding, next_step=STEPS.get(finding.next_step, finding.next_step)) for finding in findings]
+    say(report(told, frontend.columns))
 
 
 def frontend_finding(frontend: Frontend) -> Finding:

@@ -7,7 +7,7 @@ that use `Options` do what a choice says; `sdk.config.TurnOptions` passes it to 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import permutations
 from typing import Any
 
@@ -15,7 +15,7 @@ from traitlets import Any as Anything
 from traitlets import Bool, CaselessStrEnum, Float, Int, List, Unicode
 
 from claude_magic._kernel.advice import beside
-from claude_magic._kernel.options.option import Option, option_field
+from claude_magic._kernel.options.option import Option
 from claude_magic._kernel.options.value_kinds import (
     COUNT,
     DOLLARS,
@@ -61,244 +61,221 @@ class Choice:
 class Options:
     """The options of one cell. `None` means: as in `%config ClaudeMagics`."""
 
-    new: bool = option_field(("-n", "--new"), "", "begin another session; it becomes the current one", "--new", in_ask=True)
-    resume: str | None = option_field(
-        ("-r", "--resume"),
-        "ID|PREFIX|NAME",
+    new: bool = Option("begin another session; it becomes the current one", short="-n", in_ask=True).as_field()
+    resume: str | None = Option(
         "continue this session",
-        "--resume 681fea2c",
+        "ID|PREFIX|NAME",
+        "681fea2c",
         TEXT,
-        offers=lambda known: known.sessions(),
+        short="-r",
+        offers="sessions",
         in_ask=True,
-    )
-    fork: bool = option_field(
-        ("--fork",), "", "continue a branch of the session; the session stays as it is", "--fork", in_ask=True
-    )
-    at: int | None = option_field(
-        ("--at",),
-        "TURN",
+    ).as_field()
+    fork: bool = Option("continue a branch of the session; the session stays as it is", in_ask=True).as_field()
+    at: int | None = Option(
         "continue a branch from the end of this turn",
-        "--at 3",
+        "TURN",
+        "3",
         TURN,
-        offers=lambda known: known.turn_numbers(),
+        offers="turn_numbers",
         in_ask=True,
-    )
-    redo: bool = option_field(("--redo",), "", "replace this cell's last turn: ask again from just before it", "--redo")
-    model: str | None = option_field(
-        ("-m", "--model"),
-        "NAME",
+    ).as_field()
+    redo: bool = Option("replace this cell's last turn: ask again from just before it").as_field()
+    model: str | None = Option(
         "the model of this turn",
-        "--model sonnet",
+        "NAME",
+        "sonnet",
         TEXT,
-        offers=lambda known: known.models(),
+        short="-m",
+        offers="models",
         trait=Unicode(None, allow_none=True, help="Model of a turn; None: the CLI's own default."),
         sets="model",
         in_ask=True,
-    )
-    effort: str | None = option_field(
-        ("--effort",),
-        "LEVEL",
+    ).as_field()
+    effort: str | None = Option(
         f"how much Claude thinks: {', '.join(EFFORTS)}",
-        "--effort high",
+        "LEVEL",
+        "high",
         one_of(EFFORTS),
-        offers=lambda known: EFFORTS,
+        offers=EFFORTS,
         trait=CaselessStrEnum(EFFORTS, None, allow_none=True, help="How much Claude thinks in a turn."),
         sets="effort",
         in_ask=True,
-    )
-    system: str | None = option_field(
-        ("--system",),
-        "TEXT",
+    ).as_field()
+    system: str | None = Option(
         "text that is added to the system prompt",
-        '--system "Answer in French."',
+        "TEXT",
+        '"Answer in French."',
         TEXT,
         trait=Unicode(None, allow_none=True, help="Text added to Claude Code's system prompt."),
         sets="system",
         in_ask=True,
-    )
-    style: str | None = option_field(
-        ("--style",),
-        "NAME",
+    ).as_field()
+    style: str | None = Option(
         "the output style of this turn",
-        "--style Learning",
+        "NAME",
+        "Learning",
         TEXT,
-        offers=lambda known: known.styles(),
+        offers="styles",
         trait=Unicode(None, allow_none=True, help="Output style of the CLI; None: its own default."),
         sets="style",
         in_ask=True,
-    )
-    bare: bool = option_field(
-        ("--bare",),
-        "",
+    ).as_field()
+    bare: bool = Option(
         "send only the prompt and --system, without Claude Code's own prompt, tools and settings",
-        "--bare",
         trait=Bool(False, help="Send only prompt and system text, without Claude Code's own prompt, tools and settings."),
         sets="bare",
         in_ask=True,
-    )
-    raw: bool = option_field(("--raw",), "", "leave {{ braces }} in the prompt alone", "--raw")
-    input: tuple[str, ...] = option_field(
-        ("-i", "--input"),
-        "NAME ...",
+    ).as_field()
+    raw: bool = Option("leave {{ braces }} in the prompt alone").as_field()
+    input: tuple[str, ...] = Option(
         "send variables along with the prompt",
-        "--input df fig",
+        "NAME ...",
+        "df fig",
         VARIABLE,
-        offers=lambda known: known.variables(),
-    )
-    file: tuple[str, ...] = option_field(
-        ("-f", "--file"),
-        "PATH ...",
+        short="-i",
+        offers="variables",
+    ).as_field()
+    file: tuple[str, ...] = Option(
         "send files along: text, images, PDFs",
-        '--file report.pdf "data/*.csv"',
+        "PATH ...",
+        'report.pdf "data/*.csv"',
         TEXT,
-        offers=lambda known: (),  # IPython completes paths
+        short="-f",
+        offers=(),  # IPython completes paths
         in_ask="files",
-    )
-    notebook: str | None = option_field(
-        ("--notebook",),
-        "HOW",
+    ).as_field()
+    notebook: str | None = Option(
         "what Claude is told of the cells since the last turn: none, outline, full",
-        "--notebook full",
+        "HOW",
+        "full",
         one_of(NOTEBOOK),
-        offers=lambda known: NOTEBOOK,
+        offers=NOTEBOOK,
         trait=CaselessStrEnum(NOTEBOOK, "outline", help="What Claude is told of the cells that ran since the last turn."),
-    )
-    error: bool = option_field(("--error",), "", "send the last traceback along", "--error")
-    output: str | None = option_field(
-        ("-o", "--output"),
-        "NAME",
+    ).as_field()
+    error: bool = Option("send the last traceback along").as_field()
+    output: str | None = Option(
         "bind the reply to a variable",
-        "--output reply",
+        "NAME",
+        "reply",
         NEW_VARIABLE,
-        offers=lambda known: known.variables(),
-    )
-    schema: str | None = option_field(
-        ("--schema",),
-        "NAME",
+        short="-o",
+        offers="variables",
+    ).as_field()
+    schema: str | None = Option(
         "ask for a reply of this type, in the reply's .structured",
-        "--schema City",
+        "NAME",
+        "City",
         TYPE,
-        offers=lambda known: known.types(),
+        offers="types",
         in_ask=True,
-    )
-    code: bool = option_field(("--code",), "", "put the reply's Python code into the next cell", "--code")
-    quiet: bool = option_field(("--quiet",), "", "show nothing; for use with --output", "--quiet")
-    compare: tuple[str, ...] = option_field(
-        ("--compare",),
-        "MODEL,MODEL",
+    ).as_field()
+    code: bool = Option("put the reply's Python code into the next cell").as_field()
+    quiet: bool = Option("show nothing; for use with --output").as_field()
+    compare: tuple[str, ...] = Option(
         "ask several models side by side; with --each, about every row",
-        "--compare sonnet,opus",
+        "MODEL,MODEL",
+        "sonnet,opus",
         MODEL_LIST,
-        offers=lambda known: [f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)],
-    )
-    samples: int | None = option_field(("--samples",), "N", "ask several times, side by side", "--samples 3", SAMPLES)
-    each: str | None = option_field(
-        ("--each",),
-        "NAME",
+        offers=tuple(f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)),
+    ).as_field()
+    samples: int | None = Option("ask several times, side by side", "N", "3", SAMPLES).as_field()
+    each: str | None = Option(
         "ask about each row of a table or list; {{ column }} is the row's value",
-        "--each df",
-        VARIABLE,
-        offers=lambda known: known.variables(),
-    )
-    vary: tuple[tuple[str, tuple[str, ...]], ...] = option_field(
-        ("--vary",),
-        "NAME=A,B ...",
-        "with --each: use each of these values of {{ name }} with every row",
-        "--vary tone=formal,plain",
-        VARIANTS,
-        offers=lambda known: (),
-    )
-    score: str | None = option_field(
-        ("--score",),
         "NAME",
+        "df",
+        VARIABLE,
+        offers="variables",
+    ).as_field()
+    vary: tuple[tuple[str, tuple[str, ...]], ...] = Option(
+        "with --each: use each of these values of {{ name }} with every row",
+        "NAME=A,B ...",
+        "tone=formal,plain",
+        VARIANTS,
+        offers=(),
+    ).as_field()
+    score: str | None = Option(
         "with --each: score each reply with a function of (row, reply), or a prompt that judges it",
-        "--score is_right",
+        "NAME",
+        "is_right",
         FUNCTION,
-        offers=lambda known: known.variables(),
-    )
-    concurrency: int | None = option_field(("--concurrency",), "N", "how many rows are asked at once", "--concurrency 8", COUNT)
-    checkpoint: str | None = option_field(
-        ("--checkpoint",),
-        "PATH",
+        offers="variables",
+    ).as_field()
+    concurrency: int | None = Option("how many rows are asked at once", "N", "8", COUNT).as_field()
+    checkpoint: str | None = Option(
         "keep answered rows in this file; a later run goes on from there",
-        "--checkpoint labels.sqlite",
+        "PATH",
+        "labels.sqlite",
         TEXT,
-        offers=lambda known: (),  # IPython completes paths
-    )
-    timeout: float | None = option_field(
-        ("--timeout",),
-        "SECONDS",
+        offers=(),  # IPython completes paths
+    ).as_field()
+    timeout: float | None = Option(
         "give up after this long",
-        "--timeout 120",
+        "SECONDS",
+        "120",
         SECONDS,
         trait=Float(None, allow_none=True, help="Seconds that a turn may take; None: as long as it needs."),
         in_ask=True,
-    )
-    budget: float | None = option_field(
-        ("--budget",),
-        "USD",
+    ).as_field()
+    budget: float | None = Option(
         "the most that this turn, or all rows, may cost",
-        "--budget 0.50",
+        "USD",
+        "0.50",
         DOLLARS,
         trait=Float(None, allow_none=True, help="US dollars that a turn may cost."),
         sets="max_budget_usd",
         in_ask=True,
-    )
-    max_turns: int | None = option_field(
-        ("--max-turns",),
-        "N",
+    ).as_field()
+    max_turns: int | None = Option(
         "how many rounds with tools this turn may take",
-        "--max-turns 5",
+        "N",
+        "5",
         COUNT,
         trait=Int(None, allow_none=True, help="Rounds with tools that a turn may take."),
         sets="max_turns",
         in_ask=True,
-    )
-    mode: str | None = option_field(
-        ("--mode",),
-        "MODE",
+    ).as_field()
+    mode: str | None = Option(
         f"what Claude may do without asking: {', '.join(PERMISSION_MODES)}",
-        "--mode plan",
+        "MODE",
+        "plan",
         one_of(PERMISSION_MODES),
-        offers=lambda known: PERMISSION_MODES,
+        offers=PERMISSION_MODES,
         trait=CaselessStrEnum(
             PERMISSION_MODES, None, allow_none=True, help="Permission mode of the CLI; None: its own default."
         ),
         sets="permission_mode",
         in_ask=True,
-    )
-    allow: tuple[str, ...] = option_field(
-        ("--allow",),
-        "RULE ...",
+    ).as_field()
+    allow: tuple[str, ...] = Option(
         "let a tool run without asking",
-        '--allow Read "Bash(git status:*)"',
+        "RULE ...",
+        'Read "Bash(git status:*)"',
         TEXT,
         trait=List(Unicode(), help="Rules for tools that run without a question, such as 'Bash(git status:*)'."),
         sets="allowed_tools",
         in_ask=True,
-    )
-    tool: tuple[str | Callable[..., Any], ...] = option_field(
-        ("--tool",),
-        "FUNCTION ...",
+    ).as_field()
+    tool: tuple[str | Callable[..., Any], ...] = Option(
         "let Claude call functions of yours, and ask before each call",
-        "--tool load_prices plot",
+        "FUNCTION ...",
+        "load_prices plot",
         FUNCTION,
-        offers=lambda known: known.functions(),
+        offers="functions",
         trait=List(Anything(), help="Functions that Claude may call in every cell, or their names."),
         in_ask="tools",
-    )
-    mcp: tuple[str, ...] = option_field(
-        ("--mcp",),
-        "PATH ...",
+    ).as_field()
+    mcp: tuple[str, ...] = Option(
         "let Claude use the MCP servers that a file names",
-        "--mcp servers.json",
+        "PATH ...",
+        "servers.json",
         TEXT,
-        offers=lambda known: (),  # IPython completes paths
+        offers=(),  # IPython completes paths
         trait=List(Unicode(), help="Files that name MCP servers, as the CLI takes them."),
         sets="mcp",
         in_ask=True,
-    )
-    no_kernel: bool = option_field(("--no-kernel",), "", "do not let Claude see or use this kernel", "--no-kernel", in_ask=True)
+    ).as_field()
+    no_kernel: bool = Option("do not let Claude see or use this kernel", in_ask=True).as_field()
 
     def conflict(self) -> tuple[str, str] | None:
         """Return two of the chosen options that exclude each other; `None` if all go together."""
@@ -335,7 +312,7 @@ _NOT_FOR_ROWS = (
 
 _FOR_ROWS = ("concurrency", "checkpoint", "vary", "score")
 
-OPTIONS: tuple[Option, ...] = tuple(choice.metadata["option"] for choice in fields(Options))
+OPTIONS: tuple[Option, ...] = tuple(replace(choice.metadata["option"], name=choice.name) for choice in fields(Options))
 
 
 def option_names() -> list[str]:

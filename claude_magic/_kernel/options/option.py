@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Self
 
 from traitlets import TraitType
 
@@ -22,58 +21,48 @@ class Described(str):
         return described
 
 
-class KnownNames(Protocol):
-    """The names that a kernel knows, for Tab."""
+Known = Literal["variables", "functions", "types", "sessions", "turn_numbers", "models", "styles"]
+"""What a kernel knows for Tab; `completion.KernelNames` has a method of each name."""
 
-    def variables(self) -> Iterable[str]:
-        """Return the person's variables."""
-
-    def functions(self) -> Iterable[str]:
-        """Return the variables that Claude could call."""
-
-    def types(self) -> Iterable[str]:
-        """Return the variables that can be a schema."""
-
-    def sessions(self) -> Iterable[str]:
-        """Return the names and IDs of the directory's sessions."""
-
-    def turn_numbers(self) -> Iterable[str]:
-        """Return the numbers of the kernel's turns."""
-
-    def models(self) -> Iterable[str]:
-        """Return the names of models."""
-
-    def styles(self) -> Iterable[str]:
-        """Return the output styles."""
-
-
-Offers = Callable[[KnownNames], Iterable[str]]
-"""Returns the words that Tab offers after an option or after a word of `%claude_session`."""
+Offers = Known | tuple[str, ...]
+"""What Tab offers after an option, or after a word of `%claude_session`: what the kernel knows, or always the same words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of `%%claude`.
+    """One option of `%%claude`; `name` is its field in `Options`.
 
-    `value` is the name of its value in the help; if it ends with `...`, the option takes several. `offers` returns what Tab
-    offers as the value; without it Tab offers options. `trait` is its default in `%config ClaudeMagics`. `sets` is the field of
-    `TurnOptions` that it sets. `in_ask` says whether `ask()` takes it; a text is its name there.
+    `value` is the name of its value in the help; if it ends with `...`, the option takes several. `sample` is such a value.
+    `offers` is what Tab offers as the value; without it Tab offers options. `trait` is its default in
+    `%config ClaudeMagics`. `sets` is the field of `TurnOptions` that it sets. `in_ask` says whether `ask()` takes it; a text is
+    its name there.
     """
 
-    names: tuple[str, ...]
-    value: str
     help: str
-    example: str
+    value: str = ""
+    sample: str = ""
     kind: Kind = FLAG
+    short: str = ""
     offers: Offers | None = None
     trait: TraitType[Any, Any] | None = None
     sets: str | None = None
     in_ask: bool | str = False
+    name: str = ""
+
+    def as_field(self) -> Any:
+        """Return the field of a dataclass that holds what was chosen, with this option in the metadata."""
+        return field(default=self.default, metadata={"option": self})
 
     @property
-    def name(self) -> str:
-        """The name of its field in `Options`."""
-        return self.names[-1].removeprefix("--").replace("-", "_")
+    def names(self) -> tuple[str, ...]:
+        """How its name is typed: the short form, if there is one, and the long form."""
+        long = f"--{self.name.replace('_', '-')}"
+        return (self.short, long) if self.short else (long,)
+
+    @property
+    def example(self) -> str:
+        """An example of how it is typed."""
+        return f"{self.names[-1]} {self.sample}".rstrip()
 
     @property
     def setting(self) -> str:
@@ -101,20 +90,3 @@ class Option:
     def usage(self) -> str:
         """How it is typed."""
         return f"{', '.join(self.names)} {self.value}".rstrip()
-
-
-def option_field(
-    names: tuple[str, ...],
-    value: str,
-    help: str,
-    example: str,
-    kind: Kind = FLAG,
-    *,
-    offers: Offers | None = None,
-    trait: TraitType[Any, Any] | None = None,
-    sets: str | None = None,
-    in_ask: bool | str = False,
-) -> Any:
-    """Return the field of a dataclass that holds what was chosen, with its `Option` in the metadata."""
-    option = Option(names, value, help, example, kind, offers, trait, sets, in_ask)
-    return field(default=option.default, metadata={"option": option})

@@ -1,4 +1,7 @@
-"""The settings: what can be set with `%config ClaudeMagics.NAME = VALUE`, or in `ipython_config.py`."""
+"""The settings: what can be set with `%config ClaudeMagics.NAME = VALUE`, or in `ipython_config.py`.
+
+They are merged here with the options of a cell, which come first, into the options of one turn.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from typing import Any
 from traitlets import Bool, CaselessStrEnum, Float, Int, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
-from claude_magic._kernel.options.cell_options import OPTIONS
+from claude_magic._kernel.options.cell_options import OPTIONS, Options
 from claude_magic._kernel.options.value_kinds import LIMITS
-from claude_magic.sdk.config import ClaudeConfig
+from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 
 TURN_TRAITS = [option.setting for option in OPTIONS if option.sets is not None]
 """The traits that decide how a process is started for a turn."""
@@ -71,3 +74,25 @@ class Settings(Configurable):
         """Return the configuration of the client."""
         env = {} if self.background else {"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1"}
         return ClaudeConfig(cli_path=self.cli_path, max_warm=self.max_warm, idle_timeout=self.idle_timeout, env=env)
+
+
+def turn_options(options: Options, settings: Settings, *, schema: str | None = None) -> TurnOptions:
+    """Return the options of a turn: the cell's, or the settings if it has none. Options with several values are added up.
+
+    :param schema: the JSON schema of the reply, as text.
+    """
+    chosen: dict[str, Any] = {}
+    for option in OPTIONS:
+        if option.sets is not None:
+            own, configured = getattr(options, option.name), getattr(settings, option.setting)
+            chosen[option.sets] = ((*configured, *own) if option.several else own or configured) or None
+    if chosen["bare"]:
+        # The settings for tools are meant for Claude Code; a bare turn has only the tools that its own cell names.
+        chosen |= {"allowed_tools": options.allow or None, "mcp": options.mcp or None, "style": options.style}
+    return TurnOptions(**chosen, schema=schema)
+
+
+def time_limit_s(options: Options, settings: Settings) -> float | None:
+    """Return how many seconds a turn may run; `None` for no limit."""
+    configured: float | None = settings.trait_values()["timeout"]
+    return configured if options.timeout is None else options.timeout

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from claude_magic._kernel.advice import closest
 
@@ -45,15 +46,7 @@ def one_of(values: tuple[str, ...]) -> Kind:
     return Kind(parse, _is_text, _A_TEXT)
 
 
-def _seconds(text: str) -> float:
-    return _number(text, "a number of seconds, such as 60")
-
-
-def _dollars(text: str) -> float:
-    return _number(text, "an amount in US dollars, such as 0.50")
-
-
-def _number(text: str, meant: str) -> float:
+def _amount(meant: str, text: str) -> float:
     try:
         number = float(text.removeprefix("$"))
     except ValueError:
@@ -145,8 +138,8 @@ TEXT = Kind(_filled, _is_text, _A_TEXT)
 TYPE = Kind(_filled, lambda value: True, "a type or a JSON schema")
 TURN = Kind(_count, _is_whole, "the number of a turn")
 COUNT = Kind(_count, _is_whole, "a whole number of at least 1")
-SECONDS = Kind(_seconds, _is_amount, "a number of seconds above 0")
-DOLLARS = Kind(_dollars, _is_amount, "an amount in US dollars above 0")
+SECONDS = Kind(partial(_amount, "a number of seconds, such as 60"), _is_amount, "a number of seconds above 0")
+DOLLARS = Kind(partial(_amount, "an amount in US dollars, such as 0.50"), _is_amount, "an amount in US dollars above 0")
 SAMPLES = Kind(_samples)
 MODEL_LIST = Kind(_models, default=())
 VARIABLE = Kind(_variable)

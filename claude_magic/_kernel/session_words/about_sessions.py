@@ -45,13 +45,14 @@ class SessionWords:
 
     def show_panel(self) -> None:
         """Show the current session and those of the directory; with buttons to continue each, if the frontend has them."""
-        if not self._frontend.has_widgets():
-            self._show_static()
-            return
-        from claude_magic._render.live.session_panel import SessionPanel
+        from claude_magic._render.live.session_panel import SessionPanel, panel_bundle, panel_text
 
-        self._panel = SessionPanel(*self._contents(), self._resume_by_click, self._stop_by_click)
-        self._panel.show()
+        facts, rows = self._contents()
+        if self._frontend.has_widgets():
+            self._panel = SessionPanel(facts, rows, self._resume_by_click, self._stop_by_click)
+            self._panel.show()
+        else:
+            self._frontend.put(panel_bundle(facts, rows), panel_text(facts, rows, self._frontend.columns))
 
     def close_panel(self) -> None:
         """Replace the panel by plain output; called when the next cell runs, so that a saved notebook holds no dead widget."""
@@ -179,15 +180,6 @@ class SessionWords:
         if self._state.trust.obstacle:
             say(f"That holds for this kernel only: it cannot be written to {self._state.trust.obstacle}.")
 
-    def show_doctor(self, *, with_turn: bool) -> None:
-        """Print the findings about this machine and kernel, and what to do.
-
-        :param with_turn: whether to try a turn, too, which costs money.
-        """
-        from claude_magic._kernel.doctor.in_kernel import KernelDoctor  # no part of `%load_ext`
-
-        KernelDoctor(self._state, self._frontend).show(with_turn=with_turn)
-
     def export(self, typed: str) -> None:
         """Write the current session to a file.
 
@@ -208,12 +200,6 @@ class SessionWords:
         file.write((to_notebook if file.path.suffix.lower() == ".ipynb" else to_markdown)(conversation))
         say(f"Wrote {len(found)} {'turn' if len(found) == 1 else 'turns'} of {session.label} to {file.shown}.")
 
-    def _show_static(self) -> None:
-        from claude_magic._render.live.session_panel import panel_bundle, panel_text
-
-        facts, rows = self._contents()
-        self._frontend.put(panel_bundle(facts, rows), panel_text(facts, rows, self._frontend.columns))
-
     def _resume_by_click(self, session_id: str) -> None:
         # The session may have been deleted; the repainted panel then shows that it is gone.
         with contextlib.suppress(SessionNotFoundError):
@@ -223,7 +209,8 @@ class SessionWords:
 
     def _stop_by_click(self, task_id: str) -> None:
         if self._state.current is not None:
-            self._state.client.stop_work(self._state.current.session_id, task_id)
+            client = self._state.client
+            client.background.call(client.get().stop_work, self._state.current.session_id, task_id)
         if self._panel is not None:
             self._panel.update(*self._contents())
 
@@ -245,9 +232,9 @@ class SessionWords:
             cost_usd=None if self._state.settings.presentation else current.cost_usd,
             context_used=current.context_used,
             played=self._state.sessions.is_played(current),
-            work=self._state.client.work(current.session_id),
+            work=self._state.client.get().work(current.session_id),
             request=self._state.client.context(current.session_id),
-            servers=tuple(map(str, self._state.client.servers(current.session_id))),
+            servers=tuple(map(str, self._state.client.get().servers(current.session_id))),
             command=self._state.client.resume_command(current.session_id, current.directory),
         )
         return facts, rows

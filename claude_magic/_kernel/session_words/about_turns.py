@@ -12,7 +12,6 @@ from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.tools.code_cells import python_in
 from claude_magic._redaction import masked
-from claude_magic._render.place import Place
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import SessionAwareResponse
@@ -34,15 +33,13 @@ class TurnWords:
         from claude_magic._render.live.tree_of_turns import TurnTree, tree_bundle, tree_text
 
         rows = self._rows()
-        if self._frontend.is_text_only or not rows:
-            say(
-                tree_text(rows, self._frontend.columns) if rows else "No turns yet: the next %%claude cell makes the first one."
-            )
+        if not rows:
+            say("No turns yet: the next %%claude cell makes the first one.")
         elif self._frontend.has_widgets():
             self._tree = TurnTree(rows, self._continue_by_click)
             self._tree.show()
         else:
-            Place().display(tree_bundle(rows))
+            self._frontend.put(tree_bundle(rows), tree_text(rows, self._frontend.columns))
 
     def close_tree(self) -> None:
         """Replace the tree by plain output, without buttons."""
@@ -84,8 +81,7 @@ class TurnWords:
             raise UsageError(
                 f"%claude_session: diff needs two numbers from 1 to {len(comparison.alternatives)}, such as: diff 1 2"
             )
-        bundle = diff_bundle(*(comparison.alternatives[number - 1] for number in numbers))
-        self._frontend.put(bundle)
+        self._frontend.put(diff_bundle(*(comparison.alternatives[number - 1] for number in numbers)))
 
     def show_reply(self, wanted: str) -> None:
         """Show the whole reply of a turn again.
@@ -96,8 +92,7 @@ class TurnWords:
 
         number = _number(wanted, "show")
         reply = SettledReply(self._reply(number), number)
-        bundle = reply_bundle(reply, for_audience=self._state.settings.presentation)
-        self._frontend.put(bundle)
+        self._frontend.put(reply_bundle(reply, for_audience=self._state.settings.presentation))
 
     def put_code(self, wanted: str) -> None:
         """Put the Python of a turn's reply, or one block of it, into the next cell; without a number, of the last turn.

@@ -1,4 +1,4 @@
-"""The table of the words of `%claude_session`. Dispatch, help and completion are made from it."""
+"""`%claude_session`: the table of its words, from which dispatch, help and completion are made."""
 
 from __future__ import annotations
 
@@ -7,20 +7,46 @@ from dataclasses import dataclass
 
 from IPython.core.error import UsageError
 
-from claude_magic._kernel.advice import beside
+from claude_magic._kernel.advice import beside, closest, in_a_notebook, say
+from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.options.option import Offers
 from claude_magic._kernel.session_words.about_notebook import NotebookWords
 from claude_magic._kernel.session_words.about_sessions import SessionWords
 from claude_magic._kernel.session_words.about_turns import TurnWords
+from claude_magic._kernel.state.kernel_state import KernelState
 
 
-@dataclass(frozen=True, slots=True)
-class WordsByTopic:
-    """The objects that do what the words say, in one kernel."""
+class SessionMagic:
+    """The words of `%claude_session` for one kernel."""
 
-    sessions: SessionWords
-    turns: TurnWords
-    notebook: NotebookWords
+    def __init__(self, state: KernelState, frontend: Frontend) -> None:
+        self.state = state
+        self.frontend = frontend
+        self.turns = TurnWords(state, frontend)
+        self.notebook = NotebookWords(state, frontend)
+        self.sessions = SessionWords(state, frontend, self.notebook.own_session)
+
+    @in_a_notebook()
+    def run(self, line: str) -> None:
+        """Run a line.
+
+        :raises UsageError: there is no such word, or its argument is missing.
+        :raises SessionNotFoundError: there is no such session.
+        """
+        name, _, typed = line.strip().partition(" ")
+        if name in HELP:
+            say(words_usage(typed.strip(), self.frontend.columns))
+            return
+        word = _word(name or "show")
+        argument = _unquoted(typed.strip())
+        if word.needs and not argument:
+            raise UsageError(f"%claude_session: {name} needs {word.needs}")
+        word.do(self, typed if word.as_typed else argument)
+
+    def close_panel(self) -> None:
+        """Replace panel and tree by plain output; called when the next cell runs, so that no dead widget is saved."""
+        self.sessions.close_panel()
+        self.turns.close_tree()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +54,18 @@ class Word:
     """One word of `%claude_session`.
 
     `forms` are the ways to type it, each with its help. `do` gets the text after the word, without quotes around it unless
-    `as_typed`. `needs` says what this text must be; without `needs` the word may stand alone. `offers` returns the completions.
+    `as_typed`. `needs` says what this text must be; without `needs` the word may stand alone. `offers` is what Tab offers then.
     """
 
     name: str
     forms: Mapping[str, str]
-    do: Callable[[WordsByTopic, str], None]
+    do: Callable[[SessionMagic, str], None]
     needs: str = ""
     offers: Offers | None = None
     as_typed: bool = False
 
 
-def _show(about: WordsByTopic, argument: str) -> None:
+def _show(about: SessionMagic, argument: str) -> None:
     if argument.isdecimal():
         about.turns.show_reply(argument)
     elif argument == "--prompt":
@@ -50,16 +76,18 @@ def _show(about: WordsByTopic, argument: str) -> None:
         about.sessions.show_panel()
 
 
-def _trust(about: WordsByTopic, argument: str) -> None:
+def _trust(about: SessionMagic, argument: str) -> None:
     if argument not in ("", "show"):
         raise UsageError(f"%claude_session: trust takes show or nothing, not {argument!r}")
     about.sessions.show_unloaded() if argument else about.sessions.trust_directory()
 
 
-def _doctor(about: WordsByTopic, argument: str) -> None:
+def _doctor(about: SessionMagic, argument: str) -> None:
     if argument not in ("", "--turn"):
         raise UsageError(f"%claude_session: doctor takes --turn or nothing, not {argument!r}")
-    about.sessions.show_doctor(with_turn=bool(argument))
+    from claude_magic._kernel.doctor.in_kernel import show_findings  # no part of `%load_ext`
+
+    show_findings(about.state, about.frontend, with_turn=bool(argument))
 
 
 WORDS = (
@@ -71,7 +99,7 @@ WORDS = (
             "show --prompt": "print what the last turn sent, and how large a whole request is, by part",
         },
         _show,
-        offers=lambda known: known.turn_numbers(),
+        offers="turn_numbers",
     ),
     Word(
         "list",
@@ -88,7 +116,7 @@ WORDS = (
             "code N BLOCK": "put only that block of it there; blocks count from 1",
         },
         lambda about, numbers: about.turns.put_code(numbers),
-        offers=lambda known: known.turn_numbers(),
+        offers="turn_numbers",
     ),
     Word("turns", {"turns": "draw the tree of this kernel's turns"}, lambda about, _: about.turns.show_tree()),
     Word("new", {"new": "the next cell starts another session"}, lambda about, _: about.sessions.begin_new()),
@@ -99,7 +127,7 @@ WORDS = (
             "resume X": "continue X (start of an ID, name, or row of the list) and show its last turns",
         },
         lambda about, wanted: about.sessions.resume(wanted),
-        offers=lambda known: known.sessions(),
+        offers="sessions",
     ),
     Word(
         "restore",
@@ -136,7 +164,7 @@ WORDS = (
         {"delete X": "delete X (ID, name, or row of the list just shown) for good, after asking"},
         lambda about, wanted: about.sessions.delete(wanted),
         needs="a session: its ID, its name, or its row in the list just shown",
-        offers=lambda known: known.sessions(),
+        offers="sessions",
     ),
     Word(
         "trust",
@@ -169,3 +197,16 @@ def words_usage(name: str = "", columns: int | None = None) -> str:
     chosen = [word for word in WORDS if word.name == name] or WORDS
     forms = {f"%claude_session {form}".rstrip(): meaning for word in chosen for form, meaning in word.forms.items()}
     return beside(forms, columns)
+
+
+def _word(name: str) -> Word:
+    words = {word.name: word for word in WORDS}
+    if name not in words:
+        close = closest(name, words)
+        hint = f"did you mean {close}?" if close else f"there are {', '.join(words)}"
+        raise UsageError(f"%claude_session: {name!r} is not one of its words; {hint}")
+    return words[name]
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text

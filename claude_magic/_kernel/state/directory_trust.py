@@ -76,7 +76,8 @@ class Trust:
         """The contents of directories when they were shown to the person."""
         self._unwritten: dict[str, Any] = {}
         """Consent that could not be written to the file; it holds in this kernel."""
-        self._obstacle = ""
+        self.obstacle = ""
+        """Why the last consent could not be written for other kernels; empty if it was."""
 
     def covers(self, directory: str) -> bool:
         """Whether the person has consented to exactly what the directory holds now.
@@ -118,11 +119,6 @@ class Trust:
             return []
         return [named(path, directory) for path in sorted(shown.keys() | found) if shown.get(path) != found.get(path)]
 
-    @property
-    def obstacle(self) -> str:
-        """Why the last consent could not be written for other kernels; empty if it was."""
-        return self._obstacle
-
     def changed(self, directory: str, seen: dict[str, str]) -> bool:
         """Whether the directory's content differs from the one in `seen`, which is then updated."""
         state = repr(sorted(contents(directory).items()))
@@ -131,12 +127,12 @@ class Trust:
     def add(self, directory: str) -> list[str]:
         """Record consent to everything that the directory holds now, and return the paths."""
         found = contents(directory)
-        self._obstacle = ""
+        self.obstacle = ""
         try:
-            self._write(object_in(self._store) | {_key(directory): found})
+            self._write(object_in(self._store) | {os.path.realpath(directory): found})
         except OSError as error:
-            self._obstacle = f"{shorten_home(str(self._store))}: {error.strerror or error}"
-            self._unwritten[_key(directory)] = found
+            self.obstacle = f"{shorten_home(str(self._store))}: {error.strerror or error}"
+            self._unwritten[os.path.realpath(directory)] = found
         return list(found)
 
     def _write(self, known: dict[str, Any]) -> None:
@@ -146,7 +142,7 @@ class Trust:
         beside.replace(self._store)
 
     def _said(self, directory: str) -> dict[str, str] | None:
-        said = (object_in(self._store) | self._unwritten).get(_key(directory))
+        said = (object_in(self._store) | self._unwritten).get(os.path.realpath(directory))
         # Earlier versions kept one hash for three files.
         return said if isinstance(said, dict) else None
 
@@ -165,7 +161,3 @@ def _of_repository(directory: str) -> Iterator[Path]:
     parents = list(upwards(directory))
     root = next((place for place, parent in enumerate(parents) if os.path.exists(parent / ".git")), 0)
     yield from parents[: root + 1]
-
-
-def _key(directory: str) -> str:
-    return os.path.realpath(directory)

@@ -20,14 +20,10 @@ class InCell:
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
-        self._is_running = False
+        self.is_running = False
+        """Whether a turn runs on the main thread."""
         self._stream: weakref.ref[Stream] | None = None
         self._is_of_earlier_cell = False
-
-    @property
-    def is_running(self) -> bool:
-        """Whether a turn runs on the main thread."""
-        return self._is_running
 
     @contextlib.contextmanager
     def running(self, stream: weakref.ref[Stream] | None) -> Iterator[None]:
@@ -38,16 +34,16 @@ class InCell:
         """
         if self.end_stream(of_earlier_cell=True):
             self._tell("An ask.stream() that was left open has been closed.")
-        if self._is_running:
+        if self.is_running:
             raise UsageError(
                 "%claude: a turn is running: code that Claude runs cannot start another; "
                 "a cell with an open ask.stream() must first read it to its end or close it"
             )
-        self._is_running, self._stream, self._is_of_earlier_cell = True, stream, False
+        self.is_running, self._stream, self._is_of_earlier_cell = True, stream, False
         try:
             yield
         finally:
-            self._is_running, self._stream = False, None
+            self.is_running, self._stream = False, None
 
     def note_cell(self) -> None:
         """Note that a cell begins: a stream that is open now belongs to an earlier cell."""

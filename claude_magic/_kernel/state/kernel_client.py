@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from claude_magic._kernel.background import Background, Stream
+from claude_magic._kernel.background import Background
 from claude_magic._kernel.options.cell_options import Options
-from claude_magic._kernel.options.merged_options import time_limit_s, turn_options
-from claude_magic._kernel.options.settings import CLIENT_TRAITS, TURN_TRAITS, Settings
+from claude_magic._kernel.options.settings import CLIENT_TRAITS, TURN_TRAITS, Settings, time_limit_s, turn_options
 from claude_magic._kernel.queue import Question
 from claude_magic._kernel.state.directory_trust import Trust
 from claude_magic._kernel.state.turns import Start
@@ -25,20 +24,16 @@ from claude_magic.errors import CLINotFoundError, ConfigError
 from claude_magic.sdk._offers.choices import MODELS, Choices, near
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt
-from claude_magic.sdk.host import BackgroundWork, ContextPart, PermissionAnswer, PermissionRequest, Tool
+from claude_magic.sdk.host import ContextPart, PermissionAnswer, PermissionRequest, Tool
 from claude_magic.sdk.response import SessionAwareResponse
 from claude_magic.sdk.turn_request import TurnRequest
 
 if TYPE_CHECKING:
-    from claude_magic.sdk._offers.server_watch import ServerState
     from claude_magic.sdk.client import ClaudeClient
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class KernelClient:
-    """The client and the thread that it lives on.
+    """The client, and `background`, the thread that it lives on.
 
     :param warm_up: imports what the first cell needs; called on the background thread.
     :param on_own_turn: called there with the response of each turn that the CLI began by itself.
@@ -58,35 +53,19 @@ class KernelClient:
         self.own_questions: deque[Question] = deque()
         """Permission requests of turns that the CLI began by itself; they wait for the next cell."""
         self._login: tuple[bool, tuple[object, ...]] = (False, ())
-        self._background = Background()
+        self.background = Background()
         self._client: Future[ClaudeClient] = Future()  # a placeholder: `_open` already reads `choices`, which needs one
-        self._client = self._background.start(self._open)
+        self._client = self.background.start(self._open)
         settings.observe(self._renew, CLIENT_TRAITS)
         settings.observe(self._prepare_again, TURN_TRAITS)
-
-    @property
-    def is_forked(self) -> bool:
-        """Whether this is a forked child of the process that the client is in."""
-        return self._background.is_forked
-
-    def check_process(self) -> None:
-        """Refuse to work in a forked child.
-
-        :raises ConfigError: in a forked child of the client's process.
-        """
-        self._background.check_process()
 
     def get(self) -> ClaudeClient:
         """Return the client; wait until it is open.
 
         :raises ConfigError: in a forked child of the client's process.
         """
-        self.check_process()
+        self.background.check_process()
         return self._client.result()
-
-    def stream(self, work: Callable[[Callable[[T], None]], Awaitable[R]]) -> Stream[T, R]:
-        """Run `work(put)` on the background thread; what it puts comes out of the stream."""
-        return self._background.stream(work)
 
     def request(
         self,
@@ -133,7 +112,7 @@ class KernelClient:
 
     def prepare(self, request: TurnRequest) -> None:
         """Start a process in advance for a turn that will begin a session or a branch."""
-        self._background.start(self._prepare, self.get(), request)
+        self.background.start(self._prepare, self.get(), request)
 
     def logged_in(self) -> bool:
         """Whether the CLI has a login; checked again when a variable or file has changed that can change the login."""
@@ -142,14 +121,10 @@ class KernelClient:
 
         is_logged_in, marks = self._login
         if marks != (self._settings.cli_path, *login_marks(is_logged_in)):
-            is_logged_in = self._background.call(login_status, self._settings.cli_path).logged_in
+            is_logged_in = self.background.call(login_status, self._settings.cli_path).logged_in
             # The marks are read after the check, as the CLI may create a file during it.
             self._login = is_logged_in, (self._settings.cli_path, *login_marks(is_logged_in))
         return is_logged_in
-
-    def call(self, function: Callable[..., Awaitable[R]], *args: Any) -> R:
-        """Run a coroutine function on the background thread, wait for it, and return its result."""
-        return self._background.call(function, *args)
 
     def resume_command(self, session_id: str, directory: str) -> str:
         """Return the terminal command that continues a session; empty if there is no CLI."""
@@ -171,33 +146,17 @@ class KernelClient:
         there = self._client.done() and not self._client.cancelled() and self._client.exception() is None
         return self._client.result().choices if there else Choices()
 
-    def servers(self, session_id: str) -> tuple[ServerState, ...]:
-        """Return the MCP servers of a session while its process lives."""
-        return self.get().servers(session_id)
-
-    def work(self, session_id: str) -> tuple[BackgroundWork, ...]:
-        """Return the background work of a session."""
-        return self.get().work(session_id)
-
     def context(self, session_id: str) -> tuple[ContextPart, ...]:
         """Return the size of a session's request, by part; empty if no live process can tell it now."""
-        return self._background.call(self.get().context, session_id)
-
-    def stop_work(self, session_id: str, task_id: str) -> None:
-        """Stop background work of a session."""
-        self._background.call(self.get().stop_work, session_id, task_id)
-
-    def close_session(self, session_id: str) -> None:
-        """End the live process of a session, if there is one."""
-        self._background.call(self.get().close_session, session_id)
+        return self.background.call(self.get().context, session_id)
 
     def close(self) -> None:
         """End every CLI process and the background thread."""
         self._settings.unobserve_all()
         # If Python ends at once, as in `ipython -c`, imports fail in the background thread and there is no client.
         if self._client.exception() is None:
-            self._background.call(self._client.result().aclose)
-        self._background.close()
+            self.background.call(self._client.result().aclose)
+        self.background.close()
 
     async def _open(self) -> ClaudeClient:
         # Importing the SDK takes a second: it happens on this thread, while the person still types.
@@ -222,7 +181,7 @@ class KernelClient:
         return await asyncio.wrap_future(question.answer)
 
     def _renew(self, change: object) -> None:
-        self._client = self._background.start(self._reopen, self.get())
+        self._client = self.background.start(self._reopen, self.get())
 
     async def _reopen(self, old: ClaudeClient) -> ClaudeClient:
         await old.aclose()

@@ -35,12 +35,11 @@ if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """The last comparison: its alternatives, which of them is current (from 1; 0: none), and its view."""
+    """The last comparison: its alternatives, and its view."""
 
     alternatives: list[SettledReply]
-    current: int
     view: View
 
 
@@ -72,7 +71,8 @@ class KernelState:
         self.code_cells = CodeCells()
         self._lock = threading.RLock()
         """Other threads may run turns, too. It guards the point that the next cell continues from: the next four fields."""
-        self._current: Session | None = earlier._current if earlier else None
+        self.current: Session | None = earlier.current if earlier else None
+        """The session that the next cell continues."""
         self._place: int | None = earlier._place if earlier else None
         """The turn that the next cell continues from, if that is not the last one of its session."""
         self._branches_next: bool = earlier is not None and earlier._branches_next
@@ -80,38 +80,15 @@ class KernelState:
         """How often the person has chosen that point: by a word of %claude_session, or by a click."""
         self._choices_before: dict[int, int] = {}
         """That number when each running turn began, by the turn's number."""
-        self._comparison: Comparison | None = None
-        self._last_prompt: Prompt | None = None
-        self._last_error: BaseException | None = None
-
-    @property
-    def current(self) -> Session | None:
-        """The session that the next cell continues."""
-        return self._current
+        self.comparison: Comparison | None = None
+        """The last comparison."""
+        self.last_prompt: Prompt | None = None
+        """The prompt that the last turn sent."""
 
     @property
     def current_turn(self) -> int | None:
         """The turn that the next cell continues from; `None` if it is not a turn of this kernel."""
-        return self._place or (self._current.last_turn if self._current else None)
-
-    @property
-    def comparison(self) -> Comparison | None:
-        """The last comparison."""
-        return self._comparison
-
-    @property
-    def last_prompt(self) -> Prompt | None:
-        """The prompt that the last turn sent."""
-        return self._last_prompt
-
-    @property
-    def last_error(self) -> BaseException | None:
-        """The error of the last failed cell, for `--error`."""
-        return self._last_error
-
-    def remember_error(self, error: BaseException) -> None:
-        """Remember the error of a failed cell."""
-        self._last_error = error
+        return self._place or (self.current.last_turn if self.current else None)
 
     def continue_session(self, session: Session | None) -> None:
         """Let the next cell continue this session at its end; `None`: let it begin a new one. The person has chosen it."""
@@ -138,7 +115,7 @@ class KernelState:
 
     def _move_to(self, session: Session | None, place: int | None = None, *, by_choice: bool = False) -> None:
         with self._lock:
-            self._current, self._place, self._branches_next = session, place, False
+            self.current, self._place, self._branches_next = session, place, False
             self._choices += by_choice
 
     def start(self, options: Options, cell_id: str | None, prompt: str = "", *, attended: bool = True) -> Start:
@@ -191,7 +168,7 @@ class KernelState:
     def begin(self, cell: CellRequest, prompt: Prompt, start: Start, cell_id: str | None) -> Turn:
         """Return a new turn that is about to be sent. The current session changes only when the turn has ended."""
         with self._lock:
-            self._last_prompt = prompt
+            self.last_prompt = prompt
             turn = self.turns.begin(cell.typed, start, cell_id)
             self._choices_before[turn.number] = self._choices
             return turn
@@ -231,14 +208,14 @@ class KernelState:
 
     def keep_comparison(self, comparison: Comparison) -> None:
         """Remember a comparison, for `pick` and `diff`."""
-        self._comparison = comparison
+        self.comparison = comparison
 
     def pick(self, number: int) -> SettledReply:
         """Let the next cell continue from this alternative of the last comparison, counted from 1.
 
         :raises TurnNotFoundError: if there is no such alternative, or it has no answer.
         """
-        comparison = self._comparison
+        comparison = self.comparison
         if comparison is None or number not in range(1, len(comparison.alternatives) + 1):
             known = f"there are {len(comparison.alternatives)}" if comparison else "nothing has been compared yet"
             raise TurnNotFoundError(
@@ -249,14 +226,13 @@ class KernelState:
         if picked.turn is None:
             raise TurnNotFoundError(f"Alternative {number} has no answer to go on from.", next_step="Choose another one.")
         self.go_on_from(picked.turn)
-        comparison.current = number
         comparison.view.show_current(number)
         return picked
 
     def settle_comparison(self) -> None:
         """Leave the last comparison as plain output, without buttons."""
-        if self._comparison is not None:
-            self._comparison.view.close()
+        if self.comparison is not None:
+            self.comparison.view.close()
 
     def prepare_again(self, request: TurnRequest, start: Start) -> None:
         """After a turn that went back, start a process for the next one from the same point, which often follows."""
@@ -319,10 +295,6 @@ class KernelState:
     def directory(self) -> str:
         """The directory of the next turn: the current session's, else the kernel's."""
         return self.current.directory if self.current else working_directory()
-
-    def close(self) -> None:
-        """End every CLI process and the background thread."""
-        self.client.close()
 
     def _end(self, outcome: Outcome) -> Turn:
         response = outcome.response

@@ -126,7 +126,7 @@ class KnownSessions:
 
         :raises SessionNotFoundError: if it is gone already.
         """
-        self._client.close_session(session.session_id)
+        self._client.background.call(self._client.get().close_session, session.session_id)
         with self._may_be_missing(session):
             self._store().delete_session(session.session_id, session.directory)
         self.forget(session.session_id)

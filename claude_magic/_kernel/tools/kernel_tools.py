@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -96,22 +95,26 @@ class KernelTools:
         self._notebook = notebook
         self._functions = {tool.name: tool for tool in functions}
         self._added: list[str] = []
-        self.has_shown = False
+        self._capture = run_code.Capture()
+        """What the last call has printed and displayed."""
+
+    @property
+    def has_shown(self) -> bool:
         """Whether the last call has shown something in the cell."""
+        return self._capture.has_shown
 
     async def call_async(self, tool: str, arguments: dict[str, Any], stopped: Callable[[], bool]) -> ToolResult:
         """Run a tool from an async cell; `stopped` tells whether the person has stopped the turn meanwhile.
 
         :raises KeyboardInterrupt: the person interrupted the code.
         """
-        with self._watched() as capture:
-            if tool == "run_code":
-                code = str(arguments.get("code", ""))
-                result = await run_code.run_code(self._shell, code, stopped, capture)
-            elif function := self._functions.get(tool):
-                result = await own_functions.call_async(self._shell, function, arguments, stopped, capture)
-            else:
-                result = self._look_or_add(tool, arguments)
+        self._capture = run_code.Capture()
+        if tool == "run_code":
+            result = await run_code.run_code(self._shell, str(arguments.get("code", "")), stopped, self._capture)
+        elif function := self._functions.get(tool):
+            result = await own_functions.call_async(self._shell, function, arguments, stopped, self._capture)
+        else:
+            result = self._look_or_add(tool, arguments)
         return _with_fitting_images(result)
 
     def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
@@ -119,22 +122,14 @@ class KernelTools:
 
         :raises KeyboardInterrupt: the person interrupted the code.
         """
-        with self._watched() as capture:
-            if tool == "run_code":
-                result = run_code.run_code_blocking(self._shell, str(arguments.get("code", "")), capture)
-            elif function := self._functions.get(tool):
-                result = own_functions.call(self._shell, function, arguments, capture)
-            else:
-                result = self._look_or_add(tool, arguments)
+        self._capture = run_code.Capture()
+        if tool == "run_code":
+            result = run_code.run_code_blocking(self._shell, str(arguments.get("code", "")), self._capture)
+        elif function := self._functions.get(tool):
+            result = own_functions.call(self._shell, function, arguments, self._capture)
+        else:
+            result = self._look_or_add(tool, arguments)
         return _with_fitting_images(result)
-
-    @contextmanager
-    def _watched(self) -> Iterator[run_code.Capture]:
-        capture = run_code.Capture()
-        try:
-            yield capture
-        finally:
-            self.has_shown = capture.has_shown
 
     def _look_or_add(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         match tool:

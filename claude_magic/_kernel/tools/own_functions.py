@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from anyio.from_thread import start_blocking_portal
 from IPython.core.interactiveshell import InteractiveShell
 
-from claude_magic._kernel.tools.run_code import Capture, captured, interruptible, until_stopped
+from claude_magic._kernel.tools.run_code import Capture, captured, figures_shown, interruptible, until_stopped
 from claude_magic._kernel.values.shown_value import Shown, show_value, type_name
 from claude_magic._kernel.values.tracebacks import error_text
 from claude_magic.errors import ConfigError
@@ -96,7 +96,7 @@ class _Call:
         # On another thread this would also capture what the cell prints meanwhile.
         if threading.current_thread() is threading.main_thread():
             self._kept.enter_context(captured(self._shell, self._capture))
-            self._kept.enter_context(_figures(self._shell))
+            self._kept.enter_context(figures_shown(self._shell))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> bool:
         from claude_magic.sdk._tools.function_tool import MisfitError
@@ -141,13 +141,3 @@ def _behind_ours(traceback: TracebackType | None) -> TracebackType | None:
     while traceback is not None and traceback.tb_next and traceback.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
         traceback = traceback.tb_next
     return traceback
-
-
-@contextlib.contextmanager
-def _figures(shell: InteractiveShell) -> Iterator[None]:
-    """Show open figures afterwards, as matplotlib does at the end of a cell."""
-    shell.events.trigger("pre_execute")
-    try:
-        yield
-    finally:
-        shell.events.trigger("post_execute")

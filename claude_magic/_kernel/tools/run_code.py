@@ -86,7 +86,9 @@ async def run_code(shell: InteractiveShell, code: str, stopped: Callable[[], boo
     transformed = shell.transform_cell(code)
     with captured(shell, capture):
         if shell.should_run_async(code, transformed_cell=transformed):
-            done = await _awaited(shell, code, transformed, stopped)
+            with figures_shown(shell):
+                running = asyncio.ensure_future(shell.run_cell_async(code, store_history=False, transformed_cell=transformed))
+                done = await until_stopped(running, stopped)
         else:
             with interruptible():
                 done = shell.run_cell(code, store_history=False)
@@ -102,15 +104,6 @@ def run_code_blocking(shell: InteractiveShell, code: str, capture: Capture) -> T
     with captured(shell, capture):
         done = shell.run_cell(code, store_history=False)
     return _finished(shell, capture, done)
-
-
-async def _awaited(shell: InteractiveShell, code: str, transformed: str, stopped: Callable[[], bool]) -> ExecutionResult:
-    shell.events.trigger("pre_execute")
-    running = asyncio.ensure_future(shell.run_cell_async(code, store_history=False, transformed_cell=transformed))
-    try:
-        return await until_stopped(running, stopped)
-    finally:
-        shell.events.trigger("post_execute")  # matplotlib shows its figures here
 
 
 async def until_stopped(running: asyncio.Future[T], stopped: Callable[[], bool]) -> T:
@@ -181,6 +174,16 @@ def captured(shell: InteractiveShell, capture: Capture) -> Iterator[None]:
             capture.has_shown = bool(capture.texts or capture.images)
     if not hasattr(shell, "kernel") and not "".join(capture.texts[-2:] or "\n").endswith("\n"):
         print()  # otherwise the reply would be drawn over the last line
+
+
+@contextlib.contextmanager
+def figures_shown(shell: InteractiveShell) -> Iterator[None]:
+    """Show open figures after the block, as matplotlib does at the end of a cell."""
+    shell.events.trigger("pre_execute")
+    try:
+        yield
+    finally:
+        shell.events.trigger("post_execute")
 
 
 @contextlib.contextmanager

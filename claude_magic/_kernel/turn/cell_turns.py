@@ -73,7 +73,7 @@ class CellTurns:
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Open the view, then send the prompt. On the way out, stop every turn; after an error, close the view, too."""
-        self._state.client.check_process()  # raises in a process that was forked from the kernel
+        self._state.client.background.check_process()  # raises in a process that was forked from the kernel
         with self._state.in_cell.running(self.stream) if self._main else contextlib.nullcontext():
             with in_a_notebook():
                 if self._main:
@@ -164,7 +164,9 @@ class CellTurns:
         """Record how the turns ended and show the output that stays; return the error when there is no answer."""
         for questions in self._questions:
             self._state.client.own_questions.extend(questions.release())  # a helper may still wait for them
-        outcomes, ended, chosen, is_current = self._end()
+        outcomes = [running.outcome(self._cell, self._elapsed_s()) for running in self._running]
+        self._is_settling = True
+        ended, chosen, is_current = self._state.end(outcomes)
         for running in self._running:
             if self._cell.notebook is not None and running.was_played:
                 # Claude has not read the context of a played turn: the next live one must send it.
@@ -172,7 +174,7 @@ class CellTurns:
         current = chosen + 1 if is_current else 0
         replies = [*map(_settled, self._running, ended, outcomes)]
         if len(replies) > 1:
-            self._state.keep_comparison(Comparison(replies, current, self._view))
+            self._state.keep_comparison(Comparison(replies, self._view))
         response, failure = outcomes[chosen].response, outcomes[chosen].failure
         put = self._state.code_cells.put
         if self._cell.options.code and failure is None and (said := put(response, self._cell_id, self._tools.add_cell)):
@@ -202,7 +204,7 @@ class CellTurns:
             running.turn = self._state.begin(self._cell, running.request.prompt, running.start, self._cell_id)
             if self._cell.notebook is not None and running.request.prompt.context:
                 self._cell.notebook.sent(running.turn.number)
-        self._stream = self._state.client.stream(partial(self._run_all, turns))
+        self._stream = self._state.client.background.stream(partial(self._run_all, turns))
         self._running = turns
 
     async def _run_all(self, turns: list[RunningTurn], put: Callable[[Numbered], None]) -> None:
@@ -238,11 +240,6 @@ class CellTurns:
             fold(running.response, Notice(f"{was}; {now}."))
         self._send(turns)
         return True
-
-    def _end(self) -> tuple[list[Outcome], list[Turn], int, bool]:
-        outcomes = [running.outcome(self._cell, self._elapsed_s()) for running in self._running]
-        self._is_settling = True
-        return outcomes, *self._state.end(outcomes)
 
     def _let_go(self) -> None:
         """Stop the turns, and settle them if an error prevented `finish` from doing it."""

@@ -22,20 +22,14 @@ _INSTEAD: Final = Suggestion(
 )
 
 
-def is_open_notebook(tool: str, arguments: Mapping[str, Any], directory: str, namespace: Mapping[str, Any]) -> bool:
-    """Whether a tool call edits the file of this kernel's notebook.
-
-    :param namespace: the person's namespace; VS Code puts the notebook's path there.
-    """
-    path = notebook_path(namespace) if tool in EDITING else None
-    return path is not None and os.path.realpath(path) in {resolved(name, directory) for name in paths_of(tool, arguments)}
-
-
 def warned(request: PermissionRequest, namespace: Mapping[str, Any], *, adds_cells: bool) -> PermissionRequest:
     """Return the request; if it edits this kernel's notebook, with a warning and a suggestion to add a cell instead.
 
+    :param namespace: the person's namespace; VS Code puts the notebook's path there.
     :param adds_cells: whether Claude can add cells; without it there is no suggestion.
     """
-    if not is_open_notebook(request.tool, request.input, request.directory, namespace):
+    path = notebook_path(namespace) if request.tool in EDITING else None
+    edited = (resolved(name, request.directory) for name in paths_of(request.tool, request.input))
+    if path is None or os.path.realpath(path) not in edited:
         return request
     return replace(request, warning=_WARNING, instead=_INSTEAD if adds_cells else None)

@@ -53,7 +53,7 @@ def _frame(
     if typed:
         parts.append(f"dtypes: {', '.join([*typed, *missing])}")
     if n_rows and n_columns:
-        parts.append(_table(header, rows))
+        parts.append(markdown_table(header, rows))
         parts += _left_out(n_rows - len(rows), n_columns - len(typed))
     return "\n\n".join(parts)
 
@@ -64,11 +64,12 @@ def _series(series: Any, header: Sequence[object], rows: Sequence[Sequence[objec
         f"{type(series).__name__}{f' {_cell(name)}' if name else ''}: {_counted(len(series), 'row')}, dtype {series.dtype}"
     ]
     if rows:
-        parts.append(_table(header, rows))
+        parts.append(markdown_table(header, rows))
     return "\n\n".join([*parts, *_left_out(len(series) - len(rows), 0)])
 
 
-def _table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+def markdown_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table; a long text in a cell is cut."""
     lines = (header, ["---"] * len(header), *rows)
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 

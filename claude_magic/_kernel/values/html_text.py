@@ -8,11 +8,10 @@ from typing import Final
 
 import nh3
 
+from claude_magic._kernel.values.dataframes import markdown_table
+
 MAX_HTML_CHARACTERS: Final = 100_000
 """The most characters of one document that are read; more would take longer than a person waits."""
-
-MAX_CELL_CHARACTERS: Final = 200
-"""The most characters of one cell of a table, as in `dataframes`."""
 
 _DEEPEST: Final = 20
 """The deepest nesting of tables in tables that is read."""
@@ -22,23 +21,9 @@ _OPEN_ENDED: Final = {"br", "img", "hr"}
 """Elements that have no end tag."""
 
 _BLOCKS: Final = {
-    *(
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "br",
-        "caption",
-        "dd",
-        "details",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-    ),
+    *("address", "article", "aside", "blockquote", "br", "caption", "dd", "details", "div", "dl", "dt", "fieldset"),
     *("figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "legend", "main", "nav", "ol", "p"),
-    *("section", "summary", "tbody", "tfoot", "thead", "tr", "ul"),
+    *("figcaption", "section", "summary", "tbody", "tfoot", "thead", "tr", "ul"),
 }
 _READ: Final = {*_BLOCKS, "table", "td", "th", "img", "li", "pre", "span"}
 _ATTRIBUTES: Final = {"*": {"hidden", "style"}, "td": {"colspan"}, "th": {"colspan"}, "img": {"alt"}}
@@ -71,12 +56,12 @@ class _Table:
     def markdown(self, *, is_inner: bool) -> str:
         if is_inner:  # inside a cell of another table, which must stay on one line
             return " ".join(filter(None, (" ".join("".join(cell).split()) for row in self.rows for cell in row)))
-        rows = [[_cell("".join(cell)) for cell in row] for row in self.rows if row]
+        rows = [[" ".join("".join(cell).split()) for cell in row] for row in self.rows if row]
         if not any(any(row) for row in rows):
             return ""
         width = max(map(len, rows))
-        lines = [f"| {' | '.join([*row, *[''] * (width - len(row))])} |" for row in rows]
-        return "\n".join([lines[0], f"|{' --- |' * width}", *lines[1:]])
+        header, *others = [[*row, *[""] * (width - len(row))] for row in rows]
+        return markdown_table(header, others)
 
 
 class _Reader(HTMLParser):
@@ -157,11 +142,3 @@ class _Reader(HTMLParser):
             self._end_table()
         lines = (re.sub(" +", " ", line).strip(" ").replace("\xa0", " ") for line in "".join(self._pieces).split("\n"))
         return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
-
-
-def _cell(text: str) -> str:
-    text = " ".join(text.split())
-    missing = len(text) - MAX_CELL_CHARACTERS
-    if missing > 0:
-        text = f"{text[:MAX_CELL_CHARACTERS]}… ({missing:,} more characters)"
-    return text.replace("|", r"\|")

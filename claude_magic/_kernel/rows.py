@@ -1,7 +1,7 @@
-"""`ask_each()` and `%%claude --each`: send the rows on a background thread, paint progress, return the results.
+"""One prompt over many rows in a notebook, `ask_each()` and `%%claude --each`: paint progress, return the results.
 
-An interrupt stops the run and returns the rows that are answered. `ask_each()` also works where the extension is not loaded,
-as in a script.
+`sdk._rows` sends the prompts, on a background thread; `_render` shows progress and results. An interrupt stops
+the run and returns the rows that are answered. `ask_each()` also works where the extension is not loaded, as in a script.
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ import os
 from collections import deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
+
+from IPython.core.error import UsageError
 
 from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.background import Background, Stream
 from claude_magic._kernel.frontend import Frontend, loaded_magics
-from claude_magic._kernel.prompt.cell_request import schema_of
+from claude_magic._kernel.options.cell_options import Options
+from claude_magic._kernel.options.settings import Settings, time_limit_s, turn_options
+from claude_magic._kernel.prompt.cell_request import schema_named, schema_of
+from claude_magic._kernel.prompt.named_functions import looked_up
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._render.live.row_progress import RowProgress, row_progress
 from claude_magic.errors import ClaudeError, ConfigError, ExecutorError
@@ -159,6 +165,46 @@ def _check_cassette() -> None:
     cassette = magics.state.cassette() if magics else active_cassette()
     if cassette is not None and cassette.plays_only:
         raise ConfigError("Rows cannot be played from a cassette.", next_step="Switch the cassette off to ask them live.")
+
+
+def rows_of_cell(
+    settings: Settings, frontend: Frontend, options: Options, template: str, namespace: Mapping[str, Any]
+) -> CellRows:
+    """Return the run of a cell; it has not begun yet.
+
+    :raises UsageError: there is no such variable, or no such type.
+    :raises ConfigError: the template or the rows are invalid.
+    """
+    assert options.each is not None
+    if options.each not in namespace:
+        raise UsageError(f"%claude: --each: there is no variable {options.each}; nothing was sent")
+    # The budget is for all rows together, so no single turn has one.
+    chosen = replace(turn_options(replace(options, bare=True), settings), max_budget_usd=None)
+    budget_usd = settings.trait_values()["budget"] if options.budget is None else options.budget
+    request = RowsRequest(
+        template=template,
+        rows=namespace[options.each],
+        options=chosen,
+        schema=schema_named(frontend.shell, options.schema) if options.schema else None,
+        timeout_s=time_limit_s(options, settings),
+        concurrency=options.concurrency or CONCURRENCY,
+        checkpoint=options.checkpoint,
+        budget_usd=budget_usd,
+    )
+    wanted = TrialRequest(
+        vary=dict(options.vary), models=options.compare, score=_score(options.score, namespace) if options.score else None
+    )
+    return CellRows(request, wanted, settings.client_config(), frontend, shown=not options.quiet, with_table=True)
+
+
+def _score(name: str, namespace: Mapping[str, Any]) -> Score:
+    found = looked_up(name, namespace, option="--score", kind="function or text")
+    if not callable(found) and not isinstance(found, str):
+        raise UsageError(
+            f"%claude: --score: {name} is neither a function nor a text: its type is {type(found).__name__}; nothing was sent"
+        )
+    score: Score = found
+    return score
 
 
 def ask_each(
