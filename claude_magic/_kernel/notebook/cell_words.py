@@ -1,4 +1,4 @@
-"""A cell that has run, in words: as the pieces of a line, and in full. Values that `%env` sets are left out."""
+"""Describes a cell that has run: in one line, which is made of pieces, or in full. Values that `%env` sets are left out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SAID: Final = re.compile(r"^(env: \w+=).*$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class RanCell:
-    """A cell that has run. `printed` is the beginning of what it printed, `shown` is `value` as text if it `has_value`."""
+    """A cell that has run. `printed` is the beginning of what it printed, `shown` the text of its value, if it `has_value`."""
 
     number: int
     code: str
@@ -47,7 +47,7 @@ class RanCell:
 
 
 def in_pieces(cell: RanCell) -> list[str]:
-    """Return the pieces of a line about a cell. The caller masks secrets before it cuts a piece."""
+    """Return the pieces of a line about a cell. Secrets are still in them: `in_line` masks them."""
     lines = [line for line in _code(cell).splitlines() if line.strip()]
     came = []
     if printed := _printed(cell).strip():

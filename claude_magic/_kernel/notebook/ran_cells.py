@@ -1,6 +1,7 @@
 """The cells of this kernel that have run, with their outputs, as far as IPython remembers them.
 
-IPython 9 keeps what a cell printed and returned. This module keeps what a cell displayed and why it failed.
+IPython 9 keeps what a cell printed and returned, and in a terminal what it displayed. This module keeps the other displays, and
+why a cell failed. Before IPython 9, what was printed is lost.
 """
 
 from __future__ import annotations
@@ -25,11 +26,16 @@ from claude_magic._render.parts.reply_wording import clip, one_line
 from claude_magic.errors import ConfigError
 
 _REMEMBERED: Final = 500
-"""The number of last cells whose errors and displays are remembered."""
+"""For how many of the latest cells errors, displays and lines are remembered."""
 
 _DISPLAYS: Final = 20
+"""How many displays of a cell are kept."""
+
 _TRACEBACKS: Final = 50
+"""For how many of the latest cells the traceback is kept."""
+
 _MAX_TRACEBACK: Final = 4_000
+"""The most characters of a traceback."""
 
 _MAX_FORMS: Final = 8_000_000
 """The most characters kept of all displays together; figures are in base64. The newest is always kept whole."""
@@ -58,7 +64,7 @@ class _Display:
 
 
 class _Place(NamedTuple):
-    """A point in a cell's output: the numbers of outputs in the history, of pieces in the last one, and of displays."""
+    """A point in a cell's output, as three counts: outputs in the history, pieces of the last one, displays."""
 
     outputs: int = 0
     pieces: int = 0
@@ -69,7 +75,7 @@ _START: Final = _Place()
 
 
 def is_conversation(code: str) -> bool:
-    """Whether a cell with this code only prompts Claude or sets up the session, or is empty."""
+    """Whether a cell with this code only prompts Claude, sets up the session, or has nothing but comments."""
     return _PROMPT.match(code) is not None or all(map(_CONVERSATION.match, code.splitlines()))
 
 
@@ -88,6 +94,7 @@ class RanCells:
         self._sizes: dict[_Display, int] = {}
         self._size = 0
         self._cleared: dict[int, tuple[_Place, _Place | None]] = {}
+        """By cell: where its output was cleared, and, if the clear waits for new output, where it begins until then."""
         self._tracebacks: dict[int, str] = {}
         self._lines: dict[int, tuple[str, _Place, str]] = {}
         """By cell: its code, the end of its output, and the line about both."""
@@ -109,9 +116,9 @@ class RanCells:
         :param cell_id: its ID in the notebook.
         :param is_counted: whether it goes into the history.
         """
-        # Not the shell's `execution_count`: IPython 9.18 has already raised it here, before the cell runs.
+        # Not the shell's `execution_count`: IPython 9.18 has already incremented it here, before the cell runs.
         self._number = len(self._codes())
-        # Counted: the cell is in the history. Noted: what it displays is kept, too, which Claude's replies need not be.
+        # Counted: the cell is in the history. Noted: its displays are kept, too; those of conversation cells are not.
         self._is_counted = is_counted
         self._is_noted = is_counted and not (code and is_conversation(code))
         if cell_id and is_counted:
@@ -120,7 +127,7 @@ class RanCells:
             _forget_oldest(self._numbers)
 
     def end(self, result: ExecutionResult) -> None:
-        """Note why a cell failed, if it did, and make the line about it: its value may change later."""
+        """Note why a cell failed, if it did. Make its line now, as the value that it returned may change later."""
         error = result.error_before_exec or result.error_in_exec
         if error is not None and self._is_counted:
             self._note_error(error)
@@ -167,7 +174,7 @@ class RanCells:
 
         The cell that runs now, and those of the conversation, are not among them.
 
-        :param limit: the most characters of each output; of a longer one, one more is returned.
+        :param limit: the most characters of each output; a longer one has one more, which shows that it was cut.
         """
         for each in self._after(number):
             yield self._cell(each, self._codes()[each], limit)
@@ -190,7 +197,7 @@ class RanCells:
         return cell
 
     def number_of(self, cell_id: str | None, code: str) -> int | None:
-        """Return the number of the last run of a notebook cell, `None` if it has not run."""
+        """Return the number of the last run of a notebook cell, found by its ID, else by its code; `None` if there is none."""
         codes = self._codes()
         if cell_id in self._numbers:
             return self._numbers[cell_id]
@@ -266,7 +273,7 @@ class RanCells:
         _forget_oldest(self._cleared)
 
     def _begin_of(self, number: int) -> _Place:
-        """Return where the output of a cell begins that is still visible."""
+        """Return where the visible part of a cell's output begins."""
         place, before = self._cleared.get(number, (_START, None))
         return before if before is not None and self._place(number) == place else place
 

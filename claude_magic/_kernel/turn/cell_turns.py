@@ -1,8 +1,8 @@
 """The turns of one cell: open the view, send the prompt, read events as they arrive, paint them, and leave the saved output.
 
-A cell has one turn; a comparison has several, side by side. All but `_run_all` and `stop` runs in the cell's thread: async
-(`run_async`), blocking (`run`), or blocking piece by piece (`stream`). The view decides what is seen. The state decides where a
-turn begins and which session is current after it.
+A cell has one turn; a comparison has several, side by side. All runs in the cell's thread, but for `_run_all` on the background
+thread and `stop` on any: async (`run_async`), blocking (`run`), or blocking piece by piece (`stream`). The view decides what is
+seen. The state decides where a turn begins and which session is current after it.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class CellTurns:
                         result = await self._tools.call_async(errand.tool, errand.arguments, lambda: self._stream.stopped)
                         deliver(errand.result, result)
             except (asyncio.CancelledError, KeyboardInterrupt):
-                # The cell was interrupted, and `finish` raises that; if the turn had just ended, its reply counts. A second
+                # The cell was interrupted: `finish` raises an error, unless the turn had just ended. A second
                 # interrupt ends this wait, and `open` cleans up.
                 self.stop()
                 async for batch in self._stream.abatches():
@@ -125,7 +125,7 @@ class CellTurns:
                 for batch in self._stream.batches():
                     for errand in self._process(batch):
                         deliver(errand.result, self._tools.call(errand.tool, errand.arguments))
-                    # A kernel that shuts down waits for its threads until it is killed, so a turn in one must stop. Async
+                    # A kernel that shuts down waits for its threads, so a turn in a thread must stop. Async
                     # cells run in the main thread, which has ended by then.
                     if self._frontend.is_ending():
                         self.stop()
@@ -218,7 +218,7 @@ class CellTurns:
 
         :returns: whether it was sent again.
         """
-        first = self._running[0]  # the only one, as the turns of a comparison have no default start
+        first = self._running[0]  # in a comparison `is_default` is false, so nothing is sent again
         origin, lost = first.start.origin, first.answer
         if origin is None or not first.start.is_default or not isinstance(lost, SessionNotFoundError):
             return False
@@ -309,7 +309,7 @@ class CellTurns:
             for number, running in enumerate(self._running, 1):
                 if isinstance(running.answer, ClaudeError):
                     self._view.fail(number, running.answer)
-            # The last events are shown by the settled output.
+            # Once all turns have ended, the settled output shows the last events.
             responses = [running.response for running in self._running]
             if any(response.ended is None for response in responses):
                 self._view.update(responses, self._elapsed_s())

@@ -1,4 +1,4 @@
-"""Cassettes: files that record and play turns, and the points in a conversation that turns belong to.
+"""Cassettes: files that record and play turns, and the points in a conversation where those turns belong.
 
 A recorded turn is found by its prompt (text, model, schema). If that was recorded more than once, the point in the
 conversation decides. A point is identified by a chain of hashes, its lineage. A cassette remembers the point that each session
