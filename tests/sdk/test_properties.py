@@ -257,7 +257,7 @@ class Tree(RuleBasedStateMachine):
         self.prompts = (f"prompt {number}" for number in itertools.count(1))
 
     def teardown(self) -> None:
-        self.state.close()
+        self.state.client.close()
 
     @rule(cell=CELLS, comes_to=COMES_TO, new=st.booleans())
     def plain(self, cell: str, comes_to: str, new: bool) -> None:
