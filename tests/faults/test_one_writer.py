@@ -207,7 +207,7 @@ def test_damaged_again(damage: Damage, work: Path, home: Path, api: MessagesAPI,
             return [*said, remarks(await turn(ours, "five", one.session_id))]
 
     three, four, five = run_async(talk())
-    assert '"two" and what was answered is missing' in three
+    assert 'lacks "two" with the answer' in three
     assert four == ""
     assert "The transcript of the session" in five
     assert seen(api) == ["one", "two", "three", "four", "five"]
@@ -229,7 +229,7 @@ def test_cut_while_cold(damage: Damage, work: Path, home: Path, api: MessagesAPI
 
     three = run_async(talk())
     assert seen(api) == ["one", "three", "four"]
-    assert '"two" and what was answered is missing. Claude goes on without it.' in remarks(three)
+    assert 'lacks "two" with the answer. Claude goes on without it.' in remarks(three)
 
 
 @pytest.mark.parametrize("damage", [deleted, garbage, unreadable, emptied])
