@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from claude_magic._kernel.notebook.cell_words import LINE, LONGEST, RanCell, beginning, in_full, in_line
+from claude_magic._kernel.notebook.cell_words import LINE, LONGEST, beginning, in_full, in_line
 from claude_magic._kernel.notebook.ran_cells import RanCells, is_conversation
 from claude_magic._kernel.notebook.saved_cells import SavedCell, SavedNotebook, read_notebook
 from claude_magic.sdk.content import fenced
@@ -69,7 +69,8 @@ def _placed(cells: RanCells, saved: SavedNotebook | None, position: int, limit: 
     if not 1 <= position <= len(saved.cells):
         return f"There is no cell #{position}: {saved.name} has {len(saved.cells)} as saved.", ()
     cell = saved.cells[position - 1]
-    ran = _ran_as(cells, cell, limit + LONGEST)
+    number = _last_run(cells, cell)
+    ran = cells.find(number, limit + LONGEST) if number is not None else None
     if ran is not None and ran.code == cell.code:
         return f"#{position}, {in_full(ran, limit)}", ran.images
     parts = [fenced(f"#{position}, {_kind(cell)}", beginning(cell.code, limit))]
@@ -86,29 +87,30 @@ def _listed(cells: RanCells, saved: SavedNotebook | None) -> str:
         lines = [f"{saved.trouble} These cells have run:"]
     elif saved is not None:
         for cell in saved.cells[:_LINES]:
-            ran = _ran_as(cells, cell, 4 * LINE)
-            numbers |= {ran.number} if ran is not None else set()
-            if ran is not None and ran.code == cell.code and not is_conversation(cell.code):
-                lines.append(f"#{cell.position} {cells.line(ran.number)}")
+            number = _last_run(cells, cell)
+            numbers |= {number} if number is not None else set()
+            has_changed = number is not None and cells.code(number) != cell.code
+            if number is None or has_changed or is_conversation(cell.code):
+                lines.append(in_line(_saved_pieces(cell, number if has_changed else None)))
             else:
-                lines.append(in_line(_saved_pieces(cell, ran)))
+                lines.append(f"#{cell.position} {cells.line(number)}")
         if len(saved.cells) > _LINES:
             lines.append(f"… {len(saved.cells) - _LINES:,} more; read them by their positions …")
-    others = [line for number, line in cells.lines_since(0) if number not in numbers]
+    others = [number for number in cells.numbers_since(0) if number not in numbers]
     if others:
         lines += ["Have run, and are not in it so:"] if numbers else []
         lines += [f"… {len(others) - _LINES:,} older ones …"] if len(others) > _LINES else []
-        lines += reversed(others[:_LINES])
+        lines += map(cells.line, reversed(others[:_LINES]))
     return "\n".join(lines) or "No cell has run yet."
 
 
-def _saved_pieces(cell: SavedCell, ran: RanCell | None) -> list[str]:
+def _saved_pieces(cell: SavedCell, changed_since: int | None) -> list[str]:
     is_ours = is_conversation(cell.code)
     lines = [line for line in cell.code.splitlines() if line.strip()]
     more = [f"(+{len(lines) - 1} lines)"] if len(lines) > 1 else []
     texts = [] if is_ours else [text for text in cell.output_texts(4 * LINE) if text.strip()]
     came = ["-> saved:", *(f"{text.strip()};" for text in texts[:5])] if texts else []
-    changed = [f"(changed since In [{ran.number}])"] if ran is not None and ran.code != cell.code else []
+    changed = [f"(changed since In [{changed_since}])"] if changed_since is not None else []
     return [f"#{cell.position} {_kind(cell)}: {lines[0] if lines else '(empty)'}", *more, *changed, *came]
 
 
@@ -118,6 +120,6 @@ def _kind(cell: SavedCell) -> str:
     return "a prompt" if cell.code.lstrip().startswith("%%claude") else "code, not run in this kernel"
 
 
-def _ran_as(cells: RanCells, cell: SavedCell, limit: int) -> RanCell | None:
+def _last_run(cells: RanCells, cell: SavedCell) -> int | None:
     number = cells.number_of(cell.cell_id, cell.code) if cell.kind == "code" else None
-    return cells.find(number, limit) if number is not None else None
+    return number if number is not None and cells.code(number) is not None else None

@@ -85,7 +85,7 @@ class Outline:
     def _lines(self, seen: int, how: str, limit: int) -> tuple[dict[int, str], list[str]]:
         """Return the text of each cell by its number, oldest first, and a line that says which cells have no room."""
         if how == "outline":
-            room, texts = MAX_BYTES, self._cells.lines_since(seen)
+            room, texts = MAX_BYTES, ((number, self._cells.line(number)) for number in self._cells.numbers_since(seen))
         else:
             cells = self._cells.since(seen, limit + LONGEST)
             room, texts = 20 * limit, ((cell.number, in_full(cell, limit)) for cell in cells)

@@ -154,11 +154,6 @@ class RanCells:
         """The number of the cell that runs."""
         return self._number
 
-    def lines_since(self, number: int) -> Iterator[tuple[int, str]]:
-        """Yield the number of each cell after the one with this number, and a line about it; see `since`."""
-        for each in self._after(number):
-            yield each, self.line(each)
-
     def line(self, number: int) -> str:
         """Return a line about a cell. It is made when the cell ends, and again after its output has changed."""
         code, end = self._codes()[number], self._place(number)
@@ -170,16 +165,18 @@ class RanCells:
         return kept[2]
 
     def since(self, number: int, limit: int) -> Iterator[RanCell]:
-        """Yield the cells after the one with this number, the newest first.
-
-        The cell that runs now, and those of the conversation, are not among them.
+        """Yield the cells of `numbers_since`.
 
         :param limit: the most characters of each output; a longer one has one more, which shows that it was cut.
         """
-        for each in self._after(number):
+        for each in self.numbers_since(number):
             yield self._cell(each, self._codes()[each], limit)
 
-    def _after(self, number: int) -> Iterator[int]:
+    def numbers_since(self, number: int) -> Iterator[int]:
+        """Yield the numbers of the cells after the one with this number, the newest first.
+
+        The cell that runs now, and those of the conversation, are not among them.
+        """
         codes = self._codes()
         for each in range(min(self._number, len(codes)) - 1, max(number, 0), -1):
             if not is_conversation(codes[each]):
@@ -187,14 +184,19 @@ class RanCells:
 
     def find(self, number: int, limit: int) -> RanCell | None:
         """Return the cell with this number, or `None` if no known cell has it."""
-        codes = self._codes()
-        if not 0 < number < min(self._number, len(codes)):
+        code = self.code(number)
+        if code is None:
             return None
-        cell = self._cell(number, codes[number], limit)
+        cell = self._cell(number, code, limit)
         if cell.has_value and not cell.images and not self._has_hooks:  # a terminal displayed no image: make it of the value
             with contextlib.suppress(ConfigError):
                 return replace(cell, images=show_value(self._shell, cell.value, limit).images)
         return cell
+
+    def code(self, number: int) -> str | None:
+        """Return the code of the cell with this number, or `None` if no known cell has it."""
+        codes = self._codes()
+        return codes[number] if 0 < number < min(self._number, len(codes)) else None
 
     def number_of(self, cell_id: str | None, code: str) -> int | None:
         """Return the number of the last run of a notebook cell, found by its ID, else by its code; `None` if there is none."""

@@ -228,7 +228,8 @@ class Gate:
         """
         if call.tool not in COMMANDS or not self.is_elsewhere(call.cwd) or self._rules.allow_all(call.tool):
             return ""
-        return "".join(f"git would run programs here: {place} says so" for place in [*git_programs(call.cwd)][:1])
+        place = next(iter(git_programs(call.cwd)), None)
+        return f"git would run programs here: {place} says so" if place else ""
 
     def _reads(self, call: Call) -> bool:
         return call.tool == "Bash" and only_reads(call.command, lambda word: self._leads_inside(word, call))

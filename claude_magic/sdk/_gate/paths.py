@@ -33,14 +33,13 @@ def places_of(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
     The CLI (2.1.332) loads what the folders of these files hold for it, also after a command such as `cat`.
     """
     if tool in COMMANDS:
-        words = [found[0] for found in islice(_WORD.finditer(str(arguments.get("command", ""))), _MOST_WORDS)]
-        named = [
-            os.path.join(word, "x") if os.path.isdir(os.path.join(cwd, os.path.expanduser(word))) else word for word in words
-        ]
+        named = [found[0] for found in islice(_WORD.finditer(str(arguments.get("command", ""))), _MOST_WORDS)]
     else:
         named = [*paths_of(tool, arguments)] if tool in READING | EDITING else []
-    spelled = [os.path.normpath(os.path.join(cwd, os.path.expanduser(path))) for path in named]
-    return [*spelled, *(resolved(path, cwd) for path in named)]
+    absolute = [os.path.join(cwd, os.path.expanduser(path)) for path in named]
+    if tool in COMMANDS:  # a directory stands for the files in it
+        absolute = [os.path.join(path, "x") if os.path.isdir(path) else path for path in absolute]
+    return [*map(os.path.normpath, absolute), *map(os.path.realpath, absolute)]
 
 
 def resolved(path: str, cwd: str) -> str:

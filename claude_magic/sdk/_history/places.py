@@ -24,6 +24,8 @@ LONGEST_NAME = 200
 
 _FULL_BYTES = 1 << 16
 
+_IDS = ("uuid", "parentUuid", "logicalParentUuid")
+
 
 def projects_of(env: Mapping[str, str]) -> Path | None:
     """Return where a CLI with `env` over our environment keeps its sessions; `None` if that is where ours does."""
@@ -104,9 +106,6 @@ def is_same_directory(one: str, other: str) -> bool:
 def canonical(directory: str) -> str:
     """Return a path as the CLI spells it: links resolved, characters composed (NFC)."""
     return unicodedata.normalize("NFC", os.path.realpath(directory))
-
-
-_IDS = ("uuid", "parentUuid", "logicalParentUuid")
 
 
 def read_entries(path: Path) -> Iterator[dict[str, Any]]:
