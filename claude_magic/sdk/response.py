@@ -7,7 +7,7 @@ text costs the same, however long the reply is already.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -321,6 +321,11 @@ def _end(response: SessionAwareResponse, event: events.TurnEnded) -> None:
 def _numbered(response: SessionAwareResponse, number: int) -> Block | None:
     """Find a block by its number: it is nearly always the last one."""
     return next((block for block in reversed(response.blocks) if block.number == number), None)
+
+
+def has_answer(blocks: Iterable[Block]) -> bool:
+    """Whether any of these blocks is Claude's: a remark is ours."""
+    return any(not isinstance(block, Remark) for block in blocks)
 
 
 def call_with_id(response: SessionAwareResponse, call_id: str) -> ToolCall | None:

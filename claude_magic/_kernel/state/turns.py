@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from claude_magic._redaction import redact
 from claude_magic.errors import ClaudeError, TurnInterrupted, TurnNotFoundError, TurnTimeoutError
-from claude_magic.sdk.response import Remark, SessionAwareResponse
+from claude_magic.sdk.response import SessionAwareResponse, has_answer
 
 BY_ITSELF: Final = "by itself"
 """The `how` of a turn that the CLI began by itself."""
@@ -104,8 +104,7 @@ class Outcome:
     def was_refused(self) -> bool:
         """Whether the turn failed before anything was said, without being stopped."""
         stopped = isinstance(self.failure, TurnInterrupted | TurnTimeoutError)
-        said = any(not isinstance(block, Remark) for block in self.response.blocks)
-        return self.failure is not None and not stopped and not said
+        return self.failure is not None and not stopped and not has_answer(self.response.blocks)
 
 
 def is_address(cell_id: str) -> bool:

@@ -18,7 +18,7 @@ from claude_magic._kernel.state.turns import Outcome, Start, Turn
 from claude_magic.errors import ClaudeError, TurnInterrupted
 from claude_magic.sdk.events import Event, MessageEnded, Notice, SessionReplaced, SessionStarted
 from claude_magic.sdk.host import PassingHost, TurnHost
-from claude_magic.sdk.response import Remark, SessionAwareResponse, fold
+from claude_magic.sdk.response import SessionAwareResponse, fold, has_answer
 from claude_magic.sdk.turn_request import TurnRequest
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class RunningTurn:
             case None if response.ended is None or response.ended.is_error:
                 message = f"Interrupted after {elapsed_s:.1f} s."
                 failure = TurnInterrupted(message, session_id=response.session_id, content=response.arrived)
-                if all(isinstance(block, Remark) for block in response.blocks):
+                if not has_answer(response.blocks):
                     failure.next_step = "Nothing had arrived. The next prompt continues the session."
                 return failure
             case None:

@@ -18,7 +18,7 @@ from claude_magic._render.parts.redacted_reply import cleaned
 from claude_magic._render.parts.reply_wording import BEGINNING, blocks_between, footer, shown_blocks
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic.errors import ClaudeError, TurnInterrupted
-from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text
+from claude_magic.sdk.response import Block, SessionAwareResponse, Text, has_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def failure_line(reply: SettledReply) -> str:
         return ""
     if failure is None:
         return "" if shown_blocks(response) else "Claude answered nothing."
-    if all(isinstance(block, Remark) for block in shown_blocks(response)):
+    if not has_answer(shown_blocks(response)):
         return "" if response.session_id else "Nothing had arrived."
     if isinstance(failure, TurnInterrupted):
         return "Interrupted. What had arrived is above; the next cell continues this session."

@@ -52,7 +52,7 @@ from claude_magic.sdk.host import (
     TurnSource,
     rule_of,
 )
-from claude_magic.sdk.response import Remark, SessionAwareResponse, fold
+from claude_magic.sdk.response import SessionAwareResponse, fold, has_answer
 from claude_magic.sdk.turn_request import TurnRequest
 
 
@@ -244,8 +244,7 @@ class TurnRunner:
                     try:
                         await source.run_turn(request.prompt, request.options, attempt)
                     except ClaudeError as error:
-                        said = any(not isinstance(block, Remark) for block in attempt.response.blocks)
-                        if left == 0 or said or not _worth_repeating(error):
+                        if left == 0 or has_answer(attempt.response.blocks) or not _worth_repeating(error):
                             raise
                         self._log.logger.info("trying again in %g s: %s", self._config.retry_delay, error.message)
                         await asyncio.sleep(self._config.retry_delay)
