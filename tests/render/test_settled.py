@@ -16,6 +16,7 @@ from claude_magic._render.parts.block import block_html
 from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, text_html
 from claude_magic._render.parts.safe_markdown import text_markdown
 from claude_magic._render.settled.cell_output import output_bundle, output_metadata
+from claude_magic._render.settled.comparison import failure_words
 from claude_magic._render.settled.reply import SettledReply, reply_bundle, reply_html, reply_markdown, reply_plain
 from claude_magic.errors import TurnInterrupted, TurnTimeoutError
 from claude_magic.sdk.events import Notice, TextDelta
@@ -186,6 +187,7 @@ def test_a_remark_is_nothing_of_an_answer() -> None:
     """Where only a remark stands above a failed turn, nothing says that something had arrived."""
     response = reply(Notice("compacted"), ended("", is_error=True))
     assert "What had arrived" not in reply_plain(SettledReply(response, 6, TurnTimeoutError("late")))
+    assert failure_words(SettledReply(response, 6, TurnInterrupted("stopped")))[1] == "Interrupted. Nothing had arrived."
 
 
 def test_hebrew_and_arabic_run_as_they_are_read() -> None:

@@ -20,6 +20,7 @@ from claude_magic._render.parts.reply_wording import one_line, shown_blocks
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.settled.reply import SettledReply, blocks_html, blocks_markdown, blocks_plain, footer_parts
 from claude_magic.errors import TurnInterrupted
+from claude_magic.sdk.response import has_answer
 
 LABEL_LENGTH: Final = 60
 
@@ -97,7 +98,7 @@ def failure_words(reply: SettledReply) -> tuple[str, str, str]:
         case None:
             return "", "", ""
         case TurnInterrupted():
-            kept = "What had arrived is above." if shown_blocks(reply.response) else "Nothing had arrived."
+            kept = "What had arrived is above." if has_answer(shown_blocks(reply.response)) else "Nothing had arrived."
             return "", f"Interrupted. {kept}", ""
         case failure:
             message, next_step = (one_line(clean_line(words), 400) for words in (failure.message, failure.next_step))
