@@ -41,12 +41,12 @@ def test_every_choice_is_a_flag() -> None:
 
 def test_settings_are_said_together() -> None:
     """What is no flag but a setting of the CLI's goes into one `--settings`, since of two it takes the last."""
-    launch = Launch(directory="/", options=TurnOptions(style="Learning"), asks_for_git=True)
+    launch = Launch(directory="/", options=TurnOptions(style="Learning"), login='{"apiKeyHelper": "key"}')
     words = flags(launch)
     assert words.count("--settings") == 1
     assert json.loads(words[words.index("--settings") + 1]) == {
+        "apiKeyHelper": "key",
         "outputStyle": "Learning",
-        "permissions": {"ask": ["Bash(git *)"]},
     }
 
 

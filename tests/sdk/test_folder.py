@@ -23,16 +23,17 @@ EVENTS = ("SessionStart", "UserPromptSubmit", "PreToolUse", "ConfigChange", "Sto
 LOOK = '<<tool Bash {"command": "git status"}>><<say looked>>'
 
 
-class Denying(Listener):
-    """Somebody who says no to everything, and remembers what was asked."""
+class Answering(Listener):
+    """Somebody who gives these answers, then says no to everything, and remembers what was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, *answers: Decision) -> None:
         super().__init__()
+        self.answers = [*answers]
         self.asked: list[str] = []
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
         self.asked.append(request.tool)
-        return PermissionAnswer(Decision.DENY)
+        return PermissionAnswer(self.answers.pop(0) if self.answers else Decision.DENY)
 
 
 @pytest.fixture
@@ -153,32 +154,54 @@ def repository(folder: Path, *settings: str) -> None:
 
 
 def test_git_settings_that_run_programs(make_config: MakeConfig, run_async: Run, workdir: Path, traces: Path) -> None:
-    """Where the folder's git settings would run a program, `git status` is asked for also where a rule allows it."""
+    """Where the folder's git settings would run a program, `git status` is asked about also where a rule allows it."""
     repository(workdir)
 
-    async def ask(host: Denying) -> None:
+    async def ask(host: Answering) -> None:
         async with ClaudeClient(make_config(allowed_tools=["Bash(git status:*)"]), asks=True) as client:
             await client.run_turn(client.request(LOOK), host)
             with (workdir / ".git/config").open("a") as file:
                 file.write(f'[core]\n\tfsmonitor = "touch {traces}/monitor; false"\n')
             await client.run_turn(client.request(LOOK), host)
 
-    run_async(ask(host := Denying()))
+    run_async(ask(host := Answering()))
     assert host.asked == ["Bash"]
     assert left(traces) == []
 
 
-def test_git_that_the_caller_allows(workdir: Path) -> None:
-    """Who has allowed all of git, or everything, is not asked for it; who has allowed some of it is."""
-    repository(workdir, "[core]\n\tfsmonitor = x")
-    for choices, asks in (
-        ({}, True),
-        ({"allowed_tools": ["Bash(git log *)"]}, True),
-        ({"allowed_tools": ["Bash(git *)"]}, False),
-        ({"permission_mode": "bypassPermissions"}, False),
-        ({"trusted": True}, False),
-    ):
-        assert ("--settings" in ClaudeClient(ClaudeConfig(**choices)).command("hello")) is asks  # type: ignore[arg-type]
+def test_git_settings_behind_a_click(make_config: MakeConfig, run_async: Run, workdir: Path, traces: Path) -> None:
+    """Who has allowed `git status` for the session is asked again when the folder's git settings would run a program."""
+    repository(workdir)
+
+    async def ask(host: Answering) -> None:
+        async with ClaudeClient(make_config(), asks=True) as client:
+            session_id = (await client.run_turn(client.request(LOOK), host)).session_id
+            await client.run_turn(client.request(LOOK, session_id=session_id), host)
+            with (workdir / ".git/config").open("a") as file:
+                file.write(f'[core]\n\tfsmonitor = "touch {traces}/monitor; false"\n')
+            await client.run_turn(client.request(LOOK, session_id=session_id), host)
+
+    run_async(ask(host := Answering(Decision.SESSION)))
+    assert host.asked == ["Bash", "Bash"]
+    assert left(traces) == []
+
+
+def test_git_settings_that_claude_writes(make_config: MakeConfig, run_async: Run, workdir: Path, traces: Path) -> None:
+    """Allowed edits make no allowed `git status` run a program, also in the turn that writes a repository."""
+    settings = f'[core]\n\tbare = false\n\tworktree = {workdir}\n\tfsmonitor = "touch {traces}/monitor; false"\n'
+    files = {"HEAD": "ref: refs/heads/main\n", "objects/x": "x", "refs/x": "x", "config": settings}
+    writes = [json.dumps({"file_path": str(workdir / name), "content": text}) for name, text in files.items()]
+    prompt = "".join(f"<<tool Write {write}>>" for write in writes) + LOOK
+
+    async def ask(host: Answering) -> None:
+        config = make_config(allowed_tools=["Bash(git status:*)"], permission_mode="acceptEdits")
+        async with ClaudeClient(config, asks=True) as client:
+            await client.run_turn(client.request(prompt), host)
+
+    run_async(ask(host := Answering()))
+    assert (workdir / "config").read_text() == settings
+    assert host.asked == ["Bash"]
+    assert left(traces) == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -500,7 +501,8 @@ def test_why_a_command_is_asked_about(tool: str, path: str | None, why: str | No
 def test_folders_below(tmp_path: Path) -> None:
     """A file whose folder holds something for the CLI is asked for, in every mode that asks, until somebody has said yes."""
     work = tmp_path / "work"
-    for name in ("a/.claude/rules", "a/deep", "b"):
+    odd = ("c d", "e=f", "tail=", "it's", 'say "g"', "h;i", "j*k")
+    for name in ("a/.claude/rules", "a/deep", "b", *(f"{name}/.claude" for name in odd)):
         (work / name).mkdir(parents=True)
     (tmp_path / "private.md").touch()
     (work / "b" / "CLAUDE.md").symlink_to(tmp_path / "private.md")
@@ -515,18 +517,19 @@ def test_folders_below(tmp_path: Path) -> None:
         Gate(str(work), tmp_path / "cli", home="/", rules=["Read"], trusted=True, asks_below=asks) for asks in (True, False)
     ]
     for path in ("a/x", "a/deep/x", "b/x", str(work / "a" / "x"), "b/../a/deep/x", "way/x"):
-        assert [verdict(gate, "Read", path) for gate in gates] == [Verdict.ASK, Verdict.PASS], path
-    assert verdict(gates[0], "Grep", "a/deep") is Verdict.ASK
-    assert verdict(gates[0], "Edit", "a/x", "acceptEdits") is Verdict.ASK
+        assert [verdict(gate, "Read", path) for gate in gates] == [Verdict.ASK_ANEW, Verdict.PASS], path
+    assert verdict(gates[0], "Grep", "a/deep") is Verdict.ASK_ANEW
+    assert verdict(gates[0], "Edit", "a/x", "acceptEdits") is Verdict.ASK_ANEW
     assert verdict(gates[0], "Read", "a/x", "dontAsk") is Verdict.DENY
     assert verdict(gates[0], "Read", "x") is Verdict.PASS
-    for command in ("cat a/x", "ls a", "grep -r it a/*", 'cat "a/x"', "cat b/x", "cat <a/x", "cat way/x"):
-        assert gates[0].judge(Call("Bash", {"command": command}, "default", str(work), "s"), "default")[0] is Verdict.ASK, (
-            command
-        )
+    plain = ("cat a/x", "ls a", "grep -r it a/*", 'cat "a/x"', "cat b/x", "cat <a/x", "cat way/x")
+    quoted = ("cat 'a'/x", 'cat a"/x"', r"cat a\/x", "cat <'c d/x'", "grep --file='c d/x' y", "cat 'a/x", "pwd" + " " * 20_000)
+    for command in (*plain, *quoted, *(f"cat {shlex.quote(name)}/x" for name in odd)):
+        call = Call("Bash", {"command": command}, "default", str(work), "s")
+        assert gates[0].judge(call, "default")[0] is Verdict.ASK_ANEW, command
     gates[0].accept("Bash", {"command": "cat a/deep/x"}, str(work))
     assert verdict(gates[0], "Read", "a/x") is Verdict.PASS
-    assert verdict(gates[0], "Read", "b/x") is Verdict.ASK
+    assert verdict(gates[0], "Read", "b/x") is Verdict.ASK_ANEW
 
 
 def test_a_search_elsewhere(tmp_path: Path) -> None:
@@ -551,9 +554,27 @@ def test_git_after_cd(tmp_path: Path) -> None:
         gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=[rule], trusted=trusted)
         return gate.judge(Call("Bash", {"command": "git status"}, "default", str(cwd), "s"), "default")
 
-    asked = Verdict.ASK, f"git would run programs here: {work}/.git/config says so"
+    asked = Verdict.ASK_ANEW, f"git would run programs here: {work}/.git/config says so"
     assert verdict(work, "Bash(git status:*)") == verdict(work, "Bash(git status)", trusted=True) == asked
     assert verdict(harmless, "Bash(git status:*)") == verdict(work, "Bash") == (Verdict.PASS, "")
+    assert verdict(work, "Bash(git *)") == (Verdict.PASS, "")
+
+
+def test_git_settings_that_come_later(tmp_path: Path) -> None:
+    """Git settings count that came after the start, in a trusted folder, too, and whatever was allowed for the session."""
+    (tmp_path / ".git").mkdir()
+    (config := tmp_path / ".git" / "config").write_text("[core]\n\tfsmonitor = ./first.sh\n")
+    call = Call("Bash", {"command": "echo x; git status"}, "default", str(tmp_path), "s")
+    rules = ["Bash(git status:*)", "Bash(echo:*)"]
+    trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
+    asked = Verdict.ASK_ANEW, f"git would run programs here: {config} says so"
+    assert [gate.judge(call, "default") for gate in (trusted, careful)] == [(Verdict.PASS, ""), asked]
+    config.write_text("[core]\n\tfsmonitor = ./second.sh\n")
+    careful.grant(careful.rules_for("Bash", call.arguments))
+    assert [gate.judge(call, "default") for gate in (trusted, careful)] == [asked, asked]
+    assert careful.judge(replace(call, mode="dontAsk"), "dontAsk") == (Verdict.DENY, asked[1])
+    config.unlink()
+    assert [gate.judge(call, "default") for gate in (trusted, careful)] == [(Verdict.PASS, "")] * 2
 
 
 @pytest.mark.short

@@ -27,9 +27,6 @@ from claude_magic.sdk.host import SERVER, Tool, rule_of
 OLDEST_CLI: Final = "2.1.330"
 """The oldest CLI whose flags were tried; 2.1.250 lacks one that we need."""
 
-_ALL_OF_GIT: Final = frozenset({"Bash", "Bash(*)", "Bash(git)", "Bash(git *)", "Bash(git:*)"})
-"""Rules that allow every git command."""
-
 STREAM_FLAGS = ("--output-format", "stream-json", "--verbose")
 
 
@@ -40,8 +37,8 @@ class Launch:
 
     In a directory that is not `trusted`, the CLI loads nothing of the directory's own (hooks, agents, skills, rules, servers),
     not even what is added later; `memory` is the text of its `CLAUDE.md`. In a trusted one, `contents` is a hash of the files
-    to load. `asks_for_git`: git would run programs there. `asks_below`: a person must agree before the CLI loads anything from
-    a subfolder. `asks`: somebody can be asked for permission.
+    to load. `asks_below`: a person must agree before the CLI loads anything from a subfolder. `asks`: somebody can be asked for
+    permission.
 
     `tools`: our own tools. `surroundings`: a hash of the environment and settings at the start. `servers`: the files that name
     MCP servers. `granted`: permissions that were given for the session to earlier processes. `login`: the person's settings, as
@@ -54,7 +51,6 @@ class Launch:
     trusted: bool = False
     memory: str = ""
     contents: str = ""
-    asks_for_git: bool = False
     asks_below: bool = False
     resume: str | None = None
     fork: bool = False
@@ -159,10 +155,6 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
         arguments += ["--setting-sources", "" if launch.options.bare else "user"]
     if not launch.kept:
         arguments.append("--no-session-persistence")
-    may_all = not _ALL_OF_GIT.isdisjoint(rules) or launch.options.permission_mode == "bypassPermissions"
-    if launch.asks_for_git and not may_all:
-        # Otherwise the CLI runs read-only git commands without a question (2.1.332).
-        settings["permissions"] = {"ask": ["Bash(git *)"]}
     if settings:
         arguments += ["--settings", json.dumps(settings)]
     return arguments

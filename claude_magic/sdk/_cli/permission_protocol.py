@@ -96,6 +96,8 @@ class Permissions:
         """The open requests: the rules that each one needs, and its future answer."""
         self._places: dict[str, str] = {}
         """The directories of calls that do not run in the folder: after a `cd`, later calls run where it led."""
+        self._anew: set[str] = set()
+        """The calls that are asked about whatever was allowed before."""
         self._gate = Gate(
             launch.directory,
             cli_home(env),
@@ -136,7 +138,9 @@ class Permissions:
         match self._gate.judge(call, self._mode()):
             case Verdict.PASS, _:
                 return SyncHookJSONOutput()
-            case Verdict.ASK, reason:
+            case (Verdict.ASK | Verdict.ASK_ANEW) as verdict, reason:
+                if verdict is Verdict.ASK_ANEW and self._launch.asks:
+                    self._anew.add(call_id or "")
                 return _answer("ask", reason if self._launch.asks else f"{_NOBODY} {reason}".rstrip())
             case _, reason:
                 self._host_of(call_id).emit(events.PermissionAnswered(call_id or "", Decision.DENY.value, word=reason))
@@ -145,7 +149,8 @@ class Permissions:
     async def _asked(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
         call_id, by_helper, reason = context.tool_use_id or "", context.agent_id is not None, context.decision_reason
         place = self._places.pop(call_id, self._launch.directory)
-        rules = self._gate.rules_for(tool, arguments, reason, place)
+        rules = () if call_id in self._anew else self._gate.rules_for(tool, arguments, reason, place)
+        self._anew.discard(call_id)
         if self._gate.was_granted(rules):
             return sdk.PermissionResultAllow(updated_input=arguments)
         offered = rules if self._gate.adds_to_rules(rules) else ()

@@ -1,7 +1,7 @@
 """Judges each tool call before it runs: it passes to the CLI, the person is asked, or it is denied.
 
-The gate never allows a call: the CLI may still ask about or deny what passes here. So a mistake that asks too much costs only a
-question, and the CLI runs nothing unasked that is not in our list.
+The gate never allows a call: the CLI may still ask about or deny what passes here. Asking too much costs only a question. What
+runs unasked must be in our list, or allowed by a rule or the mode.
 """
 
 from __future__ import annotations
@@ -29,12 +29,18 @@ SWITCHED_OFF: Final = "This tool is off here."
 _HELPER_ARGUMENTS: Final = {"description", "prompt", "subagent_type", "model", "effort", "run_in_background", "name"}
 """Any other argument gives a helper another directory or other permissions."""
 
+_LONGEST_COMMAND: Final = 20_000
+"""Characters of a command that is searched for paths, so that searching takes milliseconds."""
+
 _RAISED: Final = ("acceptEdits", "bypassPermissions", "auto")
 
-_ASKS_FOR_EDITS: Final = ("default", "acceptEdits", "plan", "dontAsk")
+_ALL_OF_GIT: Final = frozenset({"Bash(git)", "Bash(git *)", "Bash(git:*)"})
+"""Rules that allow every git command."""
+
+_CLI_ASKS_FOR_EDITS: Final = ("default", "acceptEdits", "plan", "dontAsk")
 """In these modes the CLI asks for each edit inside the folder, denies it, or has the person's permission for it.
 
-In `auto` a model judges (2.1.332), and modes of later versions are unknown: there, the gate asks for edits.
+In `auto` a model would judge (2.1.332), and later modes are unknown: there, the gate itself asks.
 """
 
 
@@ -43,6 +49,9 @@ class Verdict(Enum):
 
     PASS = auto()
     ASK = auto()
+    """Ask, unless the person has allowed the same for the session."""
+    ASK_ANEW = auto()
+    """Ask, whatever was allowed before: the call would now load or run something else with it."""
     DENY = auto()
 
 
@@ -71,7 +80,7 @@ class Gate:
     """Judges the calls of one process.
 
     :param directory: the folder of the conversation.
-    :param cli_home: the directory of the CLI's own files, which no conversation reads or writes unasked.
+    :param cli_home: the CLI's directory. Unasked, a session uses only its own files and plans there.
     :param rules: the person's own allow rules.
     :param granted: rules that were allowed for the session, as `rules_for` returns them.
     :param harmless: names of our own tools that only look.
@@ -98,11 +107,13 @@ class Gate:
         self._rules = Rules((*rules, *settings.rules), self._directory, home)
         self._granted = set(granted)
         self._harmless = UNASKED | frozenset(harmless)
+        self._git_trusted = git_programs(directory) if trusted else {}
+        """What git would run in the folder when the process was started, if the person trusts it."""
         self._below: set[str] | None = set() if asks_below else None
         """Paths in subfolders that a person allowed the CLI to load; `None` allows all."""
 
     def judge(self, call: Call, own_mode: str | None) -> tuple[Verdict, str]:
-        """Return the verdict and its reason in words. `own_mode` is the mode of the process itself."""
+        """Return the verdict and its reason in words. `own_mode` is the process's mode; a helper's may differ."""
         mode = call.mode
         if call.by_helper and (own_mode == "plan" or (mode in _RAISED and mode != own_mode)):
             # A helper's definition may try to raise the mode, but only the person may do that.
@@ -118,21 +129,21 @@ class Gate:
         reason = ""
         if mode == "plan" and not self._changes_nothing(call):
             return Verdict.DENY, PLANNING
-        if new := self._new_below(call):
-            return Verdict.DENY if mode == "dontAsk" else Verdict.ASK, _loads(new)
+        if new := self._loads_below(call):
+            return Verdict.DENY if mode == "dontAsk" else Verdict.ASK_ANEW, new
         if call.tool in READING | EDITING:
             paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)]
             elsewhere = [path for path in paths if not self._is_open(path, call)]
-            is_left_to_it = call.tool in READING or mode in _ASKS_FOR_EDITS
+            is_left_to_it = call.tool in READING or mode in _CLI_ASKS_FOR_EDITS
             if paths and ((is_left_to_it and not elsewhere) or self._may_allow(call, paths)):
                 return Verdict.PASS, ""
             reason = _leads_out(elsewhere[0]) if elsewhere else ""
         elif self._is_free(call, mode):
             return Verdict.PASS, ""
+        elif runs := self._git_runs(call):
+            return Verdict.DENY if mode == "dontAsk" else Verdict.ASK_ANEW, runs
         elif self._may_allow(call):
-            reason = self._git_elsewhere(call)
-            if not reason:
-                return Verdict.PASS, ""
+            return Verdict.PASS, ""
         elif call.tool in OFF:
             return Verdict.DENY, SWITCHED_OFF
         if mode == "dontAsk" and not self.was_granted(self.rules_for(call.tool, call.arguments, reason, call.cwd)):
@@ -144,8 +155,8 @@ class Gate:
     ) -> tuple[str, ...]:
         """Return what "yes, for this session" allows, as rules that can be typed, no broader than what the person sees.
 
-        :param reason: why the CLI asks; a file inside the folder with a reason is asked about each time.
-        :param cwd: the call's directory, `None` for the folder. Elsewhere the same words mean another command: asked each time.
+        :param reason: why the CLI asks. If it gives one, an edit inside the folder is asked about each time.
+        :param cwd: the call's directory, `None` for the folder. A command elsewhere means another: asked each time.
         """
         cwd = cwd or self._directory
         if tool in COMMANDS:
@@ -174,7 +185,7 @@ class Gate:
         return f"because of {os.path.relpath(path, cwd)}" if within(path, os.path.realpath(cwd)) else _leads_out(path)
 
     def is_elsewhere(self, cwd: str) -> bool:
-        """Whether this directory is not the folder itself; one below it counts, too, as after a `cd` later calls run there."""
+        """Whether calls run outside the folder itself: after a `cd`, also in a subfolder."""
         return os.path.realpath(cwd) != self._directory
 
     def grant(self, rules: Iterable[str]) -> None:
@@ -186,12 +197,15 @@ class Gate:
         if self._below is not None:
             self._below |= loaded_below(places_of(tool, arguments, cwd), self._directory).keys()
 
-    def _new_below(self, call: Call) -> dict[str, str | None]:
-        """Return what the CLI would load with the files of a call, and nobody has allowed yet."""
+    def _loads_below(self, call: Call) -> str:
+        """Return a reason to ask if the CLI would load something with the files of a call that nobody has allowed yet."""
         if self._below is None:
-            return {}
+            return ""
+        if len(call.command) > _LONGEST_COMMAND:
+            return "it is too long to look for what Claude Code loads with its files"
         found = loaded_below(places_of(call.tool, call.arguments, call.cwd), self._directory)
-        return {path: target for path, target in found.items() if path not in self._below}
+        new = {path: target for path, target in found.items() if path not in self._below}
+        return _loads(new) if new else ""
 
     def was_granted(self, rules: tuple[str, ...]) -> bool:
         """Whether all rules that a call needs were allowed for the session."""
@@ -204,13 +218,13 @@ class Gate:
     def _changes_nothing(self, call: Call) -> bool:
         if call.tool in HARMLESS | self._harmless or self._reads(call):
             return True
-        # The CLI keeps the plan in a file of its own and names it. For other edits it asks.
+        # The CLI keeps the plan in a file that it names. Other edits are denied.
         plans = os.path.join(self._cli_home, "plans")
         paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)] if call.tool in EDITING else []
         return bool(paths) and all(within(path, plans) for path in paths)
 
     def _is_free(self, call: Call, mode: str) -> bool:
-        """Whether a call that is not about a file may pass to the CLI."""
+        """Whether a call of any other tool may pass to the CLI."""
         if call.tool in HELPERS:
             return call.arguments.keys() <= _HELPER_ARGUMENTS
         if mode == "acceptEdits" and self._edits_files(call):
@@ -221,14 +235,17 @@ class Gate:
     def _may_allow(self, call: Call, paths: Sequence[str] = ()) -> bool:
         return self._rules.may_allow(call.tool, call.arguments, paths, lambda word: self._leads_inside(word, call))
 
-    def _git_elsewhere(self, call: Call) -> str:
-        """Return a reason to ask about a command that rules allow, if a `cd` led to a repository whose settings run programs.
+    def _git_runs(self, call: Call) -> str:
+        """Return a reason to ask about a command that may call git, where settings would make git run programs.
 
-        In the folder itself the CLI asks, unless the person trusts the folder.
+        These settings may have come since the process was started. After a `cd` any command counts: what is called there may
+        use git itself.
         """
-        if call.tool not in COMMANDS or not self.is_elsewhere(call.cwd) or self._rules.allow_all(call.tool):
+        may_call_git = call.tool in COMMANDS and ("git" in call.command or self.is_elsewhere(call.cwd))
+        if not may_call_git or self._rules.allow_all(call.tool) or not _ALL_OF_GIT.isdisjoint(self._rules.texts):
             return ""
-        place = next(iter(git_programs(call.cwd)), None)
+        found = git_programs(call.cwd).items()
+        place = next((place for place, programs in found if programs != self._git_trusted.get(place)), None)
         return f"git would run programs here: {place} says so" if place else ""
 
     def _reads(self, call: Call) -> bool:
@@ -260,9 +277,9 @@ def _loads(found: Mapping[str, str | None]) -> str:
 
 
 def _outside_rule(tool: str, path: str) -> str:
-    """Return a rule for a path outside the folder: for an edit only this file, for reading all files of its directory.
+    """Return a rule for a path outside the folder: for an edit this file, for reading the files of its directory.
 
-    For a search, which names a directory, it covers that one and all below it.
+    Around the home directory it is only this file. For a search, which names a directory, it is that one and all below it.
     """
     if tool not in EDITING and os.path.isdir(path):
         return f"Read(/{path}/**)"

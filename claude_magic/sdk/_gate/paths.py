@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any, Final
 
+from claude_magic.sdk._gate.commands import parts_of
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
 
 _WORD: Final = re.compile(r"""[^\s"'`;|&<>()$=*?\[{]+""")
-_MOST_WORDS: Final = 1_000
 
 
 def paths_of(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
@@ -33,13 +33,27 @@ def places_of(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
     The CLI (2.1.332) loads what the folders of these files hold for it, also after a command such as `cat`.
     """
     if tool in COMMANDS:
-        named = [found[0] for found in islice(_WORD.finditer(str(arguments.get("command", ""))), _MOST_WORDS)]
+        named = [*dict.fromkeys(_words(str(arguments.get("command", ""))))]
     else:
         named = [*paths_of(tool, arguments)] if tool in READING | EDITING else []
     absolute = [os.path.join(cwd, os.path.expanduser(path)) for path in named]
     if tool in COMMANDS:  # a directory stands for the files in it
         absolute = [os.path.join(path, "x") if os.path.isdir(path) else path for path in absolute]
     return [*map(os.path.normpath, absolute), *map(os.path.realpath, absolute)]
+
+
+def _words(command: str) -> Iterator[str]:
+    """Yield what may be a path in a command: its words as a shell reads them, and what stands between operators and quotes."""
+    yield from _WORD.findall(command)
+    for part in parts_of(command):
+        lexer = shlex.shlex(part, posix=True, punctuation_chars=True)
+        lexer.whitespace_split, lexer.commenters = True, ""
+        try:
+            words = [*lexer]
+        except ValueError:  # a quote is not closed
+            words = part.split()
+        yield from words
+        yield from (word.partition("=")[2] for word in words if "=" in word)
 
 
 def resolved(path: str, cwd: str) -> str:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from claude_magic.sdk._cli.command_line import Launch
 from claude_magic.sdk._cli.environment import fingerprint, login_settings
 from claude_magic.sdk._folder.contents import fingerprint_of, settings_files
-from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import memories
 from claude_magic.sdk._gate.rules import settings_in
 from claude_magic.sdk._offers.server_files import server_files
@@ -65,7 +64,6 @@ class Launches:
             # The CLI drops it together with the directory's settings.
             memory="" if request.trusted or options.bare else memories(request.directory).text,
             contents=fingerprint_of(request.directory) if request.trusted else "",
-            asks_for_git=not (request.trusted or options.bare) and bool(git_programs(request.directory)),
             asks_below=request.trusted and not request.trusts_below,
             asks=self._asks,
             tools=offered,
