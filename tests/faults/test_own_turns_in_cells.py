@@ -83,6 +83,17 @@ def test_helper_between_cells(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     assert len(api.requests) == 5
 
 
+@pytest.mark.parametrize("options", ["--samples 2", "--fork"])
+def test_branches_begin_after_it(loaded_kernel: Kernel, api: MessagesAPI, options: str) -> None:
+    """A branch or a comparison can begin right after a turn that the CLI began by itself."""
+    assert loaded_kernel.run(f"%%claude --allow Bash\n<<tool Bash {LATER}>><<say I have begun it.>>").ok
+    ended_by_now(loaded_kernel, api)
+    cell = loaded_kernel.run(f"%%claude {options}\nquestion")
+    assert cell.ok, cell.outputs
+    assert "I have begun it." in json.dumps(api.requests[-1]["messages"])
+    assert loaded_kernel.run("%unload_ext claude_magic").ok  # the comparison's buttons stay until then
+
+
 def test_work_is_not_ended_silently(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """A cell whose options need another process says what that ends, and the cells after it do not."""
     assert loaded_kernel.run(f"%%claude --allow Bash\n<<tool Bash {LONG}>><<say I have begun it.>>").ok

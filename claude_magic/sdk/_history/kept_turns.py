@@ -77,10 +77,14 @@ class KeptTurns:
         session.lost, session.missing = [*session.lost, *lost], []
         return f"{self._shown} can be written to again, but {_turns_before(len(lost))} not kept."
 
-    def is_missing(self, session_id: str | None, message_id: str | None) -> bool:
+    async def is_missing(self, session_id: str | None, message_id: str | None, directory: str) -> bool:
         """Tell whether the turn that ended with this message is not on disk, so that no branch can begin there."""
         session = self._sessions.get(session_id or "")
-        return session is not None and message_id in (*session.missing, *session.lost)
+        if not session_id or not message_id or session is None:
+            return False
+        if message_id in session.missing:
+            await asyncio.to_thread(_find, self._path(session_id, directory), [message_id], session)
+        return message_id in (*session.missing, *session.lost)
 
     async def go_on_from_disk(self, session_id: str | None, directory: str) -> str:
         """Note that the process that knew a session's missing turns has ended; return a remark for the person."""

@@ -187,7 +187,7 @@ class TurnRunner:
         self._log.turn(command)
         # Turns of a session keep their order: nothing suspends between leaving this lock and entering the pool's queue.
         async with self._placing.setdefault(request.session_id, asyncio.Lock()) if request.session_id else nullcontext():
-            if request.fork and self._kept.is_missing(request.session_id, request.at):
+            if request.fork and await self._kept.is_missing(request.session_id, request.at, request.directory):
                 raise TurnNotFoundError(
                     "The turn to branch off from is not kept on disk; only the process of its session knows it.",
                     next_step="Go on in that session, or branch off from an earlier turn.",
