@@ -405,6 +405,23 @@ def test_an_edit_for_the_session_is_no_command(ask: Any, words: dict[str, str], 
     assert (workdir / "in.txt").read_text() == "inside the folder\n"
 
 
+def test_a_file_that_changes_meanwhile(ask: Any, words: dict[str, str], workdir: Path) -> None:
+    """Who allows a Write is asked again if the file was changed, or made, while the question was open."""
+
+    class Slow(Person):
+        async def ask(self, request: PermissionRequest) -> PermissionAnswer:
+            if not self.asked:
+                (workdir / "new.txt").write_text("the person's\n")
+            await super().ask(request)
+            return PermissionAnswer(Decision.SESSION if len(self.asked) == 1 else Decision.DENY)
+
+    # The first answer counts for nothing, so the second file is asked about, too.
+    person = ask(prompt_of([write("{work}/new.txt"), write("{work}/other.txt")], words), person=Slow())
+    assert [request.reason for request in person.asked] == [None, "the file has changed since you were asked", None]
+    assert (workdir / "new.txt").read_text() == "the person's\n"
+    assert not (workdir / "other.txt").exists()
+
+
 @pytest.fixture
 def helpers(cli_home: Path) -> Any:
     """Helpers of the person's own whose definition gives them another permission mode than the conversation has."""
@@ -517,19 +534,37 @@ def test_folders_below(tmp_path: Path) -> None:
         Gate(str(work), tmp_path / "cli", home="/", rules=["Read"], trusted=True, asks_below=asks) for asks in (True, False)
     ]
     for path in ("a/x", "a/deep/x", "b/x", str(work / "a" / "x"), "b/../a/deep/x", "way/x"):
-        assert [verdict(gate, "Read", path) for gate in gates] == [Verdict.ASK_ANEW, Verdict.PASS], path
-    assert verdict(gates[0], "Grep", "a/deep") is Verdict.ASK_ANEW
-    assert verdict(gates[0], "Edit", "a/x", "acceptEdits") is Verdict.ASK_ANEW
+        assert [verdict(gate, "Read", path) for gate in gates] == [Verdict.ASK, Verdict.PASS], path
+    assert verdict(gates[0], "Grep", "a/deep") is Verdict.ASK
+    assert verdict(gates[0], "Edit", "a/x", "acceptEdits") is Verdict.ASK
     assert verdict(gates[0], "Read", "a/x", "dontAsk") is Verdict.DENY
     assert verdict(gates[0], "Read", "x") is Verdict.PASS
     plain = ("cat a/x", "ls a", "grep -r it a/*", 'cat "a/x"', "cat b/x", "cat <a/x", "cat way/x")
     quoted = ("cat 'a'/x", 'cat a"/x"', r"cat a\/x", "cat <'c d/x'", "grep --file='c d/x' y", "cat 'a/x", "pwd" + " " * 20_000)
     for command in (*plain, *quoted, *(f"cat {shlex.quote(name)}/x" for name in odd)):
         call = Call("Bash", {"command": command}, "default", str(work), "s")
-        assert gates[0].judge(call, "default")[0] is Verdict.ASK_ANEW, command
-    gates[0].accept("Bash", {"command": "cat a/deep/x"}, str(work))
+        assert gates[0].judge(call, "default")[0] is Verdict.ASK, command
+    read = Call("Bash", {"command": "cat a/deep/x"}, "default", str(work), "s")
+    gates[0].accept(gates[0].circumstances(read))
     assert verdict(gates[0], "Read", "a/x") is Verdict.PASS
-    assert verdict(gates[0], "Read", "b/x") is Verdict.ASK_ANEW
+    assert verdict(gates[0], "Read", "b/x") is Verdict.ASK
+    # What has come later, or changed, nobody has allowed, also not by a yes to the same call for the session.
+    before = gates[0].circumstances(read)
+    for change in (
+        lambda: (work / "a/.claude/rules/r.md").write_text("one"),
+        lambda: (work / "a/.claude/rules/r.md").write_text("two"),
+        lambda: (work / "a/.claude/CLAUDE.md").symlink_to(tmp_path / "private.md"),
+    ):
+        change()
+        assert verdict(gates[0], "Read", "a/x") is Verdict.ASK
+        now = gates[0].circumstances(read)
+        assert now != before
+        assert str(work / "a/.claude") in now.asks_anew
+        gates[0].accept(before)
+        assert verdict(gates[0], "Read", "a/x") is Verdict.ASK
+        gates[0].accept(now)
+        before = gates[0].circumstances(read)
+        assert (verdict(gates[0], "Read", "a/x"), before) == (Verdict.PASS, replace(now, asks_anew=""))
 
 
 def test_a_search_elsewhere(tmp_path: Path) -> None:
@@ -554,7 +589,7 @@ def test_git_after_cd(tmp_path: Path) -> None:
         gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=[rule], trusted=trusted)
         return gate.judge(Call("Bash", {"command": "git status"}, "default", str(cwd), "s"), "default")
 
-    asked = Verdict.ASK_ANEW, f"git would run programs here: {work}/.git/config says so"
+    asked = Verdict.ASK, f"git would run programs here: {work}/.git/config says so"
     assert verdict(work, "Bash(git status:*)") == verdict(work, "Bash(git status)", trusted=True) == asked
     assert verdict(harmless, "Bash(git status:*)") == verdict(work, "Bash") == (Verdict.PASS, "")
     assert verdict(work, "Bash(git *)") == (Verdict.PASS, "")
@@ -567,7 +602,7 @@ def test_git_settings_that_come_later(tmp_path: Path) -> None:
     call = Call("Bash", {"command": "echo x; git status"}, "default", str(tmp_path), "s")
     rules = ["Bash(git status:*)", "Bash(echo:*)"]
     trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
-    asked = Verdict.ASK_ANEW, f"git would run programs here: {config} says so"
+    asked = Verdict.ASK, f"git would run programs here: {config} says so"
     assert [gate.judge(call, "default") for gate in (trusted, careful)] == [(Verdict.PASS, ""), asked]
     config.write_text("[core]\n\tfsmonitor = ./second.sh\n")
     careful.grant(careful.rules_for("Bash", call.arguments))

@@ -53,12 +53,15 @@ class Recorder(PassingHost):
         super().emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        """Forward a question, and record it with its answer."""
-        index = len(self._facts)
+        """Forward a question, and record it with its answer; of a call that is asked about again, only the last time."""
+        earlier = (
+            at for at, (_, fact) in enumerate(self._facts) if isinstance(fact, Asked) and fact.call_id == request.call_id
+        )
+        index = next(earlier, len(self._facts))
         asked = Asked(
             call_id=request.call_id, tool=request.tool, input=request.input, reason=request.reason, rules=request.rules
         )
-        self._facts.append((self._elapsed_s(), asked))
+        self._facts[index : index + 1] = [(self._elapsed_s(), asked)]
         facts = self._facts
         async with self._standing_still():
             answer = await super().ask(request)

@@ -31,6 +31,7 @@ from claude_magic.sdk.host import (
 
 _NOBODY: Final = "Nobody can be asked here, and no rule allows it."
 _DECLINED: Final = "The person does not answer. Go on without an answer, or stop where there is no way without it."
+_CHANGED: Final = "the file has changed since you were asked"
 _UNANSWERED: Final = "The person has not answered."
 _LONG_S: Final = 10.0**6
 """Longer than our event loop can be blocked: a judgement after this limit would not stop the call."""
@@ -96,8 +97,6 @@ class Permissions:
         """The open requests: the rules that each one needs, and its future answer."""
         self._places: dict[str, str] = {}
         """The directories of calls that do not run in the folder: after a `cd`, later calls run where it led."""
-        self._anew: set[str] = set()
-        """The calls that are asked about whatever was allowed before."""
         self._gate = Gate(
             launch.directory,
             cli_home(env),
@@ -138,40 +137,38 @@ class Permissions:
         match self._gate.judge(call, self._mode()):
             case Verdict.PASS, _:
                 return SyncHookJSONOutput()
-            case (Verdict.ASK | Verdict.ASK_ANEW) as verdict, reason:
-                if verdict is Verdict.ASK_ANEW and self._launch.asks:
-                    self._anew.add(call_id or "")
+            case Verdict.ASK, reason:
                 return _answer("ask", reason if self._launch.asks else f"{_NOBODY} {reason}".rstrip())
             case _, reason:
                 self._host_of(call_id).emit(events.PermissionAnswered(call_id or "", Decision.DENY.value, word=reason))
                 return _answer("deny", reason)
 
     async def _asked(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
-        call_id, by_helper, reason = context.tool_use_id or "", context.agent_id is not None, context.decision_reason
+        call_id = context.tool_use_id or ""
         place = self._places.pop(call_id, self._launch.directory)
-        rules = () if call_id in self._anew else self._gate.rules_for(tool, arguments, reason, place)
-        self._anew.discard(call_id)
-        if self._gate.was_granted(rules):
-            return sdk.PermissionResultAllow(updated_input=arguments)
-        offered = rules if self._gate.adds_to_rules(rules) else ()
-        why = reason or self._gate.reason_for(tool, context.blocked_path, place)
-        request = PermissionRequest(call_id, tool, arguments, place, why, offered, by_helper)
         # A helper may go on after the turn that started it.
         host = self._host_of(context.tool_use_id)
-        began = time.monotonic()
-        try:
-            answer = await self._answer(host, request, rules)
-        except asyncio.CancelledError:
-            host.emit(events.PermissionAnswered(request.call_id, Decision.DENY.value, word="the turn was stopped"))
-            raise
-        self._waited(call_id, time.monotonic() - began)
-        answer = _fitting(request, answer)
+        call = Call(tool, arguments, self._mode() or "default", place, "", by_helper=context.agent_id is not None)
+        now, changed = self._gate.circumstances(call), ""
+        while True:
+            shown = now
+            rules = () if shown.asks_anew else self._gate.rules_for(tool, arguments, context.decision_reason, place)
+            if self._gate.was_granted(rules) and not changed:
+                return sdk.PermissionResultAllow(updated_input=arguments)
+            why = changed or context.decision_reason or self._gate.reason_for(tool, context.blocked_path, place)
+            offered = rules if self._gate.adds_to_rules(rules) else ()
+            request = PermissionRequest(call_id, tool, arguments, place, why, offered, call.by_helper)
+            answer, now = await self._answer(host, request, rules), self._gate.circumstances(call)
+            if answer.decision not in (Decision.ONCE, Decision.SESSION) or now == shown:
+                break
+            # What the person saw is no longer true.
+            changed = "; ".join(filter(None, (_CHANGED if now.files != shown.files else "", now.asks_anew))) or _CHANGED
         granted = rules if answer.decision is Decision.SESSION else ()
         word = answer.word if answer.decision in (Decision.DENY, Decision.ANSWERED) else ""
         # The CLI gets no rules: it would write them into the directory's settings file, and read them more widely.
         self._grant(granted)
         if answer.decision in (Decision.ONCE, Decision.SESSION):
-            self._gate.accept(tool, arguments, place)
+            self._gate.accept(shown)
         host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, granted, word))
         if answer.decision is Decision.DENY:
             return sdk.PermissionResultDeny(message=word or (_DECLINED if request.questions else DENIED))
@@ -185,14 +182,19 @@ class Permissions:
         """Return the person's answer to this request, or to another one that covers it."""
         asking = asyncio.ensure_future(host.ask(request))
         self._open[request.call_id] = rules, asking
+        began = time.monotonic()
         try:
             await asyncio.wait([asking])
+            is_covered = asking.cancelled() and self._gate.was_granted(rules)
+            answer = PermissionAnswer(Decision.SESSION) if is_covered else await asking
+        except asyncio.CancelledError:
+            host.emit(events.PermissionAnswered(request.call_id, Decision.DENY.value, word="the turn was stopped"))
+            raise
         finally:
             del self._open[request.call_id]
             asking.cancel()
-        if asking.cancelled() and self._gate.was_granted(rules):
-            return PermissionAnswer(Decision.SESSION)
-        return await asking
+        self._waited(request.call_id, time.monotonic() - began)
+        return _fitting(request, answer)
 
     def _grant(self, rules: tuple[str, ...]) -> None:
         """Allow these rules for the session, and close open requests that they cover."""

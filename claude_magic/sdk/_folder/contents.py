@@ -15,6 +15,8 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +31,7 @@ UNKNOWN: Final = ""
 MAX_FILES = 2000
 MAX_FILE_BYTES = 10_000_000
 
-_MEMORIES_BELOW: Final = ("CLAUDE.md", "CLAUDE.local.md")
+_MEMORIES_BELOW: Final = ("CLAUDE.md", "CLAUDE.local.md", os.path.join(".claude", "CLAUDE.md"))
 _SETTINGS: Final = ("settings.json", "settings.local.json")
 _NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent-memory-local", "logs", "scheduled_tasks.json"})
 """Names directly below `.claude` that do not count: text that is always read, what the CLI writes, tasks, which never run."""
@@ -65,24 +67,50 @@ def contents(directory: str) -> dict[str, str]:
     return found
 
 
-def loaded_below(paths: Iterable[str], directory: str) -> dict[str, str | None]:
-    """Return the paths that the CLI would load with these files, each with its target if it links out of its folder.
+@dataclass(frozen=True, slots=True)
+class Below:
+    """Something in a subfolder that the CLI would load: a hash of it, and its target if it links out of its folder."""
+
+    state: str
+    target: str | None
+
+
+def loaded_below(paths: Iterable[str], directory: str) -> dict[str, Below]:
+    """Return what the CLI would load with these files, by path.
 
     The CLI (2.1.332) loads the skills, rules and memories of each folder on the way to a file that Claude works on. These are
     each `.claude` below the directory, and each memory that links out of its folder; other memories are only text.
     """
-    found: dict[str, str | None] = {}
+    found: dict[str, Below] = {}
+    for folder in _folders_below(paths, directory):
+        settings = os.path.join(folder, ".claude")
+        if os.path.isdir(settings):
+            found[settings] = Below(_state_of(settings), outside(settings, folder))
+        for memory in (os.path.join(folder, name) for name in _MEMORIES_BELOW):
+            if os.path.isfile(memory) and (target := outside(memory, folder)):
+                found[memory] = Below(target, target)
+    return found
+
+
+def _folders_below(paths: Iterable[str], directory: str) -> dict[str, None]:
+    """Return the folders on the way from a directory to these files, without the directory itself."""
+    found: dict[str, None] = {}
     for path in paths:
         folder = os.path.dirname(path)
-        while folder.startswith(os.path.join(directory, "")):
-            settings = os.path.join(folder, ".claude")
-            if os.path.isdir(settings):
-                found[settings] = outside(settings, folder)
-            for memory in (os.path.join(folder, name) for name in _MEMORIES_BELOW):
-                if os.path.isfile(memory) and (target := outside(memory, folder)):
-                    found[memory] = target
+        while folder not in found and folder.startswith(os.path.join(directory, "")):
+            found[folder] = None
             folder = os.path.dirname(folder)
     return found
+
+
+def _state_of(settings: str) -> str:
+    """Return a hash of all files of a `.claude` that the CLI would load; `UNKNOWN` if there are too many."""
+    files = [*islice(_files_of(settings), MAX_FILES + 1)]
+    if len(files) > MAX_FILES:
+        return UNKNOWN
+    return hashlib.sha256(
+        repr([(path, _hash_and_words(path)[0]) for path in files]).encode(errors="surrogateescape")
+    ).hexdigest()
 
 
 def fingerprint_of(directory: str) -> str:
@@ -103,13 +131,17 @@ def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
             yield parent, servers
         if (folder := os.path.join(parent, ".claude")) == home:
             continue  # the person's own settings, not the folder's
-        # Links are followed, as the CLI does. They may form a circle: `MAX_FILES` ends it.
-        for place, folders, names in os.walk(folder, followlinks=True):
-            if place == folder:
-                folders[:] = [name for name in folders if name not in _NOT_LOADED]
-                names = [name for name in names if name not in _NOT_LOADED and not name.endswith(_WRITTEN_BY_HOOKS)]
-            folders.sort()
-            yield from ((parent, os.path.join(place, name)) for name in sorted(names))
+        yield from ((parent, path) for path in _files_of(folder))
+
+
+def _files_of(settings: str) -> Iterator[str]:
+    """Yield the files of a `.claude` that count. Links are followed, as the CLI does; in a circle it ends never."""
+    for place, folders, names in os.walk(settings, followlinks=True):
+        if place == settings:
+            folders[:] = [name for name in folders if name not in _NOT_LOADED]
+            names = [name for name in names if name not in _NOT_LOADED and not name.endswith(_WRITTEN_BY_HOOKS)]
+        folders.sort()
+        yield from (os.path.join(place, name) for name in sorted(names))
 
 
 def _hash_and_words(path: str) -> tuple[str, tuple[str, ...]]:

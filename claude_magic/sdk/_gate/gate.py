@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from claude_magic._paths import home_directory
-from claude_magic.sdk._folder.contents import loaded_below, settings_files
+from claude_magic.sdk._folder.contents import UNKNOWN, Below, loaded_below, settings_files
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._gate.commands import BLANKS, only_edits, only_reads, trimmed
 from claude_magic.sdk._gate.paths import paths_of, places_of, resolved, within
@@ -49,9 +49,6 @@ class Verdict(Enum):
 
     PASS = auto()
     ASK = auto()
-    """Ask, unless the person has allowed the same for the session."""
-    ASK_ANEW = auto()
-    """Ask, whatever was allowed before: the call would now load or run something else with it."""
     DENY = auto()
 
 
@@ -74,6 +71,19 @@ class Call:
     def command(self) -> str:
         """The shell command; empty for other tools."""
         return str(self.arguments.get("command", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the result of a call depends on besides the call itself, at one moment.
+
+    `loaded`: what the CLI loads with its files, by path. `asks_anew`: a reason to ask about the call whatever was allowed
+    before. `files`: the states of the files that it changes.
+    """
+
+    loaded: Mapping[str, Below]
+    asks_anew: str
+    files: tuple[object, ...]
 
 
 class Gate:
@@ -109,8 +119,8 @@ class Gate:
         self._harmless = UNASKED | frozenset(harmless)
         self._git_trusted = git_programs(directory) if trusted else {}
         """What git would run in the folder when the process was started, if the person trusts it."""
-        self._below: set[str] | None = set() if asks_below else None
-        """Paths in subfolders that a person allowed the CLI to load; `None` allows all."""
+        self._below: dict[str, str] | None = {} if asks_below else None
+        """By path in a subfolder: the state in which a person allowed the CLI to load it; `None` allows all."""
 
     def judge(self, call: Call, own_mode: str | None) -> tuple[Verdict, str]:
         """Return the verdict and its reason in words. `own_mode` is the process's mode; a helper's may differ."""
@@ -130,7 +140,7 @@ class Gate:
         if mode == "plan" and not self._changes_nothing(call):
             return Verdict.DENY, PLANNING
         if new := self._loads_below(call):
-            return Verdict.DENY if mode == "dontAsk" else Verdict.ASK_ANEW, new
+            return Verdict.DENY if mode == "dontAsk" else Verdict.ASK, new
         if call.tool in READING | EDITING:
             paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)]
             elsewhere = [path for path in paths if not self._is_open(path, call)]
@@ -141,7 +151,7 @@ class Gate:
         elif self._is_free(call, mode):
             return Verdict.PASS, ""
         elif runs := self._git_runs(call):
-            return Verdict.DENY if mode == "dontAsk" else Verdict.ASK_ANEW, runs
+            return Verdict.DENY if mode == "dontAsk" else Verdict.ASK, runs
         elif self._may_allow(call):
             return Verdict.PASS, ""
         elif call.tool in OFF:
@@ -192,10 +202,16 @@ class Gate:
         """Remember what a person has allowed for the session."""
         self._granted |= set(rules)
 
-    def accept(self, tool: str, arguments: Mapping[str, Any], cwd: str) -> None:
+    def accept(self, circumstances: Circumstances) -> None:
         """Remember that a person has allowed a call, and with it everything that the CLI loads with its files."""
         if self._below is not None:
-            self._below |= loaded_below(places_of(tool, arguments, cwd), self._directory).keys()
+            self._below |= {path: below.state for path, below in circumstances.loaded.items()}
+
+    def circumstances(self, call: Call) -> Circumstances:
+        """Return what the result of a call depends on now, besides the call itself."""
+        paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)] if call.tool in EDITING else []
+        loaded = self._loaded_below(call) if self._below is not None else {}
+        return Circumstances(loaded, self._loads_below(call) or self._git_runs(call), tuple(map(_state, paths)))
 
     def _loads_below(self, call: Call) -> str:
         """Return a reason to ask if the CLI would load something with the files of a call that nobody has allowed yet."""
@@ -203,9 +219,14 @@ class Gate:
             return ""
         if len(call.command) > _LONGEST_COMMAND:
             return "it is too long to look for what Claude Code loads with its files"
-        found = loaded_below(places_of(call.tool, call.arguments, call.cwd), self._directory)
-        new = {path: target for path, target in found.items() if path not in self._below}
+        found = self._loaded_below(call).items()
+        new = {path: below.target for path, below in found if below.state == UNKNOWN or self._below.get(path) != below.state}
         return _loads(new) if new else ""
+
+    def _loaded_below(self, call: Call) -> dict[str, Below]:
+        if len(call.command) > _LONGEST_COMMAND:
+            return {}
+        return loaded_below(places_of(call.tool, call.arguments, call.cwd), self._directory)
 
     def was_granted(self, rules: tuple[str, ...]) -> bool:
         """Whether all rules that a call needs were allowed for the session."""
@@ -265,6 +286,15 @@ class Gate:
         if within(path, self._cli_home):
             return call.mode == "plan" and within(path, os.path.join(self._cli_home, "plans"))
         return any(within(path, root) for root in self._roots)
+
+
+def _state(path: str) -> object:
+    """Return a value that changes when the file does. Nobody can set its `st_ctime_ns`."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino, state.st_size, state.st_ctime_ns
 
 
 def _leads_out(path: str) -> str:

@@ -41,9 +41,8 @@ from claude_magic.sdk._turn.live_turn import AskLater, LiveTurn
 from claude_magic.sdk._turn.own_turns import OwnTurns
 from claude_magic.sdk.config import ClaudeConfig
 from claude_magic.sdk.content import check_mentions
-from claude_magic.sdk.events import Event, Notice, Queued
+from claude_magic.sdk.events import Event, Notice, PermissionAnswered, Queued
 from claude_magic.sdk.host import (
-    Decision,
     PassingHost,
     PermissionAnswer,
     PermissionRequest,
@@ -323,6 +322,8 @@ class _Attempt(PassingHost):
         self.reached_cli = self.reached_cli or not isinstance(event, Notice | Queued)
         self._log.event(event)
         fold(self.response, event)
+        if isinstance(event, PermissionAnswered):
+            self.granted += event.rules
         super().emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
@@ -332,14 +333,11 @@ class _Attempt(PassingHost):
             self._clock.deadline = math.inf
         self._open_questions += 1
         try:
-            answer = await super().ask(request)
+            return await super().ask(request)
         finally:
             self._open_questions -= 1
             if self._open_questions == 0:
                 self._clock.deadline = anyio.current_time() + self._left_s
-        if answer.decision is Decision.SESSION:
-            self.granted += request.rules
-        return answer
 
 
 def _check_ids(request: TurnRequest) -> None:
