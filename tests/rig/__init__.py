@@ -185,6 +185,9 @@ class RunningCell:
     result: CellResult
     answer: Answer | None = None
     unanswered: list[Message] = field(default_factory=list)
+    was_interrupted: bool = False
+    _next: RunningCell | None = None
+    """A request after this one, which tells whether this one's reply still comes."""
 
     def wait(self, timeout_s: float = TIMEOUT_S) -> CellResult:
         """Return the result once the cell has ended.
@@ -195,10 +198,19 @@ class RunningCell:
         def ended() -> bool:
             if self.unanswered:
                 raise UnansweredInputError(self.result.prompts[-1])
+            if self.was_interrupted and self.result.idle and self.result.reply is None:
+                self._note_lost_reply()
             return self.result.done
 
         self.kernel.wait_for(ended, timeout_s, self.result)
         return self.result
+
+    def _note_lost_reply(self) -> None:
+        """Note that no reply comes: ipykernel (7.4) sends none if an interrupt arrives behind a cell's last line."""
+        if self._next is None:
+            self._next = self.kernel.ask_for_info()
+        elif self._next.result.reply is not None:
+            self.result.reply, self.result.status = {"status": "error", "ename": "KeyboardInterrupt"}, "error"
 
     def wait_for(self, predicate: Callable[[CellResult], bool], timeout_s: float = TIMEOUT_S) -> CellResult:
         """Return the result so far as soon as the predicate holds, looked at after each message.

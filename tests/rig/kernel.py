@@ -173,9 +173,13 @@ class Kernel:
 
     def sync(self, timeout_s: float = TIMEOUT_S) -> None:
         """Return when the kernel has handled all that was sent before, outside of cells, and its messages are here."""
-        cell = self._send("kernel_info_request", {})
-        self._cells[cell.result.msg_id] = cell
-        cell.wait(timeout_s)
+        self.ask_for_info().wait(timeout_s)
+
+    def ask_for_info(self) -> RunningCell:
+        """Send what the kernel answers outside of cells, after all that was sent before."""
+        request = self._send("kernel_info_request", {})
+        self._cells[request.result.msg_id] = request
+        return request
 
     # What a person does
 
@@ -213,6 +217,8 @@ class Kernel:
 
     def interrupt(self) -> None:
         """Interrupt the kernel as the stop button does: a SIGINT to its whole process group."""
+        for cell in self.running:
+            cell.was_interrupted = True
         self._manager.interrupt_kernel()
 
     def stop(self) -> None:
