@@ -14,7 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, Final
 
 from claude_magic._kernel.values.tracebacks import is_library
@@ -38,7 +38,8 @@ _PROMPT: Final = re.compile(r"(?:[ \t\r\f]*+(?:#.*)?\n)*+%%claude\b")
 
 _MODULE: Final = type.__dict__["__module__"].__get__
 _MEMBERS: Final = type.__dict__["__dict__"].__get__
-"""They read a class without asking its metaclass, which may have code of its own for that."""
+_GLOBALS: Final = vars(ModuleType)["__dict__"].__get__
+"""They read a class without asking its metaclass, and a module without its class, which may have code of their own for that."""
 
 _BY_THEMSELVES: Final = frozenset({"__init__", "__call__", "__enter__", "__iter__", "__next__", "__getitem__"})
 """Methods that are called without being named."""
@@ -92,7 +93,7 @@ def _leads_to_run(roots: Iterable[Any], names: frozenset[str]) -> bool:
         if (id(value), names) in seen:
             continue
         seen.add((id(value), names))
-        if issubclass(type(value), FunctionType):
+        if type(value) is FunctionType:
             if not _is_own_file(value.__code__.co_filename):
                 continue
             names = frozenset(_names(value.__code__))
@@ -104,16 +105,17 @@ def _leads_to_run(roots: Iterable[Any], names: frozenset[str]) -> bool:
 
 def _reached(value: Any, names: frozenset[str]) -> Iterable[Any]:
     """Return what code with these names may reach through a value. None of the value's own code is run."""
+    # A subclass of `property` or `staticmethod` may have code of its own for what is read here.
     kind = type(value)
-    if issubclass(kind, FunctionType):
+    if kind is FunctionType:
         enclosed = [cell.cell_contents for cell in value.__closure__ or () if cell != _EMPTY]
         return [*_named(value.__globals__, names), *enclosed]
-    if issubclass(kind, MethodType | staticmethod | classmethod):
+    if kind in (MethodType, staticmethod, classmethod):
         return [value.__func__]
-    if issubclass(kind, property):
+    if kind is property:
         return [value.fget]
     if issubclass(kind, ModuleType):
-        return _named(ModuleType.__getattribute__(value, "__dict__"), names)
+        return _named(_GLOBALS(value), names)
     if issubclass(kind, type) and _is_own(value):
         members = [_MEMBERS(base) for base in type.mro(value) if _is_own(base)]
         return [member for each in members for member in _named(each, names | _BY_THEMSELVES)]
@@ -121,8 +123,10 @@ def _reached(value: Any, names: frozenset[str]) -> Iterable[Any]:
 
 
 def _named(members: Mapping[str, Any], names: frozenset[str]) -> list[Any]:
-    # Not `names & members.keys()`: that may hash the keys, and a key that is no plain text has code of its own for that.
-    return [members[name] for name in names if name in members]
+    # A dict of another kind, and a key that is no plain text, may have code of their own for a look into it.
+    if type(members) not in (dict, MappingProxyType):
+        return []
+    return [value for key, value in members.items() if type(key) is str and key in names]
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -141,5 +145,6 @@ def _is_own(kind: type) -> bool:
     module = _MODULE(kind)
     if type(module) is not str:
         return False
-    file = getattr(sys.modules.get(module), "__file__", None)
-    return module == "__main__" or (file is not None and _is_own_file(file))
+    found = sys.modules.get(module)
+    file = _GLOBALS(found).get("__file__") if issubclass(type(found), ModuleType) else None
+    return module == "__main__" or (type(file) is str and _is_own_file(file))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -137,8 +138,8 @@ def test_library_code_is_not_read() -> None:
     assert not runs_a_loop("fetch()", {"fetch": names["fetch"]})
 
 
-def test_no_code_of_a_value_runs() -> None:
-    """An object that raises whatever is asked of it is passed over, and so is a class whose metaclass or module does."""
+def test_no_code_of_a_value_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What raises whatever is asked of it is passed over: an object, a metaclass, a module, a wrapper, a dict of globals."""
 
     class Touchy:
         def __getattribute__(self, name: str) -> Any:
@@ -161,7 +162,35 @@ def test_no_code_of_a_value_runs() -> None:
     class Moved:
         pass
 
+    class Module(ModuleType):
+        __getattribute__ = Touchy.__getattribute__
+        __dict__ = __file__ = property(Touchy)  # type: ignore[assignment]
+
+    class Wrapper(staticmethod):  # type: ignore[type-arg]
+        __getattribute__ = Touchy.__getattribute__
+        __func__ = property(Touchy)  # type: ignore[assignment]
+
+    class Property(property):
+        fget = property(Touchy)  # type: ignore[assignment]
+
+    class Globals(dict):  # type: ignore[type-arg]
+        __contains__ = __getitem__ = get = Touchy.__getattribute__  # type: ignore[assignment]
+
+    class Key(str):
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError
+
+    class Elsewhere:
+        pass
+
     Moved.__module__ = Text("somewhere")
-    values = {"touchy": Touchy(), "made": Made(), "Made": Made, "moved": Moved(), "Moved": Moved}
+    Elsewhere.__module__ = "a_touchy_module"
+    monkeypatch.setitem(sys.modules, "a_touchy_module", Module("a_touchy_module"))
+    code = (lambda: get()).__code__  # type: ignore[name-defined]  # noqa: F821
+    values = {"touchy": Touchy(), "made": Made(), "Made": Made, "moved": Moved(), "Moved": Moved, "Elsewhere": Elsewhere}
+    values |= {"wrapped": Wrapper(len), "of": Property(len), "module": sys.modules["a_touchy_module"]}
+    values |= {"f": FunctionType(code, Globals()), "g": FunctionType(code, {Key("get"): 1})}
     for name in values:
         assert not runs_a_loop(f"{name}.get()", values)
