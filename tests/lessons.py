@@ -41,7 +41,7 @@ QUICKSTART = {
     "Which of the two would you report for house prices?": "<<say The median: a few villas would pull the mean up.>>",
     "Which files are in this directory?": (
         '<<say I will have a look.>><<tool Bash {"command": "ls *.ipynb", "description": "List the notebooks here"}>>'
-        "<<say There is one notebook here, `quickstart.ipynb`: the one you are reading.>>"
+        "<<say The notebook that you are reading, `quickstart.ipynb`, is here.>>"
     ),
     "Suggest a file name for these notes. Answer with the name only.": "<<say medians.md>>",
     "What did we talk about first?": "<<say About medians: what one is, and when it is better than a mean.>>",

@@ -63,7 +63,7 @@ class CurrentSession:
     directory: str
     """The directory that it belongs to."""
     turns: tuple[SessionTurn, ...]
-    """Its turns up to where the next cell continues, the oldest first."""
+    """The turns up to where the next cell continues, the oldest first."""
 
 
 class AskOptions(TypedDict, total=False):

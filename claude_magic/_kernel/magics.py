@@ -1,4 +1,4 @@
-"""`%%claude`, `%claude`, `%claude_session`, and the hooks before and after each cell. All call other modules."""
+"""`%%claude`, `%claude`, `%claude_session`, and the hooks before and after each cell. Other modules do the work."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class ClaudeMagics(Settings, Magics):
                 self._loop.call_soon_threadsafe(self._show_own_turns)
 
     def _show_own_turns(self) -> None:
-        """Show them now, unless a turn runs in a cell, as they would move its cards; then they are shown when it has ended."""
+        """Show turns that Claude began by itself; while a cell's turn runs, they wait: they would move its questions."""
         if not self.state.in_cell.is_running:
             self.state.take_own_turns()
             self.questions.moved()

@@ -42,7 +42,7 @@ from claude_magic.sdk.host import (
 from claude_magic.sdk.response import SessionAwareResponse, raw_json
 from claude_magic.sdk.turn_request import TurnRequest
 
-_FORKED = "This ClaudeClient belongs to the process that this one was forked from."
+_FORKED = "This ClaudeClient belongs to the parent of this process."
 _USE_THREADS = "Use threads instead of processes, or make a ClaudeClient in the forked process itself."
 
 DEFAULT_PREFIX_FILE = "prefix-prompt.md"
@@ -57,7 +57,7 @@ class ClaudeClient:
 
     :param config: `None` for the defaults.
     :param tools: tools that the `host` of a turn runs. Python functions for Claude belong in `ClaudeConfig.tools` instead.
-    :param asks: whether the host of a turn can be asked for permission. If not, the CLI denies what no rule allows.
+    :param asks: whether the host of a turn can be asked for permission. If not, what would be asked is denied.
     :param on_own_turn: called with the response of each turn that the CLI began by itself, for example when a command that
         Claude had left running ended. Its cost is part of no other turn.
     :param on_own_question: called with each permission request of these turns; returns the answer, however long that takes. By
@@ -118,7 +118,7 @@ class ClaudeClient:
         """Send a prompt and return the whole reply.
 
         :param session_id: the session to continue; `None` for a new one.
-        :param output_format: what `raw_json` of the reply holds; TEXT means the config's `default_output_format`.
+        :param output_format: what `raw_json` of the reply holds. With TEXT the config's `default_output_format` decides.
         :param timeout: seconds for the whole turn; `None` for the config's `default_timeout`.
         :param workspace_id: the name of a directory under the config's `workspace_dir`; the turn works there. `None`: the
             session's own directory, or the working directory for a new session.
@@ -218,7 +218,8 @@ class ClaudeClient:
 
         :param prompt: a text, which is sent after the prefix and the files; or a `Prompt`, which is sent without them.
         :param fork: continue a branch of the session instead of the session itself.
-        :param at: the message after which the branch begins (`MessageEnded.message_id`); `None` for the end of the session.
+        :param at: with `fork`, the ID of the message after which the branch begins (`MessageEnded.message_id`); `None` for the
+            end of the session.
         :param options: choices for this turn only.
         :param tools: functions that Claude may call in this turn, in addition to those of the config.
         :raises ConfigError: for invalid arguments.

@@ -79,9 +79,9 @@ class CLIFlag:
 
     `always` is added to every command line, even if the option has no value. With `several` the flag is repeated per value.
 
-    Everybody on the machine can read a command line. A value that may be long or private is therefore sent in the first request
-    of the control protocol, under the name `field`. `setting` is the name of one of the CLI's settings, if the value is passed
-    as a setting in `--settings`.
+    Everybody on the machine can read a command line. So a value that may be long or private is sent in the first request of the
+    control protocol, under the name that `field` holds. `setting` is the name of one of the CLI's settings, if the value is
+    passed as a setting in `--settings`.
     """
 
     name: str
@@ -177,11 +177,11 @@ class ClaudeConfig:
     prefix_prompt_file: str | Path | None = None
     """The file with that text; `None` for `prefix-prompt.md` in the working directory, if it is there."""
     workspace_dir: str | Path | None = None
-    """Where workspaces are, the directories that calls name by `workspace_id`; `None` for a place in your data directory."""
+    """Where the workspaces (directories that a `workspace_id` names) are; `None` for a place in your data directory."""
     workspace_cleanup_on_exit: bool = False
     """Delete the workspaces that this client made when it is closed."""
     safe_mode: bool = False
-    """Give Claude only tools that read files (`READ_ONLY_TOOLS`); a bare turn gets no tools at all."""
+    """Give Claude only tools that read files (`READ_ONLY_TOOLS`); if the turn is also bare, no tools at all."""
     trusted: bool = False
     """Load what the working directory holds for Claude Code: settings, hooks, agents, skills, rules and servers. Otherwise only
     the text of `CLAUDE.md` is loaded."""
@@ -215,7 +215,7 @@ class ClaudeConfig:
     """How long such a process stays alive without a turn."""
     tools: Sequence[Callable[..., Any]] = ()
     """Functions that Claude may call. One marked with `only_reads` runs without a question. Any other is denied unless a rule
-    in `allowed_tools`, such as `mcp__kernel__NAME`, or the turn's host allows it. Rows cannot call functions."""
+    in `allowed_tools`, such as `mcp__kernel__NAME`, or the turn's host (`host.py`) allows it. Rows cannot call functions."""
 
     def __post_init__(self) -> None:
         self.options()

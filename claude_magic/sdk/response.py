@@ -1,7 +1,7 @@
 """One reply, as data.
 
-`SessionAwareResponse` holds it, and `fold` adds the events of a turn to it; nothing else changes a reply. Adding a piece of
-text costs the same, however long the reply is already.
+`SessionAwareResponse` holds it, and `fold` adds the events of a turn to it. Adding a piece of text costs the same, however long
+the reply is already.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from claude_magic._markdown import Code
 
 STRUCTURED_OUTPUT = "StructuredOutput"
-"""The tool of the CLI by which a model answers when there is a schema (2.1.331)."""
+"""The CLI's tool by which a model answers when there is a schema (CLI 2.1.331)."""
 
 VALUE = "value"
-"""The property that holds the reply if its schema is not that of an object: the CLI then gets the schema of one."""
+"""The property that holds a reply that is no object: the CLI then gets the schema of an object with this property."""
 
 
 class Growing:
@@ -106,13 +106,14 @@ class SessionAwareResponse:
     """A reply and the session it belongs to. It grows while the turn runs, and is complete when `ended` is set."""
 
     content: str = ""
-    """The answer as text, set when the turn ends. If the turn failed, all text that had arrived."""
+    """The text of the last message, set when the turn ends. If the turn failed, all text that had arrived."""
     session_id: str | None = None
     """The ID of the session; it continues the conversation."""
     metadata: dict[str, Any] = field(default_factory=dict, repr=False)
     """Facts about the turn, by name: `model`, `usage` (tokens), `cost_usd` (US dollars, this turn alone), `duration_s`,
-    `num_turns`, `is_error`, `stop_reason`, `permission_denials`, `command` and `recorded`. `recorded` is true for a turn that
-    was played from a cassette: then the figures are those of the recording, and `command` is `None`."""
+    `num_turns` (rounds with tools, as the CLI counts them), `is_error`, `stop_reason`, `permission_denials`, `command` and
+    `recorded`. `recorded` is true for a turn that was played from a cassette: then the figures are those of the recording, and
+    `command` is `None`."""
     raw_json: dict[str, Any] | None = field(default=None, repr=False)
     """The CLI's own messages, as the call's output format says; `None` for TEXT."""
     blocks: list[Block] = field(default_factory=list, repr=False)
@@ -222,7 +223,7 @@ def raw_json(response: SessionAwareResponse, output_format: OutputFormat) -> dic
 
 
 def fold(response: SessionAwareResponse, event: Event) -> None:
-    """Add one event to the response. An event of an unknown kind changes nothing."""
+    """Add one event to the response."""
     match event:
         case events.SessionStarted():
             response.session_id = event.session_id

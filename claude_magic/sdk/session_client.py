@@ -1,6 +1,6 @@
 """A client that remembers its last session, and a wrapper that takes and returns text.
 
-Names and parameters are those of an older client that this one replaces: code for it runs once its import is changed.
+Names and parameters are those of an older client that this one replaces: its code needs only another import.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def test_client_of_the_parent(tmp_path: Path, environment: dict[str, str], api: 
     command = [sys.executable, "-c", SCRIPT]
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.splitlines() == [
-        "This ClaudeClient belongs to the process that this one was forked from.",
+        "This ClaudeClient belongs to the parent of this process.",
         "Use threads instead of processes, or make a ClaudeClient in the forked process itself.",
         "You said: once more",
     ]

@@ -18,6 +18,9 @@ from claude_magic.sdk.events import Image
 MAX_BYTES: Final = 5_000
 """The most bytes of the lines about cells: about 1,500 tokens."""
 
+_FOOTER_NAMES: Final = 4
+"""The most cells that the footer names one by one."""
+
 _NAMED: Final = 20
 """The most variables named in one list."""
 
@@ -127,5 +130,8 @@ def _some(names: list[str], words: Callable[[str], str]) -> str:
 def _note(numbers: list[int]) -> str:
     if len(numbers) == 1:
         return f"with cell {numbers[0]}"
-    whole = numbers == list(range(numbers[0], numbers[-1] + 1))
-    return f"with cells {numbers[0]}-{numbers[-1]}" if whole else f"with {len(numbers)} cells, {numbers[0]}-{numbers[-1]}"
+    if len(numbers) == numbers[-1] - numbers[0] + 1:
+        return f"with cells {numbers[0]}-{numbers[-1]}"
+    if len(numbers) <= _FOOTER_NAMES:
+        return f"with cells {', '.join(map(str, numbers))}"
+    return f"with {len(numbers)} of the cells {numbers[0]}-{numbers[-1]}"

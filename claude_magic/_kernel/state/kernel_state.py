@@ -73,7 +73,7 @@ class KernelState:
         """Other threads may run turns, too. It guards the point that the next cell continues from: the next four fields."""
         self.current: Session | None = earlier.current if earlier else None
         """The session that the next cell continues."""
-        self._place: int | None = earlier._place if earlier else None
+        self._chosen_turn: int | None = earlier._chosen_turn if earlier else None
         """The turn that the next cell continues from, if that is not the last one of its session."""
         self._branches_next: bool = earlier is not None and earlier._branches_next
         self._choices = 0
@@ -88,7 +88,7 @@ class KernelState:
     @property
     def current_turn(self) -> int | None:
         """The turn that the next cell continues from; `None` if it is not a turn of this kernel."""
-        return self._place or (self.current.last_turn if self.current else None)
+        return self._chosen_turn or (self.current.last_turn if self.current else None)
 
     def continue_session(self, session: Session | None) -> None:
         """Let the next cell continue this session at its end; `None`: let it begin a new one. The person has chosen it."""
@@ -113,9 +113,9 @@ class KernelState:
         self._move_to(session, None if session.last_turn == number else number, by_choice=True)
         return self.turns.find(number)
 
-    def _move_to(self, session: Session | None, place: int | None = None, *, by_choice: bool = False) -> None:
+    def _move_to(self, session: Session | None, turn: int | None = None, *, by_choice: bool = False) -> None:
         with self._lock:
-            self.current, self._place, self._branches_next = session, place, False
+            self.current, self._chosen_turn, self._branches_next = session, turn, False
             self._choices += by_choice
 
     def start(self, options: Options, cell_id: str | None, prompt: str = "", *, attended: bool = True) -> Start:
@@ -140,8 +140,8 @@ class KernelState:
             again = self.turns.last() if cell_id is None and options.redo and attended else before
             if again is not None:
                 return self.turns.once_more(again.start, f"instead of turn {again.number}")
-        if self._place is not None:
-            return self._branch_at(self._place, f"from {self._place}")
+        if self._chosen_turn is not None:
+            return self._branch_at(self._chosen_turn, f"from {self._chosen_turn}")
         if self.current is None:
             return Start()
         if fork:
@@ -330,7 +330,7 @@ class KernelState:
         if not turn.start.is_default or origin is None:
             return turn.start.is_default and chosen
         moved = self.current is None or self.current.session_id != origin.session_id
-        return moved or self._place is not None or self._branches_next
+        return moved or self._chosen_turn is not None or self._branches_next
 
     def _branch_at(self, number: int, how: str) -> Start:
         return Start(self.turns.reached(number), parent=number, fork=True, how=how, note=f"from turn {number}")

@@ -28,7 +28,7 @@ _ARRAYS: Final = (
 
 
 def own_variables(shell: InteractiveShell) -> dict[str, object]:
-    """Return the variables that the person has made, without modules and names with an underscore."""
+    """Return the variables that the person has made, without modules and `_names`."""
     return {name: value for name, value in variables_of(shell.user_ns) if name not in shell.user_ns_hidden}
 
 

@@ -1,7 +1,7 @@
 """A value of the person's namespace as Claude reads it: text, Markdown if the value has it, and images.
 
-This is about what a notebook would show to a reader who cannot scroll. Libraries are recognised by the names of their types
-and never imported; `for_type` adds others. `prompt` and `tools` decide where the text goes and what surrounds it.
+It is roughly what a notebook shows to a reader who cannot scroll. Libraries are recognised by the names of their types and
+never imported; `for_type` adds others. The callers in `prompt/` and `tools/` decide where the text goes.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def show_value(
     """Return a value's text, cut to about `limit` characters, and its images.
 
     :param quoted: whether a string is shown with quotes, as its `repr`, to tell it from other values.
-    :param mask: removes credentials from the text before it is cut.
+    :param mask: removes credentials from the text.
     :raises ConfigError: the value cannot be shown: its code raises, takes too long, or returns no text or image.
     :raises AttachmentError: an image of the value is broken or not an image.
     """
@@ -125,7 +125,7 @@ def _show(value: object, shell: InteractiveShell) -> str | Shown:
         text = "\n".join((*_array_header(value), _pretty(plain, value), *_count(value, plain.max_seq_length)))
     if tells_nothing(text):
         for media_type in FORMS:
-            with contextlib.suppress(Exception):  # the text with the type's name is left
+            with contextlib.suppress(Exception):  # the text with the type's name stays
                 bundle[media_type] = bundle.get(media_type) or _formatted(display.formatters[media_type], value)
         text = text_in(bundle) or text
     image = image_in(bundle)
@@ -222,7 +222,7 @@ def _cut(text: str, limit: int, mask: Callable[[str], str]) -> tuple[str, int]:
 
 
 def _cleaned(text: str) -> str:
-    # A C1 control starts a terminal sequence, so the text after it would be removed, too. In data it is a misread quote.
+    # A C1 control starts a terminal sequence: the text after it would be removed, too. In data it is a wrongly decoded quote.
     return strip_controls(_C1.sub("", text))
 
 

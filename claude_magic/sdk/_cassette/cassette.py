@@ -1,10 +1,10 @@
-"""Cassettes: files that record and play turns, and the points in a conversation where those turns belong.
+"""Cassettes: files of recorded turns, each with the point in a conversation where it belongs.
 
 A recorded turn is found by its prompt (text, model, schema). If that was recorded more than once, the point in the
-conversation decides. A point is identified by a chain of hashes, its lineage. A cassette remembers the point that each session
-and each message has reached. Played sessions and messages keep their recorded IDs. If a session is played from its beginning a
-second time, it gets a new ID made from the recorded one, so that the two conversations stay separate. What one `Cassette`
-object records is a take; of a prompt in several takes, the latest is played.
+conversation decides, then the latest take: what one `Cassette` object records is a take. A point is identified by a chain of
+hashes, its lineage. A cassette remembers the point that each session and each message has reached. Played sessions and
+messages keep their recorded IDs. If a session is played from its beginning a second time, it gets a new ID made from the
+recorded one, so that the two conversations stay separate.
 
 A recording from elsewhere, or one that was edited, is played in sessions of its own: it is never played in a session of this
 person, no live turn continues it, and `auto` adds nothing to it.
@@ -42,12 +42,12 @@ _active: ContextVar[tuple[Cassette, ...]] = ContextVar("claude_magic_cassettes",
 class Cassette:
     """Recorded turns in a file. Within `with cassette:` (sync or async), every turn of any client uses it.
 
-    That includes tasks that are created inside and `asyncio.to_thread`, but not a `threading.Thread`: give that a `with` of
+    That includes `asyncio.to_thread` and tasks that are created inside, but not a `threading.Thread`: give that a `with` of
     its own.
 
     :param path: a file of JSON lines.
     :param mode: `record` (go live and add each turn), `replay` (play, and never go live), `auto` (play what the recording
-        answers, go live for the rest and record it, unless others have recorded to the file) or `off`.
+        answers; go live for the rest, and record that if nobody else recorded to the file) or `off`.
     :param speed: how many times faster than recorded it plays; 0: at once.
     :raises CassetteError: if the file cannot be read, or is missing in the mode `replay`.
     :raises ConfigError: for an invalid path, mode or speed.
@@ -69,9 +69,9 @@ class Cassette:
         """By session: what was allowed while turns were played in it. It allows nothing to a live turn."""
         self._plays: Counter[str] = Counter()
         self._take: int | None = None
-        """The number of this recording (take) in the file, `None` before its first turn."""
+        """The number of this take in the file, `None` before its first turn."""
         self._asked: Counter[str] = Counter()
-        """How often this recording has had the same prompt at the same point."""
+        """How often this take has had the same prompt at the same point."""
         self._known = 0
         self.use(mode)
 
@@ -151,7 +151,7 @@ class Cassette:
         """Return the recorded turn that answers a request, ready to play; `None` if the turn goes live.
 
         Turns that were recorded several times in one take are played in order, and then the last one again. In `auto`, a turn
-        that failed or was stopped goes live, and so does every turn of a conversation that differs from the recorded one.
+        that failed or was stopped goes live, and so does what follows once a conversation differs from the recorded one.
 
         :param effects: our tools that really run while playing, by the names that the CLI gives them.
         :param is_kept: tells whether the CLI keeps a session on this machine.
@@ -184,7 +184,7 @@ class Cassette:
         )
 
     def following(self, playing: PlayingTurn) -> list[tuple[float, PlayingTurn]]:
-        """Return the turns that the CLI began by itself after a turn, ready to play, each with the seconds until its end."""
+        """Return the turns that the CLI began by itself after a turn, each with the seconds between the ends of the two."""
         turn = playing.turn
         found = []
         for own in self._file.turns:
@@ -198,7 +198,7 @@ class Cassette:
     def live(self, request: TurnRequest) -> TurnRequest:
         """Return the request with sessions that the CLI knows: it knows nothing of played turns.
 
-        A turn that follows a played one becomes a branch of the recorded session after that turn, unless it is at its end.
+        A turn that follows a played one branches off the recorded session there, unless that session ends there.
 
         :raises SessionNotFoundError: after a turn that was recorded elsewhere.
         :raises CassetteError: if the turn is to be recorded, and the file cannot be written.
@@ -226,7 +226,7 @@ class Cassette:
         return replace(request, session_id=played.last_session, fork=True, at=behind)
 
     def sample(self, request: TurnRequest, scrubber: Scrubber) -> int:
-        """Return how often this recording has had the same prompt at the same point, including this turn, which goes live."""
+        """Return how often this take has had the same prompt at the same point, including this turn, which goes live."""
         lineage = identity_of(request.prompt, request.options, scrubber).lineage(self._place(request))
         self._asked[lineage] += 1
         return self._asked[lineage]
@@ -240,7 +240,7 @@ class Cassette:
         sample: int,
         failure: BaseException | None = None,
     ) -> None:
-        """Add a live turn to the file, if it reached its session.
+        """Add a live turn to the file, if its session began.
 
         :param request: the request before `live` changed it.
         :raises CassetteError: if it cannot be written.

@@ -1,4 +1,4 @@
-"""One turn handed to a process: it waits, is sent, and is done. Once sent, it can be interrupted."""
+"""One turn handed to a process: it waits, is sent, and is done. An interrupt waits until it is sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INTERRUPT_AGAIN_S = 0.3
 class QueuedTurn:
     """A turn handed to the owner task of a process.
 
-    `sent` is set when the prompt was sent, or when an interrupted turn is done without it. `reading` reads the answer; it is
+    `sent` is set when the prompt was sent, or when an interrupted turn ended unsent. `reading` reads the answer; it is
     `None` until the prompt was sent. `abandoned` is set when the caller was cancelled.
     """
 
