@@ -113,7 +113,9 @@ def plain(text: str) -> str:
 def without_times(text: str) -> str:
     """Return what a reply or a part of it says, live or played, but for times and the numbers of cells that went along."""
     text = re.sub(r"(?:<|&lt;)?\d+(?:\.\d+)? s\b", "TIME", plain(text))
-    text = re.sub(r"<span>with (?:\d+ of the )?cells? [\d, -]+</span>\u2003|\bwith (?:\d+ of the )?cells? [\d, -]+ · ", "", text)
+    text = re.sub(
+        r"<span>with (?:\d+ of the )?cells? [\d, -]+</span>\u2003|\bwith (?:\d+ of the )?cells? [\d, -]+ · ", "", text
+    )
     return text.replace(" recorded</span>", "</span>").replace(" recorded", "")
 
 

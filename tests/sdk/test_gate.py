@@ -595,6 +595,30 @@ def test_git_after_cd(tmp_path: Path) -> None:
     assert verdict(work, "Bash(git *)") == (Verdict.PASS, "")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "git -C vendor status",
+        "git -C 'vendor' log",
+        "git --git-dir=vendor/.git status",
+        "GIT_DIR=vendor/.git git status",
+        "git diff vendor/x",
+        "echo git" + " " * 20_000,
+    ],
+)
+def test_git_elsewhere(command: str, tmp_path: Path) -> None:
+    """The settings count of a repository that a command names, too; of one that it does not name they do not."""
+    (tmp_path / "vendor" / ".git").mkdir(parents=True)
+    (tmp_path / "vendor" / ".git" / "config").write_text("[core]\n\tfsmonitor = ./run.sh\n")
+    rules = ["Bash(git -C:*)", "Bash(git diff:*)", "Bash(git --git-dir:*)", "Bash(git status)", "Bash(echo:*)"]
+    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules)
+
+    def verdict(command: str) -> Verdict:
+        return gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0]
+
+    assert (verdict(command), verdict("git status")) == (Verdict.ASK, Verdict.PASS)
+
+
 def test_git_settings_that_come_later(tmp_path: Path) -> None:
     """Git settings count that came after the start, in a trusted folder, too, and whatever was allowed for the session."""
     (tmp_path / ".git").mkdir()

@@ -259,13 +259,18 @@ class Gate:
     def _git_runs(self, call: Call) -> str:
         """Return a reason to ask about a command that may call git, where settings would make git run programs.
 
-        These settings may have come since the process was started. After a `cd` any command counts: what is called there may
-        use git itself.
+        These settings may have come since the process was started, and be those of a folder that the command names, as in
+        `git -C vendor status`. After a `cd` any command counts: what is called there may use git itself.
         """
         may_call_git = call.tool in COMMANDS and ("git" in call.command or self.is_elsewhere(call.cwd))
         if not may_call_git or self._rules.allow_all(call.tool) or not _ALL_OF_GIT.isdisjoint(self._rules.texts):
             return ""
-        found = git_programs(call.cwd).items()
+        if len(call.command) > _LONGEST_COMMAND:
+            return "it is too long to look for git settings"
+        folders = {os.path.dirname(path) for path in places_of(call.tool, call.arguments, call.cwd)}
+        found = [
+            item for folder in (call.cwd, *sorted(folders)) if os.path.isdir(folder) for item in git_programs(folder).items()
+        ]
         place = next((place for place, programs in found if programs != self._git_trusted.get(place)), None)
         return f"git would run programs here: {place} says so" if place else ""
 
