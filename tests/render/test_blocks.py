@@ -101,6 +101,8 @@ def test_outcomes_say_how_a_call_went() -> None:
         ({"file_path": "/p/a  b.txt"}, "file_path: /p/a &nbsp;b.txt"),
         ({"file_path": "/p/a\tb.txt"}, 'file_path: "/p/a\\tb.txt"'),
         ({"file_path": " b.txt"}, 'file_path: " b.txt"'),
+        ({"target": "staging \u0387 dry_run\u16ec true"}, 'target: "staging \u0387 dry_run\u16ec true"'),
+        ({"confirm": "False", "count": "1", "of": 1, "dry": True}, 'confirm: "False" · count: "1" · of: 1 · dry: True'),
     ],
 )
 def test_arguments_in_a_line_are_told_apart(rest: dict[str, object], shown: str) -> None:

@@ -147,6 +147,15 @@ def test_a_tool_call_opens_to_its_input_and_result() -> None:
     assert f'src="data:image/png;base64,{PIXEL}" alt="Image from Read">' in shown
 
 
+def test_a_figure_is_saved_once() -> None:
+    """The figures of code that Claude ran in the kernel are the cell's own output, and the call says so."""
+    figures = (image("image/png"), image("image/png"))
+    for count, words in enumerate(("A figure in the output of this cell.", "2 figures in the output of this cell."), 1):
+        shown = block_html(called("mcp__kernel__run_code", {"code": "plot()"}, "", images=figures[:count]).blocks[0])
+        assert words in shown
+        assert "<img" not in shown
+
+
 def test_a_long_result_is_cut_in_the_middle() -> None:
     """A result of a megabyte is shown by its beginning and end, with a note between them."""
     html = block_html(called("Bash", {"command": "x"}, "a" * 1_000_000).blocks[0])

@@ -16,7 +16,7 @@ from claude_magic._render.parts.highlighting import language_of_file
 from claude_magic._render.parts.markdown_html import code_html, escape, plain_html
 from claude_magic._render.parts.reply_wording import clip, one_line, tool_argument, tool_name
 from claude_magic.sdk.events import Image
-from claude_magic.sdk.host import Choice, ClaudeQuestion, questions_in
+from claude_magic.sdk.host import SERVER, Choice, ClaudeQuestion, questions_in
 from claude_magic.sdk.response import ToolCall
 
 SHOWN_LENGTH: Final = 10_000
@@ -27,8 +27,16 @@ IMAGE_BYTES: Final = 5_000_000
 # A key with one of these could be taken for a path, so it is put in quotes.
 _IN_PATHS: Final = re.compile(r'[.\[\]"]|^$')
 
-_SEVERAL: Final = re.compile(r'·|: |\t|^"|^$')
+_PLAIN: Final = re.compile(r"[\w./~@%+,=()'-]+(?: +[\w./~@%+,=()'-]+)*", re.ASCII)
+"""Words that cannot be taken for several arguments. Others could hold signs that look like `·` or `:`."""
+
+_NO_TEXT: Final = re.compile(r"True|False|None|[-+.\d][\w.+-]*", re.ASCII)
+"""Text that reads like a number or a truth value."""
+
 _BLANKS: Final = re.compile(" {2,}")
+
+_RUN_CODE: Final = f"mcp__{SERVER}__run_code"
+"""Our tool whose figures stand in the cell's output; the notebook would hold them twice."""
 
 _IMAGE_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # no SVG: it is a document
 
@@ -98,9 +106,10 @@ def arguments_html(arguments: Mapping[str, object]) -> str:
 
 
 def _told_apart(part: object) -> str:
-    """Return a name or a value for a line of several, in quotes if it could be taken for more than one."""
+    """Return a name or a value for a line of several, in quotes if it could be taken for more than one, or for no text."""
     text = str(part)
-    return json.dumps(text, ensure_ascii=False) if _SEVERAL.search(text) or text != text.strip() else text
+    is_clear = not isinstance(part, str) or (_PLAIN.fullmatch(text) and not _NO_TEXT.fullmatch(text))
+    return text if is_clear else json.dumps(text, ensure_ascii=False)
 
 
 def leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
@@ -140,6 +149,9 @@ def _question_html(question: ClaudeQuestion) -> str:
 def _result_html(call: ToolCall) -> str:
     text = clip(strip_controls(call.result), SHOWN_LENGTH)
     images = "".join(_image_html(image, tool_name(call)) for image in call.images)
+    if call.images and call.name == _RUN_CODE:
+        count = len(call.images)
+        images = f"<p>{'A figure' if count == 1 else f'{count} figures'} in the output of this cell.</p>\n"
     return (code_html(text) if text.strip() else "") + images
 
 
