@@ -197,7 +197,7 @@ class CassetteMismatchError(CassetteError):
     :param line: the line of the file with that recorded prompt.
     """
 
-    next_step = "Ask what is recorded, or record this, too: mode `auto` goes live for what the cassette does not hold."
+    next_step = "Send a recorded prompt; or use the cassette's mode `auto`, which goes live for what is not recorded."
 
     def __init__(self, message: str, *, next_step: str | None = None, diff: str = "", line: int | None = None) -> None:
         super().__init__(message, next_step=next_step)

@@ -238,7 +238,7 @@ def ask_each(
         for a column with a space in its name, and the names of `vary`. It sees no other variables.
     :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
     :param schema: what each reply must be: a dataclass, a TypedDict, a pydantic model, a list[...] of them, or a JSON schema.
-    :param model: the model for all rows; `None` for the CLI's default. It excludes `models`.
+    :param model: the model for all rows; `None` for the CLI's default. Not together with `models`.
     :param system: text that is added to the system prompt; with `bare` it is the whole system prompt.
     :param bare: send only the prompt and `system`, without Claude Code's own prompt, tools, settings and memory.
     :param tools: rules for tools that rows may use, such as `WebSearch`. Rows cannot call functions of yours.

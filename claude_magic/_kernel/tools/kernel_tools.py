@@ -35,7 +35,7 @@ TOOLS = (
     Tool(
         "inspect_variable",
         "Show a variable of the user's notebook as the notebook would: Markdown or text, and an image where it has one. "
-        f"Its own code for that is run, for {INSPECT_TIMEOUT_S:g} s at most.",
+        f"This runs its code, usually for {INSPECT_TIMEOUT_S:g} s at most.",
         {
             "type": "object",
             "properties": {
@@ -49,7 +49,7 @@ TOOLS = (
     Tool(
         "read_cells",
         "Read cells of the user's notebook: code, what they printed, returned and displayed, errors, figures; also Markdown "
-        "and cells that have not run, as the notebook is saved. Without numbers and positions, a line for each cell, in order.",
+        "and cells that have not run, as last saved. Without numbers and positions, a line for each cell, in order.",
         {
             "type": "object",
             "properties": {
@@ -61,7 +61,7 @@ TOOLS = (
                 "positions": {
                     "type": "array",
                     "items": {"type": "integer"},
-                    "description": "Of cells in the saved notebook, Markdown among them: 3 for #3",
+                    "description": "Of cells in the saved notebook, Markdown included: 3 for the listed #3",
                 },
                 "max_chars": {
                     "type": "integer",

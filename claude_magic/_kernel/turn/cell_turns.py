@@ -1,8 +1,8 @@
 """The turns of one cell: open the view, send the prompt, read events as they arrive, paint them, and leave the saved output.
 
-A cell has one turn; a comparison has several, side by side. All runs in the cell's thread, but for `_run_all` on the background
-thread and `stop` on any: async (`run_async`), blocking (`run`), or blocking piece by piece (`stream`). The view decides what is
-seen. The state decides where a turn begins and which session is current after it.
+A cell has one turn; a comparison has several, side by side. They run in the cell's thread: async (`run_async`), blocking
+(`run`), or blocking piece by piece (`stream`). Only `_run_all` is on the background thread, and `stop` on any. The view decides
+what is seen. The state decides where a turn begins and which session is current after it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class CellTurns:
         self._tools = KernelTools(frontend.shell, cell.tools, cell.notebook)
         self._waiting: deque[Numbered] = deque()
         self._texts: deque[str] = deque()
-        """The text that `stream` has not yielded yet."""
+        """The text that `texts` has not yielded yet."""
         self._view: View
         self._questions: list[Questions]
         self._client: ClaudeClient

@@ -1,7 +1,7 @@
-"""Plays a recorded turn, as a source of a turn like a live process, but without a CLI, a network or an account.
+"""Plays a recorded turn in place of a live process, without a CLI, a network or an account.
 
-Everything is shown as it was recorded, at the recorded pace. Only our own tools that have effects really run again, after the
-same question. A recording sets only the moment: what runs is the call that is shown, and permissions are decided here.
+Everything is shown as it was recorded, at the recorded pace. Only the tools in `effects` really run again; all but
+read-only ones ask. The recording says only when: what runs is the call that is shown, and permissions are decided here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from claude_magic.sdk.host import (
 from claude_magic.sdk.response import SessionAwareResponse, Text, ToolCall, as_json, fold
 
 _YIELD_EVERY: Final = 50
-"""Events at once, when they are not paced, before others on the loop have their turn."""
+"""How many events without a pace are emitted before other tasks of the loop may run."""
 
 _NOT_RUN: Final = "Not run here: the recording does not say what ran."
 _NOT_ITS_INPUT: Final = "Not run: the recorded call is not one that its tool takes."
@@ -78,11 +78,11 @@ class PlayingTurn:
         self._results: dict[str, tuple[ToolResult, float]] = {}
         self._begun: set[str] = set()
         self._ended: set[str] = set()
-        """The calls that a result was shown of."""
+        """The calls whose result was shown."""
         self._mode: str | None = None
 
     def behind(self, turn: RecordedTurn) -> PlayingTurn:
-        """Return a turn that the CLI took by itself behind this one: it comes at once, and nothing of it is done."""
+        """Return the player of a turn that the CLI began by itself after this one: it has no pace and runs nothing."""
         return PlayingTurn(turn, session_ids=self.session_ids, directory=self._directory, speed=0, effects={}, granted=set())
 
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
@@ -143,13 +143,13 @@ class PlayingTurn:
         return event
 
     def _said(self, ended: events.TurnEnded) -> str:
-        """Return the answer: the recorded one, if it is all text that is shown, or the last block, as the CLI (2.1.332) has it.
+        """Return the reply's text: the recorded one if it is all text that is shown or its last block (as in CLI 2.1.332).
 
-        A part of a block may say the opposite of it.
+        Else it is all text that is shown: a part of a block may say the opposite of the block.
         """
         texts = [block.text for block in self._shown.blocks if isinstance(block, Text)]
         if ended.is_error or not (texts or ended.structured is not None):
-            return ended.text  # what is shown is all text, or this
+            return ended.text  # an error, or nothing to compare it with
         shown = [self._shown.text, *texts[-1:], *([] if ended.structured is None else [as_json(ended.structured)])]
         if ended.text.strip() in map(str.strip, shown):
             return ended.text
@@ -169,7 +169,7 @@ class PlayingTurn:
         return event
 
     async def _ask_again(self, asked: Asked, host: TurnHost) -> None:
-        # A recorded no stays one: what Claude said to it follows.
+        # A recorded no stays a no: what Claude replied to it follows.
         call = self._done_again(asked.call_id)
         if call is not None and asked.answer in (Decision.ONCE.value, Decision.SESSION.value):
             await self._permitted(call, host)
@@ -185,7 +185,7 @@ class PlayingTurn:
             began = time.monotonic()
             result = await host.call(called.tool, call.input)
             self._results[call.call_id] = result, time.monotonic() - began
-        # At once, and not when the recording says: it may say something else before, or nothing.
+        # Now, and not at the recorded time: another result may come before, or none.
         self._ended.add(call.call_id)
         host.emit(self._returned(events.ToolReturned(call.call_id, _NOT_RUN, is_error=True)))
 
@@ -214,7 +214,7 @@ class PlayingTurn:
         return answer.decision in (Decision.ONCE, Decision.SESSION)
 
     def _done_again(self, call_id: str) -> ToolCall | None:
-        """Return the call with this ID that is shown, if it is one of a tool that is really done."""
+        """Return the shown call with this ID, if its tool really runs again."""
         return next((call for call in self._doable() if call.call_id == call_id), None)
 
     def _doable(self) -> list[ToolCall]:
@@ -224,13 +224,13 @@ class PlayingTurn:
         return [call for call in self._doable() if call.call_id in self._begun]
 
     def _call_of(self, called: Called) -> ToolCall | None:
-        """Find whose call this was; the CLI does not say it to a tool."""
+        """Find the shown call; the CLI tells a tool no call ID."""
         name, arguments = f"mcp__{SERVER}__{called.tool}", _here(called.arguments)
         waiting = (call for call in self._doable() if call.name == name and call.call_id not in self._begun | self._ended)
         return next((call for call in waiting if call.input == arguments), None)
 
     def _session_id(self, recorded: str) -> str:
-        # Others were never anywhere but in the middle of a turn.
+        # Other IDs occur only in the middle of a turn.
         return self.session_ids.get(recorded) or self.session_ids[self.turn.last_session]
 
 
@@ -245,7 +245,7 @@ def _answer_of(mode: str | None) -> PermissionAnswer | None:
 
 
 def _here(value: Any) -> Any:
-    """Put this person's home directory where the recording has none."""
+    """Expand `~` to this person's home directory."""
     return with_texts(value, lambda text, _: expand_home(text))
 
 
@@ -262,7 +262,7 @@ def _failure(turn: RecordedTurn) -> ClaudeError | None:
     if ended.outcome == "interrupted":
         return TurnInterrupted(f"Interrupted after {turn.ended_at:.1f} s.")
     kind = getattr(errors, ended.error or "", TurnError)
-    # Others are about this machine, such as what to do when a session is not there.
+    # Other errors are about one machine only, such as a missing session.
     is_of_a_turn = isinstance(kind, type) and (issubclass(kind, TurnError) or kind in (ClaudeError, CLIDiedError))
     failure: ClaudeError = (kind if is_of_a_turn else TurnError)(ended.message, next_step=ended.next_step)
     if ended.status is not None and isinstance(failure, errors.APIError):

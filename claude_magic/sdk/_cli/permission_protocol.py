@@ -46,7 +46,7 @@ class PermissionMode:
         self.now = chosen
         """The mode as last set or reported; `None` while only the CLI's settings decide."""
         self._unchosen = None if chosen is None else "default"
-        """The mode of a turn that chooses none: that of the settings, `default` if we set one before, `None` before both."""
+        """The mode of a turn that chooses none: the one reported first, `default` if we set one earlier, else `None`."""
 
     def note(self, reported: str | None) -> None:
         self.now = reported or self.now
@@ -110,11 +110,11 @@ class Permissions:
 
     def add_to(self, options: sdk.ClaudeAgentOptions) -> None:
         """Let the CLI announce each call to us, and ask us for permission."""
-        # If our judgement fails, the call is blocked. By default it would go ahead.
+        # If our hook raises, the call is blocked. By default it would go ahead.
         options.hooks = {"PreToolUse": [sdk.HookMatcher(hooks=[self._announced], timeout=_LONG_S, on_failure="block")]}
         if self._launch.trusted:
-            # The CLI watches its directory and would load changed or new files at once. A later turn gets a new process for
-            # them. The SDK does not know this event, but passes it on as it is (0.2.189).
+            # The CLI watches its directory and would load changed or new files at once. A new process loads
+            # them, once they are trusted. The SDK does not know this event, but passes it on as it is (0.2.189).
             changes: Any = "ConfigChange"
             options.hooks[changes] = [sdk.HookMatcher("project_settings|local_settings|skills", [_settings_stay])]
         if self._launch.asks:
@@ -138,10 +138,10 @@ class Permissions:
             case Verdict.PASS, _:
                 return SyncHookJSONOutput()
             case Verdict.ASK, reason:
-                return _answer("ask", reason if self._launch.asks else f"{_NOBODY} {reason}".rstrip())
+                return _verdict("ask", reason if self._launch.asks else f"{_NOBODY} {reason}".rstrip())
             case _, reason:
                 self._host_of(call_id).emit(events.PermissionAnswered(call_id or "", Decision.DENY.value, word=reason))
-                return _answer("deny", reason)
+                return _verdict("deny", reason)
 
     async def _asked(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
         call_id = context.tool_use_id or ""
@@ -165,7 +165,7 @@ class Permissions:
             changed = "; ".join(filter(None, (_CHANGED if now.files != shown.files else "", now.asks_anew))) or _CHANGED
         granted = rules if answer.decision is Decision.SESSION else ()
         word = answer.word if answer.decision in (Decision.DENY, Decision.ANSWERED) else ""
-        # The CLI gets no rules: it would write them into the directory's settings file, and read them more widely.
+        # The CLI gets no rules: it would write them into the directory's settings file, and allow more by them.
         self._grant(granted)
         if answer.decision in (Decision.ONCE, Decision.SESSION):
             self._gate.accept(shown)
@@ -205,7 +205,7 @@ class Permissions:
 
 
 def _fitting(request: PermissionRequest, answer: PermissionAnswer) -> PermissionAnswer:
-    """Return a valid answer: a question can only be answered or denied, and a permission cannot be answered."""
+    """Return a valid answer: `AskUserQuestion` takes answers or a denial, and any other tool takes no answers."""
     texts = [question.text for question in request.questions]
     answers = {text: said for text in texts if (said := answer.answers.get(text, "").strip())}
     is_question, is_answered = request.tool == QUESTION, answer.decision is Decision.ANSWERED
@@ -216,7 +216,7 @@ def _fitting(request: PermissionRequest, answer: PermissionAnswer) -> Permission
     return answer
 
 
-def _answer(decision: Literal["ask", "deny"], reason: str) -> SyncHookJSONOutput:
+def _verdict(decision: Literal["ask", "deny"], reason: str) -> SyncHookJSONOutput:
     output = PreToolUseHookSpecificOutput(hookEventName="PreToolUse", permissionDecision=decision)
     if reason:
         output["permissionDecisionReason"] = reason

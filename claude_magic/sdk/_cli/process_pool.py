@@ -26,7 +26,7 @@ class ProcessPool:
 
     :param make: makes a process for a launch, without starting it.
     :param max_processes: how many may be busy at once.
-    :param max_warm: how many idle processes stay alive, each for `idle_timeout_s` seconds.
+    :param max_warm: how many idle processes stay alive, for `idle_timeout_s` seconds after a turn.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class ProcessPool:
             return False
 
     def _queue(self, launch: Launch) -> contextlib.AbstractAsyncContextManager[None]:
-        """Return what a turn waits for before it: the lock of its session, unless it begins a session or a branch."""
+        """Return the lock that a turn takes first, that of its session; none if it begins a session or a branch."""
         if launch.resume is None or launch.fork:
             return contextlib.nullcontext()
         return self._queues.setdefault(launch.resume, asyncio.Lock())
@@ -239,7 +239,7 @@ class ProcessPool:
     async def _start_ahead(self, process: LiveProcess) -> None:
         with contextlib.suppress(ClaudeError):
             await process.start()
-        # A process for a new session stays open when idle, so that the first turn never waits, however late it comes.
+        # Only a branch's process expires unused, so that a session's first turn never waits, however late it comes.
         if process.launch.fork and process not in self._lent and process not in self._closing:
             self._expire(process)
 
@@ -268,10 +268,10 @@ def _serves(process: LiveProcess, launch: Launch) -> bool:
 
 
 def _continues(process: LiveProcess, launch: Launch) -> bool:
-    """Whether the process is for the session of the launch, or for none yet when the launch begins one."""
+    """Whether the process is in the launch's session or, if that is new, unused and started like it."""
     if launch.resume is None or launch.fork:
         begun = process.launch
-        same_place = (begun.resume, begun.at) == (launch.resume, launch.at)
+        same_start = (begun.resume, begun.at) == (launch.resume, launch.at)
         # The end of a session may have moved since the process started; a message given by its ID has not.
-        return process.turns == 0 and begun.fork == launch.fork and same_place and (launch.at is not None or not launch.fork)
+        return process.turns == 0 and begun.fork == launch.fork and same_start and (launch.at is not None or not launch.fork)
     return process.session_id == launch.resume

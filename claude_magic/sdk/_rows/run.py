@@ -33,7 +33,7 @@ NOT_FOUND: Final = 404
 """The API's status for a model that it does not know."""
 
 MISFITS: Final = 10
-"""The run ends if the first prompts, this many, cannot be filled: then the template is wrong."""
+"""The run ends if this many first prompts cannot be filled: then the template is wrong."""
 
 Take = Callable[[RowOutcome], Awaitable[object]]
 """Called with the outcome of each row as it comes."""
@@ -44,7 +44,7 @@ class _Row:
     """One row in one way: what is sent once."""
 
     outcome: RowOutcome
-    """What is known of the outcome before the row is sent; all of it if the row need not be sent."""
+    """The outcome as known before sending; it is final if the row need not be sent."""
     prompt: str = ""
     key: bytes = b""
     """Its key in the checkpoint; empty without one."""
@@ -110,7 +110,7 @@ class RowRun:
         self._has_filled = False
         """Whether a row has filled the template."""
         self._misfits: list[_Row] = []
-        """The rows read before the first that filled it."""
+        """The rows read before any has filled the template."""
         self._ready: deque[_Row] = deque()
         """Rows that were read and are not under way. Those to be sent again are in front."""
         self._under_way = 0
@@ -148,20 +148,20 @@ class RowRun:
             raise self._failure
 
     async def _askers(self, stack: contextlib.ExitStack) -> Sequence[Asker]:
-        """Return an asker for each of the first tasks. Later tasks share the asker of the one that starts them."""
+        """Return an asker for each task that `run` starts. A task that is started later shares the asker of its starter."""
         if self._request.executor is not None:
             asker = ExecutorAsker(self._request.executor, self._works)
             await asker.check()
             return [asker]
         brake = Brake()
         workers = {model: stack.enter_context(contextlib.closing(Workers(work, brake))) for model, work in self._works.items()}
-        # At most one worker for each row.
+        # At most one worker for each prompt.
         concurrency = self._request.concurrency
         count = min(concurrency, (self.rows.total or concurrency) * len(self._arms))
         return [OneWorker(lambda model: workers[model].new()) for _ in range(count)]
 
     async def _use(self, asker: Asker, model: str | None, take: Take, group: anyio.abc.TaskGroup) -> None:
-        """Send rows of a model through an asker; when there are no more, rows of another model."""
+        """Send a model's prompts through an asker; when there are no more, those of another model."""
         models = list(self._works)
         try:
             while rows := await self._pull(model, asker.room, take):
@@ -232,7 +232,7 @@ class RowRun:
         self._came_back.set()
 
     async def _pull(self, model: str | None, room: int, take: Take) -> list[_Row]:
-        """Return the next rows to send, at most `room`, all for one model: `model` while it has rows. None ends the task.
+        """Return the next rows to send, at most `room`, all for one model: `model` while it has rows. `[]` ends the task.
 
         Rows that need not be sent are passed on here.
         """
@@ -266,7 +266,7 @@ class RowRun:
     def _next(self, model: str | None, *, only: bool) -> _Row | None:
         """Return the next row for a model; if there is none, and not `only`, one for another model. It may be settled already.
 
-        Rows keep to one model because a process does: the CLI (2.1.332) can change it, but sends the API an extra request for
+        A task keeps its process on one model: the CLI (2.1.332) can change it, but sends the API an extra request for
         each name that is not an alias.
         """
         while True:

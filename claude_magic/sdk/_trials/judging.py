@@ -1,6 +1,6 @@
 """Lets a prompt judge replies. The judge learns neither variant nor model.
 
-A prompt with `{{ first }}` and `{{ second }}` compares each two replies to a row, once in each order. Any other prompt gets one
+A prompt with `{{ first }}` and `{{ second }}` compares each pair of a row's replies, in both orders. Any other prompt gets one
 reply, as `{{ reply }}`. `trial_run` sends the prompts.
 """
 
@@ -60,7 +60,7 @@ class Judge:
         self.compares = bool(named & {FIRST, SECOND})
         if self.compares and (not {FIRST, SECOND} <= named or REPLY in named):
             raise ConfigError(
-                "The score names neither one reply nor two.",
+                "The score must name one reply, or two.",
                 next_step="Name {{ reply }}, or {{ first }} and {{ second }}; nothing was sent.",
             )
         self.schema = Schema.of(_COMPARED if self.compares else _ALONE)
@@ -123,7 +123,7 @@ class Verdicts:
         return {**failed, **{place: sum(won) / len(won) for place, won in points.items()}}
 
     def by_place(self) -> tuple[int, int]:
-        """Return for how many pairs the judge preferred the same position in both orders, and how many pairs have both."""
+        """Return for how many pairs the judge preferred the same slot in both orders, and how many pairs have both."""
         pairs = [
             (said, self._said.get(about[::-1]))
             for about, said in self._said.items()
