@@ -147,7 +147,7 @@ def test_in_a_comparison(notebook: Notebook, harm: Callable[[psutil.Process], No
         cell.wait_for(lambda _: "claude-footer" in notebook.page())  # the other one has ended
         notebook.kernel.interrupt()
     result = notebook.took(cell.wait())
-    assert result.ok, result.outputs
+    assert result.ok, result.text
     ends_well(notebook)
 
 
