@@ -540,7 +540,7 @@ def test_folders_below(tmp_path: Path) -> None:
     assert verdict(gates[0], "Read", "a/x", "dontAsk") is Verdict.DENY
     assert verdict(gates[0], "Read", "x") is Verdict.PASS
     plain = ("cat a/x", "ls a", "grep -r it a/*", 'cat "a/x"', "cat b/x", "cat <a/x", "cat way/x")
-    quoted = ("cat 'a'/x", 'cat a"/x"', r"cat a\/x", "cat <'c d/x'", "grep --file='c d/x' y", "cat 'a/x", "pwd" + " " * 20_000)
+    quoted = ("cat 'a'/x", 'cat a"/x"', r"cat a\/x", "cat <'c d/x'", "grep --file='c d/x' y", "cat 'a/x", "pwd" + " " * 60_000)
     for command in (*plain, *quoted, *(f"cat {shlex.quote(name)}/x" for name in odd)):
         call = Call("Bash", {"command": command}, "default", str(work), "s")
         assert gates[0].judge(call, "default")[0] is Verdict.ASK, command
@@ -603,7 +603,7 @@ def test_git_after_cd(tmp_path: Path) -> None:
         "git --git-dir=vendor/.git status",
         "GIT_DIR=vendor/.git git status",
         "git diff vendor/x",
-        "echo git" + " " * 20_000,
+        "echo git" + " " * 60_000,
     ],
 )
 def test_git_elsewhere(command: str, tmp_path: Path) -> None:

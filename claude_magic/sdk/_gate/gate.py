@@ -29,8 +29,8 @@ SWITCHED_OFF: Final = "This tool is off here."
 _HELPER_ARGUMENTS: Final = {"description", "prompt", "subagent_type", "model", "effort", "run_in_background", "name"}
 """Any other argument gives a helper another directory or other permissions."""
 
-_LONGEST_COMMAND: Final = 20_000
-"""Characters of a command that is searched for paths, so that searching takes milliseconds."""
+_LONGEST_COMMAND: Final = 50_000
+"""Characters of a command that is searched for paths: searching this many takes half a second."""
 
 _RAISED: Final = ("acceptEdits", "bypassPermissions", "auto")
 
