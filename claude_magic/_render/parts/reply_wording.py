@@ -230,8 +230,8 @@ def dollars(cost_usd: float) -> str:
 
 
 def _cost(response: SessionAwareResponse, *, for_audience: bool) -> str:
-    shown = response.cost_usd is not None and not for_audience
-    cost = dollars(response.cost_usd or 0.0) if shown else ""
+    # A turn that was refused cost nothing, which needs no words.
+    cost = dollars(response.cost_usd) if response.cost_usd and not for_audience else ""
     # A recorded turn costs nothing when it is played.
     return f"{cost} recorded".lstrip() if response.metadata.get("recorded") else cost
 
