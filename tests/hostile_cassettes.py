@@ -81,6 +81,7 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "only begun": (turn(event("ToolStarted", block=0, call_id="c", name=RUN), runs()), "no tool call before it has these"),
     # One ID is one call.
     "an ID twice": (turn(called(), called("evil = 1"), runs("evil = 1")), "a second time"),
+    "too many calls": (turn(*(called(call_id=str(number)) for number in range(5_001))), "more than 5,000 tool calls"),
     "an ID twice, later": (turn(called(), runs(), returned(), called("evil = 1")), "a second time"),
     "an ID twice, gone": (turn(called(), event("BlocksDiscarded", first=0), called("evil = 1")), "a second time"),
     "begun twice": (turn(BASH_STARTED, BASH_STARTED), "a second time"),

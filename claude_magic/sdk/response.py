@@ -138,6 +138,14 @@ class SessionAwareResponse:
     """The ID of the last message so far; a branch can begin after it."""
     ended: events.TurnEnded | None = field(default=None, repr=False)
     """How the turn ended; `None` while it runs."""
+    _calls: dict[str, ToolCall] = field(default_factory=dict, init=False, repr=False)
+    """The tool calls among `blocks`, by ID."""
+
+    def __post_init__(self) -> None:
+        self._note_calls()
+
+    def _note_calls(self) -> None:
+        self._calls = {block.call_id: block for block in self.blocks if isinstance(block, ToolCall)}
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -244,15 +252,13 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
                 block.duration_s = event.duration_s
         case events.BlocksDiscarded():
             response.blocks = [block for block in response.blocks if block.number < event.first]
+            response._note_calls()
         case events.ToolStarted():
             response.retrying = response.unanswered = None
-            response.blocks.append(ToolCall(event.block, event.call_id, event.name))
+            _begin_call(response, event)
         case events.ToolCalled():
-            call = call_with_id(response, event.call_id)
-            if call is None:
-                call = ToolCall(event.block, event.call_id, event.name)
-                response.blocks.append(call)
-            call.input, call.parent_id = event.input, event.parent_id
+            called = call_with_id(response, event.call_id) or _begin_call(response, event)
+            called.input, called.parent_id = event.input, event.parent_id
         case events.PermissionAnswered():
             call = call_with_id(response, event.call_id)
             if call is not None:
@@ -283,6 +289,12 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
             _end(response, event)
         case _:
             assert_never(event)
+
+
+def _begin_call(response: SessionAwareResponse, event: events.ToolStarted | events.ToolCalled) -> ToolCall:
+    call = response._calls[event.call_id] = ToolCall(event.block, event.call_id, event.name)
+    response.blocks.append(call)
+    return call
 
 
 def _grow(response: SessionAwareResponse, event: events.TextDelta | events.ThinkingDelta) -> None:
@@ -331,5 +343,4 @@ def has_answer(blocks: Iterable[Block]) -> bool:
 
 def call_with_id(response: SessionAwareResponse, call_id: str) -> ToolCall | None:
     """Return the call of a tool with this ID; `None` if the reply has none."""
-    calls = (block for block in reversed(response.blocks) if isinstance(block, ToolCall))
-    return next((call for call in calls if call.call_id == call_id), None)
+    return response._calls.get(call_id)

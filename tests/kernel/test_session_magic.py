@@ -277,6 +277,17 @@ def test_export_keeps_a_link(told_once: Kernel, tmp_path: Path) -> None:
     assert (tmp_path / "real.md").read_text().startswith("# What is")
 
 
+def test_export_leaves_its_folder_by_no_link(told_once: Kernel, tmp_path: Path, home: Path) -> None:
+    """A link out of the folder, as one that came with it may be, is not written through, also where nothing is yet."""
+    (tmp_path / "notes.md").symlink_to(home / "elsewhere.md")
+    (tmp_path / "out").symlink_to(home)
+    for path in ("notes.md", "out/notes.md", "notes.md --force"):
+        result = say(told_once, f"export {path}")
+        assert "is a link out of its folder; name the file itself, ~/" in json.dumps(result.outputs), result.outputs
+    assert not (home / "elsewhere.md").exists()
+    assert not (home / "notes.md").exists()
+
+
 @pytest.mark.parametrize(
     ("typed", "parts"),
     {

@@ -18,6 +18,10 @@ _BEHIND_THE_END = (events.Notice, events.PermissionAnswered, events.ToolReturned
 """What adds nothing to the answer, and runs nothing."""
 
 
+_MOST_CALLS = 5_000
+"""No real turn makes so many; each question and result is compared with all of them."""
+
+
 class TurnCheck:
     """Look at the facts of one turn in their order.
 
@@ -93,6 +97,8 @@ class TurnCheck:
         begun = call_with_id(self._shown, fact.call_id)
         if begun is not None and begun.name != fact.name:
             raise LineError(f"calls {fact.name}, but the call began as {begun.name}")
+        if len(self._called) == _MOST_CALLS:
+            raise LineError(f"makes more than {_MOST_CALLS:,} tool calls in one turn")
         self._called.add(fact.call_id)
         fold(self._shown, fact)
 
@@ -108,15 +114,12 @@ class TurnCheck:
         self._asked.add(fact.call_id)
 
     def _to_run(self, fact: Called) -> ToolCall:
-        waiting = [
-            block
-            for block in self._shown.blocks
-            if isinstance(block, ToolCall) and block.call_id in self._called - self._begun
-            if block.name == f"mcp__{SERVER}__{fact.tool}" and block.input == fact.arguments
-        ]
-        if not waiting:
+        name = f"mcp__{SERVER}__{fact.tool}"
+        calls = (block for block in self._shown.blocks if isinstance(block, ToolCall) and block.name == name)
+        waiting = (call for call in calls if call.call_id in self._called and call.call_id not in self._begun)
+        if (call := next((call for call in waiting if call.input == fact.arguments), None)) is None:
             raise LineError(f"runs {fact.tool}, but no tool call before it has these arguments")
-        return waiting[0]
+        return call
 
 
 def _checked_id(text: str, what: str) -> str:
