@@ -31,7 +31,8 @@ from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk import ClaudeClient, ClaudeConfig
 from claude_magic.sdk._cassette.scrubbing import _STANDS_FOR_ANYTHING, same_text
 from claude_magic.sdk._folder.memories import memories
-from claude_magic.sdk._history.transcripts import _inside
+from claude_magic.sdk._history.places import read_entries
+from claude_magic.sdk._history.transcripts import _inside, is_before_compaction
 from claude_magic.sdk.content import Prompt, check_mentions
 
 SIGNS = [
@@ -92,6 +93,8 @@ PIPES: dict[str, tuple[Callable[[Path], Any], Any]] = {
         "(it is a device or a pipe, not a file)",
     ),
     "a script": (lambda pipe: runs_a_loop(f"%run {pipe}", {}), False),
+    "a transcript": (lambda pipe: [*read_entries(pipe)], OSError),
+    "the end of a compacted transcript": (lambda pipe: is_before_compaction(pipe, "x"), False),
     "a prefix": (
         lambda pipe: ClaudeClient(ClaudeConfig(enable_prefix_prompt=True, prefix_prompt_file=str(pipe))).request("go"),
         ConfigError,

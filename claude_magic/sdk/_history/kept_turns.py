@@ -14,7 +14,7 @@ from pathlib import Path
 
 import claude_agent_sdk as sdk
 
-from claude_magic._paths import shorten_home
+from claude_magic._paths import regular, shorten_home
 from claude_magic.sdk._history.places import found_below, why_not_written
 
 _PATIENCE_S = (0.0, 0.02, 0.08, 0.2)
@@ -117,7 +117,7 @@ def _find(path: Path, message_ids: list[str], session: _Session) -> bool:
     # The next message names it too, as its parent.
     wanted = {message_id: f'"uuid":"{message_id}"'.encode() for message_id in message_ids}
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=regular) as file:
             size = end = file.seek(0, os.SEEK_END)
             begin = session.size if session.size <= size else 0  # a shorter file is a different file
             behind = b""

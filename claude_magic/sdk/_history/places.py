@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from claude_magic._paths import cli_home, shorten_home
+from claude_magic._paths import cli_home, regular, shorten_home
 from claude_magic._text import parse_json
 from claude_magic.errors import ClaudeError
 
@@ -110,7 +110,7 @@ def canonical(directory: str) -> str:
 
 def read_entries(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the entries of a transcript in the order of the file; skip lines that are not JSON objects with texts as IDs."""
-    with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+    with open(path, encoding="utf-8", errors="replace", newline="\n", opener=regular) as lines:
         for line in lines:
             entry = parsed(line)
             if isinstance(entry, dict) and all(isinstance(entry.get(name, ""), str | None) for name in _IDS):

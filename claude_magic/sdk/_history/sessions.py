@@ -16,7 +16,7 @@ from pathlib import Path
 
 import claude_agent_sdk as sdk
 
-from claude_magic._paths import shorten_home
+from claude_magic._paths import file_bytes, shorten_home
 from claude_magic._text import name_line, well_formed
 from claude_magic.errors import ConfigError, SessionNotFoundError
 from claude_magic.sdk._history.places import (
@@ -145,7 +145,7 @@ def rename_session(session_id: str, name: str, directory: str) -> None:
         before = path.stat().st_size
         sdk.rename_session(session_id, name)
         # On a nearly full disk the SDK (0.2.189) writes the beginning of a line and does not notice.
-        if not path.read_bytes().endswith(b"\n"):
+        if not file_bytes(path).endswith(b"\n"):
             os.truncate(path, before)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import claude_agent_sdk as sdk
 
+from claude_magic._paths import file_bytes
 from claude_magic.errors import SessionNotFoundError
 from claude_magic.sdk._history.branches import in_a_loop
 from claude_magic.sdk._history.places import is_id, read_entries, transcript_of
@@ -189,7 +190,7 @@ def is_before_compaction(path: Path, message_id: str) -> bool:
     """Whether the CLI has compacted the session after this message, so that it cannot go back to it."""
     # Bytes are searched, not parsed: a transcript can be large, and each turn that goes back needs this.
     try:
-        entries = path.read_bytes()
+        entries = file_bytes(path)
     except OSError:
         return False
     return entries.rfind(b'"subtype":"compact_boundary"') > entries.find(f'"uuid":"{message_id}"'.encode()) >= 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from claude_magic._paths import regular
 from claude_magic.errors import SessionLostError
 from claude_magic.sdk._history.branches import parent_of
 from claude_magic.sdk._history.places import parsed, transcript_of
@@ -170,7 +171,7 @@ class SessionWatch:
         if path is None:
             self._forget_file()
             raise SessionLostError(self._session_id, "is gone")
-        with path.open("rb") as file:
+        with open(path, "rb", opener=regular) as file:
             file.seek(max(0, self._offset - len(self._mark)))
             if os.fstat(file.fileno()).st_size < self._offset or file.read(len(self._mark)) != self._mark:
                 self._forget_file()
