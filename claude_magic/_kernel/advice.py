@@ -109,17 +109,26 @@ def closest(word: str, names: Iterable[str]) -> str | None:
     return max(close, key=lambda name: sorted(name) == sorted(word), default=None)
 
 
+_NARROWEST = 30
+"""The fewest columns in which a meaning stands beside its word."""
+
+
 def beside(meanings: Mapping[str, str], columns: int | None = None) -> str:
-    """Write words with their meanings beside them, or below them if a line would be too wide.
+    """Write words with their meanings beside them, or below them if too little room is left there.
 
     :param columns: the greatest width of a line.
     """
     width = max(map(len, meanings))
-    lines = [f"    {word:<{width}}  {meaning}" for word, meaning in meanings.items()]
-    if columns is None or max(map(len, lines)) <= columns:
-        return "\n".join(lines)
-    below = textwrap.TextWrapper(columns, " " * 8, " " * 8, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(f"    {word}\n{below.fill(meaning)}" for word, meaning in meanings.items())
+    if columns is None:
+        return "\n".join(f"    {word:<{width}}  {meaning}" for word, meaning in meanings.items())
+    wrapper = textwrap.TextWrapper(columns, break_long_words=False, break_on_hyphens=False)
+    is_beside = columns - width - 6 >= _NARROWEST
+    wrapper.subsequent_indent = " " * (width + 6 if is_beside else 8)
+    lines = []
+    for word, meaning in meanings.items():
+        wrapper.initial_indent = f"    {word:<{width}}  " if is_beside else " " * 8
+        lines += [wrapper.fill(meaning)] if is_beside else [f"    {word}", wrapper.fill(meaning)]
+    return "\n".join(lines)
 
 
 def say(text: str) -> None:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _NOTEBOOK_VARIABLES = frozenset({"JPY_SESSION_NAME", "KAGGLE_KERNEL_RUN_TYPE"})
 
+_PAGE_COLUMNS = 80
+"""The width of printed text that fits into a notebook of 900 pixels."""
+
 _CONSOLE_COLUMNS = 80
 """The width that is assumed for a console on a kernel, which does not report it."""
 
@@ -136,6 +139,11 @@ class Frontend:
         if not self.is_text_only:
             return None
         return shutil.get_terminal_size().columns if self._kernel is None else _CONSOLE_COLUMNS
+
+    @property
+    def text_columns(self) -> int:
+        """The greatest width of a printed line. A page divides longer ones in the middle of words."""
+        return self.columns or _PAGE_COLUMNS
 
     def put(self, bundle: Mapping[str, Any], text: str | None = None) -> None:
         """Show a bundle in the cell. If only text is shown, print `text`, or the bundle's plain form."""

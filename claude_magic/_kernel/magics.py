@@ -162,7 +162,7 @@ class ClaudeMagics(Settings, Magics):
     def _parsed(self, line: str, cell: str | None) -> tuple[Options, str] | None:
         """Return the options and the prompt; or print the help if it was requested, and return `None`."""
         if asks_for_help(line, one_line=cell is None):
-            say(f"%%claude [options]      %claude [options] PROMPT\n\n{usage(self.frontend.columns)}")
+            say(f"%%claude [options]      %claude [options] PROMPT\n\n{usage(self.frontend.text_columns)}")
             return None
         options, prompt = parse_line(line) if cell is None else (parse_cell(line), cell.strip("\n").rstrip())
         if lone := options.rowless():

@@ -31,7 +31,7 @@ def show_findings(state: KernelState, frontend: Frontend, *, with_turn: bool) ->
     else:
         findings.append(NOT_TRIED)
     told = [replace(finding, next_step=STEPS.get(finding.next_step, finding.next_step)) for finding in findings]
-    say(report(told, frontend.columns))
+    say(report(told, frontend.text_columns))
 
 
 def frontend_finding(frontend: Frontend) -> Finding:

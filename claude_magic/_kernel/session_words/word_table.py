@@ -35,7 +35,7 @@ class SessionMagic:
         """
         name, _, typed = line.strip().partition(" ")
         if name in HELP:
-            say(words_usage(typed.strip(), self.frontend.columns))
+            say(words_usage(typed.strip(), self.frontend.text_columns))
             return
         word = _word(name or "show")
         argument = _unquoted(typed.strip())
