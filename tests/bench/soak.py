@@ -103,6 +103,7 @@ class Soak:
             (self.killed_idle, 4),
             (self.background, 5),
             (self.asked, 8),
+            (self.queued, 20),
             (self.compared, 3),
         ]
         names, weights = zip(*steps, strict=True)
@@ -167,12 +168,20 @@ class Soak:
     def asked(self) -> None:
         """Ask from a thread in the current session, or from several at once in sessions of their own."""
         new = self.rng.random() < 0.5
-        prompts = [f"thread {number} of step {self.step}" for number in range(self.rng.randint(2, 3) if new else 1)]
+        self.ask_in_threads(self.rng.randint(2, 3) if new else 1, new)
+
+    def queued(self) -> None:
+        """Ask from many threads at once in the current session: one turn continues the other, in the order of the tree."""
+        self.ask_in_threads(self.rng.randint(2, 16), new=False)
+
+    def ask_in_threads(self, count: int, new: bool) -> None:
+        prompts = [f"thread {number} of step {self.step}" for number in range(count)]
+        del self.api.requests[:]
         cell = self.kernel.run(ASK.format(prompts=prompts, new=new))
         if not cell.ok:
             self.wrong(f"threads: {cell.outputs}")
             return
-        before = self.current
+        parent = None if new else self.current
         told = self.kernel.value(
             f"[(prompt, reply.content, reply.session_id, [turn.number for turn in {STATE}.turns if turn.prompt == prompt])"
             " for prompt, reply in answers]"
@@ -180,8 +189,9 @@ class Soak:
         for prompt, content, session_id, numbers in sorted(told, key=lambda each: each[3]):
             if content != scripted(prompt) or len(numbers) != 1:
                 self.wrong(f"{prompt!r} was answered {content!r}, and is turns {numbers}")
-            self.check_request(prompt, None if new else before)
-            self.nodes.append(Node(numbers[0], session_id, prompt, content, None if new else before, "", True, True))
+            self.check_request(prompt, parent)
+            self.nodes.append(Node(numbers[0], session_id, prompt, content, parent, "", True, True))
+            parent = None if new else self.nodes[-1]
         # The one that ended last is current.
         last = self.kernel.value(PATH)[-1:]
         self.current = next((node for node in self.nodes if [node.number] == last), self.current)
