@@ -296,11 +296,15 @@ class Soak:
         self.violations.append(f"step {self.step} ({self.what} {getattr(self, 'options', '')}): {what}"[:1000])
         print(self.violations[-1], flush=True)
 
-    def figures(self) -> dict[str, int]:
-        """Return what the kernel holds when no CLI lives: memory in MB, file descriptors, threads."""
+    def has_no_child(self) -> bool:
+        """Kill the CLIs, also one that was only being started the last time, and return whether no child lives."""
         for process in self.notebook.clis():
             kill(process)
-        self.kernel.wait_for(lambda: self.kernel.value("1") == 1 and not self.kernel.children(), about="the CLIs' end")
+        return self.kernel.value("1") == 1 and not self.kernel.children()
+
+    def figures(self) -> dict[str, int]:
+        """Return what the kernel holds when no CLI lives: memory in MB, file descriptors, threads."""
+        self.kernel.wait_for(self.has_no_child, about="the CLIs' end")
         process = psutil.Process(self.kernel.pid)
         threads = self.notebook.now_threads()
         return {"MB": round(process.memory_info().rss / 1e6), "descriptors": process.num_fds(), "threads": len(threads)}
