@@ -186,7 +186,9 @@ class Soak:
             f"[(prompt, reply.content, reply.session_id, [turn.number for turn in {STATE}.turns if turn.prompt == prompt])"
             " for prompt, reply in answers]"
         )
-        for prompt, content, session_id, numbers in sorted(told, key=lambda each: each[3]):
+        # A turn has its number before the queue; its place on the path is the order in which Claude took it.
+        path = {number: at for at, number in enumerate(self.kernel.value(PATH))}
+        for prompt, content, session_id, numbers in sorted(told, key=lambda each: [path.get(n, n) for n in each[3]]):
             if content != scripted(prompt) or len(numbers) != 1:
                 self.wrong(f"{prompt!r} was answered {content!r}, and is turns {numbers}")
             self.check_request(prompt, parent)
