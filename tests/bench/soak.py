@@ -172,7 +172,8 @@ class Soak:
 
     def queued(self) -> None:
         """Ask from many threads at once in the current session: one turn continues the other, in the order of the tree."""
-        self.ask_in_threads(self.rng.randint(2, 16), new=False)
+        count = self.rng.randint(2, 16)
+        self.ask_in_threads(count if self.current else 1, new=False)  # without a session each would begin its own
 
     def ask_in_threads(self, count: int, new: bool) -> None:
         prompts = [f"thread {number} of step {self.step}" for number in range(count)]
