@@ -40,7 +40,7 @@ QUICKSTART = {
     "Show me that in Python with five numbers, and put both results in a table.": MEDIAN_IN_PYTHON,
     "Which of the two would you report for house prices?": "<<say The median: a few villas would pull the mean up.>>",
     "Which files are in this directory?": (
-        '<<say I will have a look.>><<tool Bash {"command": "ls *.ipynb", "description": "List the notebooks here"}>>'
+        '<<say I will have a look.>><<tool Bash {"command": "ls", "description": "List the files here"}>>'
         "<<say The notebook that you are reading, `quickstart.ipynb`, is here.>>"
     ),
     "Suggest a file name for these notes. Answer with the name only.": "<<say medians.md>>",
