@@ -36,6 +36,11 @@ class Decision(Enum):
     DENY = "denied"
     ANSWERED = "answered"
 
+    @property
+    def allows(self) -> bool:
+        """Whether the call may run."""
+        return self in (Decision.ONCE, Decision.SESSION)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:

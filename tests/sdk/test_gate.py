@@ -536,6 +536,7 @@ def test_folders_below(tmp_path: Path) -> None:
     for path in ("a/x", "a/deep/x", "b/x", str(work / "a" / "x"), "b/../a/deep/x", "way/x"):
         assert [verdict(gate, "Read", path) for gate in gates] == [Verdict.ASK, Verdict.PASS], path
     assert verdict(gates[0], "Grep", "a/deep") is Verdict.ASK
+    assert verdict(gates[0], "Grep", "a") is Verdict.ASK
     assert verdict(gates[0], "Edit", "a/x", "acceptEdits") is Verdict.ASK
     assert verdict(gates[0], "Read", "a/x", "dontAsk") is Verdict.DENY
     assert verdict(gates[0], "Read", "x") is Verdict.PASS
@@ -578,6 +579,56 @@ def test_a_search_elsewhere(tmp_path: Path) -> None:
     assert (gate.was_granted(first), gate.was_granted(second)) == (True, False)
 
 
+def test_a_search_from_above(tmp_path: Path) -> None:
+    """In the home folder a search is asked about, because it would read the CLI's own files; a look at one file is not."""
+    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path))
+
+    def verdict(tool: str, **arguments: str) -> tuple[Verdict, str]:
+        return gate.judge(Call(tool, arguments, "default", str(tmp_path), "s"), "default")
+
+    above = Verdict.ASK, "would search Claude Code's own files, too"
+    assert verdict("Grep", pattern="x") == verdict("Glob", pattern="**/*.md", path=str(tmp_path)) == above
+    for command in ("grep -rn x .", "grep x -ir .", "find . -name x", "ls -aR", "cat x | grep -r x ."):
+        assert verdict("Bash", command=command)[0] is Verdict.ASK, command
+    for command in ("grep x notes.txt", "ls -la", "cat notes.txt | grep x"):
+        assert verdict("Bash", command=command)[0] is Verdict.PASS, command
+    for arguments in ({"pattern": "../../x/*", "path": "sub"}, {"pattern": "/etc/../etc/*", "path": "sub"}):
+        assert verdict("Glob", **arguments)[0] is Verdict.ASK, arguments
+
+
+def test_rules_where_the_cli_does_not_ask(tmp_path: Path) -> None:
+    """Where the CLI would not ask about what a rule covers only in part, a call passes only if the rule surely covers it."""
+    rules = ["Bash(git log:*)", "Edit(docs/*.md)", "WebFetch(domain:a.org)", "mcp__weather"]
+    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules)
+
+    def verdict(tool: str, mode: str, by_helper: bool = False, own: str = "default", **arguments: str) -> Verdict:
+        return gate.judge(Call(tool, arguments, mode, str(tmp_path), "s", by_helper=by_helper), own)[0]
+
+    for mode, by_helper, own in (("auto", False, "auto"), ("bypassPermissions", True, "default"), ("auto", True, "default")):
+        assert verdict("Bash", mode, by_helper, own, command="git log > .bashrc") is Verdict.ASK
+        assert verdict("Edit", mode, by_helper, own, file_path="docs/conf.py") is Verdict.ASK
+        assert verdict("Bash", mode, by_helper, own, command="git log -3") is Verdict.PASS
+        assert verdict("WebFetch", mode, by_helper, own, url="https://a.org/x") is Verdict.PASS
+        assert verdict("mcp__weather__now", mode, by_helper, own, city="Rome") is Verdict.PASS
+    assert verdict("Bash", "default", command="git log > .bashrc") is Verdict.PASS  # the CLI asks
+    assert verdict("Edit", "acceptEdits", True, "dontAsk", file_path="a.py") is Verdict.DENY
+    assert verdict("Write", "plan", True, "plan", file_path=str(tmp_path / ".claude/plans/p.md")) is Verdict.PASS
+
+
+def test_a_link_that_is_turned_meanwhile(tmp_path: Path) -> None:
+    """What a yes was about is another file when a link on its way was turned, although neither is there."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (link := tmp_path / "out").symlink_to(tmp_path / "a")
+    gate = Gate(str(tmp_path), tmp_path / ".claude", home="/")
+    call = Call("Write", {"file_path": str(link / "new.py")}, "default", str(tmp_path), "s")
+    before = gate.circumstances(call)
+    assert gate.circumstances(call) == before
+    link.unlink()
+    link.symlink_to(tmp_path / "b")
+    assert gate.circumstances(call) != before
+
+
 def test_git_after_cd(tmp_path: Path) -> None:
     """A rule for git, or for what may call it, does not hold in another repository whose settings run programs."""
     work, harmless = tmp_path / "vendor", tmp_path / "lib"
@@ -603,6 +654,8 @@ def test_git_after_cd(tmp_path: Path) -> None:
         "git --git-dir=vendor/.git status",
         "GIT_DIR=vendor/.git git status",
         "git diff vendor/x",
+        'git -C "$PWD/vendor" log',
+        "git -C v?ndor log",
         "echo git" + " " * 60_000,
     ],
 )

@@ -211,7 +211,7 @@ class PlayingTurn:
             self._granted.update(granted)
             word = answer.word if answer.decision is Decision.DENY else ""
             host.emit(events.PermissionAnswered(call.call_id, answer.decision.value, granted, word))
-        return answer.decision in (Decision.ONCE, Decision.SESSION)
+        return answer.decision.allows
 
     def _done_again(self, call_id: str) -> ToolCall | None:
         """Return the shown call with this ID, if its tool really runs again."""

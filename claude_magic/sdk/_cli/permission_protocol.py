@@ -46,7 +46,7 @@ class PermissionMode:
         self.now = chosen
         """The mode as last set or reported; `None` while only the CLI's settings decide."""
         self._unchosen = None if chosen is None else "default"
-        """The mode of a turn that chooses none: the one reported first, `default` if we set one earlier, else `None`."""
+        """The mode of a turn that chooses none: the one reported first, `default` if we set one before that, else `None`."""
 
     def note(self, reported: str | None) -> None:
         self.now = reported or self.now
@@ -159,7 +159,7 @@ class Permissions:
             offered = rules if self._gate.adds_to_rules(rules) else ()
             request = PermissionRequest(call_id, tool, arguments, place, why, offered, call.by_helper)
             answer, now = await self._answer(host, request, rules), self._gate.circumstances(call)
-            if answer.decision not in (Decision.ONCE, Decision.SESSION) or now == shown:
+            if not answer.decision.allows or now == shown:
                 break
             # What the person saw is no longer true.
             changed = "; ".join(filter(None, (_CHANGED if now.files != shown.files else "", now.asks_anew))) or _CHANGED
@@ -167,7 +167,7 @@ class Permissions:
         word = answer.word if answer.decision in (Decision.DENY, Decision.ANSWERED) else ""
         # The CLI gets no rules: it would write them into the directory's settings file, and allow more by them.
         self._grant(granted)
-        if answer.decision in (Decision.ONCE, Decision.SESSION):
+        if answer.decision.allows:
             self._gate.accept(shown)
         host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, granted, word))
         if answer.decision is Decision.DENY:

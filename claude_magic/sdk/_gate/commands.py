@@ -71,6 +71,11 @@ def only_edits(command: str, is_inside: Inside) -> bool:
     return program in EDITORS and is_inside(".") and all(is_inside(word) for word in words if not word.startswith("-"))
 
 
+def is_plain(command: str) -> bool:
+    """Whether a command is one program with its words, of which a shell changes none."""
+    return bool(_plain_words(command))
+
+
 def covered(command: str, exact: frozenset[str], starts: tuple[str, ...], is_inside: Inside) -> bool:
     """Whether rules may cover a command: at least one part, if the others only read, or only change to a directory inside."""
     if trimmed(command) in exact:

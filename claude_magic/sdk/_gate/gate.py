@@ -7,6 +7,7 @@ runs unasked must be in our list, or allowed by a rule or the mode.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -16,7 +17,7 @@ from typing import Any, Final
 from claude_magic._paths import home_directory
 from claude_magic.sdk._folder.contents import UNKNOWN, Below, loaded_below, settings_files
 from claude_magic.sdk._folder.git_settings import git_programs
-from claude_magic.sdk._gate.commands import BLANKS, only_edits, only_reads, trimmed
+from claude_magic.sdk._gate.commands import BLANKS, is_plain, only_edits, only_reads, trimmed
 from claude_magic.sdk._gate.paths import paths_of, places_of, resolved, within
 from claude_magic.sdk._gate.rules import Rules, host_of, settings_in
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPERS, OFF, QUESTIONS, READING, UNASKED
@@ -29,6 +30,12 @@ SWITCHED_OFF: Final = "This tool is off here."
 _HELPER_ARGUMENTS: Final = {"description", "prompt", "subagent_type", "model", "effort", "run_in_background", "name"}
 """Any other argument gives a helper another directory or other permissions."""
 
+_SEARCHES: Final = re.compile(r"\bfind\b|\b(?:grep|ls)\b[^|;&\n]*\s-\w*[rR]")
+"""Commands that look into everything below a directory."""
+
+_OTHER_REPOSITORY: Final = re.compile(r"\s-C|--git-dir|--work-tree|GIT_")
+_EXPANDED: Final = re.compile(r"[$`*?\[{~]")
+
 _LONGEST_COMMAND: Final = 50_000
 """Characters of a command that is searched for paths: searching this many takes half a second."""
 
@@ -37,8 +44,8 @@ _RAISED: Final = ("acceptEdits", "bypassPermissions", "auto")
 _ALL_OF_GIT: Final = frozenset({"Bash(git)", "Bash(git *)", "Bash(git:*)"})
 """Rules that allow every git command."""
 
-_CLI_ASKS_FOR_EDITS: Final = ("default", "acceptEdits", "plan", "dontAsk")
-"""In these modes the CLI asks for each edit inside the folder, denies it, or has the person's permission for it.
+_CLI_ASKS: Final = ("default", "acceptEdits", "plan", "dontAsk")
+"""In these modes the CLI asks about what no rule covers, denies it, or has the person's permission for it.
 
 In `auto` a model would judge (2.1.332), and later modes are unknown: there, the gate itself asks.
 """
@@ -90,7 +97,7 @@ class Gate:
     """Judges the calls of one process.
 
     :param directory: the folder of the conversation.
-    :param cli_home: the CLI's directory. Unasked, a session uses only its own files and plans there.
+    :param cli_home: the CLI's directory. Unasked, a session uses only its own files there, and in plan mode the plans.
     :param rules: the person's own allow rules.
     :param granted: rules that were allowed for the session, as `rules_for` returns them.
     :param harmless: names of our own tools that only look.
@@ -124,14 +131,22 @@ class Gate:
 
     def judge(self, call: Call, own_mode: str | None) -> tuple[Verdict, str]:
         """Return the verdict and its reason in words. `own_mode` is the process's mode; a helper's may differ."""
-        mode = call.mode
-        if call.by_helper and (own_mode == "plan" or (mode in _RAISED and mode != own_mode)):
-            # A helper's definition may try to raise the mode, but only the person may do that.
-            verdict, reason = self._judge(call, own_mode or "default")
-            return (Verdict.ASK, RAISED) if verdict is Verdict.PASS and call.tool in EDITING else (verdict, reason)
-        return self._judge(call, mode)
+        # A helper's definition may try to raise the mode, but only the person may do that.
+        raised = call.by_helper and call.mode in _RAISED and call.mode != own_mode
+        if not raised and not (call.by_helper and own_mode == "plan"):
+            return self._judge(call, call.mode)
+        verdict, reason = self._judge(call, own_mode or "default", cli_asks=not raised)
+        if raised and verdict is Verdict.PASS and call.tool in EDITING:
+            return (Verdict.DENY, NOT_ASKED) if own_mode == "dontAsk" else (Verdict.ASK, RAISED)
+        return verdict, reason
 
-    def _judge(self, call: Call, mode: str) -> tuple[Verdict, str]:
+    def _judge(self, call: Call, mode: str, *, cli_asks: bool = True) -> tuple[Verdict, str]:
+        """Judge a call as in a mode.
+
+        :param cli_asks: whether the CLI itself asks where a rule does not really cover a call that we let pass for it.
+        """
+        cli_asks = cli_asks and mode in _CLI_ASKS
+        refusal = Verdict.DENY if mode == "dontAsk" else Verdict.ASK
         if call.tool in QUESTIONS and mode != "dontAsk":
             return Verdict.ASK, ""
         if mode == "bypassPermissions":
@@ -139,24 +154,24 @@ class Gate:
         reason = ""
         if mode == "plan" and not self._changes_nothing(call):
             return Verdict.DENY, PLANNING
-        if new := self._loads_below(call):
-            return Verdict.DENY if mode == "dontAsk" else Verdict.ASK, new
+        if new := self._loads_below(self._loaded_below(call), call):
+            return refusal, new
         if call.tool in READING | EDITING:
-            paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)]
+            paths = _resolved_in(call)
             elsewhere = [path for path in paths if not self._is_open(path, call)]
-            is_left_to_it = call.tool in READING or mode in _CLI_ASKS_FOR_EDITS
-            if paths and ((is_left_to_it and not elsewhere) or self._may_allow(call, paths)):
+            is_left_to_it = call.tool in READING or mode in _CLI_ASKS
+            if paths and ((is_left_to_it and not elsewhere) or self._may_allow(call, paths, cli_asks=cli_asks)):
                 return Verdict.PASS, ""
-            reason = _leads_out(elsewhere[0]) if elsewhere else ""
+            reason = self._why_closed(elsewhere[0]) if elsewhere else ""
         elif self._is_free(call, mode):
             return Verdict.PASS, ""
         elif runs := self._git_runs(call):
-            return Verdict.DENY if mode == "dontAsk" else Verdict.ASK, runs
-        elif self._may_allow(call):
+            return refusal, runs
+        elif self._may_allow(call, cli_asks=cli_asks):
             return Verdict.PASS, ""
         elif call.tool in OFF:
             return Verdict.DENY, SWITCHED_OFF
-        if mode == "dontAsk" and not self.was_granted(self.rules_for(call.tool, call.arguments, reason, call.cwd)):
+        if refusal is Verdict.DENY and not self.was_granted(self.rules_for(call.tool, call.arguments, reason, call.cwd)):
             return Verdict.DENY, NOT_ASKED
         return Verdict.ASK, reason
 
@@ -166,7 +181,7 @@ class Gate:
         """Return what "yes, for this session" allows, as rules that can be typed, no broader than what the person sees.
 
         :param reason: why the CLI asks. If it gives one, an edit inside the folder is asked about each time.
-        :param cwd: the call's directory, `None` for the folder. A command elsewhere means another: asked each time.
+        :param cwd: the call's directory, `None` for the folder. Elsewhere a command differs, and is asked about each time.
         """
         cwd = cwd or self._directory
         if tool in COMMANDS:
@@ -209,22 +224,22 @@ class Gate:
 
     def circumstances(self, call: Call) -> Circumstances:
         """Return what the result of a call depends on now, besides the call itself."""
-        paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)] if call.tool in EDITING else []
-        loaded = self._loaded_below(call) if self._below is not None else {}
-        return Circumstances(loaded, self._loads_below(call) or self._git_runs(call), tuple(map(_state, paths)))
+        paths, loaded = _resolved_in(call) if call.tool in EDITING else [], self._loaded_below(call)
+        asks_anew = self._loads_below(loaded, call) or self._git_runs(call)
+        return Circumstances(loaded, asks_anew, tuple((path, _state(path)) for path in paths))
 
-    def _loads_below(self, call: Call) -> str:
-        """Return a reason to ask if the CLI would load something with the files of a call that nobody has allowed yet."""
+    def _loads_below(self, found: Mapping[str, Below], call: Call) -> str:
+        """Return a reason to ask if, with a call's files, the CLI would load what nobody has allowed yet."""
         if self._below is None:
             return ""
         if len(call.command) > _LONGEST_COMMAND:
             return "it is too long to look for what Claude Code loads with its files"
-        found = self._loaded_below(call).items()
-        new = {path: below.target for path, below in found if below.state == UNKNOWN or self._below.get(path) != below.state}
+        states = self._below
+        new = {path: below.target for path, below in found.items() if below.state == UNKNOWN or states.get(path) != below.state}
         return _loads(new) if new else ""
 
     def _loaded_below(self, call: Call) -> dict[str, Below]:
-        if len(call.command) > _LONGEST_COMMAND:
+        if self._below is None or len(call.command) > _LONGEST_COMMAND:
             return {}
         return loaded_below(places_of(call.tool, call.arguments, call.cwd), self._directory)
 
@@ -241,11 +256,11 @@ class Gate:
             return True
         # The CLI keeps the plan in a file that it names. Other edits are denied.
         plans = os.path.join(self._cli_home, "plans")
-        paths = [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)] if call.tool in EDITING else []
+        paths = _resolved_in(call) if call.tool in EDITING else []
         return bool(paths) and all(within(path, plans) for path in paths)
 
     def _is_free(self, call: Call, mode: str) -> bool:
-        """Whether a call of any other tool may pass to the CLI."""
+        """Whether a call of a tool outside `READING | EDITING` may pass to the CLI."""
         if call.tool in HELPERS:
             return call.arguments.keys() <= _HELPER_ARGUMENTS
         if mode == "acceptEdits" and self._edits_files(call):
@@ -253,8 +268,13 @@ class Gate:
         # The CLI always asks about ExitPlanMode, and its question contains the plan.
         return call.tool in self._harmless or call.tool == "ExitPlanMode" or self._reads(call)
 
-    def _may_allow(self, call: Call, paths: Sequence[str] = ()) -> bool:
-        return self._rules.may_allow(call.tool, call.arguments, paths, lambda word: self._leads_inside(word, call))
+    def _may_allow(self, call: Call, paths: Sequence[str] = (), *, cli_asks: bool) -> bool:
+        """Whether a rule covers a call. Where the CLI would ask about the rest, what a rule may cover passes, too."""
+        is_exact = call.tool == "WebFetch" or (call.tool in COMMANDS and is_plain(call.command))
+        is_certain = cli_asks or is_exact or self._rules.allow_all(call.tool)
+        return is_certain and self._rules.may_allow(
+            call.tool, call.arguments, paths, lambda word: self._leads_inside(word, call)
+        )
 
     def _git_runs(self, call: Call) -> str:
         """Return a reason to ask about a command that may call git, where settings would make git run programs.
@@ -267,6 +287,8 @@ class Gate:
             return ""
         if len(call.command) > _LONGEST_COMMAND:
             return "it is too long to look for git settings"
+        if _OTHER_REPOSITORY.search(call.command) and _EXPANDED.search(call.command):
+            return "git may run programs in a folder that a shell makes of these words"
         folders = {os.path.dirname(path) for path in places_of(call.tool, call.arguments, call.cwd)}
         found = [
             item for folder in (call.cwd, *sorted(folders)) if os.path.isdir(folder) for item in git_programs(folder).items()
@@ -286,11 +308,25 @@ class Gate:
     def _is_open(self, path: str, call: Call) -> bool:
         """Whether the CLI may decide about this path: it is inside the folder, or belongs to the session."""
         own = call.own_files and within(path, os.path.realpath(call.own_files))
-        if call.tool not in EDITING and (own or call.session_id in path.split(os.sep)):
+        if call.tool not in EDITING and (own or (call.session_id and call.session_id in path.split(os.sep))):
             return True
+        if within(self._cli_home, path) and _searches(call):
+            return False
         if within(path, self._cli_home):
             return call.mode == "plan" and within(path, os.path.join(self._cli_home, "plans"))
         return any(within(path, root) for root in self._roots)
+
+    def _why_closed(self, path: str) -> str:
+        return "would search Claude Code's own files, too" if within(self._cli_home, path) else _leads_out(path)
+
+
+def _resolved_in(call: Call) -> list[str]:
+    return [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)]
+
+
+def _searches(call: Call) -> bool:
+    """Whether a call looks into everything below a directory."""
+    return call.tool in ("Glob", "Grep") or bool(_SEARCHES.search(call.command))
 
 
 def _state(path: str) -> object:
@@ -314,7 +350,7 @@ def _loads(found: Mapping[str, str | None]) -> str:
 def _outside_rule(tool: str, path: str) -> str:
     """Return a rule for a path outside the folder: for an edit this file, for reading the files of its directory.
 
-    Around the home directory it is only this file. For a search, which names a directory, it is that one and all below it.
+    At the home directory or above, it is only this file. For a search, which names a directory, it is that one and all below.
     """
     if tool not in EDITING and os.path.isdir(path):
         return f"Read(/{path}/**)"

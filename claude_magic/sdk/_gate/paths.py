@@ -24,7 +24,7 @@ def paths_of(tool: str, arguments: Mapping[str, Any]) -> Iterator[str]:
     for name in ("pattern", "glob") if tool == "Glob" else ("glob",):
         if pattern := str(arguments.get(name) or ""):
             # A pattern may begin at the root, or go up.
-            yield os.path.join(where, re.split(r"[*?\[{]", pattern)[0] if ".." not in pattern else "..")
+            yield os.path.join(where, re.split(r"[*?\[{]", pattern)[0] if ".." not in pattern else os.sep)
 
 
 def places_of(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
@@ -37,8 +37,8 @@ def places_of(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
     else:
         named = [*paths_of(tool, arguments)] if tool in READING | EDITING else []
     absolute = [os.path.join(cwd, os.path.expanduser(path)) for path in named]
-    if tool in COMMANDS:  # a directory stands for the files in it
-        absolute = [os.path.join(path, "x") if os.path.isdir(path) else path for path in absolute]
+    # A directory stands for the files in it.
+    absolute = [os.path.join(path, "x") if os.path.isdir(path) else path for path in absolute]
     return [*map(os.path.normpath, absolute), *map(os.path.realpath, absolute)]
 
 
@@ -62,5 +62,5 @@ def resolved(path: str, cwd: str) -> str:
 
 
 def within(path: str, root: str) -> bool:
-    """Whether a resolved path is a directory or below it."""
+    """Whether a resolved path is this root or below it."""
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
