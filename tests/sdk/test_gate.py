@@ -14,7 +14,8 @@ from watching import MakeConfig, Run
 
 from claude_magic.sdk import ClaudeClient, TurnOptions
 from claude_magic.sdk._gate import tool_list
-from claude_magic.sdk._gate.gate import Call, Gate, Verdict
+from claude_magic.sdk._gate.call import Call
+from claude_magic.sdk._gate.gate import Gate, Verdict
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import QUESTION, Decision, Listener, PermissionAnswer, PermissionRequest, Tool, ToolResult
 from claude_magic.sdk.turn_request import TurnRequest
@@ -546,11 +547,11 @@ def test_folders_below(tmp_path: Path) -> None:
         call = Call("Bash", {"command": command}, "default", str(work), "s")
         assert gates[0].judge(call, "default")[0] is Verdict.ASK, command
     read = Call("Bash", {"command": "cat a/deep/x"}, "default", str(work), "s")
-    gates[0].accept(gates[0].circumstances(read))
+    gates[0].effects.accept(gates[0].effects.circumstances(read))
     assert verdict(gates[0], "Read", "a/x") is Verdict.PASS
     assert verdict(gates[0], "Read", "b/x") is Verdict.ASK
     # What has come later, or changed, nobody has allowed, also not by a yes to the same call for the session.
-    before = gates[0].circumstances(read)
+    before = gates[0].effects.circumstances(read)
     for change in (
         lambda: (work / "a/.claude/rules/r.md").write_text("one"),
         lambda: (work / "a/.claude/rules/r.md").write_text("two"),
@@ -558,13 +559,13 @@ def test_folders_below(tmp_path: Path) -> None:
     ):
         change()
         assert verdict(gates[0], "Read", "a/x") is Verdict.ASK
-        now = gates[0].circumstances(read)
+        now = gates[0].effects.circumstances(read)
         assert now != before
         assert str(work / "a/.claude") in now.asks_anew
-        gates[0].accept(before)
+        gates[0].effects.accept(before)
         assert verdict(gates[0], "Read", "a/x") is Verdict.ASK
-        gates[0].accept(now)
-        before = gates[0].circumstances(read)
+        gates[0].effects.accept(now)
+        before = gates[0].effects.circumstances(read)
         assert (verdict(gates[0], "Read", "a/x"), before) == (Verdict.PASS, replace(now, asks_anew=""))
 
 
@@ -622,11 +623,11 @@ def test_a_link_that_is_turned_meanwhile(tmp_path: Path) -> None:
     (link := tmp_path / "out").symlink_to(tmp_path / "a")
     gate = Gate(str(tmp_path), tmp_path / ".claude", home="/")
     call = Call("Write", {"file_path": str(link / "new.py")}, "default", str(tmp_path), "s")
-    before = gate.circumstances(call)
-    assert gate.circumstances(call) == before
+    before = gate.effects.circumstances(call)
+    assert gate.effects.circumstances(call) == before
     link.unlink()
     link.symlink_to(tmp_path / "b")
-    assert gate.circumstances(call) != before
+    assert gate.effects.circumstances(call) != before
 
 
 def test_git_after_cd(tmp_path: Path) -> None:

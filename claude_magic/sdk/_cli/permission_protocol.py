@@ -16,7 +16,8 @@ from claude_magic._text import well_formed
 from claude_magic.errors import ConfigError
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.command_line import Launch
-from claude_magic.sdk._gate.gate import Call, Gate, Verdict
+from claude_magic.sdk._gate.call import Call
+from claude_magic.sdk._gate.gate import Gate, Verdict
 from claude_magic.sdk.host import (
     DENIED,
     QUESTION,
@@ -149,7 +150,7 @@ class Permissions:
         # A helper may go on after the turn that started it.
         host = self._host_of(context.tool_use_id)
         call = Call(tool, arguments, self._mode() or "default", place, "", by_helper=context.agent_id is not None)
-        now, changed = self._gate.circumstances(call), ""
+        now, changed = self._gate.effects.circumstances(call), ""
         while True:
             shown = now
             rules = () if shown.asks_anew else self._gate.rules_for(tool, arguments, context.decision_reason, place)
@@ -158,7 +159,7 @@ class Permissions:
             why = changed or context.decision_reason or self._gate.reason_for(tool, context.blocked_path, place)
             offered = rules if self._gate.adds_to_rules(rules) else ()
             request = PermissionRequest(call_id, tool, arguments, place, why, offered, call.by_helper)
-            answer, now = await self._answer(host, request, rules), self._gate.circumstances(call)
+            answer, now = await self._answer(host, request, rules), self._gate.effects.circumstances(call)
             if not answer.decision.allows or now == shown:
                 break
             # What the person saw is no longer true.
@@ -168,7 +169,7 @@ class Permissions:
         # The CLI gets no rules: it would write them into the directory's settings file, and allow more by them.
         self._grant(granted)
         if answer.decision.allows:
-            self._gate.accept(shown)
+            self._gate.effects.accept(shown)
         host.emit(events.PermissionAnswered(request.call_id, answer.decision.value, granted, word))
         if answer.decision is Decision.DENY:
             return sdk.PermissionResultDeny(message=word or (_DECLINED if request.questions else DENIED))

@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Final
 
 from claude_magic._paths import home_directory
-from claude_magic.sdk._folder.contents import UNKNOWN, Below, loaded_below, settings_files
-from claude_magic.sdk._folder.git_settings import git_programs
+from claude_magic.sdk._folder.contents import settings_files
+from claude_magic.sdk._gate.call import Call
 from claude_magic.sdk._gate.commands import BLANKS, is_plain, only_edits, only_reads, trimmed
-from claude_magic.sdk._gate.paths import paths_of, places_of, resolved, within
+from claude_magic.sdk._gate.paths import paths_of, resolved, within
 from claude_magic.sdk._gate.rules import Rules, host_of, settings_in
+from claude_magic.sdk._gate.side_effects import SideEffects
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPERS, OFF, QUESTIONS, READING, UNASKED
 
 PLANNING: Final = "Plan mode changes nothing. Read, think, and hand in the plan; nothing else is allowed until it is accepted."
@@ -33,16 +33,7 @@ _HELPER_ARGUMENTS: Final = {"description", "prompt", "subagent_type", "model", "
 _SEARCHES: Final = re.compile(r"\bfind\b|\b(?:grep|ls)\b[^|;&\n]*\s-\w*[rR]")
 """Commands that look into everything below a directory."""
 
-_OTHER_REPOSITORY: Final = re.compile(r"\s-C|--git-dir|--work-tree|GIT_")
-_EXPANDED: Final = re.compile(r"[$`*?\[{~]")
-
-_LONGEST_COMMAND: Final = 50_000
-"""Characters of a command that is searched for paths: searching this many takes half a second."""
-
 _RAISED: Final = ("acceptEdits", "bypassPermissions", "auto")
-
-_ALL_OF_GIT: Final = frozenset({"Bash(git)", "Bash(git *)", "Bash(git:*)"})
-"""Rules that allow every git command."""
 
 _CLI_ASKS: Final = ("default", "acceptEdits", "plan", "dontAsk")
 """In these modes the CLI asks about what no rule covers, denies it, or has the person's permission for it.
@@ -57,40 +48,6 @@ class Verdict(Enum):
     PASS = auto()
     ASK = auto()
     DENY = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call as the CLI announces it. `mode` is the permission mode for it.
-
-    `own_files` is the CLI's directory for the files of this session. `by_helper` is true if a helper calls.
-    """
-
-    tool: str
-    arguments: Mapping[str, Any]
-    mode: str
-    cwd: str
-    session_id: str
-    own_files: str = ""
-    by_helper: bool = False
-
-    @property
-    def command(self) -> str:
-        """The shell command; empty for other tools."""
-        return str(self.arguments.get("command", ""))
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What the result of a call depends on besides the call itself, at one moment.
-
-    `loaded`: what the CLI loads with its files, by path. `asks_anew`: a reason to ask about the call whatever was allowed
-    before. `files`: the states of the files that it changes.
-    """
-
-    loaded: Mapping[str, Below]
-    asks_anew: str
-    files: tuple[object, ...]
 
 
 class Gate:
@@ -124,10 +81,7 @@ class Gate:
         self._rules = Rules((*rules, *settings.rules), self._directory, home)
         self._granted = set(granted)
         self._harmless = UNASKED | frozenset(harmless)
-        self._git_trusted = git_programs(directory) if trusted else {}
-        """What git would run in the folder when the process was started, if the person trusts it."""
-        self._below: dict[str, str] | None = {} if asks_below else None
-        """By path in a subfolder: the state in which a person allowed the CLI to load it; `None` allows all."""
+        self.effects = SideEffects(self._directory, self._rules, trusted=trusted, asks_below=asks_below)
 
     def judge(self, call: Call, own_mode: str | None) -> tuple[Verdict, str]:
         """Return the verdict and its reason in words. `own_mode` is the process's mode; a helper's may differ."""
@@ -154,10 +108,10 @@ class Gate:
         reason = ""
         if mode == "plan" and not self._changes_nothing(call):
             return Verdict.DENY, PLANNING
-        if new := self._loads_below(self._loaded_below(call), call):
+        if new := self.effects.loads(call):
             return refusal, new
         if call.tool in READING | EDITING:
-            paths = _resolved_in(call)
+            paths = call.paths
             elsewhere = [path for path in paths if not self._is_open(path, call)]
             is_left_to_it = call.tool in READING or mode in _CLI_ASKS
             if paths and ((is_left_to_it and not elsewhere) or self._may_allow(call, paths, cli_asks=cli_asks)):
@@ -165,7 +119,7 @@ class Gate:
             reason = self._why_closed(elsewhere[0]) if elsewhere else ""
         elif self._is_free(call, mode):
             return Verdict.PASS, ""
-        elif runs := self._git_runs(call):
+        elif runs := self.effects.git_runs(call):
             return refusal, runs
         elif self._may_allow(call, cli_asks=cli_asks):
             return Verdict.PASS, ""
@@ -217,32 +171,6 @@ class Gate:
         """Remember what a person has allowed for the session."""
         self._granted |= set(rules)
 
-    def accept(self, circumstances: Circumstances) -> None:
-        """Remember that a person has allowed a call, and with it everything that the CLI loads with its files."""
-        if self._below is not None:
-            self._below |= {path: below.state for path, below in circumstances.loaded.items()}
-
-    def circumstances(self, call: Call) -> Circumstances:
-        """Return what the result of a call depends on now, besides the call itself."""
-        paths, loaded = _resolved_in(call) if call.tool in EDITING else [], self._loaded_below(call)
-        asks_anew = self._loads_below(loaded, call) or self._git_runs(call)
-        return Circumstances(loaded, asks_anew, tuple((path, _state(path)) for path in paths))
-
-    def _loads_below(self, found: Mapping[str, Below], call: Call) -> str:
-        """Return a reason to ask if, with a call's files, the CLI would load what nobody has allowed yet."""
-        if self._below is None:
-            return ""
-        if len(call.command) > _LONGEST_COMMAND:
-            return "it is too long to look for what Claude Code loads with its files"
-        states = self._below
-        new = {path: below.target for path, below in found.items() if below.state == UNKNOWN or states.get(path) != below.state}
-        return _loads(new) if new else ""
-
-    def _loaded_below(self, call: Call) -> dict[str, Below]:
-        if self._below is None or len(call.command) > _LONGEST_COMMAND:
-            return {}
-        return loaded_below(places_of(call.tool, call.arguments, call.cwd), self._directory)
-
     def was_granted(self, rules: tuple[str, ...]) -> bool:
         """Whether all rules that a call needs were allowed for the session."""
         return bool(rules) and self._granted >= set(rules)
@@ -256,7 +184,7 @@ class Gate:
             return True
         # The CLI keeps the plan in a file that it names. Other edits are denied.
         plans = os.path.join(self._cli_home, "plans")
-        paths = _resolved_in(call) if call.tool in EDITING else []
+        paths = call.paths if call.tool in EDITING else []
         return bool(paths) and all(within(path, plans) for path in paths)
 
     def _is_free(self, call: Call, mode: str) -> bool:
@@ -275,26 +203,6 @@ class Gate:
         return is_certain and self._rules.may_allow(
             call.tool, call.arguments, paths, lambda word: self._leads_inside(word, call)
         )
-
-    def _git_runs(self, call: Call) -> str:
-        """Return a reason to ask about a command that may call git, where settings would make git run programs.
-
-        These settings may have come since the process was started, and be those of a folder that the command names, as in
-        `git -C vendor status`. After a `cd` any command counts: what is called there may use git itself.
-        """
-        may_call_git = call.tool in COMMANDS and ("git" in call.command or self.is_elsewhere(call.cwd))
-        if not may_call_git or self._rules.allow_all(call.tool) or not _ALL_OF_GIT.isdisjoint(self._rules.texts):
-            return ""
-        if len(call.command) > _LONGEST_COMMAND:
-            return "it is too long to look for git settings"
-        if _OTHER_REPOSITORY.search(call.command) and _EXPANDED.search(call.command):
-            return "git may run programs in a folder that a shell makes of these words"
-        folders = {os.path.dirname(path) for path in places_of(call.tool, call.arguments, call.cwd)}
-        found = [
-            item for folder in (call.cwd, *sorted(folders)) if os.path.isdir(folder) for item in git_programs(folder).items()
-        ]
-        place = next((place for place, programs in found if programs != self._git_trusted.get(place)), None)
-        return f"git would run programs here: {place} says so" if place else ""
 
     def _reads(self, call: Call) -> bool:
         return call.tool == "Bash" and only_reads(call.command, lambda word: self._leads_inside(word, call))
@@ -320,31 +228,13 @@ class Gate:
         return "would search Claude Code's own files, too" if within(self._cli_home, path) else _leads_out(path)
 
 
-def _resolved_in(call: Call) -> list[str]:
-    return [resolved(path, call.cwd) for path in paths_of(call.tool, call.arguments)]
-
-
 def _searches(call: Call) -> bool:
     """Whether a call looks into everything below a directory."""
     return call.tool in ("Glob", "Grep") or bool(_SEARCHES.search(call.command))
 
 
-def _state(path: str) -> object:
-    """Return a value that changes when the file does. Nobody can set its `st_ctime_ns`."""
-    try:
-        state = os.stat(path)
-    except OSError:
-        return None
-    return state.st_dev, state.st_ino, state.st_size, state.st_ctime_ns
-
-
 def _leads_out(path: str) -> str:
     return f"leads to {path}, outside the folder"
-
-
-def _loads(found: Mapping[str, str | None]) -> str:
-    named = [f"{path} (which leads out of its folder, to {target})" if target else path for path, target in found.items()]
-    return f"with it Claude Code loads {', '.join(named)}, which nobody has approved"
 
 
 def _outside_rule(tool: str, path: str) -> str:

@@ -1,0 +1,119 @@
+"""What comes with a tool call besides what it does itself: files that the CLI loads with it, programs that git would run.
+
+Both can come into a folder at any time, so they are looked for at each call. A reason from here is asked about whatever was
+allowed before.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from claude_magic.sdk._folder.contents import UNKNOWN, Below, loaded_below
+from claude_magic.sdk._folder.git_settings import git_programs
+from claude_magic.sdk._gate.call import Call
+from claude_magic.sdk._gate.paths import places_of
+from claude_magic.sdk._gate.rules import Rules
+from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
+
+_ALL_OF_GIT: Final = frozenset({"Bash(git)", "Bash(git *)", "Bash(git:*)"})
+"""Rules that allow every git command."""
+
+_OTHER_REPOSITORY: Final = re.compile(r"\s-C|--git-dir|--work-tree|GIT_")
+_EXPANDED: Final = re.compile(r"[$`*?\[{~]")
+
+_LONGEST_COMMAND: Final = 50_000
+"""Characters of a command that is searched for paths: searching this many takes half a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the result of a call depends on besides the call itself, at one moment.
+
+    `loaded`: what the CLI loads with its files, by path. `asks_anew`: a reason to ask about the call whatever was allowed
+    before. `files`: the states of the files that it changes.
+    """
+
+    loaded: Mapping[str, Below]
+    asks_anew: str
+    files: tuple[object, ...]
+
+
+class SideEffects:
+    """Looks for the side effects of the calls of one process.
+
+    :param directory: the folder of the conversation, as a real path.
+    :param rules: the person's rules. Who allows all of git is not asked about its settings.
+    :param trusted: whether the person trusts what git would run in the folder now.
+    :param asks_below: whether a person must agree before the CLI loads anything from a subfolder.
+    """
+
+    def __init__(self, directory: str, rules: Rules, *, trusted: bool, asks_below: bool) -> None:
+        self._directory = directory
+        self._rules = rules
+        self._git_trusted = git_programs(directory) if trusted else {}
+        """What git would run in the folder when the process was started, if the person trusts it."""
+        self._below: dict[str, str] | None = {} if asks_below else None
+        """By path in a subfolder: the state in which a person allowed the CLI to load it; `None` allows all."""
+
+    def circumstances(self, call: Call) -> Circumstances:
+        """Return what the result of a call depends on now, besides the call itself."""
+        files = tuple((path, _state(path)) for path in call.paths) if call.tool in EDITING else ()
+        return Circumstances(self._loaded(call), self.loads(call) or self.git_runs(call), files)
+
+    def accept(self, circumstances: Circumstances) -> None:
+        """Remember that a person has allowed a call, and with it everything that the CLI loads with its files."""
+        if self._below is not None:
+            self._below |= {path: below.state for path, below in circumstances.loaded.items()}
+
+    def loads(self, call: Call) -> str:
+        """Return a reason to ask if, with a call's files, the CLI would load what nobody has allowed yet."""
+        if self._below is None:
+            return ""
+        if len(call.command) > _LONGEST_COMMAND:
+            return "it is too long to look for what Claude Code loads with its files"
+        found, allowed = self._loaded(call), self._below
+        new = {path: below for path, below in found.items() if below.state == UNKNOWN or allowed.get(path) != below.state}
+        named = ", ".join(_named(path, below.target) for path, below in new.items())
+        return f"with it Claude Code loads {named}, which nobody has approved" if new else ""
+
+    def git_runs(self, call: Call) -> str:
+        """Return a reason to ask about a command that may call git, where settings would make git run programs.
+
+        These settings may have come since the process was started, and be those of a folder that the command names, as in
+        `git -C vendor status`. After a `cd` any command counts: what is called there may use git itself.
+        """
+        may_call_git = call.tool in COMMANDS and ("git" in call.command or os.path.realpath(call.cwd) != self._directory)
+        if not may_call_git or self._rules.allow_all(call.tool) or not _ALL_OF_GIT.isdisjoint(self._rules.texts):
+            return ""
+        if len(call.command) > _LONGEST_COMMAND:
+            return "it is too long to look for git settings"
+        if _OTHER_REPOSITORY.search(call.command) and _EXPANDED.search(call.command):
+            return "git may run programs in a folder that a shell makes of these words"
+        folders = {os.path.dirname(path) for path in places_of(call.tool, call.arguments, call.cwd)}
+        for folder in (call.cwd, *sorted(filter(os.path.isdir, folders))):
+            for place, programs in git_programs(folder).items():
+                if programs != self._git_trusted.get(place):
+                    return f"git would run programs here: {place} says so"
+        return ""
+
+    def _loaded(self, call: Call) -> dict[str, Below]:
+        if self._below is None or len(call.command) > _LONGEST_COMMAND:
+            return {}
+        return loaded_below(places_of(call.tool, call.arguments, call.cwd), self._directory)
+
+
+def _named(path: str, target: str | None) -> str:
+    return f"{path} (which leads out of its folder, to {target})" if target else path
+
+
+def _state(path: str) -> object:
+    """Return a value that changes when the file does. Nobody can set its `st_ctime_ns`."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino, state.st_size, state.st_ctime_ns
