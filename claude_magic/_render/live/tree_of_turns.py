@@ -189,7 +189,8 @@ def _tree_html(lines: Sequence[_DrawnTurn], earlier: int) -> str:
         text = next(texts)
         branches = _narrow(line.branches)
         marked.append(escape(branches) + _emphasised(line.row, escape(text.removeprefix(branches))))
-    return f'<pre class="claude-drawing">{chr(10).join(marked)}</pre>\n'
+    # Without `code`, the pages of nbconvert show no fixed-width font.
+    return f'<pre class="claude-drawing"><code>{chr(10).join(marked)}</code></pre>\n'
 
 
 def _emphasised(row: TurnRow, html: str) -> str:
