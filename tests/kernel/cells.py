@@ -116,6 +116,7 @@ def without_times(text: str) -> str:
     text = re.sub(
         r"<span>with (?:\d+ of the )?cells? [\d, -]+</span>\u2003|\bwith (?:\d+ of the )?cells? [\d, -]+ · ", "", text
     )
+    text = text.replace("<span>recorded</span>\u2003", "").replace(" · recorded ·", " ·")  # of a turn that cost nothing
     return text.replace(" recorded</span>", "</span>").replace(" recorded", "")
 
 

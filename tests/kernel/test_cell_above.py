@@ -89,7 +89,7 @@ def test_the_cell_above(loaded_kernel: Kernel, api: MessagesAPI, page: Path, nam
     assert "#3 code, not run in this kernel: never_ran = 1" in told(listed)
     assert "# Sales of the shop" in told(around)
     assert ANSWER in result.text
-    assert re.search(r"with (cells? |\d+ cells)", result.text)
+    assert re.search(r"with (\d+ of the )?cells? ", result.text)
     shown = kernel.run("%claude_session show --prompt").stdout
     assert shown.index("the lowest is -400") < shown.index(QUESTION)
     if place.is_vs_code:

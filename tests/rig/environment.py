@@ -34,8 +34,9 @@ FOREIGN_PREFIXES = (
     "XDG_",
 )
 FOREIGN_SUFFIXES = ("_PROXY", "_API_KEY", "_AUTH_TOKEN")
-# PYTHONDONTWRITEBYTECODE makes every fresh kernel compile what it imports: seconds each.
-FOREIGN_NAMES = ("PYTHONDONTWRITEBYTECODE", "PYTHONSTARTUP")
+# PYTHONDONTWRITEBYTECODE makes every fresh kernel compile what it imports: seconds each. pytest-xdist gives its workers COLUMNS
+# and LINES, which say another size than that of a terminal in a test.
+FOREIGN_NAMES = ("PYTHONDONTWRITEBYTECODE", "PYTHONSTARTUP", "COLUMNS", "LINES")
 
 OWNER = "CLAUDE_MAGIC_RIG_OWNER"
 """Marks each process of a test run with the run's process ID, so that one that lost its parent is found too."""
