@@ -207,7 +207,7 @@ def test_a_judge_that_goes_by_place() -> None:
         ({"score": 5}, "type int"),
         ({"score": len}, "row and its reply"),
         ({"score": ""}, "empty"),
-        ({"score": "{{ first }} alone"}, "neither one reply nor two"),
+        ({"score": "{{ first }} alone"}, "must name one reply, or two"),
         ({"score": "{{ nothing }} {{ reply }}"}, "no column nothing"),
         ({"vary": TONES, "score": "{{ reply }} {{ tone }}"}, "would not judge blind"),
         ({"judge_model": "opus"}, "a score that is a prompt"),
