@@ -200,7 +200,7 @@ class RunningCell:
                 raise UnansweredInputError(self.result.prompts[-1])
             if self.was_interrupted and self.result.idle and self.result.reply is None:
                 self._note_lost_reply()
-            return self.result.done
+            return self.result.done and (self._next is None or self._next.result.done)
 
         self.kernel.wait_for(ended, timeout_s, self.result)
         return self.result

@@ -22,7 +22,7 @@ from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
 _ALL_OF_GIT: Final = frozenset({"Bash(git)", "Bash(git *)", "Bash(git:*)"})
 """Rules that allow every git command."""
 
-_OTHER_REPOSITORY: Final = re.compile(r"\s-C|--git-dir|--work-tree|GIT_")
+_OTHER_REPOSITORY: Final = re.compile(r"\s-(?:C|-git-dir|-work-tree)|GIT_")
 _EXPANDED: Final = re.compile(r"[$`*?\[{~]")
 
 _LONGEST_COMMAND: Final = 50_000
