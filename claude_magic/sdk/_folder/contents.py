@@ -135,7 +135,7 @@ def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
 
 
 def _files_of(settings: str) -> Iterator[str]:
-    """Yield the files of a `.claude` that count. Links are followed, as the CLI does; in a circle it ends never."""
+    """Yield the files of a `.claude` that count. Links are followed, as the CLI does. In a circle there is no end."""
     for place, folders, names in os.walk(settings, followlinks=True):
         if place == settings:
             folders[:] = [name for name in folders if name not in _NOT_LOADED]

@@ -62,7 +62,8 @@ class SideEffects:
     def circumstances(self, call: Call) -> Circumstances:
         """Return what the result of a call depends on now, besides the call itself."""
         files = tuple((path, _state(path)) for path in call.paths) if call.tool in EDITING else ()
-        return Circumstances(self._loaded(call), self.loads(call) or self.git_runs(call), files)
+        loaded = self._loaded(call)
+        return Circumstances(loaded, self._not_allowed(loaded, call) or self.git_runs(call), files)
 
     def accept(self, circumstances: Circumstances) -> None:
         """Remember that a person has allowed a call, and with it everything that the CLI loads with its files."""
@@ -71,11 +72,14 @@ class SideEffects:
 
     def loads(self, call: Call) -> str:
         """Return a reason to ask if, with a call's files, the CLI would load what nobody has allowed yet."""
+        return self._not_allowed(self._loaded(call), call)
+
+    def _not_allowed(self, found: Mapping[str, Below], call: Call) -> str:
         if self._below is None:
             return ""
         if len(call.command) > _LONGEST_COMMAND:
             return "it is too long to look for what Claude Code loads with its files"
-        found, allowed = self._loaded(call), self._below
+        allowed = self._below
         new = {path: below for path, below in found.items() if below.state == UNKNOWN or allowed.get(path) != below.state}
         named = ", ".join(_named(path, below.target) for path, below in new.items())
         return f"with it Claude Code loads {named}, which nobody has approved" if new else ""
