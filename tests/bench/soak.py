@@ -31,6 +31,9 @@ LATER = json.dumps({"command": "python3 -c 'import time; time.sleep(0.2)'", "run
 OWN = "<task-notification"
 """What the CLI itself asks when background work has ended (2.1.332)."""
 
+PROGRESS_STEPS = 100
+"""After how many steps a long soak says how far it is."""
+
 TURN = f"(lambda turn: (turn.session_id, turn.can_continue, turn.failed))({STATE}.turns.find({{}}))"
 PATH = f"[turn.number for turn in {STATE}.turns.path({STATE}.current_turn) if turn.start.how != 'by itself']"
 ASK = """
@@ -116,6 +119,8 @@ class Soak:
             self.what = take.__name__
             take()
             self.compare_tree()
+            if step % PROGRESS_STEPS == 0:
+                print(f"{step} steps, {len(self.nodes)} turns, {len(self.violations)} violations", flush=True)
 
     # Steps
 

@@ -38,6 +38,16 @@ def restarted(notebook: Notebook) -> Iterator[Callable[[], Notebook]]:
     notebook.kernel.run("%load_ext claude_magic")
 
 
+@pytest.fixture
+def patient(notebook: Notebook) -> Iterator[Notebook]:
+    """Let the kernel wait a minute, not 5 s, before it kills a CLI that does not confirm an interrupt."""
+    limit = "__import__('claude_magic.sdk._cli.process').sdk._cli.process.INTERRUPT_LIMIT_S"
+    usual = notebook.kernel.value(limit)
+    assert notebook.kernel.run(f"{limit} = 60.0").ok
+    yield notebook
+    assert notebook.kernel.run(f"{limit} = {usual}").ok
+
+
 # Restarts
 
 
@@ -183,8 +193,9 @@ def test_interrupted_again(notebook: Notebook, way: str, gap_ms: int) -> None:
     ends_well(notebook)
 
 
-def test_interrupted_before_claude_begins(notebook: Notebook) -> None:
+def test_interrupted_before_claude_begins(patient: Notebook) -> None:
     """A prompt that Claude takes up only after its cell was interrupted is a turn of the tree, as it is one of Claude's."""
+    notebook = patient
     clis = notebook.clis()
     for process in clis:
         freeze(process)
