@@ -32,6 +32,9 @@ script; the kernel adds what to type in a notebook. Known credentials are masked
 from __future__ import annotations
 
 import copyreg
+import shutil
+import sys
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -94,9 +97,16 @@ class ClaudeError(Exception):
         return self.message, self.next_step, f"stderr of the CLI:\n{last_lines}" if last_lines else ""
 
     def _render_traceback_(self) -> list[str]:
-        """Show name, sentence and next step instead of a traceback: IPython asks the exception for this."""
-        first, *rest = str(self).splitlines()
-        return [f"\x1b[31m{type(self).__name__}\x1b[39m: {first}", *rest]
+        """Show name, sentence and next step instead of a traceback: IPython asks the exception for this.
+
+        A terminal would divide long lines in the middle of words; a page does not. Code, which is indented, is not divided.
+        """
+        name = type(self).__name__
+        lines = f"{name}: {self}".splitlines()
+        if sys.stdout.isatty():
+            wrapper = textwrap.TextWrapper(shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
+            lines = [part for line in lines for part in ([line] if line[:1].isspace() else wrapper.wrap(line))]
+        return [lines[0].replace(name, f"\x1b[31m{name}\x1b[39m", 1), *lines[1:]]
 
 
 class ConfigError(ClaudeError, ValueError):

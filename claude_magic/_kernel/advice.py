@@ -33,7 +33,7 @@ E = TypeVar("E", bound=ClaudeError)
 STEPS: Final = {
     NotLoggedInError.next_step: (
         f"Run `{own_command('login')}` in a terminal, then this cell again. With an API key instead:\n"
-        'import getpass, os; os.environ["ANTHROPIC_API_KEY"] = getpass.getpass("API key: ")'
+        '    import getpass, os; os.environ["ANTHROPIC_API_KEY"] = getpass.getpass("API key: ")'
     ),
     SessionNotFoundError.next_step: "%claude_session list shows the sessions; with --new a new one starts.",
     SessionLostError.next_step: "--new begins another session. Earlier replies are left only where they were shown.",

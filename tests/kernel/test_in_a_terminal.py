@@ -189,6 +189,13 @@ def test_lists_fit(typing: Typing, api: MessagesAPI) -> None:
         assert word != "turns" or re.search(r"hello, which .*\s+current\b", shown), shown
 
 
+def test_lines_of_errors_end_with_whole_words(typing: Typing, api: MessagesAPI) -> None:
+    """The lines of an error and of its next step fit, too, and are divided between words."""
+    typing.line("%claude hello")
+    shown = " ".join(typing.line("%claude_session resume 99999999").split())
+    assert "%claude_session list shows what there is. The current session (" in shown
+
+
 def test_ended_input_is_a_refusal(environment: dict[str, str], api: MessagesAPI, tmp_path: Path) -> None:
     """`ipython -c` ends without a traceback, also at once; where no input is, nobody is there to be asked."""
     for code in ("%load_ext claude_magic", '%load_ext claude_magic\n%claude <<tool Bash {"command": "touch y"}>><<say done>>'):

@@ -79,7 +79,7 @@ class RunningTurn:
                 failure.content = response.arrived
                 return failure
             case None if response.ended is None or response.ended.is_error:
-                message = f"Interrupted after {elapsed_s:.1f} s."
+                message = f"Interrupted after {response.duration_s or elapsed_s:.1f} s."
                 failure = TurnInterrupted(message, session_id=response.session_id, content=response.arrived)
                 if not has_answer(response.blocks):
                     failure.next_step = "Nothing had arrived. The next prompt continues the session."

@@ -5,6 +5,7 @@ This module shows them as widgets, as settled HTML and as text. The caller provi
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -117,9 +118,13 @@ def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict
 def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow], columns: int | None = None) -> str:
     """Write facts and all rows as plain text.
 
-    :param columns: the greatest width of a line of the table; IDs and commands above it are not cut.
+    :param columns: the greatest width of a line, but for IDs and commands, which are not divided.
     """
-    lines = [f"{name:<15}{value}" for name, value in _facts(facts)] if facts else [_NO_SESSION]
+    wrapper = textwrap.TextWrapper(columns or 400, subsequent_indent=" " * 15, break_long_words=False, break_on_hyphens=False)
+    lines = [_NO_SESSION]
+    if facts is not None:
+        named = {name: f"{name:<15}{value}" for name, value in _facts(facts)}
+        lines = [line if name in _COPYABLE else wrapper.fill(line) for name, line in named.items()]
     lines_of_rows = (_HEADINGS, *(cells(row) for row in rows))
     table = text_table(lines_of_rows, (8, 24, 40, 5, 16, 8), columns) if rows else [NO_ROWS]
     return "\n".join((*lines, "", *table))
