@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pandas
 import polars
 import pytest
@@ -96,6 +97,32 @@ def test_frames_and_schemas(each: Any, api: MessagesAPI) -> None:
     assert list(table.columns) == ["text", "topic", "reply_topic", "sure", "error"]
     assert table.loc[10, "reply_topic"] == "cats"
     assert frame.columns.tolist() == ["text", "topic"]
+
+
+def test_rows_with_the_same_label() -> None:
+    """A table whose index holds a label more than once, as after `concat`, comes back with each reply in its row."""
+    frame = pandas.DataFrame({"a": range(4)}, index=[0, 1, 0, 1])
+    results = Results(frame)
+    for position in range(4):
+        results.add(RowOutcome(position, None, f"reply {position}"))
+    table = results.to_frame()
+    assert table["reply"].tolist() == ["reply 0", "reply 1", "reply 2", "reply 3"]
+    assert table["a"].tolist() == [0, 1, 2, 3]
+    assert table.index.tolist() == [0, 1, 0, 1]
+
+
+def test_columns_with_the_same_name() -> None:
+    """Of two columns of one name a template could mean either; nothing is sent."""
+    for names in (["a", "a"], [0, "0"]):
+        with pytest.raises(ConfigError, match=f"Two columns are named {names[0]}"):
+            Rows.of(pandas.DataFrame([[1, 2]], columns=names))
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), numpy.float32("nan"), pandas.NaT, pandas.NA], ids=repr)
+def test_missing_values(missing: object) -> None:
+    """A missing value leaves its place in the prompt empty, and is `null` in a whole row."""
+    row = {"a": 1, "b": missing}
+    assert Template("[{{ b }}] {{ row }}").fill(row) == '[] {"a": 1, "b": null}'
 
 
 def test_tables_are_of_the_kind_that_was_given() -> None:

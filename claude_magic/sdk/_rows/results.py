@@ -115,10 +115,9 @@ class Results:
         """
         if self._frame is None or _is_polars(self._frame):
             return new_frame(self.records(), self._frame)
-        pandas = _pandas()
-        own = pandas.DataFrame([_reply(outcome) for outcome in self], index=self._frame.index[: len(self)])
-        own.columns = [_free(name, {str(column) for column in self._frame.columns}) for name in own.columns]
-        return self._frame.iloc[: len(self)].join(own)
+        own, taken = _pandas().DataFrame([_reply(outcome) for outcome in self]), {str(column) for column in self._frame.columns}
+        # By position: labels of the table's index may occur more than once.
+        return self._frame.iloc[: len(self)].assign(**{_free(name, taken): own[name].array for name in own})
 
     def summary(self) -> str:
         """Return the outcome in one line."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Final
 
 import jinja2
@@ -91,11 +93,13 @@ class Rows:
     def of(cls, rows: object) -> Rows:
         """Read a DataFrame of pandas or polars, a list of dicts or texts, or any other iterable.
 
-        :raises ConfigError: if it is none of these, or is empty.
+        :raises ConfigError: if it is none of these, is empty, or has two columns of one name.
         """
         if _is_of(rows, "pandas", "DataFrame"):
             frame: Any = rows
             names = [str(name) for name in frame.columns]
+            if twice := [name for name, count in Counter(names).items() if count > 1]:
+                raise ConfigError(f"Two columns are named {twice[0]}.", next_step="Rename one of them; nothing was sent.")
             found = cls(
                 (dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None)), len(frame), frame
             )
@@ -137,7 +141,14 @@ def _is_of(value: object, library: str, name: str) -> bool:
 
 
 def _shown(value: object) -> object:
-    """Return a value in the form in which it is put into a prompt."""
+    """Return a value in the form in which it is put into a prompt. A missing one is empty, in a row that is JSON `null`."""
+    if isinstance(value, dict):
+        value = {name: None if _is_missing(part) else part for name, part in value.items()}
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, ensure_ascii=False, default=str)
-    return "" if value is None else value
+    return "" if _is_missing(value) else value
+
+
+def _is_missing(value: object) -> bool:
+    """Whether a value is `None`, NaN, or what pandas has for a missing date or a missing value of any type."""
+    return value is None or type(value).__name__ in {"NaTType", "NAType"} or (isinstance(value, Real) and value != value)
