@@ -36,7 +36,7 @@ def test_readme_names_every_tool(start: str) -> None:
 def test_readme_names_every_command() -> None:
     """The commands that read, and those that the mode `acceptEdits` runs, are the ones that the README names."""
     assert {name for name in quoted("**Unasked**") if name.islower()} == set(READERS)
-    assert quoted("`--mode acceptEdits`") == set(EDITORS)
+    assert quoted("With `--mode acceptEdits`") == set(EDITORS)
     assert set(EDITORS).isdisjoint(READERS)
 
 
