@@ -102,7 +102,7 @@ class CellRows:
         with contextlib.ExitStack() as stack:
             stack.callback(self._background.close)
             view = row_progress(self._kind(), self._run.progress.total, with_table=self._with_table)
-            # The progress bar is removed, also after an error.
+            # The progress is removed or replaced by the table, also after an error.
             stack.callback(lambda: view.close(self.results))
             stream: Stream[RowOutcome, None] = self._background.stream(self._work)
             try:
@@ -164,7 +164,10 @@ def _check_cassette() -> None:
     magics = loaded_magics()
     cassette = magics.state.cassette() if magics else active_cassette()
     if cassette is not None and cassette.plays_only:
-        raise ConfigError("Rows cannot be played from a cassette.", next_step="Switch the cassette off to ask them live.")
+        raise ConfigError(
+            "Rows cannot be played from a cassette.",
+            next_step="%config ClaudeMagics.cassette = None runs them live; rows in their checkpoint cost nothing.",
+        )
 
 
 def rows_of_cell(
@@ -230,9 +233,10 @@ def ask_each(
 ) -> Results:
     """Send one prompt for every row, each in a session of its own, and return the outcomes in the order of the rows.
 
-    With `vary` or `models` every row is sent once for each combination of them. With these or `score` the result is a `Trial`.
-    An interrupt stops the run and returns the answered rows. `stopped` of the results says why rows are missing.
-    Settings of cells such as `%config ClaudeMagics.model` do not count. The async version is `claude_magic.sdk.ask_each`.
+    With `vary` or `models` every row is sent once for each combination of them. With these or `score` the result is a `Trial`,
+    a subclass of `Results`. An interrupt stops the run and returns the answered rows. `stopped` of the results says why rows
+    are missing. Settings of cells such as `%config ClaudeMagics.model` do not count. The async version is
+    `claude_magic.sdk.ask_each`.
 
     :param template: the prompt, with `{{ column }}` for a value of the row, `{{ row }}` for the whole row, `{{ row["a b"] }}`
         for a column with a space in its name, and the names of `vary`. It sees no other variables.
@@ -246,17 +250,20 @@ def ask_each(
     :param executor: an executor of `concurrent.futures`, or a client of Dask, whose workers send the rows. `concurrency` then
         counts for each worker process. Workers get the prompts, which hold values of the rows, and the config with its `env`.
     :param checkpoint: an SQLite file that keeps the replies; a later run does not send these rows again. A row is known by its
-        prompt, the template, model, system, schema and other options. Its position does not count; failed rows are sent again.
+        filled-in prompt, the template, and what else the model gets (model, system, schema …). Its position does not count;
+        failed rows are sent again.
     :param budget_usd: US dollars for this run, without earlier ones. A row begins only if the cost of the dearest row so far
         still fits; the first row runs alone.
     :param max_retries: how often a row is sent again when the API refuses it temporarily (all rows wait as long as it says), or
         the CLI dies. After that the row is an error.
     :param on_error: `return` returns the error as the outcome of its row, `raise` ends the run with it.
-    :param vary: values for names in the template, such as `{"tone": ["formal", "plain"]}`; several names are combined.
+    :param vary: values for names in the template, such as `{"tone": ["formal", "plain"]}`; several names give every
+        combination.
     :param models: the models that answer each row.
-    :param score: a function of a row and its reply, which returns a number or a bool; or the prompt for a judge, who does not
-        know variant or model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both orders.
-    :param judge_model: the judge's model, if `score` is a prompt.
+    :param score: a function of a row and its reply, which returns a number or a bool; or the prompt of a judge, a model that is
+        not told variant or model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both
+        orders.
+    :param judge_model: the judge's model, if `score` is a prompt; `None` for the CLI's default.
     :param progress: whether progress is shown: as a bar, or as lines of text where there can be no bar.
     :raises ConfigError: an argument is invalid; nothing was sent.
     :raises CheckpointError: the checkpoint is a file of something else, or cannot be written. It is a `ClaudeError`.

@@ -1,7 +1,7 @@
 """What a structured reply must be, and the instance that is made of it.
 
-Owns the ways to say it (JSON schema, pydantic model, dataclass, TypedDict and other types) and what a list of rows can do.
-How the CLI is told is `cli_schema`'s, what it answers `process`'s. pydantic, jsonschema and pandas are imported when needed.
+It is told as a JSON schema, pydantic model, dataclass, TypedDict or another type. `_offers.schema_dialect` translates it for
+the CLI, `_cli.process` reads the CLI's answer. pydantic, jsonschema and pandas are imported when needed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WHAT_IS_ONE = (
 
 
 class Rows(list[T]):
-    """A list of what a schema describes, which can become a table."""
+    """The list of a structured reply; it can become a table."""
 
     def to_frame(self) -> pandas.DataFrame:
         """Make a DataFrame with a column for each field and a row for each item; nested values stay what they are.
@@ -54,8 +54,8 @@ class Rows(list[T]):
 class Schema:
     """What a reply must be.
 
-    `text` is a JSON schema for `TurnOptions.schema`, always the same for the same kind. Its root is an object; fields stand
-    in the order in which they were written, because a model fills them in that order.
+    `text` is a JSON schema for `TurnOptions.schema`; checkpoints need that it is always the same for the same kind. Its root is
+    an object; fields stand in the order in which they were written, because Claude fills them in that order.
     """
 
     name: str
@@ -83,9 +83,9 @@ class Schema:
         return cls(name, text, kind, wrapped, read)
 
     def load(self, data: object) -> Any:
-        """Make an instance of a reply's `structured`: of the type, or the plain data for a JSON schema; a list is `Rows`.
+        """Turn a reply's data into an instance of the type; for a JSON schema it stays plain. A list becomes `Rows`.
 
-        :raises StructuredOutputError: when it does not fit; `content` holds the data as text.
+        :raises StructuredOutputError: when it does not fit; the error's `content` holds the data as text.
         """
         try:
             value = self._read(self.unwrapped(data))
@@ -94,7 +94,7 @@ class Schema:
         return Rows(value) if type(value) is list else value
 
     def unwrapped(self, data: object) -> Any:
-        """Return the data itself: around what is no object, such as a list, the CLI needs one with a single field.
+        """Return the data without its wrapper: the CLI takes only objects, so a list comes as the one field of an object.
 
         :raises ValueError: when that field is missing.
         """
@@ -122,7 +122,7 @@ def _of_mapping(kind: Mapping[Any, Any]) -> tuple[dict[str, Any], Callable[[Any]
         raise _no_schema(f"{reprlib.repr(kind)} is not a JSON schema: $.$schema cannot be {schema['$schema']!r}.")
     checker = validator_for(schema, default=Draft202012Validator)
     try:
-        # A pattern that Python cannot read would fail when the reply is there.
+        # Otherwise a pattern that Python cannot read fails only when the reply is paid for.
         checker.check_schema(schema, format_checker=FormatChecker(["regex"]))
     except SchemaError as error:
         kind_of = ", which is not a regular expression in Python" if error.validator == "format" else ""
@@ -150,7 +150,7 @@ def _of_type(kind: Any, name: str) -> tuple[dict[str, Any], Callable[[Any], Any]
         adapter = adapter_of(with_typed_dicts(kind))
         schema = adapter.json_schema()
     except (PydanticUserError, SchemaError, NameError, TypeError) as error:
-        # What pydantic adds to its first sentence is about its own settings.
+        # Only the first sentence: pydantic's others are about its own settings.
         reason = _line(getattr(error, "message", str(error))).split(". ")[0].rstrip(".")
         reason = reason.replace("Unable to generate pydantic-core schema for", "JSON has no place for")
         raise _no_schema(f"{name} cannot be a schema: {reason}.") from error
@@ -159,7 +159,7 @@ def _of_type(kind: Any, name: str) -> tuple[dict[str, Any], Callable[[Any], Any]
 
     def read(data: Any) -> Any:
         try:
-            # As JSON, because strict models take a string for a date or an enum's value only there.
+            # As JSON, because only there strict models take a string for a date or an enum.
             return adapter.validate_json(json.dumps(data))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
@@ -170,7 +170,7 @@ def _of_type(kind: Any, name: str) -> tuple[dict[str, Any], Callable[[Any], Any]
 
 
 def adapter_of(kind: Any) -> TypeAdapter[Any]:
-    """Return pydantic's reader of a type; it knows every name in it."""
+    """Return pydantic's reader of a type, with every name in the type resolved."""
     from pydantic import TypeAdapter
 
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
@@ -179,7 +179,7 @@ def adapter_of(kind: Any) -> TypeAdapter[Any]:
 
 
 def with_typed_dicts(kind: Any) -> Any:
-    """Put TypedDicts that pydantic takes in the place of `typing`'s, which it takes from Python 3.12 on."""
+    """Replace `typing`'s TypedDicts, which pydantic takes only from Python 3.12 on, by those of `typing_extensions`."""
     return kind if sys.version_info >= (3, 12) else _rebuilt(kind, {})
 
 
@@ -200,7 +200,7 @@ def _rebuilt(kind: Any, known: dict[Any, Any]) -> Any:
             key: typing.Required if key in kind.__required_keys__ else typing.NotRequired for key in kind.__annotations__
         }
         placeholders = {key: qualifier[Any] for key, qualifier in qualifiers.items()}
-        twin: Any = typing_extensions.TypedDict(kind.__name__, placeholders)  # type: ignore[misc] # not known before
+        twin: Any = typing_extensions.TypedDict(kind.__name__, placeholders)  # type: ignore[misc] # fields known at run time
         for attribute in {"__module__", "__qualname__", "__doc__", "__pydantic_config__"} & vars(kind).keys():
             setattr(twin, attribute, getattr(kind, attribute))
         known[kind] = twin  # before its fields, which may be of the same kind

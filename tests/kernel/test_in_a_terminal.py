@@ -176,7 +176,7 @@ def test_pick(typing: Typing, api: MessagesAPI) -> None:
     """Below several replies stands how to go on from another one, and so one can."""
     typing.cell("%%claude --samples 2", "hello")
     assert "%claude_session pick NUMBER continues from another one." in typing.end().replace("\n", " ")
-    assert "goes on from 2" in typing.line("%claude_session pick 2")
+    assert "goes on from answer 2, turn" in typing.line("%claude_session pick 2")
 
 
 def test_lists_fit(typing: Typing, api: MessagesAPI) -> None:

@@ -97,7 +97,7 @@ def test_interrupt(loaded_kernel: Kernel, api: MessagesAPI) -> None:
 def test_words_and_comparison(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """The panel, the tree, a comparison and its pick, `ask()` and an error's next step are as everywhere."""
     answered(loaded_kernel, "hello", "--samples 2")
-    assert "goes on from 2" in loaded_kernel.run("%claude_session pick 2").stdout
+    assert "goes on from answer 2, turn" in loaded_kernel.run("%claude_session pick 2").stdout
     for word in ("", "turns", "list"):
         assert loaded_kernel.run(f"%claude_session {word}").ok
     assert loaded_kernel.run("from claude_magic import ask\nprint(ask('by name').content)").stdout.startswith(

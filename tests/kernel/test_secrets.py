@@ -78,7 +78,7 @@ def test_what_was_masked_is_said(loaded_kernel: Kernel) -> None:
         assert "Masked here: MY_API_KEY, other credentials." in output["data"]["text/plain"]
     sent = loaded_kernel.run("%claude_session show --prompt").stdout
     assert f"It is [MY_API_KEY], at {url.replace('tr0ub4dor', '[credential]')}." in sent
-    assert "Masked here: MY_API_KEY, other credentials. It was sent as it is." in sent
+    assert "Masked here: MY_API_KEY, other credentials. The prompt itself was sent unmasked." in sent
     assert KEY not in json.dumps(loaded_kernel.run("%claude_session list").outputs)
 
 

@@ -1,7 +1,7 @@
 """The table of the options of `%%claude` and `%claude`: each is a field of `Options`.
 
-Parsing, help, Tab, the parameters of `ask()` and the traits of `%config ClaudeMagics` are made from this table. The modules
-that use `Options` do what a choice says; `sdk.config.TurnOptions` passes it to the CLI.
+Parsing, help, Tab, the parameters of `ask()` and the traits of `%config ClaudeMagics` are made from this table. Other modules
+act on `Options`; `sdk.config.TurnOptions` passes on what the CLI needs.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ class Choice:
 
     @property
     def typed(self) -> str:
-        """The options that a person types for it."""
+        """The options as typed, to name this answer."""
         model = f"--compare {self.model}" if self.model else ""
         return " ".join(filter(None, (model, f"--samples {self.sample}" if self.sample else "")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of one cell. `None` means: as in `%config ClaudeMagics`."""
+    """The options of one cell. `None` means: not given; where there is a trait, `%config ClaudeMagics` decides."""
 
     new: bool = Option("begin another session; it becomes the current one", short="-n", in_ask=True).as_field()
     resume: str | None = Option(
@@ -103,7 +103,7 @@ class Options:
         in_ask=True,
     ).as_field()
     system: str | None = Option(
-        "text that is added to the system prompt",
+        "text that is added to the system prompt; with --bare, all of it",
         "TEXT",
         '"Answer in French."',
         TEXT,
@@ -173,7 +173,7 @@ class Options:
     code: bool = Option("put the reply's Python code into the next cell").as_field()
     quiet: bool = Option("show nothing; for use with --output").as_field()
     compare: tuple[str, ...] = Option(
-        "ask several models side by side; with --each, about every row",
+        "ask several models side by side; with --each, for every row",
         "MODEL,MODEL",
         "sonnet,opus",
         MODEL_LIST,
@@ -181,7 +181,7 @@ class Options:
     ).as_field()
     samples: int | None = Option("ask several times, side by side", "N", "3", SAMPLES).as_field()
     each: str | None = Option(
-        "ask about each row of a table or list; {{ column }} is the row's value",
+        "ask about each row of a table or list; {{ text }} is the value of its column text",
         "NAME",
         "df",
         VARIABLE,
@@ -201,9 +201,9 @@ class Options:
         FUNCTION,
         offers="variables",
     ).as_field()
-    concurrency: int | None = Option("how many rows are asked at once", "N", "8", COUNT).as_field()
+    concurrency: int | None = Option("with --each: how many rows run at once; 4 if not given", "N", "8", COUNT).as_field()
     checkpoint: str | None = Option(
-        "keep answered rows in this file; a later run goes on from there",
+        "with --each: keep answered rows in this file; a later run goes on from there",
         "PATH",
         "labels.sqlite",
         TEXT,
@@ -222,7 +222,7 @@ class Options:
         "USD",
         "0.50",
         DOLLARS,
-        trait=Float(None, allow_none=True, help="US dollars that a turn may cost."),
+        trait=Float(None, allow_none=True, help="US dollars that a turn, or a run over rows, may cost."),
         sets="max_budget_usd",
         in_ask=True,
     ).as_field()
@@ -257,7 +257,7 @@ class Options:
         in_ask=True,
     ).as_field()
     tool: tuple[str | Callable[..., Any], ...] = Option(
-        "let Claude call functions of yours, and ask before each call",
+        "functions of yours that Claude may call; you are asked before each call",
         "FUNCTION ...",
         "load_prices plot",
         FUNCTION,
@@ -308,7 +308,7 @@ _NOT_FOR_ROWS = (
     *("new", "resume", "fork", "at", "redo", "style"),
     *("raw", "input", "file", "notebook", "error", "code", "samples", "tool"),
 )
-"""Options that rows cannot use: a row has no conversation before it, no prompt of Claude Code, no values and no kernel."""
+"""Options that rows cannot use: a row has no conversation, no prompt of Claude Code, no variables, kernel or next cell."""
 
 _FOR_ROWS = ("concurrency", "checkpoint", "vary", "score")
 

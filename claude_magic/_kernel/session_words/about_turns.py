@@ -48,7 +48,7 @@ class TurnWords:
             self._tree = None
 
     def fork(self) -> None:
-        """Let the next cell continue a branch of the current session.
+        """Let the next cell begin a branch of the current session.
 
         :raises UsageError: there is no current session.
         """
@@ -56,20 +56,22 @@ class TurnWords:
         if session is None:
             raise UsageError("%claude_session: there is no current session to branch from; run a %%claude cell first")
         self._state.branch_next()
-        say(f"The next %%claude cell continues a branch of {session.label}; the session stays as it is.")
+        say(f"The next %%claude cell begins a branch of {session.label}, which stays as it is.")
 
     def pick(self, wanted: str) -> None:
-        """Let the next cell continue from another alternative of the last comparison.
+        """Let the next cell continue from another answer of the last comparison.
 
-        :raises TurnNotFoundError: there is no such alternative.
+        :raises TurnNotFoundError: there is no such answer.
+        :raises UsageError: this is no number.
         """
         picked = self._state.pick(_number(wanted, "pick"))
-        say(f"The next %%claude cell goes on from {wanted}: turn {picked.turn}.")
+        say(f"The next %%claude cell goes on from answer {wanted}, turn {picked.turn}.")
 
     def diff(self, wanted: str) -> None:
-        """Show how two alternatives of the last comparison differ; without numbers, the first two.
+        """Show how two answers of the last comparison differ; without numbers, the first two.
 
         :raises TurnNotFoundError: there was no comparison.
+        :raises UsageError: these are not two of its numbers.
         """
         from claude_magic._render.settled.comparison import diff_bundle
 
@@ -95,7 +97,7 @@ class TurnWords:
         self._frontend.put(reply_bundle(reply, for_audience=self._state.settings.presentation))
 
     def put_code(self, wanted: str) -> None:
-        """Put the Python of a turn's reply, or one block of it, into the next cell; without a number, of the last turn.
+        """Put the Python of a reply, or one block of it, into the next cell; by default of the last turn.
 
         :raises TurnNotFoundError: there is no such turn, or its session is gone.
         :raises UsageError: there is no such code.
@@ -103,7 +105,7 @@ class TurnWords:
         numbers = [_number(word, "code") for word in wanted.split()]
         last = self._state.turns.last()
         if len(numbers) > 2:
-            raise UsageError("%claude_session: code takes the number of a turn, and of a block of its code, such as: code 3 1")
+            raise UsageError("%claude_session: code takes a turn number and a block number, such as: code 3 1")
         if not numbers and last is None:
             raise UsageError("%claude_session: there is no turn yet, and so no code; run a %%claude cell first")
         number, block = [*(numbers or [last.number if last else 0]), None][:2]
@@ -119,7 +121,9 @@ class TurnWords:
     def _reply(self, number: int) -> SessionAwareResponse:
         reply = self._state.sessions.reply(self._state.turns.find(number))
         if reply is None:
-            raise TurnNotFoundError(f"The session of turn {number} is gone, and its reply with it.", next_step="Ask it again.")
+            raise TurnNotFoundError(
+                f"The session of turn {number} is gone, and its reply with it.", next_step="Run its cell again."
+            )
         return reply
 
     def show_prompt(self) -> None:
@@ -135,7 +139,7 @@ class TurnWords:
         shown = masked(sent(self._state.last_prompt))
         say(shown.text)
         if shown.names:
-            say(f"\n{masked_line(shown.names)} It was sent as it is.")
+            say(f"\n{masked_line(shown.names)} The prompt itself was sent unmasked.")
         session = self._state.current
         if session is not None and (size := context_line(self._state.client.context(session.session_id))):
             say(f"\nA whole request of {session.label}: {size}.")
@@ -169,7 +173,7 @@ class TurnWords:
 
 
 def sent(prompt: Prompt) -> str:
-    """Return what a prompt sends as text: its texts as they are, and a line for each image and document."""
+    """Return a prompt as text: its texts, and a line for each image and document."""
     content = prompt.message
     return content if isinstance(content, str) else "\n\n".join(map(_block, content))
 

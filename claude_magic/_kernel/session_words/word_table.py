@@ -53,8 +53,8 @@ class SessionMagic:
 class Word:
     """One word of `%claude_session`.
 
-    `forms` are the ways to type it, each with its help. `do` gets the text after the word, without quotes around it unless
-    `as_typed`. `needs` says what this text must be; without `needs` the word may stand alone. `offers` is what Tab offers then.
+    `forms` are the ways to type it, each with its help. `do` gets the text after the word, unquoted, or with `as_typed` as it
+    was typed. `needs` says what this text must be; without `needs` the word may stand alone. `offers`: what Tab offers.
     """
 
     name: str
@@ -85,7 +85,7 @@ def _trust(about: SessionMagic, argument: str) -> None:
 def _doctor(about: SessionMagic, argument: str) -> None:
     if argument not in ("", "--turn"):
         raise UsageError(f"%claude_session: doctor takes --turn or nothing, not {argument!r}")
-    from claude_magic._kernel.doctor.in_kernel import show_findings  # no part of `%load_ext`
+    from claude_magic._kernel.doctor.in_kernel import show_findings  # slow to import
 
     show_findings(about.state, about.frontend, with_turn=bool(argument))
 
@@ -96,7 +96,7 @@ WORDS = (
         {
             "": "show the current session and those of this directory",
             "show N": "show the reply of turn N again",
-            "show --prompt": "print what the last turn sent, and how large a whole request is, by part",
+            "show --prompt": "print what the last turn sent, and the size of each part of a request",
         },
         _show,
         offers="turn_numbers",
@@ -112,8 +112,8 @@ WORDS = (
     Word(
         "code",
         {
-            "code [N]": "put the Python of the last reply, or of turn N's, into the next cell",
-            "code N BLOCK": "put only that block of it there; blocks count from 1",
+            "code [N]": "put the Python of the last reply, or of turn N, into the next cell",
+            "code N BLOCK": "put only this block of turn N's Python there; the first is 1",
         },
         lambda about, numbers: about.turns.put_code(numbers),
         offers="turn_numbers",
@@ -124,26 +124,26 @@ WORDS = (
         "resume",
         {
             "resume": "continue the session of this notebook after a restart of the kernel",
-            "resume X": "continue X (start of an ID, name, or row of the list) and show its last turns",
+            "resume X": "continue X (name, row of the list, or first letters of an ID) and show its last turns",
         },
         lambda about, wanted: about.sessions.resume(wanted),
         offers="sessions",
     ),
     Word(
         "restore",
-        {"restore [PATH]": "get back the turns of this notebook's saved replies, or of the one at PATH"},
+        {"restore [PATH]": "get back the turns whose replies are saved in this notebook, or in the one at PATH"},
         lambda about, path: about.notebook.restore(path),
     ),
-    Word("fork", {"fork": "the next cell branches off the current session"}, lambda about, _: about.turns.fork()),
+    Word("fork", {"fork": "the next cell begins a branch of the current session"}, lambda about, _: about.turns.fork()),
     Word(
         "pick",
         {"pick N": "continue from answer N of the last comparison"},
         lambda about, number: about.turns.pick(number),
-        needs="the number of an alternative, such as: pick 2",
+        needs="the number of an answer, such as: pick 2",
     ),
     Word(
         "diff",
-        {"diff N M": "show how two answers of the last comparison differ"},
+        {"diff [N M]": "show how two answers of the last comparison differ, by default the first two"},
         lambda about, numbers: about.turns.diff(numbers),
     ),
     Word(

@@ -1,4 +1,4 @@
-"""The turns of this kernel, the sessions that they belong to, and the points that turns begin at: pure data."""
+"""The turns of this kernel, the sessions that they belong to, and the points that turns begin at."""
 
 from __future__ import annotations
 
@@ -86,14 +86,14 @@ class Turn:
         }
 
     def ended(self, response: SessionAwareResponse, *, failed: bool) -> Turn:
-        """Return the turn with its end, after it has ended."""
+        """Return the turn as ended, with the point after it."""
         end = Point(response.session_id, response.message_id) if response.session_id else None
         return replace(self, end=end, failed=failed)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a turn ended. `directory` is the turn's directory, if the response does not name it."""
+    """How a turn ended. `directory` is used if the response does not name the turn's."""
 
     turn: Turn
     response: SessionAwareResponse
@@ -113,7 +113,7 @@ def is_address(cell_id: str) -> bool:
 
 
 class Turns:
-    """All turns of this kernel, by number."""
+    """All turns of this kernel, in the order in which they ended or were restored."""
 
     def __init__(self) -> None:
         self._turns: dict[int, Turn] = {}
@@ -182,7 +182,7 @@ class Turns:
         """Return the start of a turn that replaces one that began at `start`."""
         begun = start
         # A failed turn without an answer leaves no message to continue from, so the start of that turn is used instead.
-        # A turn without an answer that did not fail has cleared the conversation.
+        # If that turn did not fail, it was a `/clear`, and the new one begins behind it.
         while begun.origin and not begun.origin.message_id and begun.parent in self._turns:
             if not self._turns[begun.parent].failed:
                 break
@@ -192,7 +192,7 @@ class Turns:
         return replace(start, origin=origin, fork=origin is not None, how="--redo", note=note)
 
     def last_of(self, cell_id: str | None, prompt: str = "") -> Turn | None:
-        """Return the last turn of this cell; if cell IDs cannot tell (VS Code), a restored turn with the same prompt."""
+        """Return the last turn of this cell; if cell IDs cannot tell (VS Code), the last restored one with its prompt."""
         if cell_id is None:
             return None
         turns = list(reversed(list(self)))
@@ -202,14 +202,14 @@ class Turns:
         return next((turn for turn in turns if self._is_restored(turn) and turn.prompt.strip() == prompt.strip()), None)
 
     def has_restored(self) -> bool:
-        """Whether there are turns of an earlier kernel, restored from the notebook."""
+        """Whether there are turns of an earlier kernel, restored from the notebook; for VS Code, where cell IDs are URIs."""
         return any(map(self._is_restored, self))
 
     def _is_restored(self, turn: Turn) -> bool:
         return turn.cell_id is not None and not is_address(turn.cell_id)
 
     def last(self) -> Turn | None:
-        """Return the turn that ended last, `None` if there is none."""
+        """Return the turn that ended or was restored last, `None` if there is none."""
         return next(reversed(list(self)), None)
 
 

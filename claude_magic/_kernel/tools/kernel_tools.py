@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MAX_CHARACTERS = 4_000
 MAX_IMAGES = 20
-"""Of one result; a request with more images must have smaller ones, or the API refuses it."""
+"""The most in one result: with more, the API takes only smaller images."""
 
 TOOLS = (
     Tool(
@@ -56,16 +56,16 @@ TOOLS = (
                 "numbers": {
                     "type": "array",
                     "items": {"type": "integer"},
-                    "description": "Of cells that have run: 5 for In [5]",
+                    "description": "The numbers of cells that have run: 5 for In [5]",
                 },
                 "positions": {
                     "type": "array",
                     "items": {"type": "integer"},
-                    "description": "Of cells in the saved notebook, Markdown included: 3 for the listed #3",
+                    "description": "Positions in the saved notebook, Markdown included: 3 for the listed #3",
                 },
                 "max_chars": {
                     "type": "integer",
-                    "description": f"Of each code and output; {DEFAULT_MAX_CHARACTERS} if not given",
+                    "description": f"Each code and output is cut to this; {DEFAULT_MAX_CHARACTERS} if not given",
                 },
             },
         },
@@ -74,12 +74,12 @@ TOOLS = (
     Tool(
         "run_code",
         "Run Python code in the user's notebook kernel, in their namespace, with IPython's magics and top-level await. "
-        "The user sees the output and is asked before.",
+        "The user sees the output and is asked first.",
         {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]},
     ),
     Tool(
         "add_cell",
-        "Put a code cell below the current one, for the user to review and run.",
+        "Put a code cell below the current one, for the user to review and run. The user is asked first.",
         {"type": "object", "properties": {"source": {"type": "string"}}, "required": ["source"]},
     ),
 )
@@ -165,7 +165,7 @@ class KernelTools:
 
     def add_cell(self, source: str) -> ToolResult:
         """Put code into a cell below, for the person to review and run."""
-        # A frontend adds one cell per run, that of the last call. So several become one cell, with separators.
+        # A frontend keeps only the last `set_next_input` of a run, so several become one cell, with separators.
         self._added.append(source.rstrip())
         self._shell.set_next_input("\n\n# ---\n\n".join(self._added))
         return ToolResult("The cell appears below the current one when this turn has ended; the user decides about it.")

@@ -1,7 +1,7 @@
 """A value of the person's namespace as Claude reads it: text, Markdown if the value has it, and images.
 
-It is roughly what a notebook shows to a reader who cannot scroll. Libraries are recognised by the names of their types and
-never imported; `for_type` adds others. The callers in `prompt/` and `tools/` decide where the text goes.
+It is roughly what a notebook shows, cut to a length. Libraries are recognised by the names of their types and never imported;
+`for_type` adds types. The callers in `prompt/` and `tools/` decide where the text goes.
 """
 
 from __future__ import annotations
@@ -42,16 +42,17 @@ T = TypeVar("T")
 MAX_CLEANED_CHARACTERS: Final = 1_000_000
 
 _BYTES: Final = 1_000
-"""The most bytes of binary data that are written out."""
+"""The most bytes of binary data that are written out, each as up to four characters."""
 
 _C1: Final = re.compile("[\x80-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What Claude reads of a value. `left_out` counts the characters that were cut away; the text says so, too.
+    """What Claude reads of a value.
 
-    `remarks` say how its images were changed.
+    `left_out` counts the characters (of binary data, bytes) that were cut away; the text says so, too. `remarks` say how its
+    images were changed.
     """
 
     text: str
@@ -72,7 +73,8 @@ def show_value(
 
     :param quoted: whether a string is shown with quotes, as its `repr`, to tell it from other values.
     :param mask: removes credentials from the text.
-    :raises ConfigError: the value cannot be shown: its code raises, takes too long, or returns no text or image.
+    :raises ConfigError: the value cannot be shown: its code raises, takes too long, or returns something
+        other than text or an image.
     :raises AttachmentError: an image of the value is broken or not an image.
     """
     name = type_name(value)
@@ -91,7 +93,9 @@ def show_value(
     except ConfigError:
         raise
     except FAILURES as error:
-        next_step = "Nothing was sent; pass the part that Claude should read, or register its type with claude_magic.for_type."
+        next_step = (
+            "Nothing was sent; pass the part that Claude should read, or register the value's type with claude_magic.for_type."
+        )
         raise ConfigError(f"A value of type {name} cannot be shown: {_reason(error)}.", next_step=next_step) from error
 
 
@@ -101,15 +105,15 @@ def for_type(kind: type[T], function: Callable[[T], str | Shown]) -> None:
 
 
 def type_name(value: object) -> str:
-    """Return the name of a value's type, with its module unless that is clear. None of the person's code runs for it."""
+    """Return the name of a value's type, with its module if that says more. None of the person's code runs for it."""
     name, module = (type.__dict__[asked].__get__(type(value)) for asked in ("__name__", "__module__"))
-    name = str.__str__(name)  # as plain text, like the module below: a subclass of `str` compares and formats itself
+    name = str.__str__(name)  # a subclass of `str` could run code when it is formatted; so could the module
     return name if type(module) is not str or module in ("builtins", "__main__") else f"{module}.{name}"
 
 
 @functools.singledispatch
 def _show(value: object, shell: InteractiveShell) -> str | Shown:
-    """Show a value by IPython's formatters. They are not called directly, because they print an error into the cell."""
+    """Show a value with the functions that IPython's formatters find; the formatters themselves would print errors."""
     display = shell.display_formatter
     assert isinstance(display, DisplayFormatter)  # a shell has one from its start
     found = _formatted(display.mimebundle_formatter, value, include=None, exclude=None)
@@ -182,7 +186,7 @@ def _count(value: object, limit: int) -> list[str]:
 
 
 def _binary(value: bytes | bytearray) -> Shown:
-    """Show the beginning of binary data. A byte needs up to four characters as text."""
+    """Show the beginning of binary data."""
     more = len(value) - _BYTES
     text = repr(value[:_BYTES])
     return Shown(f"{text}\n… {more:,} more bytes", left_out=more) if more > 0 else Shown(text)
@@ -222,7 +226,8 @@ def _cut(text: str, limit: int, mask: Callable[[str], str]) -> tuple[str, int]:
 
 
 def _cleaned(text: str) -> str:
-    # A C1 control starts a terminal sequence: the text after it would be removed, too. In data it is a wrongly decoded quote.
+    # A C1 control starts a terminal sequence: the text after it would be removed, too. In data it is usually a
+    # wrongly decoded quotation mark.
     return strip_controls(_C1.sub("", text))
 
 

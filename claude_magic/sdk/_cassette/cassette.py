@@ -1,10 +1,10 @@
 """Cassettes: files of recorded turns, each with the point in a conversation where it belongs.
 
 A recorded turn is found by its prompt (text, model, schema). If that was recorded more than once, the point in the
-conversation decides, then the latest take: what one `Cassette` object records is a take. A point is identified by a chain of
-hashes, its lineage. A cassette remembers the point that each session and each message has reached. Played sessions and
-messages keep their recorded IDs. If a session is played from its beginning a second time, it gets a new ID made from the
-recorded one, so that the two conversations stay separate.
+conversation decides, then the latest take (all that one `Cassette` object records). A point is named by a hash of all that
+led to it, its lineage. A cassette remembers the point that each session has reached, and the one after each message. Played
+sessions and messages keep their recorded IDs. If a session is played from its beginning a second time, it gets a new ID made
+from the recorded one, so that the two conversations stay separate.
 
 A recording from elsewhere, or one that was edited, is played in sessions of its own: it is never played in a session of this
 person, no live turn continues it, and `auto` adds nothing to it.
@@ -47,8 +47,8 @@ class Cassette:
 
     :param path: a file of JSON lines.
     :param mode: `record` (go live and add each turn), `replay` (play, and never go live), `auto` (play what the recording
-        answers; go live for the rest, and record that if nobody else recorded to the file) or `off`.
-    :param speed: how many times faster than recorded it plays; 0: at once.
+        answers; go live for the rest, and record that if all turns in the file were recorded here) or `off`.
+    :param speed: the pace as a multiple of the recorded one; 0: at once.
     :raises CassetteError: if the file cannot be read, or is missing in the mode `replay`.
     :raises ConfigError: for an invalid path, mode or speed.
     """
@@ -66,13 +66,15 @@ class Cassette:
         self._foreign: set[str] = set()
         """Sessions that began with a turn recorded elsewhere."""
         self._granted: dict[str, set[str]] = {}
-        """By session: what was allowed while turns were played in it. It allows nothing to a live turn."""
+        """By session: what was allowed while turns were played in it. Live turns do not get it."""
         self._plays: Counter[str] = Counter()
+        """How often each point, and each session, has been played."""
         self._take: int | None = None
         """The number of this take in the file, `None` before its first turn."""
         self._asked: Counter[str] = Counter()
         """How often this take has had the same prompt at the same point."""
         self._known = 0
+        """How many turns of the file were read."""
         self.use(mode)
 
     def __repr__(self) -> str:
@@ -111,9 +113,9 @@ class Cassette:
 
     @property
     def speed(self) -> float:
-        """How many times faster than recorded it plays; 0: at once.
+        """The pace as a multiple of the recorded one; 0: at once.
 
-        :raises ConfigError: if it is set to a negative number, or to something else.
+        :raises ConfigError: if it is set to anything but a number from 0.
         """
         return self._speed
 
@@ -130,7 +132,7 @@ class Cassette:
 
     @property
     def plays_only(self) -> bool:
-        """Whether no turn goes live, so that no CLI is needed."""
+        """Whether all turns are played, so that no CLI is needed."""
         return self.mode == "replay"
 
     @property
@@ -150,8 +152,8 @@ class Cassette:
     ) -> PlayingTurn | None:
         """Return the recorded turn that answers a request, ready to play; `None` if the turn goes live.
 
-        Turns that were recorded several times in one take are played in order, and then the last one again. In `auto`, a turn
-        that failed or was stopped goes live, and so does what follows once a conversation differs from the recorded one.
+        If a prompt was recorded several times in one take, its turns play in order, and then the last one again. In `auto`, a
+        turn that failed or was stopped goes live, and so do later turns of a conversation that has left the recorded one.
 
         :param effects: our tools that really run while playing, by the names that the CLI gives them.
         :param is_kept: tells whether the CLI keeps a session on this machine.
@@ -165,7 +167,7 @@ class Cassette:
             return None
         session_id, remark = request.session_id, ""
         if session_id is not None and not turn.is_from_here and session_id not in self._foreign:
-            # This happens only in `replay`: the session is the person's own.
+            # Only `replay` plays a foreign turn in a session of this person; see `_find`.
             if is_kept(session_id):
                 remark = f"Played from {self._shown} in a new session; the session {session_id[:8]} is not changed."
             request = replace(request, session_id=None)
@@ -196,9 +198,9 @@ class Cassette:
         return found
 
     def live(self, request: TurnRequest) -> TurnRequest:
-        """Return the request with sessions that the CLI knows: it knows nothing of played turns.
+        """Return the request with a session that the CLI knows, in place of a played one.
 
-        A turn that follows a played one branches off the recorded session there, unless that session ends there.
+        A turn that follows a played one continues the recorded session if that ends with it, and else branches off behind it.
 
         :raises SessionNotFoundError: after a turn that was recorded elsewhere.
         :raises CassetteError: if the turn is to be recorded, and the file cannot be written.
@@ -260,7 +262,7 @@ class Cassette:
         self._add(begun, recording, scrubber, failure)
 
     def record_by_itself(self, session_id: str, recording: Recorder, scrubber: Scrubber, *, after_s: float) -> None:
-        """Add a turn that the CLI began by itself, after the last recorded turn of its session.
+        """Add a turn that the CLI began by itself, after the last turn of its session, if that session is being recorded.
 
         :raises CassetteError: if it cannot be written.
         """
@@ -288,7 +290,7 @@ class Cassette:
         self._file.read()
         self._known = min(self._known, len(self._file.turns))
         for turn in self._file.turns[self._known :]:
-            # A turn recorded elsewhere says nothing about a session of this person's.
+            # Turns recorded elsewhere say nothing about this person's sessions.
             if turn.is_from_here:
                 self._note(turn, {})
                 self._last.pop(turn.last_session, None)
@@ -319,7 +321,7 @@ class Cassette:
             went_live = request.session_id is not None and request.session_id not in self._last
             found = [turn for turn in found if turn.answered and (turn.begun.parent == place or not went_live)]
             if request.session_id is not None:
-                # A conversation is either the CLI's or recorded elsewhere; turns of one kind never appear in the other.
+                # A conversation is either the CLI's or recorded elsewhere; turns from here and from elsewhere never mix in one.
                 is_foreign = request.session_id in self._foreign
                 found = [turn for turn in found if turn.is_from_here is not is_foreign]
         if not found:
@@ -341,13 +343,13 @@ class Cassette:
         return session_ids
 
     def _fresh(self, recorded: str, turn: RecordedTurn, is_kept: Callable[[str], bool]) -> str:
-        """Return an ID for a session that a play begins: the first time, the recorded one."""
+        """Return the ID of a session that a play begins; at first the recorded one."""
         self._plays[f"session {recorded}"] += 1
         number = self._plays[f"session {recorded}"]
         session_id = recorded if number == 1 else str(uuid.uuid5(_SESSIONS, f"{recorded} {number}"))
         if turn.is_from_here:
             return session_id
-        # The ID of a session of this person's is never given to a recording from elsewhere.
+        # A recording from elsewhere never gets the ID of this person's session.
         if session_id in self._places or is_kept(session_id):
             return self._fresh(recorded, turn, is_kept)
         self._foreign.add(session_id)
@@ -360,7 +362,7 @@ class Cassette:
     def _empty(self) -> CassetteError:
         shown = self._shown
         what = f"{shown} holds no turn that could be played." if self.path.exists() else f"There is no cassette {shown}."
-        return CassetteError(what, next_step="Check the path, or log in and record it with the mode `record` or `auto`.")
+        return CassetteError(what, next_step="Check the path, or log in and record a cassette in the mode `record` or `auto`.")
 
 
 def cassette(path: str | os.PathLike[str], mode: str = "auto", speed: float = 1.0) -> Cassette:

@@ -1,7 +1,7 @@
 """What is recorded of a turn, as data and as lines of a cassette.
 
 A turn is a `turn` line that identifies it, a line for each thing that happened, and an `end` line. This module writes and
-reads lines. Leaves the file to `cassette_file`, and the choice of a turn for a prompt to `turn_matching`.
+reads lines. It leaves the file to `cassette_file`, and the choice of a turn for a prompt to `turn_matching`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FORBID: Final = ConfigDict(extra="forbid")
 _EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(Event)}
 _NOT_RECORDED: Final = frozenset({"messages", "recorded"})
 _OWN: Final = frozenset({"turn", "parent", "take", "sample", "session", "date", "by_itself", "after", "context"})
-"""Fields of a turn's first line that do not identify the turn."""
+"""Fields of a turn's first line that are no part of its `Identity`."""
 
 
 class LineError(ValueError):
@@ -52,9 +52,9 @@ class Identity:
     schema: Any = None
 
     def lineage(self, parent: str | None) -> str:
-        """Return the name of the point after this turn in a conversation at the point `parent`."""
+        """Return the name of the point that a conversation at the point `parent` reaches with this turn."""
         asked = dataclasses.asdict(self)
-        if self.style is None:  # older recordings have names without a style
+        if self.style is None:  # older versions hashed no style
             del asked["style"]
         known = json.dumps([parent, asked], sort_keys=True)
         return hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -64,8 +64,8 @@ class Identity:
 class Begun:
     """The first line of a turn: its point in a conversation, and what identifies it.
 
-    `take` counts the recordings made to the file, `sample` the turns with the same prompt at that point in one take, from 1.
-    A turn that the CLI began `by_itself` has no prompt and the same point as the turn before it; it ended `after` seconds.
+    `take` counts the recordings made to the file, `sample` the turns with the same prompt at that point in one take, from 1. A
+    turn that the CLI began `by_itself` has no prompt; it ended at the same point as the turn before it, `after` seconds later.
     `context` was sent along with the prompt; it is there for readers and does not identify the turn.
     """
 
@@ -104,7 +104,10 @@ class Called:
 
 @checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
 class Ended:
-    """The last line of a turn: how it ended, and the error that it raised, if any. `seal` proves where it was recorded."""
+    """The last line of a turn: how it ended, and its error, if any.
+
+    `seal` proves where the turn was recorded, and that it was not edited.
+    """
 
     outcome: Literal["answered", "failed", "interrupted", "unfinished"]
     error: str | None = None
@@ -177,7 +180,7 @@ def identity_of(prompt: Prompt, options: TurnOptions, scrubber: Scrubber) -> Ide
 def line_of(at: float | None, fact: Fact | Begun | Ended, scrubber: Scrubber) -> str:
     """Return a fact as a line of JSON, without fields that have their default value.
 
-    Private data is left out, except in deltas: `Scrubber.pieces` has scrubbed these together.
+    Private data is replaced by placeholders; in deltas `Scrubber.pieces` has done that already.
     """
     match fact:
         case Begun():
@@ -190,13 +193,13 @@ def line_of(at: float | None, fact: Fact | Begun | Ended, scrubber: Scrubber) ->
             data = {"end": fact.outcome} | _plain(fact, "outcome")
         case _:
             data = {"event": type(fact).__name__} | _plain(fact)
-    # Most lines are deltas, and they have been scrubbed together.
     is_delta = isinstance(fact, events.TextDelta | events.ThinkingDelta)
     public = data if is_delta else scrubber.value(data, runs=_runs(fact))
     return json_line(({} if at is None else {"at": round(at, 3)}) | public)
 
 
 def _runs(fact: Fact | Begun | Ended) -> bool:
+    """Whether a fact holds code that runs again."""
     match fact:
         case events.ToolCalled(name=name) | Asked(tool=name):
             return name.startswith(f"mcp__{SERVER}__")
@@ -211,7 +214,7 @@ def json_line(data: dict[str, Any]) -> str:
 def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:
     """Return the time of a line in seconds, and the fact that it states.
 
-    :raises LineError: if this version writes no such line.
+    :raises LineError: if this version does not know such a line.
     """
     data = parsed(line)
     match data:
@@ -259,7 +262,7 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 
 def _checked(kind: type, data: dict[Any, Any]) -> Any:
     try:
-        # By way of JSON a list fills a tuple field; apart from that, types are strict.
+        # Types are strict, but only from JSON does a list fill a tuple field.
         return _adapter(kind).validate_json(json.dumps(data), strict=True)
     except RecursionError as error:
         raise LineError("is nested too deeply") from error

@@ -1,7 +1,7 @@
 """Plays a recorded turn in place of a live process, without a CLI, a network or an account.
 
 Everything is shown as it was recorded, at the recorded pace. Only the tools in `effects` really run again; all but
-read-only ones ask. The recording says only when: what runs is the call that is shown, and permissions are decided here.
+read-only ones ask. The recording only sets the time: the call that is shown runs, if it is permitted here.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from claude_magic.sdk.response import SessionAwareResponse, Text, ToolCall, as_j
 _YIELD_EVERY: Final = 50
 """How many events without a pace are emitted before other tasks of the loop may run."""
 
-_NOT_RUN: Final = "Not run here: the recording does not say what ran."
-_NOT_ITS_INPUT: Final = "Not run: the recorded call is not one that its tool takes."
+_NOT_RUN: Final = "Not run here: the recording does not say that this call ran."
+_NOT_ITS_INPUT: Final = "Not run: the recorded arguments do not fit the tool."
 
 
 class PlayingTurn:
@@ -46,7 +46,7 @@ class PlayingTurn:
 
     :param session_ids: from each session ID in the recording to the one that replaces it in this play.
     :param directory: the directory of the session in this play.
-    :param speed: how many times faster than recorded; 0: at once.
+    :param speed: the pace as a multiple of the recorded one; 0: at once.
     :param effects: our tools that really run, by the names that the CLI gives them.
     :param granted: rules that were allowed for the session of this play; rules that are allowed now are added.
     :param remark: a line for the person, shown first; empty for none.
@@ -71,12 +71,13 @@ class PlayingTurn:
         self._granted = granted
         self._remark = remark
         self._rules: set[str] = set()
-        """Those of this turn alone."""
+        """The rules of this turn alone."""
         self._shown = SessionAwareResponse()
-        """Texts and tool calls, as whoever looks at the turn sees them."""
+        """The texts and tool calls that have been shown."""
         self._answers: dict[str, PermissionAnswer] = {}
         self._results: dict[str, tuple[ToolResult, float]] = {}
         self._begun: set[str] = set()
+        """The calls that were found for a recorded run of a tool."""
         self._ended: set[str] = set()
         """The calls whose result was shown."""
         self._mode: str | None = None
@@ -86,9 +87,9 @@ class PlayingTurn:
         return PlayingTurn(turn, session_ids=self.session_ids, directory=self._directory, speed=0, effects={}, granted=set())
 
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
-        """Play the turn for `host`; return after its last event. Cancelling it stops it where it is.
+        """Play the turn for `host`; return after its last event. Cancelling stops the turn at once.
 
-        :raises ClaudeError: that the recorded turn failed with.
+        :raises ClaudeError: if the recorded turn failed; the same error.
         """
         self._rules = set(options.allowed_tools or ())
         self._mode = options.permission_mode
@@ -143,9 +144,9 @@ class PlayingTurn:
         return event
 
     def _said(self, ended: events.TurnEnded) -> str:
-        """Return the reply's text: the recorded one if it is all text that is shown or its last block (as in CLI 2.1.332).
+        """Return the reply's text: the recorded one if it equals all shown text or the last shown block (as in CLI 2.1.332).
 
-        Else it is all text that is shown: a part of a block may say the opposite of the block.
+        Else return all shown text, so that an edited file cannot return what nobody saw.
         """
         texts = [block.text for block in self._shown.blocks if isinstance(block, Text)]
         if ended.is_error or not (texts or ended.structured is not None):
@@ -185,12 +186,12 @@ class PlayingTurn:
             began = time.monotonic()
             result = await host.call(called.tool, call.input)
             self._results[call.call_id] = result, time.monotonic() - began
-        # Now, and not at the recorded time: another result may come before, or none.
+        # Shown now, as the recorded result may come late or never.
         self._ended.add(call.call_id)
         host.emit(self._returned(events.ToolReturned(call.call_id, _NOT_RUN, is_error=True)))
 
     async def _permitted(self, call: ToolCall, host: TurnHost) -> bool:
-        """Whether a call may be done now: a rule allows it, or the person does."""
+        """Return whether a call may run now; ask the person if no rule decides."""
         answer = self._answers.get(call.call_id)
         if answer is None:
             if self._effects[call.name].read_only:
@@ -224,18 +225,18 @@ class PlayingTurn:
         return [call for call in self._doable() if call.call_id in self._begun]
 
     def _call_of(self, called: Called) -> ToolCall | None:
-        """Find the shown call; the CLI tells a tool no call ID."""
+        """Find the shown call by its arguments; a tool gets no call ID."""
         name, arguments = f"mcp__{SERVER}__{called.tool}", _here(called.arguments)
         waiting = (call for call in self._doable() if call.name == name and call.call_id not in self._begun | self._ended)
         return next((call for call in waiting if call.input == arguments), None)
 
     def _session_id(self, recorded: str) -> str:
-        # Other IDs occur only in the middle of a turn.
+        # An unknown ID in the middle of a turn counts as its last session.
         return self.session_ids.get(recorded) or self.session_ids[self.turn.last_session]
 
 
 def _answer_of(mode: str | None) -> PermissionAnswer | None:
-    """Return what a permission mode answers by itself to a call that no rule allows; `None` if it asks."""
+    """Return what a permission mode answers by itself to a call that may not pass; `None` if it asks."""
     match mode:
         case "plan":
             return PermissionAnswer(Decision.DENY, PLANNING)
@@ -250,7 +251,7 @@ def _here(value: Any) -> Any:
 
 
 def _fits(tool: Tool, arguments: dict[str, Any]) -> bool:
-    from jsonschema import Draft202012Validator  # only here, as in `schema`
+    from jsonschema import Draft202012Validator  # it takes long to import
 
     return bool(Draft202012Validator(tool.schema | {"additionalProperties": False}).is_valid(arguments))
 
@@ -262,7 +263,7 @@ def _failure(turn: RecordedTurn) -> ClaudeError | None:
     if ended.outcome == "interrupted":
         return TurnInterrupted(f"Interrupted after {turn.ended_at:.1f} s.")
     kind = getattr(errors, ended.error or "", TurnError)
-    # Other errors are about one machine only, such as a missing session.
+    # An error about one machine, such as a missing session, becomes a `TurnError`.
     is_of_a_turn = isinstance(kind, type) and (issubclass(kind, TurnError) or kind in (ClaudeError, CLIDiedError))
     failure: ClaudeError = (kind if is_of_a_turn else TurnError)(ended.message, next_step=ended.next_step)
     if ended.status is not None and isinstance(failure, errors.APIError):

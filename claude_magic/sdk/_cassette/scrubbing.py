@@ -1,7 +1,7 @@
-"""What a cassette must not hold: credentials, and the names of the person, their home directory and their machine.
+"""What a cassette must not hold: credentials, account, home directory, login name and machine name.
 
 Texts are scrubbed when they are recorded. A prompt that is compared with a recording is scrubbed in the same way. A
-placeholder in a recording matches any text that another machine has there.
+placeholder in a recording matches any word, or path, that another machine has there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _IDENTIFIERS: Final = frozenset({"call_id", "data", "media_type", "message_id", 
 """Fields with IDs or encoded images; changing them would break references and images."""
 
 _DATA: Final = frozenset({"arguments", "input", "schema", "structured", "structured_output", "tool_input"})
-"""Fields with a person's data, in which a key can be any name."""
+"""Fields with a person's data, whose keys are not ours."""
 
 _ACCOUNT: Final = re.compile(
     r"(?:^|_)(?:e?mail(?:_?address)?|account|organi[sz]ation|org)(?:_?(?:uu)?id|_?name)?$", re.IGNORECASE
@@ -38,7 +38,7 @@ _COMMON_NAMES: Final = frozenset(
 )
 """Login and machine names that identify nobody and occur in ordinary text or code."""
 
-# The length of a name is bounded, as otherwise the pattern would backtrack over every division of it.
+# The length of a placeholder is bounded, as otherwise the pattern would backtrack over every division of it.
 _STANDS_FOR_ANYTHING: Final = re.compile(
     r"(\[(?:user|host|credential|(?=\w{1,64}\])\w*?(?:KEY|TOKEN|SECRET|PASS|CREDENTIAL|AUTH|PWD|PAT|DSN|UR[IL]|CONN|COOKIE)\w*)\]|~)"
 )
@@ -47,7 +47,7 @@ _PATH: Final = re.compile(r"(?P<root>[A-Za-z]:|/)[\w./\\-]*")
 
 
 _MOST_PLACES: Final = 200_000
-"""A text whose placeholders fit in more ways counts as different; trying all of them would block the kernel."""
+"""A text with more possible places of placeholders counts as different; trying all of them would block the kernel."""
 
 
 class Scrubber:
@@ -64,8 +64,9 @@ class Scrubber:
     def text(self, text: str, *, name: str = "", runs: bool = False) -> str:
         """Return the text with a placeholder for each private part.
 
-        :param name: the key whose value the text is, if it is part of data.
-        :param runs: whether it is code that will run again. There a login name may be a variable, so only paths are changed.
+        :param name: the key of this text, if it is a value in data.
+        :param runs: whether it is code that will run again. There a login name may be a variable, so names are replaced
+            only in paths.
         """
         text = redact(well_formed(text), self._env, name=name, runs=runs)
         for home in self._homes:
@@ -94,7 +95,7 @@ class Scrubber:
         return with_texts(value, lambda text, name: self.text(text, name=name, runs=runs))
 
     def pieces(self, pieces: Sequence[str]) -> list[str]:
-        """Scrub a text that came in pieces, also if something private is divided among them.
+        """Scrub a text that came in pieces, even if something private spans several of them.
 
         A line that holds something private is moved as a whole to the piece in which it begins.
         """
@@ -134,7 +135,7 @@ class Scrubber:
 
 
 def same_text(recorded: str, asked: str, scrubbed: str) -> bool:
-    """Whether a recorded text matches the prompt; a placeholder of another machine matches any text."""
+    """Whether a recorded text matches the prompt; a placeholder from another machine matches any one word or path."""
     if recorded in (asked, scrubbed):
         return True
     pieces = _STANDS_FOR_ANYTHING.split(recorded)
@@ -145,7 +146,7 @@ def same_text(recorded: str, asked: str, scrubbed: str) -> bool:
 
 
 def _fits(pieces: Sequence[str], text: str) -> bool:
-    """Whether pieces with placeholders between them match a text.
+    """Whether pieces and placeholders, which take turns, match a text.
 
     All positions are followed at once, because a regular expression would backtrack over every division of the text.
     """

@@ -1,13 +1,14 @@
-"""The CLI as a child process: starts it below its supervisor, ends it, and knows how it ended.
+"""The CLI as a child process: this module starts it, ends it, and knows how it ended.
 
-`transport` reads and writes its streams. Windows has no supervisor: there the CLI is our own child, and processes that it has
-started may outlive it.
+The CLI is a child of a supervisor, a process that ends everything that the CLI has started. Windows has no supervisor: there
+the CLI is our own child, and what it has started may outlive it. `transport` reads and writes the CLI's streams.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -103,7 +104,7 @@ class Child:
         loop = asyncio.get_running_loop()
         try:
             await loop.sock_sendall(ours, json.dumps(list(command)).encode() + b"\n")
-            answer = json.loads(await loop.sock_recv(ours, 1024) or b'{"errno": 3}')
+            answer = json.loads(await loop.sock_recv(ours, 1024) or json.dumps({"errno": errno.ESRCH}))
         except BaseException:
             ours.close()  # this ends the supervisor, and the CLI if it has started
             await asyncio.shield(process.wait())
@@ -116,7 +117,7 @@ class Child:
 
     @property
     def returncode(self) -> int | None:
-        """How the CLI ended, negative for a signal; `None` while it or a process that it started still runs."""
+        """How the CLI ended, negative for a signal, as the supervisor reports; `None` while it or what it started runs."""
         return self._process.returncode
 
     async def wait(self) -> None:
@@ -144,7 +145,7 @@ class Child:
             asyncio.get_running_loop().call_later(KILL_LIMIT_S, self._kill_supervisor)
 
     def abandon(self) -> None:
-        """End the CLI and every process that it started, although its event loop does not run. Any thread may call this."""
+        """End the CLI and every process that it started, even if its event loop does not run. Any thread may call this."""
         with contextlib.suppress(OSError):  # it has ended
             if self._channel is None:
                 os.kill(self.pid, signal.SIGTERM)
@@ -152,9 +153,9 @@ class Child:
                 self._channel.shutdown(socket.SHUT_RDWR)
 
     async def wait_elsewhere(self) -> None:
-        """Return when the CLI has ended; for use in another event loop than its own."""
+        """Return when the CLI has ended, on Windows at once; for use in another event loop than its own, which is not told."""
         with contextlib.suppress(ProcessLookupError):
-            while sys.platform != "win32":  # only its own loop is told of its end
+            while sys.platform != "win32":
                 os.kill(self.pid, 0)
                 await asyncio.sleep(0.01)
 
@@ -174,10 +175,12 @@ class _Mooring:
 
 
 def _closed_with_loop(channel: socket.socket) -> weakref.ref[asyncio.TimerHandle]:
-    """Close the channel when the running loop is closed. This ends the CLI, as nobody could communicate with it any more.
+    """Close the channel when the running loop is closed, and return a call to cancel if the CLI ends before.
+
+    Closing the channel ends the CLI, as nobody could communicate with it any more.
 
     A loop does not report that it is closed, but it then drops its scheduled calls, and with them the object that they hold.
     """
     mooring = _Mooring()
     weakref.finalize(mooring, channel.close).atexit = False
-    return weakref.ref(asyncio.get_running_loop().call_later(LONG_S, id, mooring))
+    return weakref.ref(asyncio.get_running_loop().call_later(LONG_S, id, mooring))  # `id` does nothing

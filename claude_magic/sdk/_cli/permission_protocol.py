@@ -33,9 +33,10 @@ from claude_magic.sdk.host import (
 _NOBODY: Final = "Nobody can be asked here, and no rule allows it."
 _DECLINED: Final = "The person does not answer. Go on without an answer, or stop where there is no way without it."
 _CHANGED: Final = "the file has changed since you were asked"
+_FOLDER_CHANGED: Final = "what Claude Code loads from the folder has changed since you were asked"
 _UNANSWERED: Final = "The person has not answered."
 _LONG_S: Final = 10.0**6
-"""Longer than our event loop can be blocked: a judgement after this limit would not stop the call."""
+"""The timeout of our hook, longer than our event loop can be blocked: after it, the CLI would run the call unjudged."""
 
 
 class PermissionMode:
@@ -47,7 +48,7 @@ class PermissionMode:
         self.now = chosen
         """The mode as last set or reported; `None` while only the CLI's settings decide."""
         self._unchosen = None if chosen is None else "default"
-        """The mode of a turn that chooses none: the one reported first, `default` if we set one before that, else `None`."""
+        """The mode of a turn that chooses none: the first one reported; `default` if we set one first; `None` before either."""
 
     def note(self, reported: str | None) -> None:
         self.now = reported or self.now
@@ -75,7 +76,7 @@ class PermissionMode:
 
 
 class Permissions:
-    """Decides about the tool calls of one process. The gate is first; if it or the CLI asks, the host of the turn decides.
+    """Decides about the tool calls of one process. The gate judges first; if it or the CLI asks, the host of the turn decides.
 
     :param host_of: returns the host of the turn that a call belongs to.
     :param mode: returns the permission mode of the process.
@@ -97,7 +98,7 @@ class Permissions:
         self._open: dict[str, tuple[tuple[str, ...], asyncio.Future[PermissionAnswer]]] = {}
         """The open requests: the rules that each one needs, and its future answer."""
         self._places: dict[str, str] = {}
-        """The directories of calls that do not run in the folder: after a `cd`, later calls run where it led."""
+        """By call ID, for calls outside the folder: their directory. After a `cd`, later calls run where it led."""
         self._gate = Gate(
             launch.directory,
             cli_home(env),
@@ -114,7 +115,7 @@ class Permissions:
         # If our hook raises, the call is blocked. By default it would go ahead.
         options.hooks = {"PreToolUse": [sdk.HookMatcher(hooks=[self._announced], timeout=_LONG_S, on_failure="block")]}
         if self._launch.trusted:
-            # The CLI watches its directory and would load changed or new files at once. A new process loads
+            # The CLI watches its folder and would load changed or new files at once. A new process loads
             # them, once they are trusted. The SDK does not know this event, but passes it on as it is (0.2.189).
             changes: Any = "ConfigChange"
             options.hooks[changes] = [sdk.HookMatcher("project_settings|local_settings|skills", [_settings_stay])]
@@ -147,7 +148,7 @@ class Permissions:
     async def _asked(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
         call_id = context.tool_use_id or ""
         place = self._places.pop(call_id, self._launch.directory)
-        # A helper may go on after the turn that started it.
+        # By its ID, as a helper may go on after the turn that started it.
         host = self._host_of(context.tool_use_id)
         call = Call(tool, arguments, self._mode() or "default", place, "", by_helper=context.agent_id is not None)
         now, changed = self._gate.effects.circumstances(call), ""
@@ -163,7 +164,7 @@ class Permissions:
             if not answer.decision.allows or now == shown:
                 break
             # What the person saw is no longer true.
-            changed = "; ".join(filter(None, (_CHANGED if now.files != shown.files else "", now.asks_anew))) or _CHANGED
+            changed = "; ".join(filter(None, (_CHANGED if now.files != shown.files else "", now.asks_anew))) or _FOLDER_CHANGED
         granted = rules if answer.decision is Decision.SESSION else ()
         word = answer.word if answer.decision in (Decision.DENY, Decision.ANSWERED) else ""
         # The CLI gets no rules: it would write them into the directory's settings file, and allow more by them.

@@ -11,9 +11,9 @@ from claude_magic.sdk._gate.paths import paths_of, resolved
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as the CLI announces it. `mode` is the permission mode for it.
+    """A tool call. `mode` is the permission mode that it runs in: a helper's may differ from the process's.
 
-    `own_files` is the CLI's directory for the files of this session. `by_helper` is true if a helper calls.
+    `own_files` is the directory in which the CLI keeps files of this session. `by_helper` is true if a helper calls.
     """
 
     tool: str
@@ -26,10 +26,10 @@ class Call:
 
     @property
     def command(self) -> str:
-        """The shell command; empty for other tools."""
+        """The argument `command`, or an empty text."""
         return str(self.arguments.get("command", ""))
 
     @property
     def paths(self) -> list[str]:
-        """The paths of a reading or editing call, absolute and with links resolved."""
+        """The paths of a reading or editing call, absolute and with links resolved; none for other tools."""
         return [resolved(path, self.cwd) for path in paths_of(self.tool, self.arguments)]

@@ -24,7 +24,7 @@ from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPER
 
 PLANNING: Final = "Plan mode changes nothing. Read, think, and hand in the plan; nothing else is allowed until it is accepted."
 NOT_ASKED: Final = "It was not allowed before, and this permission mode does not ask."
-RAISED: Final = "the definition of this helper gives it more permissions"
+RAISED: Final = "the definition of this helper gives it more permissions than this session has"
 SWITCHED_OFF: Final = "This tool is off here."
 
 _HELPER_ARGUMENTS: Final = {"description", "prompt", "subagent_type", "model", "effort", "run_in_background", "name"}
@@ -36,7 +36,7 @@ _SEARCHES: Final = re.compile(r"\bfind\b|\b(?:grep|ls)\b[^|;&\n]*\s-\w*[rR]")
 _RAISED: Final = ("acceptEdits", "bypassPermissions", "auto")
 
 _CLI_ASKS: Final = ("default", "acceptEdits", "plan", "dontAsk")
-"""In these modes the CLI asks about what no rule covers, denies it, or has the person's permission for it.
+"""The modes in which we know what the CLI does where no rule covers a call: it asks, denies, or edits as the mode says.
 
 In `auto` a model would judge (2.1.332), and later modes are unknown: there, the gate itself asks.
 """
@@ -54,6 +54,7 @@ class Gate:
     """Judges the calls of one process.
 
     :param directory: the folder of the conversation.
+    :param home: the person's home directory; `~` in rules means it.
     :param cli_home: the CLI's directory. Unasked, a session uses only its own files there, and in plan mode the plans.
     :param rules: the person's own allow rules.
     :param granted: rules that were allowed for the session, as `rules_for` returns them.
@@ -97,35 +98,37 @@ class Gate:
     def _judge(self, call: Call, mode: str, *, cli_asks: bool = True) -> tuple[Verdict, str]:
         """Judge a call as in a mode.
 
-        :param cli_asks: whether the CLI itself asks where a rule does not really cover a call that we let pass for it.
+        :param cli_asks: whether the CLI itself asks if a rule for which we let a call pass does not really cover it.
         """
         cli_asks = cli_asks and mode in _CLI_ASKS
-        refusal = Verdict.DENY if mode == "dontAsk" else Verdict.ASK
+        if_not_allowed = Verdict.DENY if mode == "dontAsk" else Verdict.ASK
         if call.tool in QUESTIONS and mode != "dontAsk":
             return Verdict.ASK, ""
         if mode == "bypassPermissions":
             return Verdict.PASS, ""
         reason = ""
+        # The order is part of the rule: what is denied or asked about first cannot pass below.
         if mode == "plan" and not self._changes_nothing(call):
             return Verdict.DENY, PLANNING
         if new := self.effects.loads(call):
-            return refusal, new
+            return if_not_allowed, new
         if call.tool in READING | EDITING:
             paths = call.paths
             elsewhere = [path for path in paths if not self._is_open(path, call)]
-            is_left_to_it = call.tool in READING or mode in _CLI_ASKS
-            if paths and ((is_left_to_it and not elsewhere) or self._may_allow(call, paths, cli_asks=cli_asks)):
+            may_be_open = call.tool in READING or mode in _CLI_ASKS
+            if paths and ((may_be_open and not elsewhere) or self._may_allow(call, paths, cli_asks=cli_asks)):
                 return Verdict.PASS, ""
             reason = self._why_closed(elsewhere[0]) if elsewhere else ""
         elif self._is_free(call, mode):
             return Verdict.PASS, ""
         elif runs := self.effects.git_runs(call):
-            return refusal, runs
+            return if_not_allowed, runs
         elif self._may_allow(call, cli_asks=cli_asks):
             return Verdict.PASS, ""
         elif call.tool in OFF:
             return Verdict.DENY, SWITCHED_OFF
-        if refusal is Verdict.DENY and not self.was_granted(self.rules_for(call.tool, call.arguments, reason, call.cwd)):
+        # What was allowed for the session is answered without a question, in `dontAsk`, too.
+        if if_not_allowed is Verdict.DENY and not self.was_granted(self.rules_for(call.tool, call.arguments, reason, call.cwd)):
             return Verdict.DENY, NOT_ASKED
         return Verdict.ASK, reason
 
@@ -134,8 +137,9 @@ class Gate:
     ) -> tuple[str, ...]:
         """Return what "yes, for this session" allows, as rules that can be typed, no broader than what the person sees.
 
-        :param reason: why the CLI asks. If it gives one, an edit inside the folder is asked about each time.
-        :param cwd: the call's directory, `None` for the folder. Elsewhere a command differs, and is asked about each time.
+        :param reason: why the call is asked about. An edit inside the folder that has a reason is asked about each time.
+        :param cwd: the call's directory, `None` for the folder. Elsewhere the same command does something else, and is asked
+            about each time.
         """
         cwd = cwd or self._directory
         if tool in COMMANDS:
@@ -157,7 +161,7 @@ class Gate:
         return () if tool in HELPERS | QUESTIONS | {"Workflow", "EnterPlanMode", "ExitPlanMode"} else (tool,)
 
     def reason_for(self, tool: str, path: str | None, cwd: str) -> str | None:
-        """Return why the CLI asks about a command, when it (2.1.332) only names the path that is the reason."""
+        """Return why the CLI asks about a command, where the CLI (2.1.332) names only a path."""
         if path is None or tool not in COMMANDS:
             return None
         path = resolved(path, cwd)
@@ -197,7 +201,7 @@ class Gate:
         return call.tool in self._harmless or call.tool == "ExitPlanMode" or self._reads(call)
 
     def _may_allow(self, call: Call, paths: Sequence[str] = (), *, cli_asks: bool) -> bool:
-        """Whether a rule covers a call. Where the CLI would ask about the rest, what a rule may cover passes, too."""
+        """Whether a rule covers a call. If the CLI asks wherever none does, a possible match is enough."""
         is_exact = call.tool == "WebFetch" or (call.tool in COMMANDS and is_plain(call.command))
         is_certain = cli_asks or is_exact or self._rules.allow_all(call.tool)
         return is_certain and self._rules.may_allow(
@@ -238,9 +242,10 @@ def _leads_out(path: str) -> str:
 
 
 def _outside_rule(tool: str, path: str) -> str:
-    """Return a rule for a path outside the folder: for an edit this file, for reading the files of its directory.
+    """Return a rule for a path outside the folder.
 
-    At the home directory or above, it is only this file. For a search, which names a directory, it is that one and all below.
+    For an edit it allows this file. For a search, which names a directory, it allows this directory and all below. For another
+    read it allows the files of the directory, but only this file if that is the home directory or one above.
     """
     if tool not in EDITING and os.path.isdir(path):
         return f"Read(/{path}/**)"

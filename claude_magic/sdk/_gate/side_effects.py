@@ -1,7 +1,7 @@
 """What comes with a tool call besides what it does itself: files that the CLI loads with it, programs that git would run.
 
-Both can come into a folder at any time, so they are looked for at each call. A reason from here is asked about whatever was
-allowed before.
+Both can come into a folder at any time, so they are looked for at each call. For a reason from here the person is asked even
+if the call was allowed before.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
 _ALL_OF_GIT: Final = frozenset({"Bash(git)", "Bash(git *)", "Bash(git:*)"})
 """Rules that allow every git command."""
 
+# With one of these words git works in another repository than that of its directory. With one of these characters the shell
+# chooses which, so its settings cannot be looked at.
 _OTHER_REPOSITORY: Final = re.compile(r"\s-(?:C|-git-dir|-work-tree)|GIT_")
 _EXPANDED: Final = re.compile(r"[$`*?\[{~]")
 
@@ -31,10 +33,10 @@ _LONGEST_COMMAND: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What the result of a call depends on besides the call itself, at one moment.
+    """What may change between the question about a call and its answer.
 
-    `loaded`: what the CLI loads with its files, by path. `asks_anew`: a reason to ask about the call whatever was allowed
-    before. `files`: the states of the files that it changes.
+    `loaded`: what the CLI loads with the call's files, by path. `asks_anew`: a reason to ask about the call even if it was
+    allowed before. `files`: the states of the files that it changes.
     """
 
     loaded: Mapping[str, Below]
@@ -46,8 +48,8 @@ class SideEffects:
     """Looks for the side effects of the calls of one process.
 
     :param directory: the folder of the conversation, as a real path.
-    :param rules: the person's rules. Who allows all of git is not asked about its settings.
-    :param trusted: whether the person trusts what git would run in the folder now.
+    :param rules: the person's rules. Whoever allows all of git is not asked about its settings.
+    :param trusted: whether the person trusts what git would run in the folder when this object is made.
     :param asks_below: whether a person must agree before the CLI loads anything from a subfolder.
     """
 
@@ -56,7 +58,7 @@ class SideEffects:
         self._rules = rules
         self._git_trusted = git_programs(directory) if trusted else {}
         """What git would run in the folder when the process was started, if the person trusts it."""
-        self._below: dict[str, str] | None = {} if asks_below else None
+        self._allowed: dict[str, str] | None = {} if asks_below else None
         """By path in a subfolder: the state in which a person allowed the CLI to load it; `None` allows all."""
 
     def circumstances(self, call: Call) -> Circumstances:
@@ -67,25 +69,25 @@ class SideEffects:
 
     def accept(self, circumstances: Circumstances) -> None:
         """Remember that a person has allowed a call, and with it everything that the CLI loads with its files."""
-        if self._below is not None:
-            self._below |= {path: below.state for path, below in circumstances.loaded.items()}
+        if self._allowed is not None:
+            self._allowed |= {path: below.state for path, below in circumstances.loaded.items()}
 
     def loads(self, call: Call) -> str:
-        """Return a reason to ask if, with a call's files, the CLI would load what nobody has allowed yet."""
+        """Return why to ask about a call: the CLI would load something with its files that nobody has allowed."""
         return self._not_allowed(self._loaded(call), call)
 
     def _not_allowed(self, found: Mapping[str, Below], call: Call) -> str:
-        if self._below is None:
+        if self._allowed is None:
             return ""
         if len(call.command) > _LONGEST_COMMAND:
-            return "it is too long to look for what Claude Code loads with its files"
-        allowed = self._below
+            return "it is too long to be searched for what Claude Code loads with its files"
+        allowed = self._allowed
         new = {path: below for path, below in found.items() if below.state == UNKNOWN or allowed.get(path) != below.state}
         named = ", ".join(_named(path, below.target) for path, below in new.items())
         return f"with it Claude Code loads {named}, which nobody has approved" if new else ""
 
     def git_runs(self, call: Call) -> str:
-        """Return a reason to ask about a command that may call git, where settings would make git run programs.
+        """Return why to ask about a command that may call git: settings would make git run programs.
 
         These settings may have come since the process was started, and be those of a folder that the command names, as in
         `git -C vendor status`. After a `cd` any command counts: what is called there may use git itself.
@@ -94,9 +96,9 @@ class SideEffects:
         if not may_call_git or self._rules.allow_all(call.tool) or not _ALL_OF_GIT.isdisjoint(self._rules.texts):
             return ""
         if len(call.command) > _LONGEST_COMMAND:
-            return "it is too long to look for git settings"
+            return "it is too long to be searched for folders with git settings"
         if _OTHER_REPOSITORY.search(call.command) and _EXPANDED.search(call.command):
-            return "git may run programs in a folder that a shell makes of these words"
+            return "git may run programs in a folder that only the shell will know"
         folders = {os.path.dirname(path) for path in places_of(call.tool, call.arguments, call.cwd)}
         for folder in (call.cwd, *sorted(filter(os.path.isdir, folders))):
             for place, programs in git_programs(folder).items():
@@ -105,7 +107,7 @@ class SideEffects:
         return ""
 
     def _loaded(self, call: Call) -> dict[str, Below]:
-        if self._below is None or len(call.command) > _LONGEST_COMMAND:
+        if self._allowed is None or len(call.command) > _LONGEST_COMMAND:
             return {}
         return loaded_below(places_of(call.tool, call.arguments, call.cwd), self._directory)
 
@@ -115,9 +117,9 @@ def _named(path: str, target: str | None) -> str:
 
 
 def _state(path: str) -> object:
-    """Return a value that changes when the file does. Nobody can set its `st_ctime_ns`."""
+    """Return a value that changes when the file does. Nobody can set `st_ctime_ns`, which Windows does not change."""
     try:
         state = os.stat(path)
     except OSError:
         return None
-    return state.st_dev, state.st_ino, state.st_size, state.st_ctime_ns
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns

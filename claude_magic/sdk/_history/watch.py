@@ -2,7 +2,7 @@
 
 A session should have one writer. But another kernel, a terminal or an orphaned process can write to it, and its file can be
 cut or deleted. We choose the UUIDs of our own prompts, so a prompt that we neither knew nor sent is somebody else's.
-Only reads; `writers` decides what to do.
+This module only reads; `writers` decides what to do.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from claude_magic.sdk._history.places import parsed, transcript_of
 from claude_magic.sdk._history.transcripts import prompt_in
 
 _MARK_BYTES = 256
+"""How much of what was read last is kept. If the file has something else there now, it was written anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The result of one look at a transcript. A line is a message and everything that led to it.
+    """The result of one look at a transcript. A chain is a message and everything that led to it.
 
-    `end` is the last message of our own line, `None` if there is none. `theirs` are the prompts of others. `behind` says that
-    some of them continue our line; `ends` are the last messages of the lines beside ours. `missing` are prompts that are no
-    longer there, `lost` all messages that are not. `is_ambiguous` says that a resume would continue another line than ours,
-    `is_going_on` that the last prompt behind our line has no answer yet.
+    `end` is the last message of our own chain, `None` if there is none. `theirs` are the prompts of others. `behind` says that
+    some of them continue our chain; `ends` are the last messages of the chains beside ours. `missing` are the prompts that are
+    gone, `lost` the IDs of all messages that are. `is_ambiguous` says that a resume would continue another chain than ours,
+    `is_going_on` that the last prompt that continues our chain has no answer yet.
     """
 
     end: str | None = None
@@ -48,6 +49,7 @@ class _Entry:
     prompt: str | None
     prompt_id: str | None
     is_said: bool
+    """Whether the person or Claude said it in the conversation itself: no helper did, and the CLI did not add it."""
     is_unanswered: bool
     """Whether more must follow: it is a prompt, or a tool's call or result."""
 
@@ -66,12 +68,13 @@ class SessionWatch:
         self._path: Path | None = None
         self._entries: dict[str, _Entry] = {}
         self._choice: str | None = None
-        """The message that the CLI would continue from: it writes that down when it ends."""
+        """The message that the CLI would continue from: the latest, or the one that it writes down when it ends."""
         self._offset = 0
         self._mark = b""
         self._known: dict[str, str] = {}
         """The messages that we know of, each with its prompt; the prompt of an answer is empty."""
         self._end: str | None = None
+        """The last message of our own chain."""
 
     @property
     def path(self) -> Path | None:
@@ -81,26 +84,26 @@ class SessionWatch:
         return self._path
 
     def note(self, message_id: str | None) -> None:
-        """Add what our own turn has written to what is known; `message_id` is its last message, if known."""
+        """Add to what is known what a turn that we sent has written; `message_id` is its last message, if there is one."""
         try:
             self._read()
         except (OSError, SessionLostError):
             return  # the next look says so
         if not self._known:
             # A branch begins with a copy of what it branches off from.
-            line = [entry for entry in self._sent if entry in self._entries]
-            self._know({known for start in (message_id, *line[-1:]) if start for known in self._line(start)})
+            sent = [prompt for prompt in self._sent if prompt in self._entries]
+            self._know({known for start in (message_id, *sent[-1:]) if start for known in self._chain(start)})
         self._know_own()
         if message_id in self._entries:
             self._end = message_id
 
     @property
     def known(self) -> frozenset[str]:
-        """The messages that are, or once were, in the transcript."""
+        """The messages that we know of, also those that are gone."""
         return frozenset(self._known)
 
     def look(self, seen: str | None) -> Found:
-        """Compare the transcript with what is known, and add what is new to that.
+        """Compare the transcript with what is known, and add new messages of our own to what is known.
 
         :param seen: the last message that the caller knows; `None`: the caller knows all that is there.
         :raises SessionLostError: when nothing is left of what was known.
@@ -126,8 +129,8 @@ class SessionWatch:
             if entry.prompt is not None and message_id not in self._known
         ]
         end = self._end if self._end in self._entries else None
-        before_end = set(self._line(end)) if end else set()
-        aside = [prompt for prompt in new if prompt not in before_end and end not in set(self._line(prompt))]
+        before_end = set(self._chain(end)) if end else set()
+        aside = [prompt for prompt in new if prompt not in before_end and end not in set(self._chain(prompt))]
         behind = [prompt for prompt in new if prompt not in before_end and prompt not in aside]
         return Found(
             end=end,
@@ -152,14 +155,14 @@ class SessionWatch:
         """Add what others have written to what is known."""
         self._know(self._entries)
 
-    def has_several_lines(self) -> bool:
-        """Whether the transcript has more than one line, so that the CLI finds only some of its prompts."""
+    def has_branches(self) -> bool:
+        """Whether the transcript branches, so that the CLI finds only some of its prompts."""
         try:
             self._read()
         except (OSError, SessionLostError):
             return False
         prompts = [message_id for message_id, entry in self._entries.items() if entry.prompt is not None]
-        followed = {ancestor for prompt in prompts for ancestor in self._line(self._entries[prompt].parent)}
+        followed = {ancestor for prompt in prompts for ancestor in self._chain(self._entries[prompt].parent)}
         return sum(prompt not in followed for prompt in prompts) > 1
 
     def _read(self) -> None:
@@ -212,7 +215,7 @@ class SessionWatch:
                 self._known[message_id] = entry.prompt or ""
 
     def _know_own(self) -> None:
-        """Add the messages of our own prompts, and messages without a prompt that follow known ones, to what is known."""
+        """Add to what is known the messages of our own prompts, and those that follow known ones. The last one is our end."""
         own: set[str] = set()
         own_prompts = {entry.prompt_id for sent in self._sent if (entry := self._entries.get(sent)) and entry.prompt_id}
         for message_id, entry in self._entries.items():
@@ -223,7 +226,7 @@ class SessionWatch:
                     self._known[message_id] = entry.prompt or ""
                     self._end = message_id
 
-    def _line(self, start: str | None) -> Iterator[str]:
+    def _chain(self, start: str | None) -> Iterator[str]:
         """Yield a message and everything that led to it, the latest first."""
         walked: set[str] = set()
         while start in self._entries and start not in walked:
@@ -236,14 +239,14 @@ class SessionWatch:
         return set(there[: there.index(seen) + 1] if seen in self._entries else there)
 
     def _ends(self, prompts: list[str]) -> Iterator[str]:
-        """Yield the last message of each line that holds one of these prompts."""
-        followed = {ancestor for prompt in prompts for ancestor in self._line(self._entries[prompt].parent)}
+        """Yield the last message of each chain that holds one of these prompts."""
+        followed = {ancestor for prompt in prompts for ancestor in self._chain(self._entries[prompt].parent)}
         for prompt in prompts:
             if prompt not in followed:
-                line = [said for said, entry in self._entries.items() if entry.is_said and prompt in set(self._line(said))]
-                yield line[-1]
+                after = [said for said, entry in self._entries.items() if entry.is_said and prompt in set(self._chain(said))]
+                yield after[-1]
 
     def _would_resume_elsewhere(self, before_end: set[str], end: str | None) -> bool:
         if end is None or self._choice not in self._entries or self._choice in before_end:
             return False
-        return end not in set(self._line(self._choice))
+        return end not in set(self._chain(self._choice))

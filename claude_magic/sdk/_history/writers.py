@@ -86,7 +86,7 @@ class Writers:
         """Whether the CLI would not find the message to branch off from, so that the branch must be made on disk."""
         watch = self._watch(session_id)
         path = watch.path
-        return bool(at and path and (is_before_compaction(path, at) or watch.has_several_lines()))
+        return bool(at and path and (is_before_compaction(path, at) or watch.has_branches()))
 
     def branch_where_needed(self, session_id: str, at: str | None) -> str | None:
         """Branch off on disk, after the message `at`, if the CLI would not find it; return the new session, else `None`.

@@ -1,7 +1,8 @@
 """Runs rows in the workers of an executor: chunks of rows go out, and the replies come back.
 
-An executor only calls functions. A chunk is lost with its worker, and reports an overloaded API only at its end, so it is
-short. Prompts, options and the config with its `env` are sent; rows, checkpoint, budget and order stay with the run.
+An executor can only call a function and wait. A lost worker loses its chunk, and a busy API is reported only at a chunk's end,
+so chunks are short. Prompts, options and the config with its `env` are sent; rows, checkpoint, budget and order stay with the
+run.
 """
 
 from __future__ import annotations
@@ -32,13 +33,16 @@ START_CHUNKS: Final = 4
 """How many chunks are out at first. The number grows until a chunk has to wait for a worker."""
 
 ROWS_OF_A_SLICE: Final = 4
-"""About how many rows each process of a worker runs before its chunk comes back."""
+"""About how many rows each process of a worker runs in one chunk."""
 
 SLICE_S: Final = (1.0, 10.0)
+"""The least and the most seconds that a chunk may take."""
+
 MAX_CHUNK: Final = 250
+"""The most rows of a chunk."""
 
 LOST_CHUNKS: Final = 10
-"""The run ends after so many chunks in a row were lost with their workers."""
+"""The run ends after so many chunks, one after another, were lost with their workers."""
 
 STOP_S: Final = 5.0
 """How long a stopped run waits for chunks that run: their answers have been paid for."""
@@ -67,14 +71,15 @@ class ExecutorAsker:
             ) from error
         run = uuid.uuid4().hex
         self._runs = {model: f"{run} {number}" for number, model in enumerate(works)}
-        """The name of each model's pools."""
+        """By model: the name that its pool has in every worker."""
         self._brake = Brake()
         self._users = 1
+        """How many tasks send chunks; `_most_users` is how many may."""
         self._most_users = START_CHUNKS
         self._row_s: float | None = None
-        """How many seconds a row takes."""
+        """How many seconds a row takes in one process, on average."""
         self._lost = 0
-        """How many chunks in a row have been lost."""
+        """How many chunks, one after another, have been lost."""
         self._calls = itertools.count()
         self._out: list[Future[ChunkReply]] = []
         """The chunks that are out, oldest first."""
@@ -123,7 +128,7 @@ class ExecutorAsker:
         try:
             await _ended(future)
         except asyncio.CancelledError:
-            # Dask does not report which calls run; the oldest do.
+            # Dask does not report which calls run; the oldest are taken to.
             begun = self._out[: max(1, len(self._threads))]
             if future in begun or not future.cancel():
                 with anyio.move_on_after(STOP_S, shield=True), contextlib.suppress(ClaudeError):
@@ -217,7 +222,7 @@ def _takes_no_work(error: BaseException) -> ExecutorError:
 
 
 async def _ended(future: Future[Any]) -> None:
-    """Return when the future is done. Awaiting the future itself could not tell its cancellation from ours."""
+    """Return when the future is done. Awaiting the future itself could not tell its cancellation from this task's."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def wake(_: object) -> None:

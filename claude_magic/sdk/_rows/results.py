@@ -39,13 +39,13 @@ class RowOutcome:
     from_checkpoint: bool = False
     """Whether it was answered in an earlier run."""
     asked: bool = True
-    """Whether it was sent; a row may be left out by a budget, an interrupt, or because it does not fill the template."""
+    """Whether it was sent; a row may be left out by a budget, an interrupt, or because it lacks a column of the template."""
 
 
 class Results:
     """The outcomes of a run, in the order of its rows.
 
-    :param frame: the table that the rows come from, if it is one.
+    :param frame: the table of the rows, if they come from one.
     :param total: the number of rows, if it is known.
     """
 
@@ -54,13 +54,14 @@ class Results:
         self._total = total
         self._outcomes: dict[int, RowOutcome] = {}
         self._pulled = 0
+        """How many rows there are, up to the last one with an outcome."""
         self.stopped = ""
         """Why the run ended before its last row; empty if it did not."""
         self.remarks: list[str] = []
-        """Remarks about the run, beside its outcomes."""
+        """Sentences about the run for the person, such as that a worker was lost."""
 
     def add(self, outcome: RowOutcome) -> ClaudeError | None:
-        """Add the outcome of a row, and return the error that this caused, if any."""
+        """Add the outcome of a row. A subclass scores it, and returns the error if that fails."""
         self._outcomes[outcome.position] = outcome
         self._pulled = max(self._pulled, outcome.position + 1)
         return None
@@ -85,12 +86,12 @@ class Results:
 
     @property
     def errors(self) -> dict[int, ClaudeError]:
-        """Return why rows failed, by their positions."""
+        """Return the error of each failed row, by its position."""
         return {outcome.position: outcome.error for outcome in self if outcome.error is not None}
 
     @property
     def usage(self) -> dict[str, int]:
-        """Return the tokens of all rows together, as the API counts them."""
+        """Return the tokens of all rows together, also of those from a checkpoint, as the API counts them."""
         total: Counter[str] = Counter()
         for outcome in self:
             total.update({name: count for name, count in outcome.usage.items() if isinstance(count, int)})
@@ -106,7 +107,7 @@ class Results:
         return [_record(self[position]) for position in range(self._pulled)[rows]]
 
     def to_frame(self) -> pandas.DataFrame | Any:
-        """Return a table of the rows' columns, and the reply or the schema's fields; a polars table if the rows are one.
+        """Return the rows with the reply, or the schema's fields, as further columns; polars stays polars.
 
         A column of the reply gets `reply_` before its name if the rows have that column, too. Errors have a column of their
         own.
@@ -138,7 +139,7 @@ class Results:
 
 
 def new_frame(records: list[dict[str, Any]], like: Any) -> pandas.DataFrame | Any:
-    """Return a table of records, of polars if `like` is a table of polars.
+    """Return a table of records: of polars if `like` is one, else of pandas.
 
     :raises ConfigError: if pandas is not installed.
     """
@@ -146,7 +147,7 @@ def new_frame(records: list[dict[str, Any]], like: Any) -> pandas.DataFrame | An
         return _pandas().DataFrame(records)
     import polars
 
-    # Polars reads every row for a column's type, as errors may come late, and fractions after whole numbers.
+    # Polars reads every row for a column's type, as the first error, or the first fraction, may come late.
     return polars.DataFrame(records, infer_schema_length=None)
 
 

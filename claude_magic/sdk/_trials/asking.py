@@ -69,17 +69,20 @@ async def ask_each(
     :param executor: an executor of `concurrent.futures`, or a client of Dask, whose workers send the rows. `concurrency` then
         counts for each worker process. Workers get the prompts, which hold values of the rows, and the config with its `env`.
     :param checkpoint: an SQLite file that keeps the replies; a later run does not send these rows again. A row is known by its
-        prompt, the template, model, system, schema and other options. Its position does not count; failed rows are sent again.
+        filled-in prompt, the template, and what else the model gets (model, system, schema …). Its position does not count;
+        failed rows are sent again.
     :param budget_usd: US dollars for this run, without earlier ones. A row begins only if the cost of the dearest row so far
         still fits; the first row runs alone.
     :param max_retries: how often a row is sent again when the API refuses it temporarily (all rows wait as long as it says), or
         the CLI dies. After that the row is an error.
     :param on_error: `return` returns the error as the outcome of its row, `raise` ends the run with it.
-    :param vary: values for names in the template, such as `{"tone": ["formal", "plain"]}`; several names are combined.
+    :param vary: values for names in the template, such as `{"tone": ["formal", "plain"]}`; several names give every
+        combination.
     :param models: the models that answer each row.
-    :param score: a function of a row and its reply, which returns a number or a bool; or the prompt for a judge, who does not
-        know variant or model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both orders.
-    :param judge_model: the judge's model, if `score` is a prompt.
+    :param score: a function of a row and its reply, which returns a number or a bool; or the prompt of a judge, a model that is
+        not told variant or model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both
+        orders.
+    :param judge_model: the judge's model, if `score` is a prompt; `None` for that of `config`.
     :param config: the settings of the CLI and of all rows; `None` for the defaults. Its `default_timeout` limits each row; its
         `tools`, `max_retries` and `max_concurrent_processes` do not count.
     :param on_progress: called after each row, with the progress so far.

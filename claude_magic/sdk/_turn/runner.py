@@ -94,7 +94,7 @@ class TurnRunner:
         self._sent: dict[str, None] = {}
         """The UUIDs that this client made for prompts of kept sessions; a set that keeps their order."""
         self._placing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
-        """By session: the lock of a turn that looks where it begins. It is gone when no turn holds it."""
+        """By session: the lock that a turn holds while it finds out where it begins; gone when no turn uses it."""
         self._writers = Writers(config.env, self._sent)
 
     async def run(self, request: TurnRequest, host: TurnHost, cassette: Cassette | None = None) -> SessionAwareResponse:
@@ -202,6 +202,8 @@ class TurnRunner:
     async def _placed(self, request: TurnRequest, launch: Launch) -> tuple[TurnRequest, tuple[str, ...]]:
         """Check whether others wrote to the session; return the request with its real beginning, and remarks about that.
 
+        A process that lacks what others wrote is ended.
+
         :raises SessionNotFoundError: if nothing is left of the session, or it belongs to another directory.
         """
         session_id = request.session_id
@@ -222,7 +224,7 @@ class TurnRunner:
             await self.pool.close_session(session_id)
             if ended:
                 about = "; ".join(work.about for work in ended)
-                found.remarks += (f"Background work ended with its process, which lacked the latest turns: {about}.",)
+                found.remarks += (f"Background work was stopped, as its process lacked the latest turns: {about}.",)
         return (self._in_branch(request, found.branch) if found.branch else request), found.remarks
 
     def _in_branch(self, request: TurnRequest, branch: str) -> TurnRequest:
@@ -290,7 +292,7 @@ class TurnRunner:
         )
 
     def _is_kept(self, session_id: str) -> bool:
-        """Whether the CLI keeps this session on this machine."""
+        """Whether this machine has this session, on disk or in a live process."""
         projects = all_projects(self._config.env)
         return self.pool.warm(session_id) is not None or transcript_of(session_id, projects) is not None
 
