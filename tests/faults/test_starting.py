@@ -15,6 +15,7 @@ from rig.kernel import Kernel
 
 from claude_magic.errors import ClaudeError, CLIDiedError, CLITooOldError, ConfigError
 from claude_magic.sdk import ClaudeClient, ClaudeConfig
+from claude_magic.sdk._cli import child
 from claude_magic.sdk.config import TurnOptions
 
 Run = Callable[..., Any]
@@ -152,6 +153,32 @@ def test_colours_on_stderr(sdk_env: dict[str, str], run_async: Run, tmp_path: Pa
     error = run_async(fails(ClaudeConfig(env=sdk_env, cli_path=cli)))
     assert error.stderr == "red link\nend"
     assert "\x1b" not in str(error)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no supervisor")
+def test_a_start_that_an_interrupt_hits(
+    sdk_env: dict[str, str], run_async: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: MessagesAPI
+) -> None:
+    """A process that our interrupt ends before it has a session of its own is started again."""
+    hit = tmp_path / "hit.py"
+    hit.write_text(
+        "import os, signal, sys\n"
+        f"with open({str(tmp_path / 'tries')!r}, 'a+') as file:\n"
+        "    file.write('x')\n"
+        "    tries = file.tell()\n"
+        "if tries == 1:\n"
+        "    signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        f"os.execv(sys.executable, [sys.executable, '-I', '-S', {child._SUPERVISOR!r}, *sys.argv[1:]])\n"
+    )
+    monkeypatch.setattr(child, "_SUPERVISOR", str(hit))
+
+    async def ask() -> str:
+        async with ClaudeClient(ClaudeConfig(env=sdk_env)) as client:
+            return (await client.query("hello")).content
+
+    assert run_async(ask()) == "You said: hello"
+    assert (tmp_path / "tries").read_text() == "xx"
 
 
 def test_directory_gone_before_loading(fresh_kernel: Kernel) -> None:

@@ -28,6 +28,9 @@ KILL_LIMIT_S = 1.0
 LONG_S = 10.0**8
 """Longer than any event loop runs."""
 
+STARTS: Final = 3
+"""How often a process is started that an interrupt ends: until it has a session of its own, our interrupts reach it."""
+
 # Started by its path, never imported: Windows lacks the signals that it names.
 _SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
 
@@ -46,15 +49,18 @@ async def said_by(*command: str, env: Mapping[str, str], limit_s: float) -> tupl
     :raises OSError: if it cannot be started.
     :raises TimeoutError: if it takes longer than `limit_s`; it is killed then.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=dict(env), **apart()
-    )
-    try:
-        said, _ = await asyncio.wait_for(process.communicate(), limit_s)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    for tries_left in reversed(range(STARTS)):
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=dict(env), **apart()
+        )
+        try:
+            said, _ = await asyncio.wait_for(process.communicate(), limit_s)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != -signal.SIGINT or not tries_left:
+            break
     return said, process.returncode
 
 
@@ -83,37 +89,25 @@ class Child:
                 *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=directory, env=dict(env), **apart()
             )
             return cls(process, process.pid, None)
-        with contextlib.ExitStack() as stack:
-            ours, theirs = socket.socketpair()
-            stack.enter_context(theirs)
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-I", "-S", _SUPERVISOR, str(theirs.fileno()), str(os.getpid())),
-                    stdin=PIPE,
-                    stdout=PIPE,
-                    stderr=PIPE,
-                    cwd=directory,
-                    env=dict(env),
-                    pass_fds=[theirs.fileno()],
-                    **apart(),
-                )
-            except BaseException:
-                ours.close()
-                raise
-        ours.setblocking(False)
         loop = asyncio.get_running_loop()
-        try:
-            await loop.sock_sendall(ours, json.dumps(list(command)).encode() + b"\n")
-            answer = json.loads(await loop.sock_recv(ours, 1024) or json.dumps({"errno": errno.ESRCH}))
-        except BaseException:
-            ours.close()  # this ends the supervisor, and the CLI if it has started
-            await asyncio.shield(process.wait())
-            raise
-        if "errno" in answer:
+        for tries_left in reversed(range(STARTS)):
+            process, ours = await _supervisor(directory, env)
+            answer = b""
+            try:
+                with contextlib.suppress(ConnectionError):  # it has ended
+                    await loop.sock_sendall(ours, json.dumps(list(command)).encode() + b"\n")
+                    answer = await loop.sock_recv(ours, 1024)
+            except BaseException:
+                ours.close()  # this ends the supervisor, and the CLI if it has started
+                await asyncio.shield(process.wait())
+                raise
+            told = json.loads(answer) if answer else {"errno": errno.ESRCH}
+            if "pid" in told:
+                return cls(process, told["pid"], ours)
             ours.close()
-            await process.wait()
-            raise OSError(answer["errno"], os.strerror(answer["errno"]), command[0])
-        return cls(process, answer["pid"], ours)
+            if await process.wait() != -signal.SIGINT or not tries_left:
+                break
+        raise OSError(told["errno"], os.strerror(told["errno"]), command[0])
 
     @property
     def returncode(self) -> int | None:
@@ -168,6 +162,31 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             if self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+async def _supervisor(directory: str, env: Mapping[str, str]) -> tuple[Process, socket.socket]:
+    """Start a supervisor and return it with the socket to it.
+
+    :raises OSError: if it cannot be started.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", _SUPERVISOR, str(theirs.fileno()), str(os.getpid())),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                cwd=directory,
+                env=dict(env),
+                pass_fds=[theirs.fileno()],
+                **apart(),
+            )
+        except BaseException:
+            ours.close()
+            raise
+    ours.setblocking(False)
+    return process, ours
 
 
 class _Mooring:
