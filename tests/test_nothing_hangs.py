@@ -5,6 +5,7 @@ Measured is processor time, and what four times the text costs is compared with 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from claude_magic._render.parts.safe_markdown import escape, text_markdown
 from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk import ClaudeClient, ClaudeConfig
 from claude_magic.sdk._cassette.scrubbing import _STANDS_FOR_ANYTHING, same_text
+from claude_magic.sdk._folder.contents import _words
 from claude_magic.sdk._folder.memories import memories
 from claude_magic.sdk._history.places import read_entries
 from claude_magic.sdk._history.transcripts import _inside, is_before_compaction
@@ -62,6 +64,27 @@ SIGNS = [
 ]
 """What means something in Markdown, to be repeated."""
 
+RUN = (
+    "\n",
+    "-\n",
+    " ",
+    "command",
+    "command:",
+    "command\n",
+    "!`",
+    "!",
+    "```!\n",
+    "> ",
+    ">",
+    '"',
+    "\\",
+    "'",
+    "$",
+    "${CLAUDE_PROJECT_DIR",
+)
+"""What the words of commands are read from."""
+
+
 READERS: dict[str, tuple[Callable[[str], Any], tuple[str, ...]]] = {
     "loops in a cell": (
         lambda text: runs_a_loop(text, {}),
@@ -77,6 +100,8 @@ READERS: dict[str, tuple[Callable[[str], Any], tuple[str, ...]]] = {
         lambda text: same_text(text, "a" * len(text), "a" * len(text)),
         ("[user]", "~", "[user]a", "[host] "),
     ),
+    "a rule": (lambda text: _words("rule.md", f"command: x\n{text}"), RUN),
+    "a setting": (lambda text: _words("settings.json", json.dumps({"command": text})), RUN),
     "a command": (lambda text: _inside(text, "command-name"), ("<command-name>", "</command-name>")),
 }
 

@@ -94,7 +94,7 @@ def _leads_to_run(roots: Iterable[Any], names: frozenset[str]) -> bool:
             continue
         seen.add((id(value), names))
         if type(value) is FunctionType:
-            if not _is_own_file(value.__code__.co_filename):
+            if not _is_own_file(str.__str__(value.__code__.co_filename)):
                 continue
             names = frozenset(_names(value.__code__))
             if _METHOD in names:
@@ -110,7 +110,7 @@ def _reached(value: Any, names: frozenset[str]) -> Iterable[Any]:
     if kind is FunctionType:
         enclosed = [cell.cell_contents for cell in value.__closure__ or () if cell != _EMPTY]
         return [*_named(value.__globals__, names), *enclosed]
-    if kind in (MethodType, staticmethod, classmethod):
+    if kind is MethodType or kind is staticmethod or kind is classmethod:
         return [value.__func__]
     if kind is property:
         return [value.fget]
@@ -124,7 +124,7 @@ def _reached(value: Any, names: frozenset[str]) -> Iterable[Any]:
 
 def _named(members: Mapping[str, Any], names: frozenset[str]) -> list[Any]:
     # A dict of another kind, and a key that is no plain text, may have code of their own for a look into it.
-    if type(members) not in (dict, MappingProxyType):
+    if not (type(members) is dict or type(members) is MappingProxyType):
         return []
     return [value for key, value in members.items() if type(key) is str and key in names]
 
@@ -132,7 +132,7 @@ def _named(members: Mapping[str, Any], names: frozenset[str]) -> list[Any]:
 def _names(code: CodeType) -> Iterator[str]:
     yield from code.co_names
     for constant in code.co_consts:
-        if isinstance(constant, CodeType):
+        if type(constant) is CodeType:
             yield from _names(constant)
 
 

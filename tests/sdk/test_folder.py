@@ -15,7 +15,7 @@ from watching import MakeConfig, Run, until
 
 from claude_magic.errors import WorkspaceError
 from claude_magic.sdk import ClaudeClient, ClaudeConfig, SessionAwareClient
-from claude_magic.sdk._folder.contents import UNKNOWN, contents
+from claude_magic.sdk._folder.contents import MAX_FILE_BYTES, UNKNOWN, contents, loaded_below
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk.host import Decision, Listener, PermissionAnswer, PermissionRequest
 
@@ -240,6 +240,18 @@ def test_git_settings_of_everyday(workdir: Path) -> None:
     remote = '[remote "origin"]\n\turl = https://example.org/x.git\n\tfetch = +refs/heads/*:refs/remotes/origin/*'
     repository(workdir, remote, '[branch "main"]\n\tremote = origin ; as usual\n\tmerge = refs/heads/main', "# end")
     assert git_programs(str(workdir)) == {}
+
+
+def test_many_links_to_a_large_file(workdir: Path) -> None:
+    """More bytes than may be judged count as unknown, also if they are those of one file that many links lead to."""
+    for folder in (rules := workdir / ".claude/rules", below := workdir / "sub/.claude/rules"):
+        write(folder / "0.md", "x" * MAX_FILE_BYTES)
+        for number in range(1, 30):
+            (folder / f"{number:02}.md").symlink_to("0.md")
+    found = contents(str(workdir))
+    assert found[str(rules / "0.md")] != UNKNOWN == found[str(rules / "29.md")]
+    (state,) = loaded_below([str(below.parents[1] / "x")], str(workdir)).values()
+    assert state.state == UNKNOWN
 
 
 def a_hook(folder: Path) -> None:

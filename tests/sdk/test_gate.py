@@ -599,8 +599,9 @@ def test_a_search_from_above(tmp_path: Path) -> None:
 
 def test_rules_where_the_cli_does_not_ask(tmp_path: Path) -> None:
     """Where the CLI would not ask about what a rule covers only in part, a call passes only if the rule surely covers it."""
-    rules = ["Bash(git log:*)", "Edit(docs/*.md)", "WebFetch(domain:a.org)", "mcp__weather"]
-    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules)
+    rules = ["Bash(git log:*)", "Edit(docs/*.md)", "WebFetch(domain:a.org)", "mcp__weather", "mcp__k*", "Write", "Glob"]
+    rules += ["Bash(tou:*)", "Bash(wc * x)", "Bash(rm ma?k)", "Bash(mv [a-z])", "Bash(make)", "Bash(npm run *)"]
+    gate = Gate(str(tmp_path / "work"), tmp_path / ".claude", home=str(tmp_path), rules=rules)
 
     def verdict(tool: str, mode: str, by_helper: bool = False, own: str = "default", **arguments: str) -> Verdict:
         return gate.judge(Call(tool, arguments, mode, str(tmp_path), "s", by_helper=by_helper), own)[0]
@@ -608,7 +609,14 @@ def test_rules_where_the_cli_does_not_ask(tmp_path: Path) -> None:
     for mode, by_helper, own in (("auto", False, "auto"), ("bypassPermissions", True, "default"), ("auto", True, "default")):
         assert verdict("Bash", mode, by_helper, own, command="git log > .bashrc") is Verdict.ASK
         assert verdict("Edit", mode, by_helper, own, file_path="docs/conf.py") is Verdict.ASK
-        assert verdict("Bash", mode, by_helper, own, command="git log -3") is Verdict.PASS
+        for command in ("touch a", "wc -c x/../../y x", "rm mask", "mv b", "make clean", "git logs", "npm runner"):
+            assert verdict("Bash", mode, by_helper, own, command=command) is Verdict.ASK, command
+        assert verdict("Edit", mode, by_helper, own, file_path="a.py") is Verdict.ASK
+        assert verdict("Read", mode, by_helper, own, file_path=str(tmp_path / "secret")) is Verdict.ASK
+        assert verdict("mcp__kernel__run_code", mode, by_helper, own, code="1") is Verdict.ASK
+        for command in ("git log -3", "git log", "make", "npm run x"):
+            assert verdict("Bash", mode, by_helper, own, command=command) is Verdict.PASS, command
+        assert verdict("Write", mode, by_helper, own, file_path="a.py") is (Verdict.ASK if by_helper else Verdict.PASS)
         assert verdict("WebFetch", mode, by_helper, own, url="https://a.org/x") is Verdict.PASS
         assert verdict("mcp__weather__now", mode, by_helper, own, city="Rome") is Verdict.PASS
     assert verdict("Bash", "default", command="git log > .bashrc") is Verdict.PASS  # the CLI asks
@@ -658,19 +666,51 @@ def test_git_after_cd(tmp_path: Path) -> None:
         'git -C "$PWD/vendor" log',
         "git -C v?ndor log",
         "echo git" + " " * 60_000,
+        "git -C lib -C ../vendor status",
+        "git -C . --git-dir=vendor/.git status",
+        "git --git-dir named --work-tree . status",
+        "cd lib; git -C ../vendor status",
+        "cd lib; cd ../vendor; git status",
+        "git diff --submodule=diff",
+        'git diff "--sub"=diff',
+        "git diff {--submodule=diff,x}",
+        "git diff $X",
+        "git status; GIT_DIR=$X make",
     ],
 )
 def test_git_elsewhere(command: str, tmp_path: Path) -> None:
     """The settings count of a repository that a command names, too; of one that it does not name they do not."""
     (tmp_path / "vendor" / ".git").mkdir(parents=True)
     (tmp_path / "vendor" / ".git" / "config").write_text("[core]\n\tfsmonitor = ./run.sh\n")
-    rules = ["Bash(git -C:*)", "Bash(git diff:*)", "Bash(git --git-dir:*)", "Bash(git status)", "Bash(echo:*)"]
+    (tmp_path / "lib").mkdir()
+    rules = ["Bash(git -C:*)", "Bash(git diff:*)", "Bash(git --git-dir:*)", "Bash(git status)", "Bash(echo:*)", "Bash(make:*)"]
     gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules)
 
     def verdict(command: str) -> Verdict:
         return gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0]
 
-    assert (verdict(command), verdict("git status")) == (Verdict.ASK, Verdict.PASS)
+    assert verdict(command) is Verdict.ASK
+    for harmless in ("git status", "git -C lib status", "git diff HEAD@{1} -- 'a $1'", "cd lib && git status"):
+        assert verdict(harmless) is Verdict.PASS, harmless
+
+
+def test_hooks_of_git(tmp_path: Path) -> None:
+    """A hook of a folder counts for commands that may run it, unless it was there when the folder was trusted."""
+    (hooks := tmp_path / ".git" / "hooks").mkdir(parents=True)
+    for name in ("post-checkout", "pre-commit.sample"):
+        (hooks / name).write_text("#!/bin/sh\n")
+    rules = ["Bash(git checkout:*)", "Bash(git status:*)"]
+    trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
+
+    def verdicts(command: str) -> list[Verdict]:
+        call = Call("Bash", {"command": command}, "default", str(tmp_path), "s")
+        return [gate.judge(call, "default")[0] for gate in (trusted, careful)]
+
+    assert verdicts("git status -s") == [Verdict.PASS, Verdict.PASS]
+    assert verdicts("git checkout x") == [Verdict.PASS, Verdict.ASK]
+    assert verdicts("LANG=C git checkout x; git status") == [Verdict.PASS, Verdict.ASK]
+    (hooks / "reference-transaction").write_text("#!/bin/sh\n")
+    assert verdicts("git checkout x") == [Verdict.ASK, Verdict.ASK]
 
 
 def test_git_settings_that_come_later(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ UNKNOWN: Final = ""
 
 MAX_FILES = 2000
 MAX_FILE_BYTES = 10_000_000
+MAX_BYTES = 50_000_000
+"""The most bytes of all files together, as many links may lead to one large file."""
 
 _MEMORIES_BELOW: Final = ("CLAUDE.md", "CLAUDE.local.md", os.path.join(".claude", "CLAUDE.md"))
 _SETTINGS: Final = ("settings.json", "settings.local.json")
@@ -38,10 +40,10 @@ _NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent
 _WRITTEN_BY_HOOKS: Final = (".lock", ".log", ".txt", ".jsonl", ".csv", ".tmp")
 """Endings of files that hooks write directly below `.claude`."""
 
-_COMMANDS: Final = re.compile(r"^[\s-]*[\"']?command[\"']?\s*:\s*(.+)|!`([^`]+)`|^```!\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_COMMANDS: Final = re.compile(r"^[ \t-]*[\"']?command[\"']?[ \t]*:(.+)|!`([^`]+)`|^```!\n(.*?)^```", re.MULTILINE | re.DOTALL)
 """How agents, skills and commands name what they run. All text after the first `command:` counts, as blocks have many lines."""
 
-_PROJECT: Final = re.compile(r"[\\\"']*\$\{?CLAUDE_PROJECT_DIR\}?[\\\"']*/")
+_PROJECT: Final = re.compile(r"[\\\"']{0,4}\$\{?CLAUDE_PROJECT_DIR\}?[\\\"']{0,4}/")
 """The folder's own path in a command, as in `"$CLAUDE_PROJECT_DIR"/check.sh`."""
 
 _WRITTEN_TO: Final = re.compile(r">>?[ \t]*[\"']?[^\s;&|<>()\"'`]+[\"']?")
@@ -51,17 +53,24 @@ _WRITTEN_TO: Final = re.compile(r">>?[ \t]*[\"']?[^\s;&|<>()\"'`]+[\"']?")
 def contents(directory: str) -> dict[str, str]:
     """Return the hash of each file that the CLI would load for a directory, or that a command in one names, by path."""
     found: dict[str, str] = {}
+    total = 0
+
+    def judged(path: str) -> tuple[str, tuple[str, ...]]:
+        nonlocal total
+        total += _size(path)
+        return _hash_and_words(path) if total <= MAX_BYTES else (UNKNOWN, ())
+
     for project, path in _loaded_files(directory):
         if len(found) >= MAX_FILES:  # too many to judge, and so is the rest
             return found | {os.path.dirname(path): UNKNOWN}
-        found[path], words = _hash_and_words(path)
+        found[path], words = judged(path)
         for base in {directory, project} if words else ():
             for named in (os.path.normpath(os.path.join(base, word)) for word in words):
                 # Files elsewhere did not come with the folder, and hooks may change them.
                 if named not in found and named.startswith(os.path.join(base, "")) and os.path.isfile(named):
-                    found[named] = _hash_and_words(named)[0]
+                    found[named] = judged(named)[0]
     # A link out of the folder counts: its target may be private.
-    found |= {str(path): _hash_and_words(str(path))[0] for path in memories_outside(directory)}
+    found |= {str(path): judged(str(path))[0] for path in memories_outside(directory)}
     for place, programs in git_programs(directory).items():
         found[place] = hashlib.sha256("\n".join(programs).encode("utf-8", "surrogateescape")).hexdigest()
     return found
@@ -104,9 +113,9 @@ def _folders_below(paths: Iterable[str], directory: str) -> dict[str, None]:
 
 
 def _state_of(settings: str) -> str:
-    """Return a hash of all files of a `.claude` that the CLI would load; `UNKNOWN` if there are too many."""
+    """Return a hash of all files of a `.claude` that the CLI would load; `UNKNOWN` if they are too many or too large."""
     files = [*islice(_files_of(settings), MAX_FILES + 1)]
-    if len(files) > MAX_FILES:
+    if len(files) > MAX_FILES or sum(map(_size, files)) > MAX_BYTES:
         return UNKNOWN
     return hashlib.sha256(
         repr([(path, _hash_and_words(path)[0]) for path in files]).encode(errors="surrogateescape")
@@ -142,6 +151,13 @@ def _files_of(settings: str) -> Iterator[str]:
             names = [name for name in names if name not in _NOT_LOADED and not name.endswith(_WRITTEN_BY_HOOKS)]
         folders.sort()
         yield from (os.path.join(place, name) for name in sorted(names))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def _hash_and_words(path: str) -> tuple[str, tuple[str, ...]]:

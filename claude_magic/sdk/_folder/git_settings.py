@@ -32,15 +32,23 @@ _KEY: Final = re.compile(r"([A-Za-z][\w-]*)\s*(?:=.*)?")
 _SUBMODULE: Final = bytes.fromhex("0000e000")
 """The mode of another repository in git's index."""
 
-_HOOKS: Final = ("post-index-change", "fsmonitor-watchman")
+_HOOKS_OF_A_LOOK: Final = ("post-index-change", "fsmonitor-watchman")
+"""The hooks that git runs when a command only looks at the repository."""
+
+_SAMPLE: Final = ".sample"
+"""The end of the names of hooks that come with git and never run."""
+
 _HEAD: Final = re.compile(rb"(?:ref: refs/[\w./-]+|[0-9a-f]{40})\n")
 _MAX_BYTES: Final = 50_000_000
 _MAX_NAME_BYTES: Final = 1_100_000
 """More than git (2.39) reads of a `.git` file."""
 
 
-def git_programs(directory: str) -> dict[str, list[str]]:
-    """Return what the git settings of a directory could run, by the file that contains them; mostly nothing."""
+def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[str]]:
+    """Return what the git settings of a directory could run, by the file that contains them; mostly nothing.
+
+    :param only_looks: leave out the hooks that run only when a command changes something.
+    """
     found: dict[str, list[str]] = {}
     for place in {place: None for repository in _repositories(directory) for place in _settings_of(repository)}:
         for name in ("HEAD", "commondir"):  # git itself would wait for a pipe
@@ -48,7 +56,7 @@ def git_programs(directory: str) -> dict[str, list[str]]:
                 found[path] = list(wrong)
         if keys := _judged(_unknown_keys, config := os.path.join(place, "config")):
             found[config] = list(keys)
-        if hooks := [name for name in _HOOKS if os.path.exists(os.path.join(place, "hooks", name))]:
+        if hooks := [name for name in _hooks_in(os.path.join(place, "hooks")) if not only_looks or name in _HOOKS_OF_A_LOOK]:
             found[os.path.join(place, "hooks")] = hooks
         if _judged(_submodules, index := os.path.join(place, "index")) or _has_shared_index(place):
             found[index] = ["repositories inside this one"]
@@ -93,6 +101,15 @@ def _named(path: str, start: bytes = b"") -> list[str]:
     content = _content(path).removeprefix(start).partition(b"\0")[0]
     ways = (content, content.rstrip(b"\r\n"), content.removeprefix(b" ").rstrip(b"\r\n"), content.strip())
     return [os.fsdecode(way) for way in dict.fromkeys(ways) if way]
+
+
+def _hooks_in(folder: str) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.endswith(_SAMPLE))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError:
+        return [*_HOOKS_OF_A_LOOK]
 
 
 def _has_shared_index(place: str) -> bool:

@@ -13,7 +13,7 @@ Inside = Callable[[str], bool]
 _QUOTED: Final = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _SEPARATOR: Final = re.compile(r"&&|\|\||[;|\n]|(?<![<>])&(?!>)")
 
-_LITERAL: Final = re.compile(r"""'[^'\n]*'|"[^"$`\\!\n]*\"""")
+LITERAL: Final = re.compile(r"""'[^'\n]*'|"[^"$`\\!\n]*\"""")
 """Text that a shell does not change."""
 
 _PLAIN: Final = re.compile(r"[\w./:@%+, =-]+")
@@ -60,6 +60,16 @@ def parts_of(command: str) -> list[str]:
     ]
 
 
+def words_of(part: str) -> list[str]:
+    """Return the words of a part of a command, as a shell reads them before it expands anything."""
+    lexer = shlex.shlex(part, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        return [*lexer]
+    except ValueError:  # a quote is not closed
+        return part.split()
+
+
 def only_reads(command: str, is_inside: Inside) -> bool:
     """Whether all programs of a command only read, and no word leads out of the folder."""
     return is_inside(".") and all(_reads(part, is_inside) for part in parts_of(command))
@@ -101,6 +111,6 @@ def _goes(part: str, is_inside: Inside) -> bool:
 
 def _plain_words(part: str) -> list[str]:
     """Return the words of a command, or nothing if a shell would expand any of them."""
-    words = shlex.split(part) if _PLAIN.fullmatch(_LITERAL.sub("q", part)) else []
+    words = shlex.split(part) if _PLAIN.fullmatch(LITERAL.sub("q", part)) else []
     # zsh replaces "=NAME" by the path of the program NAME.
     return [] if any(word.startswith("=") for word in words) else words

@@ -16,7 +16,7 @@ from typing import Any, Final
 from claude_magic._paths import home_directory
 from claude_magic.sdk._folder.contents import settings_files
 from claude_magic.sdk._gate.call import Call
-from claude_magic.sdk._gate.commands import BLANKS, is_plain, only_edits, only_reads, trimmed
+from claude_magic.sdk._gate.commands import BLANKS, only_edits, only_reads, trimmed
 from claude_magic.sdk._gate.paths import paths_of, resolved, within
 from claude_magic.sdk._gate.rules import Rules, host_of, settings_in
 from claude_magic.sdk._gate.side_effects import SideEffects
@@ -202,11 +202,9 @@ class Gate:
 
     def _may_allow(self, call: Call, paths: Sequence[str] = (), *, cli_asks: bool) -> bool:
         """Whether a rule covers a call. If the CLI asks wherever none does, a possible match is enough."""
-        is_exact = call.tool == "WebFetch" or (call.tool in COMMANDS and is_plain(call.command))
-        is_certain = cli_asks or is_exact or self._rules.allow_all(call.tool)
-        return is_certain and self._rules.may_allow(
-            call.tool, call.arguments, paths, lambda word: self._leads_inside(word, call)
-        )
+        if not cli_asks:
+            return self._rules.surely_allow(call.tool, call.arguments)
+        return self._rules.may_allow(call.tool, call.arguments, paths, lambda word: self._leads_inside(word, call))
 
     def _reads(self, call: Call) -> bool:
         return call.tool == "Bash" and only_reads(call.command, lambda word: self._leads_inside(word, call))

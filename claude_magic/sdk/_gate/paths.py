@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from claude_magic.sdk._gate.commands import parts_of
+from claude_magic.sdk._gate.commands import parts_of, words_of
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
 
 _WORD: Final = re.compile(r"""[^\s"'`;|&<>()$=*?\[{]+""")
@@ -46,13 +45,7 @@ def _words(command: str) -> Iterator[str]:
     """Yield what may be a path in a command: its words as a shell reads them, and what stands between operators and quotes."""
     yield from _WORD.findall(command)
     for part in parts_of(command):
-        lexer = shlex.shlex(part, posix=True, punctuation_chars=True)
-        lexer.whitespace_split, lexer.commenters = True, ""
-        try:
-            words = [*lexer]
-        except ValueError:  # a quote is not closed
-            words = part.split()
-        yield from words
+        yield from (words := words_of(part))
         yield from (word.partition("=")[2] for word in words if "=" in word)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from claude_magic._paths import object_in
-from claude_magic.sdk._gate.commands import BLANKS, Inside, covered
+from claude_magic.sdk._gate.commands import BLANKS, Inside, covered, is_plain, trimmed
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
 
 _GLOB: Final = re.compile(r":\*$|[*?\[]")
@@ -72,17 +72,34 @@ class Rules:
         values = [value for value in arguments.values() if isinstance(value, str)]
         return any(value.startswith(_literal(content)) for content in given for value in values)
 
+    def surely_allow(self, tool: str, arguments: Mapping[str, Any]) -> bool:
+        """Whether a rule certainly covers a call: it names this tool as a whole, this command or its start, or this host."""
+        server = tool.rpartition("__")[0] if tool.startswith("mcp__") else tool
+        names = {tool, server, f"{server}__*"}
+        contents = [content for name, content in map(_divided, self.texts) if name in names]
+        if None in contents:
+            return True
+        if tool == "WebFetch":
+            return f"domain:{host_of(arguments)}" in contents
+        command = trimmed(str(arguments.get("command", "")))
+        if tool not in COMMANDS or not is_plain(command):
+            return False
+        starts = [
+            start for content in contents if content for start in (content.removesuffix(":*"), content.removesuffix(" *"))
+        ]
+        return any(
+            command == start or (command.startswith(f"{start} ") and start not in contents)
+            for start in starts
+            if not _GLOB.search(start)
+        )
+
     def allow_all(self, tool: str) -> bool:
-        """Whether a rule covers the whole tool."""
+        """Whether a rule may cover the whole tool."""
         return None in self._contents(tool)
 
     def _contents(self, tool: str) -> Iterator[str | None]:
         """Yield the text in parentheses of each rule for a tool, `None` for a rule that covers the whole tool."""
-        for text in self.texts:
-            name, bracket, content = text.strip(BLANKS).partition("(")
-            content = content.removesuffix(")").strip(BLANKS)
-            if _same_tool(name, tool):
-                yield content if bracket and content not in ("", "*") else None
+        return (content for name, content in map(_divided, self.texts) if _same_tool(name, tool))
 
     def _start(self, pattern: str) -> str:
         """Return the start that all paths have which a rule's pattern covers."""
@@ -98,6 +115,13 @@ def host_of(arguments: Mapping[str, Any]) -> str | None:
     """Return the host of an address to fetch; `None` if others could read another one in it."""
     found = _URL.fullmatch(str(arguments.get("url", "")))
     return found[1].lower() if found else None
+
+
+def _divided(rule: str) -> tuple[str, str | None]:
+    """Return the tool that a rule names, and the text in its parentheses; `None` if it covers the whole tool."""
+    name, bracket, content = rule.strip(BLANKS).partition("(")
+    content = content.removesuffix(")").strip(BLANKS)
+    return name, content if bracket and content not in ("", "*") else None
 
 
 def _same_tool(name: str, tool: str) -> bool:

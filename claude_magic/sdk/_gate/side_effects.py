@@ -15,6 +15,7 @@ from typing import Final
 from claude_magic.sdk._folder.contents import UNKNOWN, Below, loaded_below
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._gate.call import Call
+from claude_magic.sdk._gate.commands import LITERAL, parts_of, words_of
 from claude_magic.sdk._gate.paths import places_of
 from claude_magic.sdk._gate.rules import Rules
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
@@ -22,10 +23,18 @@ from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
 _ALL_OF_GIT: Final = frozenset({"Bash(git)", "Bash(git *)", "Bash(git:*)"})
 """Rules that allow every git command."""
 
-# With one of these words git works in another repository than that of its directory. With one of these characters the shell
-# chooses which, so its settings cannot be looked at.
-_OTHER_REPOSITORY: Final = re.compile(r"\s-(?:C|-git-dir|-work-tree)|GIT_")
-_EXPANDED: Final = re.compile(r"[$`*?\[{~]")
+_LOOKS: Final = frozenset(
+    {"status", "diff", "log", "show", "blame", "ls-files", "rev-parse", "describe", "shortlog", "grep", "cat-file"}
+)
+"""The commands of git that change nothing, and so run few hooks."""
+
+_GOES: Final = frozenset({"-C", "cd", "pushd", "popd"})
+_OTHER_REPOSITORY: Final = ("--git-dir", "--work-tree", "--namespace", "--exec-path", "GIT_")
+_SUBMODULES: Final = ("--sub", "--rec")
+"""Beginnings of options for which git looks into repositories below; git takes each beginning that is unique."""
+
+_SHELL_MAKES_WORDS: Final = re.compile(r"[$`]|\{[^}]*(?:,|\.\.)")
+_SHELL_CHOOSES: Final = re.compile(r"[$`*?\[{~]")
 
 _LONGEST_COMMAND: Final = 50_000
 """Characters of a command that is searched for paths: searching this many takes half a second."""
@@ -56,7 +65,7 @@ class SideEffects:
     def __init__(self, directory: str, rules: Rules, *, trusted: bool, asks_below: bool) -> None:
         self._directory = directory
         self._rules = rules
-        self._git_trusted = git_programs(directory) if trusted else {}
+        self._git_trusted = git_programs(directory, only_looks=False) if trusted else {}
         """What git would run in the folder when the process was started, if the person trusts it."""
         self._allowed: dict[str, str] | None = {} if asks_below else None
         """By path in a subfolder: the state in which a person allowed the CLI to load it; `None` allows all."""
@@ -97,12 +106,13 @@ class SideEffects:
             return ""
         if len(call.command) > _LONGEST_COMMAND:
             return "it is too long to be searched for folders with git settings"
-        if _OTHER_REPOSITORY.search(call.command) and _EXPANDED.search(call.command):
-            return "git may run programs in a folder that only the shell will know"
+        if "git" in call.command.lower() and _hides_where(call.command):
+            return "git may look into other repositories, whose settings cannot be looked at beforehand"
+        only_looks = _only_looks(call.command)
         folders = {os.path.dirname(path) for path in places_of(call.tool, call.arguments, call.cwd)}
         for folder in (call.cwd, *sorted(filter(os.path.isdir, folders))):
-            for place, programs in git_programs(folder).items():
-                if programs != self._git_trusted.get(place):
+            for place, programs in git_programs(folder, only_looks=only_looks).items():
+                if not set(programs) <= set(self._git_trusted.get(place, ())):
                     return f"git would run programs here: {place} says so"
         return ""
 
@@ -110,6 +120,25 @@ class SideEffects:
         if self._allowed is None or len(call.command) > _LONGEST_COMMAND:
             return {}
         return loaded_below(places_of(call.tool, call.arguments, call.cwd), self._directory)
+
+
+def _hides_where(command: str) -> bool:
+    """Whether git may work in a repository that cannot be told from the words of a command, taken one by one."""
+    words = [word for part in parts_of(command) for word in words_of(part)]
+    goes = sum(word in _GOES for word in words)
+    return (
+        goes > 1
+        or any(word == "submodule" or word.startswith((*_OTHER_REPOSITORY, *_SUBMODULES)) for word in words)
+        or _SHELL_MAKES_WORDS.search(LITERAL.sub("", command)) is not None
+        or (goes == 1 and _SHELL_CHOOSES.search(command) is not None)
+    )
+
+
+def _only_looks(command: str) -> bool:
+    """Whether all that a command has of git is `git COMMAND ...`, with commands that only look."""
+    parts = [words_of(part) for part in parts_of(command) if "git" in part]
+    behind = [[word for word in words[1:] if not word.startswith("-")] for words in parts]
+    return all(words[:1] == ["git"] and rest[:1] and rest[0] in _LOOKS for words, rest in zip(parts, behind, strict=True))
 
 
 def _named(path: str, target: str | None) -> str:
