@@ -254,6 +254,18 @@ def test_many_links_to_a_large_file(workdir: Path) -> None:
     assert state.state == UNKNOWN
 
 
+def test_links_below_are_named(workdir: Path, tmp_path: Path) -> None:
+    """A file of a subfolder's `.claude` that links out of its folder is named with its target."""
+    write(private := tmp_path / "private.md", "x")
+    (skill := workdir / "sub/.claude/skills/s/SKILL.md").parent.mkdir(parents=True)
+    skill.symlink_to(private)
+    found = loaded_below([str(workdir / "sub/x")], str(workdir))
+    assert {path: below.target for path, below in found.items()} == {
+        str(workdir / "sub/.claude"): None,
+        str(skill): str(private),
+    }
+
+
 def a_hook(folder: Path) -> None:
     write(folder / ".git/hooks/post-index-change", "#!/bin/sh\n")
 

@@ -33,6 +33,7 @@ MAX_FILE_BYTES = 10_000_000
 MAX_BYTES = 50_000_000
 """The most bytes of all files together, as many links may lead to one large file."""
 
+_LINKS_NAMED: Final = 3
 _MEMORIES_BELOW: Final = ("CLAUDE.md", "CLAUDE.local.md", os.path.join(".claude", "CLAUDE.md"))
 _SETTINGS: Final = ("settings.json", "settings.local.json")
 _NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent-memory-local", "logs", "scheduled_tasks.json"})
@@ -88,16 +89,20 @@ def loaded_below(paths: Iterable[str], directory: str) -> dict[str, Below]:
     """Return what the CLI would load with these files, by path.
 
     The CLI (2.1.332) loads the skills, rules and memories of each folder on the way to a file that Claude works on. These are
-    each `.claude` below the directory, and each memory that links out of its folder; other memories are only text.
+    each `.claude` below the directory, its first few files that link out of their folder, and each memory that does; other
+    memories are only text.
     """
     found: dict[str, Below] = {}
     for folder in _folders_below(paths, directory):
         settings = os.path.join(folder, ".claude")
+        links: list[str] = []
         if os.path.isdir(settings):
             found[settings] = Below(_state_of(settings), outside(settings, folder))
-        for memory in (os.path.join(folder, name) for name in _MEMORIES_BELOW):
-            if os.path.isfile(memory) and (target := outside(memory, folder)):
-                found[memory] = Below(target, target)
+            files = islice(_files_of(settings), MAX_FILES)
+            links = [*islice((path for path in files if outside(path, folder)), _LINKS_NAMED)]
+        for path in (*links, *(os.path.join(folder, name) for name in _MEMORIES_BELOW)):
+            if os.path.isfile(path) and (target := outside(path, folder)):
+                found[path] = Below(target, target)
     return found
 
 
