@@ -116,8 +116,18 @@ def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str
 
 
 def place_of(path: str, directory: str) -> str:
-    """Return the folder that a path must stay in: the working directory if it is below that, else its own folder."""
-    return directory if Path(os.path.normpath(path)).is_relative_to(directory) else os.path.dirname(os.path.normpath(path))
+    """Return the folder that a path must stay in: the working directory if it is below that, else its own folder.
+
+    If that is reached through a link, it is the folder with the link. Links at the root, such as macOS's `/tmp`, and links to
+    the home directory come with the machine.
+    """
+    named = Path(os.path.normpath(path))
+    if named.is_relative_to(directory):
+        return directory
+    home = Path(os.path.expanduser("~"))
+    links = [folder for folder in named.parents if folder.is_symlink() and folder.parent != Path(folder.anchor)]
+    foreign = [folder for folder in links if not home.is_relative_to(folder)]
+    return str(foreign[-1].parent if foreign else named.parent)
 
 
 def private(path: str, flags: int) -> int:

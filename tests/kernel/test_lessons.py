@@ -215,7 +215,7 @@ def test_what_is_not_recorded(pupil: Kernel, recorded: Recorded) -> None:
     before = recorded.path.read_bytes()
     refused = ask(pupil, "A branch, please.")
     assert "-A branch.\n+A branch, please." in failure(refused, "CassetteMismatchError")
-    assert refused.text == "Nothing had arrived."
+    assert refused.text == "No turn began."
     assert about(answered(pupil, "A branch."))["turn"] == 1
     assert recorded.path.read_bytes() == before
 

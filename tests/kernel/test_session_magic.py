@@ -281,7 +281,9 @@ def test_export_leaves_its_folder_by_no_link(told_once: Kernel, tmp_path: Path, 
     """A link out of the folder, as one that came with it may be, is not written through, also where nothing is yet."""
     (tmp_path / "notes.md").symlink_to(home / "elsewhere.md")
     (tmp_path / "out").symlink_to(home)
-    for path in ("notes.md", "out/notes.md", "notes.md --force"):
+    (beside := tmp_path.parent / f"{tmp_path.name}-beside").mkdir()
+    (beside / "docs").symlink_to(home)
+    for path in ("notes.md", "out/notes.md", "notes.md --force", f"../{beside.name}/docs/notes.md", f"{beside}/docs/notes.md"):
         result = say(told_once, f"export {path}")
         assert "is a link out of its folder; name the file itself, ~/" in json.dumps(result.outputs), result.outputs
     assert not (home / "elsewhere.md").exists()

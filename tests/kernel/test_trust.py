@@ -300,8 +300,11 @@ def test_mention_of_a_link(place: Place, api: MessagesAPI, tmp_path: Path) -> No
     """An `@path` that leads out of the directory fails the cell, which names the path to type instead; nothing is sent."""
     (tmp_path / "private.txt").write_text("courgette")
     (place.directory / "notes.txt").symlink_to(tmp_path / "private.txt")
-    text = failure(ask(place.kernel, "sum up @notes.txt"), "AttachmentError")
-    assert str(tmp_path / "private.txt") in text
+    (beside := place.directory.parent / "beside").mkdir()
+    (beside / "docs").symlink_to(tmp_path)
+    for prompt in ("sum up @notes.txt", f"sum up @{beside}/docs/private.txt"):
+        text = failure(ask(place.kernel, prompt), "AttachmentError")
+        assert str(tmp_path / "private.txt") in text
     assert api.requests == []
 
 

@@ -64,6 +64,23 @@ def test_tools_are_asked(make_config: MakeConfig, run_async: Run, api: MessagesA
     assert [str(server) for server in servers] == ["weather: 1 tool"]
 
 
+def test_a_yes_is_for_the_server_that_was_there(make_config: MakeConfig, run_async: Run) -> None:
+    """What was allowed for the session does not hold for another server that later has the same name."""
+    files = [written("first.json", weather=WEATHER), written("other.json", weather=WEATHER | {"env": {"OTHER": "1"}})]
+    person = Person(Decision.SESSION)
+
+    async def ask() -> list[int]:
+        asked, session = [], None
+        async with ClaudeClient(make_config(), asks=True) as client:
+            for file in (files[0], files[0], files[1], files[0]):
+                request = client.request(FORECAST, session_id=session, options=TurnOptions(mcp=(file,)))
+                session = (await client.run_turn(request, person)).session_id
+                asked.append(len(person.asked))
+        return asked
+
+    assert run_async(ask()) == [1, 1, 2, 2]
+
+
 @pytest.mark.usefixtures("broken_in_settings")
 @pytest.mark.parametrize("rule", [pytest.param(NAME, marks=pytest.mark.long), "mcp__weather"])
 def test_a_rule_allows(make_config: MakeConfig, run_async: Run, api: MessagesAPI, rule: str) -> None:

@@ -17,7 +17,7 @@ from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import cleaned
 from claude_magic._render.parts.reply_wording import BEGINNING, blocks_between, footer, shown_blocks
 from claude_magic._render.parts.style_sheet import styled_html
-from claude_magic.errors import ClaudeError, TurnInterrupted
+from claude_magic.errors import ClaudeError, TurnError, TurnInterrupted
 from claude_magic.sdk.response import Block, SessionAwareResponse, Text, has_answer
 
 
@@ -140,7 +140,8 @@ def failure_line(reply: SettledReply) -> str:
     if failure is None:
         return "" if shown_blocks(response) else "Claude answered nothing."
     if not has_answer(shown_blocks(response)):
-        return "" if response.session_id else "Nothing had arrived."
+        begun = "Nothing had arrived." if isinstance(failure, TurnError) else "No turn began."
+        return "" if response.session_id else begun
     if isinstance(failure, TurnInterrupted):
         return "Interrupted. What had arrived is above; the next cell continues this session."
     return f"Not finished ({type(failure).__name__}). What had arrived is above."

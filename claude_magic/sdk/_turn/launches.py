@@ -15,7 +15,7 @@ from claude_magic.sdk._folder.memories import memories
 from claude_magic.sdk._gate.rules import settings_in
 from claude_magic.sdk._offers.server_files import server_files
 from claude_magic.sdk.config import ClaudeConfig
-from claude_magic.sdk.host import Tool, typeable
+from claude_magic.sdk.host import SERVER, Tool, typeable
 from claude_magic.sdk.turn_request import TurnRequest
 
 
@@ -30,8 +30,11 @@ class Launches:
         self._config = config
         self._tools = tools
         self._asks = asks
-        self._granted: dict[str, tuple[str, ...]] = {}
-        """What a person has allowed for a session: its next process must be told of it."""
+        self._granted: dict[str, tuple[tuple[str, str | None], ...]] = {}
+        """By session: the rules that a person has allowed for it, each for a server's tool with what had named the servers.
+
+        The next process must be told of them. A rule names a server, and another file may give its name to another program.
+        """
         self._model_chosen: set[str] = set()
         """Sessions that a turn has chosen a model for: on resume the CLI would go on with that unasked."""
 
@@ -43,7 +46,6 @@ class Launches:
         options = request.options
         if options.bare:
             request = replace(request, trusted=False, use_tools=False)
-        granted = self._granted.get(request.session_id or "", ())
         offered = (*(self._tools if request.use_tools else ()), *request.tools)
         if request.trusted:
             # The CLI ignores those of the directory until its own dialog was told to trust it, whatever a person has told us.
@@ -53,6 +55,9 @@ class Launches:
         if options.model is None and request.session_id in self._model_chosen:
             options = replace(options, model="default")
         servers = server_files(options.mcp or ())
+        contents = fingerprint_of(request.directory) if request.trusted else ""
+        known = (None, servers.digest + contents)
+        granted = tuple(rule for rule, named_by in self._granted.get(request.session_id or "", ()) if named_by in known)
         return Launch(
             directory=request.directory,
             options=replace(options, mcp=servers.paths or None),
@@ -63,7 +68,7 @@ class Launches:
             trusted=request.trusted,
             # The CLI drops it together with the directory's settings.
             memory="" if request.trusted or options.bare else memories(request.directory).text,
-            contents=fingerprint_of(request.directory) if request.trusted else "",
+            contents=contents,
             asks_below=request.trusted and not request.trusts_below,
             asks=self._asks,
             tools=offered,
@@ -79,9 +84,14 @@ class Launches:
         if before in self._model_chosen:
             self._model_chosen.add(session_id)
 
-    def remember(self, session_id: str, request: TurnRequest, granted: Sequence[str]) -> None:
-        """Remember what was allowed and chosen in a turn that has come to this session."""
+    def remember(self, session_id: str, request: TurnRequest, launch: Launch, granted: Sequence[str]) -> None:
+        """Remember what was allowed and chosen in a turn, of a process with this launch, that has come to this session."""
         before = request.session_id or session_id
-        self._granted[session_id] = (*self._granted.get(before, ()), *granted)
+        named_by = launch.servers.digest + launch.contents
+        new = (
+            (rule, named_by if rule.startswith("mcp__") and not rule.startswith(f"mcp__{SERVER}__") else None)
+            for rule in granted
+        )
+        self._granted[session_id] = (*self._granted.get(before, ()), *new)
         if request.options.model is not None or before in self._model_chosen:
             self._model_chosen.add(session_id)

@@ -30,7 +30,7 @@ class LiveTurn:
 
     def __init__(self, pool: ProcessPool, launch: Launch, kept: KeptTurns, remarks: Sequence[str] = ()) -> None:
         self._pool = pool
-        self._launch = launch
+        self.launch = launch
         self._kept = kept
         self._remarks = remarks
 
@@ -41,9 +41,9 @@ class LiveTurn:
         """
         for remark in self._remarks:
             host.emit(Notice(remark))
-        if self._pool.must_wait(self._launch):
+        if self._pool.must_wait(self.launch):
             host.emit(Queued())
-        async with self._pool.lease(self._launch) as process:
+        async with self._pool.lease(self.launch) as process:
             fresh = process.turns == 0
             if fresh:
                 if process.replaced_work:
@@ -55,14 +55,14 @@ class LiveTurn:
             except CLIDiedError:
                 if process.had_begun or fresh:
                     raise
-        async with self._pool.lease(self._launch) as process:
+        async with self._pool.lease(self.launch) as process:
             await self._tell_of_missing(host)
             return await self._serve(process, prompt, host)
 
     async def _serve(self, process: LiveProcess, prompt: Prompt, host: TurnHost) -> None:
         last = _LastMessage(host)
         try:
-            await process.run_turn(prompt, self._launch.options, last)
+            await process.run_turn(prompt, self.launch.options, last)
         finally:
             if last.has_ended:  # else the CLI has died or hangs, and may not have written the turn
                 with anyio.CancelScope(shield=True):
@@ -70,12 +70,12 @@ class LiveTurn:
 
     async def _look(self, process: LiveProcess, message_id: str | None, host: TurnHost) -> None:
         session_id = process.session_id
-        if remark := await self._kept.look(session_id, message_id, self._launch.directory):
+        if remark := await self._kept.look(session_id, message_id, self.launch.directory):
             host.emit(Notice(remark))
         process.holds_unkept = self._kept.count_missing(session_id) > 0
 
     async def _tell_of_missing(self, host: TurnHost) -> None:
-        launch = self._launch
+        launch = self.launch
         if not launch.fork and (remark := await self._kept.go_on_from_disk(launch.resume, launch.directory)):
             host.emit(Notice(remark))
 

@@ -263,19 +263,19 @@ class TurnRunner:
             raise
         finally:
             if attempt.reached_cli:
-                self._remember(request, attempt, is_live=isinstance(source, LiveTurn))
+                self._remember(request, attempt, source)
         return attempt.response
 
-    def _remember(self, request: TurnRequest, attempt: _Attempt, *, is_live: bool) -> None:
+    def _remember(self, request: TurnRequest, attempt: _Attempt, source: TurnSource) -> None:
         session_id = attempt.response.session_id
         if session_id is None:
             return
         self.last_session_id = session_id
         self.directories[session_id] = request.directory
         # The CLI does not know a played turn, and permissions given in one hold for no live turn.
-        if not is_live:
+        if not isinstance(source, LiveTurn):
             return
-        self._launches.remember(session_id, request, attempt.granted)
+        self._launches.remember(session_id, request, source.launch, attempt.granted)
         self._writers.note(session_id, attempt.response.message_id)
 
     def _make(self, launch: Launch) -> LiveProcess:
