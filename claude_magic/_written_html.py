@@ -1,13 +1,13 @@
 """What models write beyond Markdown: a few HTML tags, folds, task lists and footnotes.
 
 Owns the parser's rules for them. Tags are known by name and have no attributes; a tag that is not closed where it was opened is
-text. So none of a model's own HTML reaches a page: views make elements from tokens only.
+text. So none of a model's own HTML reaches a page: views make elements from tokens only. Text views get plain tokens.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from markdown_it import MarkdownIt
@@ -28,6 +28,10 @@ _FOLD: Final = re.compile(
 _FOOTNOTE: Final = re.compile(r"\[\^([\w-]{1,30})\]:[ \t]+(?=\S)")
 _REFERENCE: Final = re.compile(r"\[\^([\w-]{1,30})\](?![(:])")
 _TASK: Final = re.compile(r"\[([ xX])\](?=\s)")
+
+_RAISED: Final = dict(zip("0123456789+-=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ", strict=True))
+_LOWERED: Final = dict(zip("0123456789+-=()aeox", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₒₓ", strict=True))
+_SIGNS: Final = {"sup": ("^", _RAISED), "sub": ("_", _LOWERED)}
 
 
 def written_html_plugin(markdown: MarkdownIt) -> None:
@@ -208,3 +212,34 @@ def _pair_tags(tokens: Sequence[Token]) -> None:
     for token in tokens:
         if token.type == "written_tag":
             token.type, token.tag = "text", ""
+
+
+def plain_tokens(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Replace `<sub>`, `<sup>`, `<kbd>` and references to footnotes, for views that lack them: H₂O, x², e^(-x/2)."""
+    ends: list[str] = []
+    signs: dict[str, str] = {}
+    for index, token in enumerate(tokens):
+        match token.type:
+            case "sub_open" | "sup_open":
+                mark, known = _SIGNS[token.tag]
+                inner = tokens[index + 1]
+                alone = inner.type == "text" and tokens[index + 2].nesting == -1 and set(inner.content) <= known.keys()
+                signs = known if alone else {}
+                ends.append("" if alone else ")")
+                yield from () if alone else (_text(f"{mark}("),)
+            case "sub_close" | "sup_close":
+                signs = {}
+                end = ends.pop()
+                yield from (_text(end),) if end else ()
+            case "kbd_open" | "kbd_close":
+                pass
+            case "footnote_ref":
+                yield _text(token.content)
+            case "text" if signs:
+                yield _text("".join(signs[char] for char in token.content))
+            case _:
+                yield token
+
+
+def _text(content: str) -> Token:
+    return Token("text", "", 0, content=content)

@@ -18,7 +18,7 @@ from rig.cost import cost_s
 
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.loop_calls import runs_a_loop
-from claude_magic._kernel.notebook.saved_cells import read_notebook
+from claude_magic._kernel.notebook.cell_reading import read_notebook
 from claude_magic._kernel.prompt.composition import _without_open_end
 from claude_magic._kernel.prompt.template import fill
 from claude_magic._kernel.state.directory_trust import Unloaded

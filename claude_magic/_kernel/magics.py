@@ -22,7 +22,6 @@ from claude_magic._kernel.options.cell_options import Options, usage
 from claude_magic._kernel.options.parsing import asks_for_help, parse_cell, parse_line
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest, schema_named
-from claude_magic._kernel.prompt.line_braces import unfilled
 from claude_magic._kernel.prompt.named_functions import own_tools
 from claude_magic._kernel.session_words.word_table import SessionMagic, words_usage
 from claude_magic._kernel.state.kernel_state import KernelState
@@ -30,7 +29,7 @@ from claude_magic._kernel.state.notebook_file import notebook_path
 from claude_magic._kernel.transform import transform_for
 from claude_magic._kernel.turn import cell_turns
 from claude_magic._kernel.turn.given import Given, Shown, given
-from claude_magic._kernel.turn.open_questions import OpenQuestions
+from claude_magic._kernel.turn.permission_answers import OpenQuestions
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import SessionAwareResponse
 
@@ -173,7 +172,8 @@ class ClaudeMagics(Settings, Magics):
     def _request(
         self, options: Options, prompt: str, local_ns: Mapping[str, Any] | None = None, *, one_line: bool
     ) -> CellRequest:
-        from claude_magic._kernel.prompt.composition import EXPLAIN, compose  # late import: keeps `%load_ext` fast
+        from claude_magic._kernel.prompt.composition import EXPLAIN, compose  # late imports keep `%load_ext` fast
+        from claude_magic._kernel.prompt.template import unfilled
 
         if not prompt.strip() and options.error:
             prompt = EXPLAIN

@@ -21,7 +21,6 @@ from rich.theme import Theme
 from claude_magic._characters import strip_controls
 from claude_magic._markdown import finished_length
 from claude_magic._render.parts.markdown_html import parser
-from claude_magic._render.parts.plain_tokens import plain_tokens
 from claude_magic._render.parts.reply_wording import (
     shown_blocks,
     status_line,
@@ -35,6 +34,7 @@ from claude_magic._render.parts.reply_wording import (
 from claude_magic._render.settled.comparison import failure_words, figures, title
 from claude_magic._render.settled.reply import SettledReply, failure_line, footer_parts
 from claude_magic._render.views import View
+from claude_magic._written_html import plain_tokens
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 

@@ -179,12 +179,12 @@ class StaticView(View):
         self._show(self._bundle(), self._metadata())
 
     def _bundle(self) -> dict[str, str]:
-        from claude_magic._render.settled.cell_output import output_bundle  # late: the import would delay the first display
+        from claude_magic._render.settled.comparison import output_bundle  # late: the import would delay the first display
 
         return output_bundle(self._settled, self._current, for_audience=self._for_audience)
 
     def _metadata(self) -> dict[str, Any]:
-        from claude_magic._render.settled.cell_output import output_metadata
+        from claude_magic._render.settled.comparison import output_metadata
 
         return output_metadata(self._settled, self._current)
 
@@ -270,7 +270,7 @@ class LateView(View):
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Display the settled output."""
-        from claude_magic._render.settled.cell_output import output_bundle, output_metadata
+        from claude_magic._render.settled.comparison import output_bundle, output_metadata
 
         bundle = output_bundle(alternatives, current, for_audience=self._for_audience)
         with self._in_place():

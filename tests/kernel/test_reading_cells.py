@@ -11,9 +11,8 @@ import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from claude_magic._kernel.notebook.cell_reading import MAX_CHARACTERS, MAX_IMAGES, read_cells
+from claude_magic._kernel.notebook.cell_reading import MAX_CHARACTERS, MAX_FILE_BYTES, MAX_IMAGES, read_cells
 from claude_magic._kernel.notebook.ran_cells import RanCells
-from claude_magic._kernel.notebook.saved_cells import MAX_FILE_BYTES
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 KEY = "sk-ant-api03-" + "aB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xY" * 2 + "AA"

@@ -17,8 +17,7 @@ from test_hostile import CHROME, Elements, assert_inert_markdown
 
 from claude_magic._render.live.question import ARM_S
 from claude_magic._render.live_view import LiveView
-from claude_magic._render.settled.cell_output import output_metadata
-from claude_magic._render.settled.comparison import columns_bundle, diff_bundle, title
+from claude_magic._render.settled.comparison import columns_bundle, diff_bundle, output_metadata, title
 from claude_magic._render.settled.reply import SettledReply
 from claude_magic._render.terminal import TerminalView
 from claude_magic._render.views import ANSWERING, HeadlessView, StaticView, View

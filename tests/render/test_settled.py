@@ -15,8 +15,7 @@ from claude_magic._markdown import finished_length
 from claude_magic._render.parts.block import block_html
 from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, text_html
 from claude_magic._render.parts.safe_markdown import text_markdown
-from claude_magic._render.settled.cell_output import output_bundle, output_metadata
-from claude_magic._render.settled.comparison import failure_words
+from claude_magic._render.settled.comparison import failure_words, output_bundle, output_metadata
 from claude_magic._render.settled.reply import SettledReply, reply_bundle, reply_html, reply_markdown, reply_plain
 from claude_magic.errors import TurnInterrupted, TurnTimeoutError
 from claude_magic.sdk.events import Notice, TextDelta

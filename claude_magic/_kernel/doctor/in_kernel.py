@@ -8,8 +8,7 @@ from typing import Any
 
 from claude_magic._kernel.advice import STEPS, say
 from claude_magic._kernel.doctor.finding import Finding, report
-from claude_magic._kernel.doctor.machine import look
-from claude_magic._kernel.doctor.trial import NOT_TRIED, try_turn
+from claude_magic._kernel.doctor.machine import NOT_TRIED, look, try_turn
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.settings import turn_options

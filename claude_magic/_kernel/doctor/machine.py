@@ -1,4 +1,7 @@
-"""Findings that need no kernel: versions, the CLI, its login, the API's address, the directory, where files can be written."""
+"""Findings that need no kernel: versions, the CLI, its login, the API's address, the directory, where files can be written.
+
+A test turn shows whether turns work: only on request, paid like any other, and deleted from the history.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ import os
 import platform
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +23,11 @@ from claude_magic._kernel.state.directory_trust import Trust
 from claude_magic._paths import NO_HOME, cli_home, our_config
 from claude_magic.errors import ClaudeError, NotLoggedInError
 from claude_magic.sdk._workspaces import working_directory
+from claude_magic.sdk.config import ClaudeConfig, TurnOptions
+from claude_magic.sdk.content import Prompt
+from claude_magic.sdk.events import Event, Retrying, SessionStarted, Unanswered
+from claude_magic.sdk.host import Listener
+from claude_magic.sdk.turn_request import TurnRequest
 
 _PACKAGES: Final = (
     *("claude_magic", "claude-agent-sdk", "anyio", "ipython", "ipykernel", "ipywidgets", "jupyterlab_widgets"),
@@ -26,6 +36,12 @@ _PACKAGES: Final = (
 
 _ACCOUNTS: Final = {"claude.ai": "an account of claude.ai", "oauth_token": "a token", "third_party": "the provider's own login"}
 """The CLI's (2.1.332) names of logins that do not come from an environment variable, and their meanings."""
+
+_TURN_TOPIC = "test turn"
+_TURN_PROMPT = "Answer with the one word: ready"
+_TURN_LIMIT_S = 60.0
+
+NOT_TRIED = Finding(_TURN_TOPIC, "not tried; doctor --turn asks Claude for one word, which costs as much as any turn")
 
 
 async def look(cli_path: str | None = None) -> list[Finding]:
@@ -150,3 +166,45 @@ def _obstacle(path: Path) -> str:
             return ""
     except OSError as error:
         return str(error.strerror or error)
+
+
+class _Heard(Listener):
+    """Remembers the session, and the last event that says why the API does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.session_id = ""
+        self.last = ""
+
+    def emit(self, event: Event) -> None:
+        match event:
+            case SessionStarted(session_id=session_id):
+                self.session_id = session_id
+            case Unanswered(address=address):
+                self.last = f"No answer came from {address}."
+            case Retrying(attempt=attempt, error=error):
+                self.last = f"It was tried {attempt} times: {error}."
+
+
+async def try_turn(config: ClaudeConfig, options: TurnOptions | None = None) -> Finding:
+    """Prompt Claude for one word, with a new client, and return whether it answered."""
+    from claude_magic.sdk._history.sessions import delete_session
+    from claude_magic.sdk.client import ClaudeClient
+
+    began = time.monotonic()
+    heard = _Heard()
+    try:
+        options = replace(options or TurnOptions(), max_turns=1)
+        directory = working_directory()
+        request = TurnRequest(prompt=Prompt(_TURN_PROMPT), directory=directory, options=options, timeout_s=_TURN_LIMIT_S)
+        async with ClaudeClient(config) as client:
+            response = await client.run_turn(request, heard)
+    except ClaudeError as error:
+        said = " ".join(filter(None, (f"{type(error).__name__}: {error.message}", heard.last)))
+        return Finding(_TURN_TOPIC, said, error.next_step or "Run it again.")
+    finally:
+        if heard.session_id:
+            with contextlib.suppress(ClaudeError):
+                delete_session(heard.session_id, directory)
+    model = response.metadata.get("model")
+    return Finding(_TURN_TOPIC, f"{model or 'Claude'} answered in {time.monotonic() - began:.1f} s")

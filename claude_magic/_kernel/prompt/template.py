@@ -2,6 +2,9 @@
 
 Data is every part that is not literally in the prompt: a value, and also the result of a macro or a filter. The caller's `show`
 turns a value into text; `composition` joins the pieces.
+
+`{x}` and `$x` on the line of `%claude`: other line magics replace them by a value, but a prompt needs `{{ x }}`. A person who
+means a value gets an error. In a cell nothing is checked, because code that is pasted there is full of them.
 """
 
 from __future__ import annotations
@@ -11,8 +14,8 @@ import contextlib
 import re
 import secrets
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import jinja2
 from IPython.core.error import UsageError
@@ -26,6 +29,14 @@ from claude_magic.errors import ClaudeError
 _TEMPLATE = re.compile(r"\{\{|\{%")
 _EXPRESSION = re.compile(r"\{\{(?P<expression>.*?)\}\}", re.DOTALL)
 _NO_FILTER = re.compile(r"No filter named '(?P<name>\w+)'")
+_BRACED: Final = re.compile(r"(?<!\{)\{(?P<inside>(?P<name>[^\W\d]\w*)[^{}]*)\}(?!\})")
+_DOLLAR: Final = re.compile(r"(?<![\\$\w])\$(?P<inside>(?P<name>[^\W\d]\w*))(?![\w$])")
+_FORMULA: Final = re.compile(r"\$[^\s$](?:[^$]{0,500}[^\s$])?\$(?!\w)")
+_TEX: Final = re.compile(r"\\[A-Za-z]+(?:\{[^{}]*\}|\[[^][]*\])*\Z")
+_BY_ITSELF: Final = re.compile(r"(?:\A|[\s(\[\"'`])\Z")
+_NEAR: Final = 200
+"""The number of characters before a brace that are read to see whether it belongs to TeX."""
+
 _BUILTINS = {name: value for name, value in vars(builtins).items() if not name.startswith("_")}
 
 
@@ -161,3 +172,25 @@ def _environment(show: Callable[[object], str]) -> jinja2.Environment:
 
 def _failed(what: str) -> UsageError:
     return UsageError(f"%claude: {one_line(what, 300).rstrip('.')}; nothing was sent (--raw leaves braces alone)")
+
+
+def unfilled(typed: str, namespace: Container[str]) -> list[str]:
+    """Return remarks about a line's single braces, which are sent as they are.
+
+    :param namespace: the variables that a prompt can name.
+    :raises UsageError: a brace names a variable, so its value was meant.
+    """
+    text = _FORMULA.sub(lambda match: " " * len(match[0]), typed)
+    left = []
+    for match in (*_BRACED.finditer(text), *_DOLLAR.finditer(text)):
+        before = text[max(0, match.start() - _NEAR) : match.start()]
+        if _TEX.search(before):
+            continue
+        if match["name"] in namespace:
+            raise UsageError(
+                f"%claude: {match[0]} is not filled in; write {{{{ {match['inside'].strip()} }}}} for its value, or --raw to "
+                "send it as it stands; nothing was sent"
+            )
+        if match[0].startswith("{") and match["inside"] == match["name"] and _BY_ITSELF.search(before):
+            left.append(f"{match[0]} was sent as it stands: there is no variable {match['name']}.")
+    return left

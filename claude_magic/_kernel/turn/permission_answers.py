@@ -1,28 +1,46 @@
-"""Get an answer to a permission request: from buttons, from a line of input, or denied when nobody is there."""
+"""Get an answer to a permission request: from buttons, from a line of input, or denied when nobody is there.
+
+The questions of a turn are asked in its cell, those of background work between two cells.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from claude_magic._characters import reveal
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.queue import Question, deliver
+from claude_magic._kernel.state.kernel_client import KernelClient
+from claude_magic._kernel.state.notebook_file import notebook_path
 from claude_magic._kernel.tools.run_code import interruptible
 from claude_magic._kernel.turn.interrupts import held_back
-from claude_magic._kernel.turn.open_notebook import warned
 from claude_magic._render.parts.reply_wording import one_line, tool_argument, tool_name
-from claude_magic.sdk.host import Decision, PermissionAnswer, typeable
+from claude_magic.sdk._gate.paths import paths_of, resolved
+from claude_magic.sdk._gate.tool_list import EDITING
+from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest, Suggestion, typeable
 from claude_magic.sdk.response import ToolCall
 
 if TYPE_CHECKING:
+    from claude_magic._render.live.open_question import OpenQuestion
     from claude_magic._render.views import View
 
 _NOBODY = "Nobody is there to be asked."
+
+_WARNING: Final = (
+    "This notebook is open here. The page does not show what is written into its file, and overwrites it when it is saved."
+)
+_INSTEAD: Final = Suggestion(
+    "Ask for a new cell instead",
+    "The user has this notebook open in the browser: the page would not show the change, and would overwrite it. Use the "
+    "tool add_cell of the kernel, which puts code into a new cell below for the user to review.",
+)
 
 
 class Questions:
@@ -107,6 +125,46 @@ class Questions:
             self._view.asked(self._number, question.request)
 
 
+class OpenQuestions:
+    """Questions of background work, which goes on after its cell: shown when a cell has ended, until the next one begins."""
+
+    def __init__(self, client: KernelClient, frontend: Frontend) -> None:
+        self._client = client
+        self._frontend = frontend
+        self._shown: list[tuple[Question, OpenQuestion]] = []
+
+    def show(self) -> None:
+        """Show each unanswered question, if the frontend has buttons; called when a cell has ended."""
+        while self._client.own_questions and self._frontend.has_widgets():
+            from claude_magic._render.live.open_question import OpenQuestion
+
+            question = self._client.own_questions.popleft()
+            if not question.answer.done():
+                request = warned(question.request, self._frontend.shell.user_ns, adds_cells=False)
+                card = OpenQuestion(request, partial(self._answer, question))
+                card.show()
+                self._shown.append((question, card))
+
+    def moved(self) -> None:
+        """Disable the buttons for a moment, as an output above has changed; called when a turn was added to one."""
+        for question, card in self._shown:
+            if not question.answer.done():
+                card.moved()
+
+    def _answer(self, question: Question, answer: PermissionAnswer) -> None:
+        deliver(question.answer, answer)
+        self._shown = [shown for shown in self._shown if shown[0] is not question]
+        self.moved()
+
+    def close(self) -> None:
+        """Replace the buttons by plain output; called when a cell begins, which then shows what is unanswered."""
+        shown, self._shown = self._shown, []
+        for question, card in shown:
+            card.close()
+            if not question.answer.done():
+                self._client.own_questions.append(question)
+
+
 def _denied(question: Question) -> str:
     """Deny a question because nobody is there; return a remark that says which option would permit it."""
     request = question.request
@@ -124,3 +182,16 @@ def _denied(question: Question) -> str:
 
 def _quoted(rule: str) -> str:
     return shlex.quote(rule) if re.search(r"""["'\\]""", rule) else f'"{rule}"'
+
+
+def warned(request: PermissionRequest, namespace: Mapping[str, Any], *, adds_cells: bool) -> PermissionRequest:
+    """Return the request; if it edits this kernel's notebook, with a warning and a suggestion to add a cell instead.
+
+    :param namespace: the person's namespace; VS Code puts the notebook's path there.
+    :param adds_cells: whether Claude can add cells; without it there is no suggestion.
+    """
+    path = notebook_path(namespace) if request.tool in EDITING else None
+    edited = (resolved(name, request.directory) for name in paths_of(request.tool, request.input))
+    if path is None or os.path.realpath(path) not in edited:
+        return request
+    return replace(request, warning=_WARNING, instead=_INSTEAD if adds_cells else None)

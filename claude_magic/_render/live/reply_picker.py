@@ -9,8 +9,7 @@ from ipywidgets import HTML, HTMLMath, Widget
 
 from claude_magic._render.live.interactive_output import InteractiveOutput
 from claude_magic._render.place import Place
-from claude_magic._render.settled.cell_output import output_bundle, output_metadata
-from claude_magic._render.settled.comparison import body_html, head_html, title
+from claude_magic._render.settled.comparison import body_html, head_html, output_bundle, output_metadata, title
 from claude_magic._render.settled.reply import SettledReply
 
 

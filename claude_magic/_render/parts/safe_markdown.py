@@ -22,7 +22,7 @@ from claude_magic._characters import spelled_controls, strip_controls
 from claude_magic._markdown import language_of
 from claude_magic._render.parts.highlighting import is_coloured
 from claude_magic._render.parts.markdown_html import is_too_much, parser
-from claude_magic._render.parts.plain_tokens import plain_tokens
+from claude_magic._written_html import plain_tokens
 
 # An underscore inside a word is no emphasis.
 _SPECIAL: Final = re.compile(r"[&<>`\[\]{}|\\*~$#]|(?<![^\W_])_|_(?![^\W_])")

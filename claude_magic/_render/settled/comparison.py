@@ -1,4 +1,4 @@
-"""Replies to one prompt, side by side, as a notebook keeps them: HTML, harmless Markdown and plain text; and their diff.
+"""The output that a `%%claude` cell leaves in the notebook: one reply, or several side by side; and their diff.
 
 Without its style the HTML reads as one section after the other, each with a heading. The buttons that pick one while the
 kernel runs are in `live`.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from claude_magic._characters import strip_controls
 from claude_magic._render.parts import safe_markdown
@@ -18,7 +18,14 @@ from claude_magic._render.parts.markdown_html import code_html, escape
 from claude_magic._render.parts.redacted_reply import clean_line, cleaned
 from claude_magic._render.parts.reply_wording import one_line, shown_blocks
 from claude_magic._render.parts.style_sheet import styled_html
-from claude_magic._render.settled.reply import SettledReply, blocks_html, blocks_markdown, blocks_plain, footer_parts
+from claude_magic._render.settled.reply import (
+    SettledReply,
+    blocks_html,
+    blocks_markdown,
+    blocks_plain,
+    footer_parts,
+    reply_bundle,
+)
 from claude_magic.errors import TurnInterrupted
 from claude_magic.sdk.response import has_answer
 
@@ -28,6 +35,44 @@ _PAIRS: Final = 4
 """This number of columns is shown as two rows of two."""
 
 _SAME: Final = "Both say the same, word for word."
+
+
+def output_bundle(replies: Sequence[SettledReply], current: int, *, for_audience: bool = False) -> dict[str, str]:
+    """Return the replies of a cell in the three forms that a notebook stores.
+
+    :param current: the number of the reply that the next cell continues, from 1; 0 for none.
+    :param for_audience: whether they are shown to a room.
+    """
+    if len(replies) == 1:
+        return reply_bundle(replies[0], for_audience=for_audience)
+    return columns_bundle(replies, current, for_audience=for_audience)
+
+
+def output_metadata(replies: Sequence[SettledReply], current: int) -> dict[str, Any]:
+    """Return the output's metadata about the turns; a notebook keeps it with the output.
+
+    For several replies it is the metadata of the current one (`None` values if there is none), and `alternatives` has that of
+    each. `later` has that of the turns that Claude began by itself afterwards.
+    """
+    each = [_about(reply) for reply in replies]
+    if len(each) == 1:
+        return {"claude_magic": each[0]}
+    shown = each[current - 1] if current else dict.fromkeys(each[0])
+    return {"claude_magic": shown | {"alternatives": each}}
+
+
+def _about(reply: SettledReply) -> dict[str, Any]:
+    response = reply.response
+    return {
+        "session_id": response.session_id,
+        "turn": reply.turn,
+        "model": response.model,
+        "usage": {name: figure for name, figure in response.usage.items() if figure},
+        "cost_usd": response.cost_usd,
+        "duration_s": response.duration_s,
+        **reply.about,
+        **({"later": [_about(later) for later in reply.later]} if reply.later else {}),
+    }
 
 
 def columns_bundle(replies: Sequence[SettledReply], current: int, *, for_audience: bool = False) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Lets a prompt judge replies. The judge learns neither variant nor model.
 
 A prompt with `{{ first }}` and `{{ second }}` compares each pair of a row's replies, in both orders. Any other prompt gets one
-reply, as `{{ reply }}`. `trial_run` sends the prompts.
+reply, as `{{ reply }}`. `asking` sends the prompts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a trial compares: each variant of a template with each model, and how replies are scored.
 
-Only data and its checks. `trial_run` sends the prompts, `trial` computes the results.
+Only data and its checks. `asking` sends the prompts, `trial` computes the results.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._rows.request import Arm
 from claude_magic.sdk._rows.work import ROW, Template
-from claude_magic.sdk._trials.intervals import check_numpy
+from claude_magic.sdk._trials.findings import check_numpy
 from claude_magic.sdk._trials.judging import Judge
 
 Score = str | Callable[[Any, Any], object]

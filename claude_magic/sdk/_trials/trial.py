@@ -1,6 +1,6 @@
 """The results of a trial: a score for each variant with each model, and which differences are more than noise.
 
-`trial_run` sends the prompts. How the results are displayed is decided elsewhere.
+`asking` sends the prompts. How the results are displayed is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from claude_magic.errors import ClaudeError, ConfigError, ScoreError
 from claude_magic.sdk._rows.request import Arm
 from claude_magic.sdk._rows.results import Results, RowOutcome, new_frame
 from claude_magic.sdk._rows.work import Template
-from claude_magic.sdk._trials.findings import ArmResult, Best, Difference, Disagreement
-from claude_magic.sdk._trials.intervals import mean_interval
+from claude_magic.sdk._trials.findings import ArmResult, Best, Difference, Disagreement, mean_interval
 from claude_magic.sdk._trials.judging import Judgement, Verdicts
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.schema import Rows, Schema
