@@ -90,10 +90,7 @@ def _is_whole(text: str, start: int, end: int) -> bool:
 def _known(env: frozenset[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the credentials of an environment in each written form, with the name of their variable."""
     telling = [(name, value) for name, value in env if _is_telling(name, value)]
-    return [
-        (form, name)
-        for form, name in {form: name for name, value in sorted(telling, reverse=True) for form in _forms(value)}.items()
-    ]
+    return list({form: name for name, value in sorted(telling, reverse=True) for form in _forms(value)}.items())
 
 
 def _is_telling(name: str, value: str) -> bool:

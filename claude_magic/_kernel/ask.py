@@ -154,15 +154,9 @@ def current_session() -> CurrentSession | None:
     session = state.current
     if session is None:
         return None
-    path = state.turns.path(state.current_turn)
-    return CurrentSession(
-        session.session_id, session.name, session.directory, (*_earlier(state, session, path), *_own(state, path))
-    )
-
-
-def _own(state: KernelState, path: Sequence[Turn]) -> Iterator[SessionTurn]:
-    for turn in path:
-        yield SessionTurn(turn.number, turn.prompt, turn.session_id, turn.failed, partial(state.sessions.reply, turn))
+    path, reply = state.turns.path(state.current_turn), state.sessions.reply
+    own = (SessionTurn(turn.number, turn.prompt, turn.session_id, turn.failed, partial(reply, turn)) for turn in path)
+    return CurrentSession(session.session_id, session.name, session.directory, (*_earlier(state, session, path), *own))
 
 
 def _earlier(state: KernelState, session: Session, path: Sequence[Turn]) -> Iterator[SessionTurn]:

@@ -45,6 +45,7 @@ class CellRows:
     :param frontend: that of the loaded extension; `None` where it is not loaded, as in a script.
     :param shown: whether progress is shown.
     :param with_table: whether a table of the results replaces the progress at the end.
+    :raises ConfigError: the request is invalid, or a cassette only plays.
     """
 
     def __init__(
@@ -57,7 +58,13 @@ class CellRows:
         shown: bool,
         with_table: bool = False,
     ) -> None:
-        _check_cassette()
+        magics = loaded_magics()
+        cassette = magics.state.cassette() if magics else active_cassette()
+        if cassette is not None and cassette.plays_only:  # rows cannot be played, and would be sent live
+            raise ConfigError(
+                "Rows cannot be played from a cassette.",
+                next_step="%config ClaudeMagics.cassette = None runs them live; rows in their checkpoint cost nothing.",
+            )
         with in_a_notebook() if frontend else contextlib.nullcontext():
             self._run, self.results = made_ready(request, wanted, config)
         self._come: deque[RowOutcome] = deque()
@@ -154,20 +161,6 @@ class CellRows:
         if self._frontend.is_text_only:
             return "console" if hasattr(self._frontend.shell, "kernel") else "terminal"
         return "notebook" if self._frontend.has_widgets() else "lines"
-
-
-def _check_cassette() -> None:
-    """Refuse to run under a cassette that only plays: rows cannot be played, and would be sent live.
-
-    :raises ConfigError: the cassette only plays.
-    """
-    magics = loaded_magics()
-    cassette = magics.state.cassette() if magics else active_cassette()
-    if cassette is not None and cassette.plays_only:
-        raise ConfigError(
-            "Rows cannot be played from a cassette.",
-            next_step="%config ClaudeMagics.cassette = None runs them live; rows in their checkpoint cost nothing.",
-        )
 
 
 def rows_of_cell(

@@ -6,6 +6,7 @@ line.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -69,8 +70,10 @@ def _filled(name: str, value: Any) -> None:
 
 
 def _json_object(name: str, value: Any) -> None:
-    if not _is_json_object(value):
-        raise ConfigError(f"{name} is not a JSON object as text.", next_step="Use Schema.of(...).text.")
+    with contextlib.suppress(TypeError, ValueError):
+        if isinstance(json.loads(value), dict):
+            return
+    raise ConfigError(f"{name} is not a JSON object as text.", next_step="Use Schema.of(...).text.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ class TurnOptions:
         for name, flag in CLI_FLAGS.items():
             if (value := getattr(self, name)) is not None:
                 flag.check(name, value)
-                if not (flag.field or all(map(_is_one_word, flag.texts(value)))):
+                if not (flag.field or all("\0" not in text and text == well_formed(text) for text in flag.texts(value))):
                     raise ConfigError(f"{name} {value!r} holds a character that cannot be on a command line.")
         if self.permission_mode == "manual":
             # Two names for one mode; the CLI (2.1.332) itself only reports `default`.
@@ -251,14 +254,3 @@ class ClaudeConfig:
 
 def _not_safe(name: str) -> ConfigError:
     return ConfigError("safe_mode gives Claude read-only tools and nothing else.", next_step=f"Leave out {name}, or safe_mode.")
-
-
-def _is_one_word(text: str) -> bool:
-    return "\0" not in text and text == well_formed(text)
-
-
-def _is_json_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except (TypeError, ValueError):
-        return False

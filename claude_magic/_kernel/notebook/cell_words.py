@@ -76,12 +76,9 @@ def in_full(cell: RanCell, limit: int) -> str:
     parts = [fenced(f"In [{cell.number}]", clipped(redact(_code(cell)), limit)[0])]
     parts += [fenced("Printed", beginning(_printed(cell), limit))] if cell.printed else []
     parts += [fenced("Out", beginning(cell.shown, limit))] if cell.shown else []
-    parts += [_displayed(display, limit) for display in cell.displays]
+    for display in cell.displays:
+        parts.append(f"Displayed: {FIGURE}" if display == FIGURE else fenced("Displayed", beginning(display, limit)))
     return "\n".join([*parts, *([cell.traceback or cell.error] if cell.error else [])])
-
-
-def _displayed(text: str, limit: int) -> str:
-    return f"Displayed: {text}" if text == FIGURE else fenced("Displayed", beginning(text, limit))
 
 
 def beginning(text: str, limit: int) -> str:

@@ -72,9 +72,7 @@ class Option:
     @property
     def parameter(self) -> str | None:
         """The name of its parameter of `ask()`; `None` if it has none."""
-        if isinstance(self.in_ask, str):
-            return self.in_ask
-        return self.name if self.in_ask else None
+        return self.setting if self.in_ask else None
 
     @property
     def default(self) -> object:

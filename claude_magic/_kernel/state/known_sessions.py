@@ -219,8 +219,7 @@ class KnownSessions:
         self._client.get()
         from claude_magic.sdk._history.transcripts import last_message_id
 
-        found: str | None = last_message_id(session_id, directory)
-        return found
+        return last_message_id(session_id, directory)
 
     def _store(self) -> ModuleType:
         """Return `claude_magic.sdk._history.sessions`. It imports the SDK, so wait until the client has done that."""

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,13 +67,9 @@ def call(shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, An
         value = run.function()
         if inspect.isawaitable(value):
             with start_blocking_portal() as portal:
-                value = portal.call(_awaited, value)
+                value = portal.call(lambda: value)
         run.value = value
     return run.result
-
-
-async def _awaited(value: Awaitable[Any]) -> Any:
-    return await value
 
 
 class _Call:

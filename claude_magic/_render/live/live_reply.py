@@ -44,6 +44,8 @@ PAINT_EVERY_S: Final = 0.2
 
 _ROW_LENGTH: Final = 90
 
+_KINDS: Final = {Text: "text", Thinking: "thinking", ToolCall: "tool", Remark: "remark"}
+
 _UNREAD: Final = "<p>This can be read in a moment.</p>"
 
 
@@ -87,7 +89,9 @@ class LiveReply:
         if self._cards:
             activity = WAITS if _extent(response) == self._painted else WAITS_WITH_MORE
         elif not hold and elapsed_s - self._answered_s >= KEPT_S and isinstance(next(reversed(response.blocks), None), Text):
-            self._clear_answered()
+            answered, self._answered = self._answered, []
+            for card in answered:
+                self._take_out(card)
         kind = "claude-status claude-activity" + (" claude-retrying" if waiting(response) else "")
         # The seconds are outside the live region, so that a screen reader announces the activity and not the time.
         self._activity.value = f'<div role="status" aria-live="polite">{line_html([activity], kind)}</div>'
@@ -152,11 +156,6 @@ class LiveReply:
         """Disable the open cards for a moment, as they have moved."""
         for card in self._cards.values():
             card.moved()
-
-    def _clear_answered(self) -> None:
-        answered, self._answered = self._answered, []
-        for card in answered:
-            self._take_out(card)
 
     def _say_above(self) -> None:
         """Show a link above the reply, saying that a question waits below it; a click scrolls there."""
@@ -350,15 +349,4 @@ def _known(painters: Sequence[_Painter], blocks: Sequence[Block]) -> int:
 
 def _stand_in(before: Block | None) -> str:
     """Return an invisible element with the class of the block before: the space between two blocks depends on it."""
-    match before:
-        case None:
-            return ""
-        case Text():
-            kind = "text"
-        case Thinking():
-            kind = "thinking"
-        case ToolCall():
-            kind = "tool"
-        case Remark():
-            kind = "remark"
-    return f'<i class="claude-{kind}" hidden></i>'
+    return "" if before is None else f'<i class="claude-{_KINDS[type(before)]}" hidden></i>'

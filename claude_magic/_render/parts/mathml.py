@@ -58,9 +58,7 @@ def _replaced(match: re.Match[str]) -> str:
     )
 
 
-@cache
-def _converter() -> LatexToMathML:
-    return LatexToMathML()
+_converter = cache(LatexToMathML)
 
 
 @cache

@@ -188,7 +188,7 @@ class _Writer:
                     title = [part for part in tokens[index + 1].children or [] if part.tag != "strong"]
                     self._put(f"**{_inline(title, one_line=True)}**")
                 case "heading_open":
-                    self._heading(token.tag, tokens[index + 1])
+                    self._put(f"{'#' * int(token.tag[1:])} {_inline(tokens[index + 1].children or [], one_line=True)}")
                 case "blockquote_open":
                     self._gap()
                     self._containers.append(_Container("> ", "> "))
@@ -216,7 +216,8 @@ class _Writer:
                     if token.type == "th_open":
                         alignments.append(_ALIGNMENTS.get(str(token.attrs.get("style")), "---"))
                 case "table_close":
-                    self._put_table(rows, alignments)
+                    cells = [[_inline(cell.children or [], in_table=True) for cell in row] for row in rows]
+                    self._put("\n".join(f"| {' | '.join(row)} |" for row in (cells[0], alignments, *cells[1:])))
                 case _:
                     pass  # closing tokens, and inline tokens, which are read with their opening token
         return "\n".join(self._lines).strip("\n")
@@ -225,9 +226,6 @@ class _Writer:
         lines = (line.strip(" \t") for line in _inline(inline.children or []).split("\n"))
         # A hard break at the end would leave a backslash. One that the model wrote is an entity by now, so it stays.
         self._put(_started("\n".join(line for line in lines if line).rstrip("\\\n")), tight=tight)
-
-    def _heading(self, tag: str, inline: Token) -> None:
-        self._put(f"{'#' * int(tag[1:])} {_inline(inline.children or [], one_line=True)}")
 
     def _put(self, text: str, *, tight: bool = False) -> None:
         if not tight:
@@ -243,10 +241,6 @@ class _Writer:
         self._tight, self._broken = False, bool(self._numbers)
         for container in self._containers:
             container.indent = container.indent.lstrip(" ")
-
-    def _put_table(self, rows: list[list[Token]], alignments: list[str]) -> None:
-        cells = [[_inline(cell.children or [], in_table=True) for cell in row] for row in rows]
-        self._put("\n".join(f"| {' | '.join(row)} |" for row in (cells[0], alignments, *cells[1:])))
 
     def _open_list(self, token: Token) -> None:
         if not self._tight:

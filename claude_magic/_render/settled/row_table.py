@@ -40,12 +40,8 @@ def settled_rows(results: Results, *, with_rows: bool = True) -> dict[str, str]:
         tables = [_arms(results), _disagreements(results)]
     else:
         tables = [_table(results)]
-    return tables_bundle(tables, _summary(results))
-
-
-def _summary(results: Results) -> str:
-    """Return a line that sums up a run, with its remarks."""
-    return in_reading_order(clean_line("; ".join([results.summary(), *results.remarks])))
+    summary = in_reading_order(clean_line("; ".join([results.summary(), *results.remarks])))
+    return tables_bundle(tables, summary)
 
 
 def _table(results: Results) -> Table:
@@ -67,15 +63,9 @@ def _table(results: Results) -> Table:
 
 def _short_cell(value: Any) -> str:
     """Write a value on one line, cut and without credentials."""
-    if value is None:
-        return ""
-    return one_line(clean_line(_short(value)), _CELL_LENGTH)
-
-
-def _short(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return str(list(value[:10]))
-    return str(value)
+        value = list(value[:10])
+    return "" if value is None else one_line(clean_line(str(value)), _CELL_LENGTH)
 
 
 def _arms(trial: Trial) -> Table:
@@ -86,7 +76,8 @@ def _arms(trial: Trial) -> Table:
     for arm in found[:SHOWN_ARMS]:
         difference = against.get(arm.label)
         below = f"{_number(difference.difference)} {_interval(difference.low, difference.high)}" if difference else ""
-        lines.append([*_names(arm), _number(arm.mean), _interval(arm.low, arm.high), below.strip(), *_figures(arm)])
+        names = _label(arm.variant), _label(arm.model or "")
+        lines.append([*names, _number(arm.mean), _interval(arm.low, arm.high), below.strip(), *_figures(arm)])
     return _without_empty(Table(head, lines, clean_line(trial.verdict)))
 
 
@@ -116,10 +107,6 @@ def _extremes(row: Disagreement) -> tuple[str, str]:
 
 def _content(row: object) -> object:
     return ", ".join(map(str, row.values())) if isinstance(row, dict) else row
-
-
-def _names(arm: ArmResult) -> list[str]:
-    return [_label(arm.variant), _label(arm.model or "")]
 
 
 def _figures(arm: ArmResult) -> list[str]:

@@ -255,9 +255,7 @@ def _finite(text: str) -> float:
     return number
 
 
-@cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+_adapter = cache(TypeAdapter[Any])
 
 
 def _checked(kind: type, data: dict[Any, Any]) -> Any:

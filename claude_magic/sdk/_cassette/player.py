@@ -37,6 +37,12 @@ from claude_magic.sdk.response import SessionAwareResponse, Text, ToolCall, as_j
 _YIELD_EVERY: Final = 50
 """How many events without a pace are emitted before other tasks of the loop may run."""
 
+_ANSWER_OF_MODE: Final = {
+    "plan": PermissionAnswer(Decision.DENY, PLANNING),
+    "dontAsk": PermissionAnswer(Decision.DENY),
+}
+"""What a permission mode answers by itself to a call that may not pass; any other mode asks."""
+
 _NOT_RUN: Final = "Not run here: the recording does not say that this call ran."
 _NOT_ITS_INPUT: Final = "Not run: the recorded arguments do not fit the tool."
 
@@ -127,7 +133,9 @@ class PlayingTurn:
             case events.TurnEnded():
                 session_id = None if event.session_id is None else self._session_id(event.session_id)
                 return replace(event, session_id=session_id, text=self._said(event), recorded=True)
-            case events.BlocksDiscarded() if any(block.number >= event.first for block in self._done()):
+            case events.BlocksDiscarded(first=first) if any(
+                call.number >= first and call.call_id in self._begun for call in self._doable()
+            ):
                 return None  # what was done stays in sight
             case events.ToolStarted() | events.TextDelta() | events.ThinkingDelta() | events.BlocksDiscarded():
                 fold(self._shown, event)
@@ -176,7 +184,10 @@ class PlayingTurn:
             await self._permitted(call, host)
 
     async def _do(self, called: Called, host: TurnHost) -> None:
-        call = self._call_of(called)
+        # Found by its arguments: a tool gets no call ID.
+        name, arguments = f"mcp__{SERVER}__{called.tool}", _here(called.arguments)
+        waiting = (call for call in self._doable() if call.name == name and call.call_id not in self._begun | self._ended)
+        call = next((call for call in waiting if call.input == arguments), None)
         if call is None:
             return
         self._begun.add(call.call_id)
@@ -203,7 +214,7 @@ class PlayingTurn:
                 return True
             request = PermissionRequest(call.call_id, call.name, call.input, self._directory, rules=rules)
             try:
-                answer = _answer_of(self._mode) or await host.ask(request)
+                answer = _ANSWER_OF_MODE.get(self._mode or "") or await host.ask(request)
             except asyncio.CancelledError:
                 host.emit(events.PermissionAnswered(call.call_id, Decision.DENY.value, word="the turn was stopped"))
                 raise
@@ -221,28 +232,9 @@ class PlayingTurn:
     def _doable(self) -> list[ToolCall]:
         return [block for block in self._shown.blocks if isinstance(block, ToolCall) and block.name in self._effects]
 
-    def _done(self) -> list[ToolCall]:
-        return [call for call in self._doable() if call.call_id in self._begun]
-
-    def _call_of(self, called: Called) -> ToolCall | None:
-        """Find the shown call by its arguments; a tool gets no call ID."""
-        name, arguments = f"mcp__{SERVER}__{called.tool}", _here(called.arguments)
-        waiting = (call for call in self._doable() if call.name == name and call.call_id not in self._begun | self._ended)
-        return next((call for call in waiting if call.input == arguments), None)
-
     def _session_id(self, recorded: str) -> str:
         # An unknown ID in the middle of a turn counts as its last session.
         return self.session_ids.get(recorded) or self.session_ids[self.turn.last_session]
-
-
-def _answer_of(mode: str | None) -> PermissionAnswer | None:
-    """Return what a permission mode answers by itself to a call that may not pass; `None` if it asks."""
-    match mode:
-        case "plan":
-            return PermissionAnswer(Decision.DENY, PLANNING)
-        case "dontAsk":
-            return PermissionAnswer(Decision.DENY)
-    return None
 
 
 def _here(value: Any) -> Any:

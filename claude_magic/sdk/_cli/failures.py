@@ -242,11 +242,9 @@ async def version_of(cli: str, env: Mapping[str, str]) -> str | None:
 
 def _refused_by_the_system(error: OSError, command: Sequence[str], directory: str, env: Mapping[str, str]) -> ClaudeError:
     reason = error.strerror or str(error)
-    if getattr(error, "winerror", None) == _TOO_LONG_ON_WINDOWS:
+    if error.errno == errno.E2BIG or getattr(error, "winerror", None) == _TOO_LONG_ON_WINDOWS:
         return _too_long(command, env)
     match error.errno:
-        case errno.E2BIG:
-            return _too_long(command, env)
         case errno.EMFILE | errno.ENFILE:
             return CLIDiedError(
                 f"The Claude CLI could not be started: {reason}{_file_limit(error.errno)}.",

@@ -74,8 +74,10 @@ class Translator:
             case sdk.ResultMessage():
                 self.ended = self._result(message)
                 yield self.ended
-            case sdk.RateLimitEvent():
-                yield from self._rate_limit(message.rate_limit_info)
+            case sdk.RateLimitEvent(rate_limit_info=info) if info.status != "allowed":
+                window = (info.rate_limit_type or "usage").replace("_", " ")
+                used = f": {info.utilization:.0%} used" if info.utilization is not None else ""
+                yield events.Notice(f"Rate limit ({window}){used}.")
             case sdk.SystemMessage():
                 yield from self._system(message.subtype, message.data)
 
@@ -102,12 +104,6 @@ class Translator:
             case "compact_boundary":
                 self._repeating = True
                 yield events.Notice("The conversation was compacted to make room.")
-
-    def _rate_limit(self, info: sdk.RateLimitInfo) -> Iterator[Event]:
-        if info.status != "allowed":
-            window = (info.rate_limit_type or "usage").replace("_", " ")
-            used = f": {info.utilization:.0%} used" if info.utilization is not None else ""
-            yield events.Notice(f"Rate limit ({window}){used}.")
 
     def _stream(self, event: dict[str, Any]) -> Iterator[Event]:
         match event.get("type"):

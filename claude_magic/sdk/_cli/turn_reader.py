@@ -42,20 +42,16 @@ class Reading:
     """Whether any event has come."""
 
     def __post_init__(self) -> None:
-        self._translator = Translator(self.messages)
+        self.translator = Translator(self.messages)
 
     def read(self, message: sdk.Message) -> Iterator[Event]:
         """Emit the events of a message to the host, and yield them as well."""
-        for event in self._translator.read(message):
+        for event in self.translator.read(message):
             self.has_begun = True
             yield event
             self.host.emit(event)
-        if self._translator.ended is not None and not self.done.done():
-            self.done.set_result(self._translator.ended)
-
-    def waited(self, call_id: str, seconds: float) -> None:
-        """Do not count these seconds as the tool's own."""
-        self._translator.waited(call_id, seconds)
+        if self.translator.ended is not None and not self.done.done():
+            self.done.set_result(self.translator.ended)
 
     def fail(self, error: Exception) -> None:
         """Pass the reason why the turn does not end to its waiter."""
@@ -113,7 +109,7 @@ class TurnReader:
     def waited(self, call_id: str, seconds: float) -> None:
         """Tell a call's turn that the call has waited for a person."""
         if reading := self._callers.get(call_id):
-            reading.waited(call_id, seconds)
+            reading.translator.waited(call_id, seconds)
 
     def read(self, message: sdk.Message) -> None:
         """Hand a message to its turn."""

@@ -75,7 +75,8 @@ class KeptTurns:
         if not (lost := session.missing):
             return ""
         session.lost, session.missing = [*session.lost, *lost], []
-        return f"{self._shown} can be written to again, but {_turns_before(len(lost))} not kept."
+        before = "the turn before this one is" if len(lost) == 1 else f"the {len(lost)} turns before this one are"
+        return f"{self._shown} can be written to again, but {before} not kept."
 
     async def is_missing(self, session_id: str | None, message_id: str | None, directory: str) -> bool:
         """Tell whether the turn that ended with this message is not on disk, so that no branch can begin there."""
@@ -134,7 +135,3 @@ def _find(path: Path, message_ids: list[str], session: _Session) -> bool:
     if not wanted and not session.missing:
         session.size = size
     return not wanted
-
-
-def _turns_before(count: int) -> str:
-    return "the turn before this one is" if count == 1 else f"the {count} turns before this one are"

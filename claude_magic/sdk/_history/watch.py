@@ -118,7 +118,8 @@ class SessionWatch:
         except OSError as error:
             raise SessionLostError(self._session_id, f"cannot be read: {error.strerror}") from error
         if first:
-            self._know(self._up_to(seen))
+            there = list(self._entries)
+            self._know(set(there[: there.index(seen) + 1] if seen in self._entries else there))
             said = [message_id for message_id, entry in self._entries.items() if entry.is_said]
             self._end = seen if seen in self._entries else (said[-1] if said else None)
         self._know_own()
@@ -233,10 +234,6 @@ class SessionWatch:
             walked.add(start)
             yield start
             start = self._entries[start].parent
-
-    def _up_to(self, seen: str | None) -> set[str]:
-        there = list(self._entries)
-        return set(there[: there.index(seen) + 1] if seen in self._entries else there)
 
     def _ends(self, prompts: list[str]) -> Iterator[str]:
         """Yield the last message of each chain that holds one of these prompts."""

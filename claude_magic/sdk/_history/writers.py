@@ -139,7 +139,7 @@ class Writers:
 
 def _missing_words(session_id: str, found: Found, *, keeps: bool) -> str:
     prompts = f"{_quoted(found.missing)} with the answer" if found.missing else "an answer"
-    after = f"{_KNOWN_AS_LONG}" if keeps else "Claude goes on without it"
+    after = _KNOWN_AS_LONG if keeps else "Claude goes on without it"
     return f"The transcript of the session {session_id[:8]} was damaged and lacks {prompts}. {after}."
 
 

@@ -62,7 +62,7 @@ def for_cli(schema: Mapping[str, Any]) -> tuple[str, bool]:
         root = {"type": "object", "properties": {VALUE: value}, "required": [VALUE], "additionalProperties": False}
     else:
         root = _reduced(schema, "")
-    for reference in _references(root):
+    for reference in [part["$ref"] for part in _schemas(root) if "$ref" in part]:
         if not _resolves(root, reference):
             raise ConfigError(
                 f"The schema refers to {reference.replace(f'/properties/{VALUE}', '', 1)}, which the CLI would not find in it.",
@@ -118,10 +118,6 @@ def _items(schema: dict[str, Any]) -> Any:
         if part not in (None, False) and part not in kinds:
             kinds.append(part)
     return {"anyOf": kinds}
-
-
-def _references(root: Any) -> Iterator[str]:
-    return (schema["$ref"] for schema in _schemas(root) if "$ref" in schema)
 
 
 def patterns(root: Any) -> Iterator[str]:

@@ -65,9 +65,8 @@ class OwnTurns:
     def play(self, session_id: str | None, turns: list[tuple[float, PlayingTurn]], speed: float) -> None:
         """Play turns of a session later, each as long after its last prompted turn as when it was recorded."""
         if session_id is not None and turns:
-            self._waiting[session_id] = _Waiting(
-                [(after_s / speed if speed else 0.0, turn) for after_s, turn in turns], self._host
-            )
+            later = [(after_s / speed if speed else 0.0, turn) for after_s, turn in turns]
+            self._waiting[session_id] = _Waiting(later, lambda: OwnTurn(self._on_end, self._ask, self._log))
 
     async def catch_up(self, session_id: str | None) -> None:
         """Play at once what is still to be played in a session: in the recording it came before the next prompt."""
@@ -80,9 +79,6 @@ class OwnTurns:
         for waiting in self._waiting.values():
             await waiting.aclose()
         self._waiting.clear()
-
-    def _host(self) -> TurnHost:
-        return OwnTurn(self._on_end, self._ask, self._log)
 
     def _end(self, response: SessionAwareResponse, recorder: Recorder) -> None:
         self._kept.note(response.session_id, response.message_id)

@@ -351,9 +351,6 @@ def _check_ids(request: TurnRequest) -> None:
 
 
 def _worth_repeating(error: ClaudeError) -> bool:
-    match error:
-        case CLIDiedError():
-            return True
-        case APIError(status=status):
-            return status is None or status == 429 or status >= 500
-    return False
+    if isinstance(error, APIError):
+        return error.status is None or error.status == 429 or error.status >= 500
+    return isinstance(error, CLIDiedError)
