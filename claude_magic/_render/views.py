@@ -167,7 +167,7 @@ class StaticView(View):
         """Display the whole settled output again, in the running cell; later updates appear there."""
         self._settled = tuple(replace(reply, after=BEGINNING) for reply in self._settled)
         self._handle = Place()
-        self._handle.display(self._bundle(), self._metadata())
+        self._handle.display(*self._output())
 
     def show_current(self, current: int) -> None:
         """Mark another reply as the current one, in the same display."""
@@ -176,17 +176,14 @@ class StaticView(View):
             self._display_settled()
 
     def _display_settled(self) -> None:
-        self._show(self._bundle(), self._metadata())
+        self._show(*self._output())
 
-    def _bundle(self) -> dict[str, str]:
-        from claude_magic._render.settled.comparison import output_bundle  # late: the import would delay the first display
+    def _output(self) -> tuple[dict[str, str], dict[str, Any]]:
+        # Imported late, as that would delay the first display.
+        from claude_magic._render.settled.comparison import output_bundle, output_metadata
 
-        return output_bundle(self._settled, self._current, for_audience=self._for_audience)
-
-    def _metadata(self) -> dict[str, Any]:
-        from claude_magic._render.settled.comparison import output_metadata
-
-        return output_metadata(self._settled, self._current)
+        bundle = output_bundle(self._settled, self._current, for_audience=self._for_audience)
+        return bundle, output_metadata(self._settled, self._current)
 
 
 class HeadlessView(StaticView):

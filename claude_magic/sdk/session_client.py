@@ -39,16 +39,10 @@ class SessionAwareClient(ClaudeClient):
         files: list[str] | None = None,
         tools: Sequence[Callable[..., Any]] = (),
     ) -> SessionAwareResponse:
-        """Send a prompt in a session and return the reply, which holds the session's ID.
+        """Send a prompt in a session and return the reply, which holds the session's ID. Other parameters are those of `query`.
 
         :param resume_session_id: the session to continue, whatever `auto_resume_last` says; `None` for none in particular.
         :param auto_resume_last: continue the last session of this client; if there is none, start one.
-        :param output_format: what `raw_json` of the reply holds.
-        :param timeout: seconds for the whole turn; `None` for the config's `default_timeout`.
-        :param workspace_id: the name of a directory under the config's `workspace_dir`; the turn works there. `None`: the
-            session's own directory, or the working directory for a new session.
-        :param files: paths of files whose content goes into the prompt, before the text.
-        :param tools: functions that Claude may call in this turn, in addition to those of the config.
         :raises SessionNotFoundError: if the session does not exist.
         :raises ClaudeError: a subclass that says why the turn failed.
         """
