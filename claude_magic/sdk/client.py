@@ -22,7 +22,7 @@ from claude_magic.sdk._history import places, sessions
 from claude_magic.sdk._history.sessions import SessionInfo
 from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk._offers.choices import Choices
-from claude_magic.sdk._offers.server_watch import ServerState
+from claude_magic.sdk._offers.servers import ServerState
 from claude_magic.sdk._tools.function_tool import FunctionTool, function_tools
 from claude_magic.sdk._tools.results import FunctionHost
 from claude_magic.sdk._turn.runner import TurnRunner

@@ -41,7 +41,7 @@ FLAGS: Final = (
         ("command_lifecycle", "sdk/_cli/turn_reader.py", "The message that says which prompt the CLI works on now."),
         ("outputStyle", "sdk/config.py", "The setting of an output style, for which there is no flag."),
         ("available_output_styles", "sdk/_offers/choices.py", "The list of styles, in the answer to the first request."),
-        ("ENOENT", "sdk/_offers/server_watch.py", "The error of an MCP server whose program does not exist."),
+        ("ENOENT", "sdk/_offers/servers.py", "The error of an MCP server whose program does not exist."),
         ("alwaysLoad", "sdk/_cli/command_line.py", "Otherwise Claude has to search for our tools before it can use them."),
         ("client_composed", "sdk/_cli/turn_reader.py", "Marks a prompt in which @path and /command are plain text."),
         (

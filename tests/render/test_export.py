@@ -17,8 +17,7 @@ from traitlets.config import Config
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.prompt.composition import compose
 from claude_magic._render.parts import safe_markdown
-from claude_magic._render.settled.export import Conversation, to_markdown, to_notebook
-from claude_magic._render.settled.session_recap import SHOWN, recap_bundle, recap_text
+from claude_magic._render.settled.export import SHOWN, Conversation, recap_bundle, recap_text, to_markdown, to_notebook
 from claude_magic.sdk._history.transcripts import Exchange
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import Growing, Text, ToolCall

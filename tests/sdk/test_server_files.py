@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from claude_magic.errors import ConfigError
-from claude_magic.sdk._offers.server_files import NO_FILES, server_files
+from claude_magic.sdk._offers.servers import NO_FILES, server_files
 from claude_magic.sdk.content import MAX_TEXT_BYTES
 
 SERVER = {"command": "python", "args": ["server.py"]}

@@ -15,7 +15,7 @@ from watching import MakeConfig, Run, cli_pids, run_turn
 
 from claude_magic.errors import CLIDiedError, ConfigError
 from claude_magic.sdk import Cassette, ClaudeClient, TurnOptions
-from claude_magic.sdk._offers.server_watch import ServerState
+from claude_magic.sdk._offers.servers import ServerState
 from claude_magic.sdk.events import Event, Notice
 from claude_magic.sdk.host import Decision
 

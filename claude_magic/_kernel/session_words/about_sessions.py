@@ -91,7 +91,7 @@ class SessionWords:
         session = self._state.find(self._meant(wanted)) if wanted else self._own_session()
         self._state.continue_session(session)
         say(f"The next %%claude cell continues {session.label}.")
-        from claude_magic._render.settled.session_recap import recap_bundle, recap_text
+        from claude_magic._render.settled.export import recap_bundle, recap_text
 
         if found := self._state.sessions.exchanges(session):
             self._frontend.put(recap_bundle(found), recap_text(found))

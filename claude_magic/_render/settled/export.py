@@ -1,4 +1,4 @@
-"""A conversation as a file of its own: Markdown to read, or a notebook whose prompts can be run again.
+"""A conversation as a file of its own, Markdown to read or a notebook to run again; and a recap of its last exchanges.
 
 From exchanges to text: the caller chooses the conversation, and where the text goes. The notebook is in format 4.5, written
 as JSON here: for this one shape the package does not need nbformat.
@@ -16,10 +16,19 @@ from typing import Any, Final
 from claude_magic._paths import shorten_home
 from claude_magic._redaction import redact
 from claude_magic._render.parts import safe_markdown
+from claude_magic._render.parts.markdown_html import escape, running_text
+from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.reply_wording import one_line
+from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.settled.reply import SettledReply, reply_bundle, reply_markdown
 from claude_magic.sdk._history.transcripts import Exchange, reply_of
 
+SHOWN: Final = 3
+"""How many exchanges a recap shows."""
+
+_PROMPT_LENGTH: Final = 120
+_REPLY_LENGTH: Final = 280
+_READ_LENGTH: Final = 20_000
 _TITLE_LENGTH: Final = 80
 
 # What begins a command, a path or a template. A template's `{{` would go together with a brace before it.
@@ -115,3 +124,32 @@ def _code_cell(cell_id: str, source: str, *outputs: dict[str, Any]) -> dict[str,
 def _lines(text: str) -> list[str]:
     # As lines, like Jupyter saves texts: a changed line is then a small change of the file.
     return text.splitlines(keepends=True)
+
+
+def recap_bundle(exchanges: Sequence[Exchange]) -> dict[str, str]:
+    """Return the last exchanges, shortened to remind a person of them, in the three forms that a notebook stores."""
+    lines = _reminders(exchanges)
+    html = (f"<p><b>{escape(prompt)}</b><br>{escape(reply)}</p>\n" for prompt, reply in lines)
+    return {
+        "text/html": styled_html("".join(html)),
+        "text/markdown": "\n\n".join(
+            f"**{safe_markdown.escape(prompt)}**\n\n{safe_markdown.paragraph(reply)}" for prompt, reply in lines
+        ),
+        "text/plain": recap_text(exchanges),
+    }
+
+
+def recap_text(exchanges: Sequence[Exchange]) -> str:
+    """Write the last exchanges as plain text."""
+    return "\n\n".join(f"> {prompt}\n{reply}" for prompt, reply in _reminders(exchanges))
+
+
+def _reminders(exchanges: Sequence[Exchange]) -> list[tuple[str, str]]:
+    # Cleaned before the cut, because half a credential is not recognised.
+    return [(one_line(clean_line(exchange.prompt), _PROMPT_LENGTH), _gist(exchange)) for exchange in exchanges[-SHOWN:]]
+
+
+def _gist(exchange: Exchange) -> str:
+    reply = clean_line(exchange.reply or exchange.trouble or "No reply.")
+    # A reply may be nothing but code.
+    return one_line(running_text(reply[:_READ_LENGTH]) or reply, _REPLY_LENGTH)

@@ -20,7 +20,7 @@ from claude_magic._paths import for_terminal, shorten_home
 from claude_magic._text import well_formed
 from claude_magic.errors import CLINotFoundError
 from claude_magic.sdk._gate.tool_list import switched_off
-from claude_magic.sdk._offers.server_files import NO_FILES, ServerFiles
+from claude_magic.sdk._offers.servers import NO_FILES, ServerFiles
 from claude_magic.sdk.config import CLI_FLAGS, READ_ONLY_TOOLS, TurnOptions
 from claude_magic.sdk.host import SERVER, Tool, rule_of
 

@@ -28,8 +28,7 @@ from claude_magic.sdk._cli.queued_turn import QueuedTurn
 from claude_magic.sdk._cli.transport import CLITransport
 from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
 from claude_magic.sdk._offers.choices import Choices, choices_in
-from claude_magic.sdk._offers.context_size import context_parts
-from claude_magic.sdk._offers.server_watch import ServerState, ServerWatch
+from claude_magic.sdk._offers.servers import ServerState, ServerWatch
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import SessionStarted
@@ -43,6 +42,9 @@ INTERRUPT_LIMIT_S = 5.0
 
 STOP_LIMIT_S = 3.0
 """How long we wait for the CLI to confirm that background work has stopped."""
+
+CONTEXT_LIMIT_S = 3.0
+"""How long the CLI may take to say what fills the context."""
 
 
 class State(Enum):
@@ -132,8 +134,19 @@ class LiveProcess:
         return self._reader.work
 
     async def context(self) -> tuple[ContextPart, ...]:
-        """Return what fills the session's context, by part, with sizes; empty unless the process is idle."""
-        return await context_parts(self._client.get_context_usage) if self.state is State.IDLE else ()
+        """Return what fills the session's context, by part, with sizes; empty unless the process is idle and answers soon.
+
+        The CLI (2.1.332) lets the API count the tokens, with one request for each tool.
+        """
+        usage: Any = {}
+        if self.state is State.IDLE:
+            with anyio.move_on_after(CONTEXT_LIMIT_S):
+                try:
+                    usage = await self._client.get_context_usage()
+                except Exception:  # noqa: BLE001 - the SDK raises plain Exception for what the CLI refuses
+                    return ()
+        parts = usage.get("categories", ())
+        return tuple(ContextPart(part["name"], part["tokens"]) for part in parts if part.get("kind") == "used")
 
     @property
     def servers(self) -> tuple[ServerState, ...]:

@@ -13,7 +13,7 @@ from claude_magic.sdk._cli.environment import fingerprint, login_settings
 from claude_magic.sdk._folder.contents import fingerprint_of, settings_files
 from claude_magic.sdk._folder.memories import memories
 from claude_magic.sdk._gate.rules import settings_in
-from claude_magic.sdk._offers.server_files import server_files
+from claude_magic.sdk._offers.servers import server_files
 from claude_magic.sdk.config import ClaudeConfig
 from claude_magic.sdk.host import SERVER, Tool, typeable
 from claude_magic.sdk.turn_request import TurnRequest
