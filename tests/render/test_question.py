@@ -91,6 +91,21 @@ ASKED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"file_path": "/d/a.py", "edits": [{"old_string": "a", "new_string": "b"}, {"old_string": "c", "new_string": "d"}]},
         ["change a file", "/d/a.py", "-a\n+b\n-c\n+d"],
     ),
+    "line end added": (
+        "Edit",
+        {"file_path": "/d/a.py", "old_string": "#", "new_string": "#\n"},
+        ["-#", "+#", "\\ A line end is added."],
+    ),
+    "line end removed": (
+        "Edit",
+        {"file_path": "/d/a.py", "old_string": "#\n", "new_string": "#"},
+        ["-#", "+#", "\\ A line end is removed."],
+    ),
+    "a part of a line": (
+        "Edit",
+        {"file_path": "/d/a.py", "old_string": "# ", "new_string": ""},
+        ["-# ", "\\ Only this text is removed, not its line end."],
+    ),
     "deletion": ("Edit", {"file_path": "/d/a.py", "old_string": "gone\n", "new_string": ""}, ["-gone"]),
     "code": (
         "mcp__kernel__run_code",
@@ -118,6 +133,15 @@ def test_card(page: Page, tool: str, arguments: dict[str, Any], shown: list[str]
     card = closed(Card(page, PermissionRequest("call", tool, arguments, "/data/titanic", "the rule of the house", ())))
     for text in (*shown, "in /data/titanic", "the rule of the house"):
         assert text in card.text
+
+
+def test_line_ends_in_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines say that a line end comes or goes, too, for each replacement."""
+    monkeypatch.setattr("builtins.input", lambda prompt="": "n")
+    ask_in_lines(request("MultiEdit", edits=[{"old_string": "#", "new_string": "#\n"}, {"old_string": "a", "new_string": ""}]))
+    asked = capsys.readouterr().out
+    assert "A line end is added." in asked
+    assert "Only this text is removed, not its line end." in asked
 
 
 @pytest.mark.parametrize("plan", NOT_RENDERED)

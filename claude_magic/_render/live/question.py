@@ -24,7 +24,7 @@ from claude_magic._render.live.widgets import close_tree
 from claude_magic._render.parts.markdown_html import escape, folded_html
 from claude_magic._render.parts.permission_wording import session_answer
 from claude_magic._render.parts.reply_wording import one_line, tool_name
-from claude_magic._render.parts.tool_call import arguments_html, input_html, leaves
+from claude_magic._render.parts.tool_call import arguments_html, end_remarks, input_html, leaves
 from claude_magic._text import with_texts
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
@@ -346,4 +346,4 @@ def _input_lines(call: ToolCall) -> list[str]:
         f"    {spelled_name(name)}: {line}" if number == 0 else f"      {line}"
         for name, value in leaves(call.input)
         for number, line in enumerate(reveal(value).splitlines() or [""])
-    ]
+    ] + [f"    {remark}" for remark in end_remarks(call)]

@@ -205,5 +205,27 @@ def _diff(old: str, new: str) -> str:
     """Write a replacement as a diff: all of the old text, then all of the new, without a search for common lines."""
     marked: list[str] = []
     for sign, text in (("-", old), ("+", new)):
-        marked += (f"{sign}{line}" for line in (text.splitlines() if text else ()))
+        marked += (f"{sign}{line}" for line in (text.removesuffix("\n").split("\n") if text else ()))
+    if ends := _ends(old, new):
+        marked.append(f"\\ {ends}")
     return "\n".join(marked)
+
+
+def _ends(old: str, new: str) -> str:
+    """Say what the lines of a replacement do not show: that a line end comes or goes, or stays where all text goes."""
+    if not new:
+        return "" if old.endswith("\n") else "Only this text is removed, not its line end."
+    if old.endswith("\n") == new.endswith("\n"):
+        return ""
+    return "A line end is added." if new.endswith("\n") else "A line end is removed."
+
+
+def end_remarks(call: ToolCall) -> list[str]:
+    """Return what `_ends` says of each replacement in a call."""
+    edits = call.input.get("edits")
+    found = (
+        _ends(edit["old_string"], edit["new_string"])
+        for edit in (call.input, *(edits if isinstance(edits, list) else ()))
+        if _is_edit(edit)
+    )
+    return [remark for remark in found if remark]
