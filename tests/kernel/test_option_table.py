@@ -38,7 +38,7 @@ TRAITS: dict[str, tuple[type[TraitType], object, bool, object, str]] = {
         "Send only prompt and system text, without Claude Code's own prompt, tools and settings.",
     ),
     "timeout": (Float, None, True, None, "Seconds that a turn may take; None: as long as it needs."),
-    "budget": (Float, None, True, None, "US dollars that a turn may cost."),
+    "budget": (Float, None, True, None, "US dollars that a turn, or a run over rows, may cost."),
     "max_turns": (Int, None, True, None, "Rounds with tools that a turn may take."),
     "mode": (CaselessStrEnum, None, True, MODES, "Permission mode of the CLI; None: its own default."),
     "allow": (List, [], False, None, "Rules for tools that run without a question, such as 'Bash(git status:*)'."),

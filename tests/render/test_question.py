@@ -135,6 +135,14 @@ def test_card(page: Page, tool: str, arguments: dict[str, Any], shown: list[str]
         assert text in card.text
 
 
+def test_a_path_says_nothing_of_its_own(page: Page) -> None:
+    """What a path holds stays on its line, so that it cannot be taken for another fact of the card."""
+    directory, reason = "/d · in /safe", "leads to /x · in /safe\nfree"
+    card = closed(Card(page, PermissionRequest("call", "Bash", {"command": "ls"}, directory, reason, ())))
+    lines = re.findall('<p class="claude-where">(.*?)</p>', re.sub("</?span>", "", card.html))
+    assert lines == [f"in {directory}", r"leads to /x · in /safe\nfree"]
+
+
 def test_line_ends_in_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Lines say that a line end comes or goes, too, for each replacement."""
     monkeypatch.setattr("builtins.input", lambda prompt="": "n")

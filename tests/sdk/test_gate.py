@@ -13,6 +13,7 @@ from messages_api import MessagesAPI
 from watching import MakeConfig, Run
 
 from claude_magic.sdk import ClaudeClient, TurnOptions
+from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._gate import tool_list
 from claude_magic.sdk._gate.call import Call
 from claude_magic.sdk._gate.gate import Gate, Verdict
@@ -692,6 +693,23 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
     assert verdict(command) is Verdict.ASK
     for harmless in ("git status", "git -C lib status", "git diff HEAD@{1} -- 'a $1'", "cd lib && git status"):
         assert verdict(harmless) is Verdict.PASS, harmless
+
+
+def test_many_folders(tmp_path: Path) -> None:
+    """A command that names more folders than can be looked into in a moment is asked about, as are large settings."""
+    for number in range(120):
+        (tmp_path / f"d{number}").mkdir()
+    gate = Gate(str(tmp_path), tmp_path / "cli", home="/", rules=["Bash(git log:*)"])
+
+    def verdict(count: int) -> Verdict:
+        command = " ".join(("git log --", *(f"d{number}" for number in range(count))))
+        return gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0]
+
+    assert (verdict(90), verdict(120)) == (Verdict.PASS, Verdict.ASK)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git/config").write_text("b\n" * 600_000)
+    assert git_programs(str(tmp_path)) == {str(tmp_path / ".git/config"): ["(cannot be judged)"]}
+    assert verdict(1) is Verdict.ASK
 
 
 def test_hooks_of_git(tmp_path: Path) -> None:

@@ -63,22 +63,11 @@ class Options:
 
     new: bool = Option("begin another session; it becomes the current one", short="-n", in_ask=True).as_field()
     resume: str | None = Option(
-        "continue this session",
-        "ID|PREFIX|NAME",
-        "681fea2c",
-        TEXT,
-        short="-r",
-        offers="sessions",
-        in_ask=True,
+        "continue this session", "ID|PREFIX|NAME", "681fea2c", TEXT, short="-r", offers="sessions", in_ask=True
     ).as_field()
     fork: bool = Option("continue a branch of the session; the session stays as it is", in_ask=True).as_field()
     at: int | None = Option(
-        "continue a branch from the end of this turn",
-        "TURN",
-        "3",
-        TURN,
-        offers="turn_numbers",
-        in_ask=True,
+        "continue a branch from the end of this turn", "TURN", "3", TURN, offers="turn_numbers", in_ask=True
     ).as_field()
     redo: bool = Option("replace this cell's last turn: ask again from just before it").as_field()
     model: str | None = Option(
@@ -129,12 +118,7 @@ class Options:
     ).as_field()
     raw: bool = Option("leave {{ braces }} in the prompt alone").as_field()
     input: tuple[str, ...] = Option(
-        "send variables along with the prompt",
-        "NAME ...",
-        "df fig",
-        VARIABLE,
-        short="-i",
-        offers="variables",
+        "send variables along with the prompt", "NAME ...", "df fig", VARIABLE, short="-i", offers="variables"
     ).as_field()
     file: tuple[str, ...] = Option(
         "send files along: text, images, PDFs",
@@ -155,20 +139,10 @@ class Options:
     ).as_field()
     error: bool = Option("send the last traceback along").as_field()
     output: str | None = Option(
-        "bind the reply to a variable",
-        "NAME",
-        "reply",
-        NEW_VARIABLE,
-        short="-o",
-        offers="variables",
+        "bind the reply to a variable", "NAME", "reply", NEW_VARIABLE, short="-o", offers="variables"
     ).as_field()
     schema: str | None = Option(
-        "ask for a reply of this type, in the reply's .structured",
-        "NAME",
-        "City",
-        TYPE,
-        offers="types",
-        in_ask=True,
+        "ask for a reply of this type, in the reply's .structured", "NAME", "City", TYPE, offers="types", in_ask=True
     ).as_field()
     code: bool = Option("put the reply's Python code into the next cell").as_field()
     quiet: bool = Option("show nothing; for use with --output").as_field()

@@ -22,7 +22,7 @@ from claude_magic._kernel.state.notebook_file import notebook_path
 from claude_magic._kernel.tools.run_code import interruptible
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._render.parts.reply_wording import one_line, tool_argument, tool_name
-from claude_magic.sdk._gate.paths import paths_of, resolved
+from claude_magic.sdk._gate.call import paths_of, resolved
 from claude_magic.sdk._gate.tool_list import EDITING
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest, Suggestion, typeable
 from claude_magic.sdk.response import ToolCall

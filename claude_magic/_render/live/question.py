@@ -22,9 +22,8 @@ from claude_magic._paths import shorten_home
 from claude_magic._render.live.replaced_file import ReplacedFile, replaced_file
 from claude_magic._render.live.widgets import close_tree
 from claude_magic._render.parts.markdown_html import escape, folded_html
-from claude_magic._render.parts.permission_wording import session_answer
 from claude_magic._render.parts.reply_wording import one_line, tool_name
-from claude_magic._render.parts.tool_call import arguments_html, end_remarks, input_html, leaves
+from claude_magic._render.parts.tool_call import arguments_html, end_remarks, input_html, leaves, session_answer
 from claude_magic._text import with_texts
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
@@ -318,6 +317,9 @@ def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spe
     plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and "plan" not in call.input else []
     lost = [replaced.loss] if replaced else []
     about = [*plan, *lost, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
+    # A line each: a path may hold what would divide them in one line.
+    shown_about = (escape(reveal(part.replace("\n", r"\n"))) for part in about)
+    lines = "".join(f'<p class="claude-where">{part}</p>' for part in shown_about)
     title = _title(request)
     warning = f'<p class="claude-warn">{escape(request.warning)}</p>' if request.warning else ""
     if replaced is not None and diff is not None:
@@ -326,7 +328,7 @@ def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spe
         shown = input_html(call, sys.maxsize, folded_html)
     return (
         f'<div role="alertdialog" aria-label="{html.escape(title)}"><p class="claude-title">{escape(title)}</p>{warning}'
-        f'{shown}<p class="claude-where">{escape(reveal(" · ".join(about)))}</p></div>'
+        f"{shown}{lines}</div>"
     )
 
 

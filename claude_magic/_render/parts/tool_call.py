@@ -1,4 +1,4 @@
-"""One tool call -> HTML: a summary line to open, with the whole input and the result inside."""
+"""One tool call -> HTML: a summary line to open, with the whole input and the result inside; and the words that allow it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import binascii
 import html
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -23,6 +23,14 @@ SHOWN_LENGTH: Final = 10_000
 SUMMARY_LENGTH: Final = 60
 """What an argument takes of its line at most, so that the outcome stands beside it in a notebook that is 800 pixels wide."""
 IMAGE_BYTES: Final = 5_000_000
+
+_COVERED: Final = {
+    "Edit(**)": "edits",
+    "WebSearch": "web searches",
+    "mcp__kernel__run_code": "code in this kernel",
+    "mcp__kernel__add_cell": "new cells",
+}
+"""What some rules allow, in a person's words; a view shows the rules themselves beside these in small type."""
 
 # A key with one of these could be taken for a path, so it is put in quotes.
 _IN_PATHS: Final = re.compile(r'[.\[\]"]|^$')
@@ -229,3 +237,31 @@ def end_remarks(call: ToolCall) -> list[str]:
         if _is_edit(edit)
     )
     return [remark for remark in found if remark]
+
+
+def session_answer(rules: Sequence[str]) -> str:
+    """Return what these rules allow, as an answer: `Allow edits in this session`."""
+    what = dict.fromkeys(map(_covered, rules))
+    return f"Allow {one_line(reveal(' and '.join(what)), SUMMARY_LENGTH)} in this session"
+
+
+def _covered(rule: str) -> str:
+    if rule in _COVERED:
+        return _COVERED[rule]
+    name, bracket, content = rule.removesuffix(")").partition("(")
+    if not bracket:
+        return tool_name(ToolCall(0, "", rule))
+    match name:
+        case "Bash" | "Monitor" | "PowerShell":
+            return "this command"
+        case "Skill":
+            return "this skill"
+        case "WebFetch":
+            return f"pages of {content.removeprefix('domain:')}"
+        case "Edit":
+            return f"edits of {PurePath(content).name}"
+        case "Read" if content.endswith(("/*", "/**")):
+            return f"files of {PurePath(content).parent.name or '/'}"
+        case "Read":
+            return f"reading {PurePath(content).name}"
+    return f"this use of {name}"

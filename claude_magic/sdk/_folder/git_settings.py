@@ -40,6 +40,7 @@ _SAMPLE: Final = ".sample"
 
 _HEAD: Final = re.compile(rb"(?:ref: refs/[\w./-]+|[0-9a-f]{40})\n")
 _MAX_BYTES: Final = 50_000_000
+_MAX_CONFIG_BYTES: Final = 1_000_000
 _MAX_NAME_BYTES: Final = 1_100_000
 """More than git (2.39) reads of a `.git` file."""
 
@@ -54,7 +55,7 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
         for name in ("HEAD", "commondir"):  # git itself would wait for a pipe
             if wrong := _judged(lambda path, state: (), path := os.path.join(place, name)):
                 found[path] = list(wrong)
-        if keys := _judged(_unknown_keys, config := os.path.join(place, "config")):
+        if keys := _judged(_unknown_keys, config := os.path.join(place, "config"), _MAX_CONFIG_BYTES):
             found[config] = list(keys)
         if hooks := [name for name in _hooks_in(os.path.join(place, "hooks")) if not only_looks or name in _HOOKS_OF_A_LOOK]:
             found[os.path.join(place, "hooks")] = hooks
@@ -119,10 +120,12 @@ def _has_shared_index(place: str) -> bool:
         return False
 
 
-def _judged(judge: Callable[[str, tuple[int, ...]], tuple[str, ...]], path: str) -> tuple[str, ...]:
+def _judged(
+    judge: Callable[[str, tuple[int, ...]], tuple[str, ...]], path: str, max_bytes: int = _MAX_BYTES
+) -> tuple[str, ...]:
     try:
         state = os.stat(path)
-        if state.st_size > _MAX_BYTES or not stat.S_ISREG(state.st_mode):
+        if state.st_size > max_bytes or not stat.S_ISREG(state.st_mode):
             return ("(cannot be judged)",)
         return judge(path, (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
     except (FileNotFoundError, NotADirectoryError):

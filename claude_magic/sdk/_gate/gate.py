@@ -15,9 +15,8 @@ from typing import Any, Final
 
 from claude_magic._paths import home_directory
 from claude_magic.sdk._folder.contents import settings_files
-from claude_magic.sdk._gate.call import Call
+from claude_magic.sdk._gate.call import Call, paths_of, resolved, within
 from claude_magic.sdk._gate.commands import BLANKS, only_edits, only_reads, trimmed
-from claude_magic.sdk._gate.paths import paths_of, resolved, within
 from claude_magic.sdk._gate.rules import Rules, host_of, settings_in
 from claude_magic.sdk._gate.side_effects import SideEffects
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPERS, OFF, QUESTIONS, READING, UNASKED

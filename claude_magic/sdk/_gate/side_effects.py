@@ -14,9 +14,8 @@ from typing import Final
 
 from claude_magic.sdk._folder.contents import UNKNOWN, Below, loaded_below
 from claude_magic.sdk._folder.git_settings import git_programs
-from claude_magic.sdk._gate.call import Call
+from claude_magic.sdk._gate.call import Call, places_of
 from claude_magic.sdk._gate.commands import LITERAL, parts_of, words_of
-from claude_magic.sdk._gate.paths import places_of
 from claude_magic.sdk._gate.rules import Rules
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
 
@@ -38,6 +37,9 @@ _SHELL_CHOOSES: Final = re.compile(r"[$`*?\[{~]")
 
 _LONGEST_COMMAND: Final = 50_000
 """Characters of a command that is searched for paths: searching this many takes half a second."""
+
+_MOST_FOLDERS: Final = 100
+"""Folders that a command may name for their git settings to be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,9 @@ class SideEffects:
             return "git may look into other repositories, whose settings cannot be looked at beforehand"
         only_looks = _only_looks(call.command)
         folders = {os.path.dirname(path) for path in places_of(call.tool, call.arguments, call.cwd)}
-        for folder in (call.cwd, *sorted(filter(os.path.isdir, folders))):
+        if len(named := sorted(filter(os.path.isdir, folders))) > _MOST_FOLDERS:
+            return "it names more folders than are searched for git settings"
+        for folder in (call.cwd, *named):
             for place, programs in git_programs(folder, only_looks=only_looks).items():
                 if not set(programs) <= set(self._git_trusted.get(place, ())):
                     return f"git would run programs here: {place} says so"
