@@ -99,6 +99,20 @@ def test_frames_and_schemas(each: Any, api: MessagesAPI) -> None:
     assert frame.columns.tolist() == ["text", "topic"]
 
 
+def test_a_checkpoint_that_is_changed_while_it_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement that never ends, because another program has put something into the file, is an error after a while."""
+    monkeypatch.setattr("claude_magic.sdk._rows.checkpoint._LONGEST_S", 0.2)
+    with contextlib.closing(Checkpoint(tmp_path / "rows.sqlite", ("work",))) as kept:
+        with contextlib.closing(sqlite3.connect(tmp_path / "rows.sqlite")) as other:
+            other.execute(
+                "CREATE TRIGGER endless BEFORE INSERT ON answers BEGIN SELECT count(*) FROM"
+                " (WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n); END"
+            )
+            other.commit()
+        with pytest.raises(CheckpointError, match="interrupted"):
+            kept.put(b"key", Answer("reply"))
+
+
 def test_rows_with_the_same_label() -> None:
     """A table whose index holds a label more than once, as after `concat`, comes back with each reply in its row."""
     frame = pandas.DataFrame({"a": range(4)}, index=[0, 1, 0, 1])

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ _APPLICATION_ID: Final = 0x436C4D52
 
 _WAIT_S: Final = 30.0
 """How long one run waits while another one writes to the same file."""
+
+_LONGEST_S: Final = 60.0
+"""How long a statement may take. More takes only one that never ends."""
 
 _TABLE: Final = """CREATE TABLE answers (
     key BLOB PRIMARY KEY, work BLOB NOT NULL, content TEXT NOT NULL, structured TEXT, usage TEXT NOT NULL, cost_usd REAL,
@@ -62,6 +66,8 @@ class Checkpoint:
         with self._speaking():
             # Autocommit: each row is a transaction of its own.
             self._connection = sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)
+            # Somebody may change the schema while we have the file open, so that a statement never ends.
+            self._connection.set_progress_handler(lambda: time.monotonic() > self._late, 100_000)
         try:
             self._open()
         except BaseException:
@@ -154,6 +160,7 @@ class Checkpoint:
 
     @contextlib.contextmanager
     def _speaking(self) -> Iterator[None]:
+        self._late = time.monotonic() + _LONGEST_S
         try:
             yield
         except sqlite3.Error as error:
