@@ -214,7 +214,7 @@ def test_a_key_set_in_a_cell(kernel: Kernel, api: MessagesAPI) -> None:
         assert "python -m claude_magic login" in text
         assert "restart" not in text
         # What is proposed in its place can be run as it stands.
-        line = next(line for line in text.splitlines() if line.startswith("import getpass"))
+        line = next(line for line in text.splitlines() if line.startswith("    import getpass"))
         compile(line, "cell", "exec")
         assert api.requests == []
     finally:
