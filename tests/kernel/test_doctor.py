@@ -215,7 +215,7 @@ def test_a_key_set_in_a_cell(kernel: Kernel, api: MessagesAPI) -> None:
         assert "restart" not in text
         # What is proposed in its place can be run as it stands.
         line = next(line for line in text.splitlines() if line.startswith("    import getpass"))
-        compile(line, "cell", "exec")
+        compile(line.strip(), "cell", "exec")
         assert api.requests == []
     finally:
         kernel.run("os.environ['ANTHROPIC_API_KEY'] = key")
