@@ -118,16 +118,15 @@ def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str
 def place_of(path: str, directory: str) -> str:
     """Return the folder that a path must stay in: the working directory if it is below that, else its own folder.
 
-    If that is reached through a link, it is the folder with the link. Links at the root, such as macOS's `/tmp`, and links to
-    the home directory come with the machine.
+    If that is reached through a link, it is the folder with the link. Links at the root, such as macOS's `/tmp`, in the home
+    directory, and to it are the machine's and the person's own.
     """
-    named = Path(os.path.normpath(path))
-    if named.is_relative_to(directory):
+    named, home = Path(os.path.normpath(path)), Path(os.path.expanduser("~"))
+    if named.is_relative_to(directory) or Path(os.path.realpath(named)).is_relative_to(os.path.realpath(directory)):
         return directory
-    home = Path(os.path.expanduser("~"))
-    links = [folder for folder in named.parents if folder.is_symlink() and folder.parent != Path(folder.anchor)]
-    foreign = [folder for folder in links if not home.is_relative_to(folder)]
-    return str(foreign[-1].parent if foreign else named.parent)
+    links = (folder for folder in named.parents if folder.is_symlink() and not home.is_relative_to(folder))
+    foreign = [folder.parent for folder in links if folder.parent not in (Path(folder.anchor), home)]
+    return str(foreign[-1] if foreign else named.parent)
 
 
 def private(path: str, flags: int) -> int:

@@ -33,6 +33,8 @@ from claude_magic.sdk import ClaudeClient, ClaudeConfig
 from claude_magic.sdk._cassette.scrubbing import _STANDS_FOR_ANYTHING, same_text
 from claude_magic.sdk._folder.contents import _words
 from claude_magic.sdk._folder.memories import memories
+from claude_magic.sdk._gate.commands import parts_of
+from claude_magic.sdk._gate.git_words import git_use
 from claude_magic.sdk._history.places import read_entries
 from claude_magic.sdk._history.transcripts import _inside, is_before_compaction
 from claude_magic.sdk.content import Prompt, check_mentions
@@ -63,6 +65,9 @@ SIGNS = [
     *("---\n", "===\n", "a\n===\n", "[a]: b\n", "```\n", "```c\na\n```\n"),
 ]
 """What means something in Markdown, to be repeated."""
+
+SHELL = ("{", "{a", '\\"', '"', "'", "\\", "$", "`", "#", "# ", "a#", "\n", "<<", ";", "-C ", "cd a;", "git ", "* ", "-*", "~")
+"""What a shell reads in its own way."""
 
 RUN = (
     "\n",
@@ -102,6 +107,8 @@ READERS: dict[str, tuple[Callable[[str], Any], tuple[str, ...]]] = {
     ),
     "a rule": (lambda text: _words("rule.md", f"command: x\n{text}"), RUN),
     "a setting": (lambda text: _words("settings.json", json.dumps({"command": text})), RUN),
+    "the parts of a command": (parts_of, SHELL),
+    "git's part of a command": (lambda text: git_use(f"git {text}"), SHELL),
     "a command": (lambda text: _inside(text, "command-name"), ("<command-name>", "</command-name>")),
 }
 

@@ -286,6 +286,8 @@ def test_export_leaves_its_folder_by_no_link(told_once: Kernel, tmp_path: Path, 
     for path in ("notes.md", "out/notes.md", "notes.md --force", f"../{beside.name}/docs/notes.md", f"{beside}/docs/notes.md"):
         result = say(told_once, f"export {path}")
         assert "is a link out of its folder; name the file itself, ~/" in json.dumps(result.outputs), result.outputs
+    (beside / "here").symlink_to(tmp_path)
+    assert "Wrote" in shown(say(told_once, f"export {beside}/here/own.md"))
     assert not (home / "elsewhere.md").exists()
     assert not (home / "notes.md").exists()
 

@@ -96,6 +96,7 @@ ASKED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"file_path": "/d/a.py", "old_string": "#", "new_string": "#\n"},
         ["-#", "+#", "\\ A line end is added."],
     ),
+    "new file": ("Edit", {"file_path": "/d/a.py", "old_string": "", "new_string": "x = 1\n"}, ["+x = 1\n"]),
     "line end removed": (
         "Edit",
         {"file_path": "/d/a.py", "old_string": "#\n", "new_string": "#"},

@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,9 @@ def test_rows_with_the_same_label() -> None:
     results = Results(frame)
     for position in range(4):
         results.add(RowOutcome(position, None, f"reply {position}"))
+    results.add(RowOutcome(3, None, {"reply": "reply 3", "self": 1}))
     table = results.to_frame()
+    assert table["self"].tolist()[-1] == 1
     assert table["reply"].tolist() == ["reply 0", "reply 1", "reply 2", "reply 3"]
     assert table["a"].tolist() == [0, 1, 2, 3]
     assert table.index.tolist() == [0, 1, 0, 1]
@@ -132,7 +135,7 @@ def test_columns_with_the_same_name() -> None:
             Rows.of(pandas.DataFrame([[1, 2]], columns=names))
 
 
-@pytest.mark.parametrize("missing", [None, float("nan"), numpy.float32("nan"), pandas.NaT, pandas.NA], ids=repr)
+@pytest.mark.parametrize("missing", [None, float("nan"), numpy.float32("nan"), Decimal("nan"), pandas.NaT, pandas.NA], ids=repr)
 def test_missing_values(missing: object) -> None:
     """A missing value leaves its place in the prompt empty, and is `null` in a whole row."""
     row = {"a": 1, "b": missing}

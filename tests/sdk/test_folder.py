@@ -13,6 +13,7 @@ import pytest
 from messages_api import MessagesAPI
 from watching import MakeConfig, Run, until
 
+from claude_magic._kernel.state.directory_trust import Trust
 from claude_magic.errors import WorkspaceError
 from claude_magic.sdk import ClaudeClient, ClaudeConfig, SessionAwareClient
 from claude_magic.sdk._folder.contents import MAX_FILE_BYTES, UNKNOWN, contents, loaded_below
@@ -223,6 +224,9 @@ def test_git_settings_that_claude_writes(make_config: MakeConfig, run_async: Run
         "[extensions]\n\tworktreeConfig = true",
         "fsmonitor",
         "[core",
+        '[remote "origin"]\n\turl = ./beside',
+        '[remote "origin"]\n\tpushurl = "file:///beside"',
+        '[remote "origin"]\n\turl = ext::./run.sh',
     ],
 )
 def test_git_settings_that_could_run_something(settings: str, workdir: Path) -> None:
@@ -238,7 +242,8 @@ def test_git_settings_of_everyday(workdir: Path) -> None:
     """What git itself writes, with a remote and branches, runs nothing, nor does a folder without a repository."""
     assert git_programs(str(workdir)) == {}
     remote = '[remote "origin"]\n\turl = https://example.org/x.git\n\tfetch = +refs/heads/*:refs/remotes/origin/*'
-    repository(workdir, remote, '[branch "main"]\n\tremote = origin ; as usual\n\tmerge = refs/heads/main', "# end")
+    far = '[remote "o"]\n\turl = git@example.org:x/y.git\n\tpushurl = ssh://example.org/x'
+    repository(workdir, remote, far, '[branch "main"]\n\tremote = origin ; as usual\n\tmerge = refs/heads/main', "# end")
     assert git_programs(str(workdir)) == {}
 
 
@@ -264,6 +269,25 @@ def test_links_below_are_named(workdir: Path, tmp_path: Path) -> None:
         str(workdir / "sub/.claude"): None,
         str(skill): str(private),
     }
+    for number in range(20):
+        (skill.parent / f"{number}.md").symlink_to(private)
+    assert loaded_below([str(workdir / "sub/x")], str(workdir))[str(workdir / "sub/.claude")].state == UNKNOWN
+
+
+def test_what_only_changes_would_run(workdir: Path) -> None:
+    """Hooks for changes and the commands of a rebase count where git changes something, and trust is for what they hold."""
+    subprocess.run(["git", "init", "-q"], cwd=workdir, check=True)
+    write(hook := workdir / ".git/hooks/post-checkout", "#!/bin/sh\n")
+    write(todo := workdir / ".git/rebase-merge/git-rebase-todo", "pick 1\nexec ./run.sh\n")
+    assert git_programs(str(workdir)) == {}
+    found = git_programs(str(workdir), only_looks=False)
+    assert (found.keys(), found[str(todo)]) == ({str(hook.parent), str(todo)}, ["exec ./run.sh"])
+    before = contents(str(workdir))
+    write(hook, "#!/bin/sh\n./run.sh\n")
+    assert contents(str(workdir)) != before
+    (waiting,) = [one for one in Trust(workdir / "trust.json").unloaded(str(workdir)) if one.path == str(hook.parent)]
+    assert waiting.waits_for_a_change
+    assert "post-checkout" in waiting.text
 
 
 def a_hook(folder: Path) -> None:

@@ -600,7 +600,17 @@ def test_a_search_from_above(tmp_path: Path) -> None:
 
 def test_rules_where_the_cli_does_not_ask(tmp_path: Path) -> None:
     """Where the CLI would not ask about what a rule covers only in part, a call passes only if the rule surely covers it."""
-    rules = ["Bash(git log:*)", "Edit(docs/*.md)", "WebFetch(domain:a.org)", "mcp__weather", "mcp__k*", "Write", "Glob"]
+    rules = [
+        "Bash(git log:*)",
+        "Edit(docs/*.md)",
+        "WebFetch(domain:a.org)",
+        "mcp__weather",
+        "mcp__k*",
+        "Write",
+        "Glob",
+        "mcp__a__b",
+        "Skill(x)",
+    ]
     rules += ["Bash(tou:*)", "Bash(wc * x)", "Bash(rm ma?k)", "Bash(mv [a-z])", "Bash(make)", "Bash(npm run *)"]
     gate = Gate(str(tmp_path / "work"), tmp_path / ".claude", home=str(tmp_path), rules=rules)
 
@@ -620,6 +630,8 @@ def test_rules_where_the_cli_does_not_ask(tmp_path: Path) -> None:
         assert verdict("Write", mode, by_helper, own, file_path="a.py") is (Verdict.ASK if by_helper else Verdict.PASS)
         assert verdict("WebFetch", mode, by_helper, own, url="https://a.org/x") is Verdict.PASS
         assert verdict("mcp__weather__now", mode, by_helper, own, city="Rome") is Verdict.PASS
+        assert verdict("mcp__a__b", mode, by_helper, own) is verdict("Skill", mode, by_helper, own, skill="x") is Verdict.PASS
+        assert verdict("mcp__a__b__c", mode, by_helper, own) is verdict("Skill", mode, by_helper, own, skill="y") is Verdict.ASK
     assert verdict("Bash", "default", command="git log > .bashrc") is Verdict.PASS  # the CLI asks
     assert verdict("Edit", "acceptEdits", True, "dontAsk", file_path="a.py") is Verdict.DENY
     assert verdict("Write", "plan", True, "plan", file_path=str(tmp_path / ".claude/plans/p.md")) is Verdict.PASS
@@ -676,7 +688,19 @@ def test_git_after_cd(tmp_path: Path) -> None:
         'git diff "--sub"=diff',
         "git diff {--submodule=diff,x}",
         "git diff $X",
-        "git status; GIT_DIR=$X make",
+        "git status; GIT_DIR=vendor/.git make",
+        "cd lib; pushd .; git status",
+        'git -C "ven\\\ndor" status',
+        "git -C lib '-\\\nC' ../vendor status",
+        'git -C . "-\\\nC" vendor status',
+        "git status # don't\ngit -C lib -C ../vendor status # don't",
+        "git status <<E\nE\ngit -C lib -C ../vendor status",
+        "git diff -*",
+        "git diff *",
+        "git diff --rec=x",
+        "git --exec-path=vendor status",
+        "git -c core.pager=./x status",
+        "git submodule status",
     ],
 )
 def test_git_elsewhere(command: str, tmp_path: Path) -> None:
@@ -684,14 +708,32 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
     (tmp_path / "vendor" / ".git").mkdir(parents=True)
     (tmp_path / "vendor" / ".git" / "config").write_text("[core]\n\tfsmonitor = ./run.sh\n")
     (tmp_path / "lib").mkdir()
-    rules = ["Bash(git -C:*)", "Bash(git diff:*)", "Bash(git --git-dir:*)", "Bash(git status)", "Bash(echo:*)", "Bash(make:*)"]
+    rules = [
+        "Bash(git -C:*)",
+        "Bash(git diff:*)",
+        "Bash(git --git-dir:*)",
+        "Bash(git status:*)",
+        "Bash(echo:*)",
+        "Bash(make:*)",
+    ]
+    rules += ["Bash(git -c:*)", "Bash(git --exec-path:*)", "Bash(git submodule:*)", "Bash(pushd:*)", "Bash(git commit:*)"]
+    rules += ["Bash(git blame:*)", "Bash(python:*)", "Bash(GIT_DIR:*)", "Bash(git grep:*)"]
     gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules)
 
     def verdict(command: str) -> Verdict:
         return gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0]
 
     assert verdict(command) is Verdict.ASK
-    for harmless in ("git status", "git -C lib status", "git diff HEAD@{1} -- 'a $1'", "cd lib && git status"):
+    for harmless in (
+        "git status",
+        "git -C lib status",
+        "git diff HEAD@{1} -- 'a $1' src/*.py",
+        "cd lib && git status",
+        "git commit -m \"$(cat <<'EOF'\nFix `foo`, as --git-dir did\nEOF\n)\"",
+        "git blame -C -C x.py",
+        "git grep -C 3 'foo*' # costs $5",
+        'python digits.py --out "$HOME/x"',
+    ):
         assert verdict(harmless) is Verdict.PASS, harmless
 
 
@@ -717,16 +759,21 @@ def test_hooks_of_git(tmp_path: Path) -> None:
     (hooks := tmp_path / ".git" / "hooks").mkdir(parents=True)
     for name in ("post-checkout", "pre-commit.sample"):
         (hooks / name).write_text("#!/bin/sh\n")
-    rules = ["Bash(git checkout:*)", "Bash(git status:*)"]
+    rules = ["Bash(git checkout:*)", "Bash(git status:*)", "Bash(git log:*)", "Bash(grep:*)", "Bash(git -C:*)"]
     trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
 
     def verdicts(command: str) -> list[Verdict]:
         call = Call("Bash", {"command": command}, "default", str(tmp_path), "s")
         return [gate.judge(call, "default")[0] for gate in (trusted, careful)]
 
-    assert verdicts("git status -s") == [Verdict.PASS, Verdict.PASS]
+    assert verdicts("git status -s") == verdicts("LANG=C git status && git log | grep git") == [Verdict.PASS, Verdict.PASS]
+    assert verdicts("git -C . checkout x") == [Verdict.PASS, Verdict.ASK]
     assert verdicts("git checkout x") == [Verdict.PASS, Verdict.ASK]
     assert verdicts("LANG=C git checkout x; git status") == [Verdict.PASS, Verdict.ASK]
+    (hooks / "post-checkout").write_text("#!/bin/sh\n./other.sh\n")
+    assert verdicts("git checkout x") == [Verdict.ASK, Verdict.ASK]
+    (hooks / "post-checkout").write_text("#!/bin/sh\n")
+    assert verdicts("git checkout x") == [Verdict.PASS, Verdict.ASK]
     (hooks / "reference-transaction").write_text("#!/bin/sh\n")
     assert verdicts("git checkout x") == [Verdict.ASK, Verdict.ASK]
 

@@ -117,7 +117,7 @@ def _directory() -> Finding:
     here = _here()
     if here is None:
         return Finding("directory", "it is gone", "Make it again, or go to another one (%cd in a notebook).")
-    waiting = Trust().unloaded(here)
+    waiting = [one for one in Trust().unloaded(here) if not one.waits_for_a_change]
     if not waiting:
         return Finding("directory", f"{here}; nothing in it needs your approval")
     return Finding("directory", f"{here}; not loaded without your approval: {', '.join(map(str, waiting[:6]))}")

@@ -40,9 +40,17 @@ class Unloaded:
         return name if self.how == "new" else f"{name} ({self.how})"
 
     @property
+    def waits_for_a_change(self) -> bool:
+        """Whether these are new hooks that git runs only when it changes something. A card names them then."""
+        return self.how == "new" and self.path.endswith(os.sep + "hooks") and not self._programs(only_looks=True)
+
+    def _programs(self, *, only_looks: bool) -> list[str]:
+        return git_programs(os.path.dirname(self.path), only_looks=only_looks).get(self.path, [])
+
+    @property
     def text(self) -> str:
         """The content of the file, with invisible characters spelled out."""
-        programs = git_programs(os.path.dirname(self.path)).get(self.path)
+        programs = self._programs(only_looks=False)
         try:
             text = "\n".join(programs) if programs else file_bytes(self.path).decode(errors="replace")
         except OSError as error:

@@ -54,7 +54,8 @@ class Remarks:
         remarks: list[str] = []
         if self._trust.changed(directory, self._seen):
             outside = memories_outside(directory)
-            if unloaded := [one for one in self._trust.unloaded(directory) if Path(one.path) not in outside]:
+            unloaded = [one for one in self._trust.unloaded(directory) if Path(one.path) not in outside]
+            if not all(one.waits_for_a_change for one in unloaded):
                 remarks.append(_unloaded_words(unloaded))
             remarks += [f"Not read: {named(str(path), directory)}. %claude_session trust loads it." for path in outside]
         cut = [f"Not all of {shorten_home(str(path))} was read." for path in memories(directory).cut]

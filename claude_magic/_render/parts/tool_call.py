@@ -223,7 +223,7 @@ def _ends(old: str, new: str) -> str:
     """Say what the lines of a replacement do not show: that a line end comes or goes, or stays where all text goes."""
     if not new:
         return "" if old.endswith("\n") else "Only this text is removed, not its line end."
-    if old.endswith("\n") == new.endswith("\n"):
+    if not old or old.endswith("\n") == new.endswith("\n"):
         return ""
     return "A line end is added." if new.endswith("\n") else "A line end is removed."
 

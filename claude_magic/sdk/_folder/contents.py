@@ -33,7 +33,9 @@ MAX_FILE_BYTES = 10_000_000
 MAX_BYTES = 50_000_000
 """The most bytes of all files together, as many links may lead to one large file."""
 
-_LINKS_NAMED: Final = 3
+_LINKS_NAMED: Final = 20
+"""The most links of a subfolder's `.claude` that a question names; one with more is asked about each time."""
+
 _MEMORIES_BELOW: Final = ("CLAUDE.md", "CLAUDE.local.md", os.path.join(".claude", "CLAUDE.md"))
 _SETTINGS: Final = ("settings.json", "settings.local.json")
 _NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent-memory-local", "logs", "scheduled_tasks.json"})
@@ -72,7 +74,7 @@ def contents(directory: str) -> dict[str, str]:
                     found[named] = judged(named)[0]
     # A link out of the folder counts: its target may be private.
     found |= {str(path): judged(str(path))[0] for path in memories_outside(directory)}
-    for place, programs in git_programs(directory).items():
+    for place, programs in git_programs(directory, only_looks=False).items():
         found[place] = hashlib.sha256("\n".join(programs).encode("utf-8", "surrogateescape")).hexdigest()
     return found
 
@@ -89,8 +91,8 @@ def loaded_below(paths: Iterable[str], directory: str) -> dict[str, Below]:
     """Return what the CLI would load with these files, by path.
 
     The CLI (2.1.332) loads the skills, rules and memories of each folder on the way to a file that Claude works on. These are
-    each `.claude` below the directory, its first few files that link out of their folder, and each memory that does; other
-    memories are only text.
+    each `.claude` below the directory, its files that link out of their folder, and each memory that does; other memories are
+    only text.
     """
     found: dict[str, Below] = {}
     for folder in _folders_below(paths, directory):
@@ -99,7 +101,9 @@ def loaded_below(paths: Iterable[str], directory: str) -> dict[str, Below]:
         if os.path.isdir(settings):
             found[settings] = Below(_state_of(settings), outside(settings, folder))
             files = islice(_files_of(settings), MAX_FILES)
-            links = [*islice((path for path in files if outside(path, folder)), _LINKS_NAMED)]
+            links = [*islice((path for path in files if outside(path, folder)), _LINKS_NAMED + 1)]
+            if len(links) > _LINKS_NAMED:
+                found[settings] = Below(UNKNOWN, None)
         for path in (*links, *(os.path.join(folder, name) for name in _MEMORIES_BELOW)):
             if os.path.isfile(path) and (target := outside(path, folder)):
                 found[path] = Below(target, target)

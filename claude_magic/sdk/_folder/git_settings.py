@@ -8,6 +8,7 @@ nothing are listed; all others count.
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import re
 import stat
@@ -28,6 +29,9 @@ _HARMLESS: Final = re.compile(
 )
 _SECTION: Final = re.compile(r'\[([\w.-]+)(?:\s+"[^"\\]*")?\]\s*(.*)')
 _KEY: Final = re.compile(r"([A-Za-z][\w-]*)\s*(?:=.*)?")
+
+_FAR: Final = re.compile(r"(?:https?|ssh|git)://\S+|[\w.-]+@[\w.-]+:\S+|(?!ext:|file:)[\w.-]{2,}:(?!:)\S+")
+"""The address of a repository on another machine. A push to one on this machine runs its hooks."""
 
 _SUBMODULE: Final = bytes.fromhex("0000e000")
 """The mode of another repository in git's index."""
@@ -57,8 +61,13 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
                 found[path] = list(wrong)
         if keys := _judged(_unknown_keys, config := os.path.join(place, "config"), _MAX_CONFIG_BYTES):
             found[config] = list(keys)
-        if hooks := [name for name in _hooks_in(os.path.join(place, "hooks")) if not only_looks or name in _HOOKS_OF_A_LOOK]:
-            found[os.path.join(place, "hooks")] = hooks
+        folder = os.path.join(place, "hooks")
+        names = [name for name in _hooks_in(folder) if not only_looks or name in _HOOKS_OF_A_LOOK]
+        if hooks := [" ".join((name, *_judged(_hash, os.path.join(folder, name), _MAX_CONFIG_BYTES))) for name in names]:
+            found[folder] = hooks
+        todo = os.path.join(place, "rebase-merge", "git-rebase-todo")
+        if not only_looks and (commands := _judged(_commands_in, todo, _MAX_CONFIG_BYTES)):
+            found[todo] = list(commands)
         if _judged(_submodules, index := os.path.join(place, "index")) or _has_shared_index(place):
             found[index] = ["repositories inside this one"]
     return found
@@ -137,18 +146,33 @@ def _judged(
 @functools.lru_cache(maxsize=64)
 def _unknown_keys(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
     """Return the lines of a settings file that may run something. `state` changes when the file does, so the cache is right."""
-    section, unknown = "", []
+    section, head, unknown = "", "", []
     for line in file_bytes(path).decode("latin-1").split("\n"):
         rest = line.strip()
         if header := _SECTION.match(rest):
             section, rest = header.group(1).lower(), header.group(2)
+            head = line.strip().removesuffix(rest).strip()
         if not rest or rest[0] in "#;":
             continue
         key = _KEY.fullmatch(rest)
         # A key that continues in the next line could be read as a section there.
-        if key is None or rest.endswith("\\") or not _HARMLESS.fullmatch(f"{section}.{key.group(1).lower()}"):
-            unknown.append(f"[{section}] {rest}")
+        name = f"{section}.{key.group(1).lower()}" if key and not rest.endswith("\\") else ""
+        is_near = name in ("remote.url", "remote.pushurl") and not _FAR.fullmatch(rest.partition("=")[2].strip())
+        if is_near or not _HARMLESS.fullmatch(name):
+            unknown.append(f"{head} {rest}")
     return tuple(unknown)
+
+
+@functools.lru_cache(maxsize=256)
+def _hash(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
+    return (hashlib.sha256(file_bytes(path)).hexdigest()[:16],)
+
+
+@functools.lru_cache(maxsize=64)
+def _commands_in(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
+    """Return the lines of a rebase that run a command when it goes on."""
+    lines = file_bytes(path).decode("latin-1").split("\n")
+    return tuple(line for line in lines if line.split()[:1] in (["x"], ["exec"]))
 
 
 @functools.lru_cache(maxsize=64)

@@ -62,7 +62,7 @@ def places_of(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
         named = [*dict.fromkeys(_words(str(arguments.get("command", ""))))]
     else:
         named = [*paths_of(tool, arguments)] if tool in READING | EDITING else []
-    absolute = [os.path.join(cwd, os.path.expanduser(path)) for path in named]
+    absolute = [os.path.join(cwd, os.path.expanduser(path.removeprefix("file://"))) for path in named if "\0" not in path]
     # A directory stands for the files in it.
     absolute = [os.path.join(path, "x") if os.path.isdir(path) else path for path in absolute]
     return [*map(os.path.normpath, absolute), *map(os.path.realpath, absolute)]
@@ -70,6 +70,7 @@ def places_of(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
 
 def _words(command: str) -> Iterator[str]:
     """Yield what may be a path in a command: its words as a shell reads them, and what stands between operators and quotes."""
+    command = command.replace("\\\n", "")
     yield from _WORD.findall(command)
     for part in parts_of(command):
         yield from (words := words_of(part))

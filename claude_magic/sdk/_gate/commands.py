@@ -10,7 +10,7 @@ from typing import Final
 Inside = Callable[[str], bool]
 """Whether a word, read as a path, leads inside the folder."""
 
-_QUOTED: Final = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+QUOTED: Final = re.compile(r"""\\.|'[^']*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _SEPARATOR: Final = re.compile(r"&&|\|\||[;|\n]|(?<![<>])&(?!>)")
 
 LITERAL: Final = re.compile(r"""'[^'\n]*'|"[^"$`\\!\n]*\"""")
@@ -19,7 +19,7 @@ LITERAL: Final = re.compile(r"""'[^'\n]*'|"[^"$`\\!\n]*\"""")
 _PLAIN: Final = re.compile(r"[\w./:@%+, =-]+")
 """Text that a shell neither expands nor reads as an operator."""
 
-_BEFORE: Final = re.compile(r"^(?:\w+=[^ \t\n\\]*[ \t]+|(?:time|nohup|nice|timeout[ \t]+[^ \t\n]+)[ \t]+)+", re.ASCII)
+BEFORE: Final = re.compile(r"^(?:\w+=[^ \t\n\\]*[ \t]+|(?:time|nohup|nice|timeout[ \t]+[^ \t\n]+)[ \t]+)+", re.ASCII)
 """Words that may come before the program; the CLI's rules skip them, too."""
 
 BLANKS: Final = " \t\n"
@@ -47,11 +47,13 @@ def trimmed(command: str) -> str:
     return command.lstrip(BLANKS) if rest.endswith("\\") else rest
 
 
-def parts_of(command: str) -> list[str]:
-    """Divide a command where a shell would start another program. Quoted text stays whole."""
-    hidden = _QUOTED.sub(lambda match: "q" * len(match[0]), command)
-    # The lines after a here-document's start may all be its text, so they are ignored.
-    hidden = hidden.partition("\n")[0] if "<<" in hidden else hidden
+def parts_of(command: str, *, with_all_lines: bool = False) -> list[str]:
+    """Divide a command where a shell would start another program. Quoted text stays whole.
+
+    :param with_all_lines: whether the lines after the start of a here-document count; all may be its text.
+    """
+    hidden = QUOTED.sub(lambda match: "q" * len(match[0]), command)
+    hidden = hidden.partition("\n")[0] if "<<" in hidden and not with_all_lines else hidden
     ends = [*_SEPARATOR.finditer(hidden)]
     begins = [0, *(found.end() for found in ends)]
     return [
@@ -90,7 +92,7 @@ def covered(command: str, exact: frozenset[str], starts: tuple[str, ...], is_ins
     """Whether rules may cover a command: at least one part, if the others only read, or only change to a directory inside."""
     if trimmed(command) in exact:
         return True
-    parts = [_BEFORE.sub("", part) for part in parts_of(command) if part]
+    parts = [BEFORE.sub("", part) for part in parts_of(command) if part]
     others = [part for part in parts if part not in exact and not part.startswith(starts)]
     goes = all(_goes(part, is_inside) for part in others)
     return len(others) < len(parts) and (goes or all(_reads(part, is_inside) for part in others))

@@ -74,13 +74,15 @@ class Rules:
 
     def surely_allow(self, tool: str, arguments: Mapping[str, Any]) -> bool:
         """Whether a rule certainly covers a call: it names this tool as a whole, this command or its start, or this host."""
-        server = tool.rpartition("__")[0] if tool.startswith("mcp__") else tool
+        server = tool.rpartition("__")[0] if tool.startswith("mcp__") and tool.count("__") == 2 else tool
         names = {tool, server, f"{server}__*"}
         contents = [content for name, content in map(_divided, self.texts) if name in names]
         if None in contents:
             return True
         if tool == "WebFetch":
             return f"domain:{host_of(arguments)}" in contents
+        if tool == "Skill":
+            return arguments.get("skill") in contents
         command = trimmed(str(arguments.get("command", "")))
         if tool not in COMMANDS or not is_plain(command):
             return False

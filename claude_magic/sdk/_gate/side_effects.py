@@ -7,7 +7,6 @@ if the call was allowed before.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -15,25 +14,12 @@ from typing import Final
 from claude_magic.sdk._folder.contents import UNKNOWN, Below, loaded_below
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._gate.call import Call, places_of
-from claude_magic.sdk._gate.commands import LITERAL, parts_of, words_of
+from claude_magic.sdk._gate.git_words import git_use, names_git
 from claude_magic.sdk._gate.rules import Rules
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
 
 _ALL_OF_GIT: Final = frozenset({"Bash(git)", "Bash(git *)", "Bash(git:*)"})
 """Rules that allow every git command."""
-
-_LOOKS: Final = frozenset(
-    {"status", "diff", "log", "show", "blame", "ls-files", "rev-parse", "describe", "shortlog", "grep", "cat-file"}
-)
-"""The commands of git that change nothing, and so run few hooks."""
-
-_GOES: Final = frozenset({"-C", "cd", "pushd", "popd"})
-_OTHER_REPOSITORY: Final = ("--git-dir", "--work-tree", "--namespace", "--exec-path", "GIT_")
-_SUBMODULES: Final = ("--sub", "--rec")
-"""Beginnings of options for which git looks into repositories below; git takes each beginning that is unique."""
-
-_SHELL_MAKES_WORDS: Final = re.compile(r"[$`]|\{[^}]*(?:,|\.\.)")
-_SHELL_CHOOSES: Final = re.compile(r"[$`*?\[{~]")
 
 _LONGEST_COMMAND: Final = 50_000
 """Characters of a command that is searched for paths: searching this many takes half a second."""
@@ -103,19 +89,19 @@ class SideEffects:
         These settings may have come since the process was started, and be those of a folder that the command names, as in
         `git -C vendor status`. After a `cd` any command counts: what is called there may use git itself.
         """
-        may_call_git = call.tool in COMMANDS and ("git" in call.command or os.path.realpath(call.cwd) != self._directory)
+        may_call_git = call.tool in COMMANDS and (names_git(call.command) or os.path.realpath(call.cwd) != self._directory)
         if not may_call_git or self._rules.allow_all(call.tool) or not _ALL_OF_GIT.isdisjoint(self._rules.texts):
             return ""
         if len(call.command) > _LONGEST_COMMAND:
             return "it is too long to be searched for folders with git settings"
-        if "git" in call.command.lower() and _hides_where(call.command):
+        use = git_use(call.command)
+        if names_git(call.command) and not use.is_clear:
             return "git may look into other repositories, whose settings cannot be looked at beforehand"
-        only_looks = _only_looks(call.command)
         folders = {os.path.dirname(path) for path in places_of(call.tool, call.arguments, call.cwd)}
         if len(named := sorted(filter(os.path.isdir, folders))) > _MOST_FOLDERS:
             return "it names more folders than are searched for git settings"
         for folder in (call.cwd, *named):
-            for place, programs in git_programs(folder, only_looks=only_looks).items():
+            for place, programs in git_programs(folder, only_looks=use.only_looks).items():
                 if not set(programs) <= set(self._git_trusted.get(place, ())):
                     return f"git would run programs here: {place} says so"
         return ""
@@ -124,25 +110,6 @@ class SideEffects:
         if self._allowed is None or len(call.command) > _LONGEST_COMMAND:
             return {}
         return loaded_below(places_of(call.tool, call.arguments, call.cwd), self._directory)
-
-
-def _hides_where(command: str) -> bool:
-    """Whether git may work in a repository that cannot be told from the words of a command, taken one by one."""
-    words = [word for part in parts_of(command) for word in words_of(part)]
-    goes = sum(word in _GOES for word in words)
-    return (
-        goes > 1
-        or any(word == "submodule" or word.startswith((*_OTHER_REPOSITORY, *_SUBMODULES)) for word in words)
-        or _SHELL_MAKES_WORDS.search(LITERAL.sub("", command)) is not None
-        or (goes == 1 and _SHELL_CHOOSES.search(command) is not None)
-    )
-
-
-def _only_looks(command: str) -> bool:
-    """Whether all that a command has of git is `git COMMAND ...`, with commands that only look."""
-    parts = [words_of(part) for part in parts_of(command) if "git" in part]
-    behind = [[word for word in words[1:] if not word.startswith("-")] for words in parts]
-    return all(words[:1] == ["git"] and rest[:1] and rest[0] in _LOOKS for words, rest in zip(parts, behind, strict=True))
 
 
 def _named(path: str, target: str | None) -> str:

@@ -116,9 +116,11 @@ class Results:
         """
         if self._frame is None or _is_polars(self._frame):
             return new_frame(self.records(), self._frame)
-        own, taken = _pandas().DataFrame([_reply(outcome) for outcome in self]), {str(column) for column in self._frame.columns}
-        # By position: labels of the table's index may occur more than once.
-        return self._frame.iloc[: len(self)].assign(**{_free(name, taken): own[name].array for name in own})
+        own, table = _pandas().DataFrame([_reply(outcome) for outcome in self]), self._frame.iloc[: len(self)].copy()
+        for name in own:
+            # By position: labels of the table's index may occur more than once.
+            table[_free(name, {str(column) for column in table.columns})] = own[name].array
+        return table
 
     def summary(self) -> str:
         """Return the outcome in one line."""
@@ -180,4 +182,4 @@ def _reply(outcome: RowOutcome) -> dict[str, Any]:
 
 
 def _free(name: Any, taken: Any) -> str:
-    return f"reply_{name}" if str(name) in taken else str(name)
+    return _free(f"reply_{name}", taken) if str(name) in taken else str(name)

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
+from decimal import Decimal
 from numbers import Real
 from typing import Any, Final
 
@@ -151,4 +152,6 @@ def _shown(value: object) -> object:
 
 def _is_missing(value: object) -> bool:
     """Whether a value is `None`, NaN, or what pandas has for a missing date or a missing value of any type."""
-    return value is None or type(value).__name__ in {"NaTType", "NAType"} or (isinstance(value, Real) and value != value)
+    return (
+        value is None or type(value).__name__ in {"NaTType", "NAType"} or (isinstance(value, Real | Decimal) and value != value)
+    )

@@ -1,0 +1,71 @@
+"""Reads git's part of a shell command: whether its words tell where git works, and whether it only looks there.
+
+Asking too much costs only a question, so what is not understood is not clear. A command that a rule covers otherwise, such as
+`xargs git`, may do anything in any case.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from claude_magic.sdk._gate.commands import BEFORE, LITERAL, QUOTED, READERS, parts_of, words_of
+
+_GIT: Final = re.compile(r"(?<![A-Za-z])git(?![A-Za-z])", re.IGNORECASE)
+_COMMENT: Final = re.compile(rf"{QUOTED.pattern}|(?<![^\s;&|()])(?P<comment>#[^\n]*)", re.DOTALL)
+
+_LOOKS: Final = frozenset(
+    {"status", "diff", "log", "show", "blame", "ls-files", "ls-tree", "rev-parse", "rev-list", "describe", "shortlog"}
+    | {"grep", "cat-file", "merge-base", "for-each-ref", "diff-tree"}
+)
+"""Commands that change nothing, and so run few hooks."""
+
+_WITHOUT_SUBMODULES: Final = frozenset({"commit", "add"})
+"""Commands that look into no other repository, whatever their options."""
+
+_CALL_NOTHING: Final = [[program] for program in READERS if program != "find"]
+_HARMLESS_OPTIONS: Final = frozenset({"--no-pager", "-P", "--paginate", "-p"})
+_SUBMODULES: Final = ("--sub", "--rec")
+"""Beginnings of options for which git looks into repositories below; git takes each beginning that is unique."""
+
+_MADE_WORDS: Final = re.compile(r"[$`]|(?<!@)\{|(?<!\S)(?:-\S*)?[*?\[]")
+"""What a shell can make an option of: a file may be named like one."""
+_CHOSEN: Final = re.compile(r"[$`*?\[]|(?<!\S)~|(?<!@)\{")
+"""What a shell can make any path of."""
+
+
+class GitUse(NamedTuple):
+    """How a command uses git. If it is not clear where, settings cannot be looked at beforehand."""
+
+    is_clear: bool
+    only_looks: bool
+
+
+def names_git(command: str) -> bool:
+    """Whether a command has the word `git`, or a variable of git's."""
+    return _GIT.search(command) is not None
+
+
+def git_use(command: str) -> GitUse:
+    """Read all parts of a command, with the lines of here-documents, which may be commands."""
+    goes, is_clear, only_looks = 0, True, True
+    text = _COMMENT.sub(lambda found: "" if found["comment"] else found[0], command.replace("\\\n", ""))
+    for part in parts_of(text, with_all_lines=True):
+        words = words_of(BEFORE.sub("", part))
+        if words[:1] in (["cd"], ["pushd"], ["popd"]):
+            goes += 1
+            is_clear = is_clear and not _CHOSEN.search(LITERAL.sub("", part))
+        elif _GIT.search(part) and words[:1] not in _CALL_NOTHING:
+            rest = words[1:] if words[:1] == ["git"] else []
+            while rest and rest[0].startswith("-"):
+                option = rest.pop(0)
+                if option == "-C" and rest:
+                    goes += 1
+                    option = "-P" if not _CHOSEN.search(rest.pop(0)) else option
+                is_clear = is_clear and option in _HARMLESS_OPTIONS
+            only_looks = only_looks and rest[:1] != [] and rest[0] in _LOOKS
+            is_clear = is_clear and not any(word.startswith(("GIT_", "--git-dir", "--work-tree")) for word in words_of(part))
+            if not _WITHOUT_SUBMODULES.issuperset(rest[:1] or [""]):
+                into = rest[:1] == ["submodule"] or any(word.startswith(_SUBMODULES) for word in rest)
+                is_clear = is_clear and not into and not _MADE_WORDS.search(LITERAL.sub("", part))
+    return GitUse(is_clear and goes <= 1, only_looks)
