@@ -61,13 +61,7 @@ class ClaudeError(Exception):
     """What a row of a run cost although it failed, in US dollars, if the CLI said it."""
 
     def __init__(
-        self,
-        message: str,
-        *,
-        next_step: str | None = None,
-        session_id: str | None = None,
-        content: str = "",
-        stderr: str = "",
+        self, message: str, *, next_step: str | None = None, session_id: str | None = None, content: str = "", stderr: str = ""
     ) -> None:
         message = in_reading_order(redact(well_formed(message)))
         super().__init__(message)

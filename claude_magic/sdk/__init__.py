@@ -51,17 +51,7 @@ __all__ = [
     "stream_each",
 ]
 
-PUBLIC_MODULES = (
-    "client",
-    "config",
-    "content",
-    "events",
-    "host",
-    "response",
-    "schema",
-    "session_client",
-    "turn_request",
-)
+PUBLIC_MODULES = ("client", "config", "content", "events", "host", "response", "schema", "session_client", "turn_request")
 """The public modules."""
 
 _HOMES = {

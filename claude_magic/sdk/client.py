@@ -173,13 +173,7 @@ class ClaudeClient:
         Parameters and errors are those of `query`; `options` are choices for this turn only.
         """
         request = self.request(
-            prompt,
-            session_id=session_id,
-            timeout=timeout,
-            workspace_id=workspace_id,
-            files=files,
-            options=options,
-            tools=tools,
+            prompt, session_id=session_id, timeout=timeout, workspace_id=workspace_id, files=files, options=options, tools=tools
         )
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         turn = asyncio.create_task(self.run_turn(request, self._host(request, queue.put_nowait)))

@@ -74,12 +74,7 @@ MAX_PDF_BYTES = 24 * 1024 * 1024
 
 _WEBP = "image/webp"
 # First bytes of a file, its media type: a name may lie.
-_IMAGES = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF87a": "image/gif",
-    b"GIF89a": "image/gif",
-}
+_IMAGES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF87a": "image/gif", b"GIF89a": "image/gif"}
 
 
 def content_blocks(

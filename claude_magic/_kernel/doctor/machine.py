@@ -50,14 +50,7 @@ async def look(cli_path: str | None = None) -> list[Finding]:
     :param cli_path: the CLI to check; `None` for the default one.
     """
     cli, login = await asyncio.gather(_cli(cli_path), _login(cli_path))
-    return [
-        Finding("versions", ", ".join(_versions())),
-        cli,
-        login,
-        *_way_to_the_api(),
-        _directory(),
-        *_writable(),
-    ]
+    return [Finding("versions", ", ".join(_versions())), cli, login, *_way_to_the_api(), _directory(), *_writable()]
 
 
 def _versions() -> Iterator[str]:

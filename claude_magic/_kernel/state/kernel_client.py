@@ -40,11 +40,7 @@ class KernelClient:
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        trust: Trust,
-        warm_up: Callable[[], None],
-        on_own_turn: Callable[[SessionAwareResponse], None],
+        self, settings: Settings, trust: Trust, warm_up: Callable[[], None], on_own_turn: Callable[[SessionAwareResponse], None]
     ) -> None:
         self._settings = settings
         self._trust = trust

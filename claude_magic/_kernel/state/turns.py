@@ -154,8 +154,7 @@ class Turns:
         if turn is None:
             known = f"the last one is {max(self._turns)}" if self._turns else "there are none yet"
             raise TurnNotFoundError(
-                f"There is no turn {number} in this kernel; {known}.",
-                next_step="%claude_session turns shows those there are.",
+                f"There is no turn {number} in this kernel; {known}.", next_step="%claude_session turns shows those there are."
             )
         return turn
 

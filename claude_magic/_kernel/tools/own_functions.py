@@ -36,11 +36,7 @@ _PLAIN: Final = (str, bytes, int, float, complex, bool, type(None), list, tuple,
 
 
 async def call_async(
-    shell: InteractiveShell,
-    tool: FunctionTool,
-    arguments: Mapping[str, Any],
-    stopped: Callable[[], bool],
-    capture: Capture,
+    shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any], stopped: Callable[[], bool], capture: Capture
 ) -> ToolResult:
     """Call a function from an async cell.
 

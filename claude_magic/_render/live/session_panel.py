@@ -109,10 +109,7 @@ class SessionPanel(InteractiveOutput[str]):
 def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict[str, str]:
     """Return the panel as HTML and as text, for a notebook to keep."""
     inside = _facts_html(facts) + _table_html(rows) + _rest_html(rows)
-    return {
-        "text/html": styled_html(inside),
-        "text/plain": panel_text(facts, rows[:ROWS_SHOWN]),
-    }
+    return {"text/html": styled_html(inside), "text/plain": panel_text(facts, rows[:ROWS_SHOWN])}
 
 
 def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow], columns: int | None = None) -> str:

@@ -106,11 +106,7 @@ def tree_bundle(rows: Sequence[TurnRow]) -> dict[str, str]:
     lines = _shown(rows)
     text = "\n".join(_texts(lines, len(rows) - len(lines)))
     inside = _tree_html(lines, len(rows) - len(lines))
-    return {
-        "text/html": styled_html(inside),
-        "text/markdown": safe_markdown.fence(text),
-        "text/plain": text,
-    }
+    return {"text/html": styled_html(inside), "text/markdown": safe_markdown.fence(text), "text/plain": text}
 
 
 def tree_text(rows: Sequence[TurnRow], columns: int | None = None) -> str:

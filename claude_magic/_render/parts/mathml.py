@@ -64,7 +64,5 @@ _converter = cache(LatexToMathML)
 @cache
 def _cleaner() -> nh3.Cleaner:
     return nh3.Cleaner(
-        tags=set(_TAGS.split()),
-        attributes={"*": set(_ATTRIBUTES.split())},
-        filter_style_properties=set(_STYLES.split()),
+        tags=set(_TAGS.split()), attributes={"*": set(_ATTRIBUTES.split())}, filter_style_properties=set(_STYLES.split())
     )

@@ -177,10 +177,5 @@ def _section_plain(number: int, reply: SettledReply, current: bool, for_audience
     heading = f"{title(number, reply.label)}{' (current)' if current else ''}"
     name, *words = failure_words(reply)
     failure = "\n".join(filter(None, (f"{name}: {words[0]}" if name else words[0], words[1])))
-    pieces = (
-        f"{heading}\n{'─' * len(heading)}",
-        blocks_plain(reply),
-        failure,
-        " · ".join(figures(reply, for_audience)),
-    )
+    pieces = (f"{heading}\n{'─' * len(heading)}", blocks_plain(reply), failure, " · ".join(figures(reply, for_audience)))
     return strip_controls("\n\n".join(piece for piece in pieces if piece))

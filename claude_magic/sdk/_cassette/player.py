@@ -22,25 +22,13 @@ from claude_magic.sdk._gate.gate import PLANNING
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import Event
-from claude_magic.sdk.host import (
-    DENIED,
-    SERVER,
-    Decision,
-    PermissionAnswer,
-    PermissionRequest,
-    Tool,
-    ToolResult,
-    TurnHost,
-)
+from claude_magic.sdk.host import DENIED, SERVER, Decision, PermissionAnswer, PermissionRequest, Tool, ToolResult, TurnHost
 from claude_magic.sdk.response import SessionAwareResponse, Text, ToolCall, as_json, fold
 
 _YIELD_EVERY: Final = 50
 """How many events without a pace are emitted before other tasks of the loop may run."""
 
-_ANSWER_OF_MODE: Final = {
-    "plan": PermissionAnswer(Decision.DENY, PLANNING),
-    "dontAsk": PermissionAnswer(Decision.DENY),
-}
+_ANSWER_OF_MODE: Final = {"plan": PermissionAnswer(Decision.DENY, PLANNING), "dontAsk": PermissionAnswer(Decision.DENY)}
 """What a permission mode answers by itself to a call that may not pass; any other mode asks."""
 
 _NOT_RUN: Final = "Not run here: the recording does not say that this call ran."

@@ -170,13 +170,7 @@ def bad_schema(schema: str | None, tools: Collection[str] | None) -> ConfigError
 
 
 async def start_failure(
-    error: Exception,
-    otherwise: ClaudeError,
-    command: Sequence[str],
-    *,
-    directory: str,
-    env: Mapping[str, str],
-    stderr: str,
+    error: Exception, otherwise: ClaudeError, command: Sequence[str], *, directory: str, env: Mapping[str, str], stderr: str
 ) -> ClaudeError:
     """Return the error for a CLI that did not start.
 

@@ -20,14 +20,7 @@ from typing import Final
 
 import anyio
 
-from claude_magic.errors import (
-    ClaudeError,
-    CLIDiedError,
-    CLINotFoundError,
-    CLITooOldError,
-    NotLoggedInError,
-    TurnTimeoutError,
-)
+from claude_magic.errors import ClaudeError, CLIDiedError, CLINotFoundError, CLITooOldError, NotLoggedInError, TurnTimeoutError
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.process import LiveProcess
 from claude_magic.sdk._log import ClientLog
@@ -89,11 +82,7 @@ class Workers:
             work.config, self._log, tools=(), asks=False, on_own_turn=lambda response: None, on_own_question=nobody_answers
         )
         turn = TurnRequest(
-            prompt=Prompt(""),
-            directory=working_directory(),
-            options=work.options,
-            trusted=work.config.trusted,
-            use_tools=False,
+            prompt=Prompt(""), directory=working_directory(), options=work.options, trusted=work.config.trusted, use_tools=False
         )
         self._new_process = lambda: runner.unkept(turn)
 

@@ -70,9 +70,7 @@ def write_log(
             metadata={"template": template},
         ),
         results=log.EvalResults(
-            total_samples=len(replies),
-            completed_samples=sum(reply.error is None for reply in replies),
-            scores=metrics,
+            total_samples=len(replies), completed_samples=sum(reply.error is None for reply in replies), scores=metrics
         ),
         samples=[_sample(reply) for reply in replies],
     )

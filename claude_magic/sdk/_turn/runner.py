@@ -42,15 +42,7 @@ from claude_magic.sdk._turn.own_turns import OwnTurns
 from claude_magic.sdk.config import ClaudeConfig
 from claude_magic.sdk.content import check_mentions
 from claude_magic.sdk.events import Event, Notice, PermissionAnswered, Queued
-from claude_magic.sdk.host import (
-    PassingHost,
-    PermissionAnswer,
-    PermissionRequest,
-    Tool,
-    TurnHost,
-    TurnSource,
-    rule_of,
-)
+from claude_magic.sdk.host import PassingHost, PermissionAnswer, PermissionRequest, Tool, TurnHost, TurnSource, rule_of
 from claude_magic.sdk.response import SessionAwareResponse, fold, has_answer
 from claude_magic.sdk.turn_request import TurnRequest
 
