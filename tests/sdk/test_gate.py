@@ -698,6 +698,7 @@ def test_git_after_cd(tmp_path: Path) -> None:
         "git diff -*",
         "git diff *",
         "git diff --rec=x",
+        "git checkout --r x",
         "git --exec-path=vendor status",
         "git -c core.pager=./x status",
         "git submodule status",
@@ -717,7 +718,7 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
         "Bash(make:*)",
     ]
     rules += ["Bash(git -c:*)", "Bash(git --exec-path:*)", "Bash(git submodule:*)", "Bash(pushd:*)", "Bash(git commit:*)"]
-    rules += ["Bash(git blame:*)", "Bash(python:*)", "Bash(GIT_DIR:*)", "Bash(git grep:*)"]
+    rules += ["Bash(git blame:*)", "Bash(python:*)", "Bash(GIT_DIR:*)", "Bash(git grep:*)", "Bash(git checkout:*)", "Bash(git)"]
     gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules)
 
     def verdict(command: str) -> Verdict:

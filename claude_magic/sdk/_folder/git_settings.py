@@ -1,8 +1,8 @@
-"""What the settings of a git repository would run when Claude only looks at it.
+"""What git would run because of a repository's settings, hooks and index.
 
-The CLI (2.1.332) runs `git status`, `git diff` and similar commands without a question. Settings that come with a folder can
-make them run any program: filters, monitors, hooks, included settings, repositories inside it. Keys that are known to run
-nothing are listed; all others count.
+By itself, the CLI (2.1.332) runs `git status`, `git diff` and similar commands without a question. Settings that come with a
+folder can make them run any program: filters, monitors, hooks, included settings, repositories inside it. Keys that are known
+to run nothing are listed; all others count.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ _MAX_NAME_BYTES: Final = 1_100_000
 
 
 def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[str]]:
-    """Return what the git settings of a directory could run, by the file that contains them; mostly nothing.
+    """Return what git could run in a directory, by the file or folder that says so; mostly nothing.
 
-    :param only_looks: leave out the hooks that run only when a command changes something.
+    :param only_looks: leave out hooks and steps of a rebase that run only when a command changes something.
     """
     found: dict[str, list[str]] = {}
     for place in {place: None for repository in _repositories(directory) for place in _settings_of(repository)}:
@@ -155,7 +155,7 @@ def _unknown_keys(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
         if not rest or rest[0] in "#;":
             continue
         key = _KEY.fullmatch(rest)
-        # A key that continues in the next line could be read as a section there.
+        # The next line of a continued value could look like a section.
         name = f"{section}.{key.group(1).lower()}" if key and not rest.endswith("\\") else ""
         is_near = name in ("remote.url", "remote.pushurl") and not _FAR.fullmatch(rest.partition("=")[2].strip())
         if is_near or not _HARMLESS.fullmatch(name):
@@ -170,7 +170,7 @@ def _hash(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=64)
 def _commands_in(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
-    """Return the lines of a rebase that run a command when it goes on."""
+    """Return the lines that run a command when a rebase goes on."""
     lines = file_bytes(path).decode("latin-1").split("\n")
     return tuple(line for line in lines if line.split()[:1] in (["x"], ["exec"]))
 

@@ -1,7 +1,7 @@
 """Reads git's part of a shell command: whether its words tell where git works, and whether it only looks there.
 
-Asking too much costs only a question, so what is not understood is not clear. A command that a rule covers otherwise, such as
-`xargs git`, may do anything in any case.
+What is not understood counts as not clear, which costs only a question. Where git is an argument, as in `xargs git`, only what
+the shell does to the words is judged: a rule for such a program allows anything in any case.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ _LOOKS: Final = frozenset(
     {"status", "diff", "log", "show", "blame", "ls-files", "ls-tree", "rev-parse", "rev-list", "describe", "shortlog"}
     | {"grep", "cat-file", "merge-base", "for-each-ref", "diff-tree"}
 )
-"""Commands that change nothing, and so run few hooks."""
+"""Commands that write at most the index, and so run few hooks."""
 
 _WITHOUT_SUBMODULES: Final = frozenset({"commit", "add"})
-"""Commands that look into no other repository, whatever their options."""
+"""Commands without an option that leads into repositories below."""
 
 _CALL_NOTHING: Final = [[program] for program in READERS if program != "find"]
 _HARMLESS_OPTIONS: Final = frozenset({"--no-pager", "-P", "--paginate", "-p"})
-_SUBMODULES: Final = ("--sub", "--rec")
-"""Beginnings of options for which git looks into repositories below; git takes each beginning that is unique."""
+_SUBMODULES: Final = re.compile(r"--(?:sub|rec|re?(?:=|$))")
+"""The starts of options that lead into repositories below; git takes any unique abbreviation."""
 
 _MADE_WORDS: Final = re.compile(r"[$`]|(?<!@)\{|(?<!\S)(?:-\S*)?[*?\[]")
-"""What a shell can make an option of: a file may be named like one."""
+"""What a shell may turn into an option: `*`, if a file is named like one. `HEAD@{1}` stays as it is."""
 _CHOSEN: Final = re.compile(r"[$`*?\[]|(?<!\S)~|(?<!@)\{")
-"""What a shell can make any path of."""
+"""What a shell may expand to any path."""
 
 
 class GitUse(NamedTuple):
@@ -66,6 +66,6 @@ def git_use(command: str) -> GitUse:
             only_looks = only_looks and rest[:1] != [] and rest[0] in _LOOKS
             is_clear = is_clear and not any(word.startswith(("GIT_", "--git-dir", "--work-tree")) for word in words_of(part))
             if not _WITHOUT_SUBMODULES.issuperset(rest[:1] or [""]):
-                into = rest[:1] == ["submodule"] or any(word.startswith(_SUBMODULES) for word in rest)
+                into = rest[:1] == ["submodule"] or any(map(_SUBMODULES.match, rest))
                 is_clear = is_clear and not into and not _MADE_WORDS.search(LITERAL.sub("", part))
     return GitUse(is_clear and goes <= 1, only_looks)

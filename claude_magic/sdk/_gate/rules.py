@@ -1,6 +1,6 @@
 """The person's own rules, read only far enough to see whether one of them may allow a call.
 
-Nothing is allowed here. Only the CLI knows what its rules mean; if a rule seems to cover a call, the CLI decides about it.
+Nothing is allowed here: if a rule seems to cover a call, the CLI decides about it. Only `surely_allow` claims to know.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Rules:
         return any(value.startswith(_literal(content)) for content in given for value in values)
 
     def surely_allow(self, tool: str, arguments: Mapping[str, Any]) -> bool:
-        """Whether a rule certainly covers a call: it names this tool as a whole, this command or its start, or this host."""
+        """Whether a rule certainly covers a call: it names the tool, its server, the command or its start, host or skill."""
         server = tool.rpartition("__")[0] if tool.startswith("mcp__") and tool.count("__") == 2 else tool
         names = {tool, server, f"{server}__*"}
         contents = [content for name, content in map(_divided, self.texts) if name in names]
@@ -104,7 +104,7 @@ class Rules:
         return (content for name, content in map(_divided, self.texts) if _same_tool(name, tool))
 
     def _start(self, pattern: str) -> str:
-        """Return the start that all paths have which a rule's pattern covers."""
+        """Return how every path begins that a rule's pattern covers."""
         literal = _literal(pattern)
         if literal.startswith("//"):
             return literal[1:]
@@ -114,7 +114,7 @@ class Rules:
 
 
 def host_of(arguments: Mapping[str, Any]) -> str | None:
-    """Return the host of an address to fetch; `None` if others could read another one in it."""
+    """Return the host of an address to fetch; `None` if parsers could disagree about it."""
     found = _URL.fullmatch(str(arguments.get("url", "")))
     return found[1].lower() if found else None
 

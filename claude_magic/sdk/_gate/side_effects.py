@@ -1,7 +1,7 @@
 """What comes with a tool call besides what it does itself: files that the CLI loads with it, programs that git would run.
 
-Both can come into a folder at any time, so they are looked for at each call. For a reason from here the person is asked even
-if the call was allowed before.
+Both can come into a folder at any time, so they are looked for at each call. If either is new, the person is asked even about
+a call that was allowed before.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from claude_magic.sdk._gate.git_words import git_use, names_git
 from claude_magic.sdk._gate.rules import Rules
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
 
-_ALL_OF_GIT: Final = frozenset({"Bash(git)", "Bash(git *)", "Bash(git:*)"})
+_ALL_OF_GIT: Final = frozenset({"Bash(git *)", "Bash(git:*)"})
 """Rules that allow every git command."""
 
 _LONGEST_COMMAND: Final = 50_000
-"""Characters of a command that is searched for paths: searching this many takes half a second."""
+"""The longest command that is searched for paths, in characters: it takes half a second."""
 
 _MOST_FOLDERS: Final = 100
-"""Folders that a command may name for their git settings to be looked at."""
+"""The most named folders whose git settings are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ class SideEffects:
         return Circumstances(loaded, self._not_allowed(loaded, call) or self.git_runs(call), files)
 
     def accept(self, circumstances: Circumstances) -> None:
-        """Remember that a person has allowed a call, and with it everything that the CLI loads with its files."""
+        """Remember that a person, who has allowed a call, has allowed what the CLI loads with its files."""
         if self._allowed is not None:
             self._allowed |= {path: below.state for path, below in circumstances.loaded.items()}
 
     def loads(self, call: Call) -> str:
-        """Return why to ask about a call: the CLI would load something with its files that nobody has allowed."""
+        """Return why to ask about a call, or nothing: the CLI would load with its files what nobody has allowed."""
         return self._not_allowed(self._loaded(call), call)
 
     def _not_allowed(self, found: Mapping[str, Below], call: Call) -> str:
@@ -87,7 +87,7 @@ class SideEffects:
         """Return why to ask about a command that may call git: settings would make git run programs.
 
         These settings may have come since the process was started, and be those of a folder that the command names, as in
-        `git -C vendor status`. After a `cd` any command counts: what is called there may use git itself.
+        `git -C vendor status`. If an earlier call did `cd`, any command counts: it may use git itself.
         """
         may_call_git = call.tool in COMMANDS and (names_git(call.command) or os.path.realpath(call.cwd) != self._directory)
         if not may_call_git or self._rules.allow_all(call.tool) or not _ALL_OF_GIT.isdisjoint(self._rules.texts):

@@ -58,7 +58,7 @@ class Template:
         """Return the prompt of a row.
 
         :param beside: more values for the template, such as those of a variant.
-        :raises ConfigError: if a column is missing, is also in `beside`, or the template fails for this row.
+        :raises ConfigError: if a column is missing or also in `beside`, or no prompt comes out.
         """
         columns = columns_of(row)
         if taken := sorted(columns.keys() & (beside or {}).keys()):
@@ -142,7 +142,7 @@ def _is_of(value: object, library: str, name: str) -> bool:
 
 
 def _shown(value: object) -> object:
-    """Return a value in the form in which it is put into a prompt. A missing one is empty, in a row that is JSON `null`."""
+    """Return a value in the form in which it is put into a prompt. A missing one is empty, or `null` inside a dict."""
     if isinstance(value, dict):
         value = {name: None if _is_missing(part) else part for name, part in value.items()}
     if isinstance(value, dict | list | tuple):
