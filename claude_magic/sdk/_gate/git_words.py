@@ -61,11 +61,13 @@ def git_use(command: str) -> GitUse:
                 option = rest.pop(0)
                 if option == "-C" and rest:
                     goes += 1
-                    option = "-P" if not _CHOSEN.search(rest.pop(0)) else option
-                is_clear = is_clear and option in _HARMLESS_OPTIONS
+                    is_clear = is_clear and not _CHOSEN.search(rest.pop(0))
+                else:
+                    is_clear = is_clear and option in _HARMLESS_OPTIONS
             only_looks = only_looks and rest[:1] != [] and rest[0] in _LOOKS
             is_clear = is_clear and not any(word.startswith(("GIT_", "--git-dir", "--work-tree")) for word in words_of(part))
             if not _WITHOUT_SUBMODULES.issuperset(rest[:1] or [""]):
                 into = rest[:1] == ["submodule"] or any(map(_SUBMODULES.match, rest))
                 is_clear = is_clear and not into and not _MADE_WORDS.search(LITERAL.sub("", part))
+    # The folders that the words name are looked at one by one, but a second step starts where the first has led.
     return GitUse(is_clear and goes <= 1, only_looks)
