@@ -1,4 +1,4 @@
-"""Makes text safe for every output: without halves of characters, which JSON can contain and UTF-8 cannot. Reads JSON.
+"""Makes text safe for every output: without halves of characters, which JSON can contain and UTF-8 cannot. Reads JSON; wraps.
 
 The CLI cuts texts between two UTF-16 units, models write such escapes, and file names can contain them.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from textwrap import TextWrapper
 from typing import Any
 
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -28,6 +29,11 @@ def well_formed(text: str) -> str:
 def well_formed_data(data: Any) -> Any:
     """Apply `well_formed` to every text in lists and dictionaries."""
     return with_texts(data, lambda text, _: well_formed(text))
+
+
+def word_wrapper(columns: int, indent: str = "") -> TextWrapper:
+    """Return a wrapper that divides lines only between words; each line after the first begins with `indent`."""
+    return TextWrapper(columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def with_texts(data: Any, change: Callable[[str, str], str], name: str = "") -> Any:

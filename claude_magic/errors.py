@@ -34,14 +34,13 @@ from __future__ import annotations
 import copyreg
 import shutil
 import sys
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 from claude_magic._characters import in_reading_order, spelled_out
 from claude_magic._paths import own_command
 from claude_magic._redaction import redact
-from claude_magic._text import well_formed
+from claude_magic._text import well_formed, word_wrapper
 
 
 class ClaudeError(Exception):
@@ -98,7 +97,7 @@ class ClaudeError(Exception):
         name = type(self).__name__
         lines = f"{name}: {self}".splitlines()
         if sys.stdout.isatty():
-            wrapper = textwrap.TextWrapper(shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
+            wrapper = word_wrapper(shutil.get_terminal_size().columns)
             lines = [part for line in lines for part in ([line] if line[:1].isspace() else wrapper.wrap(line))]
         return [lines[0].replace(name, f"\x1b[31m{name}\x1b[39m", 1), *lines[1:]]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeVar
 
@@ -16,6 +15,7 @@ from IPython.core.error import UsageError
 
 from claude_magic._characters import strip_controls
 from claude_magic._paths import own_command
+from claude_magic._text import word_wrapper
 from claude_magic.errors import (
     BudgetExceededError,
     ClaudeError,
@@ -121,9 +121,8 @@ def beside(meanings: Mapping[str, str], columns: int | None = None) -> str:
     width = max(map(len, meanings))
     if columns is None:
         return "\n".join(f"    {word:<{width}}  {meaning}" for word, meaning in meanings.items())
-    wrapper = textwrap.TextWrapper(columns, break_long_words=False, break_on_hyphens=False)
     is_beside = columns - width - 6 >= _NARROWEST
-    wrapper.subsequent_indent = " " * (width + 6 if is_beside else 8)
+    wrapper = word_wrapper(columns, " " * (width + 6 if is_beside else 8))
     lines = []
     for word, meaning in meanings.items():
         wrapper.initial_indent = f"    {word:<{width}}  " if is_beside else " " * 8

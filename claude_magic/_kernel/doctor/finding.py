@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from claude_magic._characters import strip_controls
 from claude_magic._paths import shorten_home
 from claude_magic._redaction import redact
+from claude_magic._text import word_wrapper
 
 _WIDTH = 100
 _NARROWEST = 20
@@ -35,7 +35,7 @@ def report(findings: Sequence[Finding], columns: int | None = None) -> str:
     for finding in map(_shareable, findings):
         head = f"{'!' if finding.next_step else ' '} {finding.topic:<{width}}  "
         room = max(_NARROWEST, min(_WIDTH, (columns or _WIDTH) - len(head)))
-        wrapped = textwrap.wrap(finding.text, room, break_long_words=False, break_on_hyphens=False) or [""]
+        wrapped = word_wrapper(room).wrap(finding.text) or [""]
         lines += [head + wrapped[0], *(" " * len(head) + line for line in wrapped[1:])]
     steps = list(dict.fromkeys(finding.next_step for finding in map(_shareable, findings) if finding.next_step))
     if not steps:

@@ -5,7 +5,6 @@ This module shows them as widgets, as settled HTML and as text. The caller provi
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +19,7 @@ from claude_magic._render.parts.reply_wording import context_line, dollars, one_
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.settled.plain_tables import text_table
 from claude_magic._render.settled.session_list import NO_ROWS, ROWS_SHOWN, SessionRow, cells, rest
+from claude_magic._text import word_wrapper
 from claude_magic.sdk.host import BackgroundWork, ContextPart
 
 _HEADINGS: Final = ("session", "name", "asked last", "turns", "last used", "")
@@ -117,11 +117,11 @@ def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow], columns: 
 
     :param columns: the greatest width of a line, but for IDs and commands, which are not divided.
     """
-    wrapper = textwrap.TextWrapper(columns or 400, subsequent_indent=" " * 15, break_long_words=False, break_on_hyphens=False)
+    wrapper = word_wrapper(columns, " " * 15) if columns else None
     lines = [_NO_SESSION]
     if facts is not None:
         named = {name: f"{name:<15}{value}" for name, value in _facts(facts)}
-        lines = [line if name in _COPYABLE else wrapper.fill(line) for name, line in named.items()]
+        lines = [wrapper.fill(line) if wrapper and name not in _COPYABLE else line for name, line in named.items()]
     lines_of_rows = (_HEADINGS, *(cells(row) for row in rows))
     table = text_table(lines_of_rows, (8, 24, 40, 5, 16, 8), columns) if rows else [NO_ROWS]
     return "\n".join((*lines, "", *table))

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -97,16 +97,13 @@ def loaded_below(paths: Iterable[str], directory: str) -> dict[str, Below]:
     found: dict[str, Below] = {}
     for folder in _folders_below(paths, directory):
         settings = os.path.join(folder, ".claude")
-        links: list[str] = []
+        files = [*islice(_files_of(settings), MAX_FILES + 1)]
+        links = [*islice(_leading_out(files, folder), _LINKS_NAMED + 1)]
         if os.path.isdir(settings):
-            found[settings] = Below(_state_of(settings), outside(settings, folder))
-            files = islice(_files_of(settings), MAX_FILES)
-            links = [*islice((path for path in files if outside(path, folder)), _LINKS_NAMED + 1)]
-            if len(links) > _LINKS_NAMED:
-                found[settings] = Below(UNKNOWN, None)
-        for path in (*links, *(os.path.join(folder, name) for name in _MEMORIES_BELOW)):
-            if os.path.isfile(path) and (target := outside(path, folder)):
-                found[path] = Below(target, target)
+            state = _state_of(files) if len(links) <= _LINKS_NAMED else UNKNOWN
+            found[settings] = Below(state, outside(settings, folder))
+        memories = (os.path.join(folder, name) for name in _MEMORIES_BELOW)
+        found |= {path: Below(target, target) for path, target in (*links, *_leading_out(memories, folder))}
     return found
 
 
@@ -121,9 +118,15 @@ def _folders_below(paths: Iterable[str], directory: str) -> dict[str, None]:
     return found
 
 
-def _state_of(settings: str) -> str:
-    """Return a hash of all files of a `.claude` that the CLI would load; `UNKNOWN` if they are too many or too large."""
-    files = [*islice(_files_of(settings), MAX_FILES + 1)]
+def _leading_out(paths: Iterable[str], folder: str) -> Iterator[tuple[str, str]]:
+    """Yield the files that lead out of the folder through a link, each with its target."""
+    for path in paths:
+        if os.path.isfile(path) and (target := outside(path, folder)):
+            yield path, target
+
+
+def _state_of(files: Sequence[str]) -> str:
+    """Return a hash of the files of a `.claude` that the CLI would load; `UNKNOWN` if they are too many or too large."""
     if len(files) > MAX_FILES or sum(map(_size, files)) > MAX_BYTES:
         return UNKNOWN
     return hashlib.sha256(
