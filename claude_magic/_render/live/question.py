@@ -171,7 +171,7 @@ class ApprovalCard(Card):
         self._allow.on_click(lambda _: self._answer(Decision.ONCE))
         allows: list[Widget] = [self._allow]
         deny = Button(description="Deny", tooltip="Claude is told that you said no, and goes on", layout=layout, disabled=True)
-        self._word = Text(placeholder="or tell Claude what to do instead", layout=layout, continuous_update=False)
+        self._word = Text(placeholder="or say what to do instead", layout=layout, continuous_update=False)
         self._word.add_class("claude-word")
         send = Button(description="Deny and tell", tooltip="Deny, and tell Claude these words", layout=layout, disabled=True)
         denies: list[Widget] = [deny, self._word, send]
