@@ -253,8 +253,8 @@ def ask_each(
     :param vary: values for names in the template, such as `{"tone": ["formal", "plain"]}`; several names give every
         combination.
     :param models: the models that answer each row.
-    :param score: a function of a row and its reply, which returns a number or a bool; or the prompt of a judge, a model that is
-        not told variant or model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both
+    :param score: a function of a row and its reply, which returns a number or a bool; or the prompt of a judge (a model), told
+        neither variant nor model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both
         orders.
     :param judge_model: the judge's model, if `score` is a prompt; `None` for the CLI's default.
     :param progress: whether progress is shown: as a bar, or as lines of text where there can be no bar.

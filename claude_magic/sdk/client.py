@@ -92,7 +92,7 @@ class ClaudeClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every CLI process of this client, once its transcript is written; this takes at most `process_cleanup_timeout`.
+        """End every CLI process of this client, once its transcript is written, in at most 1.5 times `process_cleanup_timeout`.
 
         It may be called from another event loop, and more than once. In a forked child it does nothing: the processes belong to
         the parent.

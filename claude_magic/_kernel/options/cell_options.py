@@ -65,9 +65,9 @@ class Options:
     resume: str | None = Option(
         "continue this session", "ID|PREFIX|NAME", "681fea2c", TEXT, short="-r", offers="sessions", in_ask=True
     ).as_field()
-    fork: bool = Option("continue a branch of the session; the session stays as it is", in_ask=True).as_field()
+    fork: bool = Option("go on in a branch of the session; the session stays as it is", in_ask=True).as_field()
     at: int | None = Option(
-        "continue a branch from the end of this turn", "TURN", "3", TURN, offers="turn_numbers", in_ask=True
+        "go on in a branch from the end of this turn", "TURN", "3", TURN, offers="turn_numbers", in_ask=True
     ).as_field()
     redo: bool = Option("replace this cell's last turn: ask again from just before it").as_field()
     model: str | None = Option(

@@ -1,8 +1,8 @@
 """Cassettes: files of recorded turns, each with the point in a conversation where it belongs.
 
 A recorded turn is found by its prompt (text, model, schema). If that was recorded more than once, the point in the
-conversation decides, then the latest take (all that one `Cassette` object records). A point is named by a hash of all that
-led to it, its lineage. A cassette remembers the point that each session has reached, and the one after each message. Played
+conversation decides, then the latest take (what one `Cassette` object records). A point is named by its lineage, a hash of
+all that led to it. A cassette remembers the point that each session has reached, and the one after each message. Played
 sessions and messages keep their recorded IDs. If a session is played from its beginning a second time, it gets a new ID made
 from the recorded one, so that the two conversations stay separate.
 
@@ -167,7 +167,7 @@ class Cassette:
             return None
         session_id, remark = request.session_id, ""
         if session_id is not None and not turn.is_from_here and session_id not in self._foreign:
-            # Only `replay` plays a foreign turn in a session of this person; see `_find`.
+            # Only `replay` finds a foreign turn for this person's sessions; see `_find`.
             if is_kept(session_id):
                 remark = f"Played from {self._shown} in a new session; the session {session_id[:8]} is not changed."
             request = replace(request, session_id=None)
@@ -200,7 +200,7 @@ class Cassette:
     def live(self, request: TurnRequest) -> TurnRequest:
         """Return the request with a session that the CLI knows, in place of a played one.
 
-        A turn that follows a played one continues the recorded session if that ends with it, and else branches off behind it.
+        After a played turn, the recorded session goes on if that turn is its last; else a branch begins behind that turn.
 
         :raises SessionNotFoundError: after a turn that was recorded elsewhere.
         :raises CassetteError: if the turn is to be recorded, and the file cannot be written.
@@ -343,7 +343,7 @@ class Cassette:
         return session_ids
 
     def _fresh(self, recorded: str, turn: RecordedTurn, is_kept: Callable[[str], bool]) -> str:
-        """Return the ID of a session that a play begins; at first the recorded one."""
+        """Return the ID of a newly played session; the first time the recorded one."""
         self._plays[f"session {recorded}"] += 1
         number = self._plays[f"session {recorded}"]
         session_id = recorded if number == 1 else str(uuid.uuid5(_SESSIONS, f"{recorded} {number}"))

@@ -146,7 +146,7 @@ def same_text(recorded: str, asked: str, scrubbed: str) -> bool:
 
 
 def _fits(pieces: Sequence[str], text: str) -> bool:
-    """Whether pieces and placeholders, which take turns, match a text.
+    """Whether pieces and placeholders, which alternate, match a text.
 
     All positions are followed at once, because a regular expression would backtrack over every division of the text.
     """

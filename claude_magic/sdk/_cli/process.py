@@ -194,7 +194,7 @@ class LiveProcess:
         await asyncio.shield(self._ready)
 
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
-        """Run one turn for `host`; return after its last event. Cancelling it interrupts the turn.
+        """Run one turn for `host` in a started process; return after its last event. Cancelling it interrupts the turn.
 
         :raises ClaudeError: the subclass says why the turn failed.
         """
@@ -210,7 +210,7 @@ class LiveProcess:
         except asyncio.CancelledError:
             turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio warns
             turn.abandoned = True
-            # A turn that still waits is skipped: an interrupt would stop the one before it. A slow one goes on.
+            # A waiting turn is skipped: an interrupt would stop the one before it. A slow interrupt goes on.
             if self._current is turn:
                 self._begin_interrupt(turn, INTERRUPT_LIMIT_S)
                 with anyio.CancelScope(shield=True):
@@ -223,7 +223,7 @@ class LiveProcess:
     async def aclose(self) -> None:
         """Let the CLI write its transcript and end, within `close_timeout_s`. Idempotent.
 
-        A running turn is interrupted first, for up to half of that time in addition.
+        A running turn is interrupted first; that may take up to half that time more.
         """
         if self._owner is not None and not self._owner.done():
             self._queue.put_nowait(None)

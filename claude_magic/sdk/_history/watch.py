@@ -20,7 +20,7 @@ from claude_magic.sdk._history.places import parsed, transcript_of
 from claude_magic.sdk._history.transcripts import prompt_in
 
 _MARK_BYTES = 256
-"""How much of what was read last is kept. If the file has something else there now, it was written anew."""
+"""How many of the bytes read last we hold. If others are in their place now, the file was written anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Found:
 
     `end` is the last message of our own chain, `None` if there is none. `theirs` are the prompts of others. `behind` says that
     some of them continue our chain; `ends` are the last messages of the chains beside ours. `missing` are the prompts that are
-    gone, `lost` the IDs of all messages that are. `is_ambiguous` says that a resume would continue another chain than ours,
+    gone, `lost` the IDs of all messages gone. `is_ambiguous` says that a resume would continue another chain than ours,
     `is_going_on` that the last prompt that continues our chain has no answer yet.
     """
 
@@ -72,7 +72,7 @@ class SessionWatch:
         self._offset = 0
         self._mark = b""
         self._known: dict[str, str] = {}
-        """The messages that we know of, each with its prompt; the prompt of an answer is empty."""
+        """The messages that we know of: a prompt with its text, an answer with an empty one."""
         self._end: str | None = None
         """The last message of our own chain."""
 
@@ -84,7 +84,7 @@ class SessionWatch:
         return self._path
 
     def note(self, message_id: str | None) -> None:
-        """Add to what is known what a turn that we sent has written; `message_id` is its last message, if there is one."""
+        """Add what a turn of ours has written to what is known; `message_id` is its last message, if there is one."""
         try:
             self._read()
         except (OSError, SessionLostError):

@@ -33,7 +33,7 @@ NOT_FOUND: Final = 404
 """The API's status for a model that it does not know."""
 
 MISFITS: Final = 10
-"""The run ends if this many first prompts cannot be filled: then the template is wrong."""
+"""The run ends if no prompt up to this number can be filled: the template is wrong."""
 
 Take = Callable[[RowOutcome], Awaitable[object]]
 """Called with the outcome of each row as it comes."""
@@ -232,7 +232,7 @@ class RowRun:
         self._came_back.set()
 
     async def _pull(self, model: str | None, room: int, take: Take) -> list[_Row]:
-        """Return the next rows to send, at most `room`, all for one model: `model` while it has rows. `[]` ends the task.
+        """Return the next rows to send, at most `room`, all for `model`, or one other if it has none. `[]` ends the task.
 
         Rows that need not be sent are passed on here.
         """
@@ -287,7 +287,7 @@ class RowRun:
             return False
         except Exception as error:  # noqa: BLE001 - the person's code may compute the rows
             failure = ConfigError(
-                f"Reading the rows failed after {self.progress.done:,} replies with {type(error).__name__}: {error}.",
+                f"After {self.progress.done:,} replies, reading the rows failed with {type(error).__name__}: {error}.",
                 next_step="The replies are in the error's `results`, and in the checkpoint if you named one.",
             )
             failure.__cause__ = error

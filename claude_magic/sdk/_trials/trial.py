@@ -104,7 +104,7 @@ class Trial(Results):
 
     @property
     def differences(self) -> Rows[Difference]:
-        """How each two arms differ on the rows that both have a score for; the higher one comes first."""
+        """Each two arms compared on the rows that both have a score for; `one` has the higher mean."""
         order = [arm.label for arm in self.table if arm.mean is not None]
         scores = {arm.label: self._of_arm(number) for number, arm in enumerate(self.arms)}
         pairs = list(combinations(order, 2))
@@ -113,7 +113,7 @@ class Trial(Results):
 
     @property
     def disagreements(self) -> Rows[Disagreement]:
-        """The rows with different replies; those that differ most come first."""
+        """The rows whose scores (unscored: replies) differ; the most different first."""
         scores, found = self.scores, Rows[Disagreement]()
         width = len(self.arms)
         for first in range(0, len(self), width):
