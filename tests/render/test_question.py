@@ -105,9 +105,13 @@ ASKED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "a part of a line": (
         "Edit",
         {"file_path": "/d/a.py", "old_string": "# ", "new_string": ""},
-        ["-# ", "\\ Only this text is removed, not its line end."],
+        ["-# ", "\\ With it goes a line end that follows."],
     ),
-    "deletion": ("Edit", {"file_path": "/d/a.py", "old_string": "gone\n", "new_string": ""}, ["-gone"]),
+    "deletion": (
+        "Edit",
+        {"file_path": "/d/a.py", "old_string": "gone\n", "new_string": ""},
+        ["-gone", "\\ With it goes its line end."],
+    ),
     "code": (
         "mcp__kernel__run_code",
         {"code": "if a < b:\n    print('x')"},
@@ -150,7 +154,23 @@ def test_line_ends_in_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     ask_in_lines(request("MultiEdit", edits=[{"old_string": "#", "new_string": "#\n"}, {"old_string": "a", "new_string": ""}]))
     asked = capsys.readouterr().out
     assert "A line end is added." in asked
-    assert "Only this text is removed, not its line end." in asked
+    assert "With it goes a line end that follows." in asked
+
+
+def test_an_edit_is_shown_in_whole_lines(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An edit of a file that is there is shown as the lines that it makes, as one that joins two may make a command."""
+    (tmp_path / "a.sh").write_text("# check\ntouch mark\n")
+    asks = replace(request("Edit", (), file_path="a.sh", old_string="check\n", new_string=""), directory=str(tmp_path))
+    monkeypatch.setattr("builtins.input", lambda prompt="": "n")
+    ask_in_lines(asks)
+    asked = capsys.readouterr().out
+    card = closed(Card(page, asks))
+    for line in ("-# check", "-touch mark", "+# touch mark"):
+        assert line in card.text
+        assert f"    {line}\n" in asked
+    assert "old_string" not in card.text + asked
 
 
 @pytest.mark.parametrize("plan", NOT_RENDERED)

@@ -42,6 +42,9 @@ _TITLES: Final = {
     "ExitPlanMode": "leave plan mode and carry out its plan",
 }
 
+_IN_A_DIFF: Final = frozenset({"content", "old_string", "new_string"})
+"""Arguments that are not shown where the difference is, which says the same."""
+
 ARM_S: Final = 0.8
 """How long a card is at its place before its buttons work: longer than the time between the clicks of a double click."""
 
@@ -225,11 +228,15 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     :raises EOFError: the input has ended, by Ctrl-D or because there is none.
     """
     replaced = replaced_file(request)
-    request, _ = _readable(request, replaced)
+    request, spelled = _readable(request, replaced)
     call = _call(request)
+    diff = replaced.diff(lambda line: spelled(line, "")) if replaced and not replaced.as_whole else None
+    if diff is not None:
+        call = replace(call, input={name: value for name, value in call.input.items() if name not in _IN_A_DIFF})
     lines = [f"{_title(request)} in {shorten_home(spelled_name(request.directory))}:", *_input_lines(call)]
+    lines += [f"    {reveal(line)}" for line in diff.split("\n")] if diff else []
     if replaced is not None:
-        lines.append(f"It {replaced.loss}. {replaced.remark}".rstrip())
+        lines += filter(None, (f"It {replaced.loss}." if replaced.loss else "", replaced.remark))
     if request.reason:
         lines.append(spelled_name(request.reason))
     if request.warning:
@@ -315,7 +322,7 @@ def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spe
     call = _call(request)
     diff = replaced.diff(lambda line: spelled(line, "")) if replaced else None
     plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and "plan" not in call.input else []
-    lost = [replaced.loss] if replaced else []
+    lost = [replaced.loss] if replaced and replaced.loss else []
     about = [*plan, *lost, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
     # A line each: a path may hold what would divide them in one line.
     shown_about = (escape(reveal(part.replace("\n", r"\n"))) for part in about)
@@ -335,7 +342,7 @@ def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spe
 def _changes_html(call: ToolCall, remark: str, diff: str) -> str:
     said = f'<p class="claude-rest">{escape(remark)}</p>\n' if remark else ""
     changes = folded_html(diff, "diff") if diff else ""
-    return arguments_html({name: value for name, value in call.input.items() if name != "content"}) + said + changes
+    return arguments_html({name: value for name, value in call.input.items() if name not in _IN_A_DIFF}) + said + changes
 
 
 def _small(words: str) -> str:

@@ -1,4 +1,4 @@
-"""What a Write would change in a file that is there: how much it replaces, and the difference, in words and line by line.
+"""What a Write or an Edit would change in a file that is there: the difference, in words and in whole lines.
 
 Reads the file. Leaves it to `question` to show what is found, and to `_characters` to spell out what cannot be seen.
 """
@@ -22,19 +22,29 @@ _READ_BYTES: Final = 500_000
 _COMPARED: Final = 2_000
 """The most lines of each text; in the worst case, comparing takes the product of their numbers."""
 
+_BLANK_ENDS: Final = re.compile("[\t\v\f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+(?=[\r\n]|\\Z)")
+"""White space at the ends of lines, which the CLI (2.1.332) leaves out of what it writes, unless the file is Markdown."""
+
+_NOTHING: Final = re.compile(r"(?!)")
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 @dataclass(frozen=True, slots=True)
 class ReplacedFile:
-    """The text of a file, and the one that would replace it, both to the last line ending."""
+    """The text of a file, and the one that would replace it, both to the last line ending.
+
+    `as_whole`: whether it is replaced by a text that the request holds.
+    """
 
     before: str
     after: str
+    as_whole: bool = True
 
     @property
     def loss(self) -> str:
-        """What is lost, in words."""
+        """What is lost, in words, if the whole text is replaced."""
+        if not self.as_whole:
+            return ""
         count = len(self.before.splitlines())
         return f"replaces the file's {count:,} {'line' if count == 1 else 'lines'}"
 
@@ -64,11 +74,32 @@ class ReplacedFile:
 
 def replaced_file(request: PermissionRequest) -> ReplacedFile | None:
     """Return what a request would replace; `None` if there is no file, or it cannot be read as text."""
+    name = request.input.get("file_path")
+    if request.tool not in ("Edit", "Write") or not isinstance(name, str):
+        return None
+    try:
+        found = file_bytes(os.path.join(request.directory, name), _READ_BYTES + 1)
+        text = found.decode("utf-8")
+    except (OSError, ValueError):  # there is no such file, the name is invalid, or the file is no text
+        return None
+    ends = _NOTHING if name.lower().endswith((".md", ".mdx")) else _BLANK_ENDS
     match request.input:
-        case {"file_path": str(name), "content": str(content)} if request.tool == "Write":
-            try:
-                found = file_bytes(os.path.join(request.directory, name), _READ_BYTES + 1)
-                return ReplacedFile(found.decode("utf-8"), content) if len(found) <= _READ_BYTES else None
-            except (OSError, ValueError):  # there is no such file, the name is invalid, or the file is no text
-                return None
+        case _ if len(found) > _READ_BYTES:
+            return None
+        case {"content": str(content)} if request.tool == "Write":
+            return ReplacedFile(text, ends.sub("", content))
+        case {"old_string": str(old), "new_string": str(new)} if request.tool == "Edit":
+            before = text.replace("\r\n", "\n")  # the CLI puts them back
+            after = _edited(before, old, ends.sub("", new), everywhere=request.input.get("replace_all") in (True, "true"))
+            return None if after is None else ReplacedFile(before, after, as_whole=False)
     return None
+
+
+def _edited(text: str, old: str, new: str, *, everywhere: bool) -> str | None:
+    """Return the text that the CLI (2.1.332) makes of an Edit; `None` if it refuses it, or looks for a similar text."""
+    if not old or old not in text or (not everywhere and text.count(old) > 1):
+        return None
+    # It also removes the line end behind a text that goes, everywhere only where there is one.
+    if not new and not old.endswith("\n") and f"{old}\n" in text:
+        old = f"{old}\n"
+    return text.replace(old, new) if everywhere else text.replace(old, new, 1)

@@ -220,9 +220,9 @@ def _diff(old: str, new: str) -> str:
 
 
 def _ends(old: str, new: str) -> str:
-    """Say what the lines of a replacement do not show: that a line end comes or goes, or stays where all text goes."""
-    if not new:
-        return "" if old.endswith("\n") else "Only this text is removed, not its line end."
+    """Say what the lines of a replacement do not show: that a line end comes or goes."""
+    if not new:  # the CLI (2.1.332) removes a line end behind it, too
+        return "With it goes its line end." if old.endswith("\n") else "With it goes a line end that follows."
     if not old or old.endswith("\n") == new.endswith("\n"):
         return ""
     return "A line end is added." if new.endswith("\n") else "A line end is removed."
