@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import reprlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from inspect import getattr_static
 from types import ModuleType
 from typing import Any, Final
 
@@ -17,14 +18,11 @@ _PLAIN: Final = frozenset(
 )
 """Types by their identity: to compare or hash any other type may run code of its metaclass."""
 
-_ARRAYS: Final = (
-    ("numpy", "ndarray"),
-    ("pandas", "DataFrame"),
-    ("pandas", "Series"),
-    ("polars", "DataFrame"),
-    ("polars", "Series"),
-)
+_ARRAYS: Final = (("numpy", "ndarray"), ("polars", "DataFrame"), ("polars", "Series"))
 """Types that hold their data in memory and know its shape. Subclasses are excluded: one may compute its shape."""
+
+_TABLES: Final = (("pandas", "DataFrame"), ("pandas", "Series"))
+_INDEXES: Final = tuple(("pandas", f"{kind}Index") for kind in ("Range", "", "Datetime", "Multi", "Categorical", "Interval"))
 
 
 def own_variables(shell: InteractiveShell) -> dict[str, object]:
@@ -44,13 +42,13 @@ def variables_of(namespace: Mapping[str, object]) -> list[tuple[str, object]]:
     ]
 
 
-def described(value: object) -> str:
+def described(value: Any) -> str:
     """Describe a value by type and size. None of its own code runs: a length or a shape may be a query to a database."""
     about = [type_name(value)]
     if (shape := shape_of(value)) is not None:
         about.append(f"shape {reprlib.repr(shape)}")
-        if isinstance(size := getattr(value, "nbytes", None), int):
-            about.append(f"{size} bytes")
+        if _is_one_of(value, _ARRAYS[:1]):
+            about.append(f"{value.nbytes} bytes")
     elif id(type(value)) in _PLAIN:
         if hasattr(value, "__len__"):
             about.append(f"length {len(value)}")
@@ -60,8 +58,13 @@ def described(value: object) -> str:
 
 def shape_of(value: Any) -> tuple[int, ...] | None:
     """Return the shape of a value whose type is in `_ARRAYS`, `None` for any other."""
-    kind = type(value)
-    if id(kind) in _PLAIN:  # most are, and this is known at once
+    if id(type(value)) in _PLAIN:  # most are, and this is known at once
         return None
-    known = any(getattr(sys.modules.get(module), name, None) is kind for module, name in _ARRAYS)
-    return tuple(value.shape) if known else None
+    if _is_one_of(value, _TABLES):
+        # An index or an array inside may be of the person's own type.
+        return tuple(map(len, value.axes)) if all(_is_one_of(axis, _INDEXES) for axis in value.axes) else None
+    return tuple(value.shape) if _is_one_of(value, _ARRAYS) else None
+
+
+def _is_one_of(value: object, types: Iterable[tuple[str, str]]) -> bool:
+    return any(getattr_static(sys.modules.get(module), name, None) is type(value) for module, name in types)
