@@ -18,6 +18,7 @@ from typing import Any
 from claude_magic._paths import outside, place_of, regular, shorten_home
 from claude_magic._text import well_formed_data
 from claude_magic.errors import AttachmentError
+from claude_magic.sdk._folder.contents import loaded_below
 from claude_magic.sdk._images import fitted
 
 _CHECK_PATH = "Check the path; nothing was sent."
@@ -89,9 +90,10 @@ def content_blocks(
     return [_block(Path(directory, os.path.expanduser(os.fspath(file))), directory, remark) for file in files]
 
 
-def check_mentions(prompt: Prompt, directory: str) -> None:
+def check_mentions(prompt: Prompt, directory: str, *, asks_below: bool = False) -> None:
     """Refuse an `@path` that is a link out of the directory, or no file or directory at all, such as a pipe.
 
+    :param asks_below: whether to refuse a path with which the CLI would load anything from a subfolder, too: it asks no hook.
     :raises AttachmentError: if the prompt has one.
     """
     if prompt.verbatim:
@@ -105,6 +107,14 @@ def check_mentions(prompt: Prompt, directory: str) -> None:
                 refuse_outside(path, place_of(path, directory))
                 if not (os.path.isfile(path) or os.path.isdir(path)):  # the CLI (2.1.332) would wait for it
                     raise _no_file(path)
+                places = [
+                    f(os.path.join(path, "x") if os.path.isdir(path) else path) for f in (os.path.normpath, os.path.realpath)
+                ]
+                if asks_below and (loaded := loaded_below(places, os.path.realpath(directory))):
+                    raise AttachmentError(
+                        f"With @{named} Claude Code loads {', '.join(map(shorten_home, loaded))}, which nobody has approved.",
+                        next_step="Attach the file instead, or let Claude read it, which asks you; nothing was sent.",
+                    )
 
 
 def _no_file(path: str | os.PathLike[str]) -> AttachmentError:

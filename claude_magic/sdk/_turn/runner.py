@@ -99,7 +99,8 @@ class TurnRunner:
         :raises ClaudeError: the subclass says why the turn failed; it carries the session ID and the text so far.
         """
         request = self._with_defaults(request)
-        check_mentions(request.prompt, request.directory)
+        asks_below = request.trusted and not request.trusts_below and not request.options.bare
+        check_mentions(request.prompt, request.directory, asks_below=asks_below)
         await self._own_turns.catch_up(request.session_id)
         if cassette is None or cassette.mode == "off":
             return await self._run_live(cassette.live(request) if cassette else request, host)
