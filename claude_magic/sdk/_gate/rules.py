@@ -74,7 +74,8 @@ class Rules:
 
     def surely_allow(self, tool: str, arguments: Mapping[str, Any]) -> bool:
         """Whether a rule certainly covers a call: it names the tool, its server, the command or its start, host or skill."""
-        server = tool.rpartition("__")[0] if tool.startswith("mcp__") and tool.count("__") == 2 else tool
+        named = tool.split("__")
+        server = "__".join(named[:2]) if named[0] == "mcp" and len(named) == 3 else tool
         names = {tool, server, f"{server}__*"}
         contents = [content for name, content in map(_divided, self.texts) if name in names]
         if None in contents:
