@@ -227,6 +227,8 @@ def test_git_settings_that_claude_writes(make_config: MakeConfig, run_async: Run
         '[remote "origin"]\n\turl = ./beside',
         '[remote "origin"]\n\tpushurl = "file:///beside"',
         '[remote "origin"]\n\turl = ext::./run.sh',
+        '[branch "main"]\n\tremote = ./evil',
+        '[branch "main"]\n\tpushRemote = beside ; a folder',
     ],
 )
 def test_git_settings_that_could_run_something(settings: str, workdir: Path) -> None:
@@ -280,7 +282,10 @@ def test_what_only_changes_would_run(workdir: Path) -> None:
     write(hook := workdir / ".git/hooks/post-checkout", "#!/bin/sh\n")
     write(todo := workdir / ".git/rebase-merge/git-rebase-todo", "pick 1\nexec ./run.sh\n")
     assert git_programs(str(workdir)) == {}
+    for name in ("remotes", "branches"):
+        write(workdir / ".git" / name / "origin", "./evil\n")
     found = git_programs(str(workdir), only_looks=False)
+    assert {found.pop(str(workdir / ".git" / name))[0] for name in ("remotes", "branches")} == {"origin"}
     assert (found.keys(), found[str(todo)]) == ({str(hook.parent), str(todo)}, ["exec ./run.sh"])
     before = contents(str(workdir))
     write(hook, "#!/bin/sh\n./run.sh\n")
@@ -381,10 +386,20 @@ def behind_a_link(folder: Path) -> Path:
     return way
 
 
+def below_one_whose_head_is_a_link(folder: Path) -> Path:
+    (below := folder / "below").mkdir()
+    repository(below)
+    write(folder / "head", "ref: refs/heads/main\n")
+    (below / ".git/HEAD").unlink()
+    (below / ".git/HEAD").symlink_to(folder / "head")
+    return below
+
+
 @pytest.mark.short
 @pytest.mark.parametrize(
     "change",
     [
+        below_one_whose_head_is_a_link,
         below_an_empty_one,
         below_half_a_one,
         a_blank_before_a_name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from messages_api import MessagesAPI
 from watching import MakeConfig, Run
 
 from claude_magic.sdk import ClaudeClient, TurnOptions
-from claude_magic.sdk._folder.git_settings import git_programs
+from claude_magic.sdk._folder.git_settings import git_programs, repositories_below
 from claude_magic.sdk._gate import tool_list
 from claude_magic.sdk._gate.call import Call
 from claude_magic.sdk._gate.gate import Gate, Verdict
@@ -702,14 +703,25 @@ def test_git_after_cd(tmp_path: Path) -> None:
         "git --exec-path=vendor status",
         "git -c core.pager=./x status",
         "git submodule status",
+        "git status # x \\\ngit -C lib -C ../vendor status",
+        "git -C lib\\\n# -C ../vendor status",
+        "mv dotgit lib/.git && git status",
+        "echo x > lib/.git/config; git status",
+        "git status && tar xf a.tar",
+        "git push ./bare main",
+        "git push file://localhost{base}/vendor",
     ],
 )
 def test_git_elsewhere(command: str, tmp_path: Path) -> None:
     """The settings count of a repository that a command names, too; of one that it does not name they do not."""
     (tmp_path / "vendor" / ".git").mkdir(parents=True)
     (tmp_path / "vendor" / ".git" / "config").write_text("[core]\n\tfsmonitor = ./run.sh\n")
+    shutil.copytree(tmp_path / "vendor" / ".git", tmp_path / "bare.git" / ".git")
     (tmp_path / "lib").mkdir()
     rules = [
+        "Bash(git push:*)",
+        "Bash(tar:*)",
+        "Bash(mv:*)",
         "Bash(git -C:*)",
         "Bash(git diff:*)",
         "Bash(git --git-dir:*)",
@@ -724,8 +736,11 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
     def verdict(command: str) -> Verdict:
         return gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0]
 
-    assert verdict(command) is Verdict.ASK
+    assert verdict(command.replace("{base}", str(tmp_path))) is Verdict.ASK
     for harmless in (
+        "git diff > out.patch",
+        "git status 2>/dev/null | head; git diff 2>&1",
+        "git commit -m 'a > b' && git status # done",
         "git status",
         "git -C lib status",
         "git diff HEAD@{1} -- 'a $1' src/*.py",
@@ -753,6 +768,25 @@ def test_many_folders(tmp_path: Path) -> None:
     (tmp_path / ".git/config").write_text("b\n" * 600_000)
     assert git_programs(str(tmp_path)) == {str(tmp_path / ".git/config"): ["(cannot be judged)"]}
     assert verdict(1) is Verdict.ASK
+
+
+def test_repositories_inside(tmp_path: Path) -> None:
+    """Settings of a repository anywhere below the one that git works in count, whatever the index says, harmless ones not."""
+    for path in (work := tmp_path / "work", work / "a/b/lib", work / "a/vendor"):
+        (path / ".git").mkdir(parents=True)
+
+    def verdict(cwd: Path = work, trusted: bool = False) -> tuple[Verdict, str]:
+        gate = Gate(str(work), tmp_path / "cli", home="/", rules=["Bash(git status:*)", "Bash(git add:*)"], trusted=trusted)
+        return gate.judge(Call("Bash", {"command": "git add -A && git status"}, "default", str(cwd), "s"), "default")
+
+    assert verdict() == (Verdict.PASS, "")
+    (inner := work / "a/vendor/.git/config").write_text("[core]\n\tfsmonitor = ./run.sh\n")
+    asked = Verdict.ASK, f"git would run programs here: {inner} says so"
+    assert verdict() == verdict(work / "a") == verdict(trusted=True) == asked
+    (work / ".git/index").write_bytes(bytes.fromhex("0000e000"))
+    assert verdict(trusted=True) == (Verdict.PASS, "")  # the person trusts that there are repositories inside
+    (work / ".git/index").unlink()
+    assert repositories_below([str(work)], most=3) is None
 
 
 def test_hooks_of_git(tmp_path: Path) -> None:

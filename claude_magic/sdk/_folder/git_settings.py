@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from claude_magic._paths import file_bytes
@@ -22,16 +22,20 @@ _HARMLESS: Final = re.compile(
     r"""core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode|symlinks|autocrlf|eol
         |safecrlf|quotepath|longpaths|fscache|abbrev|untrackedcache|preloadindex|compression|commentchar)
     |remote\.(url|fetch|push|pushurl|tagopt|prune|gh-resolved)
-    |branch\.(remote|merge|rebase|pushremote|description|autosetupmerge|autosetuprebase|vscode-merge-base|gh-merge-base)
+    |branch\.(merge|rebase|description|autosetupmerge|autosetuprebase|vscode-merge-base|gh-merge-base)
     |user\.(name|email|useconfigonly) | pull\.(rebase|ff) | push\.(default|autosetupremote) | init\.defaultbranch
     |color\.\w+ | advice\.\w+ | gc\.(auto|autodetach) | fetch\.prune | merge\.(ff|conflictstyle) | rerere\.enabled""",
     re.VERBOSE,
 )
 _SECTION: Final = re.compile(r'\[([\w.-]+)(?:\s+"[^"\\]*")?\]\s*(.*)')
+_VALUE_END: Final = re.compile(r"\s*[#;].*")
 _KEY: Final = re.compile(r"([A-Za-z][\w-]*)\s*(?:=.*)?")
 
 _FAR: Final = re.compile(r"(?:https?|ssh|git)://\S+|[\w.-]+@[\w.-]+:\S+|(?!ext:|file:)[\w.-]{2,}:(?!:)\S+")
 """The address of a repository on another machine. A push to one on this machine runs its hooks."""
+
+_NAMED_REMOTE: Final = ("branch.remote", "branch.pushremote")
+"""Keys whose value is the name of a remote. git takes a name without an address for a path."""
 
 _SUBMODULE: Final = bytes.fromhex("0000e000")
 """The mode of another repository in git's index."""
@@ -43,8 +47,13 @@ _SAMPLE: Final = ".sample"
 """The end of the names of hooks that come with git and never run."""
 
 _HEAD: Final = re.compile(rb"(?:ref: refs/[\w./-]+|[0-9a-f]{40})\n")
+INSIDE: Final = "repositories inside this one"
+MOST_BELOW: Final = 20_000
+"""The most folders that are searched for repositories inside others: about half a second."""
+
 _MAX_BYTES: Final = 50_000_000
 _MAX_CONFIG_BYTES: Final = 1_000_000
+_MAX_HOOKS: Final = 100
 _MAX_NAME_BYTES: Final = 1_100_000
 """More than git (2.39) reads of a `.git` file."""
 
@@ -62,14 +71,43 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
         if keys := _judged(_unknown_keys, config := os.path.join(place, "config"), _MAX_CONFIG_BYTES):
             found[config] = list(keys)
         folder = os.path.join(place, "hooks")
-        names = [name for name in _hooks_in(folder) if not only_looks or name in _HOOKS_OF_A_LOOK]
-        if hooks := [" ".join((name, *_judged(_hash, os.path.join(folder, name), _MAX_CONFIG_BYTES))) for name in names]:
+        names = [name for name in _listed(folder) if name in _HOOKS_OF_A_LOOK or not (only_looks or name.endswith(_SAMPLE))]
+        if len(names) > _MAX_HOOKS:
+            found[folder] = ["(cannot be judged)"]
+        elif hooks := [" ".join((name, *_judged(_hash, os.path.join(folder, name), _MAX_CONFIG_BYTES))) for name in names]:
             found[folder] = hooks
         todo = os.path.join(place, "rebase-merge", "git-rebase-todo")
         if not only_looks and (commands := _judged(_commands_in, todo, _MAX_CONFIG_BYTES)):
             found[todo] = list(commands)
-        if _judged(_submodules, index := os.path.join(place, "index")) or _has_shared_index(place):
-            found[index] = ["repositories inside this one"]
+        # Old git kept the addresses of remotes here, and git (2.39) still reads them.
+        old = [os.path.join(place, name) for name in ("remotes", "branches")]
+        found |= {folder: names for folder in old if not only_looks and (names := _listed(folder))}
+        if _judged(_submodules, index := os.path.join(place, "index")) or any(
+            name.startswith("sharedindex.") for name in _listed(place)
+        ):
+            found[index] = [INSIDE]
+    return found
+
+
+def repositories_below(directories: Iterable[str], most: int = MOST_BELOW) -> list[str] | None:
+    """Return the folders with a `.git` below the repositories of these directories; `None` if there is too much to search.
+
+    git can take each for a part of the repository around it, whatever the index says before the command.
+    """
+    roots = {
+        os.path.dirname(path) if os.path.basename(path) == ".git" else path
+        for each in directories
+        for path in _repositories(each)
+    }
+    found, left = [], most
+    for root in sorted(roots):
+        for folder, names, files in os.walk(root):
+            left -= 1
+            if left < 0:
+                return None
+            if folder != root and any(name.lower() == ".git" for name in (*names, *files)):
+                found.append(folder)
+            names[:] = [name for name in names if name.lower() != ".git"]
     return found
 
 
@@ -90,6 +128,7 @@ def _is_complete(repository: str) -> bool:
     parts = [os.path.join(repository, name) for name in ("objects", "refs")]
     return (
         all(os.path.isdir(part) and os.access(part, os.X_OK) for part in parts)
+        and not os.path.islink(os.path.join(repository, "HEAD"))
         and not os.path.lexists(os.path.join(repository, "commondir"))
         and _HEAD.fullmatch(_content(os.path.join(repository, "HEAD"))) is not None
     )
@@ -113,20 +152,13 @@ def _named(path: str, start: bytes = b"") -> list[str]:
     return [os.fsdecode(way) for way in dict.fromkeys(ways) if way]
 
 
-def _hooks_in(folder: str) -> list[str]:
+def _listed(folder: str) -> list[str]:
     try:
-        return sorted(name for name in os.listdir(folder) if not name.endswith(_SAMPLE))
+        return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError:
         return [*_HOOKS_OF_A_LOOK]
-
-
-def _has_shared_index(place: str) -> bool:
-    try:
-        return any(name.startswith("sharedindex.") for name in os.listdir(place))
-    except OSError:
-        return False
 
 
 def _judged(
@@ -146,7 +178,7 @@ def _judged(
 @functools.lru_cache(maxsize=64)
 def _unknown_keys(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
     """Return the lines of a settings file that may run something. `state` changes when the file does, so the cache is right."""
-    section, head, unknown = "", "", []
+    section, head, unknown, remotes, named = "", "", [], {"."}, []
     for line in file_bytes(path).decode("latin-1").split("\n"):
         rest = line.strip()
         if header := _SECTION.match(rest):
@@ -157,10 +189,15 @@ def _unknown_keys(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
         key = _KEY.fullmatch(rest)
         # The next line of a continued value could look like a section.
         name = f"{section}.{key.group(1).lower()}" if key and not rest.endswith("\\") else ""
-        is_near = name in ("remote.url", "remote.pushurl") and not _FAR.fullmatch(rest.partition("=")[2].strip())
-        if is_near or not _HARMLESS.fullmatch(name):
+        value = rest.partition("=")[2].strip()
+        is_near = name in ("remote.url", "remote.pushurl") and not _FAR.fullmatch(value)
+        if name in _NAMED_REMOTE:
+            named.append((f"{head} {rest}", _VALUE_END.sub("", value)))
+        elif is_near or not _HARMLESS.fullmatch(name):
             unknown.append(f"{head} {rest}")
-    return tuple(unknown)
+        elif name == "remote.url":
+            remotes.add(head.partition('"')[2].removesuffix('"]'))
+    return (*unknown, *(line for line, remote in named if remote not in remotes))
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,6 +12,7 @@ from claude_magic.sdk._gate.commands import parts_of, words_of
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
 
 _WORD: Final = re.compile(r"""[^\s"'`;|&<>()$=*?\[{]+""")
+_FILE_ADDRESS: Final = re.compile(r"^file://[^/]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +59,18 @@ def places_of(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
 
     The CLI (2.1.332) loads what the folders of these files hold for it, also after a command such as `cat`.
     """
+    # A directory stands for the files in it.
+    absolute = [os.path.join(path, "x") if os.path.isdir(path) else path for path in named_in(tool, arguments, cwd)]
+    return [*map(os.path.normpath, absolute), *map(os.path.realpath, absolute)]
+
+
+def named_in(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
+    """Return the absolute paths that a call names; of a command, all words that could be paths."""
     if tool in COMMANDS:
         named = [*dict.fromkeys(_words(str(arguments.get("command", ""))))]
     else:
         named = [*paths_of(tool, arguments)] if tool in READING | EDITING else []
-    absolute = [os.path.join(cwd, os.path.expanduser(path.removeprefix("file://"))) for path in named if "\0" not in path]
-    # A directory stands for the files in it.
-    absolute = [os.path.join(path, "x") if os.path.isdir(path) else path for path in absolute]
-    return [*map(os.path.normpath, absolute), *map(os.path.realpath, absolute)]
+    return [os.path.join(cwd, os.path.expanduser(_FILE_ADDRESS.sub("", path))) for path in named if "\0" not in path]
 
 
 def _words(command: str) -> Iterator[str]:

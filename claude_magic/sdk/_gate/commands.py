@@ -41,6 +41,11 @@ EDITORS: Final = ("mkdir", "touch", "rm", "rmdir", "mv", "cp", "sed")
 """Programs that the CLI (2.1.332) runs unasked in the mode `acceptEdits`, inside the folder."""
 
 
+_WRITERS: Final = frozenset({*EDITORS, "ln", "tee", "dd", "install", "tar", "unzip", "rsync", "patch", "cpio"})
+_WRITES: Final = re.compile(r">(?!&\d|\s*/dev/null(?!\S))")
+"""A redirection into a file."""
+
+
 def trimmed(command: str) -> str:
     """Remove the white space around a command that a shell ignores; after a backslash, it is part of a name."""
     rest = command.strip(BLANKS)
@@ -70,6 +75,12 @@ def words_of(part: str) -> list[str]:
         return [*lexer]
     except ValueError:  # a quote is not closed
         return part.split()
+
+
+def writes(part: str) -> bool:
+    """Whether a part of a command plainly changes files: it redirects into one, or its program does little else."""
+    program = words_of(BEFORE.sub("", part))[:1]
+    return _WRITERS.issuperset(program or [""]) or _WRITES.search(QUOTED.sub("", part)) is not None
 
 
 def only_reads(command: str, is_inside: Inside) -> bool:

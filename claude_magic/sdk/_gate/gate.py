@@ -35,7 +35,7 @@ _SEARCHES: Final = re.compile(r"\bfind\b|\b(?:grep|ls)\b[^|;&\n]*\s-\w*[rR]")
 _RAISED: Final = ("acceptEdits", "bypassPermissions", "auto")
 
 _CLI_ASKS: Final = ("default", "acceptEdits", "plan", "dontAsk")
-"""The modes in which we know what the CLI does where no rule covers a call: it asks, denies, or edits as the mode says.
+"""The modes in which the CLI is known to ask, deny, or edit as the mode says, where no rule covers a call.
 
 In `auto` a model would judge (2.1.332), and later modes are unknown: there, the gate itself asks.
 """
@@ -97,7 +97,7 @@ class Gate:
     def _judge(self, call: Call, mode: str, *, cli_asks: bool = True) -> tuple[Verdict, str]:
         """Judge a call as in a mode.
 
-        :param cli_asks: whether the CLI itself asks if a rule for which we let a call pass does not really cover it.
+        :param cli_asks: whether the CLI asks about a call that we pass for a rule which does not really cover it.
         """
         cli_asks = cli_asks and mode in _CLI_ASKS
         if_not_allowed = Verdict.DENY if mode == "dontAsk" else Verdict.ASK
@@ -106,10 +106,10 @@ class Gate:
         if mode == "bypassPermissions":
             return Verdict.PASS, ""
         reason = ""
-        # The order is part of the rule: what is denied or asked about first cannot pass below.
+        # The order matters: what is denied or asked about above cannot pass below.
         if mode == "plan" and not self._changes_nothing(call):
             return Verdict.DENY, PLANNING
-        if new := self.effects.loads(call):
+        if new := self.effects.loads(call) or self.effects.changes_trusted(call):
             return if_not_allowed, new
         if call.tool in READING | EDITING:
             paths = call.paths
@@ -126,7 +126,7 @@ class Gate:
             return Verdict.PASS, ""
         elif call.tool in OFF:
             return Verdict.DENY, SWITCHED_OFF
-        # What was allowed for the session is answered without a question, in `dontAsk`, too.
+        # An ASK that a grant covers is answered without a question, in `dontAsk`, too.
         if if_not_allowed is Verdict.DENY and not self.was_granted(self.rules_for(call.tool, call.arguments, reason, call.cwd)):
             return Verdict.DENY, NOT_ASKED
         return Verdict.ASK, reason
@@ -136,7 +136,7 @@ class Gate:
     ) -> tuple[str, ...]:
         """Return what "yes, for this session" allows, as rules that can be typed, no broader than what the person sees.
 
-        :param reason: why the call is asked about. An edit inside the folder that has a reason is asked about each time.
+        :param reason: why the call is asked about. With a reason, an edit inside the folder is asked about each time.
         :param cwd: the call's directory, `None` for the folder. Elsewhere the same command does something else, and is asked
             about each time.
         """
@@ -160,14 +160,14 @@ class Gate:
         return () if tool in HELPERS | QUESTIONS | {"Workflow", "EnterPlanMode", "ExitPlanMode"} else (tool,)
 
     def reason_for(self, tool: str, path: str | None, cwd: str) -> str | None:
-        """Return why the CLI asks about a command, where the CLI (2.1.332) names only a path."""
+        """Say in words why the CLI asks about a command; it (2.1.332) names only a path."""
         if path is None or tool not in COMMANDS:
             return None
         path = resolved(path, cwd)
         return f"because of {os.path.relpath(path, cwd)}" if within(path, os.path.realpath(cwd)) else _leads_out(path)
 
     def is_elsewhere(self, cwd: str) -> bool:
-        """Whether calls run outside the folder itself: after a `cd`, also in a subfolder."""
+        """Whether `cwd` is any but the folder itself, even a subfolder, as after a `cd`."""
         return os.path.realpath(cwd) != self._directory
 
     def grant(self, rules: Iterable[str]) -> None:
@@ -242,7 +242,7 @@ def _outside_rule(tool: str, path: str) -> str:
     """Return a rule for a path outside the folder.
 
     For an edit it allows this file. For a search, which names a directory, it allows this directory and all below. For another
-    read it allows the files of the directory, but only this file if that is the home directory or one above.
+    read it allows the files of its directory, but in the home directory or one above only this file.
     """
     if tool not in EDITING and os.path.isdir(path):
         return f"Read(/{path}/**)"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from claude_magic.sdk._gate.commands import BEFORE, LITERAL, QUOTED, READERS, parts_of, words_of
+from claude_magic.sdk._gate.commands import BEFORE, LITERAL, QUOTED, READERS, parts_of, words_of, writes
 
 _GIT: Final = re.compile(r"(?<![A-Za-z])git(?![A-Za-z])", re.IGNORECASE)
-_COMMENT: Final = re.compile(rf"{QUOTED.pattern}|(?<![^\s;&|()])(?P<comment>#[^\n]*)", re.DOTALL)
+_PIECE: Final = re.compile(rf"(?P<joined>\\\n)|{QUOTED.pattern}|[^\\'\"#]+|.", re.DOTALL)
+_BEFORE_A_COMMENT: Final = frozenset("\t\n ;&|()")
 
 _LOOKS: Final = frozenset(
     {"status", "diff", "log", "show", "blame", "ls-files", "ls-tree", "rev-parse", "rev-list", "describe", "shortlog"}
@@ -49,9 +50,11 @@ def names_git(command: str) -> bool:
 def git_use(command: str) -> GitUse:
     """Read all parts of a command, with the lines of here-documents, which may be commands."""
     goes, is_clear, only_looks = 0, True, True
-    text = _COMMENT.sub(lambda found: "" if found["comment"] else found[0], command.replace("\\\n", ""))
-    for part in parts_of(text, with_all_lines=True):
+    parts = [part for part in parts_of(_without_comments(command), with_all_lines=True) if part]
+    for part in parts:
         words = words_of(BEFORE.sub("", part))
+        # What another part of the command writes is not there yet.
+        is_clear = is_clear and not (len(parts) > 1 and writes(part))
         if words[:1] in (["cd"], ["pushd"], ["popd"]):
             goes += 1
             is_clear = is_clear and not _CHOSEN.search(LITERAL.sub("", part))
@@ -71,3 +74,16 @@ def git_use(command: str) -> GitUse:
                 is_clear = is_clear and not into and not _MADE_WORDS.search(LITERAL.sub("", part))
     # The folders that the words name are looked at one by one, but a second step starts where the first has led.
     return GitUse(is_clear and goes <= 1, only_looks)
+
+
+def _without_comments(command: str) -> str:
+    """Return the command with continued lines joined and without comments; a comment is not continued."""
+    pieces, last, at = [], "\n", 0
+    while found := _PIECE.match(command, at):
+        at = found.end()
+        if found[0] == "#" and last in _BEFORE_A_COMMENT:
+            at = command.find("\n", at) % (len(command) + 1)
+        elif not found["joined"]:
+            pieces.append(found[0].replace("\\\n", ""))
+            last = found[0][-1]
+    return "".join(pieces)

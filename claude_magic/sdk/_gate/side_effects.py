@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from claude_magic.sdk._folder.contents import UNKNOWN, Below, loaded_below
-from claude_magic.sdk._folder.git_settings import git_programs
-from claude_magic.sdk._gate.call import Call, places_of
+from claude_magic.sdk._folder.contents import UNKNOWN, Below, contents, loaded_below
+from claude_magic.sdk._folder.git_settings import INSIDE, MOST_BELOW, git_programs, repositories_below
+from claude_magic.sdk._gate.call import Call, named_in, places_of, within
+from claude_magic.sdk._gate.commands import parts_of, writes
 from claude_magic.sdk._gate.git_words import git_use, names_git
 from claude_magic.sdk._gate.rules import Rules
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
@@ -55,6 +56,8 @@ class SideEffects:
         self._rules = rules
         self._git_trusted = git_programs(directory, only_looks=False) if trusted else {}
         """What git would run in the folder when the process was started, if the person trusts it."""
+        self._trusted = [*contents(directory)] if trusted else []
+        """The files that the person trusts, such as a hook's script: the process runs them as they are at the time."""
         self._allowed: dict[str, str] | None = {} if asks_below else None
         """By path in a subfolder: the state in which a person allowed the CLI to load it; `None` allows all."""
 
@@ -62,7 +65,9 @@ class SideEffects:
         """Return what the result of a call depends on now, besides the call itself."""
         files = tuple((path, _state(path)) for path in call.paths) if call.tool in EDITING else ()
         loaded = self._loaded(call)
-        return Circumstances(loaded, self._not_allowed(loaded, call) or self.git_runs(call), files)
+        return Circumstances(
+            loaded, self._not_allowed(loaded, call) or self.changes_trusted(call) or self.git_runs(call), files
+        )
 
     def accept(self, circumstances: Circumstances) -> None:
         """Remember that a person, who has allowed a call, has allowed what the CLI loads with its files."""
@@ -83,6 +88,22 @@ class SideEffects:
         named = ", ".join(_named(path, below.target) for path, below in new.items())
         return f"with it Claude Code loads {named}, which nobody has approved" if new else ""
 
+    def changes_trusted(self, call: Call) -> str:
+        """Return why to ask about a call that may change what the person trusts as it was, such as a hook's script."""
+        if not self._trusted:
+            return ""
+        if call.tool in COMMANDS and any(map(writes, parts_of(call.command, with_all_lines=True))):
+            # After `cd` in the command, a word is a path from elsewhere.
+            words = {os.path.basename(os.path.normpath(path)) for path in named_in(call.tool, call.arguments, call.cwd)}
+            found = [
+                path for path in self._trusted if not words.isdisjoint(os.path.relpath(path, self._directory).split(os.sep))
+            ]
+        else:
+            changed = call.paths if call.tool in EDITING else []
+            trusted = [(path, os.path.realpath(path)) for path in self._trusted] if changed else []
+            found = [path for path, real in trusted if any(within(real, each) or within(each, real) for each in changed)]
+        return f"the folder was trusted with {found[0]} as it was" if found else ""
+
     def git_runs(self, call: Call) -> str:
         """Return why to ask about a command that may call git: settings would make git run programs.
 
@@ -96,11 +117,18 @@ class SideEffects:
             return "it is too long to be searched for folders with git settings"
         use = git_use(call.command)
         if names_git(call.command) and not use.is_clear:
-            return "git may look into other repositories, whose settings cannot be looked at beforehand"
-        folders = {os.path.dirname(path) for path in places_of(call.tool, call.arguments, call.cwd)}
+            return "git may read other settings than those that can be looked at beforehand"
+        places = places_of(call.tool, call.arguments, call.cwd)
+        folders = {*map(os.path.dirname, places)}
+        if not use.only_looks:  # git adds this to the path of a remote
+            folders |= {f"{path}.git" for path in (*folders, *places)}
         if len(named := sorted(filter(os.path.isdir, folders))) > _MOST_FOLDERS:
             return "it names more folders than are searched for git settings"
-        for folder in (call.cwd, *named):
+        trusts_inside = any(INSIDE in programs for programs in self._git_trusted.values())
+        below = [] if trusts_inside else repositories_below((call.cwd, *named))
+        if below is None:
+            return f"more than {MOST_BELOW:,} folders are there, in which git may find other repositories"
+        for folder in (call.cwd, *named, *below):
             for place, programs in git_programs(folder, only_looks=use.only_looks).items():
                 if not set(programs) <= set(self._git_trusted.get(place, ())):
                     return f"git would run programs here: {place} says so"
