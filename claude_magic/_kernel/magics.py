@@ -61,7 +61,7 @@ class ClaudeMagics(Settings, Magics):
     def before_cell(self, info: object = None) -> None:
         """Settle what earlier cells left open, so that a saved notebook holds no dead button.
 
-        :param info: about the cell that begins; `None` when the idle timer calls this instead, or `close`.
+        :param info: about the cell that begins; `None` when the idle timer or `close` calls this.
         """
         self._forget_idle()
         self.shown.note(None)
@@ -148,7 +148,7 @@ class ClaudeMagics(Settings, Magics):
                 self._loop.call_soon_threadsafe(self._show_own_turns)
 
     def _show_own_turns(self) -> None:
-        """Show turns that Claude began by itself; while a cell's turn runs, they wait: they would move its questions."""
+        """Show turns that Claude began by itself; they wait while a cell's turn runs, whose questions they would move."""
         if not self.state.in_cell.is_running:
             self.state.take_own_turns()
             self.questions.moved()

@@ -1,6 +1,6 @@
 """What a structured reply must be, and the instance that is made of it.
 
-It is told as a JSON schema, pydantic model, dataclass, TypedDict or another type. `_offers.schema_dialect` translates it for
+It is given as a JSON schema, pydantic model, dataclass, TypedDict or another type. `_offers.schema_dialect` translates it for
 the CLI, `_cli.process` reads the CLI's answer. pydantic, jsonschema and pandas are imported when needed.
 """
 
@@ -122,7 +122,7 @@ def _of_mapping(kind: Mapping[Any, Any]) -> tuple[dict[str, Any], Callable[[Any]
         raise _no_schema(f"{reprlib.repr(kind)} is not a JSON schema: $.$schema cannot be {schema['$schema']!r}.")
     checker = validator_for(schema, default=Draft202012Validator)
     try:
-        # Otherwise a pattern that Python cannot read fails only when the reply is paid for.
+        # Otherwise a pattern that Python cannot read fails only once the reply is paid for.
         checker.check_schema(schema, format_checker=FormatChecker(["regex"]))
     except SchemaError as error:
         kind_of = ", which is not a regular expression in Python" if error.validator == "format" else ""

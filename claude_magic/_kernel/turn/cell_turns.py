@@ -1,7 +1,7 @@
 """The turns of one cell: open the view, send the prompt, read events as they arrive, paint them, and leave the saved output.
 
-A cell has one turn; a comparison has several, side by side. They run in the cell's thread: async (`run_async`), blocking
-(`run`), or blocking piece by piece (`stream`). Only `_run_all` is on the background thread, and `stop` on any. The view decides
+A cell has one turn; a comparison has several, side by side. This runs in the cell's thread: async (`run_async`), blocking
+(`run`), or blocking piece by piece (`stream`); only `_run_all` is on the background thread, `stop` on any. The view decides
 what is seen. The state decides where a turn begins and which session is current after it.
 """
 
@@ -125,8 +125,8 @@ class CellTurns:
                 for batch in self._stream.batches():
                     for errand in self._process(batch):
                         deliver(errand.result, self._tools.call(errand.tool, errand.arguments))
-                    # A kernel that shuts down waits for its threads, so a turn in a thread must stop. Async
-                    # cells run in the main thread, which has ended by then.
+                    # A kernel that shuts down waits for its threads, so a turn in a thread must stop. `run_async`
+                    # need not: the main thread has ended by then.
                     if self._frontend.is_ending():
                         self.stop()
                     while self._texts:

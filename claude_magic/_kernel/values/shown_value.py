@@ -51,7 +51,7 @@ _C1: Final = re.compile("[\x80-\x9f]")
 class Shown:
     """What Claude reads of a value.
 
-    `left_out` counts the characters (of binary data, bytes) that were cut away; the text says so, too. `remarks` say how its
+    `left_out` counts the characters (or bytes, of binary data) cut away; the text says so, too. `remarks` say how its
     images were changed.
     """
 
@@ -113,7 +113,7 @@ def type_name(value: object) -> str:
 
 @functools.singledispatch
 def _show(value: object, shell: InteractiveShell) -> str | Shown:
-    """Show a value with the functions that IPython's formatters find; the formatters themselves would print errors."""
+    """Show a value with the functions that IPython's formatters find; the formatters would print errors, not raise them."""
     display = shell.display_formatter
     assert isinstance(display, DisplayFormatter)  # a shell has one from its start
     found = _formatted(display.mimebundle_formatter, value, include=None, exclude=None)
@@ -129,7 +129,7 @@ def _show(value: object, shell: InteractiveShell) -> str | Shown:
         text = "\n".join((*_array_header(value), _pretty(plain, value), *_count(value, plain.max_seq_length)))
     if tells_nothing(text):
         for media_type in FORMS:
-            with contextlib.suppress(Exception):  # the text with the type's name stays
+            with contextlib.suppress(Exception):  # then the text with the type's name stays
                 bundle[media_type] = bundle.get(media_type) or _formatted(display.formatters[media_type], value)
         text = text_in(bundle) or text
     image = image_in(bundle)

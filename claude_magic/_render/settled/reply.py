@@ -30,8 +30,8 @@ class SettledReply:
     output. `label` says how the reply differs from the others of a comparison: a model, the number of a sample. `later` are
     the replies of following turns that Claude began by itself.
 
-    `opened` are the numbers of the blocks that a person has unfolded. Only the blocks after number `after`, up to `until`,
-    are shown: the output of Claude's code is displayed between the parts of a reply.
+    `opened` are the numbers of the blocks that a person has unfolded. The output of Claude's code splits a reply into
+    parts: only the blocks after number `after`, up to `until`, are shown.
     """
 
     response: SessionAwareResponse
@@ -57,7 +57,7 @@ class SettledReply:
 
     @property
     def goes_on(self) -> bool:
-        """Whether another part of the reply follows. That one then has the footer."""
+        """Whether another part of the reply follows. Only the last has the footer."""
         return self.until is not None
 
     def cleaned(self) -> SettledReply:
@@ -93,7 +93,7 @@ def reply_markdown(reply: SettledReply, *, for_audience: bool = False) -> str:
 
 
 def reply_plain(reply: SettledReply, *, for_audience: bool = False) -> str:
-    """Write a settled reply as plain text: the answer as it was written, and one line for everything else."""
+    """Write a settled reply as plain text: the answer as it was written, and a line for each other thing."""
     pieces = blocks_plain(reply), failure_line(reply), " · ".join(footer_parts(reply, for_audience))
     later = (reply_plain(each, for_audience=for_audience) for each in reply.later)
     return strip_controls("\n\n".join(filter(None, (*pieces, *later))))
@@ -130,7 +130,7 @@ def footer_parts(reply: SettledReply, for_audience: bool) -> list[str]:
 
 
 def failure_line(reply: SettledReply) -> str:
-    """Return a line that says the reply is empty or incomplete; none if nothing arrived and a footer follows.
+    """Return a line that says the reply is empty or incomplete; none if it failed unanswered, with a footer.
 
     The line does not repeat why the turn failed and what to do next: the error output of the cell says that.
     """

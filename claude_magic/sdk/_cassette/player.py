@@ -1,7 +1,7 @@
 """Plays a recorded turn in place of a live process, without a CLI, a network or an account.
 
 Everything is shown as it was recorded, at the recorded pace. Only the tools in `effects` really run again; all but
-read-only ones ask. The recording only sets the time: the call that is shown runs, if it is permitted here.
+read-only ones ask. The recording says only when: what runs is the call that is shown, if permitted here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _YIELD_EVERY: Final = 50
 """How many events without a pace are emitted before other tasks of the loop may run."""
 
 _ANSWER_OF_MODE: Final = {"plan": PermissionAnswer(Decision.DENY, PLANNING), "dontAsk": PermissionAnswer(Decision.DENY)}
-"""What a permission mode answers by itself to a call that may not pass; any other mode asks."""
+"""What a permission mode answers by itself to a call that does not pass unasked; others ask."""
 
 _NOT_RUN: Final = "Not run here: the recording does not say that this call ran."
 _NOT_ITS_INPUT: Final = "Not run: the recorded arguments do not fit the tool."
@@ -71,7 +71,7 @@ class PlayingTurn:
         self._answers: dict[str, PermissionAnswer] = {}
         self._results: dict[str, tuple[ToolResult, float]] = {}
         self._begun: set[str] = set()
-        """The calls that were found for a recorded run of a tool."""
+        """The shown calls whose recorded run has come up."""
         self._ended: set[str] = set()
         """The calls whose result was shown."""
         self._mode: str | None = None
@@ -140,7 +140,7 @@ class PlayingTurn:
         return event
 
     def _said(self, ended: events.TurnEnded) -> str:
-        """Return the reply's text: the recorded one if it equals all shown text or the last shown block (as in CLI 2.1.332).
+        """Return the reply's text: the recorded one if it is all shown text or (as from CLI 2.1.332) the last block.
 
         Else return all shown text, so that an edited file cannot return what nobody saw.
         """
@@ -172,7 +172,7 @@ class PlayingTurn:
             await self._permitted(call, host)
 
     async def _do(self, called: Called, host: TurnHost) -> None:
-        # Found by its arguments: a tool gets no call ID.
+        # Match by arguments, as a tool gets no call ID.
         name, arguments = f"mcp__{SERVER}__{called.tool}", _here(called.arguments)
         waiting = (call for call in self._doable() if call.name == name and call.call_id not in self._begun | self._ended)
         call = next((call for call in waiting if call.input == arguments), None)
@@ -221,7 +221,7 @@ class PlayingTurn:
         return [block for block in self._shown.blocks if isinstance(block, ToolCall) and block.name in self._effects]
 
     def _session_id(self, recorded: str) -> str:
-        # An unknown ID in the middle of a turn counts as its last session.
+        # An unknown ID in mid-turn stands for the turn's last session.
         return self.session_ids.get(recorded) or self.session_ids[self.turn.last_session]
 
 

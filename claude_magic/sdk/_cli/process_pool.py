@@ -73,7 +73,7 @@ class ProcessPool:
     def prepare(self, launch: Launch) -> None:
         """Start a process in the background for a turn that will probably come. Only that turn reports a failure.
 
-        A process that was prepared earlier and no longer fits is closed.
+        An idle process for that turn that no longer fits is closed.
         """
         # The turn itself will make its own process and raise the error.
         with contextlib.suppress(ClaudeError):
@@ -130,7 +130,7 @@ class ProcessPool:
                 ending = asyncio.run_coroutine_threadsafe(self._end_all(), self._loop)
                 limit_s = max(process.close_timeout_s for process in processes) + FOREIGN_LOOP_S
                 await asyncio.wait([asyncio.wrap_future(ending)], timeout=limit_s)
-            # That loop may be blocked, or not running at present.
+            # They live on if that loop is blocked or not running.
             await asyncio.gather(*(process.abandon() for process in processes))
 
     async def _end_all(self) -> None:
@@ -201,7 +201,7 @@ class ProcessPool:
             handle.cancel()
         try:
             await process.start()
-        except BaseException:  # also when cancelled: nobody else knows this process
+        except BaseException:  # also when cancelled: nobody else gives it back
             self._give_back(process)
             raise
         return process
@@ -239,7 +239,7 @@ class ProcessPool:
     async def _start_ahead(self, process: LiveProcess) -> None:
         with contextlib.suppress(ClaudeError):
             await process.start()
-        # Only a branch's process expires unused, so that a session's first turn never waits, however late it comes.
+        # Only a branch's process expires unused; any other waits for its first turn, however late that comes.
         if process.launch.fork and process not in self._lent and process not in self._closing:
             self._expire(process)
 
@@ -268,7 +268,7 @@ def _serves(process: LiveProcess, launch: Launch) -> bool:
 
 
 def _continues(process: LiveProcess, launch: Launch) -> bool:
-    """Whether the process is in the launch's session or, if that is new, unused and started like it."""
+    """Whether the process is in the launch's session; for a new one: unused, with the same start."""
     if launch.resume is None or launch.fork:
         begun = process.launch
         same_start = (begun.resume, begun.at) == (launch.resume, launch.at)

@@ -54,7 +54,7 @@ class Results:
         self._total = total
         self._outcomes: dict[int, RowOutcome] = {}
         self._pulled = 0
-        """How many rows there are, up to the last one with an outcome."""
+        """The number of rows up to the last one with an outcome."""
         self.stopped = ""
         """Why the run ended before its last row; empty if it did not."""
         self.remarks: list[str] = []
