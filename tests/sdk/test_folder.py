@@ -292,7 +292,29 @@ def test_what_only_changes_would_run(workdir: Path) -> None:
     assert contents(str(workdir)) != before
     (waiting,) = [one for one in Trust(workdir / "trust.json").unloaded(str(workdir)) if one.path == str(hook.parent)]
     assert waiting.waits_for_a_change
-    assert "post-checkout" in waiting.text
+    assert waiting.text.endswith("\n#!/bin/sh\n./run.sh\n")
+    assert waiting.text.startswith("post-checkout ")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "[core]\n\thooksPath = .husky",
+        '[diff "q"]\n\ttextconv = ./.husky/pre-commit -q',
+        "[include]\n\tpath = ../.husky/pre-commit",
+    ],
+)
+def test_what_settings_of_git_name(settings: str, workdir: Path) -> None:
+    """Trust is for what the files hold that git's settings name, and shows them, whatever looks like a credential."""
+    repository(workdir, settings)
+    key = "-----BEGIN PRIVATE KEY-----"
+    write(script := workdir / ".husky/pre-commit", f"# {key}\n./run.sh\n# -----END PRIVATE KEY-----\n")
+    before, programs = contents(str(workdir)), git_programs(str(workdir))
+    (shown,) = [one for one in Trust(workdir / "trust.json").unloaded(str(workdir)) if one.path == str(script)]
+    assert shown.text == script.read_text()
+    write(script, "./other.sh\n")
+    assert contents(str(workdir))[str(script)] != before[str(script)]
+    assert git_programs(str(workdir)) != programs
 
 
 def a_hook(folder: Path) -> None:

@@ -789,6 +789,33 @@ def test_repositories_inside(tmp_path: Path) -> None:
     assert repositories_below([str(work)], most=3) is None
 
 
+def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
+    """A change of a file that the person trusts as it was is asked about each time: its hook would run the new content."""
+    (hooks := tmp_path / "hooks").mkdir()
+    (tmp_path / ".claude").mkdir()
+    (hooks / "check.sh").write_text("true\n")
+    settings = {"hooks": {"PreToolUse": [{"hooks": [{"type": "command", "command": "sh hooks/check.sh"}]}]}}
+    (tmp_path / ".claude/settings.json").write_text(json.dumps(settings))
+    rules = ["Edit", "Bash(sh:*)", "Bash(cp:*)", "Bash(cd:*)"]
+    trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
+
+    def verdicts(tool: str, **arguments: str) -> list[Verdict]:
+        call = Call(tool, arguments, "acceptEdits", str(tmp_path), "s")
+        return [gate.judge(call, "acceptEdits")[0] for gate in (trusted, careful)]
+
+    for command in (
+        "cp e.sh hooks/check.sh",
+        "mv hooks old",
+        "cd hooks && cp ../e.sh check.sh",
+        "sed -i s/a/b/ ./hooks//check.sh",
+    ):
+        assert verdicts("Bash", command=command) == [Verdict.ASK, Verdict.PASS], command
+    for name in ("hooks/check.sh", "hooks/../hooks/check.sh", ".claude/settings.json"):
+        assert verdicts("Write", file_path=name, content="x") == [Verdict.ASK, Verdict.PASS], name
+    assert verdicts("Write", file_path="hooks/other.sh", content="x") == [Verdict.PASS, Verdict.PASS]
+    assert verdicts("Bash", command="sh hooks/check.sh") == verdicts("Bash", command="cp a b") == [Verdict.PASS, Verdict.PASS]
+
+
 def test_hooks_of_git(tmp_path: Path) -> None:
     """A hook of a folder counts for commands that may run it, unless it was there when the folder was trusted."""
     (hooks := tmp_path / ".git" / "hooks").mkdir(parents=True)

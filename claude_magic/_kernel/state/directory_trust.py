@@ -15,7 +15,6 @@ from typing import Any
 
 from claude_magic._characters import spelled_name, spelled_out
 from claude_magic._paths import cli_file, file_bytes, object_in, our_config, outside, shorten_home
-from claude_magic._redaction import redact
 from claude_magic.sdk._folder.contents import UNKNOWN, contents
 from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._folder.memories import upwards
@@ -49,16 +48,18 @@ class Unloaded:
 
     @property
     def text(self) -> str:
-        """The content of the file, with invisible characters spelled out."""
-        programs = self._programs(only_looks=False)
+        """The content of the file, or of the hooks in the folder. Invisible characters are spelled out; nothing is masked."""
+        texts: list[str] = []
         try:
-            text = "\n".join(programs) if programs else file_bytes(self.path).decode(errors="replace")
+            for line in (programs := self._programs(only_looks=False)):
+                texts.append(line)
+                if os.path.isfile(hook := os.path.join(self.path, line.split(" ")[0])):
+                    texts.append(file_bytes(hook).decode(errors="replace"))
+            text = "\n".join(texts) if programs else file_bytes(self.path).decode(errors="replace")
         except OSError as error:
             return f"({error.strerror})"
         rest = len(text) - MAX_SHOWN
-        return redact(spelled_out(text[:MAX_SHOWN].replace("\r\n", "\n"))) + (
-            f"\n... and {rest:,} more characters" if rest > 0 else ""
-        )
+        return spelled_out(text[:MAX_SHOWN].replace("\r\n", "\n")) + (f"\n... and {rest:,} more characters" if rest > 0 else "")
 
 
 def named(path: str, directory: str) -> str:

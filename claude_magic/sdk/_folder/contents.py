@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from claude_magic._paths import cli_home, file_bytes, outside
 from claude_magic._text import json_object
-from claude_magic.sdk._folder.git_settings import git_programs
+from claude_magic.sdk._folder.git_settings import files_named, git_programs
 from claude_magic.sdk._folder.memories import memories_outside, upwards
 
 UNKNOWN: Final = ""
@@ -76,6 +76,8 @@ def contents(directory: str) -> dict[str, str]:
     found |= {str(path): judged(str(path))[0] for path in memories_outside(directory)}
     for place, programs in git_programs(directory, only_looks=False).items():
         found[place] = hashlib.sha256("\n".join(programs).encode("utf-8", "surrogateescape")).hexdigest()
+        for path in files_named(place, programs) if os.path.basename(place) == "config" else ():
+            found[path] = judged(path)[0]
     return found
 
 

@@ -28,6 +28,7 @@ _HARMLESS: Final = re.compile(
     re.VERBOSE,
 )
 _SECTION: Final = re.compile(r'\[([\w.-]+)(?:\s+"[^"\\]*")?\]\s*(.*)')
+_WORD: Final = re.compile(r"[^\s\"'`;|&<>(),=!]+")
 _VALUE_END: Final = re.compile(r"\s*[#;].*")
 _KEY: Final = re.compile(r"([A-Za-z][\w-]*)\s*(?:=.*)?")
 
@@ -69,13 +70,14 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
             if wrong := _judged(lambda path, state: (), path := os.path.join(place, name)):
                 found[path] = list(wrong)
         if keys := _judged(_unknown_keys, config := os.path.join(place, "config"), _MAX_CONFIG_BYTES):
-            found[config] = list(keys)
+            files = [os.path.relpath(file, place) for file in files_named(config, keys)]
+            found[config] = [*keys, *(" ".join((file, *_state_of(os.path.join(place, file)))) for file in files)]
         folder = os.path.join(place, "hooks")
         names = [name for name in _listed(folder) if name in _HOOKS_OF_A_LOOK or not (only_looks or name.endswith(_SAMPLE))]
         if len(names) > _MAX_HOOKS:
             found[folder] = ["(cannot be judged)"]
-        elif hooks := [" ".join((name, *_judged(_hash, os.path.join(folder, name), _MAX_CONFIG_BYTES))) for name in names]:
-            found[folder] = hooks
+        elif names:
+            found[folder] = [" ".join((name, *_state_of(os.path.join(folder, name)))) for name in names]
         todo = os.path.join(place, "rebase-merge", "git-rebase-todo")
         if not only_looks and (commands := _judged(_commands_in, todo, _MAX_CONFIG_BYTES)):
             found[todo] = list(commands)
@@ -86,6 +88,21 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
             name.startswith("sharedindex.") for name in _listed(place)
         ):
             found[index] = [INSIDE]
+    return found
+
+
+def files_named(config: str, lines: Iterable[str]) -> list[str]:
+    """Return the files of the repository's folder that lines of its settings name; of `core.hooksPath` those in the folder."""
+    found: list[str] = []
+    root = os.path.join(os.path.dirname(place := os.path.dirname(config)), "")
+    for line in lines:
+        for word in _WORD.findall(line.partition("=")[2]):
+            for path in dict.fromkeys(os.path.normpath(os.path.join(base, word)) for base in (root, place)):
+                if not path.startswith(root) or "\0" in word:
+                    continue
+                is_folder = "hookspath" in line.lower() and os.path.isdir(path)
+                inside = [os.path.join(path, name) for name in _listed(path)[: _MAX_HOOKS + 1]] if is_folder else [path]
+                found += filter(os.path.isfile, inside)
     return found
 
 
@@ -198,6 +215,10 @@ def _unknown_keys(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
         elif name == "remote.url":
             remotes.add(head.partition('"')[2].removesuffix('"]'))
     return (*unknown, *(line for line, remote in named if remote not in remotes))
+
+
+def _state_of(path: str) -> tuple[str, ...]:
+    return _judged(_hash, path, _MAX_CONFIG_BYTES)
 
 
 @functools.lru_cache(maxsize=256)
