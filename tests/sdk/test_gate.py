@@ -789,6 +789,21 @@ def test_repositories_inside(tmp_path: Path) -> None:
     assert repositories_below([str(work)], most=3) is None
 
 
+def test_plans_of_other_sessions(tmp_path: Path) -> None:
+    """In plan mode Claude reads and changes a plan that it has begun in this session, and asks about any other."""
+    (plans := tmp_path / "cli/plans").mkdir(parents=True)
+    gate = Gate(str(tmp_path / "work"), tmp_path / "cli", home=str(tmp_path))
+
+    def verdict(tool: str, name: str) -> Verdict:
+        return gate.judge(Call(tool, {"file_path": str(plans / name)}, "plan", str(tmp_path / "work"), "s"), "plan")[0]
+
+    (plans / "other.md").touch()
+    assert verdict("Read", "other.md") is verdict("Edit", "other.md") is verdict("Write", "x.sh") is Verdict.ASK
+    assert verdict("Write", "mine.md") is Verdict.PASS
+    (plans / "mine.md").touch()
+    assert verdict("Edit", "mine.md") is verdict("Read", "mine.md") is Verdict.PASS
+
+
 def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
     """A change of a file that the person trusts as it was is asked about each time: its hook would run the new content."""
     (hooks := tmp_path / "hooks").mkdir()

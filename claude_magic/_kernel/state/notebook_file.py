@@ -25,7 +25,8 @@ _Key = tuple[str, str | int]
 _MOST_TURNS = 1_000_000
 _LONGEST_HOW = 60
 _NOTEBOOKS = 30
-_LARGE = 20_000_000
+_SEARCHED_BYTES = 50_000_000
+"""The most bytes of notebooks that are searched for sessions."""
 _NO_PATH = "Name it: %claude_session restore PATH."
 
 
@@ -117,11 +118,14 @@ def notebooks_with(session_ids: Collection[str], directory: str) -> dict[str, st
     for path in Path(directory).glob("*.ipynb"):
         with contextlib.suppress(OSError):
             files.append((path.stat().st_mtime, path.stat().st_size, path))
-    for _, size, path in sorted(files)[-_NOTEBOOKS:]:
-        if size < _LARGE:
-            with contextlib.suppress(OSError):
-                data = file_bytes(path)  # not parsed: there may be many
-                found |= {session_id: path.name for session_id in session_ids if session_id.encode() in data}
+    left = _SEARCHED_BYTES
+    for _, size, path in sorted(files, reverse=True)[:_NOTEBOOKS]:
+        if size > left:
+            continue
+        left -= size
+        with contextlib.suppress(OSError):
+            data = file_bytes(path)  # not parsed: there may be many
+            found = {session_id: path.name for session_id in session_ids if session_id.encode() in data} | found
     return found
 
 

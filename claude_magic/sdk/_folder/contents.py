@@ -46,7 +46,7 @@ _WRITTEN_BY_HOOKS: Final = (".lock", ".log", ".txt", ".jsonl", ".csv", ".tmp")
 _COMMANDS: Final = re.compile(r"^[ \t-]*[\"']?command[\"']?[ \t]*:(.+)|!`([^`]+)`|^```!\n(.*?)^```", re.MULTILINE | re.DOTALL)
 """How agents, skills and commands name what they run. All text after the first `command:` counts, as blocks have many lines."""
 
-_PROJECT: Final = re.compile(r"[\\\"']{0,4}\$\{?CLAUDE_PROJECT_DIR\}?[\\\"']{0,4}/")
+_PROJECT: Final = re.compile(r"[\\\"']{0,4}(?:\$\{?(?:CLAUDE_PROJECT_DIR|PWD)\}?|~\+)[\\\"']{0,4}/")
 """The folder's own path in a command, as in `"$CLAUDE_PROJECT_DIR"/check.sh`."""
 
 _WRITTEN_TO: Final = re.compile(r">>?[ \t]*[\"']?[^\s;&|<>()\"'`]+[\"']?")

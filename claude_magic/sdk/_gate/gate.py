@@ -80,6 +80,7 @@ class Gate:
         self._roots = [self._directory, *(resolved(path, directory) for path in settings.directories)]
         self._rules = Rules((*rules, *settings.rules), self._directory, home)
         self._granted = set(granted)
+        self._plans: set[str] = set()
         self._harmless = UNASKED | frozenset(harmless)
         self.effects = SideEffects(self._directory, self._rules, trusted=trusted, asks_below=asks_below)
 
@@ -222,8 +223,15 @@ class Gate:
         if within(self._cli_home, path) and _searches(call):
             return False
         if within(path, self._cli_home):
-            return call.mode == "plan" and within(path, os.path.join(self._cli_home, "plans"))
+            return call.mode == "plan" and self._is_own_plan(path, call)
         return any(within(path, root) for root in self._roots)
+
+    def _is_own_plan(self, path: str, call: Call) -> bool:
+        """Whether a plan was written in this session, or would be new. The CLI does not tell which one is its own."""
+        is_plan = within(path, os.path.join(self._cli_home, "plans")) and path.endswith(".md")
+        if is_plan and call.tool in EDITING and not os.path.lexists(path):
+            self._plans.add(path)
+        return path in self._plans
 
     def _why_closed(self, path: str) -> str:
         return "would search Claude Code's own files, too" if within(self._cli_home, path) else _leads_out(path)
