@@ -253,7 +253,8 @@ class Soak:
         """Compare the request and the reply of a turn that has ended with the model, and put it there."""
         about = result.metadata.get("claude_magic", {})
         self.check_request(prompt, parent)
-        failed = [error["ename"] for error in result.errors]
+        # A second interrupt may hit IPython while it prints the error; the cell has failed all the same.
+        failed = [error["ename"] for error in result.errors] or ([] if result.ok else ["KeyboardInterrupt"])
         expected = {"answered": [], "killed_idle": [], "background": [], "refused": ["APIError"], "killed": ["CLIDiedError"]}
         if failed not in ([expected[self.what]] if self.what in expected else [["TurnInterrupted"], ["KeyboardInterrupt"], []]):
             self.wrong(f"{prompt!r} ended with {failed}: {result.outputs}")
