@@ -129,6 +129,12 @@ def place_of(path: str, directory: str) -> str:
     return str(foreign[-1] if foreign else named.parent)
 
 
+def leads_out(path: str | os.PathLike[str]) -> str | None:
+    """Return where a file to be written really is, if a link on the way leads out of the folder that it must stay in."""
+    absolute = os.path.abspath(path)
+    return outside(absolute, place_of(absolute, os.getcwd()))
+
+
 def private(path: str, flags: int) -> int:
     """Opener for `open(opener=private)`: a new file is readable only by its owner."""
     return os.open(path, flags, 0o600)

@@ -294,8 +294,14 @@ def test_links_and_modes(victim: Kernel, api: MessagesAPI, tmp_path: Path) -> No
     target, link = tmp_path / "elsewhere", tmp_path / "lesson.jsonl"
     link.symlink_to(target)
     use(victim, link, "record")
-    assert "it is a link" in failure(ask(victim, "one"), "CassetteError")
+    assert "a link leads to it" in failure(ask(victim, "one"), "CassetteError")
     assert not target.exists()
+    target.mkdir()
+    (docs := tmp_path / "sent/docs").parent.mkdir()
+    docs.symlink_to(target)
+    use(victim, docs / "lesson.jsonl", "record")
+    assert "a link leads to it" in failure(ask(victim, "one"), "CassetteError")
+    assert [*target.iterdir()] == []
     assert api.requests == []
     use(victim, tmp_path / "own.jsonl", "record")
     answered(victim, "one")

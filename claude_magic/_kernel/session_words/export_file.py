@@ -12,7 +12,7 @@ from pathlib import Path
 
 from IPython.core.error import UsageError
 
-from claude_magic._paths import outside, place_of, private, shorten_home
+from claude_magic._paths import leads_out, private, shorten_home
 
 SUFFIXES = (".md", ".ipynb")
 
@@ -97,7 +97,7 @@ def export_file(typed: str) -> ExportFile:
     if not name or "\0" in name:
         raise UsageError("%claude_session: export needs a path that ends in .md or .ipynb")
     path = os.path.abspath(os.path.expanduser(name))
-    if target := outside(path, place_of(path, os.getcwd())):
+    if target := leads_out(path):
         raise UsageError(f"%claude_session: {name} is a link out of its folder; name the file itself, {shorten_home(target)}")
     # The target of a link inside the folder is replaced; the link itself stays.
     file = ExportFile(Path(os.path.realpath(path)), force=rest != text)

@@ -22,7 +22,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
-from claude_magic._paths import private, regular, shorten_home
+from claude_magic._paths import leads_out, private, regular, shorten_home
 from claude_magic._version import __version__
 from claude_magic.errors import CassetteError, ConfigError
 from claude_magic.sdk._cassette.line_format import (
@@ -131,8 +131,8 @@ class CassetteFile:
 
     def _check_own_place(self) -> None:
         # A link in a downloaded folder could lead to any file.
-        if self._path.is_symlink():
-            raise OSError(0, f"it is a link; name the file itself, {shorten_home(os.path.realpath(self._path))}")
+        if self._path.is_symlink() or leads_out(self._path):
+            raise OSError(0, f"a link leads to it; name the file itself, {shorten_home(os.path.realpath(self._path))}")
 
     def _check_kind(self) -> None:
         about = self._path.stat()

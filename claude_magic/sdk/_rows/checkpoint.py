@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from claude_magic._paths import private, shorten_home
+from claude_magic._paths import leads_out, private, shorten_home
 from claude_magic._text import well_formed
 from claude_magic.errors import CheckpointError
 
@@ -125,9 +125,9 @@ class Checkpoint:
 
     def _check_place(self) -> None:
         """Check that SQLite will use this very file: in a folder from elsewhere its name may be a link."""
-        if self._path.is_symlink():
+        if self._path.is_symlink() or leads_out(self._path):
             target = shorten_home(os.path.realpath(self._path))
-            raise CheckpointError(f"{self._shown} is a link.", next_step=f"Name the file itself, {target}.")
+            raise CheckpointError(f"A link leads to {self._shown}.", next_step=f"Name the file itself, {target}.")
         # A journal can name files that SQLite would delete. We only use a WAL.
         beside = [Path(f"{self._path}{ending}") for ending in ("-wal", "-shm", "-journal")]
         if strange := [path for path in beside if path.is_symlink() or (path.exists() and path.name.endswith("-journal"))]:
