@@ -703,6 +703,8 @@ def test_git_after_cd(tmp_path: Path) -> None:
         "git --exec-path=vendor status",
         "git -c core.pager=./x status",
         "git submodule status",
+        "git -C lib 2>/dev/null -C ../vendor status",
+        "cd @{1..1} && git status",
         "git status # x \\\ngit -C lib -C ../vendor status",
         "git -C lib\\\n# -C ../vendor status",
         "mv dotgit lib/.git && git status",

@@ -29,9 +29,11 @@ _HARMLESS_OPTIONS: Final = frozenset({"--no-pager", "-P", "--paginate", "-p"})
 _SUBMODULES: Final = re.compile(r"--(?:sub|rec|re?(?:=|$))")
 """The starts of options that lead into repositories below; git takes any unique abbreviation."""
 
-_MADE_WORDS: Final = re.compile(r"[$`]|(?<!@)\{|(?<!\S)(?:-\S*)?[*?\[]")
+_BRACES: Final = r"(?<!@)\{|\{[^}]*(?:,|\.\.)"
+_MADE_WORDS: Final = re.compile(rf"[$`]|{_BRACES}|(?<!\S)(?:-\S*)?[*?\[]")
 """What a shell may turn into an option: `*`, if a file is named like one. `HEAD@{1}` stays as it is."""
-_CHOSEN: Final = re.compile(r"[$`*?\[]|(?<!\S)~|(?<!@)\{")
+_COMMAND: Final = re.compile(r"[a-z][a-z-]*")
+_CHOSEN: Final = re.compile(rf"[$`*?\[]|(?<!\S)~|{_BRACES}")
 """What a shell may expand to any path."""
 
 
@@ -68,6 +70,8 @@ def git_use(command: str) -> GitUse:
                 else:
                     is_clear = is_clear and option in _HARMLESS_OPTIONS
             only_looks = only_looks and rest[:1] != [] and rest[0] in _LOOKS
+            # A redirection may stand before more options.
+            is_clear = is_clear and (words[:1] != ["git"] or not rest or _COMMAND.fullmatch(rest[0]) is not None)
             is_clear = is_clear and not any(word.startswith(("GIT_", "--git-dir", "--work-tree")) for word in words_of(part))
             if not _WITHOUT_SUBMODULES.issuperset(rest[:1] or [""]):
                 into = rest[:1] == ["submodule"] or any(map(_SUBMODULES.match, rest))
