@@ -3,8 +3,8 @@
 Data is every part that is not literally in the prompt: a value, and also the result of a macro or a filter. The caller's `show`
 turns a value into text; `composition` joins the pieces.
 
-`{x}` and `$x` on the line of `%claude`: other line magics replace them by a value, but a prompt needs `{{ x }}`. A person who
-means a value gets an error. In a cell nothing is checked, because code that is pasted there is full of them.
+`{x}` and `$x` on the line of `%claude`: other line magics replace them by a value, but a prompt needs `{{ x }}`. If `x` is a
+variable, that is an error. In a cell nothing is checked, because code that is pasted there is full of them.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _with_python(typed: str, namespace: Mapping[str, Any]) -> tuple[str, dict[st
 
     if "{%" in typed:
         return typed, values
-    # After the last `}}` no expression is complete; searching there for an end from each `{{` would take long.
+    # Nothing after the last `}}` can be an expression; to seek an end there from each `{{` would take long.
     end = typed.rfind("}}") + 2 if "}}" in typed else 0
     return _EXPRESSION.sub(replaced, typed[:end]) + typed[end:], values
 
@@ -144,7 +144,7 @@ class _KeepTyped(Extension):
 
 
 def _environment(show: Callable[[object], str]) -> jinja2.Environment:
-    # With `pass_context`, Jinja calls this also for constants only when the template is filled, not when it is compiled.
+    # With `pass_context`, Jinja calls this when the template is filled, never when it is compiled, even for constants.
     @jinja2.pass_context
     def put(context: jinja2.runtime.Context, value: object) -> Typed | Data:
         if isinstance(value, Typed):

@@ -1,4 +1,4 @@
-"""The turns of a cell, made ready to be sent and while they run: request, growing response, number in the tree of turns."""
+"""A cell's turns, while they are prepared and while they run: request, growing response, number in the tree of turns."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RunningTurn:
     """What the state had to tell the person before this turn."""
     response: SessionAwareResponse
     turn: Turn = field(init=False)
-    """Its entry in the tree of turns, set just before the turn is sent. The background thread corrects it."""
+    """Its entry in the tree of turns, set just before the turn is sent. `_Placing` corrects it."""
     answer: SessionAwareResponse | ClaudeError | None = None
     """The client's response, or its error; `None` while the turn runs, and when it was stopped."""
     value: Any = None
@@ -85,7 +85,7 @@ class RunningTurn:
                     failure.next_step = "Nothing had arrived. The next prompt continues the session."
                 return failure
             case None:
-                pass  # stopped when the reply was complete, and shown as such
+                pass  # stopped when the reply was complete: shown as complete
             case answer:
                 response.metadata["command"] = answer.metadata.get("command")
         try:
@@ -100,7 +100,7 @@ def prepared_turns(
 ) -> list[RunningTurn]:
     """Return the turns of a cell with their requests, one for each alternative.
 
-    :param earlier: the remarks of a first try, whose output nobody sees.
+    :param earlier: the remarks of a first try; its output is not seen.
     :raises ClaudeError: one of them cannot be sent.
     """
     turns = []
@@ -139,7 +139,7 @@ class _Placing(PassingHost):
     """A host that passes everything on, and records which turn of its session this turn follows.
 
     Several threads may send turns to one session. Their order is known only when the CLI starts each one, and the next may
-    start before the thread of the last one has noticed its end. So this runs on the background thread.
+    start before the previous one's thread has noticed its end. So this runs on the background thread.
     """
 
     def __init__(self, running: RunningTurn, host: TurnHost, sessions: KnownSessions) -> None:

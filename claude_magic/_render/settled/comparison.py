@@ -78,7 +78,7 @@ def _about(reply: SettledReply) -> dict[str, Any]:
 def columns_bundle(replies: Sequence[SettledReply], current: int, *, for_audience: bool = False) -> dict[str, str]:
     """Return settled replies in the three forms that a notebook stores, all of them safe to show and to share.
 
-    :param current: the number of the reply that the next cell continues, from 1.
+    :param current: as in `output_bundle`.
     :param for_audience: whether they are shown to a room: larger, and without their cost.
     """
     sections = [(number, reply.cleaned(), number == current, for_audience) for number, reply in enumerate(replies, 1)]
@@ -106,7 +106,7 @@ def diff_bundle(first: SettledReply, second: SettledReply) -> dict[str, str]:
 
 
 def title(number: int, label: str) -> str:
-    """Return the title of one of several replies, on one line: `1 · opus-5-5`, or `sample 1` if that says its number."""
+    """Return the title of one of several replies, on one line: `1 · opus-5-5`, or `sample 1`, which has its number."""
     name = one_line(clean_line(label), LABEL_LENGTH)
     return name if name == f"sample {number}" else f"{number} · {name}"
 
@@ -137,7 +137,7 @@ def ending_html(reply: SettledReply, for_audience: bool) -> str:
 def failure_words(reply: SettledReply) -> tuple[str, str, str]:
     """Return why an answer is missing or incomplete: the error's name, what happened, what to do next.
 
-    If the turn was interrupted, only what happened. The cell shows no error below, as others have answered.
+    If the turn was interrupted, only what happened. The cell raises no error, as other turns have answered.
     """
     match reply.failure:
         case None:
@@ -151,7 +151,7 @@ def failure_words(reply: SettledReply) -> tuple[str, str, str]:
 
 
 def figures(reply: SettledReply, for_audience: bool) -> list[str]:
-    """Return the parts of a reply's footer without the session, so that it fits below a column; the turn's number says it."""
+    """Return the parts of a reply's footer without the session, which the turn's number tells: so it fits below a column."""
     return footer_parts(replace(reply, response=replace(reply.response, session_id=None)), for_audience)
 
 

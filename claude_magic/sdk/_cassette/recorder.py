@@ -1,4 +1,4 @@
-"""A host that passes a turn on to another one and remembers what happened, for a cassette."""
+"""A host that passes a turn to another host and remembers what happened, for a cassette."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Recorder(PassingHost):
         self._waiting_since = 0.0
 
     def emit(self, event: Event) -> None:
-        """Forward an event and record it, unless it is about that day or machine only and so no part of a lesson."""
+        """Forward an event and record it, unless it is only about the day or the machine, not the lesson."""
         has_ended = bool(self._facts) and isinstance(self._facts[-1][1], events.TurnEnded)
         if not has_ended and not isinstance(event, events.Unanswered | events.Queued):
             self._facts.append((self._elapsed_s(), event))
@@ -146,7 +146,7 @@ def _public(fact: Fact, scrubber: Scrubber) -> Fact:
 
 
 def _in_whole_lines(facts: list[tuple[float, Fact]], scrubber: Scrubber) -> list[tuple[float, Fact]]:
-    """Scrub texts that came in pieces as a whole: something private may be divided between pieces."""
+    """Scrub as a whole texts that came in pieces: something private may be divided between pieces."""
     blocks: dict[tuple[type, int], list[int]] = defaultdict(list)
     for index, (_, fact) in enumerate(facts):
         if isinstance(fact, events.TextDelta | events.ThinkingDelta):

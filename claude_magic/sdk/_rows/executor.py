@@ -1,4 +1,4 @@
-"""Runs rows in the workers of an executor: chunks of rows go out, and the replies come back.
+"""Runs rows in an executor's workers: chunks of prompts go out, and the replies come back.
 
 An executor can only call a function and wait. A lost worker loses its chunk, and a busy API is reported only at a chunk's end,
 so chunks are short. Prompts, options and the config with its `env` are sent; rows, checkpoint, budget and order stay with the
@@ -33,7 +33,7 @@ START_CHUNKS: Final = 4
 """How many chunks are out at first. The number grows until a chunk has to wait for a worker."""
 
 ROWS_OF_A_SLICE: Final = 4
-"""About how many rows each process of a worker runs in one chunk."""
+"""About how many rows of a chunk one process runs: its slice."""
 
 SLICE_S: Final = (1.0, 10.0)
 """The least and the most seconds that a chunk may take."""
@@ -128,7 +128,7 @@ class ExecutorAsker:
         try:
             await _ended(future)
         except asyncio.CancelledError:
-            # Dask does not report which calls run; the oldest are taken to.
+            # Dask does not report which calls run; we assume the oldest.
             begun = self._out[: max(1, len(self._threads))]
             if future in begun or not future.cancel():
                 with anyio.move_on_after(STOP_S, shield=True), contextlib.suppress(ClaudeError):
@@ -222,7 +222,7 @@ def _takes_no_work(error: BaseException) -> ExecutorError:
 
 
 async def _ended(future: Future[Any]) -> None:
-    """Return when the future is done. Awaiting the future itself could not tell its cancellation from this task's."""
+    """Return when the future is done. If it were awaited itself, its cancellation would look like this task's."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def wake(_: object) -> None:

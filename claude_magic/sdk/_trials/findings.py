@@ -1,4 +1,4 @@
-"""The findings of a trial: its arms, how two of them differ, rows where they disagree, and the best arm.
+"""The findings of a trial: its arms (ways), how two differ, rows where they disagree, and the best arm.
 
 Contains only data and what can be computed from it. numpy is imported when needed.
 """
@@ -70,7 +70,7 @@ class Difference:
             return None
         alpha = (1 - CONFIDENCE) / pairs
         low, high = mean_interval(found, 1 - alpha) or (None, None)
-        # A bootstrap trusts few rows too much: if they all differ in the same direction, that may still be chance.
+        # A bootstrap trusts few rows too much: enough must differ that, all in one direction, a sign test tells.
         enough = sum(map(bool, found)) >= 1 + math.log2(1 / alpha)
         is_told = low is not None and high is not None and enough and not low <= 0 <= high
         return cls(one, other, fmean(found), low, high, len(found), is_told)
@@ -135,7 +135,7 @@ def check_numpy() -> None:
 
 
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float] | None:
-    """Return the percentile bootstrap interval of the mean, the same for the same values; `None` for fewer than two."""
+    """Return the mean's interval, deterministic: percentile bootstrap below `MANY` values, `None` below two."""
     return _interval(tuple(values), confidence) if len(values) > 1 else None
 
 
