@@ -77,9 +77,9 @@ class KernelState:
         """The turn that the next cell continues from, if that is not the last one of its session."""
         self._branches_next: bool = earlier is not None and earlier._branches_next
         self._choices = 0
-        """How often the person has chosen that point: by a word of %claude_session, or by a click."""
+        """How often the person chose the next cell's start: by a %claude_session word or a click."""
         self._choices_before: dict[int, int] = {}
-        """That number when each running turn began, by the turn's number."""
+        """`_choices` when each running turn began, by the turn's number."""
         self.comparison: Comparison | None = None
         """The last comparison."""
         self.last_prompt: Prompt | None = None
@@ -91,17 +91,17 @@ class KernelState:
         return self._chosen_turn or (self.current.last_turn if self.current else None)
 
     def continue_session(self, session: Session | None) -> None:
-        """Let the next cell continue this session at its end; `None`: let it begin a new one. The person has chosen it."""
+        """By the person's choice, let the next cell continue this session at its end; `None`: begin a new one."""
         self._move_to(session, by_choice=True)
 
     def branch_next(self) -> None:
-        """Let the next cell continue a branch of the current session. The person has chosen it."""
+        """By the person's choice, let the next cell continue a branch of the current session."""
         with self._lock:
             self._branches_next = True
             self._choices += 1
 
     def go_on_from(self, number: int) -> Turn:
-        """Let the next cell continue from the end of a turn: in a branch if later turns follow it. The person has chosen it.
+        """By the person's choice, let the next cell continue from the end of a turn: in a branch if later turns follow it.
 
         :raises TurnNotFoundError: if there is no such turn, or it has no answer.
         :raises SessionNotFoundError: if its session has been deleted.
@@ -235,7 +235,7 @@ class KernelState:
             self.comparison.view.close()
 
     def prepare_again(self, request: TurnRequest, start: Start) -> None:
-        """After a turn that went back, start a process for the next one from the same point, which often follows."""
+        """After a turn that went back, start a process for another from the same point: often one follows."""
         if self.cassette_settings.plays_only:
             return
         if start.goes_back or self.settings.rerun == "redo":
@@ -324,7 +324,7 @@ class KernelState:
         return self.current is not None and self.current.session_id == session_id
 
     def _is_left(self, turn: Turn) -> bool:
-        """Whether the person chose another point for the next cell while this turn ran at the default one."""
+        """Whether the person chose a new point for the next cell after this turn began at the default one."""
         chosen = self._choices_before.pop(turn.number, self._choices) != self._choices
         origin = turn.start.origin
         if not turn.start.is_default or origin is None:

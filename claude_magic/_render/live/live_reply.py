@@ -55,7 +55,7 @@ class LiveReply:
     `slot` is a box between reply and status line, for permission requests.
 
     :param beside: widgets at the end of the status row.
-    :param after: the reply is shown from the block after this number on.
+    :param after: only blocks after the one with this number are shown.
     """
 
     def __init__(self, maker: WidgetMaker, beside: Sequence[Widget] = (), after: int = BEGINNING) -> None:
@@ -77,8 +77,8 @@ class LiveReply:
     def update(self, response: SessionAwareResponse, elapsed_s: float, *, hold: bool = False) -> None:
         """Show the reply so far; only what changed is rendered and sent.
 
-        :param hold: whether the blocks keep their height, because a card stands below them. A click is aimed at the place
-            where a button was, so nothing may move it. The new card's own call is still marked.
+        :param hold: whether the blocks keep their height, as a card stands below them. A click is aimed at the place
+            where a button was, so nothing may move it. A new card's call is still marked as waiting.
         """
         if self._is_due or not hold:
             self._paint(response, elapsed_s)
@@ -120,7 +120,7 @@ class LiveReply:
 
     def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         """Show a permission request between reply and status line."""
-        self._is_due = not self._cards  # other cards would be moved
+        self._is_due = not self._cards  # painting moves open cards
         self._cards[request.call_id] = card = card_of(request, on_answer)
         if not self.slot.children:
             self.slot.children = (self._maker.rules("card", f"claude-{self.slot.model_id}"),)
@@ -197,7 +197,7 @@ class LiveReply:
 
 
 class _Stack:
-    """A stack of widgets, a few to a box: so adding one sends the list of a few widgets to the page, not of all."""
+    """A stack of widgets, `PAGE_SIZE` to a box: adding one sends the browser the list of that box, not of all."""
 
     def __init__(self, maker: WidgetMaker) -> None:
         self._maker = maker
@@ -319,7 +319,7 @@ class _TextPainter:
             self._next = None
         values = [*growth.finished, growth.tail]
         values[0], self._stand_in = self._stand_in + values[0], "" if growth.finished else self._stand_in
-        # The last widget first: then a line is shown twice for a moment. Otherwise it would be missing, and the page shrink.
+        # The last widget first: for a moment, a line is shown twice. Else it would be missing, and the page would shrink.
         for widget, value in zip(reversed(widgets), reversed(values), strict=True):
             widget.value = value
         self._tail = widgets[-1]

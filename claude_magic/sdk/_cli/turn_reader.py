@@ -1,9 +1,9 @@
 """Sorts the messages of one CLI: each goes to the turn that it belongs to.
 
-Each prompt of ours has a UUID. The CLI (2.1.332) names it when it starts on the prompt, in `system/init`, and in the result. A
+Each prompt of ours has a UUID. The CLI (2.1.332) names it in `command_lifecycle` as it starts, in `init` and in the result. A
 turn without a prompt was started by the CLI itself: a helper or a background command has ended, a wake-up was due, or another
-session has written. It gets a host of its own. A prompt that comes in the middle of such a turn waits, or is answered inside
-it; in both cases its own messages begin where the CLI starts on it.
+session has written. It gets a host of its own. A prompt that comes during such a turn waits, or is answered inside the turn;
+in both cases the prompt's messages begin where the CLI starts on it.
 
 Older CLIs report less: all that they write while a prompt waits for its answer counts as the answer.
 """
@@ -24,7 +24,7 @@ from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import SERVER, BackgroundWork, TurnHost
 
 UNHEARD_LOOK_S, UNHEARD_LOOKS = 5.0, 3
-"""How often, and how many times without success, we check that the CLI has received a prompt before it counts as stuck."""
+"""Seconds between two checks whether the CLI has received a prompt, and how many may fail before it counts as stuck."""
 
 
 @dataclass(eq=False)
@@ -63,7 +63,7 @@ class Reading:
 class TurnReader:
     """The turns of one process.
 
-    :param taken: returns the CLI's raw messages up to the one with a UUID.
+    :param taken: returns the raw messages up to the one with this UUID.
     :param begin_own: makes the host of a turn that the CLI starts by itself.
     """
 
@@ -87,7 +87,7 @@ class TurnReader:
         self.work_changed = asyncio.Event()
 
     def expect(self, reading: Reading, unheard: Callable[[], object]) -> None:
-        """Wait for the answer to a prompt that is about to be sent; call `unheard` when the CLI seems not to read it."""
+        """Note that this turn's prompt is about to be sent; call `unheard` later if the CLI seems not to read it."""
         self._expected = reading
         self._look_whether_heard(reading, unheard, UNHEARD_LOOKS)
 
@@ -144,7 +144,7 @@ class TurnReader:
             reading.fail(error)
 
     def _note(self, message: sdk.SystemMessage) -> None:
-        # The mode can also change during a turn: when the person accepts a plan, or edits for the session.
+        # The mode can change in a turn, too: the person accepts a plan, or allows edits for the session.
         self.permission_mode = message.data.get("permissionMode") or self.permission_mode
         if message.subtype == "init":
             self.tools = frozenset(message.data.get("tools") or ())
@@ -157,6 +157,7 @@ class TurnReader:
             self.work_changed.set()
 
     def _reading(self, message: sdk.Message) -> Reading | None:
+        """Return the turn that a message belongs to. A result with an `origin` ends a turn that the CLI began."""
         match message:
             case sdk.SystemMessage(subtype="command_lifecycle", data=data):
                 self._names_prompts = True
@@ -191,8 +192,8 @@ class TurnReader:
         self._speaking = reading
 
     def _give_back(self, reading: Reading) -> None:
-        # A resumed CLI first reports work that ended with its last process. That comes before it has shown that it names
-        # prompts, so it looked like the answer. It was a turn of the CLI's own.
+        # A resumed CLI first reports work that ended with the process before. It had not yet named a prompt then, so this
+        # report, a turn of the CLI's own, looked like the answer.
         reading.has_begun = False
         self._speaking = Reading(self._begin_own())
 

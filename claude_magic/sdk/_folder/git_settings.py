@@ -1,6 +1,6 @@
 """What git would run because of a repository's settings, hooks and index.
 
-By itself, the CLI (2.1.332) runs `git status`, `git diff` and similar commands without a question. Settings that come with a
+The CLI (2.1.332) lets Claude run `git status`, `git diff` and similar commands without a question. Settings that come with a
 folder can make them run any program: filters, monitors, hooks, included settings, repositories inside it. Keys that are known
 to run nothing are listed; all others count.
 """
@@ -36,7 +36,7 @@ _FAR: Final = re.compile(r"(?:https?|ssh|git)://\S+|[\w.-]+@[\w.-]+:\S+|(?!ext:|
 """The address of a repository on another machine. A push to one on this machine runs its hooks."""
 
 _NAMED_REMOTE: Final = ("branch.remote", "branch.pushremote")
-"""Keys whose value is the name of a remote. git takes a name without an address for a path."""
+"""Keys whose value is the name of a remote. git takes an unknown remote's name for a path."""
 
 _SUBMODULE: Final = bytes.fromhex("0000e000")
 """The mode of another repository in git's index."""
@@ -60,13 +60,13 @@ _MAX_NAME_BYTES: Final = 1_100_000
 
 
 def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[str]]:
-    """Return what git could run in a directory, by the file or folder that says so; mostly nothing.
+    """Return what git could run in a directory, by the file or folder that says so; usually empty.
 
     :param only_looks: leave out hooks and steps of a rebase that run only when a command changes something.
     """
     found: dict[str, list[str]] = {}
     for place in {place: None for repository in _repositories(directory) for place in _settings_of(repository)}:
-        for name in ("HEAD", "commondir"):  # git itself would wait for a pipe
+        for name in ("HEAD", "commondir"):  # git would hang on a named pipe
             if wrong := _judged(lambda path, state: (), path := os.path.join(place, name)):
                 found[path] = list(wrong)
         if keys := _judged(_unknown_keys, config := os.path.join(place, "config"), _MAX_CONFIG_BYTES):
@@ -92,7 +92,7 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
 
 
 def files_named(config: str, lines: Iterable[str]) -> list[str]:
-    """Return the files of the repository's folder that lines of its settings name; of `core.hooksPath` those in the folder."""
+    """Return files of the repository's folder that its settings' lines name, or that are in its `core.hooksPath` folder."""
     found: list[str] = []
     root = os.path.join(os.path.dirname(place := os.path.dirname(config)), "")
     for line in lines:
@@ -109,7 +109,7 @@ def files_named(config: str, lines: Iterable[str]) -> list[str]:
 def repositories_below(directories: Iterable[str], most: int = MOST_BELOW) -> list[str] | None:
     """Return the folders with a `.git` below the repositories of these directories; `None` if there is too much to search.
 
-    git can take each for a part of the repository around it, whatever the index says before the command.
+    A git command can make each a part of the repository around it, whatever the index said before it.
     """
     roots = {
         os.path.dirname(path) if os.path.basename(path) == ".git" else path
@@ -162,7 +162,7 @@ def _settings_of(repository: str) -> Iterator[str]:
 
 
 def _named(path: str, start: bytes = b"") -> list[str]:
-    """Return the path in a file in each way of reading it: git only removes ends of lines, so blanks are part of a name."""
+    """Return each way of reading the path in a file: git only removes ends of lines, so blanks are part of a name."""
     # For git, which is written in C, a null character ends the path.
     content = _content(path).removeprefix(start).partition(b"\0")[0]
     ways = (content, content.rstrip(b"\r\n"), content.removeprefix(b" ").rstrip(b"\r\n"), content.strip())
