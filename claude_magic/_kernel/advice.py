@@ -13,30 +13,20 @@ from typing import Final, TypeVar
 
 from IPython.core.error import UsageError
 
+from claude_magic import errors
 from claude_magic._characters import strip_controls
 from claude_magic._paths import own_command
 from claude_magic._text import word_wrapper
-from claude_magic.errors import (
-    BudgetExceededError,
-    ClaudeError,
-    CLINotFoundError,
-    CLITooOldError,
-    NotLoggedInError,
-    SessionLostError,
-    SessionNotFoundError,
-    TurnLimitError,
-    TurnTimeoutError,
-)
 
-E = TypeVar("E", bound=ClaudeError)
+E = TypeVar("E", bound=errors.ClaudeError)
 
 STEPS: Final = {
-    NotLoggedInError.next_step: (
+    errors.NotLoggedInError.next_step: (
         f"Run `{own_command('login')}` in a terminal, then this cell again. With an API key instead:\n"
         '    import getpass, os; os.environ["ANTHROPIC_API_KEY"] = getpass.getpass("API key: ")'
     ),
-    SessionNotFoundError.next_step: "%claude_session list shows the sessions; with --new a new one starts.",
-    SessionLostError.next_step: "--new begins another session. Earlier replies are left only where they were shown.",
+    errors.SessionNotFoundError.next_step: "%claude_session list shows the sessions; with --new a new one starts.",
+    errors.SessionLostError.next_step: "--new begins another session. Earlier replies are left only where they were shown.",
     "Give more of the ID; list_sessions() shows them.": "Give more of the ID; %claude_session list shows them.",
     "Continue without a session_id. Only a session that was recorded on this machine can be continued.": (
         "Continue in a new session (--new). Only a session that was recorded on this machine can be continued."
@@ -44,13 +34,13 @@ STEPS: Final = {
     "Make the directory again, or begin another session.": (
         "Make the directory again, or begin another session (--new in a cell)."
     ),
-    TurnTimeoutError.next_step: (
+    errors.TurnTimeoutError.next_step: (
         "Give it more time (--timeout SECONDS, timeout=...), or ask for less at once; the session can be continued."
     ),
-    BudgetExceededError.next_step: (
+    errors.BudgetExceededError.next_step: (
         "Raise the budget (--budget USD, budget=... of ask()), or ask for less at once; the session can be continued."
     ),
-    TurnLimitError.next_step: 'Raise the limit (--max-turns N, max_turns=N), or say "go on" to continue from here.',
+    errors.TurnLimitError.next_step: 'Raise the limit (--max-turns N, max_turns=N), or say "go on" to continue from here.',
     "Choose another permission_mode.": "Choose another with --mode.",
     "Ask for access to this model or feature, or choose another model.": (
         "Ask for access to this model or feature, or choose another with --model."
@@ -61,11 +51,11 @@ STEPS: Final = {
     "Choose another permission_mode, run as another user, or set IS_SANDBOX=1 where this is a sandbox.": (
         "Choose another with --mode, run the kernel as another user, or set IS_SANDBOX=1 (%env) where this is a sandbox."
     ),
-    CLINotFoundError.next_step: (
+    errors.CLINotFoundError.next_step: (
         "Correct the path (%config ClaudeMagics.cli_path = ...), or set it to None to use the CLI that comes with "
         "claude-agent-sdk."
     ),
-    CLITooOldError.next_step: (
+    errors.CLITooOldError.next_step: (
         "Update it, or use the CLI that comes with claude-agent-sdk: %config ClaudeMagics.cli_path = None."
     ),
     "Say it in other words, in a new session, or choose another model.": (
@@ -95,7 +85,7 @@ def in_a_notebook() -> Iterator[None]:
     """Give every error that leaves the block, or the decorated function, the words of a notebook."""
     try:
         yield
-    except ClaudeError as error:
+    except errors.ClaudeError as error:
         in_notebook_words(error)
         raise
     except UsageError as error:

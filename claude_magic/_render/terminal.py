@@ -20,17 +20,8 @@ from rich.theme import Theme
 
 from claude_magic._characters import strip_controls
 from claude_magic._markdown import finished_length
+from claude_magic._render.parts import reply_wording
 from claude_magic._render.parts.markdown_html import parser
-from claude_magic._render.parts.reply_wording import (
-    shown_blocks,
-    status_line,
-    thinking_title,
-    tool_argument,
-    tool_name,
-    tool_outcome,
-    waiting,
-    whole_seconds,
-)
 from claude_magic._render.settled.comparison import failure_words, figures, title
 from claude_magic._render.settled.reply import SettledReply, failure_line, footer_parts
 from claude_magic._render.views import View
@@ -76,12 +67,12 @@ class TerminalView(View):
             return
         (response,), (printer,) = responses, self._printers
         printer.print_finished(response)
-        said = waiting(response)
+        said = reply_wording.waiting(response)
         if said and not self._is_waiting and not self._console.is_terminal:
             self._print(said, "yellow")
         self._is_waiting = bool(said)
         style = "yellow" if said else _MUTED
-        self._draw([*printer.pending(response), _line("  ".join(status_line(response, elapsed_s)), style)])
+        self._draw([*printer.pending(response), _line("  ".join(reply_wording.status_line(response, elapsed_s)), style)])
 
     def fail(self, number: int, failure: ClaudeError) -> None:
         """Count this reply as ended."""
@@ -138,7 +129,8 @@ class TerminalView(View):
     def _progress(self, responses: Sequence[SessionAwareResponse], elapsed_s: float) -> str:
         ended = sum(number in self._failed or response.ended is not None for number, response in enumerate(responses, 1))
         tokens = sum(response.input_tokens + response.output_tokens for response in responses)
-        parts = (f"{ended} of {len(responses)} ended", whole_seconds(elapsed_s), f"{tokens:,} tokens" if tokens else "")
+        seconds = reply_wording.whole_seconds(elapsed_s)
+        parts = (f"{ended} of {len(responses)} ended", seconds, f"{tokens:,} tokens" if tokens else "")
         return "  ".join(filter(None, parts))
 
 
@@ -168,7 +160,7 @@ class _ReplyPrinter:
 
     def print_finished(self, response: SessionAwareResponse, *, ended: bool = False) -> None:
         """Print what has become final since the last call; everything if the turn has `ended`."""
-        blocks = shown_blocks(response)
+        blocks = reply_wording.shown_blocks(response)
         kept = [block for block in self._begun if any(block is known for known in response.blocks)]
         if len(kept) < len(self._begun):
             # Printed text cannot be removed from a terminal.
@@ -190,7 +182,7 @@ class _ReplyPrinter:
     def pending(self, response: SessionAwareResponse) -> Iterator[RenderableType]:
         """Yield what is not printed yet; of a long text only the last lines."""
         room = max(self._console.height - 4, 1)
-        blocks = shown_blocks(response)[self._printed_blocks :]
+        blocks = reply_wording.shown_blocks(response)[self._printed_blocks :]
         for index, block in enumerate(blocks):
             if isinstance(block, Text):
                 rest = block.text[self._printed_length :] if index == 0 else block.text
@@ -270,19 +262,19 @@ def _last_lines(text: str, count: int) -> RenderableType:
 def _block_line(block: Block, *, ended: bool = False) -> RenderableType:
     match block:
         case ToolCall():
-            outcome = tool_outcome(block, ended=ended)
+            outcome = reply_wording.tool_outcome(block, ended=ended)
             colour = {"✓": "green", "✗": "red"}.get(outcome[:1], _MUTED)
             return Line.assemble(
                 "  " if block.parent_id else "",
-                (tool_name(block), "bold"),
+                (reply_wording.tool_name(block), "bold"),
                 "  ",
-                (tool_argument(block), _MUTED),
+                (reply_wording.tool_argument(block), _MUTED),
                 "  ",
                 (outcome[:1], colour),
                 (outcome[1:], _MUTED),
             )
         case Thinking():
-            return _line(thinking_title(block, ended=ended), _MUTED)
+            return _line(reply_wording.thinking_title(block, ended=ended), _MUTED)
         case Remark():
             return _line(block.text, _MUTED)
         case Text():

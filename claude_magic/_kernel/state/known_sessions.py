@@ -157,10 +157,7 @@ class KnownSessions:
 
     def used_last(self, session_ids: Collection[str]) -> str:
         """Return the ID of the session with the latest message. File times mislead: a process writes when it ends."""
-        self._client.get()
-        from claude_magic.sdk._history.transcripts import last_said_at
-
-        return max(session_ids, key=last_said_at)
+        return max(session_ids, key=self._transcripts().last_said_at)
 
     def is_played(self, session: Session) -> bool:
         """Tell whether a cassette has answered in a session, so that the CLI may not know the session."""
@@ -171,10 +168,7 @@ class KnownSessions:
 
         On the machine that recorded a lesson, the transcript holds also what was not played yet.
         """
-        self._client.get()
-        from claude_magic.sdk._history.transcripts import exchanges
-
-        return self._played.exchanges(session) or exchanges(session.session_id, session.directory)
+        return self._played.exchanges(session) or self._transcripts().exchanges(session.session_id, session.directory)
 
     def reply(self, turn: Turn) -> SessionAwareResponse | None:
         """Return the reply of a turn: the one that was given, else one rebuilt from the transcript, else `None`."""
@@ -182,14 +176,13 @@ class KnownSessions:
         session = self.get(turn.session_id or "")
         if kept is not None or session is None:
             return kept
-        self._client.get()
-        from claude_magic.sdk._history.transcripts import reply_of
-
         found = self.exchanges(session)
         by_place = (exchange for exchange in found if turn.end and turn.end.message_id in exchange.messages)
         by_words = (exchange for exchange in reversed(found) if exchange.prompt.strip() == turn.prompt.strip())
         exchange = next(by_place, None) or next(by_words, None)
-        return reply_of(exchange, session.session_id, session.directory) if exchange is not None else None
+        if exchange is not None:
+            kept = self._transcripts().reply_of(exchange, session.session_id, session.directory)
+        return kept
 
     def before(self, turn: Turn | None, session: Session) -> list[Exchange]:
         """Return what was said in a session before this kernel's first turn in it; all of it if `turn` is `None`."""
@@ -208,18 +201,13 @@ class KnownSessions:
 
     def branch_of(self, info: SessionInfo) -> str | None:
         """Return the ID of the session that this one is a branch of, `None` if it is no branch."""
-        self._client.get()
-        from claude_magic.sdk._history.transcripts import forked_from
-
         begun = (turn.start for turn in self._turns if turn.session_id == info.session_id and turn.start.fork)
         here = next((start.origin.session_id for start in begun if start.origin), None)
-        return here or forked_from(info.session_id, info.directory)
+        return here or self._transcripts().forked_from(info.session_id, info.directory)
 
     def _last_message_id(self, session_id: str, directory: str) -> str | None:
-        self._client.get()
-        from claude_magic.sdk._history.transcripts import last_message_id
-
-        return last_message_id(session_id, directory)
+        last: str | None = self._transcripts().last_message_id(session_id, directory)
+        return last
 
     def _store(self) -> ModuleType:
         """Return `claude_magic.sdk._history.sessions`. It imports the SDK, so wait until the client has done that."""
@@ -227,6 +215,13 @@ class KnownSessions:
         from claude_magic.sdk._history import sessions
 
         return sessions
+
+    def _transcripts(self) -> ModuleType:
+        """Return `claude_magic.sdk._history.transcripts`; see `_store`."""
+        self._client.get()
+        from claude_magic.sdk._history import transcripts
+
+        return transcripts
 
     def _may_be_missing(self, session: Session) -> contextlib.AbstractContextManager[None]:
         return contextlib.suppress(SessionNotFoundError) if self.is_played(session) else contextlib.nullcontext()

@@ -15,18 +15,8 @@ from claude_magic._render.live.choices import card_of
 from claude_magic._render.live.growing_text import PIECE_LENGTH, GrowingText
 from claude_magic._render.live.question import Card
 from claude_magic._render.live.widgets import WidgetMaker
+from claude_magic._render.parts import reply_wording
 from claude_magic._render.parts.block import block_html, line_html, thinking_html
-from claude_magic._render.parts.reply_wording import (
-    BEGINNING,
-    WAITS,
-    WAITS_WITH_MORE,
-    blocks_between,
-    shown_blocks,
-    status_line,
-    tool_name,
-    tool_outcome,
-    waiting,
-)
 from claude_magic._render.parts.tool_call import call_html
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
@@ -58,7 +48,7 @@ class LiveReply:
     :param after: only blocks after the one with this number are shown.
     """
 
-    def __init__(self, maker: WidgetMaker, beside: Sequence[Widget] = (), after: int = BEGINNING) -> None:
+    def __init__(self, maker: WidgetMaker, beside: Sequence[Widget] = (), after: int = reply_wording.BEGINNING) -> None:
         self._after = after
         self._painters: list[_Painter] = []
         self._cards: dict[str, Card] = {}
@@ -83,23 +73,23 @@ class LiveReply:
         if self._is_due or not hold:
             self._paint(response, elapsed_s)
         self._is_due = False
-        activity, *figures = status_line(response, elapsed_s)
+        activity, *figures = reply_wording.status_line(response, elapsed_s)
         self._now_s = elapsed_s
         self.tick(elapsed_s)
         if self._cards:
-            activity = WAITS if _extent(response) == self._painted else WAITS_WITH_MORE
+            activity = reply_wording.WAITS if _extent(response) == self._painted else reply_wording.WAITS_WITH_MORE
         elif not hold and elapsed_s - self._answered_s >= KEPT_S and isinstance(next(reversed(response.blocks), None), Text):
             answered, self._answered = self._answered, []
             for card in answered:
                 self._take_out(card)
-        kind = "claude-status claude-activity" + (" claude-retrying" if waiting(response) else "")
+        kind = "claude-status claude-activity" + (" claude-retrying" if reply_wording.waiting(response) else "")
         # The seconds are outside the live region, so that a screen reader announces the activity and not the time.
         self._activity.value = f'<div role="status" aria-live="polite">{line_html([activity], kind)}</div>'
         self._figures.value = line_html(figures, "claude-status")
 
     def pause(self, response: SessionAwareResponse) -> None:
         """Hide the elapsed time until the next update, because it would not move."""
-        self._figures.value = line_html(status_line(response, None)[1:], "claude-status")
+        self._figures.value = line_html(reply_wording.status_line(response, None)[1:], "claude-status")
 
     def end(self, response: SessionAwareResponse, elapsed_s: float, html: str) -> None:
         """Show the complete reply, with this HTML instead of the status line."""
@@ -172,7 +162,7 @@ class LiveReply:
 
     def _paint(self, response: SessionAwareResponse, elapsed_s: float) -> None:
         self._painted = _extent(response)
-        blocks = blocks_between(shown_blocks(response), self._after)
+        blocks = reply_wording.blocks_between(reply_wording.shown_blocks(response), self._after)
         self._drop(_known(self._painters, blocks))
         for painter in self._painters:
             painter.paint(elapsed_s, self._cards)
@@ -256,7 +246,7 @@ class _FoldPainter:
         self.start = len(stack.widgets)
         self._stand_in = stand_in
         self._state: tuple[object, ...] = ()
-        name = f"{tool_name(block)}, all of it" if isinstance(block, ToolCall) else "What Claude thinks"
+        name = f"{reply_wording.tool_name(block)}, all of it" if isinstance(block, ToolCall) else "What Claude thinks"
         self._button, self._widget = stack.push_fold(name)
         self._thoughts = GrowingText(block) if isinstance(block, Thinking) else None
         self._inside = _UNREAD
@@ -271,7 +261,8 @@ class _FoldPainter:
         if isinstance(block, ToolCall):
             state: tuple[object, ...] = (id(block.input), block.parent_id, block.complete, block.call_id in asked)
             if state != self._state:
-                outcome = WAITS if block.call_id in asked and not block.complete else tool_outcome(block)
+                waits = block.call_id in asked and not block.complete
+                outcome = reply_wording.WAITS if waits else reply_wording.tool_outcome(block)
                 self._show(state, call_html(block, outcome, is_open=True))
         elif isinstance(block, Thinking):
             self._paint_thoughts(block, elapsed_s)

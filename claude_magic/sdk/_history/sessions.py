@@ -19,20 +19,7 @@ import claude_agent_sdk as sdk
 from claude_magic._paths import file_bytes, shorten_home
 from claude_magic._text import name_line, well_formed
 from claude_magic.errors import ConfigError, SessionNotFoundError
-from claude_magic.sdk._history.places import (
-    LONGEST_NAME,
-    belongs,
-    canonical,
-    folder_name,
-    folders,
-    is_id,
-    is_same_directory,
-    not_written,
-    own_projects,
-    read_entries,
-    told_directory,
-    transcript_of,
-)
+from claude_magic.sdk._history import places
 from claude_magic.sdk._history.transcripts import is_added, prompt_in
 
 
@@ -50,19 +37,19 @@ class SessionInfo:
 
 def list_sessions(directory: str) -> list[SessionInfo]:
     """Return the sessions of a directory, the most recently used first."""
-    if not os.path.isdir(own_projects()):  # without a home directory the SDK cannot even look for them
+    if not os.path.isdir(places.own_projects()):  # without a home directory the SDK cannot even look for them
         return []
-    name = folder_name(directory)
+    name = places.folder_name(directory)
     # With this spelling the SDK looks into the CLI's folder even where it would name that folder differently. For a long
     # name it would look into the first folder with the same beginning.
     spelled = os.sep + name[1:]
-    listed = sdk.list_sessions(spelled if len(name) <= LONGEST_NAME else None, include_worktrees=False)
+    listed = sdk.list_sessions(spelled if len(name) <= places.LONGEST_NAME else None, include_worktrees=False)
     infos = []
     for info in map(_info, listed):
         # The SDK reads only the beginning of a file, and a large prompt can stand before the entry with the directory.
-        path = transcript_of(info.session_id) if info.directory in (None, spelled, canonical(spelled)) else None
-        told = info.directory if path is None else told_directory(path) or directory
-        if told is not None and is_same_directory(told, directory):
+        path = places.transcript_of(info.session_id) if info.directory in (None, spelled, places.canonical(spelled)) else None
+        told = info.directory if path is None else places.told_directory(path) or directory
+        if told is not None and places.is_same_directory(told, directory):
             infos.append(replace(info, directory=told))
     return _sorted(infos)
 
@@ -71,10 +58,10 @@ async def list_sessions_elsewhere(directory: str, projects: Path) -> list[Sessio
     """Return the sessions of a directory from the transcripts below `projects`."""
     key = sdk.project_key_for_directory(directory)
     store, files = sdk.InMemorySessionStore(), {}
-    for path in (path for folder in folders(directory, projects) for path in folder.glob("*.jsonl")):
-        if not is_id(path.stem) or not path.is_file() or not belongs(path, directory):
+    for path in (path for folder in places.folders(directory, projects) for path in folder.glob("*.jsonl")):
+        if not places.is_id(path.stem) or not path.is_file() or not places.belongs(path, directory):
             continue
-        await store.append({"project_key": key, "session_id": path.stem}, [*read_entries(path)])  # type: ignore[list-item]
+        await store.append({"project_key": key, "session_id": path.stem}, [*places.read_entries(path)])  # type: ignore[list-item]
         files[path.stem] = path.stat()
     found = await sdk.list_sessions_from_store(store, directory=directory)
     return _sorted(
@@ -106,24 +93,24 @@ def find_session(wanted: str, directory: str) -> SessionInfo:
                 f"{len(matches)} sessions in {shorten_home(directory)} match {wanted!r}: {which}.",
                 next_step="Give more of the ID; list_sessions() shows them.",
             )
-    if is_id(wanted) and os.path.isdir(own_projects()):
+    if places.is_id(wanted) and os.path.isdir(places.own_projects()):
         elsewhere = sdk.get_session_info(wanted.lower())
         if elsewhere is not None:
             return _info(elsewhere)
-    how = "has the ID" if is_id(wanted) else "has a name or an ID that begins with"
+    how = "has the ID" if places.is_id(wanted) else "has a name or an ID that begins with"
     raise SessionNotFoundError(f"No session in {shorten_home(directory)} {how} {wanted}.")
 
 
 def directory_of(session_id: str, projects: Path | None) -> str | None:
     """Return the directory of a session, `None` if there is no such session or its transcript names none."""
-    path = transcript_of(session_id, projects)
-    return told_directory(path) if path else None
+    path = places.transcript_of(session_id, projects)
+    return places.told_directory(path) if path else None
 
 
 def name_of(path: Path) -> str:
     """Return the name of a session from its transcript: its title, else the beginning of its first prompt."""
     title = first = ""
-    for entry in read_entries(path):
+    for entry in places.read_entries(path):
         match entry:
             case {"type": "custom-title", "customTitle": str(given)}:
                 title = name_line(given)
@@ -166,7 +153,7 @@ def _own(session_id: str, directory: str) -> Iterator[Path]:
     IDs are unique, so the SDK may look for the session in all folders.
     """
     missing = SessionNotFoundError(f"No session in {shorten_home(directory)} has the ID {session_id}.")
-    path = transcript_of(session_id, own_projects(), directory)
+    path = places.transcript_of(session_id, places.own_projects(), directory)
     if path is None:
         raise missing
     try:
@@ -174,7 +161,7 @@ def _own(session_id: str, directory: str) -> Iterator[Path]:
     except FileNotFoundError as error:
         raise missing from error
     except OSError as error:
-        raise not_written(own_projects(), error) from error
+        raise places.not_written(places.own_projects(), error) from error
 
 
 def _sorted(sessions: list[SessionInfo]) -> list[SessionInfo]:
@@ -184,8 +171,8 @@ def _sorted(sessions: list[SessionInfo]) -> list[SessionInfo]:
 def _first_prompt(session: sdk.SDKSessionInfo) -> str | None:
     first = session.first_prompt
     if first and is_added(first):  # the SDK mistakes the context that we send with a prompt for the prompt
-        path = transcript_of(session.session_id)
-        prompts = map(prompt_in, read_entries(path) if path else [])
+        path = places.transcript_of(session.session_id)
+        prompts = map(prompt_in, places.read_entries(path) if path else [])
         first = " ".join(next(filter(None, prompts), "").split())[:200]
     return well_formed(first) if first else None
 

@@ -13,16 +13,7 @@ from dataclasses import replace
 
 import anyio
 
-from claude_magic.errors import (
-    APIError,
-    CassetteError,
-    ClaudeError,
-    CLIDiedError,
-    NotLoggedInError,
-    SessionNotFoundError,
-    TurnNotFoundError,
-    TurnTimeoutError,
-)
+from claude_magic import errors
 from claude_magic.sdk._cassette.cassette import Cassette
 from claude_magic.sdk._cassette.recorder import Recorder
 from claude_magic.sdk._cassette.scrubbing import Scrubber
@@ -120,17 +111,17 @@ class TurnRunner:
         sample, recorder = cassette.sample(request, scrubber), Recorder(host)
         try:
             response = await self._run_live(known, recorder)
-        except (ClaudeError, asyncio.CancelledError) as failure:
+        except (errors.ClaudeError, asyncio.CancelledError) as failure:
             # Never record a missing login: everybody who plays the cassette would see it.
-            if not isinstance(failure, NotLoggedInError):
+            if not isinstance(failure, errors.NotLoggedInError):
                 try:
                     cassette.record(request, recorder, scrubber, sample=sample, failure=failure)
-                except CassetteError as error:
+                except errors.CassetteError as error:
                     failure.add_note(str(error))
             raise
         try:
             cassette.record(request, recorder, scrubber, sample=sample)
-        except CassetteError as error:
+        except errors.CassetteError as error:
             error.session_id, error.content = response.session_id, response.text
             raise
         self._own_turns.recorded(response.session_id, cassette)
@@ -180,7 +171,7 @@ class TurnRunner:
         # Turns of a session keep their order: nothing suspends between leaving this lock and entering the pool's queue.
         async with self._placing.setdefault(request.session_id, asyncio.Lock()) if request.session_id else nullcontext():
             if request.fork and await self._kept.is_missing(request.session_id, request.at, request.directory):
-                raise TurnNotFoundError(
+                raise errors.TurnNotFoundError(
                     "The turn to branch off from is not kept on disk; only the process of its session knows it.",
                     next_step="Go on in that session, or branch off from an earlier turn.",
                 )
@@ -237,7 +228,7 @@ class TurnRunner:
                         host.begin()
                     try:
                         await source.run_turn(request.prompt, request.options, attempt)
-                    except ClaudeError as error:
+                    except errors.ClaudeError as error:
                         if left == 0 or has_answer(attempt.response.blocks) or not _worth_repeating(error):
                             raise
                         self._log.logger.info("trying again in %g s: %s", self._config.retry_delay, error.message)
@@ -245,11 +236,11 @@ class TurnRunner:
                     else:
                         break
             if clock.cancelled_caught:
-                raise TurnTimeoutError(f"The turn took longer than {request.timeout_s:g} s.")
-        except SessionNotFoundError:
+                raise errors.TurnTimeoutError(f"The turn took longer than {request.timeout_s:g} s.")
+        except errors.SessionNotFoundError:
             attempt.reached_cli = False
             raise
-        except ClaudeError as error:
+        except errors.ClaudeError as error:
             error.session_id = error.session_id or attempt.response.session_id
             error.content = attempt.response.arrived
             error.leave_out(self._config.env)
@@ -338,12 +329,12 @@ class _Attempt(PassingHost):
 def _check_ids(request: TurnRequest) -> None:
     """Check that IDs are UUIDs: the CLI (2.1.332) would load a path as a transcript, and look up other text as a title."""
     if request.session_id is not None and not is_id(request.session_id):
-        raise SessionNotFoundError(f"No session has the ID {request.session_id!r}: an ID is a UUID.")
+        raise errors.SessionNotFoundError(f"No session has the ID {request.session_id!r}: an ID is a UUID.")
     if request.at is not None and not is_id(request.at):
-        raise TurnNotFoundError(f"No message has the ID {request.at!r}: an ID is a UUID.")
+        raise errors.TurnNotFoundError(f"No message has the ID {request.at!r}: an ID is a UUID.")
 
 
-def _worth_repeating(error: ClaudeError) -> bool:
-    if isinstance(error, APIError):
+def _worth_repeating(error: errors.ClaudeError) -> bool:
+    if isinstance(error, errors.APIError):
         return error.status is None or error.status == 429 or error.status >= 500
-    return isinstance(error, CLIDiedError)
+    return isinstance(error, errors.CLIDiedError)
