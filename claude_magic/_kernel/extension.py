@@ -49,11 +49,10 @@ def _load(shell: InteractiveShell) -> None:
         display.formatters["text/plain"].for_type(kind, partial(_print, partial(shown, "text/plain")))
     for given in _GIVEN:
         display.ipython_display_formatter.for_type(given, magics.shown.skip)
-    shell.events.register("pre_run_cell", magics.before_cell)
-    shell.events.register("post_run_cell", magics.after_cell)
+    for hooks in (magics, magics.nested_asyncio):
+        shell.events.register("pre_run_cell", hooks.before_cell)
+        shell.events.register("post_run_cell", hooks.after_cell)
     atexit.register(magics.close)
-    shell.events.register("pre_run_cell", magics.nested_asyncio.before_cell)
-    shell.events.register("post_run_cell", magics.nested_asyncio.after_cell)
     if shell.history_manager is not None:  # the cell that loads the extension may itself call `asyncio.run`
         magics.nested_asyncio.before_code(shell.history_manager.input_hist_raw[-1])
 
@@ -74,10 +73,9 @@ def unload(shell: InteractiveShell) -> None:
             _display(shell).formatters[media_type].pop(kind, None)
     for kind in _GIVEN:
         _display(shell).ipython_display_formatter.pop(kind, None)
-    shell.events.unregister("pre_run_cell", magics.before_cell)
-    shell.events.unregister("post_run_cell", magics.after_cell)
-    shell.events.unregister("pre_run_cell", magics.nested_asyncio.before_cell)
-    shell.events.unregister("post_run_cell", magics.nested_asyncio.after_cell)
+    for hooks in (magics, magics.nested_asyncio):
+        shell.events.unregister("pre_run_cell", hooks.before_cell)
+        shell.events.unregister("post_run_cell", hooks.after_cell)
     atexit.unregister(magics.close)
     magics.close()
     _keep_for_reload(shell, magics)

@@ -49,12 +49,6 @@ class APIWatch(PassingHost):
         self._answered()
 
     def emit(self, event: Event) -> None:
-        self._look_at(event)
-        # An empty thinking event only says that thinking has begun; the host does not need it.
-        if not (isinstance(event, events.ThinkingDelta) and not event.text):
-            super().emit(event)
-
-    def _look_at(self, event: Event) -> None:
         match event:
             case events.SessionStarted():
                 self._wait()
@@ -82,8 +76,13 @@ class APIWatch(PassingHost):
             case events.Retrying(status=status):
                 self._in_message = False
                 self._answered()
-                if status == _REFUSED:
-                    self._refused()
+                self._refusals_left -= status == _REFUSED
+                if status == _REFUSED and self._refusals_left == 0:
+                    self.failure = NotLoggedInError(f"{self._address} refuses the login: 401.")
+                    self._stop()
+        # An empty thinking event only says that thinking has begun; the host does not need it.
+        if not (isinstance(event, events.ThinkingDelta) and not event.text):
+            super().emit(event)
 
     def _wait_for_message(self) -> None:
         self._in_message = False
@@ -107,9 +106,3 @@ class APIWatch(PassingHost):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _refused(self) -> None:
-        self._refusals_left -= 1
-        if self._refusals_left == 0:
-            self.failure = NotLoggedInError(f"{self._address} refuses the login: 401.")
-            self._stop()

@@ -295,8 +295,7 @@ class ClaudeClient:
 
     async def stop_work(self, session_id: str, task_id: str) -> None:
         """Stop a command or helper that Claude left running in a session."""
-        process = self._runner.pool.warm(session_id)
-        if process is not None:
+        if (process := self._runner.pool.warm(session_id)) is not None:
             await process.stop_work(task_id)
 
     def warm(self, session_id: str) -> LiveProcess | None:

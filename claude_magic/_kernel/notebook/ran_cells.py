@@ -84,7 +84,8 @@ class RanCells:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
-        self._number = 0
+        self.number = 0
+        """The number of the cell that runs."""
         self._is_counted = False
         self._is_noted = False
         self._errors: dict[int, str] = {}
@@ -117,13 +118,13 @@ class RanCells:
         :param is_counted: whether it goes into the history.
         """
         # Not the shell's `execution_count`: IPython 9.18 has already incremented it here, before the cell runs.
-        self._number = len(self._codes())
+        self.number = len(self._codes())
         # Counted: the cell is in the history. Noted: its displays are kept, too; those of conversation cells are not.
         self._is_counted = is_counted
         self._is_noted = is_counted and not (code and is_conversation(code))
         if cell_id and is_counted:
             self._numbers.pop(cell_id, None)
-            self._numbers[cell_id] = self._number
+            self._numbers[cell_id] = self.number
             _forget_oldest(self._numbers)
 
     def end(self, result: ExecutionResult) -> None:
@@ -131,9 +132,9 @@ class RanCells:
         error = result.error_before_exec or result.error_in_exec
         if error is not None and self._is_counted:
             self._note_error(error)
-        if self._is_noted and self._number < len(self._codes()):
-            self._lines.pop(self._number, None)
-            self.line(self._number)
+        if self._is_noted and self.number < len(self._codes()):
+            self._lines.pop(self.number, None)
+            self.line(self.number)
 
     def _note_error(self, error: BaseException) -> None:
         said = text = type(error).__name__
@@ -144,15 +145,10 @@ class RanCells:
                 said = one_line(redact("".join(traceback.format_exception_only(error)[-1:])), 200)
         except FAILURES:  # the error's `__str__` may run any code
             pass
-        self._errors[self._number] = said
+        self._errors[self.number] = said
         _forget_oldest(self._errors)
-        self._tracebacks[self._number] = text
+        self._tracebacks[self.number] = text
         _forget_oldest(self._tracebacks, _TRACEBACKS)
-
-    @property
-    def number(self) -> int:
-        """The number of the cell that runs."""
-        return self._number
 
     def line(self, number: int) -> str:
         """Return a line about a cell. It is made when the cell ends, and again after its output has changed."""
@@ -178,7 +174,7 @@ class RanCells:
         The cell that runs now, and those of the conversation, are not among them.
         """
         codes = self._codes()
-        for each in range(min(self._number, len(codes)) - 1, max(number, 0), -1):
+        for each in range(min(self.number, len(codes)) - 1, max(number, 0), -1):
             if not is_conversation(codes[each]):
                 yield each
 
@@ -196,14 +192,14 @@ class RanCells:
     def code(self, number: int) -> str | None:
         """Return the code of the cell with this number, or `None` if no known cell has it."""
         codes = self._codes()
-        return codes[number] if 0 < number < min(self._number, len(codes)) else None
+        return codes[number] if 0 < number < min(self.number, len(codes)) else None
 
     def number_of(self, cell_id: str | None, code: str) -> int | None:
         """Return the number of the last run of a notebook cell, found by its ID, else by its code; `None` if there is none."""
         codes = self._codes()
         if cell_id in self._numbers:
             return self._numbers[cell_id]
-        return next((number for number in range(min(self._number, len(codes)) - 1, 0, -1) if codes[number] == code), None)
+        return next((number for number in range(min(self.number, len(codes)) - 1, 0, -1) if codes[number] == code), None)
 
     def _codes(self) -> Sequence[str]:
         history = self._shell.history_manager
@@ -253,25 +249,25 @@ class RanCells:
             self._lines.pop(number, None)
             self._keep(display, readable(content["data"]))
         elif kind == "display_data":
-            displays = self._displays.setdefault(self._number, [])
-            if len(displays) - self._begin_of(self._number).displays < _DISPLAYS:
+            displays = self._displays.setdefault(self.number, [])
+            if len(displays) - self._begin_of(self.number).displays < _DISPLAYS:
                 displays.append(_Display({}))
                 self._keep(displays[-1], readable(content["data"]))
                 if display_id:
-                    self._by_id[display_id] = self._number, displays[-1]
+                    self._by_id[display_id] = self.number, displays[-1]
                     _forget_oldest(self._by_id)
             _forget_oldest(self._displays)
         return message
 
     def _clear(self, *, waits: bool) -> None:
         """Note that the cell clears its output now or, with `waits`, at its next output."""
-        begin, displays = self._begin_of(self._number), self._displays.setdefault(self._number, [])
-        self._lines.pop(self._number, None)
+        begin, displays = self._begin_of(self.number), self._displays.setdefault(self.number, [])
+        self._lines.pop(self.number, None)
         gone = begin.displays if waits else len(displays)
         for display in displays[:gone]:
             self._drop(display)
         del displays[:gone]
-        self._cleared[self._number] = self._place(self._number), _Place(begin.outputs, begin.pieces) if waits else None
+        self._cleared[self.number] = self._place(self.number), _Place(begin.outputs, begin.pieces) if waits else None
         _forget_oldest(self._cleared)
 
     def _begin_of(self, number: int) -> _Place:

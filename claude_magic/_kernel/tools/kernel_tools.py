@@ -134,7 +134,8 @@ class KernelTools:
     def _look_or_add(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         match tool:
             case "list_variables":
-                return self._list_variables()
+                lines = [f"{name}: {described(value)}" for name, value in own_variables(self._shell).items()]
+                return ToolResult("\n".join(lines) or "There are no variables yet.")
             case "inspect_variable":
                 return self._inspect(str(arguments.get("name", "")), arguments.get("max_chars"))
             case "read_cells":
@@ -142,10 +143,6 @@ class KernelTools:
             case "add_cell":
                 return self.add_cell(str(arguments.get("source", "")))
         return ToolResult(f"There is no tool {tool}.", is_error=True)
-
-    def _list_variables(self) -> ToolResult:
-        lines = [f"{name}: {described(value)}" for name, value in own_variables(self._shell).items()]
-        return ToolResult("\n".join(lines) or "There are no variables yet.")
 
     def _inspect(self, name: str, max_chars: object) -> ToolResult:
         if name not in self._shell.user_ns or name in self._shell.user_ns_hidden:

@@ -109,20 +109,11 @@ def _formula(token: Token, *, in_table: bool = False) -> str | None:
     return f"{mark}{re.sub(r'](?=[(:[])', '] ', formula)}{mark}"
 
 
-def _dollars(tokens: Sequence[Token]) -> int:
-    return sum(token.content.count("$") if token.type == "text" else 2 * (token.type == "formula") for token in tokens)
-
-
-def _link_end(href: str) -> str:
-    url = _UNSAFE_IN_URL.sub(lambda match: quote(match[0], safe=""), href)
-    return f"]({url.replace('&', '&amp;')})"
-
-
 def _inline(tokens: Sequence[Token], *, in_table: bool = False, one_line: bool = False) -> str:
     pieces: list[str] = []
     targets: list[str] = []
     tokens = list(plain_tokens(tokens))
-    dollars = _dollars(tokens)
+    dollars = sum(token.content.count("$") if token.type == "text" else 2 * (token.type == "formula") for token in tokens)
     for token in tokens:
         match token.type:
             case "em_open" | "em_close":
@@ -140,7 +131,8 @@ def _inline(tokens: Sequence[Token], *, in_table: bool = False, one_line: bool =
                     pieces[-1] = f"{pieces[-1][:-1]}&#33;"
                 pieces.append("[")
             case "link_close":
-                pieces.append(_link_end(targets.pop()))
+                url = _UNSAFE_IN_URL.sub(lambda match: quote(match[0], safe=""), targets.pop())
+                pieces.append(f"]({url.replace('&', '&amp;')})")
             case "softbreak" | "hardbreak" if one_line or in_table:
                 pieces.append(" ")
             case "softbreak":
@@ -197,9 +189,13 @@ class _Writer:
                 case "list_item_open":
                     self._open_item()
                 case "blockquote_close" | "list_item_close":
-                    self._close_container()
+                    if self._containers[-1].marker:
+                        self._put("", tight=True)
+                    self._containers.pop()
                 case "bullet_list_close" | "ordered_list_close":
-                    self._close_list()
+                    self._numbers.pop()
+                    self._tight = bool(self._numbers) and self._tight
+                    self._broken = bool(self._numbers) and self._broken
                 case "fence" | "code_block":
                     self._put_fence(fence(token.content, language_of(token.info)))
                 case "formula_block":
@@ -256,16 +252,6 @@ class _Writer:
         if self._broken:
             self._gap()
         self._containers.append(_Container(" " * len(marker), marker))
-
-    def _close_list(self) -> None:
-        self._numbers.pop()
-        self._tight = bool(self._numbers) and self._tight
-        self._broken = bool(self._numbers) and self._broken
-
-    def _close_container(self) -> None:
-        if self._containers[-1].marker:
-            self._put("", tight=True)
-        self._containers.pop()
 
     def _gap(self) -> None:
         """Leave an empty line, unless the next text belongs on the line of a list's marker or a quote's first `>`."""

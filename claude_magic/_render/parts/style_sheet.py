@@ -91,9 +91,6 @@ def settled_rules() -> Mapping[str, str]:
 def _sheet() -> dict[str, str]:
     text = files(__package__).joinpath("style.css").read_text("utf-8")
     _, *parts = _SECTION.split(text)
-    return {name: _bare(section) for name, section in zip(parts[::2], parts[1::2], strict=True)}
-
-
-def _bare(section: str) -> str:
-    """Remove comments and spaces, because the rules are sent to the page with each reply."""
-    return _SPACES.sub(r"\1", " ".join(_COMMENT.sub("", section).split()))
+    sections = zip(parts[::2], parts[1::2], strict=True)
+    # Without comments and spaces, because the rules are sent to the page with each reply.
+    return {name: _SPACES.sub(r"\1", " ".join(_COMMENT.sub("", section).split())) for name, section in sections}

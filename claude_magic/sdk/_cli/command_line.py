@@ -149,7 +149,8 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
                 arguments += [flag.name, well_formed(text)]
         arguments += flag.always
     if launch.options.bare or launch.safe_mode:
-        tools = READ_ONLY_TOOLS if not launch.options.bare else () if launch.safe_mode else _tool_names(rules)
+        named = tuple(dict.fromkeys(rule.partition("(")[0].strip() for rule in rules))  # a rule is like `Bash(git log:*)`
+        tools = READ_ONLY_TOOLS if not launch.options.bare else () if launch.safe_mode else named
         arguments += ["--tools", ",".join(tools), "--strict-mcp-config"]
     if launch.options.bare or not launch.trusted:
         arguments += ["--setting-sources", "" if launch.options.bare else "user"]
@@ -178,11 +179,6 @@ def channel_flags(launch: Launch) -> list[str]:
         # Otherwise Claude must search for our tools before it can use them (CLI 2.1.331).
         arguments += ["--mcp-config", json.dumps({"mcpServers": {SERVER: {"type": "sdk", "name": SERVER, "alwaysLoad": True}}})]
     return arguments
-
-
-def _tool_names(rules: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the tools that rules like `Bash(git log:*)` name."""
-    return tuple(dict.fromkeys(rule.partition("(")[0].strip() for rule in rules))
 
 
 def find_cli(cli_path: str | os.PathLike[str] | None) -> str:
