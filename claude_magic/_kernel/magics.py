@@ -21,8 +21,7 @@ from claude_magic._kernel.notebook.ran_cells import RanCells
 from claude_magic._kernel.options.cell_options import Options, usage
 from claude_magic._kernel.options.parsing import asks_for_help, parse_cell, parse_line
 from claude_magic._kernel.options.settings import Settings
-from claude_magic._kernel.prompt.cell_request import CellRequest, schema_named
-from claude_magic._kernel.prompt.named_functions import own_tools
+from claude_magic._kernel.prompt.cell_request import CellRequest, own_tools, schema_named
 from claude_magic._kernel.session_words.word_table import SessionMagic, words_usage
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.notebook_file import notebook_path

@@ -22,8 +22,7 @@ from claude_magic._kernel.background import Background, Stream
 from claude_magic._kernel.frontend import Frontend, loaded_magics
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.settings import Settings, time_limit_s, turn_options
-from claude_magic._kernel.prompt.cell_request import schema_named, schema_of
-from claude_magic._kernel.prompt.named_functions import looked_up
+from claude_magic._kernel.prompt.cell_request import looked_up, schema_named, schema_of
 from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._render.live.row_progress import RowProgress, row_progress
 from claude_magic.errors import ClaudeError, ConfigError, ExecutorError

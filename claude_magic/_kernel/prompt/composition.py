@@ -15,7 +15,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.options.cell_options import Options
-from claude_magic._kernel.prompt.file_patterns import files_matching
+from claude_magic._kernel.prompt.cell_request import files_matching
 from claude_magic._kernel.prompt.template import Data, Typed, fill
 from claude_magic._kernel.values.shown_value import Shown, show_value
 from claude_magic.sdk._workspaces import working_directory

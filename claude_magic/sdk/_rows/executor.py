@@ -22,10 +22,9 @@ import anyio
 
 from claude_magic._version import __version__
 from claude_magic.errors import APIError, ClaudeError, ConfigError, ExecutorError
-from claude_magic.sdk._rows.asking import Again, Settle
 from claude_magic.sdk._rows.limits import Brake
 from claude_magic.sdk._rows.warm_pool import ChunkReply, WorkerID, answer_chunk, close_pool, other_version, own_id
-from claude_magic.sdk._rows.workers import Busy, RowWork
+from claude_magic.sdk._rows.workers import Again, Busy, RowWork, Settle
 
 R = TypeVar("R")
 

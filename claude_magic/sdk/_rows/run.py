@@ -16,14 +16,13 @@ from typing import Any, Final
 import anyio
 
 from claude_magic.errors import APIError, CheckpointError, ClaudeError, ConfigError
-from claude_magic.sdk._rows.asking import Again, Asker, OneWorker, Reply
 from claude_magic.sdk._rows.checkpoint import Answer, Checkpoint
 from claude_magic.sdk._rows.executor import ExecutorAsker
 from claude_magic.sdk._rows.limits import Brake, Progress, Purse
 from claude_magic.sdk._rows.request import ONE_ARM, Arm, RowsRequest
 from claude_magic.sdk._rows.results import RowOutcome
 from claude_magic.sdk._rows.work import Rows, Template, no_rows
-from claude_magic.sdk._rows.workers import ENDS_THE_RUN, RowWork, Workers
+from claude_magic.sdk._rows.workers import ENDS_THE_RUN, Again, Asker, OneWorker, Reply, RowWork, Workers
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 
 _LATER_OPTIONS: Final = ("style", "mcp")
