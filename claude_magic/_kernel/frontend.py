@@ -206,7 +206,6 @@ class Frontend:
         return any(same_page(request, self._cell) for request in self._without_widgets)
 
     def _is_captured(self) -> bool:
-        """Whether displays are captured, as by `%%capture`."""
         return isinstance(self.shell.display_pub, CapturingDisplayPublisher)
 
     def _in_output_widget(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from claude_magic._kernel.state.replies import Replies
+from claude_magic._kernel.state.known_sessions import Replies
 from claude_magic.sdk.response import SessionAwareResponse
 
 

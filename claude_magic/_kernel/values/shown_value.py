@@ -186,7 +186,6 @@ def _count(value: object, limit: int) -> list[str]:
 
 
 def _binary(value: bytes | bytearray) -> Shown:
-    """Show the beginning of binary data."""
     more = len(value) - _BYTES
     text = repr(value[:_BYTES])
     return Shown(f"{text}\n… {more:,} more bytes", left_out=more) if more > 0 else Shown(text)
@@ -208,7 +207,6 @@ def _chart(form: str, value: Any) -> str:
 
 
 def _picture(value: Any) -> Shown:
-    """Show an image of PIL."""
     check_pixels("The image", value.size)
     image = drawn(value)
     text = f"PIL image, mode {value.mode}, {value.width} × {value.height} pixels"

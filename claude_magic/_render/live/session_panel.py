@@ -152,13 +152,10 @@ def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
 def _facts_html(facts: SessionFacts | None) -> str:
     if facts is None:
         return f'<p class="claude-remark">{escape(_NO_SESSION)}</p>\n'
-    cells = ((name, _copyable(value) if name in _COPYABLE else escape(value)) for name, value in _facts(facts))
+    copyable = '<code class="claude-copy" title="A click selects all of it">{}</code>'
+    cells = ((name, (copyable if name in _COPYABLE else "{}").format(escape(value))) for name, value in _facts(facts))
     lines = (f'<tr><th class="claude-fact">{name}</th><td>{cell}</td></tr>\n' for name, cell in cells)
     return f"<table>\n{''.join(lines)}</table>\n"
-
-
-def _copyable(value: str) -> str:
-    return f'<code class="claude-copy" title="A click selects all of it">{escape(value)}</code>'
 
 
 def _label(row: SessionRow) -> str:

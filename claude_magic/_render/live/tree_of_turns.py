@@ -84,7 +84,7 @@ class TurnTree(InteractiveOutput[int]):
         return [tree]
 
     def _paint(self) -> None:
-        lines = _shown(self._rows)
+        lines = _lines(self._rows)[-TURNS_SHOWN:]
         self._text.value = _tree_html(lines, len(self._rows) - len(lines))
         beside = [self._spacer] if len(lines) < len(self._rows) else []
         for index, line in enumerate(lines):
@@ -103,7 +103,7 @@ class TurnTree(InteractiveOutput[int]):
 
 def tree_bundle(rows: Sequence[TurnRow]) -> dict[str, str]:
     """Return the tree as HTML, Markdown and plain text, for a notebook to keep; at most its last `TURNS_SHOWN` lines."""
-    lines = _shown(rows)
+    lines = _lines(rows)[-TURNS_SHOWN:]
     text = "\n".join(_texts(lines, len(rows) - len(lines)))
     inside = _tree_html(lines, len(rows) - len(lines))
     return {"text/html": styled_html(inside), "text/markdown": safe_markdown.fence(text), "text/plain": text}
@@ -115,10 +115,6 @@ def tree_text(rows: Sequence[TurnRow], columns: int | None = None) -> str:
     :param columns: the greatest width of a line, if that leaves room for the start of a prompt.
     """
     return "\n".join(_texts(_lines(rows), columns=columns))
-
-
-def _shown(rows: Sequence[TurnRow]) -> list[_DrawnTurn]:
-    return _lines(rows)[-TURNS_SHOWN:]
 
 
 def _lines(rows: Sequence[TurnRow]) -> list[_DrawnTurn]:
@@ -164,7 +160,7 @@ def _texts(lines: Sequence[_DrawnTurn], earlier: int = 0, columns: int | None = 
         for start, line in zip(starts, lines, strict=True)
     ]
     widths = [max(cell_len(row[column]) for row in cells) for column in range(4)]
-    texts: list[str] = [_earlier(earlier)] if earlier else []
+    texts = [f"… {earlier:,} earlier {'line is' if earlier == 1 else 'lines are'} not shown"] if earlier else []
     for index, (line, row) in enumerate(zip(lines, cells, strict=True)):
         texts += [""] if line.is_root and index else []
         if columns is not None and sum(width + 2 for width in widths if width) - 2 > columns:
@@ -194,10 +190,6 @@ def _emphasised(row: TurnRow, html: str) -> str:
         return f"<b>{html}</b>"
     kind = "claude-bad" if row.failed else "claude-left" if row.left else ""
     return f'<span class="{kind}">{html}</span>' if kind else html
-
-
-def _earlier(count: int) -> str:
-    return f"… {count:,} earlier {'line is' if count == 1 else 'lines are'} not shown"
 
 
 def _mark(row: TurnRow) -> str:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import claude_agent_sdk
@@ -59,7 +59,7 @@ def environment(extra: Mapping[str, str], directory: str, *, bare: bool = False)
 
 def login_settings(extra: Mapping[str, str]) -> str:
     """Return, as JSON, the person's settings that one of their logins needs; mostly none."""
-    known = _settings_of_the_person({**os.environ, **extra})
+    known = object_in(cli_home({**os.environ, **extra}) / "settings.json")
     found = {name: known[name] for name in _LOGIN_SETTINGS if name in known}
     return json.dumps(found) if found else ""
 
@@ -111,12 +111,8 @@ def _by_itself(address: str, known: Mapping[str, str]) -> bool:
 
 def _set_by_the_person(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that the person's settings add to or change in the process."""
-    found = _settings_of_the_person(variables).get("env")
+    found = object_in(cli_home(variables) / "settings.json").get("env")
     return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
-
-
-def _settings_of_the_person(variables: Mapping[str, str]) -> dict[str, Any]:
-    return object_in(cli_home(variables) / "settings.json")
 
 
 def _state_of(path: Path) -> bytes:

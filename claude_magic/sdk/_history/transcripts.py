@@ -16,20 +16,10 @@ import claude_agent_sdk as sdk
 
 from claude_magic._paths import file_bytes
 from claude_magic.errors import SessionNotFoundError
+from claude_magic.sdk import response
 from claude_magic.sdk._history.branches import in_a_loop
 from claude_magic.sdk._history.places import is_id, read_entries, transcript_of
 from claude_magic.sdk.content import CONTEXT_TAG
-from claude_magic.sdk.response import (
-    STRUCTURED_OUTPUT,
-    VALUE,
-    Block,
-    Growing,
-    Remark,
-    SessionAwareResponse,
-    Text,
-    ToolCall,
-    as_json,
-)
 
 _SUMMARY = "This session is being continued from a previous conversation"
 """The first words of the summary by which the CLI (2.1.331) replaces a compacted conversation."""
@@ -68,7 +58,7 @@ class Exchange:
     """
 
     prompt: str
-    blocks: tuple[Block, ...] = ()
+    blocks: tuple[response.Block, ...] = ()
     attachments: tuple[str, ...] = ()
     trouble: str = ""
     message_id: str | None = None
@@ -79,12 +69,12 @@ class Exchange:
     @property
     def reply(self) -> str:
         """All text of the answer, in Markdown."""
-        return "\n\n".join(block.text for block in self.blocks if isinstance(block, Text))
+        return "\n\n".join(block.text for block in self.blocks if isinstance(block, response.Text))
 
     @property
     def tools(self) -> tuple[str, ...]:
         """The names of the tools that were called."""
-        return tuple(block.name for block in self.blocks if isinstance(block, ToolCall))
+        return tuple(block.name for block in self.blocks if isinstance(block, response.ToolCall))
 
 
 def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
@@ -112,16 +102,20 @@ def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
     return [exchange for exchange in found if exchange.blocks or exchange.trouble or not exchange.is_command]
 
 
-def reply_of(exchange: Exchange, session_id: str | None = None, directory: str | None = None) -> SessionAwareResponse:
+def reply_of(exchange: Exchange, session_id: str | None = None, directory: str | None = None) -> response.SessionAwareResponse:
     """Rebuild a reply from an exchange. Remarks say what was sent with the prompt, and why the answer is incomplete."""
     sent = f"Sent with the prompt: {', '.join(exchange.attachments)}." if exchange.attachments else ""
-    before, after = ([Remark(text)] if text else [] for text in (sent, exchange.trouble))
+    before, after = ([response.Remark(text)] if text else [] for text in (sent, exchange.trouble))
     last = exchange.blocks[-1] if exchange.blocks else None
-    calls = (block for block in exchange.blocks if isinstance(block, ToolCall) and block.name == STRUCTURED_OUTPUT)
+    calls = (
+        block for block in exchange.blocks if isinstance(block, response.ToolCall) and block.name == response.STRUCTURED_OUTPUT
+    )
     data = next(reversed([block.input for block in calls if not block.is_error]), None)
-    structured = data[VALUE] if data is not None and data.keys() == {VALUE} else data
-    content = as_json(structured) if data is not None else last.text if isinstance(last, Text) else exchange.reply
-    return SessionAwareResponse(
+    structured = data[response.VALUE] if data is not None and data.keys() == {response.VALUE} else data
+    content = (
+        response.as_json(structured) if data is not None else last.text if isinstance(last, response.Text) else exchange.reply
+    )
+    return response.SessionAwareResponse(
         content=content,
         session_id=session_id,
         metadata={"model": exchange.model} if exchange.model else {},
@@ -258,16 +252,16 @@ def _attachment(part: dict[str, Any]) -> str:
 
 def _answered(exchange: Exchange, message: sdk.SessionMessage, parts: list[dict[str, Any]]) -> Exchange:
     """Add a message of Claude's to the exchange."""
-    blocks: list[Block] = []
+    blocks: list[response.Block] = []
     for part in parts:
         number = len(exchange.blocks) + len(blocks)
         match part:
             case {"type": "text"} if text := "".join(_texts([part])).strip("\n"):
-                blocks.append(Text(number, Growing(text), complete=True))
+                blocks.append(response.Text(number, response.Growing(text), complete=True))
             case {"type": "tool_use" | "server_tool_use", "id": str(call_id), "name": str(name), "input": dict(given)}:
-                blocks.append(ToolCall(number, call_id, name, given))
+                blocks.append(response.ToolCall(number, call_id, name, given))
     if _is_synthetic(message):
-        said = "\n".join(block.text for block in blocks if isinstance(block, Text))
+        said = "\n".join(block.text for block in blocks if isinstance(block, response.Text))
         return exchange if said == _NO_ANSWER else replace(exchange, trouble=said)
     model = message.message.get("model") if isinstance(message.message, dict) else None
     return replace(
@@ -284,7 +278,7 @@ def _noted(exchange: Exchange, parts: list[dict[str, Any]]) -> Exchange:
     if failed:
         blocks = (
             replace(block, complete=True, is_error=failed[block.call_id])
-            if isinstance(block, ToolCall) and block.call_id in failed
+            if isinstance(block, response.ToolCall) and block.call_id in failed
             else block
             for block in exchange.blocks
         )

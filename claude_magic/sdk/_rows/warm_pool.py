@@ -94,8 +94,6 @@ def other_version(there: str, here: str) -> ExecutorError:
 
 
 class _Chunk:
-    """A chunk of rows that runs."""
-
     def __init__(self, prompts: Sequence[str], slice_s: float) -> None:
         self.prompts = prompts
         self.slice_s = slice_s

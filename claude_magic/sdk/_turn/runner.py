@@ -28,8 +28,7 @@ from claude_magic.sdk._history.writers import Writers
 from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk._offers.choices import Choices
 from claude_magic.sdk._turn.launches import Launches
-from claude_magic.sdk._turn.live_turn import AskLater, LiveTurn
-from claude_magic.sdk._turn.own_turns import OwnTurns
+from claude_magic.sdk._turn.live_turn import AskLater, LiveTurn, OwnTurns
 from claude_magic.sdk.config import ClaudeConfig
 from claude_magic.sdk.content import check_mentions
 from claude_magic.sdk.events import Event, Notice, PermissionAnswered, Queued
