@@ -56,8 +56,7 @@ def _log_in(cli_path: str | None, rest: Sequence[str]) -> int:
 
 
 def _diagnose(cli_path: str | None, json: bool, turn: bool) -> int:
-    from claude_magic._kernel.doctor.finding import as_json, report
-    from claude_magic._kernel.doctor.machine import NOT_TRIED, look, try_turn
+    from claude_magic._kernel.doctor.machine import NOT_TRIED, as_json, look, report, try_turn
     from claude_magic.sdk.config import ClaudeConfig
 
     findings = asyncio.run(look(cli_path))

@@ -191,7 +191,10 @@ def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequ
 def _checked(name: str, value: object) -> object:
     option = PARAMETERS[name]
     if option.kind is FUNCTION:
-        return tuple(_functions(name, value))
+        several = [value] if callable(value) or not isinstance(value, Iterable) else list(value)
+        if not all(map(FUNCTION.fits, several)):
+            raise _unfit(name, value, FUNCTION.meant)
+        return tuple(several)
     if option.several:
         return tuple(_texts(name, value))
     if value is None:
@@ -209,13 +212,6 @@ def _texts(name: str, given: object) -> list[str]:
     if len(texts) < len(items) or not all(map(TEXT.fits, texts)):
         raise _unfit(name, given, "a text or a list of texts")
     return texts
-
-
-def _functions(name: str, given: object) -> list[object]:
-    several = [given] if callable(given) or not isinstance(given, Iterable) else list(given)
-    if not all(map(FUNCTION.fits, several)):
-        raise _unfit(name, given, FUNCTION.meant)
-    return several
 
 
 def _unfit(name: str, value: object, meant: str) -> ConfigError:

@@ -6,6 +6,7 @@ notebook, which is what that page shows, does not have the reply.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -53,15 +54,11 @@ class LostReplies:
                 # This request was queued before the reply settled, so the page may have been closed then.
                 waiting.append((its_page, view))
         self._views = deque(waiting, maxlen=KEPT)
-        saved = self._saved() if lost else set()
+        saved: set[tuple[int | None, str | None]] = set()
+        if lost and (path := notebook_path(self._namespace)):
+            with contextlib.suppress(ConfigError):
+                saved = {(turn.number, turn.session_id) for turn in saved_turns(path)}
         return [view for view in lost if not saved.issuperset(view.turns())]
-
-    def _saved(self) -> set[tuple[int | None, str | None]]:
-        path = notebook_path(self._namespace)
-        try:
-            return {(turn.number, turn.session_id) for turn in saved_turns(path)} if path else set()
-        except ConfigError:
-            return set()
 
 
 def same_page(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -74,7 +74,7 @@ class Schema:
         if isinstance(kind, Mapping):
             name = "the JSON schema"
             schema, read = _of_mapping(kind)
-        elif _is_type(kind):
+        elif isinstance(kind, type | typing.NewType | typing_extensions.TypeAliasType) or typing.get_origin(kind) is not None:
             name = _name(kind)
             schema, read = _of_type(kind, name)
         else:
@@ -208,10 +208,6 @@ def _rebuilt(kind: Any, known: dict[Any, Any]) -> Any:
             qualified = typing.get_origin(hint) in (typing.Required, typing.NotRequired)
             twin.__annotations__[key] = _rebuilt(hint if qualified else qualifiers[key][hint], known)
     return known[kind]
-
-
-def _is_type(kind: object) -> bool:
-    return isinstance(kind, type | typing.NewType | typing_extensions.TypeAliasType) or typing.get_origin(kind) is not None
 
 
 def _name(kind: Any) -> str:

@@ -16,8 +16,7 @@ from rig.environment import NOWHERE, own_variables
 from rig.kernel import Kernel
 
 from claude_magic.__main__ import main
-from claude_magic._kernel.doctor.finding import Finding, as_json, report
-from claude_magic._kernel.doctor.machine import look, try_turn
+from claude_magic._kernel.doctor.machine import Finding, as_json, look, report, try_turn
 from claude_magic.sdk import ClaudeConfig
 from claude_magic.sdk._cli.command_line import OLDEST_CLI
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from claude_magic._kernel.advice import STEPS, say
-from claude_magic._kernel.doctor.finding import Finding, report
-from claude_magic._kernel.doctor.machine import NOT_TRIED, look, try_turn
+from claude_magic._kernel.doctor.machine import NOT_TRIED, Finding, look, report, try_turn
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.settings import turn_options

@@ -1,4 +1,4 @@
-"""Findings that need no kernel: versions, the CLI, its login, the API's address, the directory, where files can be written.
+"""Findings that need no kernel: versions, CLI, login, the API's address, the directory, where files can be written; their report.
 
 A test turn shows whether turns work: only on request, paid like any other, and deleted from the history.
 """
@@ -8,19 +8,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.metadata
+import json
 import os
 import platform
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from claude_magic._kernel.doctor.finding import Finding
+from claude_magic._characters import strip_controls
 from claude_magic._kernel.state.directory_trust import Trust
-from claude_magic._paths import NO_HOME, cli_home, our_config
+from claude_magic._paths import NO_HOME, cli_home, our_config, shorten_home
+from claude_magic._redaction import redact
+from claude_magic._text import word_wrapper
 from claude_magic.errors import ClaudeError, NotLoggedInError
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
@@ -40,6 +43,19 @@ _ACCOUNTS: Final = {"claude.ai": "an account of claude.ai", "oauth_token": "a to
 _TURN_TOPIC = "test turn"
 _TURN_PROMPT = "Answer with the one word: ready"
 _TURN_LIMIT_S = 60.0
+
+_WIDTH = 100
+_NARROWEST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. `next_step` says what to do; it is empty if nothing is wrong."""
+
+    topic: str
+    text: str
+    next_step: str = ""
+
 
 NOT_TRIED = Finding(_TURN_TOPIC, "not tried; doctor --turn asks Claude for one word, which costs as much as any turn")
 
@@ -201,3 +217,38 @@ async def try_turn(config: ClaudeConfig, options: TurnOptions | None = None) -> 
                 delete_session(heard.session_id, directory)
     model = response.metadata.get("model")
     return Finding(_TURN_TOPIC, f"{model or 'Claude'} answered in {time.monotonic() - began:.1f} s")
+
+
+def report(findings: Sequence[Finding], columns: int | None = None) -> str:
+    """Write the findings as text: a line each, with `!` if something must be done, and at the end what to do.
+
+    :param columns: the greatest width of a line.
+    """
+    width = max(len(finding.topic) for finding in findings)
+    lines = []
+    for finding in map(_shareable, findings):
+        head = f"{'!' if finding.next_step else ' '} {finding.topic:<{width}}  "
+        room = max(_NARROWEST, min(_WIDTH, (columns or _WIDTH) - len(head)))
+        wrapped = word_wrapper(room).wrap(finding.text) or [""]
+        lines += [head + wrapped[0], *(" " * len(head) + line for line in wrapped[1:])]
+    steps = list(dict.fromkeys(finding.next_step for finding in map(_shareable, findings) if finding.next_step))
+    if not steps:
+        return "\n".join([*lines, "", "Nothing is in the way."])
+    return "\n".join([*lines, "", "What to do:", *(f"{number}. {step}" for number, step in enumerate(steps, 1))])
+
+
+def as_json(findings: Sequence[Finding]) -> str:
+    """Write the findings as a JSON object: whether all is well, and each finding by its topic."""
+    told = [asdict(_shareable(finding)) for finding in findings]
+    found = {one.pop("topic"): one for one in told}
+    return json.dumps({"ok": not any(one.next_step for one in findings), "findings": found}, indent=2, ensure_ascii=False)
+
+
+def _shareable(finding: Finding) -> Finding:
+    return Finding(finding.topic, _for_anybody(finding.text), _for_anybody(finding.next_step))
+
+
+def _for_anybody(text: str) -> str:
+    """Leave out credentials, and the home directory in both of its spellings."""
+    home = os.path.expanduser("~")
+    return strip_controls(redact(shorten_home(shorten_home(text), os.path.realpath(home))))

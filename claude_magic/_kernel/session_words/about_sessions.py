@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
@@ -240,34 +240,29 @@ class SessionWords:
         return facts, rows
 
     def _rows(self, found: Sequence[SessionInfo]) -> list[SessionRow]:
-        from claude_magic._render.settled.session_list import ROWS_SHOWN
+        from claude_magic._render.settled.session_list import ROWS_SHOWN, SessionRow
 
         notebooks = notebooks_with([info.session_id for info in found], self._state.directory)
         if own := told_name(self._frontend.shell.user_ns):
             notebooks |= {turn.session_id: own for turn in self._state.turns if turn.session_id}
-        return [self._row(info, notebooks, read=number < ROWS_SHOWN) for number, info in enumerate(found)]
-
-    def _row(self, info: SessionInfo, notebooks: Mapping[str, str], *, read: bool) -> SessionRow:
-        """Return a session's row.
-
-        :param read: whether to read its transcript, which is slow.
-        """
-        from claude_magic._render.settled.session_list import SessionRow
-
-        current = self._state.current
-        said = self._state.sessions.said(info) if read else []
-        return SessionRow(
-            session_id=info.session_id,
-            name=info.name,
-            first_prompt=info.first_prompt,
-            turns=len(said) if read else None,
-            last_used=info.last_used,
-            current=current is not None and info.session_id == current.session_id,
-            size_bytes=info.size_bytes,
-            last_prompt=said[-1].prompt if said else None,
-            branch_of=self._state.sessions.branch_of(info),
-            notebook=notebooks.get(info.session_id),
-        )
+        current, rows = self._state.current, []
+        for number, info in enumerate(found):
+            is_read = number < ROWS_SHOWN  # reading a transcript is slow
+            said = self._state.sessions.said(info) if is_read else []
+            row = SessionRow(
+                session_id=info.session_id,
+                name=info.name,
+                first_prompt=info.first_prompt,
+                turns=len(said) if is_read else None,
+                last_used=info.last_used,
+                current=current is not None and info.session_id == current.session_id,
+                size_bytes=info.size_bytes,
+                last_prompt=said[-1].prompt if said else None,
+                branch_of=self._state.sessions.branch_of(info),
+                notebook=notebooks.get(info.session_id),
+            )
+            rows.append(row)
+        return rows
 
 
 def _fits(session: SessionInfo, wanted: str) -> bool:

@@ -128,7 +128,6 @@ def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow], columns: 
 
 
 def _facts(facts: SessionFacts) -> list[tuple[str, str]]:
-    """Return the names and values of the known facts."""
     model = one_line(facts.model.removeprefix("claude-")) if facts.model else ""
     context = f"context {facts.context_used:.0%} used".replace("%", " %") if facts.context_used is not None else ""
     turns = f"{facts.turns:,} {'turn' if facts.turns == 1 else 'turns'}" if facts.turns is not None else ""

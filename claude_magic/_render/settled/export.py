@@ -62,7 +62,8 @@ def to_markdown(conversation: Conversation) -> str:
     pieces = [f"# {safe_markdown.escape(conversation.title)}", safe_markdown.escape(" · ".join(facts))]
     for number, exchange in enumerate(conversation.exchanges, 1):
         answer = reply_markdown(SettledReply(reply_of(exchange)).cleaned())
-        pieces += [f"## Turn {number}", _quoted(redact(exchange.prompt)), answer]
+        prompt = "\n".join(f"> {line}" for line in redact(exchange.prompt).splitlines())
+        pieces += [f"## Turn {number}", safe_markdown.text_markdown(prompt), answer]
     return "\n\n".join(piece for piece in pieces if piece) + "\n"
 
 
@@ -104,10 +105,6 @@ def _as_value(match: re.Match[str]) -> str:
         return "{"
     # What a template puts out is data, in which no path and no command is expanded.
     return f'{{{{ "{match[0]}" }}}}'
-
-
-def _quoted(prompt: str) -> str:
-    return safe_markdown.text_markdown("\n".join(f"> {line}" for line in prompt.splitlines()))
 
 
 def _code_cell(cell_id: str, source: str, *outputs: dict[str, Any]) -> dict[str, Any]:

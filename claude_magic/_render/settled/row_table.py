@@ -127,7 +127,6 @@ def _interval(low: float | None, high: float | None) -> str:
 
 
 def _without_empty(table: Table) -> Table:
-    """Leave out the columns that are empty."""
     kept = [column for column in range(len(table.head)) if any(line[column] for line in table.lines)]
     return Table(
         [table.head[column] for column in kept], [[line[column] for column in kept] for line in table.lines], table.remark

@@ -146,7 +146,6 @@ def _not_javascript(pattern: str) -> str:
 
 
 def _schemas(schema: Any) -> Iterator[dict[str, Any]]:
-    """Yield a schema and all schemas inside it."""
     match schema:
         case dict():
             yield schema

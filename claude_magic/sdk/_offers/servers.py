@@ -75,7 +75,7 @@ def server_files(paths: Iterable[str | os.PathLike[str]]) -> ServerFiles:
         shown, text = shorten_home(path), _text(path, directory)
         for name, server in _servers(shown, text).items():
             _check(shown, name, server)
-            if (prefix := _in_a_tool(name)) in taken:
+            if (prefix := _NOT_IN_A_TOOL.sub("_", name)) in taken:
                 raise ConfigError(
                     f"Two servers would be called {prefix}, in {taken[prefix]} and in {shown}.",
                     next_step="Rename one; nothing was sent.",
@@ -120,7 +120,7 @@ def _servers(shown: str, text: str) -> dict[str, Any]:
 def _check(shown: str, name: str, server: object) -> None:
     named = f"The server {name_line(name)!r} in {shown}"
     # Otherwise its tools would have names of ours, and their permissions.
-    if f"{_in_a_tool(name)}__".startswith(f"{SERVER}__"):
+    if f"{_NOT_IN_A_TOOL.sub('_', name)}__".startswith(f"{SERVER}__"):
         raise ConfigError(f"{named} has a name that is taken.", next_step="Give it another name; nothing was sent.")
     if not name.strip():
         raise ConfigError(f"A server in {shown} has no name.", next_step="Give it one; nothing was sent.")
@@ -128,10 +128,6 @@ def _check(shown: str, name: str, server: object) -> None:
         raise ConfigError(f"{named} has neither a command nor a url.", next_step=_FORM)
     if server.get("type") == "sdk":
         raise ConfigError(f"{named} is of the type sdk, which is for programs.", next_step=_FORM)
-
-
-def _in_a_tool(name: str) -> str:
-    return _NOT_IN_A_TOOL.sub("_", name)
 
 
 def _secrets(server: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -76,13 +76,10 @@ class LiveTurn:
         finally:
             if last.has_ended:  # else the CLI has died or hangs, and may not have written the turn
                 with anyio.CancelScope(shield=True):
-                    await self._look(process, last.message_id, host)
-
-    async def _look(self, process: LiveProcess, message_id: str | None, host: TurnHost) -> None:
-        session_id = process.session_id
-        if remark := await self._kept.look(session_id, message_id, self.launch.directory):
-            host.emit(Notice(remark))
-        process.holds_unkept = self._kept.count_missing(session_id) > 0
+                    session_id = process.session_id
+                    if remark := await self._kept.look(session_id, last.message_id, self.launch.directory):
+                        host.emit(Notice(remark))
+                    process.holds_unkept = self._kept.count_missing(session_id) > 0
 
     async def _tell_of_missing(self, host: TurnHost) -> None:
         launch = self.launch
