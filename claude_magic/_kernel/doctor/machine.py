@@ -1,4 +1,4 @@
-"""Findings that need no kernel: versions, CLI, login, the API's address, the directory, where files can be written; their report.
+"""Findings that need no kernel (versions, CLI, login, API, the directory, where files can be written), and their report.
 
 A test turn shows whether turns work: only on request, paid like any other, and deleted from the history.
 """
