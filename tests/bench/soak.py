@@ -36,6 +36,7 @@ PROGRESS_STEPS = 100
 
 TURN = f"(lambda turn: (turn.session_id, turn.can_continue, turn.failed))({STATE}.turns.find({{}}))"
 PATH = f"[turn.number for turn in {STATE}.turns.path({STATE}.current_turn) if turn.start.how != 'by itself']"
+KEPT = "__import__('glob').glob(__import__('os').path.expanduser('~/.claude/projects/*/{}.jsonl'))"
 ASK = """
 import threading
 from claude_magic import ask
@@ -86,6 +87,8 @@ class Soak:
     nodes: list[Node] = field(default_factory=list)
     current: Node | None = None
     step: int = 0
+    what: str = ""
+    """The name of the step."""
     counts: dict[str, int] = field(default_factory=dict)
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
@@ -116,6 +119,8 @@ class Soak:
             del self.api.requests[:-8]
             (take,) = self.rng.choices(names, weights)
             self.counts[take.__name__] = self.counts.get(take.__name__, 0) + 1
+            if self.what == "killed":
+                self.leave_what_is_gone()
             self.what = take.__name__
             take()
             self.compare_tree()
@@ -292,6 +297,15 @@ class Soak:
                     self.wrong(f"{prompt!r}: Claude does not know turn {node.number}, {node.prompt!r}")
             if left:
                 self.wrong(f"{prompt!r}: Claude knows {left}, which is not on its path")
+
+    def leave_what_is_gone(self) -> None:
+        """Go back behind a turn whose session is not on disk: its CLI was killed before it had written anything.
+
+        Then the next prompt goes on from the turn before, or begins a session; of several at once each begins its own.
+        """
+        if self.current is not None and not self.kernel.value(KEPT.format(self.current.session_id)):
+            self.current.can_continue = False
+            self.current = self.current.parent
 
     def compare_tree(self) -> None:
         """Compare the kernel's path with the model's."""
