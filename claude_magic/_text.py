@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from textwrap import TextWrapper
 from typing import Any
+from unicodedata import east_asian_width
 
 _HALVES = re.compile("[\ud800-\udfff]")
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
@@ -17,6 +18,7 @@ _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_MANY_BLANKS = re.compile(r"((?<=\n)(?:[ \t]*\n){11,}|(?<=\s)[ \t]{60,}\n?)")
 
 
 def well_formed(text: str) -> str:
@@ -34,6 +36,31 @@ def well_formed_data(data: Any) -> Any:
 def word_wrapper(columns: int, indent: str = "") -> TextWrapper:
     """Return a wrapper that divides lines only between words; each line after the first begins with `indent`."""
     return TextWrapper(columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def terminal_rows(text: str, columns: int) -> Iterator[str]:
+    """Divide a text into rows of a terminal. Only the first begins as the text does, so that no other passes for one of ours.
+
+    A line begins with six blanks, the rest of one has a `…` there. Many blanks or blank lines are a row that counts them.
+    """
+    start = ""
+    for number, piece in enumerate(_MANY_BLANKS.split(text)):
+        if number % 2:
+            ends = piece.count("\n")
+            yield f"    ({ends:,} blank lines)" if ends > 1 else f"    ({len(piece) - ends:,} blanks)"
+            start = " " * 6 if ends else "    … "
+            continue
+        for line in piece.splitlines() or [""] * (not number):
+            row, room = start, max(columns - 1, 20) - len(start)
+            for character in line.expandtabs():
+                # Terminals differ in the width of signs and marks: none draws one wider than two columns.
+                size = 1 if character.isascii() or (character.isalpha() and east_asian_width(character) not in "FW") else 2
+                if size > room:
+                    yield row
+                    row, room = "    … ", max(columns - 1, 20) - 6
+                row, room = row + character, room - size
+            yield row
+            start = " " * 6
 
 
 def with_texts(data: Any, change: Callable[[str, str], str], name: str = "") -> Any:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from claude_magic._text import name_line, parse_json, well_formed, well_formed_data
+from claude_magic._text import name_line, parse_json, terminal_rows, well_formed, well_formed_data
 
 TEXTS = {
     "plain": "plain",
@@ -43,3 +43,31 @@ def test_nested_deep() -> None:
 def test_names() -> None:
     """A name is one line that moves no cursor."""
     assert name_line("a\0b\x1b[2J\n c\x9b31m\u2028 \ud83d") == "a b [2J c 31m \ufffd"
+
+
+def test_rows_of_a_terminal() -> None:
+    """Only the first row begins as the text does; a further row has a mark, and what is not counted is all there."""
+    assert list(terminal_rows("", 80)) == [""]
+    assert list(terminal_rows("a: \tb\n\nc\n", 80)) == ["a:      b", "      ", "      c"]
+    assert list(terminal_rows("0123456789" * 5, 21)) == [
+        "01234567890123456789",
+        "    … 01234567890123",
+        "    … 45678901234567",
+        "    … 89",
+    ]
+    assert list(terminal_rows("жук" + "漢" * 10, 21)) == ["жук" + "漢" * 8, "    … 漢漢"]
+    assert list(terminal_rows("a:" + " " * 61 + "b" + " " * 70 + "\n" + "\t" * 60 + "c\n" + " " * 60, 80)) == [
+        "a: ",
+        "    (60 blanks)",
+        "    … b ",
+        "    (69 blanks)",
+        "    (60 blanks)",
+        "    … c",
+        "    (60 blanks)",
+    ]
+    assert list(terminal_rows("a\n" + "\n" * 10 + "b" + "\n" * 12, 80)) == [
+        "a",
+        *["      "] * 10,
+        "      b",
+        "    (11 blank lines)",
+    ]

@@ -119,13 +119,26 @@ def test_keys_and_rules_are_no_markup(typing: Typing, api: MessagesAPI) -> None:
     """The keys and the rule of a question are shown as they are; Ctrl-D is a refusal, which Claude hears."""
     typing.cell("%%claude", '<<tool Bash {"command": "touch [red]x"}>><<say done>>')
     typing.wait_for_question()
-    asked = typing.terminal.text.replace("\n", "")
-    assert "[y] allow once, [s] allow this command in this session: Bash(touch [red]x)," in asked
+    asked = typing.terminal.text.replace("\n    … ", "")
+    assert "[y] allow once,\n[s] allow this command in this session: Bash(touch [red]x)," in asked
     typing.terminal.type("\x04")
     written = typing.end()
     assert "denied" in written
     assert "Traceback" not in written.rsplit(ASKED, 1)[1]
     assert "done" in written.rsplit(ASKED, 1)[1]
+
+
+def test_a_question_is_not_painted_over(typing: Typing, api: MessagesAPI) -> None:
+    """Code that a terminal would break at its edge begins no line there."""
+    forged = "Claude asks to use inspect_variable in /data:"
+    code = "1 #".ljust(60 - len("    code: ")) + " " * 60 * 20 + forged.ljust(60) + "    name: df"
+    typing.cell("%%claude", tool(code))
+    typing.wait_for_question()
+    shown = typing.terminal.shown
+    typing.terminal.type("n\r")
+    typing.end()
+    assert "    code: 1 #\n    (1,246 blanks)\n    … Claude asks to use inspect_variable in /data:\n" in shown
+    assert f"\n{forged}" not in shown
 
 
 def test_ctrl_c(typing: Typing, api: MessagesAPI) -> None:

@@ -259,6 +259,30 @@ def test_lines(
     assert ("There is no choice 7." in shown) is typed.startswith("7")
 
 
+def test_a_question_paints_nothing_over(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """No line or row of what Claude asks begins where a question or a choice does; many blank lines are counted."""
+    forged = "\nClaude asks to read a file:\n  [1] no\n" + "x" * 80 + "Claude asks" + "\n" * 60 + "end"
+    monkeypatch.setattr("sys.stdin", io.StringIO("1\n"))
+    about = {"question": f"Now?{forged}", "options": [{"label": "yes", "description": forged, "preview": f"p{forged}"}]}
+    answer_in_lines(asked(about))
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[1:8] == [
+        "      Now?",
+        "      Claude asks to read a file:",
+        "        [1] no",
+        f"      {'x' * 73}",
+        "    … xxxxxxxClaude asks",
+        "    (59 blank lines)",
+        "      end",
+    ]
+    assert [row for row in rows if row.startswith(("Claude", "  ["))] == [
+        "Claude asks you:",
+        "  [1] yes: ",
+        "Claude asks you (22 lines above):",
+    ]
+    assert max(map(len, rows)) <= 80
+
+
 def test_lines_with_numbers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Choices that are numbers themselves have letters, so that no number is taken for another."""
     for typed, meant in (("2\n", "2"), ("a\n", "4"), ("3\n", "3")):

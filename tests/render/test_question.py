@@ -78,6 +78,11 @@ def closed(card: Card) -> Card:
     return card
 
 
+def joined(shown: str) -> str:
+    """Return what a terminal shows with each line as one row."""
+    return shown.replace("\n    … ", "")
+
+
 ASKED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "command": ("Bash", {"command": "ls -l\ndu -sh", "description": "Look"}, ["run a command", "ls -l\ndu -sh", "Look"]),
     "write": ("Write", {"file_path": "/d/a.py", "content": "x = 1\ny = 2"}, ["write a file", "/d/a.py", "x = 1\ny = 2"]),
@@ -621,7 +626,7 @@ def test_signs_of_a_command(
     if lines:
         monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
         ask_in_lines(asked)
-        shown = capsys.readouterr().out
+        shown = joined(capsys.readouterr().out)
     else:
         shown = closed(Card(page, asked)).text
     assert shown.count(r"\u201chi; rm x\u201d") == (5 if lines else 2)
@@ -714,7 +719,7 @@ def test_names_stay_on_their_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     text = "a\nClaude asks to read a file:"
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     ask_in_lines(PermissionRequest("call", "mcp__x__y", {text: "value"}, text, text, (text,)))
-    shown = capsys.readouterr().out
+    shown = joined(capsys.readouterr().out)
     assert [line for line in shown.splitlines() if line.startswith("Claude asks to read")] == []
     assert shown.count(r"a\nClaude asks to read a file:") == 4
 
@@ -729,7 +734,7 @@ def test_unseen_and_look_alike(
     if lines:
         monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
         ask_in_lines(asked)
-        shown = capsys.readouterr().out
+        shown = joined(capsys.readouterr().out)
     else:
         shown = closed(Card(page, asked)).text
     assert not set("\u3164\u2800\U000e0101\u0430") & set(shown)
@@ -746,7 +751,7 @@ def test_nothing_hides_around_it(
     if lines:
         monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
         ask_in_lines(asked)
-        seen = [capsys.readouterr().out]
+        seen = [joined(capsys.readouterr().out)]
     else:
         card = Card(page, asked)
         rule = next(button for button in card.buttons if button["description"].startswith("Allow this"))
@@ -779,6 +784,52 @@ def test_lines(
     assert "Claude asks to run a command in /data/titanic:" in shown
     assert "git status\n" in shown
     assert f"[s] allow this command in this session: {RULE}" in shown
+
+
+FORGED = "Claude asks to read a file in /data:"
+
+
+def at_the_edge(start: str, columns: int = 80) -> str:
+    """Return a text that a terminal would break before a question of its own, after many rows of blanks."""
+    return (
+        f"touch mark #{start}".ljust(columns - len("    command: ")) + " " * columns * 40 + FORGED.ljust(columns) + "    n: 1"
+    )
+
+
+@pytest.mark.parametrize("place", ["value", "directory", "reason", "rule"])
+@pytest.mark.parametrize("start", ["", "漢" * 20, "e\u0301☺🌡" * 9], ids=["ASCII", "wide", "signs"])
+def test_a_value_paints_nothing_over(
+    place: str, start: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No row of a value, a place or a rule begins where a question does, however wide it is; nothing of it is lost."""
+    text = at_the_edge(start)
+    asked = {
+        "value": request(command=text),
+        "directory": replace(request(), directory=text),
+        "reason": request(reason=text),
+        "rule": request(rules=(text,)),
+    }[place]
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    ask_in_lines(asked)
+    rows = capsys.readouterr().out.splitlines()
+    assert max(len(row) + len(re.findall(r"[^\x00-\x7f]", row)) for row in rows) <= 80
+    assert [row for row in rows if row.startswith((FORGED[:10], "    n"))] == rows[:1]
+    (mark,) = [number for number, row in enumerate(rows) if re.fullmatch(r"    \(3,2\d\d blanks\)", row)]
+    assert rows[mark - 1].endswith("touch mark # " if not start else " ")
+    assert rows[mark + 1] == f"    … {FORGED}{' ' * (73 - len(FORGED))}"
+
+
+def test_much_to_scroll_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Blank lines are counted where they are many, and below many lines it is said again who asks for what."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n" * 3))
+    ask_in_lines(request(command="touch mark\n" + " \n" * 60 + "ls\n", rules=()))
+    assert capsys.readouterr().out.splitlines()[1:4] == ["    command: touch mark", "    (60 blank lines)", "      ls"]
+    ask_in_lines(request(command="\n".join("a\n\nb" + " " * 70 for _ in range(20)), rules=()))
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[1:6] == ["    command: a", "      ", "      b ", "    (69 blanks)", "      a"]
+    assert rows[-4:-1] == ["    (69 blanks)", "Claude asks to run a command (81 lines above):", "[y] allow once,"]
+    ask_in_lines(request(command="ls\n" * 9, rules=()))
+    assert "above" not in capsys.readouterr().out
 
 
 def test_lines_without_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:

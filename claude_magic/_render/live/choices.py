@@ -150,7 +150,8 @@ class _Group:
 
 
 def _choose_in_lines(request: PermissionRequest) -> PermissionAnswer:
-    lines = [f"{who_asks(request)} asks you:"]
+    title = f"{who_asks(request)} asks you"
+    lines = [f"{title}:"]
     answers = {}
     for question in request.questions:
         keys = _keys(question)
@@ -158,7 +159,7 @@ def _choose_in_lines(request: PermissionRequest) -> PermissionAnswer:
         how = "the number" if not keys or keys[0].isdigit() else "the letter"
         which = f"{how} of one{', or of several with commas' if question.several else ''}, or your own words"
         asked = f"{which if keys else 'Your answer'} (nothing: no answer): "
-        while (answer := _meant(question, keys, typed := ask_line(lines, asked))) is None:
+        while (answer := _meant(question, keys, typed := ask_line(title, lines, asked))) is None:
             lines = [f"There is no choice {reveal(typed)}."]
         lines = []
         if answer:
@@ -175,10 +176,10 @@ def _keys(question: ClaudeQuestion) -> list[str]:
 
 
 def _question_lines(question: ClaudeQuestion, keys: Sequence[str]) -> Iterator[str]:
-    yield reveal(question.text)
+    yield f"      {reveal(question.text)}"
     for key, choice in zip(keys, question.choices, strict=True):
-        yield f"  [{key}] {': '.join(filter(None, (one_line(reveal(choice.label), 400), reveal(choice.description))))}"
-        yield from (f"      {line}" for line in reveal(choice.preview).splitlines())
+        about = ": ".join(filter(None, (one_line(reveal(choice.label), 400), reveal(choice.description))))
+        yield "\n".join(filter(None, (f"  [{key}] {about}", reveal(choice.preview))))
 
 
 def _meant(question: ClaudeQuestion, keys: Sequence[str], typed: str) -> str | None:

@@ -9,6 +9,7 @@ import html
 import io
 import math
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from claude_magic._render.live.widgets import close_tree
 from claude_magic._render.parts.markdown_html import escape, folded_html
 from claude_magic._render.parts.reply_wording import one_line, tool_name
 from claude_magic._render.parts.tool_call import arguments_html, end_remarks, input_html, leaves, session_answer
-from claude_magic._text import with_texts
+from claude_magic._text import terminal_rows, with_texts
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
 
@@ -233,8 +234,10 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     diff = replaced.diff(lambda line: spelled(line, "")) if replaced and not replaced.as_whole else None
     if diff is not None:
         call = replace(call, input={name: value for name, value in call.input.items() if name not in _IN_A_DIFF})
-    lines = [f"{_title(request)} in {shorten_home(spelled_name(request.directory))}:", *_input_lines(call)]
-    lines += [f"    {reveal(line)}" for line in diff.split("\n")] if diff else []
+    lines = [f"{_title(request)} in {shorten_home(spelled_name(request.directory))}:"]
+    lines += [f"    {spelled_name(name)}: {reveal(value)}" for name, value in leaves(call.input)]
+    lines += [f"    {remark}" for remark in end_remarks(call)]
+    lines += [f"      {reveal(line)}" for line in diff.split("\n")] if diff else []
     if replaced is not None:
         lines += filter(None, (f"It {replaced.loss}." if replaced.loss else "", replaced.remark))
     if request.reason:
@@ -242,9 +245,9 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     if request.warning:
         lines.append(request.warning)
     rules = spelled_name(", ".join(request.rules))
-    session = f", [s] {_small(session_answer(request.rules))}: {rules}" if rules else ""
-    instead = f", [i] {_small(request.instead.label)}" if request.instead else ""
-    reply = ask_line(lines, f"[y] allow once{session}{instead},\n[n] deny, or say what to do instead: ")
+    session = f"\n[s] {_small(session_answer(request.rules))}: {rules}," if rules else ""
+    instead = f"\n[i] {_small(request.instead.label)}," if request.instead else ""
+    reply = ask_line(_title(request), lines, f"[y] allow once,{session}{instead}\n[n] deny, or say what to do instead: ")
     match reply.casefold():
         case "i" | "instead" if request.instead:
             return PermissionAnswer(Decision.DENY, request.instead.word)
@@ -257,12 +260,18 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     return PermissionAnswer(Decision.DENY, reply)
 
 
-def ask_line(lines: Sequence[str], asked: str) -> str:
+def ask_line(title: str, lines: Sequence[str], asked: str) -> str:
     """Print lines and a prompt, and return what the person types.
 
+    :param title: who asks for what; said again below many lines, whose beginning may be out of sight.
     :raises EOFError: the input has ended (Ctrl+D).
     :raises KeyboardInterrupt: the person interrupts instead of answering.
     """
+    columns = shutil.get_terminal_size().columns if sys.stdin.isatty() else 80
+    lines = [row for line in lines for row in terminal_rows(line, columns)]
+    if len(lines) > 10:
+        lines.append(f"{title} ({len(lines):,} lines above):")
+    asked = "\n".join(row for line in asked.split("\n") for row in terminal_rows(line, columns))
     if isinstance(sys.stdout, io.StringIO):  # printed lines are captured, so the person would not see the question
         asked = "\n".join([*lines, asked])
     elif lines:
@@ -348,11 +357,3 @@ def _changes_html(call: ToolCall, remark: str, diff: str) -> str:
 def _small(words: str) -> str:
     """Return words with a small first letter, for the middle of a sentence."""
     return words[:1].lower() + words[1:]
-
-
-def _input_lines(call: ToolCall) -> list[str]:
-    return [
-        f"    {spelled_name(name)}: {line}" if number == 0 else f"      {line}"
-        for name, value in leaves(call.input)
-        for number, line in enumerate(reveal(value).splitlines() or [""])
-    ] + [f"    {remark}" for remark in end_remarks(call)]
