@@ -146,11 +146,14 @@ def test_card(page: Page, tool: str, arguments: dict[str, Any], shown: list[str]
 
 
 def test_a_path_says_nothing_of_its_own(page: Page) -> None:
-    """What a path holds stays on its line, so that it cannot be taken for another fact of the card."""
-    directory, reason = "/d · in /safe", "leads to /x · in /safe\nfree"
-    card = closed(Card(page, PermissionRequest("call", "Bash", {"command": "ls"}, directory, reason, ())))
+    """What a path holds stays on its line with all its blanks, and a line end in it is not one that was typed."""
+    directory, reason = r"/d  · in \n/safe", "leads to /x · in /safe\nfree"
+    card = Card(page, PermissionRequest("call", "Bash", {"command": "ls"}, directory, reason, ()))
+    styles = "".join(str(model.get("value")) for model in page.models.values())
+    assert re.search(r"\.claude-where *{[^}]*white-space: pre-wrap", styles)
+    closed(card)
     lines = re.findall('<p class="claude-where">(.*?)</p>', re.sub("</?span>", "", card.html))
-    assert lines == [f"in {directory}", r"leads to /x · in /safe\nfree"]
+    assert lines == [f"in {directory}", r"leads to /x · in /safe<code>\n</code>free"]
 
 
 def test_line_ends_in_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -334,7 +334,7 @@ def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spe
     lost = [replaced.loss] if replaced and replaced.loss else []
     about = [*plan, *lost, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
     # A line each: a path may hold what would divide them in one line.
-    shown_about = (escape(reveal(part.replace("\n", r"\n"))) for part in about)
+    shown_about = (escape(reveal(part)).replace("\n", r"<code>\n</code>") for part in about)
     lines = "".join(f'<p class="claude-where">{part}</p>' for part in shown_about)
     title = _title(request)
     warning = f'<p class="claude-warn">{escape(request.warning)}</p>' if request.warning else ""
