@@ -25,7 +25,6 @@ _COMPARED: Final = 2_000
 _BLANK_ENDS: Final = re.compile("[\t\v\f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+(?=[\r\n]|\\Z)")
 """White space at the ends of lines, which the CLI (2.1.332) leaves out of what it writes, unless the file is Markdown."""
 
-_NOTHING: Final = re.compile(r"(?!)")
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -82,15 +81,15 @@ def replaced_file(request: PermissionRequest) -> ReplacedFile | None:
         text = found.decode("utf-8")
     except (OSError, ValueError):  # there is no such file, the name is invalid, or the file is no text
         return None
-    ends = _NOTHING if name.lower().endswith((".md", ".mdx")) else _BLANK_ENDS
+    blank_ends = re.compile(r"(?!)") if name.lower().endswith((".md", ".mdx")) else _BLANK_ENDS
     match request.input:
         case _ if len(found) > _READ_BYTES:
             return None
         case {"content": str(content)} if request.tool == "Write":
-            return ReplacedFile(text, ends.sub("", content))
+            return ReplacedFile(text, blank_ends.sub("", content))
         case {"old_string": str(old), "new_string": str(new)} if request.tool == "Edit":
             before = text.replace("\r\n", "\n")  # the CLI puts them back
-            after = _edited(before, old, ends.sub("", new), everywhere=request.input.get("replace_all") in (True, "true"))
+            after = _edited(before, old, blank_ends.sub("", new), everywhere=request.input.get("replace_all") in (True, "true"))
             return None if after is None else ReplacedFile(before, after, as_whole=False)
     return None
 

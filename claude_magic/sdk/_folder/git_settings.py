@@ -71,13 +71,16 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
                 found[path] = list(wrong)
         if keys := _judged(_unknown_keys, config := os.path.join(place, "config"), _MAX_CONFIG_BYTES):
             files = [os.path.relpath(file, place) for file in files_named(config, keys)]
-            found[config] = [*keys, *(" ".join((file, *_state_of(os.path.join(place, file)))) for file in files)]
+            found[config] = [
+                *keys,
+                *(" ".join((file, *_judged(_hash, os.path.join(place, file), _MAX_CONFIG_BYTES))) for file in files),
+            ]
         folder = os.path.join(place, "hooks")
         names = [name for name in _listed(folder) if name in _HOOKS_OF_A_LOOK or not (only_looks or name.endswith(_SAMPLE))]
         if len(names) > _MAX_HOOKS:
             found[folder] = ["(cannot be judged)"]
         elif names:
-            found[folder] = [" ".join((name, *_state_of(os.path.join(folder, name)))) for name in names]
+            found[folder] = [" ".join((name, *_judged(_hash, os.path.join(folder, name), _MAX_CONFIG_BYTES))) for name in names]
         todo = os.path.join(place, "rebase-merge", "git-rebase-todo")
         if not only_looks and (commands := _judged(_commands_in, todo, _MAX_CONFIG_BYTES)):
             found[todo] = list(commands)
@@ -215,10 +218,6 @@ def _unknown_keys(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
         elif name == "remote.url":
             remotes.add(head.partition('"')[2].removesuffix('"]'))
     return (*unknown, *(line for line, remote in named if remote not in remotes))
-
-
-def _state_of(path: str) -> tuple[str, ...]:
-    return _judged(_hash, path, _MAX_CONFIG_BYTES)
 
 
 @functools.lru_cache(maxsize=256)

@@ -79,8 +79,7 @@ def words_of(part: str) -> list[str]:
 
 def writes(part: str) -> bool:
     """Whether a part of a command plainly changes files: it redirects into one, or its program does little else."""
-    program = words_of(BEFORE.sub("", part))[:1]
-    return _WRITERS.issuperset(program or [""]) or _WRITES.search(QUOTED.sub("", part)) is not None
+    return _WRITERS.issuperset(words_of(BEFORE.sub("", part))[:1] or [""]) or bool(_WRITES.search(QUOTED.sub("", part)))
 
 
 def only_reads(command: str, is_inside: Inside) -> bool:
