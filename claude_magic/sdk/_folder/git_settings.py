@@ -62,7 +62,7 @@ _MAX_NAME_BYTES: Final = 1_100_000
 def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[str]]:
     """Return what git could run in a directory, by the file or folder that says so; usually empty.
 
-    :param only_looks: leave out hooks and steps of a rebase that run only when a command changes something.
+    :param only_looks: leave out hooks, steps of a rebase and old remotes that count only when a command changes something.
     """
     found: dict[str, list[str]] = {}
     for place in {place: None for repository in _repositories(directory) for place in _settings_of(repository)}:
@@ -70,11 +70,8 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
             if wrong := _judged(lambda path, state: (), path := os.path.join(place, name)):
                 found[path] = list(wrong)
         if keys := _judged(_unknown_keys, config := os.path.join(place, "config"), _MAX_CONFIG_BYTES):
-            files = [os.path.relpath(file, place) for file in files_named(config, keys)]
-            found[config] = [
-                *keys,
-                *(" ".join((file, *_judged(_hash, os.path.join(place, file), _MAX_CONFIG_BYTES))) for file in files),
-            ]
+            files = files_named(config, keys)
+            found[config] = [*keys, *(" ".join((file, *_judged(_hash, file, _MAX_CONFIG_BYTES))) for file in files)]
         folder = os.path.join(place, "hooks")
         names = [name for name in _listed(folder) if name in _HOOKS_OF_A_LOOK or not (only_looks or name.endswith(_SAMPLE))]
         if len(names) > _MAX_HOOKS:
@@ -87,9 +84,8 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
         # Old git kept the addresses of remotes here, and git (2.39) still reads them.
         old = [os.path.join(place, name) for name in ("remotes", "branches")]
         found |= {folder: names for folder in old if not only_looks and (names := _listed(folder))}
-        if _judged(_submodules, index := os.path.join(place, "index")) or any(
-            name.startswith("sharedindex.") for name in _listed(place)
-        ):
+        is_shared = any(name.startswith("sharedindex.") for name in _listed(place))
+        if _judged(_submodules, index := os.path.join(place, "index")) or is_shared:
             found[index] = [INSIDE]
     return found
 
