@@ -499,7 +499,7 @@ def test_by_input(loaded_kernel: Kernel, api: MessagesAPI, notebook_dir: Path, r
     assert (notebook_dir / "typed").exists() is made
     assert "Claude asks to run a command" in result.stdout
     assert "command: touch typed" in result.stdout
-    assert str(notebook_dir) in result.stdout
+    assert str(notebook_dir) in result.stdout.replace("\n    … ", "")
     (prompt,) = result.prompts
     assert "[y] allow once" in prompt
     assert "[s] allow this command in this session: Bash(touch" in prompt
