@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from messages_api import MessagesAPI
 from rig.pace import at_some_pace
-from watching import QUICK, SLACK_S, MakeConfig, Run, arrived, cli_pids, run_turn, script
+from watching import QUICK, SLACK_S, MakeConfig, Run, arrived, cli_pids, run_turn, script, until
 
 from claude_magic.errors import APIError, ClaudeError, CLIDiedError, ConfigError, TurnError, TurnTimeoutError
 from claude_magic.sdk import ClaudeClient, ClaudeConfig, SessionAwareClient
@@ -198,6 +198,19 @@ def test_idle_cli_that_was_killed_is_not_noticed(make_config: MakeConfig, run_as
             os.kill(pid, signal.SIGKILL)
             reply = await client.query_with_session("<<history>>", auto_resume_last=True)
         assert reply.content == "- one\n- <<history>>"
+
+    run_async(ask())
+
+
+def test_prepared_cli_that_was_killed_is_not_noticed(make_config: MakeConfig, run_async: Run) -> None:
+    """A CLI that was started ahead of its first turn, and died before it, is replaced in the same way."""
+
+    async def ask() -> None:
+        async with ClaudeClient(make_config()) as client:
+            client.prepare(client.request("one"))
+            await until(lambda: client.choices.models)
+            os.kill(*cli_pids(), signal.SIGKILL)
+            assert (await run_turn(client, "one")).content == "You said: one"
 
     run_async(ask())
 

@@ -87,6 +87,8 @@ class LiveProcess:
         self.launch = launch
         self.state = State.NEW
         self.turns = 0
+        self.is_prepared = False
+        """Whether it was started ahead of its first turn, so that it may have died unnoticed; the pool sets it."""
         self.replaced_work: tuple[BackgroundWork, ...] = ()
         """Background work that was lost with the process before this one; the pool sets it."""
         self.had_begun = False

@@ -84,6 +84,7 @@ class ProcessPool:
                         return
                     self._close(process)
             process = self._make(launch)
+            process.is_prepared = True
             self._processes.append(process)
             self._spawn(self._start_ahead(process))
             self._close_surplus()

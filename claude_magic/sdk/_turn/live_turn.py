@@ -63,7 +63,7 @@ class LiveTurn:
             try:
                 return await self._serve(process, prompt, host)
             except CLIDiedError:
-                if process.had_begun or fresh:
+                if process.had_begun or (fresh and not process.is_prepared):
                     raise
         async with self._pool.lease(self.launch) as process:
             await self._tell_of_missing(host)
