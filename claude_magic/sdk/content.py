@@ -25,7 +25,6 @@ _CHECK_PATH = "Check the path; nothing was sent."
 _MENTION = re.compile(r'(?<![A-Za-z0-9_.+-])@(?:"([^"]+)"|(\S+))')
 _AFTER_NAME = re.compile(r"\W+\Z")
 
-
 CONTEXT_TAG = "prompt-context"
 """The tag around the context of a prompt."""
 

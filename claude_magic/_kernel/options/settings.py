@@ -20,7 +20,6 @@ TURN_TRAITS = [option.setting for option in OPTIONS if option.sets is not None]
 
 CASSETTE_MODES = ("record", "replay", "auto", "off", "without-login")
 
-
 CLIENT_TRAITS = ["cli_path", "max_warm", "idle_timeout", "background"]
 """The traits that decide how the client is created."""
 

@@ -51,7 +51,6 @@ _LONGEST_SHORT: Final = 1_000
 # Their own lexers would also colour the body of a function, which may be in any language.
 _LEXERS: Final = dict.fromkeys(("postgresql", "postgres", "plpgsql"), "sql")
 
-
 _MARKS: Final = {
     Keyword: ("b", ""),
     Operator.Word: ("b", ""),

@@ -45,7 +45,6 @@ _STANDS_FOR_ANYTHING: Final = re.compile(
 _SPACE: Final = re.compile(r"\s")
 _PATH: Final = re.compile(r"(?P<root>[A-Za-z]:|/)[\w./\\-]*")
 
-
 _MOST_PLACES: Final = 200_000
 """A text with more possible places of placeholders counts as different; trying all of them would block the kernel."""
 

@@ -13,10 +13,8 @@ from claude_magic.sdk.response import SessionAwareResponse, ToolCall, call_with_
 
 _ANSWERS = frozenset(decision.value for decision in Decision)
 
-
 _BEHIND_THE_END = (events.Notice, events.PermissionAnswered, events.ToolReturned, Asked)
 """What adds nothing to the answer, and runs nothing."""
-
 
 _MOST_CALLS = 5_000
 """No real turn makes so many; each question and result is compared with all of them."""

@@ -24,7 +24,6 @@ from typing import Any, Final, Self
 KILL_LIMIT_S = 1.0
 """How long a supervisor may take to kill everything before it is killed itself."""
 
-
 LONG_S = 10.0**8
 """Longer than any event loop runs."""
 

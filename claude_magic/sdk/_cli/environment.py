@@ -41,7 +41,6 @@ _NOT_PASSED_ON: Final = frozenset({"CLAUDECODE"})
 _ALWAYS: Final = {"CLAUDE_CODE_DISABLE_CRON": "1"}
 """Without it the CLI starts turns that a file of the directory schedules, even if the directory's settings are not loaded."""
 
-
 _LOGIN_SETTINGS: Final = ("apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "gcpAuthRefresh", "forceLoginOrgUUID")
 """Settings of the person that a login may need, from the CLI's documentation."""
 

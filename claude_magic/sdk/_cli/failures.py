@@ -70,7 +70,6 @@ _GO_LATER = "Go back to a later turn: what came before /compact is out of reach.
 _OVERLOADED = "Run it again in a while; the session can be continued."
 _DROPPED = "Check the network, then run it again; the session can be continued."
 
-
 _REFUSED = "Say it in other words, in a new session, or choose another model."
 _CUT_SHORT = "Ask for less at once, or allow more by CLAUDE_CODE_MAX_OUTPUT_TOKENS; the session can be continued."
 _NETWORK = re.compile(r"connect|network|socket|timed? ?out|ECONN|ENOTFOUND|EAI_AGAIN|proxy|fetch failed|DNS", re.IGNORECASE)

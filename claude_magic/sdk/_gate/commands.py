@@ -40,7 +40,6 @@ READERS: Final = {
 EDITORS: Final = ("mkdir", "touch", "rm", "rmdir", "mv", "cp", "sed")
 """Programs that the CLI (2.1.332) runs unasked in the mode `acceptEdits`, inside the folder."""
 
-
 _WRITERS: Final = frozenset({*EDITORS, "ln", "tee", "dd", "install", "tar", "unzip", "rsync", "patch", "cpio"})
 _WRITES: Final = re.compile(r">(?!&\d|\s*/dev/null(?!\S))")
 """A redirection into a file."""
