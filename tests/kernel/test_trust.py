@@ -332,8 +332,9 @@ def test_folders_below(place: Place, api: MessagesAPI, tmp_path: Path) -> None:
     script = f"{reads['below']}{reads['below']}{reads['linked']}<<say done>>"
     asked = place.kernel.run(f"%%time\n%%claude\n{script}", answer="y")
     assert len(asked.prompts) == 2
-    assert f"with it Claude Code loads {skill.parents[2]}, which nobody has approved" in asked.stdout
-    assert f"CLAUDE.md (which leads out of its folder, to {tmp_path / 'private.md'})" in asked.stdout
+    shown = asked.stdout.replace("\n    … ", "")
+    assert f"with it Claude Code loads {skill.parents[2]}, which nobody has approved" in shown
+    assert f"CLAUDE.md (which leads out of its folder, to {tmp_path / 'private.md'})" in shown
     assert "PLANTED" in json.dumps(api.requests)
 
 
