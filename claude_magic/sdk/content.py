@@ -106,10 +106,9 @@ def check_mentions(prompt: Prompt, directory: str, *, asks_below: bool = False) 
                 refuse_outside(path, place_of(path, directory))
                 if not (os.path.isfile(path) or os.path.isdir(path)):  # the CLI (2.1.332) would wait for it
                     raise _no_file(path)
-                places = [
-                    f(os.path.join(path, "x") if os.path.isdir(path) else path) for f in (os.path.normpath, os.path.realpath)
-                ]
-                if asks_below and (loaded := loaded_below(places, os.path.realpath(directory))):
+                inside = os.path.join(path, "x") if os.path.isdir(path) else path
+                places = (os.path.normpath(inside), os.path.realpath(inside)) if asks_below else ()
+                if loaded := loaded_below(places, os.path.realpath(directory)):
                     raise AttachmentError(
                         f"With @{named} Claude Code loads {', '.join(map(shorten_home, loaded))}, which nobody has approved.",
                         next_step="Attach the file instead, or let Claude read it, which asks you; nothing was sent.",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import pandas as pd
 import pytest
 from cells import Configure, answered
 from IPython.core.interactiveshell import InteractiveShell
@@ -18,6 +19,7 @@ from claude_magic._kernel.loop_calls import runs_a_loop
 from claude_magic._kernel.notebook.outline import MAX_BYTES, Outline
 from claude_magic._kernel.notebook.ran_cells import RanCells, is_conversation
 from claude_magic._kernel.tools.kernel_tools import KernelTools
+from claude_magic._kernel.values.described import described
 from claude_magic.sdk._tools.results import kept
 from claude_magic.sdk.content import CONTEXT_TAG, Prompt
 
@@ -311,3 +313,21 @@ def test_a_recording_is_found_without_it(
     count = len(api.requests)
     answered(shared_session, "a lesson", "--new")
     assert len(api.requests) == count
+
+
+def test_sizes_run_no_code_of_a_value() -> None:
+    """A DataFrame over an index of the person's own type has no shape in a list: asking for it would run that type's code."""
+    ran: list[str] = []
+
+    class Index(pd.Index):
+        def __len__(self) -> int:
+            ran.append("len")
+            return 2
+
+    index = pd.Index([1, 2])
+    table = pd.DataFrame({"a": [1, 2]})
+    assert described(table) == "pandas.DataFrame, shape (2, 1)"
+    index.__class__ = Index
+    table.index = index
+    ran.clear()
+    assert (described(table), ran) == ("pandas.DataFrame", [])

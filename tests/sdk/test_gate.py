@@ -791,6 +791,13 @@ def test_repositories_inside(tmp_path: Path) -> None:
     assert repositories_below([str(work)], most=3) is None
 
 
+def test_names_of_servers_that_run_into_those_of_tools(tmp_path: Path) -> None:
+    """A rule for a server covers no tool of another one, whose name only looks as if it began with that of the first."""
+    gate = Gate(str(tmp_path), tmp_path / "cli", home="/", rules=["mcp__s_"])
+    call = Call("mcp__s___x", {}, "auto", str(tmp_path), "s")
+    assert gate.judge(call, "auto")[0] is Verdict.ASK
+
+
 def test_plans_of_other_sessions(tmp_path: Path) -> None:
     """In plan mode Claude reads and changes a plan that it has begun in this session, and asks about any other."""
     (plans := tmp_path / "cli/plans").mkdir(parents=True)

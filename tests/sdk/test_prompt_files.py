@@ -16,7 +16,7 @@ from watching import MakeConfig, Run, cli_pids, user_blocks, user_texts
 
 from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk import ClaudeClient, SessionAwareClient
-from claude_magic.sdk.content import MAX_TEXT_BYTES, content_blocks
+from claude_magic.sdk.content import MAX_TEXT_BYTES, Prompt, check_mentions, content_blocks
 
 
 def ask_with(run_async: Run, config: Any, files: list[str], prompt: str = "read this") -> None:
@@ -196,6 +196,18 @@ def test_links_that_lead_out(make_config: MakeConfig, run_async: Run, api: Messa
     run_async(ask())
     assert "the hidden words" in str(api.requests[-1])
     assert "the open words" in str(api.requests[-1])
+
+
+@pytest.mark.parametrize("mention", ["@s/f.txt", '@"s/f.txt"', "@s/f.txt#L1-2", "@s"])
+def test_mentions_with_which_more_would_be_loaded(mention: str, workdir: Path) -> None:
+    """Where a person must agree to what subfolders hold, no mention lets the CLI load it; else it is the person's word."""
+    (workdir / "s/.claude/rules").mkdir(parents=True)
+    for name in ("s/f.txt", "s/.claude/rules/r.md", "g.txt"):
+        (workdir / name).write_text("x")
+    check_mentions(Prompt(f"Read {mention}"), str(workdir))
+    check_mentions(Prompt("Read @g.txt"), str(workdir), asks_below=True)
+    with pytest.raises(AttachmentError, match=r"s/\.claude, which nobody has approved"):
+        check_mentions(Prompt(f"Read {mention}"), str(workdir), asks_below=True)
 
 
 def test_links_inside_a_repository(make_config: MakeConfig, run_async: Run, api: MessagesAPI, workdir: Path) -> None:
