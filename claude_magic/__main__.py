@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _log_in(cli_path: str | None, rest: Sequence[str]) -> int:
-    """Let the CLI log in, in this terminal, and print which login is used from now on."""
+    """Let the CLI log in, in this terminal, and say if a key or token in the environment takes precedence over this login."""
     from claude_magic.sdk._cli.command_line import find_cli
     from claude_magic.sdk._cli.login import LOG_IN, login_status
 
@@ -50,7 +50,7 @@ def _log_in(cli_path: str | None, rest: Sequence[str]) -> int:
     if not status.logged_in:
         print("The CLI still has no login.", file=sys.stderr)
         return 1
-    key = f" {status.source} is set and comes first." if status.source.endswith(("_KEY", "_TOKEN")) else ""
+    key = f" {status.source} is set and takes precedence." if status.source.endswith(("_KEY", "_TOKEN")) else ""
     print(f"Logged in.{key} The next %%claude cell can use it; running kernels need no restart.")
     return 0
 

@@ -1,10 +1,10 @@
 """Characters that a reader cannot see or mistakes for others, and those that control a terminal.
 
-Text that is only read loses controls (`strip_controls`, `in_reading_order`). In tool calls and in questions to a person such
-characters are spelled out (`reveal`, `spelled_out`), as a name or a command with them is a different one.
+Text that is only read loses controls (`strip_controls`, `in_reading_order`). In tool calls and in questions to a person, unseen
+and misleading characters are spelled out (`reveal`, `spelled_out`): with them, a name or command is not what it seems.
 
 What looks like ASCII is known from Unicode's compatibility forms (NFKC) and a selection of its list of confusables (UTS 39). No
-such table is complete: fonts differ, and a whole word of another alphabet is taken for a language.
+such table is complete: fonts differ, and a word that is wholly in another alphabet is left as it is.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _UNSEEN: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufffc"
     "\U00013441\U00013442\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
 )
-# They look like ASCII signs, which have a meaning in a shell, a path or an address, and NFKC does not say so.
+# Characters that look like ASCII signs with a meaning in a shell, a path or an address; NFKC does not map them to these.
 _LIKE_SIGNS: Final = frozenset(
     "\u01c3\u2d51\u02ba\u02dd\u02ee\u2052\u02b9\u02bc\u02c8\u02ca\u02cb\u02f4\u0384\ua78c"  # !"%'`
     "\u2768\u2769\u276a\u276b\u2772\u2773\ufd3e\ufd3f\u204e\u2217\u201a\ua4f9\u2010\u2011\u2012\u2043\u2212\u02d7"  # ()*,-
@@ -43,19 +43,19 @@ _LIKE_SIGNS: Final = frozenset(
     "\u02c2\u276c\u276e\u1438\ua78a\u2e40\u02c3\u276d\u276f\u1433\u2216\u27cd\u29f5\u29f9\u02c4\u02c6"  # <=>\^
     "\u2774\u2775\u01c0\u2223\u23d0\u2758\u02dc\u1fc0\u2053\u223c\U0001d20f\U0001d23a\U0001d23b"  # {}|~
 )
-# In a command: quotes, `<`, `>`, `|` and `i`, and a dash that may begin an option. In a text they are at home.
+# Looks like a quote, `<`, `>`, `|`, `i` or the dash of an option: misleading in a command, usual in a text.
 _LIKE_IN_COMMANDS: Final = re.compile(
     "[\u2018-\u201f\u02bb\u02bd-\u02bf\u2032-\u2036\u2039\u203a\u2502\u0131]"
     "|(?<!\\w)[\u2013-\u2015](?=\\S)|(?<=[\u2013-\u2015-])[\u2013-\u2015]"
 )
-# Letters that look like others in a word with letters of ASCII: Latin ones, and kana and a stroke of Chinese.
+# Letters that look like ASCII characters, if they are in a word with ASCII letters: Latin ones, one kana, two Chinese strokes.
 _LIKE_LATIN: Final = frozenset("\u0138\u0196\u0237\u0251\u0261\u0269\ua731\u30ce\u4e36\u4e3f")
-# Words of these scripts stand close to Latin ones. A Greek letter stays if it is like none of Latin: `Δt`, `μm`.
+# Letters of these scripts may be in one word with Latin ones. So may a Greek letter that looks like no Latin one: `Δt`, `μm`.
 _CLOSE_TO_LATIN: Final = (
     *("LATIN ", "MODIFIER LETTER ", "CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "KATAKANA", "HANGUL ", "THAI ", "LAO ", "KHMER "),
 )
 _GREEK: Final = frozenset("ΓΔΘΛΞΠΣΦΨΩβδεζηθκλμξπςστφχψωϑϕϵ\u00b5\u2126")
-# Their compatibility forms do not look like them, nor does that of an ellipsis.
+# Characters with these decompositions do not look like their compatibility forms; nor does an ellipsis.
 _RAISED: Final = ("<super>", "<sub>", "<circle>", "<fraction>", "<square>")
 
 _NOT_ASCII: Final = re.compile(r"[^\t\n -~]")
@@ -94,7 +94,7 @@ def reveal(text: str, *, in_command: bool = False) -> str:
 def spelled_out(text: str, *, in_command: bool = False) -> str:
     r"""Spell out, as ``\u200b``, each character that cannot be seen, is an unusual blank, or looks like an ASCII one.
 
-    A letter of another alphabet is spelled out only in a word with Latin ones: a whole word of them is a language.
+    A letter of another alphabet is spelled out only in a word with Latin ones: a word without these is ordinary text.
 
     :param in_command: whether the text is a command, a path or an address, so that typographic quotes and the like mislead.
     """
@@ -136,7 +136,7 @@ def _of_one_alphabet(match: re.Match[str]) -> str:
 
 
 def _with_known_marks(match: re.Match[str]) -> str:
-    """Spell out the marks after an ASCII character that belong to no letter: each, if they are a heap."""
+    """Spell out the marks after an ASCII character that form no known letter with it; all, if they are more than `_MARKS`."""
     base = unicodedata.normalize("NFD", match[1])
     marks = "".join(takewhile(lambda mark: unicodedata.category(mark).startswith("M"), match[2]))
     heaped = len(base) - 1 + len(marks) > _MARKS
@@ -149,7 +149,7 @@ def _with_known_marks(match: re.Match[str]) -> str:
 def _without_likeness(token: str, in_command: bool) -> str:
     if token.isascii() and token.isprintable():
         return token
-    # Chinese and Japanese have wide characters of their own.
+    # In Chinese, Japanese and Korean text, fullwidth signs are usual.
     is_wide = bool(_WIDE_LETTER.search(token))
     return _NOT_ASCII.sub(lambda match: _escaped(match) if _misleads(match[0], in_command, is_wide) else match[0], token)
 

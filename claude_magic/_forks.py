@@ -1,6 +1,6 @@
 """Which process an object belongs to. After a fork the child has a copy of it, but not the threads that serve it.
 
-An owner of an event loop, a thread or a CLI has an `OwnProcess`, and calls `check` before anybody waits for them.
+An object that owns an event loop, a thread or a CLI has an `OwnProcess`, and calls `check` before anybody waits for these.
 """
 
 from __future__ import annotations

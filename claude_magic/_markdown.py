@@ -1,7 +1,7 @@
 """Parses a model's Markdown into blocks, for the SDK and every view alike.
 
-Owns the parser's rules, finds code and its language, and tells how much of a growing text is final. Views make the HTML and
-read inside the lines. Importing this module imports the parser, so the SDK imports it only when needed.
+Owns the parser's rules, finds code and its language, and tells how much of a growing text is final. Views make the HTML, and
+parse what is inside a line. Importing this module imports the parser, so the SDK imports it only when needed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ATTRIBUTE: Final = re.compile(r"""(?<![\w.-])[\w.-]++=(?:"[^"]*"|'[^']*'|[^\s,}
 _BETWEEN_WORDS: Final = re.compile(r"[\s,;:{}()\[\]]+")
 # Pandoc's class for line numbers, and MyST's directives, which come before the language.
 _NO_LANGUAGES: Final = frozenset({"numberlines", "code-block", "code-cell", "sourcecode"})
-# Python 2 is left out, and so is `pycon`: a session with prompts and output cannot be run.
+# Python 2 is left out, and so is `pycon`: code with `>>>` prompts and output cannot be run.
 _PYTHON: Final = re.compile(r"(?:jupyter-)?python(?:3(?:\.\d+)*)?|py3?")
 # A fence of Markdown can contain fences with a language of their own.
 _NESTING: Final = frozenset({"markdown", "md", "mdx", "qmd", "rmd", "mdown"})
@@ -45,7 +45,7 @@ class Code:
     """One code block as it is shown: a fence, or lines that are indented as code.
 
     `text` is the code without the marks of a list or quote around it; each line ends with a newline. `language` is empty if
-    none is named. `first_line` and `end_line` are its lines in the Markdown, from 0, the end excluded.
+    none is named. `first_line` is the code's first line in the Markdown, from 0; `end_line` is the line after the whole block.
     """
 
     text: str
@@ -73,7 +73,7 @@ def make_parser() -> MarkdownIt:
     markdown.use(mathematics_plugin).use(written_html_plugin)
     anywhere: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     markdown.block.ruler.before("fence", "fence_of_markdown", _fence_of_markdown, anywhere)
-    # It affects blocks, too: the definition of a refused link becomes a paragraph.
+    # This rule affects blocks, too: the definition of a refused link becomes a paragraph.
     markdown.validateLink = is_web_link  # type: ignore[method-assign]  # the documented way to change the rule
     return markdown
 
@@ -107,7 +107,7 @@ def finished_length(markdown: str) -> int:
 
     A view renders these once and only the rest again. A line starts a new block only once it is complete, so that `2` is not
     separated from the list that `2. ` continues. After `$$` everything up to the next empty line may be a formula, and a fold
-    lasts until it is closed.
+    (`<details>`) lasts until it is closed.
     """
     lines = _whole_lines(markdown)
     tokens = _blocks().parse("".join(lines))
@@ -120,9 +120,9 @@ def finished_length(markdown: str) -> int:
 
 
 def open_fence(markdown: str) -> str:
-    """If one open fence contains the whole growing text, return its beginning, up to the first line of code; else "".
+    """If one open fence contains the whole growing text, return what is before its first line of code; else "".
 
-    Only whole lines count. Text that is appended to the beginning is code of this fence, until a line closes it.
+    Only whole lines count. Text after what is returned is code of this fence, until a line closes the fence.
     """
     lines = _whole_lines(markdown)
     blocks = [token for token in _blocks().parse("".join(lines)) if token.level == 0]
@@ -154,7 +154,7 @@ def _code(token: Token) -> Code:
 
 
 def _whole_lines(markdown: str) -> list[str]:
-    # After a return at the end, its newline may still come.
+    # After a carriage return at the end, the newline that belongs to it may still come.
     return split_lines(markdown.removesuffix("\r"))[:-1]
 
 
@@ -171,7 +171,7 @@ def _first_open_formula(lines: Sequence[str]) -> int | None:
 
 
 def _first_open_fold(tokens: Sequence[Token]) -> int | None:
-    """Return the line where the outermost block of the first unclosed fold starts."""
+    """Return the line where the outermost block around the first unclosed fold starts."""
     top = 0
     for token in tokens:
         if token.level == 0 and token.map:

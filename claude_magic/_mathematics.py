@@ -2,7 +2,7 @@ r"""Mathematics in a model's Markdown: where formulas start and end, and which o
 
 Owns the parser's rules for dollars, `\( \)`, `\[ \]` and bare environments, each linear in the length of the text, and the list
 of macros that a formula may use. A typesetter's language can draw over a page, make elements and read files, so a formula with
-any other macro is shown as its source. A token's `content` is the source with its marks; its `meta` holds `tex`, the formula
+any other macro is shown as its source. A token's `content` is the source with its delimiters; `meta` holds `tex`, the formula
 without them (`None` if it may not be typeset), and `display`.
 """
 
@@ -34,7 +34,7 @@ _ENVIRONMENTS: Final = frozenset(
 )
 
 # Letters, operators, relations, arrows, delimiters and accents; then macros that build a formula. Macros that move a box
-# (`\smash`, `\rlap`, `\raise`, `\rule`) are left out: with them a formula could cover other text.
+# or draw one of any size (`\smash`, `\rlap`, `\raise`, `\rule`) are left out: with them a formula could cover other text.
 _MACROS: Final = frozenset(
     re.findall(
         r"\w+",
@@ -117,7 +117,7 @@ _BACK_EM, _FORTH_EM = 0.5, 100
 _NEGATIVES: Final = 16
 _COLUMNS: Final = re.compile(r"\\begin\s*\{(?:sub)?array\}(?!\s*\{[lcr|: ]{1,80}\})")
 _COUNTED: Final = re.compile(r"\\begin\s*\{align(?:ed)?at\*?\}(?!\s*\{\d{1,2}\})")
-# Optional arguments that set attributes, a colour that is more than one, comments, and TeX's own way to write any character.
+# Arguments that set attributes, a colour that is no name and no hex number, comments, and `^^`, which can write any character.
 _REFUSED: Final = re.compile(
     r"\\[bx]?cancel\s*\[|\\begin\s*\{[^{}]*\}\s*\[|\\(?:text)?color(?!\s*\{\s*(?:[A-Za-z]{1,20}|#[0-9A-Fa-f]{3,8})\s*\})"
     r"|(?<!\\)(?:\\\\)*+[%#]|\^\^|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
@@ -130,7 +130,7 @@ _OTHERS: Final = re.compile(rf"\\({'|'.join(_OTHER_WORDS)})(?![A-Za-z])")
 _TAG: Final = re.compile(r"\\tag\s*(\*?)\s*\{([^{}]*)\}")
 _WHOLE: Final = re.compile(r"\\begin\s*\{([a-z]+)\*?\}(.*)\\end\s*\{\1\*?\}\s*([.,;:]?)", re.DOTALL)
 
-# A formula in dollars ends at the next dollar, even if it turns out to be none, so that no text is read twice.
+# A formula in dollars ends at the next dollar, even if the text up to it is no formula, so that no text is read twice.
 _IN_DOLLARS: Final = re.compile(r"(?:[^\\$]|\\.)*+", re.DOTALL)
 _IN_DOUBLE: Final = re.compile(r"(?:[^\\$]|\\.|\$(?!\$))*+", re.DOTALL)
 _IN_BRACKETS: Final = re.compile(r"(?:[^\\]|\\[^()\[\]])*+", re.DOTALL)
@@ -156,11 +156,11 @@ def opens_formula(line: str) -> bool:
 
 
 def checked(tex: str, *, display: bool = False) -> str | None:
-    r"""Return a formula in a form that every typesetter accepts, without its marks; `None` if it may not be typeset.
+    r"""Return a formula in a form that every typesetter accepts, without delimiters; `None` if it may not be typeset.
 
     Numbered environments are replaced by those for use inside a formula (`align` by `aligned`), as LaTeX requires. Labels are
-    removed, and rows without an environment get one. Small spaces that go back are removed, too: they are mere fine tuning, and
-    in enough formulas they would draw what follows over other text.
+    removed, and rows without an environment get one. Small negative spaces are removed, too: they are mere fine tuning, and
+    those of many formulas would add up and draw what follows over other text.
     """
     tex = _LABEL.sub("", tex).strip()
     if not tex or len(tex) > FORMULA_LENGTH or _REFUSED.search(tex) or not _is_listed(tex) or not _stays_in_place(tex):
@@ -184,7 +184,7 @@ def checked(tex: str, *, display: bool = False) -> str | None:
 
 
 def tags_as_text(tex: str) -> str:
-    """Return a formula in which each tag, the number of an equation, is a text at its end."""
+    """Return a formula with each tag, the number of an equation, replaced by a gap and a text."""
     return _TAG.sub(lambda match: f"\\qquad\\text{{{match[2] if match[1] else f'({match[2]})'}}}", tex)
 
 
@@ -215,7 +215,7 @@ def _is_listed(tex: str) -> bool:
 
 
 def _stays_in_place(tex: str, back_em: float = _BACK_EM) -> bool:
-    """Whether its spaces keep the formula about where it is: with enough of them it would cover other text."""
+    """Whether the spaces in a formula are so small that the formula does not cover other text."""
     back, forth = 0.0, 0.0
     for space in _SPACE.finditer(tex):
         size = _DIMENSION.match(tex, space.end())
@@ -248,7 +248,7 @@ def _dollars(reader: StateInline, silent: bool) -> bool:
         is_closed = close + marks <= end and text.startswith("$" * marks, close)
         if is_closed and (_is_single(before, inside, after) if marks == 1 else _is_double(inside)):
             return _put(reader, silent, close + marks, inside, display=marks == 2)
-    reader.pos = run  # no other rule reads them
+    reader.pos = run  # no other rule reads dollars
     if not silent:
         reader.pending += text[start:run]
     return True
@@ -366,7 +366,7 @@ def _block_rule(reader: StateBlock, start_line: int, end_line: int, silent: bool
 
 
 def _lines(reader: StateBlock, start_line: int, end_line: int, opening: re.Match[str]) -> tuple[list[str], bool]:
-    """Read to the line that ends a formula, or to where none can end; return whether it ended with nothing behind it."""
+    """Read to a formula's end, or to where it cannot end; return whether it ended, with at most a punctuation mark behind."""
     lines: list[str] = []
     depth, length = 0, 0
     for line in range(start_line, end_line):

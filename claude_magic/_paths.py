@@ -1,6 +1,6 @@
 """Paths and commands as people should see them, without the name of their home directory; the CLI's and our directories.
 
-Files that anybody may have put into a folder are read here: never what only looks like a file, such as a pipe.
+The module also reads files that anybody may have put into a folder: only regular files, never a pipe or a device.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def shorten_home(text: str, home: str | None = None) -> str:
 
 
 def _spellings(home: str) -> str:
-    r"""Return a pattern for a home directory. On Windows it has `\` or `/`, doubled in JSON, and ignores case.
+    r"""Return a pattern for a home directory. On Windows it matches `\`, `\\` (in JSON) or `/`, and ignores case.
 
     The shells that Claude uses there call the drive `/c` or `/mnt/c`.
     """
@@ -91,21 +91,21 @@ def _below_home(place: Callable[[str], Path]) -> Path:
 
 
 def cli_home(variables: Mapping[str, str]) -> Path:
-    """Return the directory of a CLI's settings and sessions; `variables` are added to our environment."""
+    """Return the directory of a CLI's settings and sessions; `variables` are what the CLI gets besides our environment."""
     configured = variables.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
     home = None if os.name == "nt" else variables.get("HOME")  # on Windows only Unix shells set it
     return Path(configured) if configured else Path(home or home_directory(), ".claude")
 
 
 def cli_file() -> Path:
-    """Return the file of the CLI's own answers, beside `~/.claude` or in `CLAUDE_CONFIG_DIR`. It writes to it at a login."""
+    """Return the file of the CLI's state, beside `~/.claude` or in `CLAUDE_CONFIG_DIR`. The CLI writes to it at a login."""
     return Path(os.environ.get("CLAUDE_CONFIG_DIR") or home_directory(), ".claude.json")
 
 
 def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str | None:
     """Return where a path really leads if that is outside the folder, through any link; `None` if it stays inside.
 
-    In a git repository the whole repository counts as inside: annexes and caches of data are links in it.
+    A git repository around the folder counts as inside, too: git-annex and data caches are links to files in it.
     """
     real, root = os.path.realpath(path), Path(os.path.realpath(folder))
     home = Path(os.path.realpath(os.path.expanduser("~")))
@@ -116,10 +116,10 @@ def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str
 
 
 def place_of(path: str, directory: str) -> str:
-    """Return the folder that a path must stay in: the working directory if it is below that, else its own folder.
+    """Return the folder that a path must stay in: `directory` if the path is in there, else the folder that the path is in.
 
-    If that is reached through a link, it is the folder with the link. Links at the root, such as macOS's `/tmp`, in the home
-    directory, and to it are the machine's and the person's own.
+    If the way there leads through a link, it is the folder that holds the (outermost) link. Links in the root, such as macOS's
+    `/tmp`, in the home directory, and on the way to that do not count: the machine or the person made them.
     """
     named, home = Path(os.path.normpath(path)), Path(os.path.expanduser("~"))
     if named.is_relative_to(directory) or Path(os.path.realpath(named)).is_relative_to(os.path.realpath(directory)):
@@ -161,7 +161,7 @@ def file_bytes(path: str | os.PathLike[str], limit_bytes: int = -1) -> bytes:
     :raises OSError: if it cannot be read, or is no regular file.
     """
     with open(path, "rb", opener=regular) as file:
-        # Some files below /proc wait for news for ever: there is nothing to read then.
+        # Some files below /proc may never have data. Opened without blocking, `read` then returns `None`.
         return file.read(limit_bytes) or b""
 
 

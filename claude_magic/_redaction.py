@@ -1,4 +1,4 @@
-"""Keeps credentials out of everything that is stored: settled outputs, logs, cassettes, lists and texts of errors.
+"""Keeps credentials out of everything that is stored: settled outputs, logs, cassettes, lists of sessions, error messages.
 
 A credential is the value of an environment variable whose name says so, or a text that `claude_magic._secret_shapes` recognizes
 by its shape or the words around it.
@@ -35,7 +35,7 @@ def redact(text: str, env: Mapping[str, str] | None = None, *, name: str = "", r
 
     :param env: the environment whose values are masked; by default that of this process.
     :param name: the name of the data, if the text is its value.
-    :param runs: whether it is code that will run again, in which a word after a telling name is mostly a variable.
+    :param runs: whether it is code that will run again, in which a word after a name such as `password` is mostly a variable.
     """
     return masked(text, env, name=name, runs=runs).text
 
@@ -58,7 +58,7 @@ def masked(text: str, env: Mapping[str, str] | None = None, *, name: str = "", r
 
 
 def _joined(found: list[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:
-    """Join overlapping credentials, with the name of the longest variable among them."""
+    """Join overlapping credentials, under the name of the first of them that comes from a variable."""
     found.sort(key=lambda place: (place[0], -place[1]))
     start, end, name = found[0]
     for next_start, next_end, next_name in found[1:]:

@@ -1,8 +1,8 @@
 """Recognizes credentials: by the shapes of services' keys, and by words around a value that say that it is one.
 
-Owns the table of shapes, the telling names, and the rule for ordinary words. `claude_magic._redaction` decides where to look
-for credentials and what replaces them. Every pattern is linear: it reads a run of characters once, without going back (`++`),
-or the run is bounded.
+Owns the table of shapes, the telling names (such as `password`), and the rule for ordinary words. `claude_magic._redaction`
+decides where to look for credentials and what replaces them. Every pattern is linear: it reads a run of characters
+once, without going back (`++`), or the run is bounded.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def _private_keys(text: str) -> Iterator[Span]:
     place = 0
     while begin := _PRIVATE_KEY.search(text, place):
         end = _END_OF_KEY.search(text, begin.end()) or _KEY_LINES.match(text, begin.end())
-        assert end is not None  # the lines of a key may be none
+        assert end is not None  # `_KEY_LINES` also matches the empty text
         place = end.end()
         yield begin.start(), place
 
@@ -251,7 +251,7 @@ def _assigned(text: str, *, sure: bool) -> Iterator[Span]:
 
 
 def is_secret(name: str, value: str, *, sure: bool = False) -> bool:
-    """Whether data with this name is a credential."""
+    """Whether a value with this name is a credential; with `sure`, only a value that looks random is."""
     return tells(name) and (_is_drawn(value) or (not sure and _is_password(name, value)))
 
 
@@ -264,7 +264,7 @@ def _is_secret(name: str, sep: str, found: re.Match[str], sure: bool) -> bool:
         return True
     if sure:
         return False
-    # Otherwise a bare word may be a variable, or a word of a sentence.
+    # Except after `NAME=`, a bare word may be a variable of a program, or a word of a sentence.
     is_variable = name.isupper() and sep == "="
     return _is_password(name, value, word=is_variable) and (is_variable or not is_bare or sep != " = ")
 
@@ -278,7 +278,7 @@ def _is_drawn(value: str) -> bool:
 
 
 def _is_password(name: str, value: str, *, word: bool = False) -> bool:
-    """Whether a value of words and numbers is a password. With `word` it may be a single word."""
+    """Whether a value of words and numbers is a password. Without `word` it must have a digit."""
     if len(value) < 6 or " " in value or _stands_for_one(value):
         return False
     is_candidate = word or any(character.isdigit() for character in value)

@@ -1,6 +1,6 @@
-"""Makes text safe for every output: without halves of characters, which JSON can contain and UTF-8 cannot. Reads JSON; wraps.
+"""Makes text safe for every output: without lone surrogates, which JSON can contain and UTF-8 cannot. Reads JSON; wraps lines.
 
-The CLI cuts texts between two UTF-16 units, models write such escapes, and file names can contain them.
+A surrogate is half a character. The CLI cuts texts between two, models write the escape of one only, file names can have one.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def word_wrapper(columns: int, indent: str = "") -> TextWrapper:
 
 
 def terminal_rows(text: str, columns: int) -> Iterator[str]:
-    """Divide a text into rows of a terminal. Only the first begins as the text does, so that no other passes for one of ours.
+    """Divide a text into rows of a terminal. Only the first begins at the margin, so that no other looks like a row of ours.
 
-    A line begins with six blanks, the rest of one has a `…` there. Many blanks or blank lines are a row that counts them.
+    Each later line begins with six blanks, the rest of a line with `    … `. Many blanks or blank lines become their count.
     """
     start = ""
     for number, piece in enumerate(_MANY_BLANKS.split(text)):
@@ -108,5 +108,5 @@ def has_half(text: str) -> bool:
 
 
 def name_line(text: str) -> str:
-    """Return a given name on one line, without control characters."""
+    """Return a name, such as a session's, on one line and without control characters."""
     return " ".join(_CONTROLS.sub(" ", well_formed(text)).split())

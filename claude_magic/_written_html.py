@@ -1,7 +1,7 @@
-"""What models write beyond Markdown: a few HTML tags, folds, task lists and footnotes.
+"""What models write beyond Markdown: a few HTML tags, folds (`<details>`), task lists and footnotes.
 
 Owns the parser's rules for them. Tags are known by name and have no attributes; a tag that is not closed where it was opened is
-text. So none of a model's own HTML reaches a page: views make elements from tokens only. Text views get plain tokens.
+text. So none of a model's own HTML reaches a page: views make elements from tokens only. Views in text use `plain_tokens`.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _paragraph(reader: StateBlock, kind: str, text: str, start_line: int, end_li
 
 
 def _pair_folds(reader: StateCore) -> None:
-    """Pair the ends of folds that are in the same container. Ends without a partner become text."""
+    """Pair the opening and closing tags of folds in the same container. A tag without a partner becomes text."""
     tokens = reader.tokens
     if not any(token.type in ("details_open", "details_close", "summary_open") for token in tokens):
         return

@@ -185,7 +185,7 @@ class CheckpointError(ClaudeError):
 class ScoreError(ClaudeError):
     """A reply has no score: the score function raised or returned no number, or the prompt to the judge was not answered."""
 
-    next_step = "Correct the score and run it again; with a checkpoint, no reply is asked for again."
+    next_step = "Correct the score and run it again; with a checkpoint, no answered row is sent again."
 
 
 class CassetteError(ClaudeError):
@@ -219,7 +219,7 @@ class TurnInterrupted(TurnError):
     """The turn was stopped. `content` is the text that had arrived.
 
     A notebook's cell raises it for an interrupt or the Stop button. In a script, cancelling the task raises
-    `asyncio.CancelledError` as usual; this error comes if the turn was stopped in any other way, or played as it was recorded.
+    `asyncio.CancelledError` as usual; this error comes if the turn was stopped in any other way, or was recorded as stopped.
     """
 
     next_step = "What had arrived is kept; the next prompt continues this session."
@@ -259,4 +259,4 @@ class TurnLimitError(TurnError):
 class StructuredOutputError(TurnError):
     """The reply does not fit the schema. `content` is what Claude said instead."""
 
-    next_step = "What Claude said is kept. Ask again, say in the prompt what to fill in, or make the schema simpler."
+    next_step = "What Claude said is kept. Send the prompt again, say in it what to fill in, or make the schema simpler."

@@ -1,7 +1,7 @@
-"""A pytest fixture that records what a test asks Claude, and replays it: `def test_summary(claude_cassette): ...`.
+"""A pytest fixture that records the turns of a test, and replays them: `def test_summary(claude_cassette): ...`.
 
-The cassettes stand beside the tests, as `cassettes/<test module>/<test name>.jsonl`, of a test in a class with the name of
-that and a dot before. Without an option they are only played.
+The cassettes are beside the test module, as `cassettes/<test module>/<test name>.jsonl`; for a test in a class, the file is
+`<class>.<test name>.jsonl`. Without an option they are only played.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def claude_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
         with cassette(path, mode, speed=0) as tape:
             yield tape
         return
-    # What there is stays until the test has asked something anew.
+    # The old cassette stays until the test has recorded a turn.
     fresh = path.with_suffix(".jsonl.new")
     fresh.unlink(missing_ok=True)
     with cassette(fresh, mode) as tape:

@@ -1,7 +1,7 @@
 """Texts for a person in a notebook: advice about an error, help in columns, printed lines.
 
 The sdk's errors speak to the author of a script: they name parameters and functions. `STEPS` says what to type in a cell
-instead. An error gets these words where it leaves a cell. Advice that is not in the table is right for both.
+instead. An error gets these words where it leaves a cell. Advice that is not in the table fits scripts and cells.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def in_notebook_words(error: E) -> E:
 
 @contextlib.contextmanager
 def in_a_notebook() -> Iterator[None]:
-    """Give every error that leaves the block, or the decorated function, the words of a notebook."""
+    """Give each `ClaudeError` that leaves the block the words of a notebook; strip a `UsageError` of control sequences."""
     try:
         yield
     except errors.ClaudeError as error:

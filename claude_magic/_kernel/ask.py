@@ -110,15 +110,15 @@ def _with_parameters(method: F) -> F:
 
 
 class Ask:
-    """Ask Claude and return the reply; `ask.stream` yields its text. Both continue the kernel's current session.
+    """Prompt Claude and return the reply; `ask.stream` yields its text. Both continue the kernel's current session.
 
-    The cell shows permission requests and nothing else. In a thread that you start, permission requests are denied, and Claude
-    cannot use the kernel.
+    Of the turn, the cell shows only permission requests and the output of code that Claude runs. In a thread that you start,
+    permission requests are denied, and Claude cannot use the kernel.
     """
 
     @_with_parameters
     def __call__(self, prompt: str, **options: Unpack[AskOptions]) -> SessionAwareResponse:
-        """Ask Claude, and return the whole reply.
+        """Prompt Claude, and return the whole reply.
 
         :param prompt: sent as it is: no template, no `@path`, no slash command.
         :param options: those of a cell, as listed below.
@@ -130,7 +130,7 @@ class Ask:
 
     @_with_parameters
     def stream(self, prompt: str, **options: Unpack[AskOptions]) -> Iterator[str]:
-        """Ask Claude, and yield the answer's text as it arrives. The prompt is sent when the first piece is asked for.
+        """Prompt Claude, and yield the answer's text as it arrives. The prompt is sent when the first piece is read.
 
         Closing the generator early stops the turn.
 

@@ -1,7 +1,7 @@
-"""One background thread with an event loop, and the calls into it and streams out of it.
+"""One background thread with an event loop, calls of functions on that thread, and streams of items from it.
 
-The CLI processes run on that loop, so that they go on while a cell blocks. The main thread calls functions there and reads
-their items in batches: with `for` (the cell blocks) or with `async for` (the kernel stays responsive).
+The CLI processes run on that loop, so that they go on while a cell blocks. The cell's thread reads the items in batches: with
+`for` (the cell blocks) or with `async for` (the kernel stays responsive).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TICK_S = 0.1
 class Background:
     """A thread whose event loop runs until `close`. A forked child has no such thread: there, calls raise at once.
 
-    :raises ClaudeError: the system has no room for another thread or its files.
+    :raises ClaudeError: the loop cannot be created, as when too many files are open.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class Stream(Generic[T, R]):
         self._future.add_done_callback(lambda _: self._end())
 
     def stop(self) -> None:
-        """Cancel the task; the stream ends when it has cleaned up. Callable from any thread, more than once."""
+        """Cancel the task; the stream ends when the task has cleaned up. Callable from any thread, more than once."""
         self.stopped = True
         with contextlib.suppress(RuntimeError):  # the thread has ended, and the task with it
             self._portal.start_task_soon(self._cancel)
@@ -182,8 +182,8 @@ class Stream(Generic[T, R]):
 def _wait(tokens: SimpleQueue[None], limit_s: float) -> None:
     """Wait for a token, or until the limit.
 
-    Not for a `threading.Event`, nor by a future's `done`: both are written in Python (3.11), and an interrupt between two of
-    their steps can leave their lock taken. The background thread would then wait for it for ever.
+    A queue, because `threading.Event` and a future's `done` are written in Python (3.11): an interrupt between two of their
+    steps can leave their lock taken. The background thread would then wait for that lock for ever.
     """
     with contextlib.suppress(Empty):
         tokens.get(timeout=max(0.0, limit_s))
@@ -192,7 +192,7 @@ def _wait(tokens: SimpleQueue[None], limit_s: float) -> None:
 async def _set_or_due(event: asyncio.Event, delay_s: float) -> None:
     """Wait for the event, or set it after the delay.
 
-    A cancelled wait would leave its `CancelledError` as the context of the next exception in the cell.
+    Not by `wait_for`, which cancels a wait: its `CancelledError` would be the context of the next exception in the cell.
     """
     timer = asyncio.get_running_loop().call_later(max(0.0, delay_s), event.set)
     try:

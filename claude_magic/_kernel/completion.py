@@ -73,7 +73,7 @@ class KernelNames:
         self._namespace = namespace
 
     def offered(self, offers: Offers) -> Iterable[str]:
-        """Return what Tab offers."""
+        """Return what Tab offers: `offers` itself, or what the method of that name returns."""
         if isinstance(offers, tuple):
             return offers
         found: list[str] = getattr(self, offers)()

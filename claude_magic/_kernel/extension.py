@@ -79,7 +79,7 @@ def unload(shell: InteractiveShell) -> None:
     atexit.unregister(magics.close)
     magics.close()
     _keep_for_reload(shell, magics)
-    # After the processes have ended, because this restores methods of the class of their loop.
+    # Last: this restores methods of the loop's class, which the processes use until they have ended.
     magics.nested_asyncio.close()
 
 
@@ -95,7 +95,7 @@ def _keep_for_reload(shell: InteractiveShell, magics: ClaudeMagics) -> None:
 
 
 def _leave_out_unfit(config: Config) -> None:
-    """Remove invalid values from a configuration, and print that; otherwise `%reload_ext` would fail without the magics."""
+    """Remove invalid values from a configuration, and print that; otherwise `%reload_ext` would fail and leave no magics."""
     for name, value in list(config.items()):
         try:
             if Settings.class_traits(config=True).get(name) is not None:
@@ -112,7 +112,7 @@ def _display(shell: InteractiveShell) -> Any:
 
 
 def _reply_as(settings: Settings, media_type: str, reply: SessionAwareResponse) -> str:
-    from claude_magic._render.place import as_shown  # no part of `%load_ext`
+    from claude_magic._render.place import as_shown  # late import: keeps `%load_ext` fast
     from claude_magic._render.settled.reply import SettledReply, reply_bundle
 
     shown: str = as_shown(reply_bundle(SettledReply(reply), for_audience=settings.presentation))[media_type]

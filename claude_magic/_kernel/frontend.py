@@ -67,7 +67,7 @@ class Frontend:
     def show_lost_replies(self) -> None:
         """Show the replies that settled after their page was closed; call it in a cell."""
         if views := self._lost.found(self._cell):
-            print("This page was opened after Claude was asked. These replies are not in the saved notebook:")
+            print("This page was opened after the prompt was sent. These replies are not in the saved notebook:")
             for view in views:
                 view.show_again()
 
@@ -75,7 +75,7 @@ class Frontend:
         """Open the view that this frontend can show; call it in the cell.
 
         :param labels: how each reply differs from the others; a single reply shows none.
-        :param for_audience: whether the replies are shown to a room: larger, and without their cost.
+        :param for_audience: whether the replies are shown to an audience: larger, and without their cost.
         """
         from claude_magic._render import views
 
@@ -197,7 +197,7 @@ class Frontend:
 
     def forget_failed_display(self) -> None:
         """Let the cell succeed although a value in it, or in the cell before, could not be shown."""
-        # ipykernel 7.4 fails a cell for that, and an async cell also for the one before. Only running code resets it.
+        # ipykernel 7.4 fails a cell for that, and an async cell also for the one before. Only running code resets this.
         if getattr(self.shell, "_last_traceback_during_displayhook", False):
             self.shell.run_cell("", store_history=False, silent=True)
 
@@ -227,7 +227,7 @@ class Frontend:
     def _where_it_shows(self) -> Iterator[None]:
         """Attach displays in this block to the last cell, if a notebook would not show them otherwise.
 
-        That is so in a widget's callback, and in a thread after one.
+        That is so in a widget's callback, and in a thread once a callback has run.
         """
         publisher: Any = self.shell.display_pub
         header = self._parent_header()

@@ -39,13 +39,13 @@ _PROMPT: Final = re.compile(r"(?:[ \t\r\f]*+(?:#.*)?\n)*+%%claude\b")
 _MODULE: Final = type.__dict__["__module__"].__get__
 _MEMBERS: Final = type.__dict__["__dict__"].__get__
 _GLOBALS: Final = vars(ModuleType)["__dict__"].__get__
-"""They read a class without asking its metaclass, and a module without its class, which may have code of their own for that."""
+"""These read attributes and run no code of the person's, such as `__getattribute__` of a metaclass or a module's class."""
 
 _BY_THEMSELVES: Final = frozenset({"__init__", "__call__", "__enter__", "__iter__", "__next__", "__getitem__"})
 """Methods that are called without being named."""
 
 _EMPTY: Final = CellType()
-"""The cell of a variable that has no value yet; to compare a cell with it runs no code of the value."""
+"""A closure cell without a value. Comparing another closure cell with it does not call the `__eq__` of a value."""
 
 
 def runs_a_loop(code: str, namespace: Mapping[str, Any]) -> bool:
@@ -105,7 +105,7 @@ def _leads_to_run(roots: Iterable[Any], names: frozenset[str]) -> bool:
 
 def _reached(value: Any, names: frozenset[str]) -> Iterable[Any]:
     """Return what code with these names may reach through a value. None of the value's own code is run."""
-    # A subclass of `property` or `staticmethod` may have code of its own for what is read here.
+    # `is`, not `isinstance`: a subclass of `property` or `staticmethod` may run code when it is read.
     kind = type(value)
     if kind is FunctionType:
         enclosed = [cell.cell_contents for cell in value.__closure__ or () if cell != _EMPTY]
@@ -123,7 +123,7 @@ def _reached(value: Any, names: frozenset[str]) -> Iterable[Any]:
 
 
 def _named(members: Mapping[str, Any], names: frozenset[str]) -> list[Any]:
-    # A dict of another kind, and a key that is no plain text, may have code of their own for a look into it.
+    # A subclass of `dict`, or a key that is a subclass of `str`, could run code when it is looked up.
     if not (type(members) is dict or type(members) is MappingProxyType):
         return []
     return [value for key, value in members.items() if type(key) is str and key in names]

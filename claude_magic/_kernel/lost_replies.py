@@ -1,7 +1,7 @@
 """Replies that settled after their page was closed: a notebook that is reopened during a run lacks the rest of the output.
 
-A kernel is not told that a page was loaded again. The next cell shows it: its request comes from another client, and the saved
-notebook, which is what that page shows, does not have the reply.
+A kernel is not told that a page was loaded again. The next cell's request reveals it: it comes from another client, and the
+saved notebook, which the new page shows, does not have the reply.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LostReplies:
             elif its_page != page:
                 lost.append(view)
             elif isinstance(sent, datetime) and sent < view.settled_at:
-                # This request was queued before the reply settled, so the page may have been closed then.
+                # This request was queued before the reply settled, so its page may be closed by now, too.
                 waiting.append((its_page, view))
         self._views = deque(waiting, maxlen=KEPT)
         saved: set[tuple[int | None, str | None]] = set()

@@ -77,7 +77,7 @@ class ClaudeMagics(Settings, Magics):
             self.frontend.show_lost_replies()
 
     def after_cell(self, result: ExecutionResult) -> None:
-        """Show open questions, and remember the cell's error for `--error`; Claude's own errors are not kept."""
+        """Show open questions, and remember the cell's error for `--error`, except a `ClaudeError` or `UsageError`."""
         self.ran_cells.end(result)
         self.state.take_own_turns()
         self.questions.show()
@@ -147,7 +147,7 @@ class ClaudeMagics(Settings, Magics):
                 self._loop.call_soon_threadsafe(self._show_own_turns)
 
     def _show_own_turns(self) -> None:
-        """Show turns that Claude began by itself; they wait while a cell's turn runs, whose questions they would move."""
+        """Show turns that Claude began by itself; they wait while a cell's turn runs: its buttons would move."""
         if not self.state.in_cell.is_running:
             self.state.take_own_turns()
             self.questions.moved()

@@ -63,7 +63,7 @@ class NestedAsyncio:
             self._apply()
 
     def after_cell(self, result: ExecutionResult) -> None:
-        """Apply it, with a message, after a cell that failed without it; a call in library code is not seen before."""
+        """Apply it, with a message, after a cell that failed without it: `before_cell` sees no calls in library code."""
         error = result.error_in_exec
         if not (isinstance(error, RuntimeError) and str(error) in _REFUSALS and self._may_apply()):
             return

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A permission request that waits for the person. The future is cancelled if the turn ends first."""
+    """A permission request that waits for the person. The future is cancelled when nobody needs the answer any more."""
 
     request: PermissionRequest
     answer: Future[PermissionAnswer] = field(default_factory=Future)

@@ -227,7 +227,7 @@ def ask_each(
 
     With `vary` or `models` every row is sent once for each combination of them. With these or `score` the result is a `Trial`,
     a subclass of `Results`. An interrupt stops the run and returns the answered rows. `stopped` of the results says why rows
-    are missing. Settings of cells such as `%config ClaudeMagics.model` do not count. The async version is
+    are missing. Defaults of turns such as `%config ClaudeMagics.model` do not apply. The async version is
     `claude_magic.sdk.ask_each`.
 
     :param template: the prompt, with `{{ column }}` for a value of the row, `{{ row }}` for the whole row, `{{ row["a b"] }}`

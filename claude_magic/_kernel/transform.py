@@ -43,8 +43,8 @@ def transform_for(frontend: Frontend) -> Transform:
             for number, line in enumerate(lines)
         ]
 
-    # It has none. But IPython then skips it when it checks whether the input is complete, so that a terminal reads more lines
-    # after `%%claude`, until a blank one, as for any cell magic.
+    # It has no side effects, but IPython skips such a transformer when it checks whether the input is complete. So a terminal
+    # reads more lines after `%%claude`, until a blank one, as for any cell magic.
     transform.has_side_effects = True  # type: ignore[attr-defined]
     return transform
 
@@ -58,7 +58,7 @@ def _line(match: re.Match[str], awaited: bool) -> str:
 
 
 def _statement(awaited: bool, *arguments: str) -> str:
-    """Put the reply into `_` by a call without a value: as the value of the cell, it would be shown a second time."""
+    """Return a call that puts the reply into `_`. It has no value: as the cell's value, the reply would be shown again."""
     return f"{_MAGICS}.keep({_call(awaited, *arguments)})\n"
 
 

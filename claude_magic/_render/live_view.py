@@ -33,7 +33,7 @@ class LiveView(GrowingView):
     :param labels: how each reply differs from the others, in the order of the responses; a single reply shows none.
     :param on_stop: called when the Stop button is clicked. The button appears only when clicks arrive.
     :param on_refused: called when the page shows no widgets.
-    :param for_audience: whether the replies are shown to a room: larger, and without their cost.
+    :param for_audience: whether the replies are shown to an audience: larger, and without their cost.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class LiveView(GrowingView):
         return self._live is None or self._live.signs.may_hear
 
     def make_room(self) -> None:
-        """Show all that has arrived; called before a line of input or code blocks the view, possibly for long."""
+        """Show all that has arrived; called before running code or a wait for input blocks the view, possibly for long."""
         if not self._is_over:
             live, (responses, _) = self._opened(), self._latest
             if responses:

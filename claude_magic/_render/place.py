@@ -52,7 +52,7 @@ class Place:
         """Replace what is displayed here.
 
         In VS Code an update that changes the metadata removes every other output of the cell (vscode #181369). There the
-        first metadata comes with a new display, and stays.
+        first metadata comes with a new display, and later metadata is ignored.
         """
         changed = dict(metadata or {})
         if changed != self._metadata and _in_vs_code():

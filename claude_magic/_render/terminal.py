@@ -30,7 +30,7 @@ from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
 
 _MUTED = "dim"
-_VOID = "The connection broke. Ignore everything above from the last answer on; Claude answers again."
+_VOID = "The connection broke. Ignore the last answer above and all that follows it; Claude answers again."
 
 
 def console_of_kernel() -> Console:
@@ -48,7 +48,7 @@ class TerminalView(View):
 
     :param labels: how each reply differs from the others, in the order of the responses; a single reply shows none.
     :param console: where to print; by default rich's own, on standard output.
-    :param for_audience: whether the reply is shown to a room, without its cost.
+    :param for_audience: whether the reply is shown to an audience, without its cost.
     """
 
     def __init__(self, labels: Sequence[str], console: Console | None = None, *, for_audience: bool = False) -> None:
@@ -208,7 +208,7 @@ def _line(text: str, style: str) -> Line:
 
 
 class _Cell(TableDataElement):
-    """A cell of a table that is folded where it is too narrow; rich would cut its words off."""
+    """A table cell that divides a word longer than its line; rich would cut the word off."""
 
     def __init__(self, justify: JustifyMethod) -> None:
         super().__init__(justify)

@@ -53,7 +53,7 @@ class View:
         """Remove a permission request."""
 
     def go_on_below(self, response: SessionAwareResponse) -> None:
-        """Show the blocks after the present ones below the output of Claude's code, if this is the only reply."""
+        """From now on, show new blocks below the output of Claude's code, if this is the only reply."""
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Show the output that stays. With buttons and several replies, a person can pick another one until `close`.
@@ -78,7 +78,7 @@ class StaticView(View):
 
     The display is created at once, so that the reply appears above what Claude's code prints meanwhile.
 
-    :param for_audience: whether the reply is shown to a room: larger, and without its cost.
+    :param for_audience: whether the reply is shown to an audience: larger, and without its cost.
     :param until_settled: what is displayed until the reply is settled.
     """
 
@@ -156,7 +156,7 @@ class StaticView(View):
         """If nothing was settled, show that nothing was sent."""
         if self.settled_at is None:
             self.settled_at = datetime.now(UTC)
-            self._show({"text/plain": "Claude was not asked."})
+            self._show({"text/plain": "No prompt was sent."})
 
     def turns(self) -> list[tuple[int | None, str | None]]:
         """Return the number and the session ID of each turn that has settled here."""
@@ -179,7 +179,7 @@ class StaticView(View):
         self._show(*self._output())
 
     def _output(self) -> tuple[dict[str, str], dict[str, Any]]:
-        # Imported late, as that would delay the first display.
+        # Imported late: the import would delay the first display.
         from claude_magic._render.settled.comparison import output_bundle, output_metadata
 
         bundle = output_bundle(self._settled, self._current, for_audience=self._for_audience)
@@ -193,7 +193,7 @@ class HeadlessView(StaticView):
     needed before: above what Claude's code prints, or to say why there is no answer yet.
 
     :param in_place: a context in which displays are visible.
-    :param for_audience: whether the reply is shown to a room: larger, and without its cost.
+    :param for_audience: whether the reply is shown to an audience: larger, and without its cost.
     """
 
     def __init__(self, in_place: Callable[[], AbstractContextManager[None]], *, for_audience: bool = False) -> None:
@@ -257,7 +257,7 @@ class LateView(View):
     each update side by side.
 
     :param in_place: a context in which displays are visible.
-    :param for_audience: whether the reply is shown to a room: larger, and without its cost.
+    :param for_audience: whether the reply is shown to an audience: larger, and without its cost.
     """
 
     def __init__(self, in_place: Callable[[], AbstractContextManager[None]], *, for_audience: bool = False) -> None:

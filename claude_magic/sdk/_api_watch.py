@@ -16,13 +16,13 @@ from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import PassingHost, TurnHost
 
 SILENCE_S: Final = 10.0
-"""After this time without an answer a message is shown, and shown again each time it passes."""
+"""A message is shown whenever this many seconds more have passed without an answer."""
 
 _REFUSED: Final = 401
 
 
 class APIWatch(PassingHost):
-    """A host that passes events on to another and reports silence. Its context lasts from the prompt to the turn's end.
+    """A host that passes events on to another and reports silence. It is a context manager, entered for one turn.
 
     :param address: the API's address, for a person to read.
     :param renews_login: whether the CLI renews a refused login: then only the second refusal counts.
@@ -40,7 +40,7 @@ class APIWatch(PassingHost):
         self._calls: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.failure: NotLoggedInError | None = None
-        """Why this object ended the turn."""
+        """Why this object ended the turn; `None` if it did not."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,6 @@
 """Makes images fit for the API: in a format that it reads, upright, still, and no larger than it uses.
 
-A photograph becomes JPEG, a drawing PNG. An image that fits already is only checked to be whole. The sender reports what was
+A photograph becomes JPEG, a drawing PNG. An image that fits already is only checked to be whole. The caller reports what was
 changed.
 """
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_EDGE_PIXELS: Final = 1568
-"""Of the longer edge. The API shrinks larger images: https://docs.claude.com/en/docs/build-with-claude/vision."""
+"""The limit of the longer edge. The API shrinks larger images: https://docs.claude.com/en/docs/build-with-claude/vision."""
 
 MAX_IMAGE_BYTES: Final = 5 * 1024 * 1024 * 3 // 4
-"""Of an image. The API's limit of 5 MB counts its base64."""
+"""The limit of an image. The API counts its base64, which may have 5 MB."""
 
 MAX_PIXELS: Final = 120_000_000
-"""Of an image before it is shrunk. A small file can claim more pixels than there is memory for."""
+"""The limit of an image before it is shrunk. A small file can claim more pixels than there is memory for."""
 
 _ORIENTATION: Final = 0x0112
 _FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP")

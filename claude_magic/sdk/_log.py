@@ -41,9 +41,9 @@ class _PrivateFile(logging.FileHandler):
 class ClientLog:
     """The log of one client, below the logger `claude_magic.sdk`, which applications configure as usual.
 
-    `debug_mode` logs the command of every turn, `verbose_logging` every event as well; `log_file` gets both. If the application
-    has not configured logging, they go to standard error. A debug level of the root logger alone logs no commands, because
-    these contain whole prompts; a level for `claude_magic` or `claude_magic.sdk` does.
+    `debug_mode` or a `log_file` logs the command of every turn, `verbose_logging` every event as well. Without `log_file`, and
+    if the application has not configured logging, they go to standard error. A debug level of the root logger alone logs no
+    commands, because these contain whole prompts; a level for `claude_magic` or `claude_magic.sdk` does.
     """
 
     def __init__(self, config: ClaudeConfig) -> None:

@@ -1,7 +1,7 @@
 """The async client: it sends prompts, and returns replies or yields text or events.
 
 `ClaudeClient` composes prompts (prefix, files), finds out in which directory a turn works, and hands the request to the runner.
-Every turn goes through `run_turn`, also those of a notebook.
+Every prompt goes through `run_turn`, also those of a notebook, except those of a run over rows.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ClaudeClient:
 
     :param config: `None` for the defaults.
     :param tools: tools that the `host` of a turn runs. Python functions for Claude belong in `ClaudeConfig.tools` instead.
-    :param asks: whether the host of a turn can be asked for permission. If not, what would be asked is denied.
+    :param asks: whether the host of a turn can be asked for permission. If not, what would be asked about is denied.
     :param on_own_turn: called with the response of each turn that the CLI began by itself, for example when a command that
         Claude had left running ended. Its cost is part of no other turn.
     :param on_own_question: called with each permission request of these turns; returns the answer, however long that takes. By
@@ -94,8 +94,8 @@ class ClaudeClient:
     async def aclose(self) -> None:
         """End every CLI process of this client, once its transcript is written, in at most 1.5 times `process_cleanup_timeout`.
 
-        It may be called from another event loop, and more than once. In a forked child it does nothing: the processes belong to
-        the parent.
+        It may be called more than once, and from another event loop: if the first loop is blocked, it takes up to twice that
+        timeout and 1 s. In a forked child it does nothing: the processes belong to the parent.
         """
         if self._process.is_forked:
             return

@@ -165,10 +165,10 @@ class ClaudeConfig:
     default_timeout: float | None = None
     """How long a whole turn, or one row of a run, may take, unless the call says otherwise; `None` for no limit."""
     max_retries: int = 0
-    """How often a turn that brought nothing is tried again after the CLI died, or the API was overloaded or out of reach. A run
+    """How often a turn without any reply is tried again after the CLI died, or the API was overloaded or out of reach. A run
     over rows has a `max_retries` of its own."""
     retry_delay: float = 1.0
-    """The time before such a retry."""
+    """The time before each of these retries (`max_retries`)."""
     debug_mode: bool = False
     """Log the command line of each turn."""
     verbose_logging: bool = False
@@ -178,7 +178,7 @@ class ClaudeConfig:
     enable_prefix_prompt: bool = False
     """Put the text of `prefix_prompt_file` before each prompt."""
     prefix_prompt_file: str | Path | None = None
-    """The file with that text; `None` for `prefix-prompt.md` in the working directory, if it is there."""
+    """The file for `enable_prefix_prompt`; `None` for `prefix-prompt.md` in the working directory, if it is there."""
     workspace_dir: str | Path | None = None
     """Where the workspaces (directories that a `workspace_id` names) are; `None` for a place in your data directory."""
     workspace_cleanup_on_exit: bool = False
@@ -215,7 +215,7 @@ class ClaudeConfig:
     max_warm: int = 2
     """How many idle CLI processes stay alive, so that the next turn of their sessions need not wait for a start."""
     idle_timeout: float = 600.0
-    """How long such a process stays alive without a turn."""
+    """How long an idle CLI process stays alive without a turn."""
     tools: Sequence[Callable[..., Any]] = ()
     """Functions that Claude may call. One marked with `only_reads` runs without a question. Any other is denied unless a rule
     in `allowed_tools`, such as `mcp__kernel__NAME`, or the turn's host (`host.py`) allows it. Rows cannot call functions."""

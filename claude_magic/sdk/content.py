@@ -1,7 +1,7 @@
-"""The content of a prompt: its text, and its files. A text file becomes a fenced block with its name; images and PDFs stay.
+"""The content of a prompt: its text, and its files. A text file becomes fenced text with its name, an image an image block.
 
-Files come before the text. The CLI (2.1.331) looks for `@paths` and slash commands only in the last block of a message, so the
-content of a file expands nothing, and what a person typed still does.
+Files come before the text. The CLI (2.1.331) looks for `@paths` and slash commands only in the last block of a message, so
+nothing in a file is expanded, but what a person typed is.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ MAX_PDF_BYTES = 24 * 1024 * 1024
 """The limit of a PDF: base64 makes it a third larger, and a request may have 32 MB."""
 
 _WEBP = "image/webp"
-# First bytes of a file, its media type: a name may lie.
+# First bytes of a file, its media type: a file's name may be wrong.
 _IMAGES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF87a": "image/gif", b"GIF89a": "image/gif"}
 
 
@@ -82,7 +82,7 @@ def content_blocks(
 ) -> list[dict[str, Any]]:
     """Return a content block for each file; relative paths are looked for in `directory`.
 
-    :param remark: is told what was changed of a file: a large image is shrunk.
+    :param remark: is told what was changed in a file, such as that a large image was shrunk.
     :raises AttachmentError: for a file that is missing, not a file, too large, or of a kind that Claude does not read, and for
         a link that leads out of its folder.
     """
@@ -90,14 +90,14 @@ def content_blocks(
 
 
 def check_mentions(prompt: Prompt, directory: str, *, asks_below: bool = False) -> None:
-    """Refuse an `@path` that is a link out of the directory, or no file or directory at all, such as a pipe.
+    """Refuse an `@path` that is a link out of the directory, or neither a file nor a directory, such as a pipe.
 
-    :param asks_below: whether to refuse a path with which the CLI would load anything from a subfolder, too: it asks no hook.
+    :param asks_below: also refuse a path with which the CLI would load files of a subfolder: it calls no hook that could ask.
     :raises AttachmentError: if the prompt has one.
     """
     if prompt.verbatim:
         return
-    # The CLI (2.1.332) looks for them in the last text, and leaves out what ends a sentence.
+    # The CLI (2.1.332) looks for `@paths` in the last text, and ignores punctuation after a path.
     text = prompt.text if isinstance(prompt.content, str) else str(prompt.content[-1].get("text", ""))
     for quoted, bare in _MENTION.findall(text):
         for named in {quoted} if quoted else {bare, bare.partition("#")[0], _AFTER_NAME.sub("", bare.partition("#")[0])}:
@@ -121,9 +121,9 @@ def _no_file(path: str | os.PathLike[str]) -> AttachmentError:
 
 
 def refuse_outside(path: str, folder: str) -> None:
-    """Refuse what leads out of a folder.
+    """Refuse a path that leads out of a folder.
 
-    :raises AttachmentError: then, with the path that would be read.
+    :raises AttachmentError: if it does; the message names the path that would be read.
     """
     if target := outside(path, folder):
         raise AttachmentError(
@@ -135,7 +135,7 @@ def refuse_outside(path: str, folder: str) -> None:
 def file_data(path: Path, directory: str, limit_bytes: int, image_limit_bytes: int = 0) -> tuple[bytes, int]:
     """Return the content of a regular file, up to one byte more than the limit, and its size in bytes.
 
-    :param directory: a link may lead to files of this directory, unless the path itself is elsewhere.
+    :param directory: a link in it may lead to any of its files, a link elsewhere only to files of the link's own folder.
     :param image_limit_bytes: the limit of an image, if that is higher.
     :raises AttachmentError: for a file that is missing, not a file, or a link that leads out of its folder.
     """
@@ -148,7 +148,7 @@ def file_data(path: Path, directory: str, limit_bytes: int, image_limit_bytes: i
             raise AttachmentError(f"{shown} is a directory.", next_step="Name the files in it that Claude should read.")
         if path.exists() and not path.is_file():
             raise _no_file(path)
-        # Some files below /proc wait for news for ever, and say that they are empty.
+        # Reading some files below /proc would wait for ever, and their size is given as 0.
         with open(path, "rb", opener=regular) as file:
             size = os.fstat(file.fileno()).st_size
             data = file.read(limit_bytes + 1) or b""
@@ -209,9 +209,9 @@ def media_type_of(data: bytes) -> str | None:
 
 
 def check_size(shown: str, size_bytes: int, limit_bytes: int) -> None:
-    """Refuse what is larger than the API takes.
+    """Refuse a file that is too large.
 
-    :raises AttachmentError: then.
+    :raises AttachmentError: if it is larger than the limit.
     """
     if size_bytes > limit_bytes:
         raise AttachmentError(

@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """The CLI has begun the turn, in this session. It is the first event of every turn that reached the CLI.
+    """The CLI has begun the turn, in this session. In every turn that reached the CLI, only `Notice` and `Queued` come before.
 
     `recorded` says that the turn is played from a recording.
     """
@@ -57,7 +57,7 @@ class BlockEnded:
 
 @dataclass(frozen=True, slots=True)
 class BlocksDiscarded:
-    """The connection broke, and the model was asked to go on. Block `first` and all later ones are lost."""
+    """The connection to the API broke. Of the reply so far, block `first` and all later ones are lost."""
 
     first: int
 
@@ -84,9 +84,9 @@ class ToolCalled:
 
 @dataclass(frozen=True, slots=True)
 class PermissionAnswered:
-    """Somebody was asked whether a tool may run. `answer` is a phrase such as `allowed once`.
+    """A person answered whether a tool may run, or it was denied unasked. `answer` is a phrase such as `allowed once`.
 
-    `rules` are the rules that "allowed for this session" added. `word` is what Claude was told with a no.
+    `rules` are the rules that "allowed for this session" added. `word` is what Claude was told with a no, or as answers.
     """
 
     call_id: str
@@ -117,7 +117,7 @@ class ToolReturned:
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """The API refused the request for now. Attempt `attempt` of `max_attempts` follows in `delay_s` seconds."""
+    """A request to the API failed (HTTP `status`, if any). Attempt `attempt` of `max_attempts` follows in `delay_s` seconds."""
 
     attempt: int
     max_attempts: int
@@ -136,7 +136,7 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The turn waits for another one to end, of the same session or because no more may run at once."""
+    """The turn waits for another one to end: one of the same session, or any one because no more may run at once."""
 
 
 @dataclass(frozen=True, slots=True)

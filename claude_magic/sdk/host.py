@@ -1,7 +1,7 @@
 """The two sides of a turn. Its source is a live process or a recording. Its host takes the events, answers permission requests
 and runs the tools.
 
-Source and host know nothing else of each other.
+Source and host know of each other only what this module defines.
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ class ClaudeQuestion:
     several: bool = False
 
     def answer(self, labels: Iterable[str], words: str = "") -> str:
-        """Return what Claude is told when these are chosen, and these words are added or take their place."""
+        """Return what Claude is told: the labels that were chosen, and the words that were typed with them or instead."""
         chosen = list(labels)
         if len(chosen) > 1:
-            # Commas divide them.
+            # Commas separate the labels.
             chosen = [f'"{label}"' if "," in label else label for label in chosen]
         return " – ".join(filter(None, (", ".join(chosen), words)))
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """An answer that a host offers: a no by which Claude is told these words. `label` says it in short."""
+    """An answer that a host offers the person: it denies the call and tells Claude `word`. `label` says this in short."""
 
     label: str
     word: str
@@ -160,7 +160,7 @@ class TurnHost(Protocol):
         """Take an event."""
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        """Answer a permission request, however long that takes. It is cancelled if the turn ends first."""
+        """Answer a permission request, however long that takes. Cancelled if the turn ends or another answer covers it."""
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         """Run a tool and return its result."""
@@ -196,7 +196,7 @@ class Listener:
 
 
 class PassingHost:
-    """A host that passes everything on to another one. Those derived from it look at what passes."""
+    """A host that passes everything on to another one. Its subclasses look at what passes."""
 
     def __init__(self, host: TurnHost) -> None:
         self._host = host
@@ -212,7 +212,7 @@ class PassingHost:
 
 
 async def nobody_answers(request: PermissionRequest) -> PermissionAnswer:
-    """Say no to a question of work that goes on between two prompts."""
+    """Deny a permission request of work that goes on between two prompts."""
     return PermissionAnswer(Decision.DENY, "Nobody can be asked between two prompts.")
 
 

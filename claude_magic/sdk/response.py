@@ -22,7 +22,7 @@ STRUCTURED_OUTPUT = "StructuredOutput"
 """The CLI's tool by which a model answers when there is a schema (CLI 2.1.331)."""
 
 VALUE = "value"
-"""The property that holds a reply that is no object: the CLI then gets the schema of an object with this property."""
+"""The property that holds a reply that is not an object: the CLI then gets the schema of an object with this property."""
 
 
 class Growing:
@@ -73,7 +73,7 @@ class Thinking:
 
 @dataclass(slots=True)
 class ToolCall:
-    """A call of a tool and, when it is `complete`, its result. `permission` says what was answered, if somebody was asked."""
+    """A call of a tool and, when it is `complete`, its result. `permission` is the text of its `PermissionAnswered`, if any."""
 
     number: int
     call_id: str
@@ -108,7 +108,7 @@ class SessionAwareResponse:
     content: str = ""
     """The text of the last message, set when the turn ends. If the turn failed, all text that had arrived."""
     session_id: str | None = None
-    """The ID of the session; it continues the conversation."""
+    """The ID of the session. With it, a later call can continue the conversation."""
     metadata: dict[str, Any] = field(default_factory=dict, repr=False)
     """Facts about the turn, by name: `model`, `usage` (tokens), `cost_usd` (US dollars, this turn alone), `duration_s`,
     `num_turns` (rounds with tools, as the CLI counts them), `is_error`, `stop_reason`, `permission_denials`, `command` and
@@ -129,7 +129,7 @@ class SessionAwareResponse:
     output_tokens: int = field(default=0, repr=False)
     """The output tokens so far."""
     retrying: events.Retrying | None = field(default=None, repr=False)
-    """Set while the CLI waits before it sends a refused request again."""
+    """Set while the CLI waits before it sends a failed request again."""
     unanswered: events.Unanswered | None = field(default=None, repr=False)
     """Set while the API has not answered for a while."""
     queued: bool = field(default=False, repr=False)
@@ -196,7 +196,7 @@ class SessionAwareResponse:
         return [code.text.removesuffix("\n") for code in chosen]
 
     def _code(self) -> list[Code]:
-        from claude_magic._markdown import code_in  # late import: it would double the time that importing the SDK takes
+        from claude_magic._markdown import code_in  # late import: else importing the SDK takes twice as long
 
         return code_in(self.content)
 

@@ -1,7 +1,7 @@
-"""What a structured reply must be, and the instance that is made of it.
+"""The schema of a structured reply, and the instance that is made of the reply.
 
-It is given as a JSON schema, pydantic model, dataclass, TypedDict or another type. `_offers.schema_dialect` translates it for
-the CLI, `_cli.process` reads the CLI's answer. pydantic, jsonschema and pandas are imported when needed.
+A schema is given as a JSON schema, pydantic model, dataclass, TypedDict or another type. `_offers.schema_dialect` translates it
+for the CLI, `_cli.translation` reads the CLI's answer. pydantic, jsonschema and pandas are imported when needed.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Schema:
         return Rows(value) if type(value) is list else value
 
     def unwrapped(self, data: object) -> Any:
-        """Return the data without its wrapper: the CLI takes only objects, so a list comes as the one field of an object.
+        """Return the data without its wrapper: the CLI takes only objects, so other data comes as the one field of an object.
 
         :raises ValueError: when that field is missing.
         """

@@ -1,6 +1,6 @@
 """A client that remembers its last session, and a wrapper that takes and returns text.
 
-Names and parameters are those of an older client that this one replaces: its code needs only another import.
+Names and parameters are those of an older client that this one replaces: code for that one needs only another import.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SessionAwareClient(ClaudeClient):
     ) -> SessionAwareResponse:
         """Send a prompt in a session and return the reply, which holds the session's ID. Other parameters are those of `query`.
 
-        :param resume_session_id: the session to continue, whatever `auto_resume_last` says; `None` for none in particular.
+        :param resume_session_id: the session to continue; if `None`, `auto_resume_last` decides.
         :param auto_resume_last: continue the last session of this client; if there is none, start one.
         :raises SessionNotFoundError: if the session does not exist.
         :raises ClaudeError: a subclass that says why the turn failed.

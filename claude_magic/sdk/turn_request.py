@@ -25,11 +25,11 @@ class TurnRequest:
     at: str | None = None
     """The branch begins after this message (`MessageEnded.message_id`); `None` for the end of the session."""
     seen: str | None = None
-    """The last message that the caller knows of the session. The turn says what others added later; `None` for no check."""
+    """The ID of the last message that the caller knows; `None` if it knows all. A `Notice` tells what others added later."""
     options: TurnOptions = field(default_factory=TurnOptions)
-    """Model, limits and permissions. `None` means: as in the client's config, else as in the CLI's own settings."""
+    """Model, limits and permissions. A field that is `None` is as in the client's config, else as in the CLI's own settings."""
     timeout_s: float | None = None
-    """Seconds for the whole turn; `None` for no limit."""
+    """Seconds for the whole turn; `None` for the config's `default_timeout`."""
     trusted: bool = False
     """Whether the directory's hooks, agents, skills, rules and servers are loaded. Otherwise only `CLAUDE.md` is read."""
     trusts_below: bool = True

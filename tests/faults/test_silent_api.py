@@ -280,7 +280,7 @@ def test_half_answer_in_a_terminal() -> None:
     view.close()
     assert [line.strip() for line in file.getvalue().splitlines() if line.strip()] == [
         "half of it.",
-        "The connection broke. Ignore everything above from the last answer on; Claude answers again.",
+        "The connection broke. Ignore the last answer above and all that follows it; Claude answers again.",
         "the whole answer.",
     ]
 

@@ -67,7 +67,7 @@ TRAITS: dict[str, tuple[type[TraitType], object, bool, object, str]] = {
         "auto",
         False,
         CASSETTE_MODES,
-        "record; replay; auto: replay what is recorded, go live for the rest; off; without-login: replay without a login.",
+        "record; replay; auto: replay what is recorded, go live for the rest; off; without-login: replay if logged out.",
     ),
     "cassette_speed": (Float, 1.0, False, 0.0, "How many times faster than recorded; 0: at once."),
     "background": (Bool, True, False, None, "Let Claude leave commands and helpers running between cells."),

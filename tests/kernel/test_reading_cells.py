@@ -77,14 +77,14 @@ def test_in_order(page: Page) -> None:
         nbformat.v4.new_raw_cell(""),
     )
     assert page.listed() == [
-        "page.ipynb, as it is saved: # is the place there.",
+        "page.ipynb, as saved: # is a cell's position.",
         "#1 markdown: # Title (+1 lines)",
         "#2 In [1] x = 6 (+1 lines) -> int, 28 bytes: 42;",
         "#3 a prompt: %%claude (+1 lines)",
         "#4 code, not run in this kernel: print('new') (changed since In [2])",
         "#5 code, not run in this kernel: z = 1 -> saved: printed; figure;",
         "#6 raw: (empty)",
-        "Have run, and are not in it so:",
+        "Earlier runs, and cells that are not in the file:",
         "In [3] y = 1 -> no output",
     ]
 

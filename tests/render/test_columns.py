@@ -280,7 +280,7 @@ def test_closing_without_settling(page: Page) -> None:
     turns.view.close()
     assert not page.models
     assert len(page.outputs) == 3
-    assert page.outputs[-1].data == {"text/plain": "Claude was not asked."}
+    assert page.outputs[-1].data == {"text/plain": "No prompt was sent."}
 
 
 def test_a_failure_leaves_the_others(page: Page) -> None:

@@ -110,12 +110,12 @@ ASKED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "a part of a line": (
         "Edit",
         {"file_path": "/d/a.py", "old_string": "# ", "new_string": ""},
-        ["-# ", "\\ With it goes a line end that follows."],
+        ["-# ", "\\ A line end that follows is removed, too."],
     ),
     "deletion": (
         "Edit",
         {"file_path": "/d/a.py", "old_string": "gone\n", "new_string": ""},
-        ["-gone", "\\ With it goes its line end."],
+        ["-gone", "\\ Its line end is removed, too."],
     ),
     "code": (
         "mcp__kernel__run_code",
@@ -162,7 +162,7 @@ def test_line_ends_in_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     ask_in_lines(request("MultiEdit", edits=[{"old_string": "#", "new_string": "#\n"}, {"old_string": "a", "new_string": ""}]))
     asked = capsys.readouterr().out
     assert "A line end is added." in asked
-    assert "With it goes a line end that follows." in asked
+    assert "A line end that follows is removed, too." in asked
 
 
 def test_an_edit_is_shown_in_whole_lines(

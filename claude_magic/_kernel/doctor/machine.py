@@ -38,7 +38,7 @@ _PACKAGES: Final = (
 )
 
 _ACCOUNTS: Final = {"claude.ai": "an account of claude.ai", "oauth_token": "a token", "third_party": "the provider's own login"}
-"""The CLI's (2.1.332) names of logins that do not come from an environment variable, and their meanings."""
+"""The CLI's (2.1.332) names of login methods, and their meanings."""
 
 _TURN_TOPIC = "test turn"
 _TURN_PROMPT = "Answer with the one word: ready"
@@ -57,7 +57,7 @@ class Finding:
     next_step: str = ""
 
 
-NOT_TRIED = Finding(_TURN_TOPIC, "not tried; doctor --turn asks Claude for one word, which costs as much as any turn")
+NOT_TRIED = Finding(_TURN_TOPIC, "not tried; doctor --turn prompts Claude for one word, which costs as much as any turn")
 
 
 async def look(cli_path: str | None = None) -> list[Finding]:
@@ -140,7 +140,7 @@ def _here() -> str | None:
 
 
 def _writable() -> Iterator[Finding]:
-    # The CLI writes sessions and settings there; this package writes which directories the person trusts.
+    # "the CLI's own" holds sessions and settings; "our own", which directories the person trusts.
     places: dict[str, tuple[Callable[[], str | Path], str]] = {
         "the CLI's own": (lambda: cli_home({}), "Set HOME or CLAUDE_CONFIG_DIR to a directory in which you may write."),
         "our own": (
@@ -249,6 +249,6 @@ def _shareable(finding: Finding) -> Finding:
 
 
 def _for_anybody(text: str) -> str:
-    """Leave out credentials, and the home directory in both of its spellings."""
+    """Mask credentials, and shorten the home directory to `~`, also where it is written with its links resolved."""
     home = os.path.expanduser("~")
     return strip_controls(redact(shorten_home(shorten_home(text), os.path.realpath(home))))

@@ -21,7 +21,7 @@ from claude_magic.sdk.content import fenced
 from claude_magic.sdk.events import Image
 
 MAX_CHARACTERS: Final = 40_000
-"""Of one result; the CLI (2.1.332) refuses a result of more than 25,000 tokens."""
+"""The most characters of one result; the CLI (2.1.332) refuses a result of more than 25,000 tokens."""
 
 MAX_IMAGES: Final = 8
 
@@ -165,8 +165,8 @@ def _placed(cells: RanCells, saved: SavedNotebook | None, position: int, limit: 
 
 
 def _listed(cells: RanCells, saved: SavedNotebook | None) -> str:
-    """Return a line for each cell: first the cells of the file in order, then the cells that are not in it."""
-    lines = [] if saved is None else [f"{saved.name}, as it is saved: # is the place there."]
+    """Return a line for each cell: first the cells of the file in order, then earlier runs and other cells."""
+    lines = [] if saved is None else [f"{saved.name}, as saved: # is a cell's position."]
     numbers: set[int] = set()
     if saved is not None and saved.trouble:
         lines = [f"{saved.trouble} These cells have run:"]
@@ -183,7 +183,7 @@ def _listed(cells: RanCells, saved: SavedNotebook | None) -> str:
             lines.append(f"… {len(saved.cells) - _LINES:,} more; read them by their positions …")
     others = [number for number in cells.numbers_since(0) if number not in numbers]
     if others:
-        lines += ["Have run, and are not in it so:"] if numbers else []
+        lines += ["Earlier runs, and cells that are not in the file:"] if numbers else []
         lines += [f"… {len(others) - _LINES:,} older ones …"] if len(others) > _LINES else []
         lines += map(cells.line, reversed(others[:_LINES]))
     return "\n".join(lines) or "No cell has run yet."

@@ -66,7 +66,7 @@ class Outline:
         self._snapshots.pop(turn, None)
 
     def since(self, turns: Sequence[int], how: str, limit: int) -> Told:
-        """Return what happened since the last of these turns for which `sent` was called, or since `%load_ext`.
+        """Return what happened since the last of these turns for which `sent` was called, or since the kernel began.
 
         :param turns: the numbers of the turns before the next turn, back to the first.
         :param how: `outline` or `full`.
@@ -86,7 +86,7 @@ class Outline:
         return read_cells(self._cells, self._path(), numbers, positions, limit)
 
     def _lines(self, seen: int, how: str, limit: int) -> tuple[dict[int, str], list[str]]:
-        """Return the text of each cell by its number, oldest first, and a line that says which cells have no room."""
+        """Return the text of each cell by its number, oldest first, and a line that says which cells are left out."""
         if how == "outline":
             room, texts = MAX_BYTES, ((number, self._cells.line(number)) for number in self._cells.numbers_since(seen))
         else:

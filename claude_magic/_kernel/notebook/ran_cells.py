@@ -95,7 +95,7 @@ class RanCells:
         self._sizes: dict[_Display, int] = {}
         self._size = 0
         self._cleared: dict[int, tuple[_Place, _Place | None]] = {}
-        """By cell: where its output was cleared, and, if the clear waits for new output, where it begins until then."""
+        """By cell: where its output was cleared; if the clear waits for new output, also where the visible part begins now."""
         self._tracebacks: dict[int, str] = {}
         self._lines: dict[int, tuple[str, _Place, str]] = {}
         """By cell: its code, the end of its output, and the line about both."""
@@ -163,7 +163,7 @@ class RanCells:
     def since(self, number: int, limit: int) -> Iterator[RanCell]:
         """Yield the cells of `numbers_since`.
 
-        :param limit: the most characters of each output; a longer one has one more, which shows that it was cut.
+        :param limit: the most characters of each output; a longer one has one character more, which shows that it was cut.
         """
         for each in self.numbers_since(number):
             yield self._cell(each, self._codes()[each], limit)

@@ -39,7 +39,7 @@ NOTEBOOK = ("none", "outline", "full")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One turn of a comparison: another model, or another sample of the same."""
+    """What sets one turn of a comparison apart: its model, the number of its sample, or both."""
 
     model: str | None = None
     sample: int | None = None
@@ -52,7 +52,7 @@ class Choice:
 
     @property
     def typed(self) -> str:
-        """The options as typed, to name this answer."""
+        """What names this answer in `Start.how`, such as `--compare opus --samples 2`."""
         model = f"--compare {self.model}" if self.model else ""
         return " ".join(filter(None, (model, f"--samples {self.sample}" if self.sample else "")))
 
@@ -69,7 +69,7 @@ class Options:
     at: int | None = Option(
         "go on in a branch from the end of this turn", "TURN", "3", TURN, offers="turn_numbers", in_ask=True
     ).as_field()
-    redo: bool = Option("replace this cell's last turn: ask again from just before it").as_field()
+    redo: bool = Option("replace this cell's last turn: prompt again from just before it").as_field()
     model: str | None = Option(
         "the model of this turn",
         "NAME",
@@ -142,20 +142,20 @@ class Options:
         "bind the reply to a variable", "NAME", "reply", NEW_VARIABLE, short="-o", offers="variables"
     ).as_field()
     schema: str | None = Option(
-        "ask for a reply of this type, in the reply's .structured", "NAME", "City", TYPE, offers="types", in_ask=True
+        "the type of the reply; the value is in the reply's .structured", "NAME", "City", TYPE, offers="types", in_ask=True
     ).as_field()
     code: bool = Option("put the reply's Python code into the next cell").as_field()
     quiet: bool = Option("show nothing; for use with --output").as_field()
     compare: tuple[str, ...] = Option(
-        "ask several models side by side; with --each, for every row",
+        "prompt several models side by side; with --each, for every row",
         "MODEL,MODEL",
         "sonnet,opus",
         MODEL_LIST,
         offers=tuple(f"{one},{other}" for one, other in permutations(MODELS[1:4], 2)),
     ).as_field()
-    samples: int | None = Option("ask several times, side by side", "N", "3", SAMPLES).as_field()
+    samples: int | None = Option("prompt several times, side by side", "N", "3", SAMPLES).as_field()
     each: str | None = Option(
-        "ask about each row of a table or list; {{ text }} is the value of its column text",
+        "prompt once for each row of a table or list; {{ text }} is the value of its column text",
         "NAME",
         "df",
         VARIABLE,
@@ -273,7 +273,7 @@ class Options:
         return next((name for name in names if getattr(self, name) != getattr(default, name)), None)
 
     def alternatives(self) -> list[Choice]:
-        """Return what differs in each alternative of a comparison; a cell without a comparison has one."""
+        """Return the model and sample of each turn of a comparison; without a comparison, one empty `Choice`."""
         numbers = range(1, self.samples + 1) if self.samples else (None,)
         return [Choice(model, number) for model in self.compare or (None,) for number in numbers]
 
@@ -282,7 +282,7 @@ _NOT_FOR_ROWS = (
     *("new", "resume", "fork", "at", "redo", "style"),
     *("raw", "input", "file", "notebook", "error", "code", "samples", "tool"),
 )
-"""Options that rows cannot use: a row has no conversation, no prompt of Claude Code, no variables, kernel or next cell."""
+"""Options that rows cannot use: a row has no conversation, system prompt of Claude Code, variables, kernel or next cell."""
 
 _FOR_ROWS = ("concurrency", "checkpoint", "vary", "score")
 
@@ -290,7 +290,7 @@ OPTIONS: tuple[Option, ...] = tuple(replace(choice.metadata["option"], name=choi
 
 
 def option_names() -> list[str]:
-    """Return every option as typed, long form first."""
+    """Return every option as typed: all long forms, then the short ones."""
     names = [name for option in OPTIONS for name in option.names]
     return sorted(names, key=lambda name: (not name.startswith("--"), name))
 

@@ -1,4 +1,4 @@
-"""One row of the table of options: names, values, help, and where else the choice can be made."""
+"""One row of the table of options: names, values, help, and its counterparts in `%config` and `ask()`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Described(str):
 
 
 Known = Literal["variables", "functions", "types", "sessions", "turn_numbers", "models", "styles"]
-"""What a kernel knows for Tab; `completion.KernelNames` has a method of each name."""
+"""What a kernel knows for Tab; for each, `completion.KernelNames` has a method of that name."""
 
 Offers = Known | tuple[str, ...]
 """What Tab offers after an option, or after a word of `%claude_session`: what the kernel knows, or always the same words."""
@@ -32,10 +32,10 @@ Offers = Known | tuple[str, ...]
 class Option:
     """One option of `%%claude`; `name` is its field in `Options`.
 
-    `value` is the name of its value in the help; if it ends with `...`, the option takes several. `sample` is such a value.
-    `offers` is what Tab offers as the value; without it Tab offers options. `trait` is its default in
-    `%config ClaudeMagics`. `sets` is the field of `TurnOptions` that it sets. `in_ask` says whether `ask()` takes it; a text is
-    its name there.
+    `value` is the name of its value in the help; if it ends with `...`, the option takes several. `sample` is an example of a
+    value. `offers` is what Tab offers as the value; without it Tab offers options. `trait` is its default in
+    `%config ClaudeMagics`. `sets` is the field of `TurnOptions` that it sets. `in_ask` says whether `ask()` takes it; a string
+    is the parameter's name.
     """
 
     help: str
@@ -66,7 +66,7 @@ class Option:
 
     @property
     def setting(self) -> str:
-        """The name of its trait: that of the parameter of `ask()`, if this has a name of its own."""
+        """The name of its trait: the name of its parameter of `ask()` if `in_ask` gives one, else `name`."""
         return self.in_ask if isinstance(self.in_ask, str) else self.name
 
     @property

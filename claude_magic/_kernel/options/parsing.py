@@ -122,9 +122,9 @@ def _options(parsed: argparse.Namespace) -> Options:
     if wrong := options.misplaced():
         raise UsageError(f"%claude: --{wrong} cannot be used with --each; leave it out")
     if len({name for name, _ in options.vary}) < len(options.vary):
-        raise UsageError("%claude: --vary has the same name twice; put all its values after one")
+        raise UsageError("%claude: --vary has the same name twice; give the name once, with all its values")
     if options.compare and options.model:
         raise UsageError("%claude: --model and --compare exclude each other; name all models after --compare")
     if len(options.alternatives()) > MAX_ALTERNATIVES:
-        raise UsageError(f"%claude: --samples: more than {MAX_ALTERNATIVES} alternatives; ask for fewer models or samples")
+        raise UsageError(f"%claude: --samples: more than {MAX_ALTERNATIVES} alternatives; name fewer models or samples")
     return options

@@ -1,6 +1,6 @@
 """The settings: what can be set with `%config ClaudeMagics.NAME = VALUE`, or in `ipython_config.py`.
 
-They are merged here with the options of a cell, which come first, into the options of one turn.
+They are merged here with the options of a cell, which take precedence, into the options of one turn.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CLIENT_TRAITS = ["cli_path", "max_warm", "idle_timeout", "background"]
 
 
 class Settings(Configurable):
-    """The defaults of every cell of this kernel; a cell's own options come first."""
+    """The defaults of every cell of this kernel; a cell's own options take precedence."""
 
     # Changing `locals()` in a class body changes the class's namespace, as Python documents.
     locals().update({option.setting: option.trait.tag(config=True) for option in OPTIONS if option.trait is not None})
@@ -45,7 +45,7 @@ class Settings(Configurable):
     cassette_mode = CaselessStrEnum(
         CASSETTE_MODES,
         "auto",
-        help="record; replay; auto: replay what is recorded, go live for the rest; off; without-login: replay without a login.",
+        help="record; replay; auto: replay what is recorded, go live for the rest; off; without-login: replay if logged out.",
     ).tag(config=True)
     cassette_speed = Float(1.0, min=0.0, help="How many times faster than recorded; 0: at once.").tag(config=True)
     background = Bool(True, help="Let Claude leave commands and helpers running between cells.").tag(config=True)
@@ -76,7 +76,7 @@ class Settings(Configurable):
 
 
 def turn_options(options: Options, settings: Settings, *, schema: str | None = None) -> TurnOptions:
-    """Return the options of a turn: the cell's, or the settings if it has none. Options with several values are added up.
+    """Return the options of a turn: the cell's, or the settings if it has none; for an option with several values, both.
 
     :param schema: the JSON schema of the reply, as text.
     """
@@ -86,7 +86,7 @@ def turn_options(options: Options, settings: Settings, *, schema: str | None = N
             own, configured = getattr(options, option.name), getattr(settings, option.setting)
             chosen[option.sets] = ((*configured, *own) if option.several else own or configured) or None
     if chosen["bare"]:
-        # The settings for tools are meant for Claude Code; a bare turn has only the tools that its own cell names.
+        # The settings for rules, servers and style are for Claude Code's own prompt; a bare turn has only those of its cell.
         chosen |= {"allowed_tools": options.allow or None, "mcp": options.mcp or None, "style": options.style}
     return TurnOptions(**chosen, schema=schema)
 

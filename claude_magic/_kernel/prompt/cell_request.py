@@ -155,7 +155,7 @@ def looked_up(name: str, namespace: Mapping[str, Any], *, option: str, kind: str
 def files_matching(patterns: Iterable[str]) -> list[str]:
     """Return each path, and for each glob pattern the files that match it, in order. A file with exactly that name wins.
 
-    :raises AttachmentError: no file matches a pattern, or a link leads out of the pattern's directory.
+    :raises AttachmentError: no file matches a pattern, or a link leads out of the working directory (elsewhere: the pattern's).
     """
     return [path for pattern in patterns for path in _matching(pattern)]
 

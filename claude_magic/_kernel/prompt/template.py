@@ -4,7 +4,7 @@ Data is every part that is not literally in the prompt: a value, and also the re
 turns a value into text; `composition` joins the pieces.
 
 `{x}` and `$x` on the line of `%claude`: other line magics replace them by a value, but a prompt needs `{{ x }}`. If `x` is a
-variable, that is an error. In a cell nothing is checked, because code that is pasted there is full of them.
+variable, that is an error. In a `%%claude` cell nothing is checked, because pasted code is full of `{x}` and `$x`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Typed(str):
 
 
 class Data(str):
-    """The text that replaces an expression; `is_text`: the value itself is a text."""
+    """The text that replaces an expression; `is_text`: whether the value itself is a text."""
 
     is_text = True
 
@@ -175,10 +175,10 @@ def _failed(what: str) -> UsageError:
 
 
 def unfilled(typed: str, namespace: Container[str]) -> list[str]:
-    """Return remarks about a line's single braces, which are sent as they are.
+    """Return remarks about names in single braces on a line, which are sent as they are.
 
     :param namespace: the variables that a prompt can name.
-    :raises UsageError: a brace names a variable, so its value was meant.
+    :raises UsageError: `{x}` or `$x` names a variable, so its value was meant.
     """
     text = _FORMULA.sub(lambda match: " " * len(match[0]), typed)
     left = []

@@ -29,7 +29,7 @@ class NotebookWords:
         self._frontend = frontend
 
     def own_session(self) -> Session:
-        """Return the session of this notebook: the last one in its saved replies, else one of its directory.
+        """Return the session of this notebook: of those in its saved replies the one used last, else one of its directory.
 
         :raises SessionNotFoundError: there is none, or there are several and no person can choose.
         """
@@ -68,7 +68,7 @@ class NotebookWords:
             )
         if len(self._state.turns):
             raise ConfigError(
-                "This kernel already has turns with the same numbers.",
+                "This kernel already has turns; restored ones could have the same numbers.",
                 next_step="Restore right after %load_ext, or continue one session with %claude_session resume.",
             )
         sessions = self._found({saved.session_id for saved in turns})

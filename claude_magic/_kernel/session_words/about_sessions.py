@@ -1,4 +1,4 @@
-"""The words of `%claude_session` that are about sessions: the panel, their list, and what changes one."""
+"""The words of `%claude_session` about sessions and their directory: panel, list, new, resume, name, delete, trust, export."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class SessionWords:
     def show_list(self, wanted: str) -> None:
         """List the sessions of the directory.
 
-        :param wanted: a text in the name, ID or first prompt; `--all` for all sessions; empty for the latest ones.
+        :param wanted: a text in the name or first prompt, or the start of the ID; `--all` for all; empty for the latest.
         """
         from claude_magic._render.settled.session_list import ROWS_SHOWN, listing_bundle, listing_text
 
@@ -84,7 +84,7 @@ class SessionWords:
         say("The next %%claude cell starts a new session.")
 
     def resume(self, wanted: str) -> None:
-        """Let the next cell continue this session, and show its last turns; without a name, the notebook's own session.
+        """Let the next cell continue the wanted session, and show its last turns; if `wanted` is empty, the notebook's session.
 
         :raises SessionNotFoundError: there is none, or more than one.
         """

@@ -71,7 +71,7 @@ class TurnWords:
         """Show how two answers of the last comparison differ; without numbers, the first two.
 
         :raises TurnNotFoundError: there was no comparison.
-        :raises UsageError: these are not two of its numbers.
+        :raises UsageError: these are not two numbers of its answers.
         """
         from claude_magic._render.settled.comparison import diff_bundle
 
@@ -97,7 +97,7 @@ class TurnWords:
         self._frontend.put(reply_bundle(reply, for_audience=self._state.settings.presentation))
 
     def put_code(self, wanted: str) -> None:
-        """Put the Python of a reply, or one block of it, into the next cell; by default of the last turn.
+        """Put the Python of a turn's reply, or one block of it, into the next cell; without numbers, that of the last turn.
 
         :raises TurnNotFoundError: there is no such turn, or its session is gone.
         :raises UsageError: there is no such code.

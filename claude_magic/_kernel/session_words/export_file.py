@@ -33,7 +33,7 @@ class ExportFile:
         return shorten_home(str(self.path))
 
     def check(self) -> None:
-        """Check whether the file can be written, as far as that can be known before.
+        """Check whether the file can be written, as far as that can be known before the writing.
 
         :raises UsageError: it cannot be written; the message says why.
         """

@@ -19,7 +19,7 @@ WITHOUT_LOGIN = "without-login"
 
 
 class CassetteSettings:
-    """The cassette of one kernel. It is opened when a turn first needs it, when all settings have been made.
+    """The cassette of one kernel. It is opened when a turn first needs it: by then all settings have been made.
 
     :param logged_in: tells whether the CLI has an account; called only in the mode `without-login`.
     """
@@ -39,7 +39,7 @@ class CassetteSettings:
         return bool(self._settings.cassette) and self._mode() == "replay"
 
     def cassette(self) -> Cassette | None:
-        """Return the cassette for the next turn, `None` for none. In the mode `off`, return one that was played before.
+        """Return the cassette for the next turn, if any; in the mode `off` only one already in use: its turns may be continued.
 
         :raises CassetteError: if it cannot be read, or holds nothing to play.
         """

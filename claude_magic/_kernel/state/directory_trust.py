@@ -40,7 +40,7 @@ class Unloaded:
 
     @property
     def waits_for_a_change(self) -> bool:
-        """Whether these are new hooks that git runs only when it changes something. A card names them then."""
+        """Whether these are new hooks that git runs only for a change. The question about such a command names them."""
         return self.how == "new" and self.path.endswith(os.sep + "hooks") and not self._programs(only_looks=True)
 
     def _programs(self, *, only_looks: bool) -> list[str]:
@@ -63,10 +63,10 @@ class Unloaded:
 
 
 def named(path: str, directory: str) -> str:
-    """Return the path of a loaded file as people should see it; a link that leads out of the folder with its target."""
+    """Return the path of a file as people should see it; for a link that leads out of its folder, also the target."""
     absolute = os.path.abspath(directory)
     inside = path.startswith(os.path.join(absolute, ""))
-    # A file of a parent folder must lie in that folder.
+    # A link in a parent folder leads out if its target is outside that parent folder.
     target = outside(path, absolute if inside else os.path.commonpath([path, absolute]))
     shown = shorten_home(spelled_name(path))
     return shown if target is None else f"{shown} (leads out of its folder, to {shorten_home(spelled_name(target))})"
@@ -91,7 +91,7 @@ class Trust:
     def covers(self, directory: str) -> bool:
         """Whether the person has consented to exactly what the directory holds now.
 
-        Trust that the person gave in the CLI's own dialog counts as consent to the content when this kernel first sees it.
+        Trust given in the CLI's own dialog counts as consent to what the directory holds when this kernel first checks it.
         """
         said = self._said(directory)
         if said is None and directory not in self._seen:
@@ -105,12 +105,12 @@ class Trust:
         return said == found and UNKNOWN not in found.values()
 
     def unloaded(self, directory: str) -> list[Unloaded]:
-        """Return the files of the directory without consent, and those that are gone since the consent."""
+        """Return the directory's files that have no consent, and those that are gone since the consent."""
         said, found = self._said(directory) or {}, contents(directory)
         new = {path: "changed" if path in said else "new" for path in found if said.get(path) != found[path]}
         unknown = {path: "too much" for path, digest in found.items() if digest == UNKNOWN == said.get(path)}
         gone = {path: "gone" for path in said if path not in found}
-        # Settings first: they matter most, and a message may not name all files.
+        # Upper folders first, JSON settings first at each depth: they matter most, and a message may not name all files.
         return sorted(
             (Unloaded(path, how, directory) for path, how in {**new, **unknown, **gone}.items()),
             key=lambda one: (one.path.count(os.sep), not one.path.endswith(".json"), one.path),
@@ -122,7 +122,7 @@ class Trust:
         return self.unloaded(directory)
 
     def changed_since_shown(self, directory: str) -> list[str]:
-        """Return the names of files that have changed since they were shown, only once; empty if nothing was shown."""
+        """Return the names of files that have changed since they were shown; empty if nothing was shown since the last call."""
         shown, found = self._shown.pop(directory, None), contents(directory)
         if shown is None:
             return []
@@ -157,7 +157,7 @@ class Trust:
 
 
 def _cli_trusts(directory: str) -> bool:
-    """Return the answer in the CLI's own dialog, for the directory or its repository. Its file is only read."""
+    """Whether the directory, or one above it in its repository, was trusted in the CLI's dialog; only reads the CLI's file."""
     projects = object_in(cli_file()).get("projects")
     if not isinstance(projects, dict):
         return False

@@ -1,4 +1,4 @@
-"""Turns on the main thread run one at a time. A stream that was left open counts as running until it is closed."""
+"""Turns on the main thread run one at a time. An `ask.stream()` that was left open counts as running until it is closed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class InCell:
     def running(self, stream: weakref.ref[Stream] | None) -> Iterator[None]:
         """Mark that a turn runs on the main thread, after closing a stream that an earlier cell left open.
 
-        :param stream: the generator that reads the turn, if there is one. Weak: code that leaves it usually drops it.
+        :param stream: the generator that reads the turn, if there is one. Weak: if code drops the generator, Python closes it.
         :raises UsageError: if a turn runs already.
         """
         if self.end_stream(of_earlier_cell=True):
@@ -50,7 +50,7 @@ class InCell:
         self._is_of_earlier_cell = self._paused() is not None
 
     def end_stream(self, *, of_earlier_cell: bool) -> bool:
-        """Close the stream that this cell, or an earlier one, left open; return whether there was one."""
+        """Close the stream that this cell (with `of_earlier_cell`, an earlier one) left open; return whether there was one."""
         stream = self._paused()
         if stream is None or self._is_of_earlier_cell != of_earlier_cell:
             return False

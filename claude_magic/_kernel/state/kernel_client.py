@@ -1,6 +1,6 @@
 """The kernel's one client, on the background thread: opened while the person still types, renewed when its settings change.
 
-It also makes the request of a turn, so that every process starts with the same rules for what its directory may load.
+This module also makes the request of a turn, so that all processes obey the same rules on what is loaded from a directory.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class KernelClient:
             options=chosen,
             timeout_s=time_limit_s(options, self._settings),
             trusted=self._trust.covers(directory),
-            trusts_below=False,  # the person has not been shown what is there
+            trusts_below=False,  # the person was not shown what subfolders hold
             use_tools=not options.no_kernel,
             tools=tools,
         )
@@ -111,7 +111,7 @@ class KernelClient:
         self.background.start(self._prepare, self.get(), request)
 
     def logged_in(self) -> bool:
-        """Whether the CLI has a login; checked again when a variable or file has changed that can change the login."""
+        """Whether the CLI has a login; checked again when a variable or file that can change the login has changed."""
         self.get()
         from claude_magic.sdk._cli.login import login_marks, login_status
 
@@ -167,7 +167,7 @@ class KernelClient:
         )
         with contextlib.suppress(ConfigError):  # the directory is gone; the first cell will say so
             client.prepare(self._next_session())
-        # The CLI starts in the loop's next step. Its start takes longer than these imports, so they run meanwhile.
+        # The CLI starts in the loop's next step. Its start takes longer than the imports of `_warm_up`, which run meanwhile.
         asyncio.get_running_loop().call_soon(self._warm_up)
         return client
 

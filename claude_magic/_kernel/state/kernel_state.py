@@ -1,7 +1,7 @@
 """The state of one kernel: its client, its current session, its turns.
 
 Each shell has one `KernelState`; the extension makes and closes it. The state decides where a turn begins and which session is
-current after it. The package `turn` runs and shows it.
+current after it. The package `turn` runs and shows turns.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class KernelState:
         self.in_cell = InCell(self.remarks.tell)
         self.code_cells = CodeCells()
         self._lock = threading.RLock()
-        """Other threads may run turns, too. It guards the point that the next cell continues from: the next four fields."""
+        """Guards the next five fields, which say where the next cell continues: other threads may run turns, too."""
         self.current: Session | None = earlier.current if earlier else None
         """The session that the next cell continues."""
         self._chosen_turn: int | None = earlier._chosen_turn if earlier else None
@@ -122,7 +122,7 @@ class KernelState:
         """Return where a turn with these options begins.
 
         :param prompt: the prompt as typed.
-        :param attended: whether a person, not a script, runs the cells. A script runs no cell again.
+        :param attended: whether a person, not a script, runs the cells. A script runs each cell only once.
         :raises SessionNotFoundError: if `--resume` names no session.
         :raises TurnNotFoundError: if `--at` names no turn with an answer to continue from.
         """
@@ -186,10 +186,10 @@ class KernelState:
         return active_cassette() or self.cassette_settings.cassette()
 
     def end(self, outcomes: Sequence[Outcome]) -> tuple[list[Turn], int, bool]:
-        """Note how the turns of a cell ended, and let the next cell continue from the first one that succeeded.
+        """Note how the turns of a cell ended; if no other point was chosen meanwhile, continue from the first that succeeded.
 
         Returns the ended turns, the index of that one (0 if all failed), and whether its session is now the current one. A turn
-        that failed before Claude had said anything does not change the current session, unless it was stopped.
+        that failed before Claude had said anything does not replace the current session, unless it was stopped.
         """
         with self._lock:
             ended = [*map(self._end, outcomes)]
@@ -235,7 +235,7 @@ class KernelState:
             self.comparison.view.close()
 
     def prepare_again(self, request: TurnRequest, start: Start) -> None:
-        """After a turn that went back, start a process for another from the same point: often one follows."""
+        """After a turn that went back, start a process for another turn from the same point: often one follows."""
         if self.cassette_settings.plays_only:
             return
         if start.goes_back or self.settings.rerun == "redo":

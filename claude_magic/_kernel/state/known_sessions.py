@@ -61,15 +61,15 @@ class KnownSessions:
         self._replies.add(turn.number, response)
         if not played and session.last_turn == turn.number and (turn.failed or response.message_id is None):
             # The turn broke off, but its prompt is now part of the session.
-            with contextlib.suppress(SessionNotFoundError):  # what is known of it stays so
+            with contextlib.suppress(SessionNotFoundError):  # `message_id` stays as it is
                 session.message_id = self._last_message_id(session.session_id, session.directory) or session.message_id
         if played:
             self._played.add(turn, response)
 
     def placed(self, turn: Turn, session_id: str) -> Turn:
-        """Return a turn with its start moved to the session's present end, now that the CLI begins with it.
+        """Return a turn with its start moved to the session's present end, now that the CLI begins the turn.
 
-        Other turns may have been added since it was prompted. Called on the background thread, one turn at a time.
+        Other turns may have been added since its prompt was sent. Called on the background thread, one turn at a time.
         """
         session, start = self._known.get(session_id), turn.start
         if session is None or start.fork or start.origin is None or start.origin.session_id != session_id:
@@ -77,7 +77,7 @@ class KnownSessions:
         return replace(turn, start=replace(start, origin=session.end, parent=session.last_turn))
 
     def leave(self, turn: Turn, session_id: str, message_id: str | None, directory: str) -> None:
-        """Let the next turn of a session follow this one. Called on the background thread, before the next one begins.
+        """Let a session's next turn follow this one. Called on the background thread before that turn begins, except by `add`.
 
         :param message_id: the last message of the turn, if it has one.
         """
@@ -86,7 +86,7 @@ class KnownSessions:
         session.last_turn, session.message_id = turn.number, message_id or session.message_id
 
     def as_kept(self, turn: Turn, directory: str) -> Turn:
-        """Return a failed turn with the end that is on disk: a killed CLI may have reported messages that it never wrote.
+        """Return a failed turn; without its last message if that is not the last on disk: a killed CLI may not have written it.
 
         `end` is `None` if the turn was to begin a branch and not even the branch was written.
         """
@@ -115,9 +115,9 @@ class KnownSessions:
                 continue
             where = info.directory or directory
             session = self._known.setdefault(info.session_id, Session(info.session_id, where, info.name))
-            # Another kernel may have continued it. A live process of ours would not know that.
+            # Another kernel may have continued the session; a live process of ours goes on from what it knows.
             if not self._client.is_warm(info.session_id):
-                with contextlib.suppress(SessionNotFoundError):  # what is known of it stays so
+                with contextlib.suppress(SessionNotFoundError):  # `message_id` stays as it is
                     session.message_id = self._last_message_id(info.session_id, where)
             return session
         if (played := self._played.find(wanted)) is not None:
@@ -188,7 +188,7 @@ class KnownSessions:
         return kept
 
     def before(self, turn: Turn | None, session: Session) -> list[Exchange]:
-        """Return what was said in a session before this kernel's first turn in it; all of it if `turn` is `None`."""
+        """Return what was said before `turn`, this kernel's first one in a session; all that was said if `turn` is `None`."""
         if turn is None:
             return self.exchanges(session)
         origin = turn.start.origin
@@ -231,7 +231,7 @@ class KnownSessions:
 
 
 class PlayedSessions:
-    """The sessions that this kernel has played from a cassette: they have no transcript, only this kernel's turns.
+    """The sessions that this kernel has played from a cassette: they need no transcript, only this kernel's turns.
 
     Keeps the replies of played turns, and offers what `sdk._history` offers for sessions on disk.
     """

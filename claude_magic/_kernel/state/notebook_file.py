@@ -1,7 +1,7 @@
 """The notebook file of this kernel: where it is, and the turns that its saved replies describe.
 
-Only reads. The frontend saves the file, so the file may be older than the page. Anybody may have written it: what is not an ID
-is left out, and other modules check whose sessions these are.
+Only reads. The frontend saves the file, so the file may be older than the page. Anybody may have written it: where an ID should
+be, anything else is left out, and other modules check that the sessions are in this directory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NO_PATH = "Name it: %claude_session restore PATH."
 class SavedTurn:
     """A turn as a saved reply describes it. `number` counts within the kernel that ran it.
 
-    `chosen` tells whether the next cell continued from it; of the alternatives of a comparison only one is chosen.
+    `chosen` is false only for the alternatives of a comparison that the next cell did not continue from.
     """
 
     number: int
@@ -79,7 +79,7 @@ def notebook_path(namespace: Mapping[str, Any]) -> Path | None:
     told = _told(namespace)
     if told is None:
         return None
-    # The server's path may begin at its root: the kernel runs in the notebook's directory.
+    # The path may be relative to the server's root. The kernel runs in the notebook's directory, so the name is tried there.
     candidates = [Path(told)]
     with contextlib.suppress(ConfigError):  # its directory is gone
         candidates += (Path(working_directory(), told), Path(working_directory(), Path(told).name))
@@ -130,11 +130,11 @@ def notebooks_with(session_ids: Collection[str], directory: str) -> dict[str, st
 
 
 def in_one_kernel(saved: Sequence[SavedTurn]) -> list[tuple[SavedTurn, Turn]]:
-    """Return saved turns as turns of one kernel, by number. Several kernels may have answered in the notebook.
+    """Return saved turns as turns of one kernel, sorted by number. Several kernels may have answered in the notebook.
 
-    Each turn began after a message. Its parent is the turn that ended with this message, or a turn that began there and has
-    no answer. A turn gets a higher number than its parent. If two turns have the same number, the first one keeps it. If a
-    cell with its reply was copied, the last copy counts.
+    Each turn began after a message. Its parent is the turn that ended with this message, or the turn that was saved as its
+    parent, if that one has no answer. A turn gets a higher number than its parent. If two turns have the same number, the
+    first one keeps it. If a cell with its reply was copied, the last copy counts.
     """
     waiting: dict[_Key | None, SavedTurn] = {turn.key: turn for turn in saved}
     ends = {turn.message_id: turn.key for turn in waiting.values() if turn.message_id}

@@ -1,7 +1,7 @@
 """Turns that the CLI begins by itself, for example when a helper or a background command has ended.
 
-Adds each to the tree of turns. It is shown in the output of the turn that it follows. If that output cannot be updated, the
-next cell mentions the turn in a line.
+Each is added to the tree of turns, and is shown in the output of the turn that it follows. If that output cannot be updated,
+the next cell mentions the turn in a line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the person should know before a turn: what was not loaded or is not asked, what happened, that a session begins."""
+"""What the person should know before a turn: what was not loaded or needs no permission, what happened, a new session."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from claude_magic.sdk._folder.memories import memories, memories_outside
 from claude_magic.sdk.turn_request import TurnRequest
 
 MAX_NAMED: Final = 6
-"""A cell names at most so many files that were not loaded; %claude_session trust show names all."""
+"""The most files that a cell names as not loaded; %claude_session trust show names all."""
 
 
 class Remarks:

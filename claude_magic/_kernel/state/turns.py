@@ -119,7 +119,7 @@ class Turns:
         self._turns: dict[int, Turn] = {}
         self._next = 1
         self._lock = threading.Lock()
-        """The background thread adds turns that the CLI begins by itself."""
+        """The background thread numbers the turns that the CLI begins by itself."""
 
     def __iter__(self) -> Iterator[Turn]:
         return iter(list(self._turns.values()))  # threads add to them meanwhile
@@ -165,7 +165,7 @@ class Turns:
         """
         turn = self.find(number)
         if turn.end is None or turn.end.message_id is None:
-            before = f"--at {turn.start.parent} continues from before it" if turn.start.parent else "Ask it again with --redo"
+            before = f"--at {turn.start.parent} continues from before it" if turn.start.parent else "Repeat it with --redo"
             raise TurnNotFoundError(f"Turn {number} has no answer to go on from.", next_step=f"{before}.")
         return turn.end
 
@@ -201,7 +201,7 @@ class Turns:
         return next((turn for turn in turns if self._is_restored(turn) and turn.prompt.strip() == prompt.strip()), None)
 
     def has_restored(self) -> bool:
-        """Whether there are turns of an earlier kernel, restored from the notebook; for VS Code, where cell IDs are URIs."""
+        """Whether turns were restored from the notebook. Right only in VS Code, where the cell IDs of other turns are URIs."""
         return any(map(self._is_restored, self))
 
     def _is_restored(self, turn: Turn) -> bool:
@@ -214,7 +214,7 @@ class Turns:
 
 @dataclass(slots=True)
 class Session:
-    """A conversation that this kernel has prompted. It belongs to `directory`, where it was started.
+    """A conversation that this kernel has prompted or found. It belongs to `directory`, where it was started.
 
     `turns`, `tokens` and `cost_usd` (US dollars) are totals of this kernel's turns. `last_turn` is this kernel's last turn in
     it. `message_id` is the last message that is known; `None` only while the session is empty.

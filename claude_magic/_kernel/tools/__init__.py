@@ -1,4 +1,4 @@
 """What Claude may see and do in the kernel: read variables and cells, run code, add cells, call the person's functions.
 
-`turn` decides when a tool is called and who allows it.
+`turn` runs the calls in the cell and gets the person's permission.
 """

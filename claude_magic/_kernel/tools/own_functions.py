@@ -1,7 +1,7 @@
-"""The person's own functions, called by Claude. They run on the main thread, in the cell, where an interrupt reaches them.
+"""The person's own functions, called by Claude. They run on the thread of the turn: in a cell, an interrupt reaches them.
 
-Their output appears in the cell. Claude reads the returned value as `show_value` shows it. If that is not all of the value,
-it is also kept in the namespace under a name that Claude can pass to another tool.
+Their output appears in the cell. Claude reads the returned value as `show_value` shows it. If that text is not the whole value,
+the value is also kept in the namespace, under a name that Claude can pass to another tool.
 """
 
 from __future__ import annotations

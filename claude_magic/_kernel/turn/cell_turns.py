@@ -1,8 +1,8 @@
 """The turns of one cell: open the view, send the prompt, read events as they arrive, paint them, and leave the saved output.
 
 A cell has one turn; a comparison has several, side by side. This runs in the cell's thread: async (`run_async`), blocking
-(`run`), or blocking piece by piece (`stream`); only `_run_all` is on the background thread, `stop` on any. The view decides
-what is seen. The state decides where a turn begins and which session is current after it.
+(`run`), or blocking piece by piece (`stream`); only `_run_all` runs on the background thread. Any thread may call `stop`. The
+view decides what is seen. The state decides where a turn begins and which session is current after it.
 """
 
 from __future__ import annotations

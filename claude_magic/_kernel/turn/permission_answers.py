@@ -60,7 +60,7 @@ class Questions:
         self._open: list[Question] = []
 
     def put(self, question: Question) -> str | None:
-        """Show a question with buttons if clicks may arrive, else as a line of input; if nobody is there, return a remark.
+        """Show a question: buttons if clicks may arrive, else a line of input. If nobody is there, deny it and return a remark.
 
         Nothing is shown for one that is answered already or that nobody waits for any more.
 
@@ -146,7 +146,7 @@ class OpenQuestions:
                 self._shown.append((question, card))
 
     def moved(self) -> None:
-        """Disable the buttons for a moment, as an output above has changed; called when a turn was added to one."""
+        """Disable the buttons for a moment, as outputs above have moved them: a turn was added, or a question answered."""
         for question, card in self._shown:
             if not question.answer.done():
                 card.moved()
@@ -157,7 +157,7 @@ class OpenQuestions:
         self.moved()
 
     def close(self) -> None:
-        """Replace the buttons by plain output; called when a cell begins, which then shows what is unanswered."""
+        """Replace the buttons by plain output; called when a cell begins. Its turn, or `show` after it, asks again."""
         shown, self._shown = self._shown, []
         for question, card in shown:
             card.close()

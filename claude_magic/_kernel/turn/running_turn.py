@@ -100,8 +100,8 @@ def prepared_turns(
 ) -> list[RunningTurn]:
     """Return the turns of a cell with their requests, one for each alternative.
 
-    :param earlier: the remarks of a first try; its output is not seen.
-    :raises ClaudeError: one of them cannot be sent.
+    :param earlier: the remarks of a first try, whose output is not seen.
+    :raises ClaudeError: a turn cannot be sent.
     """
     turns = []
     told = _told(state, cell, start)
@@ -128,7 +128,7 @@ def _told(state: KernelState, cell: CellRequest, start: Start) -> Told:
     settings = state.settings.trait_values()
     detail = options.notebook or settings["notebook"]
     bare = options.bare or settings["bare"]
-    # A slash command takes no context, and `ask()` has no notebook.
+    # A slash command takes no context. For `ask()`, `notebook` is "none".
     if detail == "none" or bare or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
         return Told()
     before = [turn.number for turn in state.turns.path(start.parent)]
@@ -138,8 +138,8 @@ def _told(state: KernelState, cell: CellRequest, start: Start) -> Told:
 class _Placing(PassingHost):
     """A host that passes everything on, and records which turn of its session this turn follows.
 
-    Several threads may send turns to one session. Their order is known only when the CLI starts each one, and the next may
-    start before the previous one's thread has noticed its end. So this runs on the background thread.
+    Several threads may send turns to one session. Their order is known only when the CLI starts each turn, and a turn may start
+    before the thread of the previous turn has noticed that it ended. So this runs on the background thread.
     """
 
     def __init__(self, running: RunningTurn, host: TurnHost, sessions: KnownSessions) -> None:

@@ -1,6 +1,6 @@
 """What a notebook displays, as Claude reads it: the text and the image of a display bundle, which holds several forms.
 
-The most informative form wins: the spec of a chart before its `repr`; the text and the tables of HTML if there is nothing else.
+The most informative form wins: the spec of a chart before its `repr`; HTML's text and tables if the `repr` tells nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TELLS_NOTHING: Final = re.compile(r"\s*(<[^<>\n]{1,300}>|[\w.]{1,100}\(\.\.\.\)
 """The `repr` of an object that defines no useful one: `<IPython.core.display.HTML object>`, `alt.Chart(...)`."""
 
 _KEPT: Final = 2_000_000
-"""The most characters of a text that is kept."""
+"""The most characters of a text that `readable` returns."""
 
 _MANY: Final = 20
 _FIRST: Final = 5
@@ -64,7 +64,7 @@ def sendable(image: Image, name: str) -> tuple[Image, str]:
     """Return an image that the API accepts, and a remark on what was changed for that.
 
     :param name: the image's name in the remark and in errors.
-    :raises AttachmentError: the data is no image, or a broken one. The API would refuse the whole conversation.
+    :raises AttachmentError: the data is no image, or a broken one: with it, the API would refuse the whole conversation.
     """
     try:
         data = base64.b64decode(image.data, validate=True)

@@ -26,14 +26,14 @@ _INDEXES: Final = tuple(("pandas", f"{kind}Index") for kind in ("Range", "", "Da
 
 
 def own_variables(shell: InteractiveShell) -> dict[str, object]:
-    """Return the variables that the person has made, without modules and `_names`."""
+    """Return the variables that the person has made, without modules and names with an underscore in front."""
     return {name: value for name, value in variables_of(shell.user_ns) if name not in shell.user_ns_hidden}
 
 
 def variables_of(namespace: Mapping[str, object]) -> list[tuple[str, object]]:
     """Return the variables of a namespace that are no modules and have no underscore in front.
 
-    A name that is no plain text is left out: `globals()` takes any object as a name, and its own code could run.
+    A name that is not exactly a `str` is left out: `globals()` takes any object as a name, and that object's code could run.
     """
     return [
         (name, value)
@@ -57,7 +57,7 @@ def described(value: Any) -> str:
 
 
 def shape_of(value: Any) -> tuple[int, ...] | None:
-    """Return the shape of a value whose type is in `_ARRAYS`, `None` for any other."""
+    """Return the shape of a value whose type is in `_ARRAYS` or `_TABLES`, `None` for any other."""
     if id(type(value)) in _PLAIN:  # most are, and this is known at once
         return None
     if _is_one_of(value, _TABLES):

@@ -121,7 +121,7 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
-            # Blanks in `pre` become no-break spaces until `text()`: no other text has any then, as `_BLANKS` removes them.
+            # Blanks in `pre` become no-break spaces until `text()`. In other text, `_BLANKS` removes those.
             self._write(data.replace(" ", "\xa0") if self._verbatim else _BLANKS.sub(" ", data))
 
     def _write(self, text: str) -> None:

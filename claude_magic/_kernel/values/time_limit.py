@@ -26,10 +26,10 @@ FAILURES: Final = (Exception, SystemExit, GeneratorExit, CancelledError, TookToo
 
 @contextlib.contextmanager
 def bounded() -> Iterator[None]:
-    """Stop the block after `INSPECT_TIMEOUT_S`, and discard what it prints or displays.
+    """Stop the `with` block after `INSPECT_TIMEOUT_S`, and discard what it prints or displays.
 
     There is no time limit on Windows, which has no alarm signal, and outside the main thread. The alarm comes again and again,
-    but the block may prevent it: by blocking or ignoring the signal, or by catching everything in a loop.
+    but the code in the block may go on: by blocking or ignoring the signal, or by catching everything in a loop.
 
     :raises TookTooLong: the time is over.
     """

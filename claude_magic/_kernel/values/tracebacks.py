@@ -91,7 +91,7 @@ def _without_machinery(
 
 
 def _place(told: traceback.TracebackException) -> tuple[str, int] | None:
-    """Return the file name of the cell that failed, and the line. The outermost frame counts: functions are in cells, too."""
+    """Return the failed cell's file name and line. The outermost frame counts: inner ones may be in other cells."""
     for frame in told.stack:
         if is_cell(frame.filename):
             return frame.filename, frame.lineno or 1

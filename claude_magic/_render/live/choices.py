@@ -39,7 +39,7 @@ def answer_in_lines(request: PermissionRequest) -> PermissionAnswer:
 
 
 class ChoiceCard(Card):
-    """All questions of one call. A click on a choice answers a single question at once; several are sent together."""
+    """All questions of one call. A click answers a single question that takes one choice; Send answers all others."""
 
     def __init__(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         layout = Layout()
@@ -76,8 +76,8 @@ class ChoiceCard(Card):
         self._about.value = _title_html(self._title) + asked
         self.box.children = (self._about, self._row)
         super().end()
-        for widget in gone:  # not their layout, which the whole card shares
-            if hasattr(widget, "style"):  # ipywidgets 8
+        for widget in gone:  # their layout stays open: the whole card shares it
+            if hasattr(widget, "style"):  # a box has none
                 widget.style.close()
             widget.close()
 
@@ -168,7 +168,7 @@ def _choose_in_lines(request: PermissionRequest) -> PermissionAnswer:
 
 
 def _keys(question: ClaudeQuestion) -> list[str]:
-    """Return a number for each choice, or a letter if the choices themselves begin with digits."""
+    """Return a number for each choice, or a letter if a choice itself begins with a digit."""
     count = len(question.choices)
     if count <= len(ascii_lowercase) and any(choice.label[:1].isdigit() for choice in question.choices):
         return list(ascii_lowercase[:count])
@@ -183,7 +183,7 @@ def _question_lines(question: ClaudeQuestion, keys: Sequence[str]) -> Iterator[s
 
 
 def _meant(question: ClaudeQuestion, keys: Sequence[str], typed: str) -> str | None:
-    """Return the answer to what was typed; `None` if it is a number without a choice."""
+    """Return the answer that the typed words give; `None` if they are a number without a choice."""
     labels = [choice.label for choice in question.choices]
     named = {label.casefold(): label for label in labels} | dict(zip(keys, labels, strict=True))
     parts = [part.strip().casefold() for part in (typed.split(",") if question.several else [typed])]
@@ -216,7 +216,7 @@ def _answers_row(widgets: Sequence[Widget], layout: Layout) -> HBox:
 
 
 def _boxes_and_texts(widget: Widget) -> list[Widget]:
-    """Return the widgets of a tree, except buttons and fields, which the card closes itself."""
+    """Return the widgets of a tree, except buttons and fields, which `Card.end` closes."""
     if isinstance(widget, Button | Text):
         return []
     return [part for child in getattr(widget, "children", ()) for part in _boxes_and_texts(child)] + [widget]

@@ -1,8 +1,8 @@
 """A text that is still being written -> HTML in pieces, in a time that grows with the text and not with its square.
 
 Decides where a growing text can be cut, and when its end is rendered again. A part that can no longer change becomes a piece
-and is rendered once more; a long fence is cut between its lines. The settled reply is rendered as a whole, elsewhere; the
-pieces together have the same size.
+and is rendered one last time; a long fence is cut between its lines. The settled reply is rendered as a whole, elsewhere; on
+the page, the pieces together take the same space.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PIECE_LENGTH: Final = 1_000
 FENCE_LENGTH: Final = 1_500
 QUIET_S: Final = 0.5
 
-# A tail of h characters of HTML must grow by h * h / CREDIT before it is rendered again. A kilobyte is rendered each time. A
+# A tail of h characters of HTML must grow by h * h / CREDIT before it is rendered again: one character for a kilobyte. A
 # long tail that cannot be cut (a table, an endless line) is rendered less and less often: n characters cost CREDIT * log(n).
 CREDIT: Final = 2**20
 
@@ -37,8 +37,8 @@ class Growth:
 class GrowingText:
     """One text, or a block of thinking, while it is written.
 
-    :param piece_length: the least characters of a piece.
-    :param fence_length: the least characters of a fence that is cut.
+    :param piece_length: no piece is cut off a tail of fewer characters.
+    :param fence_length: a fence of fewer characters is not cut.
     """
 
     def __init__(self, block: Text | Thinking, *, piece_length: int = PIECE_LENGTH, fence_length: int = FENCE_LENGTH) -> None:

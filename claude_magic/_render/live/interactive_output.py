@@ -1,4 +1,4 @@
-"""An output that has buttons for a while and then becomes plain: the base of the panel, the tree of turns and the picker.
+"""An output that has buttons for a while and then becomes plain: the base of panel, tree of turns, picker and open question.
 
 Without its kernel a saved widget is shown as "model not found", even if its bundle has other forms. So the buttons exist only
 until the owner of the output closes it, when the next cell runs: then the same output as plain data replaces them. If the
@@ -17,7 +17,7 @@ from claude_magic._render.live.widgets import WidgetMaker, view_bundle
 from claude_magic._render.place import Place
 
 Key = TypeVar("Key", int, str)
-"""What identifies a button: the number of a turn or a reply, or the ID of a session."""
+"""What identifies a button: the number of a turn or a reply, or the ID of a session or of background work."""
 
 
 class InteractiveOutput(ABC, Generic[Key]):
@@ -25,7 +25,7 @@ class InteractiveOutput(ABC, Generic[Key]):
 
     :param on_click: called with the key of the clicked button.
     :param handle: a display whose content this output replaces; by default there is a new display.
-    :param for_audience: whether it is shown to a room.
+    :param for_audience: whether it is shown to an audience.
     """
 
     section: ClassVar[str]
@@ -41,7 +41,7 @@ class InteractiveOutput(ABC, Generic[Key]):
         self._box: Widget | None = None
 
     def show(self) -> None:
-        """Display it in the running cell."""
+        """Display it: in the given display, or else in the running cell."""
         self._box = self._maker.framed(self._build(), self.section, for_audience=self._for_audience)
         self._paint()
         self._display(self._plain_bundle() | view_bundle(self._box), self._metadata())

@@ -28,10 +28,10 @@ class LiveReplies:
     """The widgets of a cell's replies while they grow; main thread only.
 
     :param labels: how each reply differs from the others, in the order of the responses; a single reply shows none.
-    :param on_stop: called when the Stop button is clicked. The button appears only when clicks arrive.
+    :param on_stop: called when the Stop button is clicked. The button appears once clicks are known to reach the kernel.
     :param on_refused: called when the page shows no widgets.
-    :param for_audience: whether the replies are shown to a room.
-    :param after: a single reply is shown from the block after this number on.
+    :param for_audience: whether the replies are shown to an audience.
+    :param after: a single reply shows only the blocks after the one with this number.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class LiveReplies:
     def update(self, responses: Sequence[SessionAwareResponse], failures: Mapping[int, ClaudeError], elapsed_s: float) -> None:
         """Show the replies so far. A reply that ends before the others gets its footer or its error at once.
 
-        While a card is open, what can stand above it is not painted, so that it keeps its place. On a narrow page that is all
-        the earlier columns. What was held back appears when a card is answered; those that move are disabled for a moment.
+        While a card is open, its reply and all earlier ones are not painted, so that the card does not move: on a narrow page
+        they stand above it. When it is answered, its reply and later ones are painted; their cards are disabled for a moment.
         """
         alone = len(self._replies) == 1
         asking = max((number for number, reply in enumerate(self._replies, 1) if reply.asks), default=0)
@@ -109,7 +109,7 @@ class LiveReplies:
         self._replies[number - 1].ask(request, on_answer)
 
     def asked(self, number: int, request: PermissionRequest) -> None:
-        """Remove a permission request."""
+        """End a permission request; an answered card stays for a while."""
         for reply in self._replies[number - 1 :]:  # before anything moves
             reply.moved()
         self._replies[number - 1].asked(request)

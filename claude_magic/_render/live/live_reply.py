@@ -1,6 +1,6 @@
 """One reply while it grows, as widgets.
 
-This module paints the blocks, the slot for permission requests and the status row. The view displays and closes the widgets.
+This module paints the blocks, the slot for permission requests and the status row. Callers display and close the widgets.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SEEN_ROWS: Final = 8
 """The number of rows of a reply that probably fit on the screen together with a card below them."""
 
 PAINT_EVERY_S: Final = 0.2
-"""The least time between two paintings of a growing text: it still looks alive, with a quarter of the messages."""
+"""The least time between two paintings of a growing text. At every update, there would be four times as many messages."""
 
 _ROW_LENGTH: Final = 90
 
@@ -67,8 +67,8 @@ class LiveReply:
     def update(self, response: SessionAwareResponse, elapsed_s: float, *, hold: bool = False) -> None:
         """Show the reply so far; only what changed is rendered and sent.
 
-        :param hold: whether the blocks keep their height, as a card stands below them. A click is aimed at the place
-            where a button was, so nothing may move it. A new card's call is still marked as waiting.
+        :param hold: whether the blocks are not painted, because that would move the card below them while a person clicks.
+            They are still painted once when a first card opens, to mark its call as waiting.
         """
         if self._is_due or not hold:
             self._paint(response, elapsed_s)
@@ -110,7 +110,7 @@ class LiveReply:
 
     def ask(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         """Show a permission request between reply and status line."""
-        self._is_due = not self._cards  # painting moves open cards
+        self._is_due = not self._cards  # with open cards, painting would move them
         self._cards[request.call_id] = card = card_of(request, on_answer)
         if not self.slot.children:
             self.slot.children = (self._maker.rules("card", f"claude-{self.slot.model_id}"),)
@@ -128,8 +128,8 @@ class LiveReply:
             return
         self._answered.append(card)
         self._answered_s = self._now_s
-        # The keyboard focus was on a button that is removed now. It moves to the slot, where the next question will appear.
-        # Moving it later, to that question, would take it from a person who types elsewhere by then.
+        # The keyboard focus was on a button that is removed now. It moves to the next open card, or to the slot, where the next
+        # question will appear. Moving it later, to that question, would take it from a person who types elsewhere by then.
         if self._cards:
             next(iter(self._cards.values())).focus()
         elif hasattr(self.slot, "focus"):  # ipywidgets 8

@@ -44,7 +44,7 @@ _TITLES: Final = {
 }
 
 _IN_A_DIFF: Final = frozenset({"content", "old_string", "new_string"})
-"""Arguments that are not shown where the difference is, which says the same."""
+"""Arguments that are not shown beside a diff, which says the same."""
 
 ARM_S: Final = 0.8
 """How long a card is at its place before its buttons work: longer than the time between the clicks of a double click."""
@@ -53,7 +53,7 @@ UNSEEN_S: Final = 3.0
 """How long until the buttons work on a page that does not report that it shows the card."""
 
 SUBMIT_S: Final = 1.0
-"""The longest time between the message of Enter and the message with the text that it ended."""
+"""The longest time between the message that Enter was pressed and the later message with the typed text."""
 
 RULE_LENGTH: Final = 160
 """The most characters of the rules on the card; the button's tooltip has all of them."""
@@ -128,7 +128,7 @@ class Card:
         self.box.remove_class("claude-ask")
         self.box.add_class("claude-answered")
         self._row.children = (self._outcome,)
-        for widget in reversed(self._answers):  # not their layout, which the whole card shares
+        for widget in reversed(self._answers):  # their layout stays open: the whole card shares it
             widget.style.close()
             widget.close()
 
@@ -201,7 +201,7 @@ class ApprovalCard(Card):
         send.on_click(lambda _: self._answer(Decision.DENY))
         self._on_enter(self._word, lambda: self._answer(Decision.DENY))
         self._answers = [*allows, *denies]
-        # Side by side at every width: so nothing that moves the card up or down puts one kind where the other was.
+        # Side by side at every width: so if the card moves up or down, no Allow button comes to where a Deny button was.
         self._sides = [HBox(side, layout=layout) for side in (allows, denies)]
         for side in self._sides:
             side.add_class("claude-answers")
@@ -261,7 +261,7 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
 
 
 def ask_line(title: str, lines: Sequence[str], asked: str) -> str:
-    """Print lines and a prompt, and return what the person types.
+    """Print lines and a question, and return what the person types.
 
     :param title: who asks for what; said again below many lines, whose beginning may be out of sight.
     :raises EOFError: the input has ended (Ctrl+D).
@@ -293,7 +293,7 @@ def who_asks(request: PermissionRequest) -> str:
 def _readable(request: PermissionRequest, replaced: ReplacedFile | None) -> tuple[PermissionRequest, _Spelled]:
     """Spell out invisible characters: a person must see everything that would run. Elsewhere they are just removed.
 
-    Also return what spells out one more text, given the name of its argument.
+    Also return a function that spells out one more text, given the name of the argument that holds it.
     """
     texts = [replaced.before] if replaced else []
 
@@ -333,7 +333,7 @@ def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spe
     plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and "plan" not in call.input else []
     lost = [replaced.loss] if replaced and replaced.loss else []
     about = [*plan, *lost, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
-    # A line each: a path may hold what would divide them in one line.
+    # Each part has its own line: a path may contain any separator.
     shown_about = (escape(reveal(part)).replace("\n", r"<code>\n</code>") for part in about)
     lines = "".join(f'<p class="claude-where">{part}</p>' for part in shown_about)
     title = _title(request)

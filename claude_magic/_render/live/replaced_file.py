@@ -1,4 +1,4 @@
-"""What a Write or an Edit would change in a file that is there: the difference, in words and in whole lines.
+"""What a Write or an Edit would change in an existing file: the difference, in words and in whole lines.
 
 Reads the file. Leaves it to `question` to show what is found, and to `_characters` to spell out what cannot be seen.
 """
@@ -20,7 +20,7 @@ _READ_BYTES: Final = 500_000
 """The largest file that is compared with what would replace it."""
 
 _COMPARED: Final = 2_000
-"""The most lines of each text; in the worst case, comparing takes the product of their numbers."""
+"""The most lines of each text; in the worst case, the time of comparing grows with the product of the two numbers."""
 
 _BLANK_ENDS: Final = re.compile("[\t\v\f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+(?=[\r\n]|\\Z)")
 """White space at the ends of lines, which the CLI (2.1.332) leaves out of what it writes, unless the file is Markdown."""
@@ -30,9 +30,9 @@ _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 
 @dataclass(frozen=True, slots=True)
 class ReplacedFile:
-    """The text of a file, and the one that would replace it, both to the last line ending.
+    """The whole text of a file, and the whole text that would replace it.
 
-    `as_whole`: whether it is replaced by a text that the request holds.
+    `as_whole`: whether the request itself holds the new text (a Write), not only a part of it (an Edit).
     """
 
     before: str
@@ -49,7 +49,7 @@ class ReplacedFile:
 
     @property
     def remark(self) -> str:
-        """That nothing changes, or nothing that is seen, and then how often each of it is there before and after."""
+        """A sentence if nothing visible changes: it counts each changed invisible character before and after. Else empty."""
         if self.before == self.after:
             return "The file does not change."
         if seen(self.before).removesuffix("\n") != seen(self.after).removesuffix("\n"):
@@ -72,7 +72,7 @@ class ReplacedFile:
 
 
 def replaced_file(request: PermissionRequest) -> ReplacedFile | None:
-    """Return what a request would replace; `None` if there is no file, or it cannot be read as text."""
+    """Return what a Write or an Edit would replace in a text file; `None` if there is none, or the result is not known."""
     name = request.input.get("file_path")
     if request.tool not in ("Edit", "Write") or not isinstance(name, str):
         return None
@@ -95,10 +95,10 @@ def replaced_file(request: PermissionRequest) -> ReplacedFile | None:
 
 
 def _edited(text: str, old: str, new: str, *, everywhere: bool) -> str | None:
-    """Return the text that the CLI (2.1.332) makes of an Edit; `None` if it refuses it, or looks for a similar text."""
+    """Return the text that the CLI (2.1.332) makes of an Edit; `None` if the CLI refuses it or looks for a similar text."""
     if not old or old not in text or (not everywhere and text.count(old) > 1):
         return None
-    # It also removes the line end behind a text that goes, everywhere only where there is one.
+    # The CLI also removes the line end after a removed text. With `everywhere`, it then removes only texts before a line end.
     if not new and not old.endswith("\n") and f"{old}\n" in text:
         old = f"{old}\n"
     return text.replace(old, new) if everywhere else text.replace(old, new, 1)

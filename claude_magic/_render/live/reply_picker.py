@@ -18,7 +18,7 @@ class ReplyPicker(InteractiveOutput[int]):
 
     :param current: the number of the reply that the next cell continues, from 1; 0 for none.
     :param on_pick: called with the number of the picked reply; afterwards `update` marks the current one.
-    :param handle: of the display that shows the replies until now.
+    :param handle: the display that shows the replies until now.
     """
 
     section = "columns"

@@ -133,7 +133,7 @@ class NotebookBar:
 
 
 def row_progress(kind: str, total: int | None, *, with_table: bool) -> RowProgress:
-    """Return the progress of a run over `total` rows; `kind` is a word below, or `none`.
+    """Return the progress of a run. `kind`: `notebook`, `terminal`, `console` (the bar stays), `script`, `lines` or `none`.
 
     :param with_table: whether a table of the results replaces it at the end, or only a line that sums them up. With `none`, the
         line comes only if the run stopped early or rows failed, and only if a table was wanted.

@@ -32,7 +32,7 @@ _NO_TURNS: Final = "No turns yet: the next %%claude cell makes the first."
 
 @dataclass(frozen=True, slots=True)
 class TurnRow:
-    """One turn, as a line of the tree. `left`: the conversation continued from another turn; `how`: the options that did it.
+    """One turn, as a line of the tree. `left`: not in the current conversation; `how`: the options by which the turn began.
 
     `can_continue`: the turn has an answer, or a part of one, that another turn can continue from.
     """
@@ -145,7 +145,7 @@ def _lines(rows: Sequence[TurnRow]) -> list[_DrawnTurn]:
 
 
 def _texts(lines: Sequence[_DrawnTurn], earlier: int = 0, columns: int | None = None) -> list[str]:
-    """Write each line as a text in columns, with an empty text between trees. If it is too narrow, columns are not aligned."""
+    """Write each line as a text in columns, with an empty text between trees; columns that do not fit are not aligned."""
     if not lines:
         return [_NO_TURNS]
     digits = max(len(str(line.row.number)) for line in lines)
@@ -198,7 +198,7 @@ def _mark(row: TurnRow) -> str:
 
 
 def _prompt(row: TurnRow) -> str:
-    # Redacting costs a millisecond for each 2,000 characters. The part that is cut off here is too late to be shown.
+    # Redacting costs a millisecond for each 2,000 characters. What is cut off here would not be shown.
     return one_line(clean_line(" ".join(row.prompt[:4000].split())[:640]))
 
 

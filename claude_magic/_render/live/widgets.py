@@ -44,7 +44,7 @@ class WidgetMaker:
         """Stack widgets in a box that can be displayed, with the style sheet.
 
         :param sections: the sections of the style sheet that these widgets need.
-        :param for_audience: whether it is shown to a room.
+        :param for_audience: whether it is shown to an audience.
         """
         inner = self.make(
             VBox,
@@ -74,7 +74,7 @@ class WidgetMaker:
 
 
 class StopButton:
-    """A button that stops the turns. It appears when clicks arrive, and is disabled after a click by `refresh`."""
+    """A button that stops the turns. After a click, `refresh` disables it; before clicks are known to arrive, it is hidden."""
 
     def __init__(
         self, maker: WidgetMaker, on_stop: Callable[[], None], description: str, tooltip: str, *, css_class: str = ""

@@ -57,7 +57,7 @@ def block_markdown(block: Block) -> str:
 
 
 def block_plain(block: Block) -> str:
-    """Write one block of a turn that has ended as plain text, control sequences included."""
+    """Write one block of a turn that has ended as plain text; control sequences are not removed."""
     match block:
         case Text():
             return block.text.strip("\n")

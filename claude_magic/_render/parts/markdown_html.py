@@ -1,7 +1,7 @@
 r"""A model's Markdown -> HTML that is safe to show, and code -> highlighted HTML.
 
-`claude_magic._markdown` parses the text; this module makes the HTML. Safety has two layers: the parser accepts no raw HTML
-and no links but http, https and mailto (others stay as written), and its output is cleaned by short lists of what is allowed.
+`claude_magic._markdown` parses the text; this module makes the HTML. Safety has two layers: the parser accepts no HTML but
+a few bare tags, and no links but http, https and mailto (others stay as written); its output is cleaned by short allowlists.
 Formulas that `claude_magic._mathematics` allows are text between `\( \)` or `\[ \]`, for the frontend's MathJax. Any other `$`
 or backslash outside code is in its own element: MathJax looks for marks within one piece of text, so it finds no more formulas.
 """
@@ -29,7 +29,7 @@ from claude_magic._render.parts.highlighting import Allowance
 # Longer text is shown as it was written: parsing and cleaning it would hold up the kernel for seconds.
 MARKDOWN_LIMIT: Final = 200_000
 
-# So many signs of Markdown keep the parser busy for half a second, in any order.
+# So many signs of Markdown keep the parser busy for half a second at most, whatever their order.
 _SIGNS_LIMIT: Final = 12_000
 _SIGNS: Final = "[]!*_`$\\~<&"
 _TABLE_WEIGHT: Final = 4  # each sign of a table makes a cell

@@ -1,6 +1,6 @@
 """Formulas of settled HTML as MathML, for pages that do not typeset formulas in HTML (VS Code).
 
-Only here is a formula typeset in the kernel. The formula stays as text beside the MathML: a page that removes MathML, as
+The kernel typesets formulas only here. The formula stays as text beside the MathML: a page that removes MathML, as
 JupyterLab does in an untrusted notebook, finds the text again and typesets that.
 """
 

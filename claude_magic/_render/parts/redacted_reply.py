@@ -17,7 +17,7 @@ from claude_magic.sdk.response import Block, Growing, Remark, SessionAwareRespon
 
 
 def cleaned(response: SessionAwareResponse) -> SessionAwareResponse:
-    """Return a copy to be shown: credentials are masked, and the home directory is `~`, except in code that may be run.
+    """Return a copy to be shown: credentials are masked, and the home directory is `~`, except in a text's code blocks.
 
     A remark at the end says what was masked.
     """
@@ -53,7 +53,7 @@ class _Cleaning:
             case Text() | Thinking():
                 return replace(block, growing=Growing(self.prose(block.text)))
             case ToolCall():
-                # The permission's text may hold one, too: a rule that was allowed, or the reason of a denial.
+                # The permission's text may hold credentials, too: a rule that was allowed, or the reason of a denial.
                 said, permission = self._line(block.result), self._line(block.permission)
                 return replace(block, input=self.data(block.input), result=said, permission=permission)
             case Remark():

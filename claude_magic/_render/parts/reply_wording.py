@@ -174,7 +174,7 @@ def footer(response: SessionAwareResponse, turn: int | None, note: str = "", *, 
     The cost of a played recording is marked as recorded.
 
     :param note: where in a conversation the turn began, if that is special; shown only with a number.
-    :param for_audience: whether the footer is shown to a room, without the cost.
+    :param for_audience: whether the footer is shown to an audience, without the cost.
     """
     tokens_in, tokens_out = tokens(response)
     parts = (

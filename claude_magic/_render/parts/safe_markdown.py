@@ -3,7 +3,7 @@ r"""A model's Markdown -> Markdown that is harmless in a frontend that runs the 
 The text is parsed and rewritten, so safety needs no guess about what another parser reads as code. Characters that
 begin HTML, links or code become entities, which no parser reads as structure. `*`, `_`, `~`, `$` and `#` get a backslash: if a
 parser misreads that, the worst result is emphasis. The marks that MathJax looks for in the finished page are each put into a
-`<span>`. So outside fences there is no other `<` and no foreign `](`. Fences begin at column 0, also those in lists and quotes:
+`<span>`. So outside fences, only this module writes `<` and `](`. Fences begin at column 0, also those in lists and quotes:
 frontends disagree on where an indented fence ends.
 """
 
@@ -29,7 +29,7 @@ _SPECIAL: Final = re.compile(r"[&<>`\[\]{}|\\*~$#]|(?<![^\W_])_|_(?![^\W_])")
 # What JupyterLab typesets in the text of a page, escaped or not, besides the text between two dollars.
 _MATHEMATICAL: Final = re.compile(r"\\(?=[(\[$]|begin|(?:eq)?ref)")
 # Frontends make links of bare addresses, and of texts that only look like one: JupyterLab then puts formulas back into the
-# `href`, with their quotes.
+# `href`, which their quotes would end.
 _BARE_URL: Final = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
 _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _LINE_START: Final = re.compile(r"^([-+=:%]|~(?=~~))|^(\d{1,9})([.)])", re.MULTILINE)
@@ -69,7 +69,7 @@ def escape(text: str, *, dollars: int | None = None) -> str:
 def code_span(code: str, *, in_table: bool = False) -> str:
     """Write a code span; or plain text, if it would be unsafe when a parser ends the span elsewhere."""
     code = re.sub(r"[\n\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", code)
-    # The parser marked, for example, splits a span at `~~` or a bare address; HTML in the span would then be run.
+    # The parser `marked`, for example, splits a span at `~~` or a bare address; HTML in the span would then be run.
     if re.search(r"<|``|]\(" + (r"|\|" if in_table else ""), code) or not code.strip():
         return escape(code)
     ticks = "``" if "`" in code else "`"

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Final
 
 AUDIENCE_CLASS: Final = "claude-audience"
-"""The class of a reply that is shown to a room: the answer is larger, everything else smaller than the answer."""
+"""The class of a reply that is shown to an audience: the answer is larger, everything else smaller than the answer."""
 
 _SECTION: Final = re.compile(r"^/\* == (\w+) == .*\*/$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
@@ -32,7 +32,7 @@ def styled_html(inside: str, *, failed: bool = False, for_audience: bool = False
     """Wrap safe HTML in the package's element, and give every element inside its style.
 
     :param failed: whether this is the part of a reply that had arrived when its turn failed.
-    :param for_audience: whether it is shown to a room: the texts are larger.
+    :param for_audience: whether it is shown to an audience: the texts are larger.
     """
     if for_audience:
         inside = inside.replace('<div class="claude-text">', '<div class="claude-text claude-large">')

@@ -1,4 +1,4 @@
-"""One tool call -> HTML: a summary line to open, with the whole input and the result inside; and the words that allow it."""
+"""One tool call -> HTML: a summary line to open, with input and result inside; and the answer that allows such calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from claude_magic.sdk.response import ToolCall
 
 SHOWN_LENGTH: Final = 10_000
 SUMMARY_LENGTH: Final = 60
-"""What an argument takes of its line at most, so that the outcome stands beside it in a notebook that is 800 pixels wide."""
+"""The most characters of an argument in the summary line, so that the outcome fits beside it in a notebook 800 pixels wide."""
 IMAGE_BYTES: Final = 5_000_000
 
 _COVERED: Final = {
@@ -44,7 +44,7 @@ _NO_TEXT: Final = re.compile(r"True|False|None|[-+.\d][\w.+-]*", re.ASCII)
 _BLANKS: Final = re.compile(" {2,}")
 
 _RUN_CODE: Final = f"mcp__{SERVER}__run_code"
-"""Our tool whose figures stand in the cell's output; the notebook would hold them twice."""
+"""Our tool whose figures are in the cell's output; if shown in the call, too, the notebook would hold them twice."""
 
 _IMAGE_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # no SVG: it is a document
 
@@ -114,7 +114,7 @@ def arguments_html(arguments: Mapping[str, object]) -> str:
 
 
 def _told_apart(part: object) -> str:
-    """Return a name or a value for a line of several, in quotes if it could be taken for more than one, or for no text."""
+    """Return a name or a value for a line of several, a text in quotes if it could be taken for several, or for a number."""
     text = str(part)
     is_clear = not isinstance(part, str) or (_PLAIN.fullmatch(text) and not _NO_TEXT.fullmatch(text))
     return text if is_clear else json.dumps(text, ensure_ascii=False)
@@ -221,8 +221,8 @@ def _diff(old: str, new: str) -> str:
 
 def _ends(old: str, new: str) -> str:
     """Say what the lines of a replacement do not show: that a line end comes or goes."""
-    if not new:  # the CLI (2.1.332) removes a line end behind it, too
-        return "With it goes its line end." if old.endswith("\n") else "With it goes a line end that follows."
+    if not new:  # the CLI (2.1.332) also removes a line end after the old text
+        return "Its line end is removed, too." if old.endswith("\n") else "A line end that follows is removed, too."
     if not old or old.endswith("\n") == new.endswith("\n"):
         return ""
     return "A line end is added." if new.endswith("\n") else "A line end is removed."

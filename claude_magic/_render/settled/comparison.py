@@ -1,6 +1,6 @@
 """The output that a `%%claude` cell leaves in the notebook: one reply, or several side by side; and their diff.
 
-Without its style the HTML reads as one section after the other, each with a heading. The buttons that pick one while the
+Without its style the HTML reads as one section after the other, each with a heading. The buttons that pick a reply while the
 kernel runs are in `live`.
 """
 
@@ -41,7 +41,7 @@ def output_bundle(replies: Sequence[SettledReply], current: int, *, for_audience
     """Return the replies of a cell in the three forms that a notebook stores.
 
     :param current: the number of the reply that the next cell continues, from 1; 0 for none.
-    :param for_audience: whether they are shown to a room.
+    :param for_audience: whether they are shown to an audience.
     """
     if len(replies) == 1:
         return reply_bundle(replies[0], for_audience=for_audience)
@@ -79,7 +79,7 @@ def columns_bundle(replies: Sequence[SettledReply], current: int, *, for_audienc
     """Return settled replies in the three forms that a notebook stores, all of them safe to show and to share.
 
     :param current: as in `output_bundle`.
-    :param for_audience: whether they are shown to a room: larger, and without their cost.
+    :param for_audience: whether they are shown to an audience: larger, and without their cost.
     """
     sections = [(number, reply.cleaned(), number == current, for_audience) for number, reply in enumerate(replies, 1)]
     columns = "".join(_column_html(*section) for section in sections)
@@ -137,7 +137,7 @@ def ending_html(reply: SettledReply, for_audience: bool) -> str:
 def failure_words(reply: SettledReply) -> tuple[str, str, str]:
     """Return why an answer is missing or incomplete: the error's name, what happened, what to do next.
 
-    If the turn was interrupted, only what happened. The cell raises no error, as other turns have answered.
+    Of an interrupted turn, only what happened. The output says it, as the cell raises no error: other turns have answered.
     """
     match reply.failure:
         case None:
@@ -151,7 +151,7 @@ def failure_words(reply: SettledReply) -> tuple[str, str, str]:
 
 
 def figures(reply: SettledReply, for_audience: bool) -> list[str]:
-    """Return the parts of a reply's footer without the session, which the turn's number tells: so it fits below a column."""
+    """Return the parts of a reply's footer without the session, so that it fits below a column; the turn's number is enough."""
     return footer_parts(replace(reply, response=replace(reply.response, session_id=None)), for_audience)
 
 

@@ -31,7 +31,7 @@ _REPLY_LENGTH: Final = 280
 _READ_LENGTH: Final = 20_000
 _TITLE_LENGTH: Final = 80
 
-# What begins a command, a path or a template. A template's `{{` would go together with a brace before it.
+# What begins a command, a path or a template. A run of braces is one match: a brace left before a new `{{` would join it.
 _EXPANDED: Final = re.compile(r"\A\s*/[\s/]*|[{@]+")
 
 
@@ -92,7 +92,7 @@ def to_notebook(conversation: Conversation) -> str:
 
 
 def _prompt_cell(prompt: str) -> str:
-    """Write a prompt so that a run of the cell sends this text. The transcript does not say what of it was data, so all is."""
+    """Write a prompt so that a run of the cell sends this text. The transcript does not mark data, so all counts as data."""
     prompt = redact(prompt)
     if "@" not in prompt and not prompt.lstrip().startswith("/"):
         # Without `--raw` braces would be run as code now.

@@ -18,7 +18,7 @@ WIDTH: Final = 24
 """The width of a column in plain text, in characters."""
 
 _NAMELESS: Final = ("", "row", "session")
-"""Columns whose cells need no name before them."""
+"""Columns whose cells need no name before them in a folded line."""
 
 
 @dataclass(frozen=True, slots=True)

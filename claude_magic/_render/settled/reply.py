@@ -25,7 +25,7 @@ from claude_magic.sdk.response import Block, SessionAwareResponse, Text, has_ans
 class SettledReply:
     """The reply of a turn that has ended, and what its output says about the turn.
 
-    `turn` is the number of the turn, `None` if it never became one; `failure` says why the answer is missing or incomplete.
+    `turn` is the number of the turn, `None` if no turn began; `failure` says why the answer is missing or incomplete.
     `note` says in a few words where in a conversation the turn began, if that is special. `about` is further metadata of the
     output. `label` says how the reply differs from the others of a comparison: a model, the number of a sample. `later` are
     the replies of following turns that Claude began by itself.
@@ -68,7 +68,7 @@ class SettledReply:
 def reply_bundle(reply: SettledReply, *, for_audience: bool = False) -> dict[str, str]:
     """Return a settled reply in the three forms that a notebook stores, all of them safe to show and to share.
 
-    :param for_audience: whether it is shown to a room: larger, and without its cost.
+    :param for_audience: whether it is shown to an audience: larger, and without its cost.
     """
     reply = reply.cleaned()
     return {
@@ -93,7 +93,7 @@ def reply_markdown(reply: SettledReply, *, for_audience: bool = False) -> str:
 
 
 def reply_plain(reply: SettledReply, *, for_audience: bool = False) -> str:
-    """Write a settled reply as plain text: the answer as it was written, and a line for each other thing."""
+    """Write a settled reply as plain text: the answer as it was written, everything else as one line each."""
     pieces = blocks_plain(reply), failure_line(reply), " · ".join(footer_parts(reply, for_audience))
     later = (reply_plain(each, for_audience=for_audience) for each in reply.later)
     return strip_controls("\n\n".join(filter(None, (*pieces, *later))))
@@ -130,7 +130,7 @@ def footer_parts(reply: SettledReply, for_audience: bool) -> list[str]:
 
 
 def failure_line(reply: SettledReply) -> str:
-    """Return a line that says the reply is empty or incomplete; none if it failed unanswered, with a footer.
+    """Return a line that says the reply is empty or incomplete; none if it failed unanswered but has a session for a footer.
 
     The line does not repeat why the turn failed and what to do next: the error output of the cell says that.
     """

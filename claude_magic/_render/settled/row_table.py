@@ -1,7 +1,7 @@
 """The results of a run over many rows as small tables, in settled HTML, Markdown and text.
 
-Of the rows, those that failed come first, because they need attention, and then only the first few. A trial shows the score of
-each variant, its difference from the best, and rows where variants disagree.
+Only a few rows are shown: first those that failed, because they need attention, then the first others. A trial shows the score
+of each way (a variant with a model), its difference from the best, and rows where ways disagree.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _disagreements(trial: Trial) -> Table:
 
 
 def _extremes(row: Disagreement) -> tuple[str, str]:
-    """Return the two replies that differ most, each with the variant that gave it."""
+    """Return the replies with the highest and the lowest score, or without scores two that differ; each with its way."""
     if row.scores:
         ends = max(row.scores, key=row.scores.__getitem__), min(row.scores, key=row.scores.__getitem__)
     else:

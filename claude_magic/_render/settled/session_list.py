@@ -82,7 +82,7 @@ def cells(row: SessionRow) -> tuple[str, ...]:
 
 
 def moment(when: datetime) -> str:
-    """Write a time as a date, not as "3 hours ago", which a saved page would make wrong."""
+    """Write a time as a date, not as "3 hours ago", which would become wrong in a saved page."""
     return f"{when.astimezone():%Y-%m-%d %H:%M}"
 
 

@@ -1,13 +1,13 @@
 """Cassettes: files of recorded turns, each with the point in a conversation where it belongs.
 
 A recorded turn is found by its prompt (text, model, schema). If that was recorded more than once, the point in the
-conversation decides, then the latest take (what one `Cassette` object records). A point is named by its lineage, a hash of
-all that led to it. A cassette remembers the point that each session has reached, and the one after each message. Played
-sessions and messages keep their recorded IDs. If a session is played from its beginning a second time, it gets a new ID made
-from the recorded one, so that the two conversations stay separate.
+conversation decides, then attachments and other options, then the latest take (all that one `Cassette` object records). A
+point is named by its lineage, a hash of the prompts and options up to it. A cassette remembers the point that each session has
+reached, and the one after each message. Played sessions and messages keep their recorded IDs. If a session is played from its
+beginning a second time, it gets a new ID made from the recorded one, so that the two conversations stay separate.
 
-A recording from elsewhere, or one that was edited, is played in sessions of its own: it is never played in a session of this
-person, no live turn continues it, and `auto` adds nothing to it.
+A turn that was recorded elsewhere, or edited, is played in a separate session, never in a session of this person. No live turn
+continues such a session, and `auto` adds nothing to a file with such turns.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Cassette:
     :param mode: `record` (go live and add each turn), `replay` (play, and never go live), `auto` (play what the recording
         answers; go live for the rest, and record that if all turns in the file were recorded here) or `off`.
     :param speed: the pace as a multiple of the recorded one; 0: at once.
-    :raises CassetteError: if the file cannot be read, or is missing in the mode `replay`.
+    :raises CassetteError: if the file cannot be read or, in the mode `replay`, is missing or holds no turn.
     :raises ConfigError: for an invalid path, mode or speed.
     """
 
@@ -66,7 +66,7 @@ class Cassette:
         self._foreign: set[str] = set()
         """Sessions that began with a turn recorded elsewhere."""
         self._granted: dict[str, set[str]] = {}
-        """By session: what was allowed while turns were played in it. Live turns do not get it."""
+        """By session: the rules that were allowed while turns were played in it. They do not hold for live turns."""
         self._plays: Counter[str] = Counter()
         """How often each point, and each session, has been played."""
         self._take: int | None = None
@@ -85,7 +85,7 @@ class Cassette:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        # A token would not do: a generator may be closed, or a task may end, in another context than it began in.
+        # `_active.reset()` would not do: a generator may be closed, or a task may end, in another context than it began in.
         stack = _active.get()
         innermost = next((index for index in reversed(range(len(stack))) if stack[index] is self), None)
         if innermost is not None:
@@ -115,7 +115,7 @@ class Cassette:
     def speed(self) -> float:
         """The pace as a multiple of the recorded one; 0: at once.
 
-        :raises ConfigError: if it is set to anything but a number from 0.
+        :raises ConfigError: if it is set to anything but a number of 0 or more.
         """
         return self._speed
 
@@ -127,7 +127,7 @@ class Cassette:
 
     @property
     def note(self) -> str:
-        """The header's note for those who play it, such as who wrote the answers."""
+        """The note in the file's header for those who play the file, such as who wrote the answers."""
         return self._file.note
 
     @property
@@ -152,8 +152,8 @@ class Cassette:
     ) -> PlayingTurn | None:
         """Return the recorded turn that answers a request, ready to play; `None` if the turn goes live.
 
-        If a prompt was recorded several times in one take, its turns play in order, and then the last one again. In `auto`, a
-        turn that failed or was stopped goes live, and so do later turns of a conversation that has left the recorded one.
+        If a prompt was recorded several times at one point in one take, its turns play in order, and then the last one again.
+        `auto` plays no turn that failed or was stopped. After a live turn, it plays only what was recorded at that point.
 
         :param effects: our tools that really run while playing, by the names that the CLI gives them.
         :param is_kept: tells whether the CLI keeps a session on this machine.
@@ -200,7 +200,7 @@ class Cassette:
     def live(self, request: TurnRequest) -> TurnRequest:
         """Return the request with a session that the CLI knows, in place of a played one.
 
-        After a played turn, the recorded session goes on if that turn is its last; else a branch begins behind that turn.
+        A session that was played under its recorded ID up to its last turn goes on; else a branch begins after the played turn.
 
         :raises SessionNotFoundError: after a turn that was recorded elsewhere.
         :raises CassetteError: if the turn is to be recorded, and the file cannot be written.
@@ -343,13 +343,13 @@ class Cassette:
         return session_ids
 
     def _fresh(self, recorded: str, turn: RecordedTurn, is_kept: Callable[[str], bool]) -> str:
-        """Return the ID of a newly played session; the first time the recorded one."""
+        """Return the ID for one more play of a session: at first the recorded ID, later one made from it."""
         self._plays[f"session {recorded}"] += 1
         number = self._plays[f"session {recorded}"]
         session_id = recorded if number == 1 else str(uuid.uuid5(_SESSIONS, f"{recorded} {number}"))
         if turn.is_from_here:
             return session_id
-        # A recording from elsewhere never gets the ID of this person's session.
+        # A recording from elsewhere never gets the ID of one of this person's sessions.
         if session_id in self._places or is_kept(session_id):
             return self._fresh(recorded, turn, is_kept)
         self._foreign.add(session_id)

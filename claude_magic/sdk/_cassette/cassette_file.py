@@ -1,4 +1,4 @@
-"""The file of a cassette: a header, then turns. This module reads, checks and extends it, and changes nothing in it.
+"""The file of a cassette: a header, then turns. This module reads and checks it, and only appends to it.
 
 A turn is added in one write after it has ended, so that a process killed while recording leaves only whole turns. Several
 processes may record to one file, except on Windows, where nothing locks it. A new file is readable only by its owner, because
@@ -156,7 +156,7 @@ class CassetteFile:
         self._read.update(added)
         *lines, rest = added.split(b"\n")
         if lines and not self._ends_line:
-            del lines[0]  # the end of the last line, which was taken without it
+            del lines[0]  # the line break that the last line lacked when it was taken
         for line in lines:
             self._take(line)
         if rest:

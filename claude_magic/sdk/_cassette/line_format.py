@@ -36,7 +36,7 @@ _OWN: Final = frozenset({"turn", "parent", "take", "sample", "session", "date", 
 
 
 class LineError(ValueError):
-    """A line that cannot be read; the message is the rest of a sentence that says why."""
+    """A line that cannot be read. The message says why, as the rest of a sentence that begins with "it"."""
 
 
 @checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
@@ -62,11 +62,11 @@ class Identity:
 
 @checked(frozen=True, slots=True, kw_only=True, config=_FORBID)
 class Begun:
-    """The first line of a turn: its point in a conversation, and what identifies it.
+    """The first line of a turn: the points before it (`parent`) and after it (`turn`), and what identifies it.
 
-    `take` counts the recordings made to the file, `sample` the turns with the same prompt at that point in one take, from 1. A
-    turn that the CLI began `by_itself` has no prompt; it ended at the same point as the turn before it, `after` seconds later.
-    `context` was sent along with the prompt; it is there for readers and does not identify the turn.
+    `take` counts the recordings made to the file, `sample` the turns with the same prompt at `parent` in one take, from 1. A
+    turn that the CLI began `by_itself` has no prompt, and its two points are the same; it ended `after` seconds after the last
+    prompted turn. `context` was sent along with the prompt; it is there for readers and does not identify the turn.
     """
 
     turn: str
@@ -106,7 +106,7 @@ class Called:
 class Ended:
     """The last line of a turn: how it ended, and its error, if any.
 
-    `seal` proves where the turn was recorded, and that it was not edited.
+    `seal` proves, on the machine that made it, that the turn was recorded there and was not edited.
     """
 
     outcome: Literal["answered", "failed", "interrupted", "unfinished"]
@@ -260,7 +260,7 @@ _adapter = cache(TypeAdapter[Any])
 
 def _checked(kind: type, data: dict[Any, Any]) -> Any:
     try:
-        # Types are strict, but only from JSON does a list fill a tuple field.
+        # Types are checked strictly; a list may then fill a tuple field only if it comes from JSON.
         return _adapter(kind).validate_json(json.dumps(data), strict=True)
     except RecursionError as error:
         raise LineError("is nested too deeply") from error

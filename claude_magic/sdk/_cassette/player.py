@@ -1,7 +1,7 @@
 """Plays a recorded turn in place of a live process, without a CLI, a network or an account.
 
-Everything is shown as it was recorded, at the recorded pace. Only the tools in `effects` really run again; all but
-read-only ones ask. The recording says only when: what runs is the call that is shown, if permitted here.
+Everything is shown as it was recorded, at the recorded pace. Only the tools in `effects` really run again, and all but
+read-only ones need permission. The recording only says when a tool runs: what runs is the call as the person sees it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from claude_magic.sdk.host import DENIED, SERVER, Decision, PermissionAnswer, Pe
 from claude_magic.sdk.response import SessionAwareResponse, Text, ToolCall, as_json, fold
 
 _YIELD_EVERY: Final = 50
-"""How many events without a pace are emitted before other tasks of the loop may run."""
+"""How many events are emitted without a pause before other tasks of the event loop may run."""
 
 _ANSWER_OF_MODE: Final = {"plan": PermissionAnswer(Decision.DENY, PLANNING), "dontAsk": PermissionAnswer(Decision.DENY)}
-"""What a permission mode answers by itself to a call that does not pass unasked; others ask."""
+"""What these permission modes answer to a call that needs permission; in the other modes the person is asked."""
 
 _NOT_RUN: Final = "Not run here: the recording does not say that this call ran."
 _NOT_ITS_INPUT: Final = "Not run: the recorded arguments do not fit the tool."
@@ -71,19 +71,19 @@ class PlayingTurn:
         self._answers: dict[str, PermissionAnswer] = {}
         self._results: dict[str, tuple[ToolResult, float]] = {}
         self._begun: set[str] = set()
-        """The shown calls whose recorded run has come up."""
+        """The IDs of the shown calls whose recorded run, a `Called`, has been reached."""
         self._ended: set[str] = set()
         """The calls whose result was shown."""
         self._mode: str | None = None
 
     def behind(self, turn: RecordedTurn) -> PlayingTurn:
-        """Return the player of a turn that the CLI began by itself after this one: it has no pace and runs nothing."""
+        """Return the player of a turn that the CLI began by itself after this one; it plays at once and runs no tool."""
         return PlayingTurn(turn, session_ids=self.session_ids, directory=self._directory, speed=0, effects={}, granted=set())
 
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
         """Play the turn for `host`; return after its last event. Cancelling stops the turn at once.
 
-        :raises ClaudeError: if the recorded turn failed; the same error.
+        :raises ClaudeError: if the recorded turn failed or was stopped; an error like the recorded one.
         """
         self._rules = set(options.allowed_tools or ())
         self._mode = options.permission_mode
@@ -140,7 +140,7 @@ class PlayingTurn:
         return event
 
     def _said(self, ended: events.TurnEnded) -> str:
-        """Return the reply's text: the recorded one if it is all shown text or (as from CLI 2.1.332) the last block.
+        """Return the reply's text: the recorded one if it is all shown text, the last block (as in CLI 2.1.332) or the data.
 
         Else return all shown text, so that an edited file cannot return what nobody saw.
         """
@@ -166,7 +166,7 @@ class PlayingTurn:
         return event
 
     async def _ask_again(self, asked: Asked, host: TurnHost) -> None:
-        # A recorded no stays a no: what Claude replied to it follows.
+        # A recorded denial is not asked about again: Claude's reply to it follows in the recording.
         call = self._done_again(asked.call_id)
         if call is not None and asked.answer in (Decision.ONCE.value, Decision.SESSION.value):
             await self._permitted(call, host)

@@ -46,14 +46,14 @@ class Recorder(PassingHost):
         self._waiting_since = 0.0
 
     def emit(self, event: Event) -> None:
-        """Forward an event and record it, unless it is only about the day or the machine, not the lesson."""
+        """Forward an event. Events after the turn's end, and those that only say that the turn waits, are not recorded."""
         has_ended = bool(self._facts) and isinstance(self._facts[-1][1], events.TurnEnded)
         if not has_ended and not isinstance(event, events.Unanswered | events.Queued):
             self._facts.append((self._elapsed_s(), event))
         super().emit(event)
 
     async def ask(self, request: PermissionRequest) -> PermissionAnswer:
-        """Forward a question, and record it with its answer; of a call that is asked about again, only the last time."""
+        """Forward a question, and record it with its answer. A second question about the same call replaces the first."""
         earlier = (
             at for at, (_, fact) in enumerate(self._facts) if isinstance(fact, Asked) and fact.call_id == request.call_id
         )
@@ -75,7 +75,7 @@ class Recorder(PassingHost):
             return await super().call(tool, arguments)
 
     def turn(self, begun: Begun, scrubber: Scrubber, failure: BaseException | None) -> RecordedTurn | None:
-        """Return the recorded turn, `None` if it never reached its session.
+        """Return the recorded turn, `None` if no session began.
 
         :param begun: its first line, with the session that it continues, if any.
         """
@@ -146,7 +146,7 @@ def _public(fact: Fact, scrubber: Scrubber) -> Fact:
 
 
 def _in_whole_lines(facts: list[tuple[float, Fact]], scrubber: Scrubber) -> list[tuple[float, Fact]]:
-    """Scrub as a whole texts that came in pieces: something private may be divided between pieces."""
+    """Scrub each text that came in pieces as a whole: something private may be divided between pieces."""
     blocks: dict[tuple[type, int], list[int]] = defaultdict(list)
     for index, (_, fact) in enumerate(facts):
         if isinstance(fact, events.TextDelta | events.ThinkingDelta):

@@ -1,6 +1,6 @@
-"""What a turn of a cassette must hold together: which sessions it is in, and that each tool call is one.
+"""Checks that a recorded turn is consistent: which sessions it names, and that each call ID stands for one tool call.
 
-What is shown is what runs: a question and a call are of a tool call that a reader of the turn sees, with what stands there.
+What is shown is what runs: each question or run of one of our tools is for a tool call that a reader sees, with its input.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from claude_magic.sdk.response import SessionAwareResponse, ToolCall, call_with_
 _ANSWERS = frozenset(decision.value for decision in Decision)
 
 _BEHIND_THE_END = (events.Notice, events.PermissionAnswered, events.ToolReturned, Asked)
-"""What adds nothing to the answer, and runs nothing."""
+"""What may come after the end of a turn, because it adds nothing to the reply and runs nothing."""
 
 _MOST_CALLS = 5_000
-"""No real turn makes so many; each question and result is compared with all of them."""
+"""No real turn makes so many; more would be slow, as each question and run is compared with all of them."""
 
 
 class TurnCheck:
-    """Look at the facts of one turn in their order.
+    """Check the facts of one turn in their order.
 
-    :raises LineError: when it is in no session that there can be.
+    :raises LineError: if the turn's session ID is invalid.
     """
 
     def __init__(self, begun: Begun) -> None:
@@ -37,9 +37,9 @@ class TurnCheck:
         """The tool calls, as a reader sees them."""
 
     def take(self, fact: Fact) -> None:
-        """Take what happened next.
+        """Check the next fact.
 
-        :raises LineError: when it cannot have happened; it counts as if it had not been there then.
+        :raises LineError: if it cannot have happened; the check then ignores it.
         """
         if self._has_ended and not isinstance(fact, _BEHIND_THE_END):
             raise LineError("comes after the end of its turn, when the answer is complete")
@@ -48,7 +48,7 @@ class TurnCheck:
                 self._sessions.add(_checked_id(fact.session_id, "session"))
                 self._is_replaced = True
             case events.SessionStarted():
-                # The CLI (2.1.332) names another one than it has announced.
+                # After a replacement, the CLI (2.1.332) starts another session than the announced one.
                 if self._is_replaced:
                     self._sessions.add(_checked_id(fact.session_id, "session"))
                 self._is_replaced = False
@@ -104,7 +104,7 @@ class TurnCheck:
         call = call_with_id(self._shown, fact.call_id) if fact.call_id in self._called else None
         if call is None or call.name != fact.tool:
             raise LineError(f"asks for {fact.tool}, but no line before it calls that tool as {fact.call_id!r}")
-        # The CLI may ask for its own tools in other words than Claude called them.
+        # For its own tools, the CLI may ask with another input than that of Claude's call.
         if fact.tool.startswith(f"mcp__{SERVER}__") and fact.input != call.input:
             raise LineError(f"asks for something else than the call {fact.call_id!r}")
         if fact.call_id in self._asked:

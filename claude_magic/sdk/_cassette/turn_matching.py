@@ -28,8 +28,8 @@ def answering(turns: Sequence[RecordedTurn], asked: Identity, text: str) -> list
 def samples(found: Sequence[RecordedTurn], asked: Identity, place: str | None) -> list[RecordedTurn]:
     """Return those of the matching turns to play at a point of a conversation, in the order of playing.
 
-    They are from the last take. A turn that failed or was stopped is played only if nobody ran it again: a lesson shows the
-    answer.
+    All have the point and take of the nearest turn: nearest by point, then by options, then by the latest take. A turn that
+    failed or was stopped is played only if its prompt was not sent again, because a lesson should show the answer.
     """
 
     def nearness(turn: RecordedTurn) -> tuple[int, ...]:

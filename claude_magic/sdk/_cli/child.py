@@ -28,7 +28,7 @@ LONG_S = 10.0**8
 """Longer than any event loop runs."""
 
 STARTS: Final = 3
-"""How often a process is started that an interrupt ends: until it has a session of its own, our interrupts reach it."""
+"""How many times we try to start a process if an interrupt ends it: ours reach it until it has its own process group."""
 
 # Started by its path, never imported: Windows lacks the signals that it names.
 _SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
@@ -64,7 +64,7 @@ async def said_by(*command: str, env: Mapping[str, str], limit_s: float) -> tupl
 
 
 class Child:
-    """A running CLI, made by `start`. It does not outlive the event loop in which it was started."""
+    """A running CLI, made by `start`. It ends when the event loop that it was started in is closed (not on Windows)."""
 
     def __init__(self, process: Process, pid: int, channel: socket.socket | None) -> None:
         assert process.stdin is not None
@@ -79,7 +79,7 @@ class Child:
 
     @classmethod
     async def start(cls, command: Sequence[str], *, directory: str, env: Mapping[str, str]) -> Self:
-        """Start a CLI in a session of its own, so that our own interrupts do not reach it.
+        """Start a CLI in another process group than ours, so that our own interrupts do not reach it.
 
         :raises OSError: if it cannot be started.
         """
@@ -146,7 +146,7 @@ class Child:
                 self._channel.shutdown(socket.SHUT_RDWR)
 
     async def wait_elsewhere(self) -> None:
-        """Return when the CLI has ended, on Windows at once; for use in another event loop than its own, which is not told."""
+        """Return when the CLI has ended, on Windows at once. It polls, as only the CLI's own event loop is told of the end."""
         with contextlib.suppress(ProcessLookupError):
             while sys.platform != "win32":
                 os.kill(self.pid, 0)
@@ -193,7 +193,7 @@ class _Mooring:
 
 
 def _closed_with_loop(channel: socket.socket) -> weakref.ref[asyncio.TimerHandle]:
-    """Close the channel when the running loop is closed, and return a call to cancel if the CLI ends before.
+    """Close the channel when the running loop is closed, and return a scheduled call. Cancel that call if the CLI ends first.
 
     Closing the channel ends the CLI, as nobody could communicate with it any more.
 

@@ -32,8 +32,8 @@ STREAM_FLAGS = ("--output-format", "stream-json", "--verbose")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """How a CLI process is started. It continues the session `resume`; with `fork` it continues a branch of it, which begins
-    behind the message `at`, or else at the session's end.
+    """How a CLI process is started. It continues the session `resume`, or begins one; with `fork` it begins a branch of
+    `resume`, after the message `at` or else at the session's end.
 
     In a directory that is not `trusted`, the CLI loads nothing of the directory's own (hooks, agents, skills, rules, servers),
     not even what is added later; `memory` is the text of its `CLAUDE.md`. In a trusted one, `contents` is a hash of the files
@@ -76,9 +76,8 @@ class Launch:
     def serves(self, other: Launch) -> bool:
         """Whether a process started with this can serve a turn that needs `other`, whatever their sessions are.
 
-        The permission mode is not compared, as the CLI can change it while it runs; only `bypassPermissions` is set at the
-        start. The model is compared: the CLI could change it, but leaves a note in the conversation that the model sees
-        (2.1.331).
+        A running CLI can change its permission mode, so only `bypassPermissions` is compared: it must be set at the start.
+        The model is compared: the CLI could change it, but leaves a note in the conversation that the model sees (2.1.331).
         """
         return self._fixed() == other._fixed()
 

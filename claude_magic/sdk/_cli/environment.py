@@ -26,7 +26,7 @@ _DECIDES: Final = re.compile(
     |HOME | PATH | SHELL | USERPROFILE | TMPDIR | TMP | TEMP | IS_SANDBOX""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""Variables from the CLI's documentation that decide which server it contacts, over which proxy and with which login."""
+"""Variables that a CLI reads when it starts, from its documentation. They decide its server, proxy and login, among others."""
 
 _PROVIDERS: Final = {
     "CLAUDE_CODE_USE_BEDROCK": ("Amazon Bedrock", "ANTHROPIC_BEDROCK_BASE_URL"),
@@ -57,14 +57,14 @@ def environment(extra: Mapping[str, str], directory: str, *, bare: bool = False)
 
 
 def login_settings(extra: Mapping[str, str]) -> str:
-    """Return, as JSON, the person's settings that one of their logins needs; mostly none."""
+    """Return, as JSON, the person's settings that a login may need; usually there are none, and the text is empty."""
     known = object_in(cli_home({**os.environ, **extra}) / "settings.json")
     found = {name: known[name] for name in _LOGIN_SETTINGS if name in known}
     return json.dumps(found) if found else ""
 
 
 def fingerprint(extra: Mapping[str, str]) -> str:
-    """Return a text that changes when a process must be restarted: for other variables, another login or other settings."""
+    """Return a text that changes when a process must be restarted: for other variables or settings, a first login, a logout."""
     variables = {name: value for name, value in os.environ.items() if decides(name)} | dict(extra)
     home = cli_home(variables)
     digest = hashlib.sha256(repr(sorted(variables.items())).encode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""Why a turn failed. Turns the CLI's result, its exit or the SDK's exception into one error of our tree."""
+"""Why a turn failed. Translates the CLI's result, its exit or the SDK's exception into an exception of `errors`."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def cli_died(exit_code: int | None, messages: Sequence[dict[str, Any]], *, stder
 
 
 def bad_schema(schema: str | None, tools: Collection[str] | None) -> ConfigError | None:
-    """Return the error for a schema that the CLI ignores. It (2.1.332) reports nothing, and Claude gets no tool for the reply.
+    """Return the error for a schema that the CLI (2.1.332) ignores. The only sign: Claude lacks the tool for the reply.
 
     :param tools: the tools that Claude has, `None` before the CLI has listed them.
     """
@@ -164,7 +164,7 @@ def bad_schema(schema: str | None, tools: Collection[str] | None) -> ConfigError
     found = ", ".join(map(repr, patterns(json.loads(schema))))
     return ConfigError(
         "The CLI does not take the schema, and does not say why.",
-        next_step=f"Check its {f'patterns, which JavaScript must know: {found}' if found else 'types and formats'}.",
+        next_step=f"Check its {f'patterns, which must be valid in JavaScript: {found}' if found else 'types and formats'}.",
     )
 
 
@@ -256,7 +256,7 @@ def _refused_by_the_system(error: OSError, command: Sequence[str], directory: st
 def directory_gone(directory: str) -> SessionNotFoundError:
     """Return the error for a session whose directory is not there."""
     return SessionNotFoundError(
-        f"The directory {shorten_home(directory)} is gone, and its sessions with it.",
+        f"The directory {shorten_home(directory)} is gone, so its sessions cannot be continued.",
         next_step="Make the directory again, or begin another session.",
     )
 

@@ -32,7 +32,7 @@ class LoginStatus:
 
 
 async def login_status(cli_path: str | os.PathLike[str] | None = None) -> LoginStatus:
-    """Let the CLI tell whether somebody is logged in, or a key is in the environment. Without a CLI nobody is.
+    """Let the CLI tell whether somebody is logged in, or a key is in the environment.
 
     `claude auth status` (2.1.331) exits with 0 in both cases. It never prompts a person.
     """
@@ -49,7 +49,7 @@ async def login_status(cli_path: str | os.PathLike[str] | None = None) -> LoginS
 def login_marks(logged_in: bool) -> tuple[object, ...]:
     """Return a value that changes when `login_status` may have a new answer: after a change of the key, or after a login.
 
-    A login is seen by the time of the CLI's own file, which it also writes in every turn (2.1.332).
+    A login changes the time of the CLI's own file. Every turn does, too (2.1.332), so the time counts only without a login.
     """
     try:
         file = os.stat(cli_file())

@@ -148,7 +148,7 @@ class Permissions:
     async def _asked(self, tool: str, arguments: dict[str, Any], context: sdk.ToolPermissionContext) -> sdk.PermissionResult:
         call_id = context.tool_use_id or ""
         place = self._places.pop(call_id, self._launch.directory)
-        # By its ID, as a helper may go on after the turn that started it.
+        # The call's ID finds its host, as a helper may go on after the turn that started it.
         host = self._host_of(context.tool_use_id)
         call = Call(tool, arguments, self._mode() or "default", place, "", by_helper=context.agent_id is not None)
         now, changed = self._gate.effects.circumstances(call), ""

@@ -67,7 +67,7 @@ class LiveProcess:
     :param close_timeout_s: how long the CLI may take to end by itself; see `aclose`.
     :param begin_own: makes the host for what belongs to none of our turns: a turn that the CLI begins by itself, a late call.
     :param new_prompt_id: makes the UUID of a prompt; the CLI's messages and transcripts refer to it.
-    :param note_choices: called with the models, modes and styles that the CLI offers, when it reports them.
+    :param note_choices: called with the models and styles that the CLI offers, when it reports them.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class LiveProcess:
 
         :raises CLINotFoundError: if the executable does not start.
         :raises CLIDiedError: if it ends before it accepts input, or was closed.
-        :raises ConfigError: if it does not know the output style.
+        :raises ClaudeError: for another reason, such as an output style that it does not know.
         """
         if self._ready is None:
             if self.state is State.CLOSED:
@@ -212,7 +212,7 @@ class LiveProcess:
         except asyncio.CancelledError:
             turn.done.add_done_callback(lambda done: done.cancelled() or done.exception())  # else asyncio warns
             turn.abandoned = True
-            # A waiting turn is skipped: an interrupt would stop the one before it. A slow interrupt goes on.
+            # A waiting turn is skipped: an interrupt would stop the running one. A slow interrupt goes on by itself.
             if self._current is turn:
                 self._begin_interrupt(turn, INTERRUPT_LIMIT_S)
                 with anyio.CancelScope(shield=True):
@@ -225,7 +225,7 @@ class LiveProcess:
     async def aclose(self) -> None:
         """Let the CLI write its transcript and end, within `close_timeout_s`. Idempotent.
 
-        A running turn is interrupted first; that may take up to half that time more.
+        A running turn is interrupted first, which may add half of `close_timeout_s`.
         """
         if self._owner is not None and not self._owner.done():
             self._queue.put_nowait(None)
@@ -252,7 +252,7 @@ class LiveProcess:
             await self._shut_down(ready)
 
     async def _connect(self, ready: asyncio.Future[None]) -> bool:
-        """Start the CLI and return whether it accepts input. `ready` gets the result, or the reason."""
+        """Start the CLI and return whether it accepts input. `ready` gets a result, or the error."""
         try:
             await self._client.connect()
         except Exception as error:  # noqa: BLE001 - the SDK raises plain Exception for control requests
@@ -328,7 +328,7 @@ class LiveProcess:
             await self._servers.after_turn(turn.host.emit, self._reader.servers)
         except ClaudeError:
             raise
-        except Exception as error:  # the SDK raises plain Exception when it cannot read on, and a host may raise any
+        except Exception as error:  # the SDK raises plain Exception when it cannot read on; a host, any exception
             await self._wait_for_exit()
             raise self._translated(error, reading) from error
         failure = watch.failure or failure_of(ended, self._transport.stderr, structured=turn.options.schema is not None)

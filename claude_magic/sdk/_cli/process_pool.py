@@ -63,7 +63,7 @@ class ProcessPool:
         await self._enter()
         async with self._queue(launch), self._busy:
             if self._closed:
-                raise ConfigError("The client is closed.", next_step="Make a new one, or ask before leaving its context.")
+                raise ConfigError("The client is closed.", next_step="Make a new one, or use this one inside its context.")
             process = await self._take(launch)
             try:
                 yield process
@@ -156,7 +156,7 @@ class ProcessPool:
             if self._processes:
                 raise ConfigError(
                     "This client is in use in another event loop.",
-                    next_step="Make a client for each loop, or hand it work by asyncio.run_coroutine_threadsafe.",
+                    next_step="Make a client for each loop, or hand work to that loop by asyncio.run_coroutine_threadsafe.",
                 )
             self._begin_anew()
             self._loop = loop
@@ -269,7 +269,7 @@ def _serves(process: LiveProcess, launch: Launch) -> bool:
 
 
 def _continues(process: LiveProcess, launch: Launch) -> bool:
-    """Whether the process is in the launch's session; for a new one: unused, with the same start."""
+    """Whether the process is in the launch's session. For a new session or branch: whether it is unused and began alike."""
     if launch.resume is None or launch.fork:
         begun = process.launch
         same_start = (begun.resume, begun.at) == (launch.resume, launch.at)

@@ -1,4 +1,4 @@
-"""One turn handed to a process: it waits, is sent, and is done. An interrupt waits until it is sent."""
+"""One turn handed to a process: it waits, is sent, and is done. An interrupt waits until the prompt is sent."""
 
 from __future__ import annotations
 

@@ -2,11 +2,11 @@
 
 It runs as a script, by path and with the standard library alone: `python -I -S supervisor.py SOCKET PARENT`. It reads one line
 of JSON from the socket, the command, and answers with one: the CLI's process ID, or why it did not start. After that each byte
-is a request: `T` tells the CLI to end, `K` kills everything. The CLI inherits the standard streams, and nobody else reads them.
+is a request: `T` tells the CLI to end, `K` kills everything. The CLI inherits the standard streams; this process drops them.
 
-The end of a pipe does not show that we are gone: forked children hold its other end, and a CLI in the middle of a turn does not
-look at it (2.1.332). No signal to a group reaches the CLI's tools, as they run in sessions of their own. On Linux every orphan
-becomes a child of this process; elsewhere only tools whose parents are alive can be found.
+The end of a pipe does not show that we are gone: our forked children hold its other end, and a CLI in the middle of a turn does
+not look at it (2.1.332). No signal to a process group reaches the CLI's tools, as they have groups of their own. On Linux every
+orphan becomes a child of this process; elsewhere only tools whose parents are alive can be found.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOOK_S = 0.25
 """How often it checks that its parent is alive, on systems that do not report a death."""
 
 GRACE_S = 0.4
-"""How long a CLI may take to write its transcript when its parent is gone."""
+"""How long the CLI may take to write its transcript when we are gone."""
 
 _DIE_WITH_PARENT, _TAKE_ORPHANS = 1, 36
 """PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER of Linux's prctl."""
@@ -37,7 +37,7 @@ class Supervisor:
     """The CLI and everything below it.
 
     :param channel: the socket to the process that wants the CLI.
-    :param parent: that process.
+    :param parent: the ID of that process.
     """
 
     def __init__(self, channel: socket.socket, parent: int) -> None:
@@ -47,7 +47,7 @@ class Supervisor:
         self._status: int | None = None
 
     def run(self) -> NoReturn:
-        """Start the CLI. When it or its parent ends, or a request says so, kill what is left and exit as the CLI did."""
+        """Start the CLI and obey requests. When the CLI has ended or `parent` is gone, kill the rest; exit as the CLI did."""
         woken, wakeup = os.pipe()
         os.set_blocking(wakeup, False)
         os.set_blocking(woken, False)

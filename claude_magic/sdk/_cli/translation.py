@@ -1,7 +1,7 @@
 """Translates claude-agent-sdk's messages into our events.
 
-No other module knows both vocabularies. One `Translator` reads the messages of one turn. It ignores unknown types of messages,
-because each release of the CLI adds some.
+No other module makes events from messages. One `Translator` reads the messages of one turn. It ignores unknown types of
+messages, because each release of the CLI adds some.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Translator:
         """When each tool call began, by its ID."""
         self._denied: set[str] = set()
         self._repeating = False
-        """Whether the conversation was just compacted. The CLI sends the summary as a user message, and may repeat others; a
-        later turn goes on after the last of these. It ends when an answer begins to stream."""
+        """Whether the conversation was just compacted. Until an answer streams, the CLI sends the summary as a user message and
+        may repeat earlier messages. A later turn goes on after the last user message of these."""
         self._input_tokens = 0
         self._context_tokens = 0
         """The size of the last request."""
@@ -82,7 +82,7 @@ class Translator:
                 yield from self._system(message.subtype, message.data)
 
     def waited(self, call_id: str, seconds: float) -> None:
-        """Leave the seconds in which a call waited for a person out of its duration."""
+        """Subtract from a call's duration the seconds in which it waited for a person."""
         if call_id in self._calls:
             self._calls[call_id] += seconds
 
@@ -221,7 +221,7 @@ class Translator:
             errors=tuple(message.errors or ()),
             model=self._model,
             usage=dict(message.usage or {}),
-            # total_cost_usd adds up over the whole session. Only this field has the cost of the turn (CLI 2.1.331).
+            # total_cost_usd adds up over the whole session, `by_model` only since the last result (CLI 2.1.331).
             cost_usd=None if by_model is None else sum(usage["costUSD"] for usage in by_model.values()),
             context_tokens=self._context_tokens + self._message_output_tokens if self._context_tokens else None,
             context_window=main_model["contextWindow"] if main_model else None,

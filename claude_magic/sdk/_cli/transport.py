@@ -1,8 +1,8 @@
 """The pipes of one CLI process, which carry claude-agent-sdk's control protocol.
 
 The SDK's own subprocess transport is private. It starts the CLI in our process group, so an interrupt of the kernel would end
-it; it drops fields of the result message about the cost; it may need 20 s to close. This one starts the CLI in a session of its
-own, keeps the raw messages of the turn, and closes within a time limit. `Transport` is public but declared unstable:
+the CLI; it drops fields of the result message about the cost; it may need 20 s to close. This one starts the CLI in another
+group, keeps the raw messages of the turn, and closes within a time limit. `Transport` is public but declared unstable:
 pyproject.toml caps the SDK's version for that reason.
 """
 

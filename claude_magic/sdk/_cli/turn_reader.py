@@ -1,9 +1,9 @@
 """Sorts the messages of one CLI: each goes to the turn that it belongs to.
 
-Each prompt of ours has a UUID. The CLI (2.1.332) names it in `command_lifecycle` as it starts, in `init` and in the result. A
-turn without a prompt was started by the CLI itself: a helper or a background command has ended, a wake-up was due, or another
-session has written. It gets a host of its own. A prompt that comes during such a turn waits, or is answered inside the turn;
-in both cases the prompt's messages begin where the CLI starts on it.
+Each prompt of ours has a UUID. The CLI (2.1.332) names it when it starts on the prompt (`command_lifecycle`, `init`) and in the
+result. A turn without a prompt was started by the CLI itself: a helper or a background command has ended, a wake-up was due, or
+another session has written. It gets a host of its own. A prompt that comes during such a turn waits, or is answered inside the
+turn; in both cases the prompt's messages begin where the CLI starts on it.
 
 Older CLIs report less: all that they write while a prompt waits for its answer counts as the answer.
 """
@@ -192,8 +192,8 @@ class TurnReader:
         self._speaking = reading
 
     def _give_back(self, reading: Reading) -> None:
-        # A resumed CLI first reports work that ended with the process before. It had not yet named a prompt then, so this
-        # report, a turn of the CLI's own, looked like the answer.
+        # A resumed CLI first reports work that ended with its previous process. The CLI had not yet named a prompt then, so
+        # this report, a turn of the CLI's own, looked like the answer.
         reading.has_begun = False
         self._speaking = Reading(self._begin_own())
 

@@ -26,7 +26,7 @@ from claude_magic.sdk._folder.git_settings import files_named, git_programs
 from claude_magic.sdk._folder.memories import memories_outside, upwards
 
 UNKNOWN: Final = ""
-"""Used instead of a hash for what cannot be read or is too large to judge. Consent never covers it; changes are not seen."""
+"""Used instead of a hash for what cannot be read or is too large to judge. It shows no change, so consent never covers it."""
 
 MAX_FILES = 2000
 MAX_FILE_BYTES = 10_000_000
@@ -34,7 +34,7 @@ MAX_BYTES = 50_000_000
 """The most bytes of all files together, as many links may lead to one large file."""
 
 _LINKS_NAMED: Final = 20
-"""The most links of a subfolder's `.claude` that a question names; one with more is asked about each time."""
+"""The most links of a subfolder's `.claude` that a question names; a `.claude` with more is asked about each time."""
 
 _MEMORIES_BELOW: Final = ("CLAUDE.md", "CLAUDE.local.md", os.path.join(".claude", "CLAUDE.md"))
 _SETTINGS: Final = ("settings.json", "settings.local.json")
@@ -44,7 +44,7 @@ _WRITTEN_BY_HOOKS: Final = (".lock", ".log", ".txt", ".jsonl", ".csv", ".tmp")
 """Endings of files that hooks write directly below `.claude`."""
 
 _COMMANDS: Final = re.compile(r"^[ \t-]*[\"']?command[\"']?[ \t]*:(.+)|!`([^`]+)`|^```!\n(.*?)^```", re.MULTILINE | re.DOTALL)
-"""How agents, skills and commands name what they run. All text after the first `command:` counts, as blocks have many lines."""
+"""How agents, skills and commands name what they run. All text after the first `command:` counts, as YAML values span lines."""
 
 _PROJECT: Final = re.compile(r"[\\\"']{0,4}(?:\$\{?(?:CLAUDE_PROJECT_DIR|PWD)\}?|~\+)[\\\"']{0,4}/")
 """The folder's own path in a command, as in `"$CLAUDE_PROJECT_DIR"/check.sh`."""
@@ -54,7 +54,7 @@ _WRITTEN_TO: Final = re.compile(r">>?[ \t]*[\"']?[^\s;&|<>()\"'`]+[\"']?")
 
 
 def contents(directory: str) -> dict[str, str]:
-    """Return the hash of each file that the CLI would load for a directory, or that a command in one names, by path."""
+    """Return, by path, a hash of each file that the CLI would load for a directory, or that a command in such a file names."""
     found: dict[str, str] = {}
     total = 0
 
@@ -92,9 +92,9 @@ class Below:
 def loaded_below(paths: Iterable[str], directory: str) -> dict[str, Below]:
     """Return what the CLI would load with these files, by path.
 
-    The CLI (2.1.332) loads the skills, rules and memories of each folder on the way to a file that Claude works on. These are
-    each `.claude` below the directory, its files that link out of their folder, and each memory that does; other memories are
-    only text.
+    The CLI (2.1.332) loads the skills, rules and memories of each folder on the way to a file that Claude works on. Returned
+    are each `.claude` below the directory, its files that are links out of their folder, and each `CLAUDE.md` that is such a
+    link; any other `CLAUDE.md` is only text.
     """
     found: dict[str, Below] = {}
     for folder in _folders_below(paths, directory):
@@ -158,7 +158,7 @@ def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
 
 
 def _files_of(settings: str) -> Iterator[str]:
-    """Yield the files of a `.claude` that count. Links are followed, as the CLI does. In a circle there is no end."""
+    """Yield the files of a `.claude` that count. Links are followed, as by the CLI; a circle of them yields files endlessly."""
     for place, folders, names in os.walk(settings, followlinks=True):
         if place == settings:
             folders[:] = [name for name in folders if name not in _NOT_LOADED]

@@ -33,7 +33,7 @@ _VALUE_END: Final = re.compile(r"\s*[#;].*")
 _KEY: Final = re.compile(r"([A-Za-z][\w-]*)\s*(?:=.*)?")
 
 _FAR: Final = re.compile(r"(?:https?|ssh|git)://\S+|[\w.-]+@[\w.-]+:\S+|(?!ext:|file:)[\w.-]{2,}:(?!:)\S+")
-"""The address of a repository on another machine. A push to one on this machine runs its hooks."""
+"""The address of a repository on another machine. A push to a repository on this machine would run that repository's hooks."""
 
 _NAMED_REMOTE: Final = ("branch.remote", "branch.pushremote")
 """Keys whose value is the name of a remote. git takes an unknown remote's name for a path."""
@@ -50,7 +50,7 @@ _SAMPLE: Final = ".sample"
 _HEAD: Final = re.compile(rb"(?:ref: refs/[\w./-]+|[0-9a-f]{40})\n")
 INSIDE: Final = "repositories inside this one"
 MOST_BELOW: Final = 20_000
-"""The most folders that are searched for repositories inside others: about half a second."""
+"""The most folders that are searched for repositories inside others; that takes half a second."""
 
 _MAX_BYTES: Final = 50_000_000
 _MAX_CONFIG_BYTES: Final = 1_000_000
@@ -108,7 +108,7 @@ def files_named(config: str, lines: Iterable[str]) -> list[str]:
 def repositories_below(directories: Iterable[str], most: int = MOST_BELOW) -> list[str] | None:
     """Return the folders with a `.git` below the repositories of these directories; `None` if there is too much to search.
 
-    A git command can make each a part of the repository around it, whatever the index said before it.
+    A git command can make each of them a part of the repository around it, whatever the index says beforehand.
     """
     roots = {
         os.path.dirname(path) if os.path.basename(path) == ".git" else path
@@ -128,7 +128,7 @@ def repositories_below(directories: Iterable[str], most: int = MOST_BELOW) -> li
 
 
 def _repositories(directory: str) -> Iterator[str]:
-    """Yield all that git could take for the repository. It passes over what is incomplete, and looks further up."""
+    """Yield all that git could take for the repository: git passes over an incomplete repository, and looks further up."""
     for parent in map(str, upwards(os.path.realpath(directory))):
         if os.path.exists(repository := os.path.join(parent, ".git")):
             yield repository
@@ -161,7 +161,7 @@ def _settings_of(repository: str) -> Iterator[str]:
 
 
 def _named(path: str, start: bytes = b"") -> list[str]:
-    """Return each way of reading the path in a file: git only removes ends of lines, so blanks are part of a name."""
+    """Return each path that the text of a file could mean: git only removes ends of lines, so blanks are part of a name."""
     # For git, which is written in C, a null character ends the path.
     content = _content(path).removeprefix(start).partition(b"\0")[0]
     ways = (content, content.rstrip(b"\r\n"), content.removeprefix(b" ").rstrip(b"\r\n"), content.strip())

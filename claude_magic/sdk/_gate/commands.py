@@ -54,7 +54,7 @@ def trimmed(command: str) -> str:
 def parts_of(command: str, *, with_all_lines: bool = False) -> list[str]:
     """Divide a command where a shell would start another program. Quoted text stays whole.
 
-    :param with_all_lines: whether the lines after the start of a here-document count; all may be its text.
+    :param with_all_lines: whether the lines after the start of a here-document count; they may all be its text.
     """
     hidden = QUOTED.sub(lambda match: "q" * len(match[0]), command)
     hidden = hidden.partition("\n")[0] if "<<" in hidden and not with_all_lines else hidden
@@ -77,7 +77,7 @@ def words_of(part: str) -> list[str]:
 
 
 def writes(part: str) -> bool:
-    """Whether a part of a command plainly changes files: it redirects into one, or its program does little else."""
+    """Whether a part of a command plainly changes files: it redirects into a file, or its program is made to change files."""
     return _WRITERS.issuperset(words_of(BEFORE.sub("", part))[:1] or [""]) or bool(_WRITES.search(QUOTED.sub("", part)))
 
 

@@ -54,7 +54,7 @@ class Gate:
 
     :param directory: the folder of the conversation.
     :param home: the person's home directory; `~` in rules means it.
-    :param cli_home: the CLI's directory. Unasked, a session uses only its own files there, and in plan mode the plans.
+    :param cli_home: the CLI's directory. Unasked, a session uses only its own files there, and in plan mode its own plans.
     :param rules: the person's own allow rules.
     :param granted: rules that were allowed for the session, as `rules_for` returns them.
     :param harmless: names of our own tools that only look.
@@ -86,7 +86,7 @@ class Gate:
 
     def judge(self, call: Call, own_mode: str | None) -> tuple[Verdict, str]:
         """Return the verdict and its reason in words. `own_mode` is the process's mode; a helper's may differ."""
-        # A helper's definition may try to raise the mode, but only the person may do that.
+        # A helper's definition may name a mode with more permissions, but only the person may give these.
         raised = call.by_helper and call.mode in _RAISED and call.mode != own_mode
         if not raised and not (call.by_helper and own_mode == "plan"):
             return self._judge(call, call.mode)
@@ -98,7 +98,7 @@ class Gate:
     def _judge(self, call: Call, mode: str, *, cli_asks: bool = True) -> tuple[Verdict, str]:
         """Judge a call as in a mode.
 
-        :param cli_asks: whether the CLI asks about a call that we pass for a rule which does not really cover it.
+        :param cli_asks: whether the CLI asks about a call if we pass it because of a rule that does not really cover it.
         """
         cli_asks = cli_asks and mode in _CLI_ASKS
         if_not_allowed = Verdict.DENY if mode == "dontAsk" else Verdict.ASK
@@ -227,7 +227,7 @@ class Gate:
         return any(within(path, root) for root in self._roots)
 
     def _is_own_plan(self, path: str, call: Call) -> bool:
-        """Whether a plan was written in this session, or would be new. The CLI does not tell which one is its own."""
+        """Whether a plan was written in this session, or would be new. The CLI does not say which plan is the session's."""
         is_plan = within(path, os.path.join(self._cli_home, "plans")) and path.endswith(".md")
         if is_plan and call.tool in EDITING and not os.path.lexists(path):
             self._plans.add(path)

@@ -31,7 +31,7 @@ _SUBMODULES: Final = re.compile(r"--(?:sub|rec|re?(?:=|$))")
 
 _BRACES: Final = r"(?<!@)\{|\{[^}]*(?:,|\.\.)"
 _MADE_WORDS: Final = re.compile(rf"[$`]|{_BRACES}|(?<!\S)(?:-\S*)?[*?\[]")
-"""What a shell may turn into an option: `*`, if a file is named like one. `HEAD@{1}` stays as it is."""
+"""What a shell may turn into an option, such as `*` if a file is named like an option. `HEAD@{1}` stays as it is."""
 _COMMAND: Final = re.compile(r"[a-z][a-z-]*")
 _CHOSEN: Final = re.compile(rf"[$`*?\[]|(?<!\S)~|{_BRACES}")
 """What a shell may expand to any path."""
@@ -76,7 +76,7 @@ def git_use(command: str) -> GitUse:
             if not _WITHOUT_SUBMODULES.issuperset(rest[:1] or [""]):
                 into = rest[:1] == ["submodule"] or any(map(_SUBMODULES.match, rest))
                 is_clear = is_clear and not into and not _MADE_WORDS.search(LITERAL.sub("", part))
-    # The folders that the words name are looked at one by one, but a second step starts where the first has led.
+    # The folders that the words name are looked at one by one, but a second `cd` or `-C` starts where the first has led.
     return GitUse(is_clear and goes <= 1, only_looks)
 
 

@@ -105,7 +105,7 @@ class Rules:
         return (content for name, content in map(_divided, self.texts) if _same_tool(name, tool))
 
     def _start(self, pattern: str) -> str:
-        """Return how every path begins that a rule's pattern covers."""
+        """Return the common start of all paths that a rule's pattern covers."""
         literal = _literal(pattern)
         if literal.startswith("//"):
             return literal[1:]

@@ -46,7 +46,7 @@ class SideEffects:
     """Looks for the side effects of the calls of one process.
 
     :param directory: the folder of the conversation, as a real path.
-    :param rules: the person's rules. Whoever allows all of git is not asked about its settings.
+    :param rules: the person's rules. If they allow all of git, nothing is asked about git's settings.
     :param trusted: whether the person trusts what git would run in the folder when this object is made.
     :param asks_below: whether a person must agree before the CLI loads anything from a subfolder.
     """
@@ -57,12 +57,12 @@ class SideEffects:
         self._git_trusted = git_programs(directory, only_looks=False) if trusted else {}
         """What git would run in the folder when the process was started, if the person trusts it."""
         self._trusted = [*contents(directory)] if trusted else []
-        """The files that the person trusts, such as a hook's script: the process runs them as they are at the time."""
+        """The files that the person trusts, such as a hook's script. The process would run them even after a change."""
         self._allowed: dict[str, str] | None = {} if asks_below else None
         """By path in a subfolder: the state in which a person allowed the CLI to load it; `None` allows all."""
 
     def circumstances(self, call: Call) -> Circumstances:
-        """Return what the result of a call depends on now, besides the call itself."""
+        """Return what the answer to the question about a call depends on now, besides the call itself."""
         files = tuple((path, _state(path)) for path in call.paths) if call.tool in EDITING else ()
         loaded = self._loaded(call)
         return Circumstances(
@@ -70,12 +70,12 @@ class SideEffects:
         )
 
     def accept(self, circumstances: Circumstances) -> None:
-        """Remember that a person, who has allowed a call, has allowed what the CLI loads with its files."""
+        """Remember what the CLI loads with the files of a call as allowed, because a person has allowed the call."""
         if self._allowed is not None:
             self._allowed |= {path: below.state for path, below in circumstances.loaded.items()}
 
     def loads(self, call: Call) -> str:
-        """Return why to ask about a call, or nothing: the CLI would load with its files what nobody has allowed."""
+        """Return why to ask about a call: with its files the CLI would load what nobody has allowed. Empty if it would not."""
         return self._not_allowed(self._loaded(call), call)
 
     def _not_allowed(self, found: Mapping[str, Below], call: Call) -> str:
@@ -89,11 +89,11 @@ class SideEffects:
         return f"with it Claude Code loads {named}, which nobody has approved" if new else ""
 
     def changes_trusted(self, call: Call) -> str:
-        """Return why to ask about a call that may change what the person trusts as it was, such as a hook's script."""
+        """Return why to ask about a call that may change a file that the person trusts, such as a hook's script."""
         if not self._trusted:
             return ""
         if call.tool in COMMANDS and any(map(writes, parts_of(call.command, with_all_lines=True))):
-            # After `cd` in the command, a word is a path from elsewhere.
+            # After `cd` in the command, a path starts at another folder, so only its last name is compared.
             words = {os.path.basename(os.path.normpath(path)) for path in named_in(call.tool, call.arguments, call.cwd)}
             found = [
                 path for path in self._trusted if not words.isdisjoint(os.path.relpath(path, self._directory).split(os.sep))
@@ -108,7 +108,7 @@ class SideEffects:
         """Return why to ask about a command that may call git: settings would make git run programs.
 
         These settings may have come since the process was started, and be those of a folder that the command names, as in
-        `git -C vendor status`. If an earlier call did `cd`, any command counts: it may use git itself.
+        `git -C vendor status`. If an earlier call did `cd`, any command counts: its program may call git.
         """
         may_call_git = call.tool in COMMANDS and (names_git(call.command) or os.path.realpath(call.cwd) != self._directory)
         if not may_call_git or self._rules.allow_all(call.tool) or not _ALL_OF_GIT.isdisjoint(self._rules.texts):
@@ -120,7 +120,7 @@ class SideEffects:
             return "git may read other settings than those that can be looked at beforehand"
         places = places_of(call.tool, call.arguments, call.cwd)
         folders = {*map(os.path.dirname, places)}
-        if not use.only_looks:  # git adds this to the path of a remote
+        if not use.only_looks:  # git also tries the path of a remote with this ending
             folders |= {f"{path}.git" for path in (*folders, *places)}
         if len(named := sorted(filter(os.path.isdir, folders))) > _MOST_FOLDERS:
             return "it names more folders than are searched for git settings"
@@ -145,7 +145,7 @@ def _named(path: str, target: str | None) -> str:
 
 
 def _state(path: str) -> object:
-    """Return a value that changes when the file does. Nobody can set `st_ctime_ns`, which Windows does not change."""
+    """Return a value that changes when the file does. Nobody can set `st_ctime_ns`; on Windows it never changes."""
     try:
         state = os.stat(path)
     except OSError:

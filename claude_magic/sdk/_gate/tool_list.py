@@ -30,19 +30,19 @@ HELPERS: Final = frozenset({"Agent", "Task"})
 """Allowed unasked if they only start a helper. Each call of the helper is judged like one of Claude's own."""
 
 EDITING: Final = frozenset({"Write", "Edit", "MultiEdit", "NotebookEdit"})
-"""Asked; the permission mode `acceptEdits`, a rule, or a yes for the session allows them inside the folder."""
+"""Asked unless a rule or a yes for the session allows them, or, inside the folder, the permission mode `acceptEdits`."""
 
 COMMANDS: Final = frozenset({"Bash", "Monitor", "PowerShell"})
 """Asked, except for Bash commands that only read files of the folder."""
 
 WEB: Final = frozenset({"WebFetch", "WebSearch"})
-"""Asked, for every site."""
+"""Asked; a yes for the session allows one site, or all web searches."""
 
 QUESTIONS: Final = frozenset({QUESTION})
 """Asked each time, whatever the rules and the mode: the person's answer is its purpose. Off where nobody can be asked."""
 
 ASKED: Final = EDITING | COMMANDS | WEB | QUESTIONS | {"Skill", "Workflow", "EnterPlanMode", "ExitPlanMode"}
-"""Asked each time. This list of known tools is for the reader, as a tool in no list is asked about as well."""
+"""Asked if nothing allows them. This list is only for readers and tests, as a tool in no list is asked about as well."""
 
 OFF: Final = frozenset(
     {
@@ -66,7 +66,7 @@ A rule of the person that names one of them offers it again.
 """
 
 HARMLESS: Final = READING | UNASKED | HELPERS | WEB | QUESTIONS | {"ExitPlanMode"}
-"""Possible in plan mode, asked or not: these tools change nothing."""
+"""Possible in plan mode, unasked or after a question: these tools change nothing."""
 
 
 def switched_off(rules: Iterable[str], *, asks: bool) -> tuple[str, ...]:

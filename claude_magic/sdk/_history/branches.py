@@ -1,4 +1,4 @@
-"""Branches that we write to disk because the CLI would not find the message that they begin at.
+"""Branches that we write to disk because the CLI would not find the message that they begin after.
 
 The CLI (2.1.332) goes back only along what it believes to be the conversation. It does not go back past a compaction, nor to
 messages that another process has written beside that conversation.
@@ -55,7 +55,7 @@ def branch_on_disk(path: Path, at: str, *, name: str | None = None) -> str:
 
 
 def leading_to(at: str, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the entries up to this message, without those of other lines of the conversation."""
+    """Return the entries that led to this message, and its own, but none of other branches; empty if it is missing."""
     by_id = {entry["uuid"]: entry for entry in entries if isinstance(entry.get("uuid"), str)}
     line: set[str] = set()
     walked: str | None = at
@@ -66,7 +66,7 @@ def leading_to(at: str, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     kept_ids: set[str] = set()
     for entry in entries:
         message_id = entry.get("uuid")
-        # Results of parallel tools hang beside the line and belong to it. A prompt begins a line of its own.
+        # Results of parallel tools hang beside the line of ancestors and belong to it. A prompt begins another branch.
         if message_id in line or (parent_of(entry) in kept_ids and not _begins(entry)):
             kept.append(entry)
             kept_ids.add(str(message_id))

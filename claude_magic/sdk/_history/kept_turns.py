@@ -30,7 +30,7 @@ class _Session:
     lost: list[str] = field(default_factory=list)
     """The same for turns that will never be in the file: later turns have been written without them."""
     size: int = 0
-    """Size of the file when we last found a turn in it; what is new stands behind that."""
+    """Size of the file when we last found all that we looked for; only what was added since is searched."""
 
 
 class KeptTurns:
@@ -114,8 +114,8 @@ class KeptTurns:
 
 
 def _find(path: Path, message_ids: list[str], session: _Session) -> bool:
-    """Look for messages in the new part of the file, from its end; those that are there are no longer missing."""
-    # The next message names it too, as its parent.
+    """Search the new part of the file from its end. What is found is no longer missing; return whether all were found."""
+    # With the key, as the next message holds the same ID as its `parentUuid`.
     wanted = {message_id: f'"uuid":"{message_id}"'.encode() for message_id in message_ids}
     try:
         with open(path, "rb", opener=regular) as file:

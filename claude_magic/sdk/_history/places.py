@@ -1,4 +1,4 @@
-"""Where the CLI keeps the transcripts of sessions, which directory a session belongs to, and why nothing can be written there.
+"""Where the CLI keeps the transcripts of sessions, which directory a session belongs to, and why a write to disk failed.
 
 The CLI names the folder of transcripts after the directory, but several directories can share one name: `week_1` and `week-1`
 do, and so do any two Chinese names of the same length. Only the directory written inside a transcript tells them apart.
@@ -28,7 +28,7 @@ _IDS = ("uuid", "parentUuid", "logicalParentUuid")
 
 
 def projects_of(env: Mapping[str, str]) -> Path | None:
-    """Return where a CLI with `env` over our environment keeps its sessions; `None` if that is where ours does."""
+    """Return where a CLI with `env` over our environment keeps its sessions; `None` if `env` does not change that."""
     projects = all_projects(env)
     return None if projects == own_projects() else projects
 
@@ -49,9 +49,9 @@ def all_projects(env: Mapping[str, str]) -> Path:
 
 
 def folder_name(directory: str) -> str:
-    """Return the name that the CLI gives the folder of a directory, without the hash of a long name.
+    """Return the name that the CLI gives the folder of a directory, before it cuts a long name and appends a hash.
 
-    It replaces each UTF-16 unit, so a character such as an emoji counts twice.
+    It replaces each UTF-16 unit other than an ASCII letter or digit by a dash, so an emoji becomes two dashes.
     """
     doubled = re.sub("[\U00010000-\U0010ffff]", "--", canonical(directory))
     return re.sub("[^a-zA-Z0-9]", "-", doubled)

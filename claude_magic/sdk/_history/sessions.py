@@ -41,7 +41,7 @@ def list_sessions(directory: str) -> list[SessionInfo]:
         return []
     name = places.folder_name(directory)
     # With this spelling the SDK looks into the CLI's folder even where it would name that folder differently. For a long
-    # name it would look into the first folder with the same beginning.
+    # name it could take the folder of another directory, so it lists all sessions then.
     spelled = os.sep + name[1:]
     listed = sdk.list_sessions(spelled if len(name) <= places.LONGEST_NAME else None, include_worktrees=False)
     infos = []
@@ -97,7 +97,7 @@ def find_session(wanted: str, directory: str) -> SessionInfo:
         elsewhere = sdk.get_session_info(wanted.lower())
         if elsewhere is not None:
             return _info(elsewhere)
-    how = "has the ID" if places.is_id(wanted) else "has a name or an ID that begins with"
+    how = "has the ID" if places.is_id(wanted) else "has this name or an ID with this beginning:"
     raise SessionNotFoundError(f"No session in {shorten_home(directory)} {how} {wanted}.")
 
 

@@ -1,7 +1,7 @@
 """What a session's transcript says: its prompts, each with everything that answered it.
 
-Owns how the CLI's entries are read: which of them are prompts, and which answers belong to which prompt. Leaves to `sessions`
-where sessions are and what they are called.
+Reads the CLI's entries: which of them are prompts, and which answers belong to which prompt. `places` knows where transcripts
+are, and `sessions` what sessions are called.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _ADDED_BY_CLI = (
 
 _NO_MODEL = "<synthetic>"
 _NO_ANSWER = "No response requested."
-"""The text of `_NO_MODEL` where the CLI (2.1.331) resumed a turn that had no answer."""
+"""What the CLI (2.1.331) writes, with the model `_NO_MODEL`, where it resumed a turn that had no answer."""
 
 _FIRST = 20
-"""How many entries are read for a fact that each message of a branch states."""
+"""How many entries are searched for `forkedFrom`, which each message of a branch has."""
 
 _FILE = re.compile(r"(?P<name>[^\n]+):\n`{3,}\n")
 
@@ -53,8 +53,8 @@ class Exchange:
     """A prompt and what answered it.
 
     `blocks` are the answer's texts and tool calls in their order, without the tools' results. `attachments` name the files
-    and images that were sent with the prompt. `trouble` says why the answer is missing or incomplete. `message_id` is the
-    message to branch off from after this exchange. `messages` are the IDs of all its messages; `model` is who answered.
+    and images that were sent with the prompt. `trouble` says why the answer is missing or incomplete. `message_id` is
+    Claude's last message, after which a branch can begin. `messages` are the IDs of all messages; `model` is who answered.
     """
 
     prompt: str
@@ -193,7 +193,7 @@ def is_before_compaction(path: Path, message_id: str) -> bool:
 def _messages(path: Path, *, whole: bool = False) -> list[sdk.SessionMessage]:
     """Read a session's messages from our own parsing: the SDK's file reader fails on one bad character.
 
-    :param whole: include the messages before a compaction; the file keeps them without a link to the later ones.
+    :param whole: include the messages before a compaction; only `logicalParentUuid` links them to the later ones.
     """
     entries = [entry for entry in read_entries(path) if isinstance(entry.get("type"), str)]
     if whole:

@@ -20,7 +20,7 @@ from claude_magic.sdk._history.places import parsed, transcript_of
 from claude_magic.sdk._history.transcripts import prompt_in
 
 _MARK_BYTES = 256
-"""How many of the bytes read last we hold. If others are in their place now, the file was written anew."""
+"""How many of the last bytes read we remember. If the file has other bytes there now, it was rewritten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ class SessionWatch:
                 self._known[message_id] = entry.prompt or ""
 
     def _know_own(self) -> None:
-        """Add to what is known the messages of our own prompts, and those that follow known ones. The last one is our end."""
+        """Add to what is known the messages of our own prompts, and those that follow known ones; the last becomes our end."""
         own: set[str] = set()
         own_prompts = {entry.prompt_id for sent in self._sent if (entry := self._entries.get(sent)) and entry.prompt_id}
         for message_id, entry in self._entries.items():

@@ -24,8 +24,8 @@ _KNOWN_AS_LONG = "Claude knows it for as long as its process lives"
 class Standing:
     """Where a turn continues, and what to tell the person.
 
-    `branch` is the session that was made for it; `None`: it stays in its own. `is_behind` says that the live process lacks
-    messages that are on disk.
+    `branch` is the session that was made for the turn; `None`: the turn stays in its session. `is_behind` says that the live
+    process lacks messages that are on disk.
     """
 
     remarks: tuple[str, ...] = ()
@@ -97,7 +97,7 @@ class Writers:
         return branch_on_disk(path, at) if path and at and self.needs_branch(session_id, at) else None
 
     def check_directory(self, session_id: str, directory: str) -> None:
-        """Check that a session belongs to the directory: the CLI keeps some different directories under one name.
+        """Check that a session belongs to the directory: one folder of the CLI can hold transcripts of several directories.
 
         :raises SessionNotFoundError: if it belongs to another directory.
         """
@@ -107,7 +107,7 @@ class Writers:
             raise SessionNotFoundError(f"The session {session_id[:8]} belongs to {told}, not to {shorten_home(directory)}.")
 
     def _part(self, session_id: str, watch: SessionWatch, found: Found, remarks: tuple[str, ...]) -> Standing:
-        """Continue our turns in a branch of their own, and write those of each other process to a session that shows them."""
+        """Continue our turns in a branch, and make a branch of each chain that another process wrote beside ours."""
         path = watch.path
         if path is None or found.end is None:
             return Standing(remarks)

@@ -17,7 +17,7 @@ from claude_magic.errors import ConfigError
 from claude_magic.sdk.response import VALUE
 
 MAX_LENGTH: Final = 100_000
-"""Longer than any form that a model can fill in. A typed command may have 128 KiB for it on Linux."""
+"""The most characters of a schema: more than a model can fill in. On Linux, one argument of a command may have 128 KiB."""
 
 _ONE: Final = frozenset({"additionalProperties", "contains", "propertyNames", "not", "if", "then", "else"})
 _SEVERAL: Final = frozenset({"allOf", "anyOf", "oneOf"})

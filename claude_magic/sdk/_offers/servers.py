@@ -119,7 +119,7 @@ def _servers(shown: str, text: str) -> dict[str, Any]:
 
 def _check(shown: str, name: str, server: object) -> None:
     named = f"The server {name_line(name)!r} in {shown}"
-    # Otherwise its tools would have names of ours, and their permissions.
+    # Otherwise its tools would have the names of our tools, and so their permissions.
     if f"{_NOT_IN_A_TOOL.sub('_', name)}__".startswith(f"{SERVER}__"):
         raise ConfigError(f"{named} has a name that is taken.", next_step="Give it another name; nothing was sent.")
     if not name.strip():
@@ -150,7 +150,7 @@ class ServerState:
 
     @property
     def trouble(self) -> str:
-        """One line about a server that cannot be used; empty if it can, or is switched off on purpose."""
+        """One line about a server that has failed or not started yet; empty in every other state."""
         match self.status:
             case "failed":
                 return f"The MCP server {self.name} has failed: {self.why or 'the CLI does not say why'}"
@@ -194,7 +194,7 @@ class ServerWatch:
         self._tell(emit)
 
     async def after_turn(self, emit: Callable[[Event], None], names: Collection[str]) -> None:
-        """Check servers that only the CLI's own settings name, once it has named them.
+        """Check servers that only the CLI's own settings name, once the CLI has named them.
 
         :param names: the servers that the turn began with.
         """

@@ -29,7 +29,7 @@ _WAIT_S: Final = 30.0
 """How long one run waits while another one writes to the same file."""
 
 _LONGEST_S: Final = 60.0
-"""How long a statement may take. More takes only one that never ends."""
+"""How long a statement may take. Only one that never ends takes longer."""
 
 _TABLE: Final = """CREATE TABLE answers (
     key BLOB PRIMARY KEY, work BLOB NOT NULL, content TEXT NOT NULL, structured TEXT, usage TEXT NOT NULL, cost_usd REAL,
@@ -52,7 +52,7 @@ class Checkpoint:
     """The answers of one kind of work in a file, or of several kinds that run together.
 
     :param works: for each kind, the common settings of its rows: the template, model, system prompt and the like.
-    :raises CheckpointError: if the file is something else, or cannot be opened. It is not changed.
+    :raises CheckpointError: if the file is not a checkpoint (it is left as it is) or cannot be opened.
     """
 
     def __init__(self, path: str | os.PathLike[str], *works: tuple[object, ...]) -> None:
@@ -124,7 +124,7 @@ class Checkpoint:
         self._connection.close()
 
     def _check_place(self) -> None:
-        """Check that SQLite will use this very file: in a folder from elsewhere its name may be a link."""
+        """Check that SQLite will use this very file: in a downloaded folder its name may be a link."""
         if self._path.is_symlink() or leads_out(self._path):
             target = shorten_home(os.path.realpath(self._path))
             raise CheckpointError(f"A link leads to {self._shown}.", next_step=f"Name the file itself, {target}.")

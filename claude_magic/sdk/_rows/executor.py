@@ -35,13 +35,13 @@ ROWS_OF_A_SLICE: Final = 4
 """About how many rows of a chunk one process runs: its slice."""
 
 SLICE_S: Final = (1.0, 10.0)
-"""The least and the most seconds that a chunk may take."""
+"""The least and the most seconds after which a chunk starts no more rows."""
 
 MAX_CHUNK: Final = 250
 """The most rows of a chunk."""
 
 LOST_CHUNKS: Final = 10
-"""The run ends after so many chunks, one after another, were lost with their workers."""
+"""The run ends when this many chunks, one after another, were lost because their workers failed."""
 
 STOP_S: Final = 5.0
 """How long a stopped run waits for chunks that run: their answers have been paid for."""

@@ -25,7 +25,7 @@ class Progress:
     kept: int = 0
     """Rows that the checkpoint answered."""
     asked: int = 0
-    """Rows that were answered or refused in this run."""
+    """Rows that were sent in this run, and were answered or failed."""
     cost_usd: float = 0.0
 
     def add(self, outcome: RowOutcome) -> None:
@@ -47,7 +47,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Purse:
-    """The budget of a run. A row starts only if the cost of the dearest row so far still fits in."""
+    """The budget of a run. A row starts only if what is left covers the cost of the dearest row so far."""
 
     budget_usd: float | None
     spent_usd: float = 0.0
@@ -56,7 +56,7 @@ class Purse:
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def take(self) -> bool:
-        """Reserve room for one row, waiting while that is undecided; return whether there is room."""
+        """Reserve the cost of one row; if it does not fit, wait for rows under way. Return whether it fits in the end."""
         async with self.changed:
             while not self.take_now():
                 if self.under_way == 0:
@@ -65,7 +65,7 @@ class Purse:
         return True
 
     def take_now(self) -> bool:
-        """Reserve room for one row if it fits with all rows that still run; return whether it does."""
+        """Reserve the cost of one row if it fits beside all rows under way; return whether it does."""
         if not self._fits():
             return False
         self.under_way += 1

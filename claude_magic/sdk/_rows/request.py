@@ -73,7 +73,7 @@ class Arm:
 
 
 ONE_ARM = (Arm(),)
-"""A run that compares nothing."""
+"""The arms of a run that compares nothing."""
 
 
 def rules_of(tools: Iterable[str]) -> tuple[str, ...] | None:

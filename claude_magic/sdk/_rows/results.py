@@ -141,7 +141,7 @@ class Results:
 
 
 def new_frame(records: list[dict[str, Any]], like: Any) -> pandas.DataFrame | Any:
-    """Return a table of records: of polars if `like` is one, else of pandas.
+    """Return a DataFrame of records: of polars if `like` is a DataFrame of polars, else of pandas.
 
     :raises ConfigError: if pandas is not installed.
     """

@@ -1,6 +1,6 @@
 """Runs one prompt over many rows: decides which row is next, handles its answer, and ends the run.
 
-Rows are numbered, looked up in the checkpoint and counted against the budget here. `asking` and `executor` send them.
+Rows are numbered, looked up in the checkpoint and counted against the budget here. `workers` and `executor` send them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NOT_FOUND: Final = 404
 """The API's status for a model that it does not know."""
 
 MISFITS: Final = 10
-"""The run ends if no prompt up to this number can be filled: the template is wrong."""
+"""If this many prompts were tried and none could be filled, the run ends: the template is wrong."""
 
 Take = Callable[[RowOutcome], Awaitable[object]]
 """Called with the outcome of each row as it comes."""
@@ -59,7 +59,7 @@ class RowRun:
     """A run over many rows that is ready to start: its template and schema are valid. Each row is checked when it is read.
 
     :param config: the settings of the CLI and of all rows; `None` for the defaults.
-    :param arms: the ways to send each row, a variant with a model; the outcomes of one row have consecutive positions.
+    :param arms: the ways to send each row, each a variant with a model; the outcomes of one row have consecutive positions.
     :param check: looks at the first row before anything is sent, and raises `ConfigError` if the row does not fit.
     :param progress: the progress to continue, if this run follows others that are shown together with it.
     :raises ConfigError: for an invalid template, rows or schema.
@@ -231,7 +231,7 @@ class RowRun:
         self._came_back.set()
 
     async def _pull(self, model: str | None, room: int, take: Take) -> list[_Row]:
-        """Return the next rows to send, at most `room`, all for `model`, or one other if it has none. `[]` ends the task.
+        """Return the next rows to send, at most `room`, all for `model` or, if it has none, for one other. `[]` ends the task.
 
         Rows that need not be sent are passed on here.
         """
@@ -265,7 +265,7 @@ class RowRun:
     def _next(self, model: str | None, *, only: bool) -> _Row | None:
         """Return the next row for a model; if there is none, and not `only`, one for another model. It may be settled already.
 
-        A task keeps its process on one model: the CLI (2.1.332) can change it, but sends the API an extra request for
+        A task keeps its process on one model: the CLI (2.1.332) can change the model, but sends the API an extra request for
         each name that is not an alias.
         """
         while True:

@@ -1,7 +1,7 @@
 """The functions that an executor calls in its workers. They send a chunk of rows to the warm processes of the worker.
 
-A worker has a pool for each run, on the event loop of a separate thread. The pool ends when the run says so, when it has not
-been used for a while, and with the worker: no CLI outlives the process that started it.
+A worker has a pool for each model of a run, on the event loop of a separate thread. The pool ends when the run says so, when
+it has not been used for a while, and with the worker: no CLI outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class ChunkReply:
 
     replies: tuple[Answer | ClaudeError | Busy | None, ...]
     took_s: float
-    """From its first row to its last."""
+    """Seconds from the start of the first row to the end of the last."""
     hold_s: float
-    """For how long the API wants no requests."""
+    """For how many seconds the API wants no requests."""
     worker: WorkerID
     thread: int
     """The worker's thread that was called."""
@@ -50,15 +50,15 @@ class ChunkReply:
 def answer_chunk(version: str, run: str, call: int, packed: bytes, prompts: Sequence[str], slice_s: float) -> ChunkReply:
     """Run these rows and return the result; start none after `slice_s` seconds.
 
-    :param run: the name of the run.
+    :param run: names a run and one of its models, and so the pool.
     :param call: differs for each call, because Dask may reuse the result of an equal call.
-    :param packed: its `RowWork`, pickled.
+    :param packed: the `RowWork` of that run and model, pickled.
     :raises ExecutorError: if this worker has another version of this package.
     """
     if version != __version__:
         raise other_version(__version__, version)
     while True:
-        # Both steps are atomic: a process may be forked while another thread runs this.
+        # Both steps are atomic, so no lock is needed. A lock would stay locked in a process that is forked meanwhile.
         key = (os.getpid(), run)
         pool = _pools.get(key) or _pools.setdefault(key, WarmPool(packed))
         if pool.enter():
@@ -72,7 +72,7 @@ def answer_chunk(version: str, run: str, call: int, packed: bytes, prompts: Sequ
 
 
 def close_pool(runs: Iterable[str], call: int = 0) -> WorkerID:
-    """End the processes of these runs in this worker, if there are any. Parameters as above."""
+    """End the pools with these names in this worker, if there are any. `call` is as in `answer_chunk`."""
     for run in runs:
         pool = _pools.pop((os.getpid(), run), None)
         if pool is not None:
@@ -117,10 +117,10 @@ class _Chunk:
 
 
 class WarmPool:
-    """The warm processes of a run in this process. Several threads may use them at once.
+    """The warm processes for one model of a run, in this process. Several threads may use them at once.
 
     :param packed: the `RowWork`, pickled.
-    :param idle_s: after how many seconds without a user it ends.
+    :param idle_s: after how many seconds without use the pool ends.
     """
 
     def __init__(self, packed: bytes, idle_s: float = IDLE_S) -> None:
@@ -170,7 +170,7 @@ class WarmPool:
         return ChunkReply(tuple(chunk.replies), took_s, hold_s, own_id(), threading.get_ident())
 
     def close(self) -> None:
-        """End its processes and its thread. Chunks that run end with the replies so far."""
+        """End its processes and its thread. Running chunks return the replies so far."""
         with self._lock:
             self._closed = True
             thread = self._thread
@@ -181,7 +181,7 @@ class WarmPool:
 
     def _run(self) -> None:
         factory = None
-        if sys.platform == "win32":  # with an event loop policy that some set there, no process could be started
+        if sys.platform == "win32":  # some programs set an event loop policy that cannot start processes
             factory = asyncio.ProactorEventLoop
         try:
             with asyncio.Runner(loop_factory=factory) as runner:

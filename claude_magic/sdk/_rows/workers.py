@@ -2,9 +2,9 @@
 
 `/clear` in a warm process is the fastest way to keep rows apart. Measured on 2 busy cores against an API that replies at once,
 in rows per second, as multiples of a shell loop over `claude -p` (0.40 per second): a process for each row 2; one warm process
-with `/clear` before each row 19; with `/clear` sent while the last row is still being read 35; without clearing 22 in the same
-minutes. A whole run (`tests/bench/rows.py`): 12 with one row at once, 25 with two, 37 with four. A fork needs a process of its
-own, and so costs as much as one. `side_question`, which keeps nothing, wraps each prompt in 1.3 kB of instructions.
+with `/clear` before each row 19; with `/clear` sent while the last reply is still being read 35; in the same minutes, without
+clearing, 22. A whole run (`tests/bench/rows.py`): 12 with one row at once, 25 with two, 37 with four. A fork needs a process of
+its own, and so costs as much. The CLI's `side_question`, which keeps nothing, wraps each prompt in 1.3 kB of instructions.
 `--no-session-persistence` leaves no transcript on disk.
 
 `/clear` puts 0.5 kB of notes before the next prompt (CLI 2.1.332). It is sent before the first row, too, so that the requests
@@ -51,7 +51,7 @@ class RowWork:
     """The common settings of all rows of a run. It is also sent to workers elsewhere.
 
     `concurrency` is the number of processes in one pool. `retries` is how often a row is tried again after its process died.
-    The CLI repeats what the API refuses, unless `gives_back`: then a row is given back if the API is overloaded.
+    The CLI repeats requests that the API refuses; with `gives_back`, a row is given back instead if the API is overloaded.
     """
 
     config: ClaudeConfig
@@ -73,7 +73,7 @@ class Busy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A row got no answer for a reason outside it, and can be tried again. `error` is used if it cannot."""
+    """A row got no answer for a reason outside it, and can be tried again. `error` is the row's outcome if it is not."""
 
     error: ClaudeError
 

@@ -1,6 +1,6 @@
 """Makes a tool of a person's function: the schema comes from its signature, and the arguments of a call are checked against it.
 
-A value that JSON cannot hold, such as a DataFrame, is passed by the name of a variable. Large values may be passed so, too.
+A value that JSON cannot hold, such as a DataFrame, is passed by the name of a variable. Large values may be, too.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class FunctionTool(Tool):
 
     @property
     def is_async(self) -> bool:
-        """Whether the function returns an awaitable."""
+        """Whether the function is a coroutine function."""
         return inspect.iscoroutinefunction(inspect.unwrap(self._function))
 
     @classmethod

@@ -15,7 +15,7 @@ from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import Listener, ToolResult
 
 MAX_RESULT_CHARACTERS: Final = 4_000
-"""Of the text of one result. A longer one is kept under a name, and described."""
+"""The limit of one result's text. A longer result is kept as a variable; Claude gets the name and the beginning."""
 
 _MANY: Final = 1_000
 """Lists with more items are not written out."""
@@ -79,7 +79,7 @@ def kept_words(name: str, value: object, about: str = "") -> str:
 
 
 def _as_text(value: object) -> str | None:
-    """Return a value as JSON, a text as it is; `None` if it is no data or too much."""
+    """Return a value as JSON, a text as it is; `None` if JSON cannot hold it or it has too many items."""
     if value is None:
         return "It returned nothing."
     if isinstance(value, str):

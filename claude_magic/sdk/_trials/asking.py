@@ -23,10 +23,10 @@ from claude_magic.sdk.schema import Schema
 class TrialRun(RowRun):
     """Runs each row in several ways. If the score is a prompt, it then lets that prompt judge the replies.
 
-    Everything is checked before anything is sent. Replies and judgements share one budget. Its progress is first that of the
-    replies, then that of the judgements. The caller adds each outcome to the `trial`.
+    The request and the first row are checked before anything is sent. Replies and judgements share one budget. The progress
+    counts the replies, then the judgements, too. The caller adds each outcome to the `trial`.
 
-    :param config: how the CLI is found and started.
+    :param config: the settings of the CLI and of all rows; `None` for the defaults.
     :raises ConfigError: if the request is not valid.
     """
 
@@ -68,7 +68,7 @@ class TrialRun(RowRun):
                 await self._judge_all(judge, items, take)
         finally:
             by_place, pairs = self.trial.judged_by_place()
-            said = f"the judge chose by place, not by reply, in {by_place:,} of {pairs:,} pairs"
+            said = f"the judge chose by position, not by reply, in {by_place:,} of {pairs:,} pairs"
             # With a judge, the checkpoint always holds other work as well, which needs no remark.
             self.remarks = [said] if by_place else []
 
@@ -155,12 +155,12 @@ async def ask_each(
     :param score: a function of a row and its reply, which returns a number or a bool; or the prompt of a judge, a model that is
         not told variant or model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both
         orders.
-    :param judge_model: the judge's model, if `score` is a prompt; `None` for that of `config`.
+    :param judge_model: the judge's model, if `score` is a prompt; `None` for `model` or, without it, that of `config`.
     :param config: the settings of the CLI and of all rows; `None` for the defaults. Its `default_timeout` limits each row; its
         `tools`, `max_retries` and `max_concurrent_processes` do not count.
     :param on_progress: called after each row, with the progress so far.
     :raises ConfigError: an argument is invalid; nothing was sent.
-    :raises CheckpointError: the checkpoint is a file of something else, or cannot be written. It is a `ClaudeError`.
+    :raises CheckpointError: the checkpoint is a file of something else, or cannot be written. This error is a `ClaudeError`.
     :raises ClaudeError: the run could not go on; the error's `results` holds the rows that are answered.
     """
     request = RowsRequest(

@@ -70,7 +70,7 @@ class Difference:
             return None
         alpha = (1 - CONFIDENCE) / pairs
         low, high = mean_interval(found, 1 - alpha) or (None, None)
-        # A bootstrap trusts few rows too much: enough must differ that, all in one direction, a sign test tells.
+        # With few rows, a bootstrap interval is too narrow. As many must differ as a sign test needs if all favour one arm.
         enough = sum(map(bool, found)) >= 1 + math.log2(1 / alpha)
         is_told = low is not None and high is not None and enough and not low <= 0 <= high
         return cls(one, other, fmean(found), low, high, len(found), is_told)
@@ -116,7 +116,7 @@ class Best:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Its model, system, bare and schema as parameters of `ask()` and `ask_each()`, if they were chosen."""
+        """Its model, system, bare and schema as parameters of `ask()` and `ask_each()`, without empty or false ones."""
         chosen = {"model": self.model, "system": self.system, "bare": self.bare, "schema": self.schema}
         return {name: value for name, value in chosen.items() if value}
 

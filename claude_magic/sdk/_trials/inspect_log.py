@@ -39,7 +39,7 @@ def write_log(
 ) -> None:
     """Write a sample for each reply, and each mean with the number of its scores.
 
-    :raises ConfigError: if inspect_ai is not installed, or the file name has another ending.
+    :raises ConfigError: if inspect_ai is not installed, or the file name ends neither in .eval nor in .json.
     """
     if Path(path).suffix not in (".eval", ".json"):
         raise ConfigError(

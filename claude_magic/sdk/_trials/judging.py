@@ -68,7 +68,7 @@ class Judge:
     def check(self, row: Any) -> None:
         """Check that the prompt fits a row.
 
-        :raises ConfigError: if a column is missing, or has the name of a reply.
+        :raises ConfigError: if a column is missing, or has a name that the prompt needs for a reply.
         """
         names = (FIRST, SECOND) if self.compares else (REPLY,)
         self.template.fill(row, dict.fromkeys(names, "x"))
@@ -123,7 +123,7 @@ class Verdicts:
         return {**failed, **{place: sum(won) / len(won) for place, won in points.items()}}
 
     def by_place(self) -> tuple[int, int]:
-        """Return for how many pairs the judge preferred the same slot in both orders, and how many pairs have both."""
+        """Return for how many pairs the judge preferred the same slot in both orders, and how many were judged in both."""
         pairs = [
             (said, self._said.get(about[::-1]))
             for about, said in self._said.items()

@@ -1,6 +1,6 @@
-"""What the process of a turn is started with: the choices of the turn, what its folder holds, and what its session has come to.
+"""What a turn's process is started with: the turn's options, what its folder holds, and what was allowed in its session.
 
-Leaves to `_cli` how the CLI is told, and to the runner when a turn runs.
+`_cli` makes the command line of it, and the runner decides when a turn runs.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Launches:
         self._tools = tools
         self._asks = asks
         self._granted: dict[str, tuple[tuple[str, str | None], ...]] = {}
-        """By session: the rules that a person has allowed for it, each for a server's tool with what had named the servers.
+        """By session: the rules that a person has allowed for it, which its next process gets.
 
-        The next process must be told of them. A rule names a server, and another file may give its name to another program.
+        A rule for a server's tool comes with a hash of the files that named servers: another file may reuse a server's name.
         """
         self._model_chosen: set[str] = set()
-        """Sessions that a turn has chosen a model for: on resume the CLI would go on with that unasked."""
+        """Sessions in which a turn named a model: on resume, the CLI would use it again, also for a turn that names none."""
 
     def launch(self, request: TurnRequest) -> Launch:
         """Return what a process for this turn is started with.
@@ -48,7 +48,7 @@ class Launches:
             request = replace(request, trusted=False, use_tools=False)
         offered = (*(self._tools if request.use_tools else ()), *request.tools)
         if request.trusted:
-            # The CLI ignores those of the directory until its own dialog was told to trust it, whatever a person has told us.
+            # The CLI ignores the rules of a directory that was not trusted in the CLI's own dialog, so we pass them.
             own = settings_in(settings_files(request.directory)).rules
             rules = (*(options.allowed_tools or ()), *typeable(own))
             options = replace(options, allowed_tools=rules or None)
@@ -66,7 +66,7 @@ class Launches:
             fork=request.fork,
             at=request.at,
             trusted=request.trusted,
-            # The CLI drops it together with the directory's settings.
+            # Without trust, the CLI loads neither the directory's settings nor its `CLAUDE.md`, so we pass the text.
             memory="" if request.trusted or options.bare else memories(request.directory).text,
             contents=contents,
             asks_below=request.trusted and not request.trusts_below,
@@ -85,7 +85,7 @@ class Launches:
             self._model_chosen.add(session_id)
 
     def remember(self, session_id: str, request: TurnRequest, launch: Launch, granted: Sequence[str]) -> None:
-        """Remember what was allowed and chosen in a turn, of a process with this launch, that has come to this session."""
+        """Remember for this session what was allowed and chosen in its latest turn, on a process with this launch."""
         before = request.session_id or session_id
         named_by = launch.servers.digest + launch.contents
         new = (

@@ -165,7 +165,7 @@ class OwnTurns:
             self._recorded.pop(session_id, None)
 
     def play(self, session_id: str | None, turns: list[tuple[float, PlayingTurn]], speed: float) -> None:
-        """Play turns of a session later, each as long after its last prompted turn as when it was recorded."""
+        """Play turns of a session later, each as long after the session's last prompted turn as in the recording."""
         if session_id is not None and turns:
             later = [(after_s / speed if speed else 0.0, turn) for after_s, turn in turns]
             self._waiting[session_id] = _Waiting(later, lambda: OwnTurn(self._on_end, self._ask, self._log))

@@ -1,4 +1,4 @@
-"""Run a turn: choose its source, keep its time, retry it, and remember its session."""
+"""Run a turn: choose its source, enforce its timeout, retry it, and remember its session."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class TurnRunner:
         """The directory of each session of this client."""
         self.last_session_id: str | None = None
         self.choices = Choices({})
-        """What the CLI that was started last offers: models, modes and styles."""
+        """What the CLI that was started last offers: models and styles."""
         self._kept = KeptTurns(all_projects(config.env))
         self._own_turns = OwnTurns(on_own_turn, on_own_question, log, self._kept, config.env)
         self._sent: dict[str, None] = {}
@@ -83,7 +83,7 @@ class TurnRunner:
         """Run one turn for `host` and return the response that its events add up to.
 
         :param cassette: plays the turn, or records it.
-        :raises TurnTimeoutError: after the request's timeout, which covers retries, not questions; the turn is interrupted.
+        :raises TurnTimeoutError: after the timeout, which covers retries, not waits for a person; the turn is interrupted.
         :raises CassetteMismatchError: if the cassette may only play, and does not hold the turn.
         :raises AttachmentError: for an `@path` that leads out of the directory through a link.
         :raises ClaudeError: the subclass says why the turn failed; it carries the session ID and the text so far.
@@ -140,14 +140,14 @@ class TurnRunner:
         return self._printed(request, self._launches.launch(request))
 
     def prepare(self, request: TurnRequest) -> None:
-        """Start a process ahead of a turn that begins a session or a branch; its prompt does not matter."""
+        """Start a process ahead of a turn that begins a session or a branch; the turn's prompt does not matter."""
         request = self._with_defaults(request)
         fork = request.fork and request.session_id is not None
         if not fork or not self._writers.needs_branch(str(request.session_id), request.at):
             self.pool.prepare(self._launches.launch(request))
 
     def unkept(self, request: TurnRequest) -> LiveProcess:
-        """Return an unstarted process for turns that are never resumed: it writes nothing to disk."""
+        """Return an unstarted process for sessions that are never resumed: it writes nothing to disk."""
         return self._make(replace(self._launches.launch(self._with_defaults(request)), kept=False))
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
