@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from messages_api import MessagesAPI
 from rig import CellResult
 from rig.kernel import Kernel
 
-from claude_magic._kernel.state.notebook_file import SavedTurn, in_one_kernel, notebook_path, saved_turns
+from claude_magic._kernel.state.notebook_file import SavedTurn, in_one_kernel, notebook_path, notebooks_with, saved_turns
 from claude_magic.errors import ConfigError
 
 
@@ -174,6 +175,22 @@ def test_what_claude_went_on_with(tmp_path: Path) -> None:
         ("hi", 1, "c", True),
         ("(Claude went on by itself)", 2, None, True),
     ]
+
+
+def test_notebooks_that_mention_a_session(tmp_path: Path) -> None:
+    """The latest notebook that mentions a session is named; notebooks count until 50 MB of them have been searched."""
+    for age, (name, size) in enumerate(
+        {"new": 10, "huge": 51_000_000, "large": 49_000_000, "old": 10, "late": 1_000_000}.items()
+    ):
+        path = tmp_path / f"{name}.ipynb"
+        with path.open("wb") as file:
+            file.write(f"{name}-1 all-1 ".encode())
+            file.truncate(size + 20)
+        os.utime(path, (1_000_000 - age, 1_000_000 - age))
+    wanted = ["new-1", "huge-1", "large-1", "old-1", "late-1", "all-1"]
+    assert notebooks_with(wanted, str(tmp_path)) == {
+        "new-1": "new.ipynb", "large-1": "large.ipynb", "old-1": "old.ipynb", "all-1": "new.ipynb"
+    }  # fmt: skip
 
 
 def test_where_the_notebook_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

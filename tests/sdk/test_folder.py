@@ -301,6 +301,7 @@ def test_what_only_changes_would_run(workdir: Path) -> None:
     [
         "[core]\n\thooksPath = .husky",
         '[diff "q"]\n\ttextconv = ./.husky/pre-commit -q',
+        '[alias]\n\tst = "!sh -c \\"./.husky/pre-commit\\""',
         "[include]\n\tpath = ../.husky/pre-commit",
     ],
 )
@@ -491,6 +492,8 @@ def test_contents(workdir: Path, traces: Path) -> None:
         "node -e \"() =>require('./tools/check.sh')\"",
         '"$CLAUDE_PROJECT_DIR"/tools/check.sh >> "$CLAUDE_PROJECT_DIR"/log.md',
         "'${CLAUDE_PROJECT_DIR}/tools/check.sh' >log.md",
+        'sh -c "$PWD/tools/check.sh" >log.md',
+        "~+/tools/check.sh",
     ],
 )
 @pytest.mark.parametrize("where", ["settings", "agent", "plugin"])

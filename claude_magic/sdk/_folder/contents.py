@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from claude_magic._paths import cli_home, file_bytes, outside
 from claude_magic._text import json_object
-from claude_magic.sdk._folder.git_settings import files_named, git_programs
+from claude_magic.sdk._folder.git_settings import files_named, git_programs, words_of
 from claude_magic.sdk._folder.memories import memories_outside, upwards
 
 UNKNOWN: Final = ""
@@ -202,8 +202,7 @@ def _words(name: str, text: str) -> set[str]:
     else:
         return set()
     run = (_WRITTEN_TO.sub(" ", _PROJECT.sub("", text)) for text in texts)
-    words = {word for text in run for word in re.findall(r"[^\s\"'`;|&<>(),=]+", text)}
-    return {word for word in words if len(word) < 1000 and "\0" not in word}
+    return {word for text in run for word in words_of(text) if len(word) < 1000 and "\0" not in word}
 
 
 def _strings(value: Any) -> Iterator[str]:

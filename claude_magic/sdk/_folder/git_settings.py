@@ -28,7 +28,6 @@ _HARMLESS: Final = re.compile(
     re.VERBOSE,
 )
 _SECTION: Final = re.compile(r'\[([\w.-]+)(?:\s+"[^"\\]*")?\]\s*(.*)')
-_WORD: Final = re.compile(r"[^\s\"'`;|&<>(),=!]+")
 _VALUE_END: Final = re.compile(r"\s*[#;].*")
 _KEY: Final = re.compile(r"([A-Za-z][\w-]*)\s*(?:=.*)?")
 
@@ -90,12 +89,18 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
     return found
 
 
+def words_of(command: str) -> set[str]:
+    """Return the words of a command that could be paths. A backslash may stand before any character of a word, or end one."""
+    ways = (command.replace("\\", instead) for instead in ("", " ", "\\"))
+    return {word.lstrip("!") for way in ways for word in re.findall(r"[^\s\"'`;|&<>(),=]+", way)}
+
+
 def files_named(config: str, lines: Iterable[str]) -> list[str]:
     """Return files of the repository's folder that its settings' lines name, or that are in its `core.hooksPath` folder."""
     found: list[str] = []
     root = os.path.join(os.path.dirname(place := os.path.dirname(config)), "")
     for line in lines:
-        for word in _WORD.findall(line.partition("=")[2]):
+        for word in sorted(words_of(line.partition("=")[2])):
             for path in dict.fromkeys(os.path.normpath(os.path.join(base, word)) for base in (root, place)):
                 if not path.startswith(root) or "\0" in word:
                     continue
