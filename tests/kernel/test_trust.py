@@ -162,7 +162,8 @@ def test_what_is_new_wants_another_yes(place: Place, tmp_path: Path) -> None:
         assert NOTICE in said
         place.kernel.run("%claude_session trust show")
         path.write_text("planted behind it")
-        assert "has changed since it was shown" in place.trust().stdout
+        for _ in range(2):  # to repeat the word is not to have looked
+            assert "has changed since it was shown" in place.trust().stdout
         assert NOTICE in place.ask().text
         path.write_text(text)
         shown = place.kernel.run("%claude_session trust show").stdout

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,47 @@ def test_what_has_failed_is_told_once(make_config: MakeConfig, run_async: Run) -
         "The MCP server ends has failed: Connection closed",
     ]
     assert [(server.name, server.status) for server in servers] == [("prices", "failed"), ("ends", "failed")]
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server of the web that wants a login, and registers whoever would log in."""
+
+    def do_POST(self) -> None:
+        said = self.rfile.read(int(self.headers["Content-Length"]))
+        registers = self.path == "/register"
+        self.send_response(201 if registers else 401)
+        self.send_header("WWW-Authenticate", "Bearer")
+        self.end_headers()
+        if registers:
+            self.wfile.write(json.dumps({**json.loads(said), "client_id": "we"}).encode())
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_a_server_that_needs_a_login(make_config: MakeConfig, run_async: Run) -> None:
+    """A server that wants a login is told in one line, with what to do."""
+    said: list[Event] = []
+
+    async def go(url: str) -> None:
+        files = [written("servers.json", desk={"type": "http", "url": url})]
+        async with ClaudeClient(make_config(mcp=files)) as client:
+            assert (await run_turn(client, "hello", said.append)).text == "You said: hello"
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            run_async(go(f"http://127.0.0.1:{server.server_port}/mcp"), timeout_s=120)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert [event.text for event in said if isinstance(event, Notice)] == [
+        "The MCP server desk needs a login: /mcp does it where `claude` runs in a terminal."
+    ]
 
 
 @pytest.mark.usefixtures("broken_in_settings")

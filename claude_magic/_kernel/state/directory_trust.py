@@ -122,8 +122,8 @@ class Trust:
         return self.unloaded(directory)
 
     def changed_since_shown(self, directory: str) -> list[str]:
-        """Return the names of files that have changed since they were shown; empty if nothing was shown since the last call."""
-        shown, found = self._shown.pop(directory, None), contents(directory)
+        """Return the names of files that have changed since they were shown; empty if nothing was shown since the consent."""
+        shown, found = self._shown.get(directory), contents(directory)
         if shown is None:
             return []
         return [named(path, directory) for path in sorted(shown.keys() | found) if shown.get(path) != found.get(path)]
@@ -134,8 +134,8 @@ class Trust:
         return seen.get(directory) != state and not seen.update({directory: state})
 
     def add(self, directory: str) -> list[str]:
-        """Record consent to everything that the directory holds now, and return the paths."""
-        found = contents(directory)
+        """Record consent to what was shown of the directory, otherwise to everything that it holds now; return the paths."""
+        found = self._shown.pop(directory) if directory in self._shown else contents(directory)
         self.obstacle = ""
         try:
             self._write(object_in(self._store) | {os.path.realpath(directory): found})

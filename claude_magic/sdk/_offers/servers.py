@@ -150,12 +150,14 @@ class ServerState:
 
     @property
     def trouble(self) -> str:
-        """One line about a server that has failed or not started yet; empty in every other state."""
+        """One line about a server that has failed, has not started yet or needs a login; empty in every other state."""
         match self.status:
             case "failed":
                 return f"The MCP server {self.name} has failed: {self.why or 'the CLI does not say why'}"
             case "pending":
                 return f"The MCP server {self.name} has not started yet."
+            case "needs-auth":
+                return f"The MCP server {self.name} needs a login: /mcp does it where `claude` runs in a terminal."
         return ""
 
     def __str__(self) -> str:
