@@ -97,9 +97,11 @@ def cli_home(variables: Mapping[str, str]) -> Path:
     return Path(configured) if configured else Path(home or home_directory(), ".claude")
 
 
-def cli_file() -> Path:
-    """Return the file of the CLI's state, beside `~/.claude` or in `CLAUDE_CONFIG_DIR`. The CLI writes to it at a login."""
-    return Path(os.environ.get("CLAUDE_CONFIG_DIR") or home_directory(), ".claude.json")
+def cli_file(variables: Mapping[str, str]) -> Path:
+    """Return the file of a CLI's state, beside `~/.claude` or in `CLAUDE_CONFIG_DIR`. The CLI writes to it at a login."""
+    home = cli_home(variables)
+    is_configured = variables.get("CLAUDE_CONFIG_DIR") or os.environ.get("CLAUDE_CONFIG_DIR")
+    return (home if is_configured else home.parent) / ".claude.json"
 
 
 def outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str | None:

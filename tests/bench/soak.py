@@ -285,12 +285,15 @@ class Soak:
             if not seen or squeezed(seen[-1][0]) != squeezed(prompt):
                 continue
             left = seen[:-1]
-            for node in parent.path() if parent else ():
+            path = parent.path() if parent else []
+            for at, node in enumerate(path):
                 if left and squeezed(left[0][0]) == squeezed(node.prompt):
                     answer = squeezed(left.pop(0)[1])
                     said = squeezed(node.answer)
-                    # When background work ends the script says its last part again, to the CLI's own question.
-                    fits = {said, said * 2} if LATER in node.prompt else {said} if node.whole else {said, ""}
+                    # When background work ends the script says its last part again, to the CLI's own question. On a busy
+                    # machine that may be a turn later.
+                    ended = sum(LATER in each.prompt for each in path[max(0, at - 1) : at + 1])
+                    fits = {said * times for times in range(1, 2 + ended)} | ({said} if node.whole else {said, ""})
                     if answer not in fits:
                         self.wrong(f"{prompt!r}: Claude remembers {answer!r} of turn {node.number}")
                 elif node.whole:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from messages_api import MessagesAPI
 from rig.environment import own_variables
@@ -66,6 +67,31 @@ def test_settings_of_the_person(
         settings.unlink()
     offered = [{tool["name"] for tool in request["tools"]} for request in api.requests]
     assert "Bash" in offered[0] - offered[1]
+
+
+def test_another_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path, api: MessagesAPI, run_async: Run) -> None:
+    """The next turn has a process of its own after a login to another account, and only then."""
+    monkeypatch.chdir(tmp_path)
+    state = home / ".claude" / ".claude.json"
+
+    def log_in(account: str) -> None:
+        state.write_text(json.dumps(json.loads(state.read_text()) | {"oauthAccount": {"accountUuid": account}}))
+
+    async def ask() -> list[set[int]]:
+        seen = []
+        async with SessionAwareClient(ClaudeConfig(env=own_variables(home, api.url))) as client:
+            for account in ("", "one", "one", "other"):
+                if account:
+                    log_in(account)
+                reply = await client.query_with_session("<<history>>", auto_resume_last=bool(seen))
+                assert reply.content.count("- ") == len(seen) + 1
+                seen.append({process.pid for process in psutil.Process().children(recursive=True)})
+        return seen
+
+    none, first, again, other = run_async(ask())
+    state.unlink()
+    assert first == again
+    assert len(first - none) == len(other - again) > 0
 
 
 def test_after_a_missing_login(

@@ -158,7 +158,7 @@ class Trust:
 
 def _cli_trusts(directory: str) -> bool:
     """Whether the directory, or one above it in its repository, was trusted in the CLI's dialog; only reads the CLI's file."""
-    projects = object_in(cli_file()).get("projects")
+    projects = object_in(cli_file({})).get("projects")
     if not isinstance(projects, dict):
         return False
     answers = (projects.get(str(parent)) for parent in _of_repository(directory))

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import claude_agent_sdk
 
-from claude_magic._paths import cli_home, object_in
+from claude_magic._paths import cli_file, cli_home, object_in
 
 _DECIDES: Final = re.compile(
     r"""(?:ANTHROPIC|CLAUDE|AWS|AMAZON|AZURE|BEDROCK|CLOUD_ML|GCLOUD|GCP|GOOGLE|VERTEX)_\w+
@@ -35,6 +35,9 @@ _PROVIDERS: Final = {
 }
 
 _SETTINGS: Final = ("settings.json", ".credentials.json")
+_ACCOUNT: Final = ("accountUuid", "organizationUuid")
+"""What tells one login of the CLI (2.1.332) from another."""
+
 _NOT_PASSED_ON: Final = frozenset({"CLAUDECODE"})
 """It tells a CLI that another one has started it. A kernel that Claude Code started would pass it on."""
 
@@ -64,12 +67,15 @@ def login_settings(extra: Mapping[str, str]) -> str:
 
 
 def fingerprint(extra: Mapping[str, str]) -> str:
-    """Return a text that changes when a process must be restarted: for other variables or settings, a first login, a logout."""
+    """Return a text that changes when a process must be restarted: for other variables, settings or accounts."""
     variables = {name: value for name, value in os.environ.items() if decides(name)} | dict(extra)
     home = cli_home(variables)
     digest = hashlib.sha256(repr(sorted(variables.items())).encode("utf-8", "surrogateescape"))
     for name in _SETTINGS:
         digest.update(_state_of(home / name))
+    account = object_in(cli_file(variables)).get("oauthAccount")
+    if isinstance(account, dict):
+        digest.update(repr([account.get(name) for name in _ACCOUNT]).encode())
     return digest.hexdigest()
 
 

@@ -52,7 +52,7 @@ def login_marks(logged_in: bool) -> tuple[object, ...]:
     A login changes the time of the CLI's own file. Every turn does, too (2.1.332), so the time counts only without a login.
     """
     try:
-        file = os.stat(cli_file())
+        file = os.stat(cli_file({}))
     except OSError:
         return (fingerprint({}),)
     return (fingerprint({}),) if logged_in else (fingerprint({}), file.st_mtime_ns)

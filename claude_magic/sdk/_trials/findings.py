@@ -116,9 +116,9 @@ class Best:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Its model, system, bare and schema as parameters of `ask()` and `ask_each()`, without empty or false ones."""
-        chosen = {"model": self.model, "system": self.system, "bare": self.bare, "schema": self.schema}
-        return {name: value for name, value in chosen.items() if value}
+        """Its model, system, schema and bare as parameters of `ask()` and `ask_each()`, which differ in their defaults."""
+        chosen = {"model": self.model, "system": self.system, "schema": self.schema}
+        return {name: value for name, value in chosen.items() if value} | {"bare": self.bare}
 
 
 def check_numpy() -> None:
