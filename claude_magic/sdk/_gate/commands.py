@@ -97,12 +97,12 @@ def is_plain(command: str) -> bool:
     return bool(_plain_words(command))
 
 
-def covered(command: str, exact: frozenset[str], starts: tuple[str, ...], is_inside: Inside) -> bool:
+def covered(command: str, exact: frozenset[str], is_allowed: Callable[[str], bool], is_inside: Inside) -> bool:
     """Whether rules may cover a command: at least one part, if the others only read, or only change to a directory inside."""
     if trimmed(command) in exact:
         return True
     parts = [BEFORE.sub("", part) for part in parts_of(command) if part]
-    others = [part for part in parts if part not in exact and not part.startswith(starts)]
+    others = [part for part in parts if not is_allowed(part)]
     goes = all(_goes(part, is_inside) for part in others)
     return len(others) < len(parts) and (goes or all(_reads(part, is_inside) for part in others))
 

@@ -1,6 +1,7 @@
-"""The person's own rules, read only far enough to see whether one of them may allow a call.
+"""The person's own rules: whether one of them may allow a call.
 
-Nothing is allowed here: if a rule seems to cover a call, the CLI decides about it. Only `surely_allow` claims to know.
+Nothing is allowed here: if a rule seems to cover a call, the CLI decides about it. But the CLI (2.1.332) allows some calls that
+no rule covers, so a pattern must fit the whole command or path. Only `surely_allow` claims to know.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from claude_magic._paths import object_in
 from claude_magic.sdk._gate.commands import BLANKS, Inside, covered, is_plain, trimmed
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
 
-_GLOB: Final = re.compile(r":\*$|[*?\[]")
+_GLOB: Final = re.compile(r"[*?\[]")
+_SIGN: Final = re.compile(r"\*+|\?|\[[^\]]+\]|.", re.DOTALL)
+"""One sign of a pattern for paths."""
 
 _URL: Final = re.compile(r"(?i:https?)://([A-Za-z0-9.-]+)(?::[0-9]{1,5})?(?:[/?#][^\\\x00-\x20\x7f-\xa0\s]*)?")
 """An address that every parser reads alike. For `https://a\\@b/`, Python's finds the host `b`, and the CLI's finds `a`."""
@@ -60,17 +63,16 @@ class Rules:
             return True
         given = [content for content in self._contents(tool) if content]
         if tool in COMMANDS:
-            exact = frozenset(content for content in given if not _GLOB.search(content))
-            starts = tuple(_literal(content).rstrip(BLANKS) for content in given if content not in exact)
-            return covered(str(arguments.get("command", "")), exact, starts, is_inside)
+            command, exact = str(arguments.get("command", "")), frozenset(given)
+            return covered(command, exact, lambda part: any(_fits(part, each) for each in given), is_inside)
         if tool in READING | EDITING:
-            begins = tuple(self._start(content) for content in given)
-            return bool(paths) and all(path.startswith(begins) for path in paths)
+            patterns = [self._pattern(content) for content in given]
+            return bool(paths) and all(any(pattern.fullmatch(path) for pattern in patterns) for path in paths)
         if tool == "WebFetch":
             host = host_of(arguments)
             return host is not None and any(fnmatch.fnmatchcase(host, content.removeprefix("domain:")) for content in given)
         values = [value for value in arguments.values() if isinstance(value, str)]
-        return any(value.startswith(_literal(content)) for content in given for value in values)
+        return any(_fits(value, content) for content in given for value in values)
 
     def surely_allow(self, tool: str, arguments: Mapping[str, Any]) -> bool:
         """Whether a rule certainly covers a call: it names the tool, its server, the command or its start, host or skill."""
@@ -104,14 +106,18 @@ class Rules:
         """Yield the text in parentheses of each rule for a tool, `None` for a rule that covers the whole tool."""
         return (content for name, content in map(_divided, self.texts) if _same_tool(name, tool))
 
-    def _start(self, pattern: str) -> str:
-        """Return the common start of all paths that a rule's pattern covers."""
-        literal = _literal(pattern)
-        if literal.startswith("//"):
-            return literal[1:]
-        if literal.startswith("~/"):
-            return f"{self.home}/{literal[2:]}"
-        return f"{self.directory}/{literal.removeprefix('./').removeprefix('/')}"
+    def _pattern(self, rule: str) -> re.Pattern[str]:
+        """Return what fits the paths that a rule covers; like a line of `.gitignore`, a folder's name covers its files."""
+        if rule.startswith("//"):
+            root, rule = "", rule[1:]
+        elif rule.startswith("~/"):
+            root, rule = self.home, rule[1:]
+        else:
+            at_any_depth = "/" not in rule.removesuffix("/")
+            root, rule = self.directory, f"/{'**/' * at_any_depth}{rule.removeprefix('./').removeprefix('/')}"
+        parts = [part for part in rule.split("/") if part not in ("", ".")]
+        below = ("(?:/[^/]+)*" if part == "**" else "/" + _SIGN.sub(_any_of, part) for part in parts)
+        return re.compile(f"{re.escape(root)}{''.join(below)}(?:/.*)?", re.DOTALL)
 
 
 def host_of(arguments: Mapping[str, Any]) -> str | None:
@@ -140,9 +146,15 @@ def _same_tool(name: str, tool: str) -> bool:
     return name == tool
 
 
-def _literal(pattern: str) -> str:
-    found = _GLOB.search(pattern)
-    return pattern[: found.start()] if found else pattern
+def _any_of(sign: re.Match[str]) -> str:
+    return "[^/]*" if sign[0][0] == "*" else "[^/]" if sign[0] == "?" or len(sign[0]) > 1 else re.escape(sign[0])
+
+
+def _fits(text: str, pattern: str) -> bool:
+    """Whether a pattern fits a whole command, name or value: `*` stands for anything, `:*` or ` *` at the end for more words."""
+    start = pattern.removesuffix(":*").removesuffix(" *")
+    parts = "(?s:.*)".join(map(re.escape, start.split("*")))
+    return re.fullmatch(parts if start == pattern else rf"{parts}(?:[ \t\n](?s:.*))?", text) is not None
 
 
 def _texts(found: object) -> list[str]:
