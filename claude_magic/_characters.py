@@ -4,7 +4,7 @@ Text that is only read loses controls (`strip_controls`, `in_reading_order`). In
 and misleading characters are spelled out (`reveal`, `spelled_out`): with them, a name or command is not what it seems.
 
 What looks like ASCII is known from Unicode's compatibility forms (NFKC) and a selection of its list of confusables (UTS 39). No
-such table is complete: fonts differ, and a word that is wholly in another alphabet is left as it is.
+such table is complete: fonts differ. A word in another alphabet is left as it is, in a command unless all of it looks Latin.
 """
 
 from __future__ import annotations
@@ -58,6 +58,10 @@ _GREEK: Final = frozenset("ΓΔΘΛΞΠΣΦΨΩβδεζηθκλμξπςστφχ�
 # Characters with these decompositions do not look like their compatibility forms; nor does an ellipsis.
 _RAISED: Final = ("<super>", "<sub>", "<circle>", "<fraction>", "<square>")
 
+# Letters that look like Latin ones. A command with a word of only these would be read as another command.
+_TWINS: Final = "аесорухіјѕһӏԁԛԝАВЕКМНОРСТУХІЈЅӀԌԚԜΑΒΕΖΗΙΚΜΝΟΡΤΥΧοϲϳ"
+_TWIN_WORD: Final = re.compile(rf"(?<!\w)[{_TWINS}\d_]+(?!\w)")
+
 _NOT_ASCII: Final = re.compile(r"[^\t\n -~]")
 _TYPED_ESCAPE: Final = re.compile(r"\\(?:r|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _TOKEN: Final = re.compile(r"[^\t\n ]+")
@@ -94,14 +98,14 @@ def reveal(text: str, *, in_command: bool = False) -> str:
 def spelled_out(text: str, *, in_command: bool = False) -> str:
     r"""Spell out, as ``\u200b``, each character that cannot be seen, is an unusual blank, or looks like an ASCII one.
 
-    A letter of another alphabet is spelled out only in a word with Latin ones: a word without these is ordinary text.
+    A letter of another alphabet is spelled out only in a word with Latin ones, in a command also in a word that looks Latin.
 
     :param in_command: whether the text is a command, a path or an address, so that typographic quotes and the like mislead.
     """
     if text.isascii() and text.isprintable():
         return text
     if in_command:
-        text = _LIKE_IN_COMMANDS.sub(_escaped, text)
+        text = _TWIN_WORD.sub(lambda word: _NOT_ASCII.sub(_escaped, word[0]), _LIKE_IN_COMMANDS.sub(_escaped, text))
     text = _WORD.sub(_of_one_alphabet, _MARKED.sub(_with_known_marks, text))
     return _TOKEN.sub(lambda token: _without_likeness(token[0], in_command), text)
 

@@ -93,6 +93,8 @@ def test_commands() -> None:
     for command in COMMANDS_AS_THEY_ARE:
         assert spelled_out(command, in_command=True) == command
     assert spelled_out("rm –rf —— ls", in_command=True) == r"rm \u2013rf \u2014\u2014 ls"
+    assert spelled_out("bash а.sh; cat сор_1 рост", in_command=True) == r"bash \u0430.sh; cat \u0441\u043e\u0440_1 рост"
+    assert spelled_out("а и с", in_command=False) == "а и с"
     assert spelled_out("\u217d\u217e", in_command=True) == r"\u217d\u217e"
 
 

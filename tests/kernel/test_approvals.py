@@ -535,6 +535,17 @@ def test_quiet(shared_session: Kernel, notebook_dir: Path) -> None:
     assert not result.displays
 
 
+def test_an_edit_that_the_cli_would_make_otherwise(shared_session: Kernel, api: MessagesAPI, notebook_dir: Path) -> None:
+    """An Edit of a text that is not in the file as it is written is refused: the CLI would find a similar text."""
+    (script := notebook_dir / "a.sh").write_text("# don’t panic\n")
+    calls = tool("Read", file_path=str(script))
+    calls += tool("Edit", file_path=str(script), old_string="# don't panic", new_string="# don't panic\necho '; touch pwned; '")
+    result = answered(shared_session, calls + "<<say done>>")
+    assert "copy the text exactly" in returned(api)[-1]
+    assert "denied" in result.text.lower()
+    assert script.read_text() == "# don’t panic\n"
+
+
 # Where nobody can answer
 
 
@@ -563,6 +574,16 @@ def test_the_rule_can_be_copied(shared_session: Kernel, command: str) -> None:
     again = ask(shared_session, bash(command), found[1], allow_stdin=False)
     assert again.ok, again.outputs
     assert "denied" not in again.text.lower(), again.text
+
+
+@pytest.mark.parametrize("path", ["{dir}/**", "~/**/x"])
+def test_no_rule_that_allows_more_than_the_call(shared_session: Kernel, notebook_dir: Path, path: str) -> None:
+    """For a path with a star no rule is offered, as it would allow other files, too."""
+    result = answered(
+        shared_session, tool("Write", file_path=path.format(dir=notebook_dir.parent), content="x"), allow_stdin=False
+    )
+    assert "nobody was there to be asked" in result.text
+    assert "--allow" not in result.text
 
 
 def test_nobody_there_for_a_write(shared_session: Kernel, notebook_dir: Path) -> None:

@@ -181,6 +181,40 @@ def test_an_edit_is_shown_in_whole_lines(
     assert "old_string" not in card.text + asked
 
 
+@pytest.mark.parametrize(
+    ("content", "arguments", "said"),
+    [
+        (b"x" * 600_000, {"content": "y"}, "what changes is not shown"),
+        ("é".encode("utf-16"), {"content": "y"}, "what changes is not shown"),
+        (b"a\r\nb\n", {"old_string": "b", "new_string": "c"}, "two kinds of line ends"),
+    ],
+)
+def test_a_file_that_is_not_compared(
+    page: Page,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes,
+    arguments: dict[str, str],
+    said: str,
+) -> None:
+    """If a file is there, and what would become of it is not shown, the question says so."""
+    (tmp_path / "a.txt").write_bytes(content)
+    tool = "Write" if "content" in arguments else "Edit"
+    asks = replace(request(tool, (), file_path="a.txt", **arguments), directory=str(tmp_path))
+    monkeypatch.setattr("builtins.input", lambda prompt="": "n")
+    ask_in_lines(asks)
+    assert said in joined(capsys.readouterr().out).replace("\n", " ")
+    assert said in closed(Card(page, asks)).text
+
+
+def test_words_from_right_to_left(page: Page) -> None:
+    """Each word that is written from right to left stands alone, so that the page turns no command around."""
+    card = closed(Card(page, request(command="cat א > ב; cp אא בב", description="ק")))
+    for shown in ("cat <bdi>א</bdi> &gt; <bdi>ב</bdi>", "cp <bdi>אא</bdi> <bdi>בב</bdi>", "<bdi>ק</bdi>"):
+        assert shown in card.html
+
+
 @pytest.mark.parametrize("plan", NOT_RENDERED)
 def test_a_plan_is_shown_as_it_was_written(page: Page, plan: str) -> None:
     """A plan that is agreed to is text, so that no part of it hides, also when it has been; what comes with it is there."""

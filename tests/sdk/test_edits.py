@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from watching import MakeConfig, Run
 
-from claude_magic._render.live.replaced_file import replaced_file
+from claude_magic._render.live.replaced_file import NOT_IN_FILE, ReplacedFile, replaced_file
 from claude_magic.sdk import ClaudeClient
 from claude_magic.sdk.host import PermissionRequest
 
@@ -48,12 +48,22 @@ def test_edits_as_the_cli_makes_them(make_config: MakeConfig, run_async: Run, wo
 
     run_async(edit())
     made = [(workdir / f"{number}.py").read_bytes().decode().replace("\r\n", "\n") for number in range(len(said))]
-    assert [each and each.after for each in said] == [*made[: len(EDITS)], *[None] * len(REFUSED)]
+    foreseen = [each.after if isinstance(each, ReplacedFile) else each for each in said]
+    assert foreseen == [*made[: len(EDITS)], *[NOT_IN_FILE] * len(REFUSED)]
     assert made[len(EDITS) :] == [text for text, *_ in REFUSED]
 
 
-@pytest.mark.parametrize("content", ["a“q”b", "x" * 600_000])
-def test_edits_that_are_not_foreseen(content: str, workdir: Path) -> None:
-    """Where the CLI looks for a similar text, or the file is large, nothing is said of the result."""
-    (path := workdir / "a.py").write_text(content)
-    assert replaced_file(requested(path, '"q"', "z", {})) is None
+@pytest.mark.parametrize(
+    ("content", "remark"),
+    [
+        ("a“q”b".encode(), "similar text"),
+        (b"x" * 600_000, "similar text"),
+        (b'"q"' + b"x" * 600_000, "too large"),
+        (b'\xff"q"', "no text"),
+        (b'"q"\r\nx\n', "two kinds of line ends"),
+    ],
+)
+def test_edits_that_are_not_foreseen(content: bytes, remark: str, workdir: Path) -> None:
+    """Where the CLI looks for a similar text, or changes other line ends, too, the result is not known, and that is said."""
+    (path := workdir / "a.py").write_bytes(content)
+    assert remark in str(replaced_file(requested(path, '"q"', "z", {})))

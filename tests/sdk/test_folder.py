@@ -277,16 +277,15 @@ def test_links_below_are_named(workdir: Path, tmp_path: Path) -> None:
 
 
 def test_what_only_changes_would_run(workdir: Path) -> None:
-    """Hooks for changes and the commands of a rebase count where git changes something, and trust is for what they hold."""
+    """Hooks for changes count where git changes something, and trust is for what they hold."""
     subprocess.run(["git", "init", "-q"], cwd=workdir, check=True)
     write(hook := workdir / ".git/hooks/post-checkout", "#!/bin/sh\n")
-    write(todo := workdir / ".git/rebase-merge/git-rebase-todo", "pick 1\nexec ./run.sh\n")
     assert git_programs(str(workdir)) == {}
     for name in ("remotes", "branches"):
         write(workdir / ".git" / name / "origin", "./evil\n")
     found = git_programs(str(workdir), only_looks=False)
     assert {found.pop(str(workdir / ".git" / name))[0] for name in ("remotes", "branches")} == {"origin"}
-    assert (found.keys(), found[str(todo)]) == ({str(hook.parent), str(todo)}, ["exec ./run.sh"])
+    assert found.keys() == {str(hook.parent)}
     before = contents(str(workdir))
     write(hook, "#!/bin/sh\n./run.sh\n")
     assert contents(str(workdir)) != before
@@ -494,6 +493,12 @@ def test_contents(workdir: Path, traces: Path) -> None:
         "'${CLAUDE_PROJECT_DIR}/tools/check.sh' >log.md",
         'sh -c "$PWD/tools/check.sh" >log.md',
         "~+/tools/check.sh",
+        '"$CLAUDE_PROJECT_DIR//tools/check.sh"',
+        "${CLAUDE_PROJECT_DIR:-.}/tools/check.sh",
+        '"$(pwd)"/tools/check.sh',
+        "to''ols/ch\\eck.sh",
+        "cd tools && ./check.sh",
+        "PATH=./tools:$PATH check.sh",
     ],
 )
 @pytest.mark.parametrize("where", ["settings", "agent", "plugin"])
@@ -510,6 +515,62 @@ def test_programs_that_a_command_names(command: str, where: str, workdir: Path) 
             write(workdir / ".claude/skills/plug/hooks/hooks.json", {"hooks": {"Stop": [{"command": command}]}})
     names = {os.path.relpath(path, workdir) for path in contents(str(workdir))}
     assert {name for name in names if not name.startswith(".claude")} == {"tools/check.sh"}
+
+
+@pytest.mark.parametrize(("command", "name"), [("python3 tools", "__main__.py"), ('node "$PWD"/tools', "index.js")])
+def test_a_folder_as_a_program(command: str, name: str, workdir: Path) -> None:
+    """A program that a folder is started by counts."""
+    write(workdir / "tools" / name, "1")
+    write(workdir / "tools/data.txt", "1")
+    write(workdir / ".claude/settings.json", {"hooks": {"Stop": [{"command": command}]}})
+    assert {os.path.relpath(path, workdir) for path in contents(str(workdir))} == {".claude/settings.json", f"tools/{name}"}
+
+
+@pytest.mark.parametrize(
+    "yaml",
+    [
+        "hooks: {Stop: [{type: command, command: ./tools/check.sh}]}",
+        "hooks:\n  Stop:\n  - {\"comm\\x61nd\": './tools/check.sh'}",
+        'hooks:\n  Stop:\n  - ? command\n    : "./tools\\x2fcheck.sh"',
+    ],
+)
+def test_ways_of_writing_yaml(yaml: str, workdir: Path) -> None:
+    """A program that any part of the YAML of a skill names counts; one that only its text names does not."""
+    write(workdir / "tools/check.sh", "true")
+    write(workdir / "other.sh", "true")
+    write(workdir / ".claude/skills/one/SKILL.md", f"---\nname: one\n{yaml}\n---\nRead ./other.sh first.\n")
+    found = {os.path.relpath(path, workdir) for path in contents(str(workdir))}
+    assert found == {".claude/skills/one/SKILL.md", "tools/check.sh"}
+
+
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_settings_of_the_main_work_tree(is_inside: bool, workdir: Path, tmp_path: Path) -> None:
+    """In a worktree the CLI also loads what the repository's main folder holds, so that counts."""
+    main = workdir / "inner" if is_inside else tmp_path / "main"
+    write(main / ".git/worktrees/w/commondir", "../..\n")
+    hooks = {"hooks": {"Stop": [{"command": "tools/check.sh"}]}}
+    write(main / ".claude/settings.local.json", hooks)
+    write(main / "tools/check.sh", "true")
+    write(workdir / ".git", f"gitdir: {os.path.relpath(main, workdir)}/.git/worktrees/w\n")
+    before = contents(str(workdir))
+    assert {str(main / ".claude/settings.local.json"), str(main / "tools/check.sh")} <= before.keys()
+    write(main / "tools/check.sh", "false")
+    assert contents(str(workdir)) != before
+
+
+def test_git_history_before_trust(make_config: MakeConfig, run_async: Run, workdir: Path, api: MessagesAPI) -> None:
+    """What git says about a folder is sent only if the folder is trusted, as links could lead to another repository."""
+    subprocess.run(["git", "init", "-q"], cwd=workdir, check=True)
+    person = ["-c", "user.name=a", "-c", "user.email=b"]
+    subprocess.run(["git", *person, "commit", "-q", "--allow-empty", "-m", "a secret subject"], cwd=workdir, check=True)
+
+    async def ask(trusted: bool) -> None:
+        async with ClaudeClient(make_config(trusted=trusted)) as client:
+            await client.query("hello")
+
+    for trusted in (False, True):
+        run_async(ask(trusted))
+        assert ("a secret subject" in json.dumps(api.requests[-1])) is trusted
 
 
 @pytest.mark.parametrize("sign", ["|", ">", ">-"])
@@ -536,7 +597,13 @@ def test_what_cannot_be_judged(workdir: Path) -> None:
     assert list(contents(str(workdir)).values()) == [UNKNOWN, UNKNOWN]
     write(workdir / ".claude/settings.json", '{"hooks":' * 4000 + "1" + "}" * 4000)
     assert str(workdir / ".claude/settings.json") in contents(str(workdir))
+    write(workdir / ".claude/settings.json", {"hooks": {"Stop": [{"command": " ".join(map(str, range(20_000)))}]}})
+    assert contents(str(workdir))[str(workdir / ".claude/settings.json")] == UNKNOWN
     (workdir / ".claude/skills/circle").symlink_to(workdir / ".claude")
+    assert UNKNOWN in contents(str(workdir)).values()
+    (workdir / ".claude/other").symlink_to(workdir / ".claude")
+    for number in range(20):  # two circles and many folders: a walk through all of them would take minutes
+        (workdir / f".claude/empty{number}").mkdir()
     assert UNKNOWN in contents(str(workdir)).values()
 
 

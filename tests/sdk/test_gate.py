@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 from dataclasses import replace
@@ -18,6 +19,7 @@ from claude_magic.sdk._folder.git_settings import git_programs, repositories_bel
 from claude_magic.sdk._gate import tool_list
 from claude_magic.sdk._gate.call import Call
 from claude_magic.sdk._gate.gate import Gate, Verdict
+from claude_magic.sdk._gate.rules import Rules
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.host import QUESTION, Decision, Listener, PermissionAnswer, PermissionRequest, Tool, ToolResult
 from claude_magic.sdk.turn_request import TurnRequest
@@ -711,6 +713,21 @@ def test_git_after_cd(tmp_path: Path) -> None:
         "echo x > lib/.git/config; git status",
         "git status && tar xf a.tar",
         "git push ./bare main",
+        "git push ve?dor main",
+        "git push ve*/../vendor main",
+        "git push ~+/vendor main",
+        "git push linked main",
+        "git push file://{base}/v%65ndor main",
+        "git fetch ext::./run.sh",
+        "git fetch --upload-pack=./run.sh .",
+        "git log --output=../o",
+        "git grep -Oless x",
+        "git rebase -x ./run.sh main",
+        "git archive --remote=./bare x",
+        "git clone --template=vendor . dst",
+        "git worktree remove tree",
+        "git config core.fsmonitor ./run.sh && git status",
+        "git init --template=vendor && git commit -m x",
         "git push file://localhost{base}/vendor",
     ],
 )
@@ -720,6 +737,7 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
     (tmp_path / "vendor" / ".git" / "config").write_text("[core]\n\tfsmonitor = ./run.sh\n")
     shutil.copytree(tmp_path / "vendor" / ".git", tmp_path / "bare.git" / ".git")
     (tmp_path / "lib").mkdir()
+    (tmp_path / "linked").write_text("gitdir: vendor/.git\n")
     rules = [
         "Bash(git push:*)",
         "Bash(tar:*)",
@@ -733,12 +751,16 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
     ]
     rules += ["Bash(git -c:*)", "Bash(git --exec-path:*)", "Bash(git submodule:*)", "Bash(pushd:*)", "Bash(git commit:*)"]
     rules += ["Bash(git blame:*)", "Bash(python:*)", "Bash(GIT_DIR:*)", "Bash(git grep:*)", "Bash(git checkout:*)", "Bash(git)"]
-    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules)
+    rules += [f"Bash(git {word}:*)" for word in ("fetch", "log", "rebase", "archive", "clone", "worktree", "config", "init")]
+    plain, trusting = (
+        Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules, trusted=trusted) for trusted in (False, True)
+    )
 
-    def verdict(command: str) -> Verdict:
+    def verdict(command: str, gate: Gate = plain) -> Verdict:
         return gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0]
 
     assert verdict(command.replace("{base}", str(tmp_path))) is Verdict.ASK
+    assert verdict(command.replace("{base}", str(tmp_path)), trusting) is Verdict.ASK
     for harmless in (
         "git diff > out.patch",
         "git status 2>/dev/null | head; git diff 2>&1",
@@ -751,8 +773,29 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
         "git blame -C -C x.py",
         "git grep -C 3 'foo*' # costs $5",
         'python digits.py --out "$HOME/x"',
+        "git log --oneline --exclude=x HEAD~3",
     ):
-        assert verdict(harmless) is Verdict.PASS, harmless
+        assert verdict(harmless) is verdict(harmless, trusting) is Verdict.PASS, harmless
+
+
+def test_git_commands_that_need_trust(tmp_path: Path) -> None:
+    """A rule for one git command answers in a folder that is not trusted only if git runs nothing but settings and hooks.
+
+    In a trusted folder it does not answer where git goes on with what is stopped, as the state of that may name a program.
+    """
+    commands = [f"git {words}" for words in ("push origin main", "fetch", "checkout main", "rebase --continue")]
+    (tmp_path / ".git").mkdir()
+
+    def passed(trusted: bool) -> list[str]:
+        rules = ["Bash(git status:*)", *(f"Bash({' '.join(command.split()[:2])}:*)" for command in commands)]
+        gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules, trusted=trusted)
+        calls = {each: Call("Bash", {"command": each}, "default", str(tmp_path), "s") for each in ("git status", *commands)}
+        return [each for each, call in calls.items() if gate.judge(call, "default")[0] is Verdict.PASS]
+
+    assert (passed(False), passed(True)) == (["git status"], ["git status", *commands])
+    (tmp_path / ".git/sequencer").mkdir()
+    (tmp_path / ".git/sequencer/opts").write_text("[options]\n\tstrategy = x/evil\n")
+    assert passed(True) == ["git status"]
 
 
 def test_many_folders(tmp_path: Path) -> None:
@@ -820,7 +863,9 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
     (hooks / "check.sh").write_text("true\n")
     settings = {"hooks": {"PreToolUse": [{"hooks": [{"type": "command", "command": "sh hooks/check.sh"}]}]}}
     (tmp_path / ".claude/settings.json").write_text(json.dumps(settings))
-    rules = ["Edit", "Bash(sh:*)", "Bash(cp:*)", "Bash(cd:*)"]
+    (tmp_path / "linked").symlink_to(hooks / "check.sh")
+    os.link(hooks / "check.sh", tmp_path / "hard")
+    rules = ["Edit", *(f"Bash({program}:*)" for program in ("sh", "cp", "cd", "tee", "tar", "rm"))]
     trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
 
     def verdicts(tool: str, **arguments: str) -> list[Verdict]:
@@ -832,12 +877,63 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         "mv hooks old",
         "cd hooks && cp ../e.sh check.sh",
         "sed -i s/a/b/ ./hooks//check.sh",
+        "cp e.sh linked",
+        "cp e.sh hard",
+        "cat e.sh | tee linked",
+        "cp -r evil/. .",
+        "cp e.sh h*/c*",
+        "tar xf a.tar",
     ):
         assert verdicts("Bash", command=command) == [Verdict.ASK, Verdict.PASS], command
     for name in ("hooks/check.sh", "hooks/../hooks/check.sh", ".claude/settings.json"):
         assert verdicts("Write", file_path=name, content="x") == [Verdict.ASK, Verdict.PASS], name
     assert verdicts("Write", file_path="hooks/other.sh", content="x") == [Verdict.PASS, Verdict.PASS]
     assert verdicts("Bash", command="sh hooks/check.sh") == verdicts("Bash", command="cp a b") == [Verdict.PASS, Verdict.PASS]
+    assert verdicts("Bash", command="rm -r out/x; cat a | tee log") == [Verdict.PASS, Verdict.PASS]
+    rules.append("Bash(git:*)")
+    trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
+    for words, asked in (("checkout x", Verdict.ASK), ("stash pop", Verdict.ASK), ("status", Verdict.PASS)):
+        assert verdicts("Bash", command=f"git {words}") == [asked, Verdict.PASS], words
+
+
+@pytest.mark.parametrize(
+    ("rule", "tool", "arguments"),
+    [
+        ("Edit(~/*.md)", "Write", {"file_path": "{cli}/projects/x/memory/planted.md", "content": "x"}),
+        ("Edit(//**/notes.md)", "Write", {"file_path": "{cli}/projects/x/memory/planted.md", "content": "x"}),
+        ("Read(~/*.csv)", "Read", {"file_path": "{cli}/projects/x/other/tool-results/1.txt"}),
+        ("Bash(* --version)", "Bash", {"command": "ps aux"}),
+        ("Bash([a-z]* --help)", "Bash", {"command": "id"}),
+        ("Bash(git * main)", "Bash", {"command": "git log"}),
+        ("Skill(review)", "Skill", {"skill": "simplify", "args": "review"}),
+        ("Skill(re:*)", "Skill", {"skill": "simplify", "args": "re view"}),
+    ],
+)
+def test_a_rule_answers_where_its_whole_pattern_fits(rule: str, tool: str, arguments: dict[str, str], tmp_path: Path) -> None:
+    """The CLI allows some calls without a rule, so a rule whose beginning alone fits passes none of them on."""
+    gate = Gate(str(tmp_path / "work"), tmp_path / ".claude", home=str(tmp_path), rules=[rule])
+    given = {name: value.format(cli=tmp_path / ".claude") for name, value in arguments.items()}
+    assert gate.judge(Call(tool, given, "default", str(tmp_path / "work"), "s"), "default")[0] is Verdict.ASK
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "fits"),
+    [
+        ("Read(//**/x.csv)", "/a/b/x.csv", True),
+        ("Read(~/d)", "/home/d/e/f", True),
+        ("Read(~/d/*)", "/home/d/e", True),
+        ("Read(~/d?)", "/home/d/e", False),
+        ("Read(//tmp/*/x.csv)", "/tmp/a/x.csv", True),
+        ("Read(//tmp/*/x.csv)", "/tmp/a/b/x.csv", False),
+        ("Read(//a[bc].d)", "/ab.d", True),
+        ("Edit(*.csv)", "/work/a/b.csv", True),
+        ("Edit(src/**)", "/work/src/a/b", True),
+        ("Edit(src/**)", "/work/srcx", False),
+    ],
+)
+def test_patterns_for_paths(rule: str, path: str, fits: bool) -> None:
+    """A rule for paths is read as the CLI reads it: like a line of `.gitignore`, from the root, the home or the folder."""
+    assert Rules((rule,), "/work", "/home").may_allow(rule.partition("(")[0], {}, [path], lambda _: True) is fits
 
 
 def test_hooks_of_git(tmp_path: Path) -> None:

@@ -66,10 +66,15 @@ class Questions:
 
         :raises KeyboardInterrupt: the person interrupts instead of answering.
         """
+        from claude_magic._render.live.replaced_file import NOT_IN_FILE, replaced_file
+
         if question.answer.done():
             return None
         if not self._frontend.can_answer():
             return _denied(question)
+        if replaced_file(question.request) == NOT_IN_FILE:
+            deliver(question.answer, PermissionAnswer(Decision.DENY, NOT_IN_FILE))
+            return None
         request = warned(question.request, self._frontend.shell.user_ns, adds_cells=self._adds_cells)
         question = replace(question, request=request)
         if self._buttons:
@@ -173,8 +178,9 @@ def _denied(question: Question) -> str:
         texts = " ".join(one_line(reveal(asked.text)) for asked in request.questions)
         return f"Claude asked, and nobody was there to answer: {texts}"
     call = ToolCall(0, request.call_id, request.tool, request.input)
-    # In a rule that a person types, a star matches anything; here it is a part of the command.
-    rules = [rule for rule in typeable(request.rules) if not (rule.startswith("Bash(") and "*" in rule)]
+    # In a rule that a person types, a star matches anything; here it may be a part of the command or the path.
+    starred = any("*" in value for value in request.input.values() if isinstance(value, str))
+    rules = [rule for rule in typeable(request.rules) if not starred or "*" not in rule]
     hint = " ".join(f"--allow {_quoted(rule)}" for rule in rules)
     denied = f"Denied, as nobody was there to be asked: {tool_name(call)} {tool_argument(call)}".rstrip()
     return f"{denied}. {hint} would permit it." if hint else f"{denied}."

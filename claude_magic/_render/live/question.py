@@ -66,6 +66,11 @@ _COMMANDS: Final = re.compile(
 )
 
 
+_RIGHT_TO_LEFT: Final = re.compile(
+    "(<[^>]*>)|[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]+"
+)
+"""A tag, or letters that are written from right to left. A page would turn around what stands between two such words."""
+
 _Spelled = Callable[[str, str], str]
 
 
@@ -167,7 +172,7 @@ class ApprovalCard(Card):
     def __init__(self, request: PermissionRequest, on_answer: Callable[[PermissionAnswer], None]) -> None:
         layout = Layout()
         super().__init__(on_answer, layout)
-        replaced = replaced_file(request)
+        request, replaced = _with_replaced(request)
         request, spelled = _readable(request, replaced)
         about = HTML(_request_html(request, replaced, spelled), layout=layout)
         self._allow = Button(description="Allow once", tooltip="Allow this call only", layout=layout, disabled=True)
@@ -228,7 +233,7 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     :raises KeyboardInterrupt: the person interrupts instead of answering.
     :raises EOFError: the input has ended, by Ctrl-D or because there is none.
     """
-    replaced = replaced_file(request)
+    request, replaced = _with_replaced(request)
     request, spelled = _readable(request, replaced)
     call = _call(request)
     diff = replaced.diff(lambda line: spelled(line, "")) if replaced and not replaced.as_whole else None
@@ -290,6 +295,14 @@ def who_asks(request: PermissionRequest) -> str:
     return f"{who}, at work on an earlier prompt," if request.is_earlier else who
 
 
+def _with_replaced(request: PermissionRequest) -> tuple[PermissionRequest, ReplacedFile | None]:
+    """Return what a request would replace; if that is not known, the request warns of it."""
+    found = replaced_file(request)
+    if isinstance(found, ReplacedFile):
+        return request, found
+    return replace(request, warning=" ".join(filter(None, (request.warning, found)))), None
+
+
 def _readable(request: PermissionRequest, replaced: ReplacedFile | None) -> tuple[PermissionRequest, _Spelled]:
     """Spell out invisible characters: a person must see everything that would run. Elsewhere they are just removed.
 
@@ -342,9 +355,10 @@ def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spe
         shown = _changes_html(call, replaced.remark, diff)
     else:
         shown = input_html(call, sys.maxsize, folded_html)
-    return (
+    return _RIGHT_TO_LEFT.sub(
+        lambda found: found[1] or f"<bdi>{found[0]}</bdi>",
         f'<div role="alertdialog" aria-label="{html.escape(title)}"><p class="claude-title">{escape(title)}</p>{warning}'
-        f"{shown}{lines}</div>"
+        f"{shown}{lines}</div>",
     )
 
 

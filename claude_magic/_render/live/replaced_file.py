@@ -16,8 +16,18 @@ from claude_magic._characters import seen, unseen_in
 from claude_magic._paths import file_bytes
 from claude_magic.sdk.host import PermissionRequest
 
-_READ_BYTES: Final = 500_000
+_COMPARED_BYTES: Final = 500_000
 """The largest file that is compared with what would replace it."""
+
+_MOST_BYTES: Final = 50_000_000
+"""The most bytes that are read to find the text that an Edit replaces."""
+
+NOT_IN_FILE: Final = (
+    "The text to be replaced is not in the file exactly once as it is written here. Claude Code may find a similar text, and "
+    "write other quotation marks than these. Read the file, and copy the text exactly."
+)
+_NOT_COMPARED: Final = "The file is there, but too large to be compared, no text, or not to be read: what changes is not shown."
+_OTHER_ENDS: Final = "The file has two kinds of line ends. Claude Code changes those of other lines, too."
 
 _COMPARED: Final = 2_000
 """The most lines of each text; in the worst case, the time of comparing grows with the product of the two numbers."""
@@ -71,27 +81,32 @@ class ReplacedFile:
         return "\n".join(spelled(line.removesuffix("\n")) + end for line, end in zip(lines, ends, strict=True))
 
 
-def replaced_file(request: PermissionRequest) -> ReplacedFile | None:
-    """Return what a Write or an Edit would replace in a text file; `None` if there is none, or the result is not known."""
+def replaced_file(request: PermissionRequest) -> ReplacedFile | str:
+    """Return what a Write or an Edit would replace in a file; why, if that is not known; an empty text without such a file."""
     name = request.input.get("file_path")
     if request.tool not in ("Edit", "Write") or not isinstance(name, str):
-        return None
+        return ""
     try:
-        found = file_bytes(os.path.join(request.directory, name), _READ_BYTES + 1)
+        found = file_bytes(os.path.join(request.directory, name), _MOST_BYTES)
         text = found.decode("utf-8")
-    except (OSError, ValueError):  # there is no such file, the name is invalid, or the file is no text
-        return None
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, ValueError):  # it cannot be read, it is no text, or its name is invalid
+        return _NOT_COMPARED
     blank_ends = re.compile(r"(?!)") if name.lower().endswith((".md", ".mdx")) else _BLANK_ENDS
     match request.input:
-        case _ if len(found) > _READ_BYTES:
-            return None
         case {"content": str(content)} if request.tool == "Write":
-            return ReplacedFile(text, blank_ends.sub("", content))
+            return ReplacedFile(text, blank_ends.sub("", content)) if len(found) <= _COMPARED_BYTES else _NOT_COMPARED
         case {"old_string": str(old), "new_string": str(new)} if request.tool == "Edit":
             before = text.replace("\r\n", "\n")  # the CLI puts them back
             after = _edited(before, old, blank_ends.sub("", new), everywhere=request.input.get("replace_all") in (True, "true"))
-            return None if after is None else ReplacedFile(before, after, as_whole=False)
-    return None
+            if after is None:
+                return NOT_IN_FILE
+            has_both_ends = "\r\n" in text and text.count("\r\n") < text.count("\n")
+            if len(found) > _COMPARED_BYTES or has_both_ends:
+                return _OTHER_ENDS if has_both_ends else _NOT_COMPARED
+            return ReplacedFile(before, after, as_whole=False)
+    return ""
 
 
 def _edited(text: str, old: str, new: str, *, everywhere: bool) -> str | None:

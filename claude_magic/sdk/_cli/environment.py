@@ -44,18 +44,23 @@ _NOT_PASSED_ON: Final = frozenset({"CLAUDECODE"})
 _ALWAYS: Final = {"CLAUDE_CODE_DISABLE_CRON": "1"}
 """Without it the CLI starts turns that a file of the directory schedules, even if the directory's settings are not loaded."""
 
+_UNTRUSTED: Final = {"CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS": "1"}
+"""Without it the CLI (2.1.332) sends git's status and last commits, and links in a `.git` may lead to another repository."""
+
 _LOGIN_SETTINGS: Final = ("apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "gcpAuthRefresh", "forceLoginOrgUUID")
 """Settings of the person that a login may need, from the CLI's documentation."""
 
 
-def environment(extra: Mapping[str, str], directory: str, *, bare: bool = False) -> dict[str, str]:
+def environment(extra: Mapping[str, str], directory: str, *, bare: bool = False, trusted: bool = True) -> dict[str, str]:
     """Return the environment of a CLI process in `directory`: ours, with `extra` over it.
 
     :param bare: whether it loads no settings, so that the variables in them, such as a key, must be added here.
+    :param trusted: whether the CLI may send what git says about the directory.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     identity = {"CLAUDE_CODE_ENTRYPOINT": "sdk-py", "CLAUDE_AGENT_SDK_VERSION": claude_agent_sdk.__version__}
     own = _set_by_the_person({**inherited, **extra}) if bare else {}
+    inherited = inherited if trusted else _UNTRUSTED | inherited
     return {**inherited, **identity, **extra, **own, **_ALWAYS, "PWD": directory}
 
 

@@ -2,8 +2,8 @@
 
 That is `.mcp.json`, what is below `.claude` except for `_NOT_LOADED` and `_WRITTEN_BY_HOOKS`, the files of the folder that the
 commands in these name, and the programs that git's settings name. `CLAUDE.md` counts only if it is a link out of the folder:
-otherwise it is text that is read in any case. A file that a command reaches in another way does not count: after `cd`, with a
-space in its path, as a Python module, or through a program that runs it.
+otherwise it is text that is read in any case. A file that a command reaches in another way does not count: by a wildcard, with
+a space in its path, as a Python module, or through a program that runs it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from typing import Any, Final
 
 from claude_magic._paths import cli_home, file_bytes, outside
 from claude_magic._text import json_object
-from claude_magic.sdk._folder.git_settings import files_named, git_programs, words_of
+from claude_magic.sdk._folder.git_settings import files_named, git_programs, work_trees_of
 from claude_magic.sdk._folder.memories import memories_outside, upwards
+from claude_magic.sdk._folder.named_files import named_files, words_of
 
 UNKNOWN: Final = ""
 """Used instead of a hash for what cannot be read or is too large to judge. It shows no change, so consent never covers it."""
@@ -32,6 +33,9 @@ MAX_FILES = 2000
 MAX_FILE_BYTES = 10_000_000
 MAX_BYTES = 50_000_000
 """The most bytes of all files together, as many links may lead to one large file."""
+
+_MOST_WORDS: Final = 10_000
+"""The most words of one file that may name others."""
 
 _LINKS_NAMED: Final = 20
 """The most links of a subfolder's `.claude` that a question names; a `.claude` with more is asked about each time."""
@@ -43,13 +47,15 @@ _NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent
 _WRITTEN_BY_HOOKS: Final = (".lock", ".log", ".txt", ".jsonl", ".csv", ".tmp")
 """Endings of files that hooks write directly below `.claude`."""
 
-_COMMANDS: Final = re.compile(r"^[ \t-]*[\"']?command[\"']?[ \t]*:(.+)|!`([^`]+)`|^```!\n(.*?)^```", re.MULTILINE | re.DOTALL)
-"""How agents, skills and commands name what they run. All text after the first `command:` counts, as YAML values span lines."""
+_COMMANDS: Final = re.compile(
+    r"\A---[ \t]*\r?\n(.*?)\n---|^[ \t-]*[\"']?command[\"']?[ \t]*:(.+)|!`([^`]+)`|^```!\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
+"""How agents, skills and commands name what they run: YAML at the top, else all text after `command:`; and commands inside."""
 
-_PROJECT: Final = re.compile(r"[\\\"']{0,4}(?:\$\{?(?:CLAUDE_PROJECT_DIR|PWD)\}?|~\+)[\\\"']{0,4}/")
-"""The folder's own path in a command, as in `"$CLAUDE_PROJECT_DIR"/check.sh`."""
+_NUMBERED: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4}))")
+"""A character that YAML names by its number."""
 
-_WRITTEN_TO: Final = re.compile(r">>?[ \t]*[\"']?[^\s;&|<>()\"'`]+[\"']?")
+_WRITTEN_TO: Final = re.compile(r""">>?[ \t]*(?:\\?"(?:[^"\\\n`$]|\$(?!\())*\\?"|'[^'\n]*'|[^\s;&|<>()"'`\\]+)+""")
 """A file that a command only writes to, as in `check.sh >> log.md`. Not the block after YAML's `command: >`."""
 
 
@@ -67,11 +73,9 @@ def contents(directory: str) -> dict[str, str]:
         if len(found) >= MAX_FILES:  # too many to judge, and so is the rest
             return found | {os.path.dirname(path): UNKNOWN}
         found[path], words = judged(path)
+        # Files elsewhere did not come with the folder, and hooks may change them.
         for base in {directory, project} if words else ():
-            for named in (os.path.normpath(os.path.join(base, word)) for word in words):
-                # Files elsewhere did not come with the folder, and hooks may change them.
-                if named not in found and named.startswith(os.path.join(base, "")) and os.path.isfile(named):
-                    found[named] = judged(named)[0]
+            found |= {named: judged(named)[0] for named in named_files(words, (base,), base) if named not in found}
     # A link out of the folder counts: its target may be private.
     found |= {str(path): judged(str(path))[0] for path in memories_outside(directory)}
     for place, programs in git_programs(directory, only_looks=False).items():
@@ -131,9 +135,9 @@ def _state_of(files: Sequence[str]) -> str:
     """Return a hash of the files of a `.claude` that the CLI would load; `UNKNOWN` if they are too many or too large."""
     if len(files) > MAX_FILES or sum(map(_size, files)) > MAX_BYTES:
         return UNKNOWN
-    return hashlib.sha256(
-        repr([(path, _hash_and_words(path)[0]) for path in files]).encode(errors="surrogateescape")
-    ).hexdigest()
+    found = [(path, _hash_and_words(path)[0]) for path in files]
+    is_known = all(digest != UNKNOWN for _, digest in found)
+    return hashlib.sha256(repr(found).encode(errors="surrogateescape")).hexdigest() if is_known else UNKNOWN
 
 
 def fingerprint_of(directory: str) -> str:
@@ -147,9 +151,9 @@ def settings_files(directory: str) -> list[Path]:
 
 
 def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
-    """Yield a directory, this one or one above it, and a file that is loaded from it."""
+    """Yield a directory, this one, one above it or the main one of a worktree, and a file that is loaded from it."""
     home = str(cli_home({}))
-    for parent in map(str, upwards(directory)):
+    for parent in dict.fromkeys((*map(str, upwards(directory)), *work_trees_of(directory))):
         if os.path.isfile(servers := os.path.join(parent, ".mcp.json")):
             yield parent, servers
         if (folder := os.path.join(parent, ".claude")) == home:
@@ -159,7 +163,10 @@ def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
 
 def _files_of(settings: str) -> Iterator[str]:
     """Yield the files of a `.claude` that count. Links are followed, as by the CLI; a circle of them yields files endlessly."""
-    for place, folders, names in os.walk(settings, followlinks=True):
+    for count, (place, folders, names) in enumerate(os.walk(settings, followlinks=True)):
+        if count >= MAX_FILES:
+            yield settings  # no file, so it cannot be judged
+            return
         if place == settings:
             folders[:] = [name for name in folders if name not in _NOT_LOADED]
             names = [name for name in names if name not in _NOT_LOADED and not name.endswith(_WRITTEN_BY_HOOKS)]
@@ -188,7 +195,8 @@ def _hash_and_words(path: str) -> tuple[str, tuple[str, ...]]:
 def _read(path: str, state: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
     """Return the hash of a file and the words of its commands. `state` changes when the file does, so the cache is right."""
     content = file_bytes(path)
-    return hashlib.sha256(content).hexdigest(), tuple(sorted(_words(Path(path).name, content.decode(errors="replace"))))
+    words = _words(Path(path).name, content.decode(errors="replace"))
+    return (hashlib.sha256(content).hexdigest(), tuple(sorted(words))) if len(words) <= _MOST_WORDS else (UNKNOWN, ())
 
 
 def _words(name: str, text: str) -> set[str]:
@@ -199,10 +207,10 @@ def _words(name: str, text: str) -> set[str]:
         texts = list(_strings(data))
     elif name.endswith((".md", ".json")):
         texts = [part for match in _COMMANDS.findall(text) for part in match]
+        texts += [_NUMBERED.sub(lambda found: chr(int(found[1] or found[2], 16)), part) for part in texts]
     else:
         return set()
-    run = (_WRITTEN_TO.sub(" ", _PROJECT.sub("", text)) for text in texts)
-    return {word for text in run for word in words_of(text) if len(word) < 1000 and "\0" not in word}
+    return {word for text in texts for word in words_of(_WRITTEN_TO.sub(" ", text))}
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -17,6 +17,7 @@ from typing import Final
 
 from claude_magic._paths import file_bytes
 from claude_magic.sdk._folder.memories import upwards
+from claude_magic.sdk._folder.named_files import named_files, words_of
 
 _HARMLESS: Final = re.compile(
     r"""core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode|symlinks|autocrlf|eol
@@ -43,6 +44,9 @@ _SUBMODULE: Final = bytes.fromhex("0000e000")
 _HOOKS_OF_A_LOOK: Final = ("post-index-change", "fsmonitor-watchman")
 """The hooks that git runs when a command only looks at the repository."""
 
+_STATES: Final = ("sequencer", "rebase-merge", "rebase-apply")
+"""The folders of git with the commands, options and strategies of a rebase or cherry-pick that goes on."""
+
 _SAMPLE: Final = ".sample"
 """The end of the names of hooks that come with git and never run."""
 
@@ -61,7 +65,7 @@ _MAX_NAME_BYTES: Final = 1_100_000
 def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[str]]:
     """Return what git could run in a directory, by the file or folder that says so; usually empty.
 
-    :param only_looks: leave out hooks, steps of a rebase and old remotes that count only when a command changes something.
+    :param only_looks: leave out hooks and old remotes that count only when a command changes something.
     """
     found: dict[str, list[str]] = {}
     for place in {place: None for repository in _repositories(directory) for place in _settings_of(repository)}:
@@ -77,9 +81,6 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
             found[folder] = ["(cannot be judged)"]
         elif names:
             found[folder] = [" ".join((name, *_judged(_hash, os.path.join(folder, name), _MAX_CONFIG_BYTES))) for name in names]
-        todo = os.path.join(place, "rebase-merge", "git-rebase-todo")
-        if not only_looks and (commands := _judged(_commands_in, todo, _MAX_CONFIG_BYTES)):
-            found[todo] = list(commands)
         # Old git kept the addresses of remotes here, and git (2.39) still reads them.
         old = [os.path.join(place, name) for name in ("remotes", "branches")]
         found |= {folder: names for folder in old if not only_looks and (names := _listed(folder))}
@@ -89,25 +90,34 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
     return found
 
 
-def words_of(command: str) -> set[str]:
-    """Return the words of a command that could be paths. A backslash may stand before any character of a word, or end one."""
-    ways = (command.replace("\\", instead) for instead in ("", " ", "\\"))
-    return {word.lstrip("!") for way in ways for word in re.findall(r"[^\s\"'`;|&<>(),=]+", way)}
+def unfinished(directory: str) -> str:
+    """Return the folder in which git keeps what it was about to do, as in a stopped rebase; empty if there is none."""
+    places = (place for repository in _repositories(directory) for place in _settings_of(repository))
+    states = (os.path.join(place, name) for place in places for name in _STATES)
+    return next(filter(os.path.lexists, states), "")
+
+
+def leads_to_repository(path: str) -> bool:
+    """Whether a file names a repository elsewhere, as the `.git` of a worktree does."""
+    return os.path.isfile(path) and _content(path).startswith(b"gitdir:")
 
 
 def files_named(config: str, lines: Iterable[str]) -> list[str]:
     """Return files of the repository's folder that its settings' lines name, or that are in its `core.hooksPath` folder."""
     found: list[str] = []
-    root = os.path.join(os.path.dirname(place := os.path.dirname(config)), "")
+    root = os.path.dirname(place := os.path.dirname(config))
     for line in lines:
-        for word in sorted(words_of(line.partition("=")[2])):
-            for path in dict.fromkeys(os.path.normpath(os.path.join(base, word)) for base in (root, place)):
-                if not path.startswith(root) or "\0" in word:
-                    continue
-                is_folder = "hookspath" in line.lower() and os.path.isdir(path)
-                inside = [os.path.join(path, name) for name in _listed(path)[: _MAX_HOOKS + 1]] if is_folder else [path]
-                found += filter(os.path.isfile, inside)
-    return found
+        words = words_of(line.partition("=")[2])
+        found += sorted(named_files(words, (root, place), root))
+        for folder in (os.path.join(base, word) for base in (root, place) for word in words if "hookspath" in line.lower()):
+            found += filter(os.path.isfile, (os.path.join(folder, name) for name in _listed(folder)[: _MAX_HOOKS + 1]))
+    return [path for path in dict.fromkeys(map(os.path.normpath, found)) if path.startswith(os.path.join(root, ""))]
+
+
+def work_trees_of(directory: str) -> Iterator[str]:
+    """Yield the folders whose files the CLI (2.1.332) takes for a worktree's own: those with the worktree's repositories."""
+    for repository in _repositories(directory):
+        yield from (os.path.dirname(os.path.realpath(place)) for place in _settings_of(repository))
 
 
 def repositories_below(directories: Iterable[str], most: int = MOST_BELOW) -> list[str] | None:
@@ -224,13 +234,6 @@ def _unknown_keys(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
 @functools.lru_cache(maxsize=256)
 def _hash(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
     return (hashlib.sha256(file_bytes(path)).hexdigest()[:16],)
-
-
-@functools.lru_cache(maxsize=64)
-def _commands_in(path: str, state: tuple[int, ...]) -> tuple[str, ...]:
-    """Return the lines that run a command when a rebase goes on."""
-    lines = file_bytes(path).decode("latin-1").split("\n")
-    return tuple(line for line in lines if line.split()[:1] in (["x"], ["exec"]))
 
 
 @functools.lru_cache(maxsize=64)

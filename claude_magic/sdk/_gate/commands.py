@@ -40,7 +40,10 @@ READERS: Final = {
 EDITORS: Final = ("mkdir", "touch", "rm", "rmdir", "mv", "cp", "sed")
 """Programs that the CLI (2.1.332) runs unasked in the mode `acceptEdits`, inside the folder."""
 
-_WRITERS: Final = frozenset({*EDITORS, "ln", "tee", "dd", "install", "tar", "unzip", "rsync", "patch", "cpio"})
+_UNPACKERS: Final = frozenset({"tar", "unzip", "rsync", "patch", "cpio"})
+"""Programs that write files which their words do not name."""
+
+_WRITERS: Final = _UNPACKERS | {*EDITORS, "ln", "tee", "dd", "install"}
 _WRITES: Final = re.compile(r">(?!&\d|\s*/dev/null(?!\S))")
 """A redirection into a file."""
 
@@ -79,6 +82,12 @@ def words_of(part: str) -> list[str]:
 def writes(part: str) -> bool:
     """Whether a part of a command plainly changes files: it redirects into a file, or its program is made to change files."""
     return _WRITERS.issuperset(words_of(BEFORE.sub("", part))[:1] or [""]) or bool(_WRITES.search(QUOTED.sub("", part)))
+
+
+def writes_anything(part: str) -> bool:
+    """Whether the words of a part that writes do not tell which files."""
+    unpacks = _UNPACKERS.issuperset(words_of(BEFORE.sub("", part))[:1] or [""])
+    return unpacks or (writes(part) and re.search(r"[$`*?\[{]", LITERAL.sub("", part)) is not None)
 
 
 def only_reads(command: str, is_inside: Inside) -> bool:

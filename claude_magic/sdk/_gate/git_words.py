@@ -1,4 +1,4 @@
-"""Reads git's part of a shell command: whether its words tell where git works, and whether it only looks there.
+"""Reads git's part of a shell command: whether its words tell where git works, and what its commands may do there.
 
 What is not understood counts as not clear, which costs only a question. Where git is an argument, as in `xargs git`, only what
 the shell does to the words is judged: a rule for such a program allows anything in any case.
@@ -24,24 +24,40 @@ _LOOKS: Final = frozenset(
 _WITHOUT_SUBMODULES: Final = frozenset({"commit", "add"})
 """Commands without an option that leads into repositories below."""
 
+_SIMPLE: Final = _LOOKS | _WITHOUT_SUBMODULES | {"branch", "tag"}
+"""Commands that run programs only by settings and hooks."""
+
+_KNOWN: Final = (
+    _SIMPLE
+    | {"checkout", "switch", "restore", "stash", "merge", "rebase", "cherry-pick", "revert", "reset", "rm", "mv"}
+    | {"fetch", "pull", "push"}
+)
+"""All other commands may run programs that files name, such as the template of `git clone`."""
+
 _CALL_NOTHING: Final = [[program] for program in READERS if program != "find"]
 _HARMLESS_OPTIONS: Final = frozenset({"--no-pager", "-P", "--paginate", "-p"})
-_SUBMODULES: Final = re.compile(r"--(?:sub|rec|re?(?:=|$))")
-"""The starts of options that lead into repositories below; git takes any unique abbreviation."""
+_FAR_OPTION: Final = re.compile(r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl)|op|ou(?!rs))|-[Ox]")
+"""The starts of options that lead into repositories below, or name a program or a file; git takes any abbreviation."""
+
+_FAR_ADDRESS: Final = re.compile(r"::|(?i:file):")
+"""An address that names a program, or a folder in other words."""
 
 _BRACES: Final = r"(?<!@)\{|\{[^}]*(?:,|\.\.)"
 _MADE_WORDS: Final = re.compile(rf"[$`]|{_BRACES}|(?<!\S)(?:-\S*)?[*?\[]")
 """What a shell may turn into an option, such as `*` if a file is named like an option. `HEAD@{1}` stays as it is."""
-_COMMAND: Final = re.compile(r"[a-z][a-z-]*")
 _CHOSEN: Final = re.compile(rf"[$`*?\[]|(?<!\S)~|{_BRACES}")
 """What a shell may expand to any path."""
 
 
 class GitUse(NamedTuple):
-    """How a command uses git. If it is not clear where, settings cannot be looked at beforehand."""
+    """How a command uses git. If it is not clear where, settings cannot be looked at beforehand.
+
+    `is_simple`: whether git runs programs only by settings and hooks, and not by an interrupted rebase or another repository.
+    """
 
     is_clear: bool
     only_looks: bool
+    is_simple: bool
 
 
 def names_git(command: str) -> bool:
@@ -51,7 +67,7 @@ def names_git(command: str) -> bool:
 
 def git_use(command: str) -> GitUse:
     """Read all parts of a command, with the lines of here-documents, which may be commands."""
-    goes, is_clear, only_looks = 0, True, True
+    goes, is_clear, only_looks, is_simple = 0, True, True, True
     parts = [part for part in parts_of(_without_comments(command), with_all_lines=True) if part]
     for part in parts:
         words = words_of(BEFORE.sub("", part))
@@ -70,14 +86,20 @@ def git_use(command: str) -> GitUse:
                 else:
                     is_clear = is_clear and option in _HARMLESS_OPTIONS
             only_looks = only_looks and rest[:1] != [] and rest[0] in _LOOKS
-            # A redirection may stand before more options.
-            is_clear = is_clear and (words[:1] != ["git"] or not rest or _COMMAND.fullmatch(rest[0]) is not None)
+            is_simple = is_simple and (has_simple := _SIMPLE.issuperset(rest[:1]))
+            is_clear = is_clear and _KNOWN.issuperset(rest[:1]) and not any(map(_FAR_ADDRESS.search, rest))
             is_clear = is_clear and not any(word.startswith(("GIT_", "--git-dir", "--work-tree")) for word in words_of(part))
             if not _WITHOUT_SUBMODULES.issuperset(rest[:1] or [""]):
-                into = rest[:1] == ["submodule"] or any(map(_SUBMODULES.match, rest))
-                is_clear = is_clear and not into and not _MADE_WORDS.search(LITERAL.sub("", part))
+                made = _MADE_WORDS if has_simple else _CHOSEN
+                is_clear = is_clear and not any(map(_FAR_OPTION.match, rest)) and not made.search(LITERAL.sub("", part))
     # The folders that the words name are looked at one by one, but a second `cd` or `-C` starts where the first has led.
-    return GitUse(is_clear and goes <= 1, only_looks)
+    return GitUse(is_clear and goes <= 1, only_looks, is_simple)
+
+
+def changes_work_tree(part: str) -> bool:
+    """Whether a part of a command is git, and may change files beside the repository's own."""
+    words = words_of(BEFORE.sub("", part))
+    return words[:1] == ["git"] and not (_SIMPLE | {"fetch", "push"}).intersection(words)
 
 
 def _without_comments(command: str) -> str:

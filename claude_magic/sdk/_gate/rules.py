@@ -71,8 +71,8 @@ class Rules:
         if tool == "WebFetch":
             host = host_of(arguments)
             return host is not None and any(fnmatch.fnmatchcase(host, content.removeprefix("domain:")) for content in given)
-        values = [value for value in arguments.values() if isinstance(value, str)]
-        return any(_fits(value, content) for content in given for value in values)
+        value = arguments.get("skill" if tool == "Skill" else "subagent_type")
+        return isinstance(value, str) and any(_fits(value, content) for content in given)
 
     def surely_allow(self, tool: str, arguments: Mapping[str, Any]) -> bool:
         """Whether a rule certainly covers a call: it names the tool, its server, the command or its start, host or skill."""
@@ -151,7 +151,7 @@ def _any_of(sign: re.Match[str]) -> str:
 
 
 def _fits(text: str, pattern: str) -> bool:
-    """Whether a pattern fits a whole command, name or value: `*` stands for anything, `:*` or ` *` at the end for more words."""
+    """Whether a pattern fits a whole text: `*` stands for anything, `:*` or ` *` at its end for any further words, or none."""
     start = pattern.removesuffix(":*").removesuffix(" *")
     parts = "(?s:.*)".join(map(re.escape, start.split("*")))
     return re.fullmatch(parts if start == pattern else rf"{parts}(?:[ \t\n](?s:.*))?", text) is not None

@@ -12,10 +12,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from claude_magic.sdk._folder.contents import UNKNOWN, Below, contents, loaded_below
-from claude_magic.sdk._folder.git_settings import INSIDE, MOST_BELOW, git_programs, repositories_below
+from claude_magic.sdk._folder.git_settings import (
+    INSIDE,
+    MOST_BELOW,
+    git_programs,
+    leads_to_repository,
+    repositories_below,
+    unfinished,
+)
 from claude_magic.sdk._gate.call import Call, named_in, places_of, within
-from claude_magic.sdk._gate.commands import parts_of, writes
-from claude_magic.sdk._gate.git_words import git_use, names_git
+from claude_magic.sdk._gate.commands import parts_of, writes, writes_anything
+from claude_magic.sdk._gate.git_words import changes_work_tree, git_use, names_git
 from claude_magic.sdk._gate.rules import Rules
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
 
@@ -54,6 +61,7 @@ class SideEffects:
     def __init__(self, directory: str, rules: Rules, *, trusted: bool, asks_below: bool) -> None:
         self._directory = directory
         self._rules = rules
+        self._is_trusted = trusted
         self._git_trusted = git_programs(directory, only_looks=False) if trusted else {}
         """What git would run in the folder when the process was started, if the person trusts it."""
         self._trusted = [*contents(directory)] if trusted else []
@@ -92,16 +100,25 @@ class SideEffects:
         """Return why to ask about a call that may change a file that the person trusts, such as a hook's script."""
         if not self._trusted:
             return ""
-        if call.tool in COMMANDS and any(map(writes, parts_of(call.command, with_all_lines=True))):
-            # After `cd` in the command, a path starts at another folder, so only its last name is compared.
-            words = {os.path.basename(os.path.normpath(path)) for path in named_in(call.tool, call.arguments, call.cwd)}
-            found = [
-                path for path in self._trusted if not words.isdisjoint(os.path.relpath(path, self._directory).split(os.sep))
-            ]
-        else:
-            changed = call.paths if call.tool in EDITING else []
-            trusted = [(path, os.path.realpath(path)) for path in self._trusted] if changed else []
-            found = [path for path, real in trusted if any(within(real, each) or within(each, real) for each in changed)]
+        changed, names = call.paths if call.tool in EDITING else [], set[str]()
+        parts = parts_of(call.command, with_all_lines=True) if call.tool in COMMANDS else []
+        trusted = self._trusted
+        if any(map(writes_anything, parts)):
+            changed = [self._directory]
+        elif any(map(changes_work_tree, parts)):
+            changed, trusted = [self._directory], [path for path in trusted if ".git" not in path.split(os.sep)]
+        elif any(map(writes, parts)):
+            named = named_in(call.tool, call.arguments, call.cwd)
+            # After `cd` in the command, a path starts at another folder, so its last name is compared, too.
+            changed, names = [*map(os.path.realpath, named)], {os.path.basename(os.path.normpath(path)) for path in named}
+        files = {_identity(path) for path in changed} - {None}  # a hard link is another name of a file
+        found = [
+            path
+            for path in (trusted if changed else ())
+            if any(within(real, each) or within(each, real) for real in [os.path.realpath(path)] for each in changed)
+            or not names.isdisjoint(os.path.relpath(path, self._directory).split(os.sep))
+            or _identity(path) in files
+        ]
         return f"the folder was trusted with {found[0]} as it was" if found else ""
 
     def git_runs(self, call: Call) -> str:
@@ -117,11 +134,18 @@ class SideEffects:
             return "it is too long to be searched for folders with git settings"
         use = git_use(call.command)
         if names_git(call.command) and not use.is_clear:
-            return "git may read other settings than those that can be looked at beforehand"
+            return "git may use settings or programs that cannot be looked at beforehand"
+        if not use.is_simple and not self._is_trusted:
+            return "the folder is not trusted, and this may do more with git than a rule can tell"
+        if not use.is_simple and (state := unfinished(call.cwd)):
+            return f"git would go on with what {state} says, which may name programs"
         places = places_of(call.tool, call.arguments, call.cwd)
         folders = {*map(os.path.dirname, places)}
         if not use.only_looks:  # git also tries the path of a remote with this ending
-            folders |= {f"{path}.git" for path in (*folders, *places)}
+            places += [f"{path}.git" for path in (*folders, *places)]
+            folders |= set(places)
+        if not use.is_simple and (file := next(filter(leads_to_repository, places), "")):
+            return f"{file} leads git to another repository"
         if len(named := sorted(filter(os.path.isdir, folders))) > _MOST_FOLDERS:
             return "it names more folders than are searched for git settings"
         trusts_inside = any(INSIDE in programs for programs in self._git_trusted.values())
@@ -142,6 +166,14 @@ class SideEffects:
 
 def _named(path: str, target: str | None) -> str:
     return f"{path} (which leads out of its folder, to {target})" if target else path
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        state = os.stat(path)
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino
 
 
 def _state(path: str) -> object:

@@ -267,7 +267,7 @@ class TurnRunner:
         return LiveProcess(
             find_cli(self._config.cli_path),
             launch,
-            env=environment(self._config.env, launch.directory, bare=bool(launch.options.bare)),
+            env=environment(self._config.env, launch.directory, bare=bool(launch.options.bare), trusted=launch.trusted),
             close_timeout_s=self._config.process_cleanup_timeout,
             begin_own=self._own_turns.begin,
             new_prompt_id=self._new_prompt_id if launch.kept else lambda: str(uuid.uuid4()),
