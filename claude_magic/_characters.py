@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from itertools import takewhile
 from typing import Final
 
@@ -66,7 +66,7 @@ _NOT_ASCII: Final = re.compile(r"[^\t\n -~]")
 _TYPED_ESCAPE: Final = re.compile(r"\\(?:r|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _TOKEN: Final = re.compile(r"[^\t\n ]+")
 _WIDE_LETTER: Final = re.compile("[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
-_MARKED: Final = re.compile(r"([\t\n -~\u00c0-\u024f\u1e00-\u1eff])([^\w\s\x00-\x7f]+)")
+_MARKED: Final = re.compile(r"[\t\n -~\u00c0-\u024f\u1e00-\u1eff][^\w\s\x00-\x7f]+")
 _MARKS: Final = 2
 """The most marks on a letter of ASCII that a language needs."""
 _WORD: Final = re.compile(r"\w+")
@@ -106,7 +106,7 @@ def spelled_out(text: str, *, in_command: bool = False) -> str:
         return text
     if in_command:
         text = _TWIN_WORD.sub(lambda word: _NOT_ASCII.sub(_escaped, word[0]), _LIKE_IN_COMMANDS.sub(_escaped, text))
-    text = _WORD.sub(_of_one_alphabet, _MARKED.sub(_with_known_marks, text))
+    text = _WORD.sub(_of_one_alphabet, _MARKED.sub(lambda match: _with_known_marks(match[0]), text))
     return _TOKEN.sub(lambda token: _without_likeness(token[0], in_command), text)
 
 
@@ -139,15 +139,16 @@ def _of_one_alphabet(match: re.Match[str]) -> str:
     return _NOT_ASCII.sub(lambda letter: _escaped(letter) if _is_like_latin(letter[0]) else letter[0], word)
 
 
-def _with_known_marks(match: re.Match[str]) -> str:
+@lru_cache(maxsize=4096)
+def _with_known_marks(text: str) -> str:
     """Spell out the marks after an ASCII character that form no known letter with it; all, if they are more than `_MARKS`."""
-    base = unicodedata.normalize("NFD", match[1])
-    marks = "".join(takewhile(lambda mark: unicodedata.category(mark).startswith("M"), match[2]))
+    base, rest = unicodedata.normalize("NFD", text[0]), text[1:]
+    marks = "".join(takewhile(lambda mark: unicodedata.category(mark).startswith("M"), rest))
     heaped = len(base) - 1 + len(marks) > _MARKS
     if not base[0].isascii() or not marks:
-        return match[0]
+        return text
     spelled = (_spelled(mark) if heaped or len(unicodedata.normalize("NFC", base[0] + mark)) > 1 else mark for mark in marks)
-    return match[1] + "".join(spelled) + match[2][len(marks) :]
+    return text[0] + "".join(spelled) + rest[len(marks) :]
 
 
 def _without_likeness(token: str, in_command: bool) -> str:

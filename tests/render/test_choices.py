@@ -160,7 +160,7 @@ def test_two_questions(double: Card) -> None:
 
 
 def test_questions_with_a_permission(page: Page) -> None:
-    """A question and a permission stand on the page together, and each has its own answer."""
+    """A question and a permission stand on the page together, and are answered one after the other."""
     card = Card(page, asked(ONE)).ready()
     other = PermissionRequest("other", "Bash", {"command": "ls"}, "/data")
     allowed: list[PermissionAnswer] = []
@@ -168,7 +168,11 @@ def test_questions_with_a_permission(page: Page) -> None:
     page.see()
     card.at(1.0).at(1.0 + ARM_S)
     card.click("Allow once", "Blue")
-    assert (card.answers, allowed) == ([answered(**{COLOUR: "Blue"})], [PermissionAnswer(Decision.ONCE)])
+    assert (card.answers, allowed) == ([answered(**{COLOUR: "Blue"})], [])
+    card.view.asked(1, card.request)
+    card.at(2.0).at(3.0).at(3.0 + ARM_S)
+    card.click("Allow once")
+    assert allowed == [PermissionAnswer(Decision.ONCE)]
     card.close()
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from claude_magic._characters import spelled_name, spelled_out
 from claude_magic._paths import cli_file, file_bytes, object_in, our_config, outside, shorten_home
@@ -21,6 +21,8 @@ from claude_magic.sdk._folder.memories import upwards
 
 MAX_SHOWN = 20_000
 """The most characters of a file that are shown to a person before the consent."""
+
+_CUT: Final = "\n... and {:,} more characters; the consent is for all of the file, so open it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Unloaded:
         except OSError as error:
             return f"({error.strerror})"
         rest = len(text) - MAX_SHOWN
-        return spelled_out(text[:MAX_SHOWN].replace("\r\n", "\n")) + (f"\n... and {rest:,} more characters" if rest > 0 else "")
+        return spelled_out(text[:MAX_SHOWN].replace("\r\n", "\n")) + (_CUT.format(rest) if rest > 0 else "")
 
 
 def named(path: str, directory: str) -> str:

@@ -138,8 +138,11 @@ class LiveReply:
         card.end()
 
     def tick(self, elapsed_s: float) -> None:
-        """Enable the cards that have been at their place for a moment."""
-        for card in self._cards.values():
+        """Enable the first open card when it has been at its place for a moment.
+
+        Of several, one at a time: a page that loads fonts late may move all of them just before a click.
+        """
+        for card in [*self._cards.values()][:1]:
             card.tick(elapsed_s)
 
     def moved(self) -> None:
