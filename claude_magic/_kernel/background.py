@@ -43,7 +43,7 @@ TICK_S = 0.1
 class Background:
     """A thread whose event loop runs until `close`. A forked child has no such thread: there, calls raise at once.
 
-    :raises ClaudeError: the loop cannot be created, as when too many files are open.
+    :raises ClaudeError: the thread or its loop cannot be created, as when too many files are open.
     """
 
     def __init__(self) -> None:
@@ -57,9 +57,9 @@ class Background:
         try:
             with quiet_library("asyncio"):  # it logs the selector of each new loop
                 self._portal: BlockingPortal = self._exit.enter_context(portal)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # Python raises RuntimeError if there can be no more threads
             raise ClaudeError(
-                f"The thread for Claude could not be started: {error.strerror or error}.",
+                f"The thread for Claude could not be started: {getattr(error, 'strerror', '') or error}.",
                 next_step="Close files or processes, or allow more: `ulimit -n 4096` in the shell that starts Jupyter.",
             ) from error
 

@@ -109,7 +109,7 @@ def test_text() -> None:
         "so far         5 turns · 9,812 tokens · $0.094",
         f"in a terminal  {COMMAND}",
         "",
-        "session   name              asked last                                turns  last used",
+        "session   name              last prompt                               turns  last used",
         "681fea2c  titanic clean-up  Which columns of df have missing values?  5      2026-03-14 15:00  current",
         "d83e13e2                    Summarise the survey answers              12     2026-03-14 13:00",
     ]

@@ -29,7 +29,7 @@ ROWS = [
 def test_text() -> None:
     """In a terminal the list is lines; what is not known is left out."""
     assert listing_text(ROWS).splitlines() == [
-        "row  session   name              asked last                          turns  last used         from"
+        "row  session   name              last prompt                         turns  last used         from"
         "                               size",
         "1    681fea2c  titanic clean-up  Which columns have missing values?  5      2026-03-14 15:00  "
         "branch of d83e13e2, titanic.ipynb  123 KB  current",
@@ -41,11 +41,11 @@ def test_narrow_text() -> None:
     """On a screen that is narrower than the table each session is a few lines, which say what is what."""
     assert listing_text(ROWS, columns=60).splitlines() == [
         "1  681fea2c  name: titanic clean-up",
-        "   asked last: Which columns have missing values?  turns: 5",
+        "   last prompt: Which columns have missing values?  turns: 5",
         "   last used: 2026-03-14 15:00",
         "   from: branch of d83e13e2, titanic.ipynb  size: 123 KB",
         "   current",
-        "2  d83e13e2  asked last: Summarise the survey answers",
+        "2  d83e13e2  last prompt: Summarise the survey answers",
         "   last used: 2026-03-14 13:00",
     ]
     assert listing_text(ROWS, columns=200) == listing_text(ROWS)

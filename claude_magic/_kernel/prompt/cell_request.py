@@ -122,7 +122,8 @@ def own_tools(
         except UsageError:
             if one in chosen:
                 raise
-            missing.append(f"Claude cannot call {one}, which ClaudeMagics.tools names: there is no such function yet.")
+            why = "it is no function that can be a tool" if one in shell.user_ns else "there is no such function yet"
+            missing.append(f"Claude cannot call {one}, which ClaudeMagics.tools names: {why}.")
     return function_tools(found, TOOLS), tuple(missing)
 
 

@@ -70,7 +70,9 @@ class SessionWords:
         text = "" if wanted == _ALL else wanted
         found = [info for info in self._state.sessions.all(self._state.directory) if _fits(info, text.casefold())]
         if text and not found:
-            say(f"No session in {shorten_home(self._state.directory)} has {text!r} in its name, ID or first prompt.")
+            say(
+                f"No session in {shorten_home(self._state.directory)} has {text!r} in its name or first prompt, or an ID with this beginning."
+            )
             return
         shown = found if wanted else found[:ROWS_SHOWN]
         self._listed = tuple(info.session_id for info in shown)
@@ -153,7 +155,7 @@ class SessionWords:
 
         said = self._state.sessions.exchanges(session)
         turns = f"{len(said)} {'turn' if len(said) == 1 else 'turns'}"
-        last = f", asked last: {one_line(clean_line(said[-1].prompt), 60)}" if said else ""
+        last = f", last prompt: {one_line(clean_line(said[-1].prompt), 60)}" if said else ""
         return f"{session.label}, {turns}{last}"
 
     def show_unloaded(self) -> None:

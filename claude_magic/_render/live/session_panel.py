@@ -22,7 +22,7 @@ from claude_magic._render.settled.session_list import NO_ROWS, ROWS_SHOWN, Sessi
 from claude_magic._text import word_wrapper
 from claude_magic.sdk.host import BackgroundWork, ContextPart
 
-_HEADINGS: Final = ("session", "name", "asked last", "turns", "last used", "")
+_HEADINGS: Final = ("session", "name", "last prompt", "turns", "last used", "")
 _COPYABLE: Final = ("session", "in a terminal")
 _NO_SESSION: Final = "No session yet: the next %%claude cell starts one."
 _WORK: Final = "work "

@@ -20,7 +20,7 @@ NO_ROWS: Final = "No sessions in this directory yet."
 ROWS_SHOWN: Final = 10
 """The number of sessions that are shown without `--all`."""
 
-_HEADINGS: Final = ("row", "session", "name", "asked last", "turns", "last used", "from", "size", "")
+_HEADINGS: Final = ("row", "session", "name", "last prompt", "turns", "last used", "from", "size", "")
 _LIMITS: Final = (4, 8, 24, 40, 5, 16, 40, 8, 8)
 _PROMPT_LENGTH: Final = 120
 
