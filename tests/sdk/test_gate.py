@@ -892,7 +892,12 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
     assert verdicts("Bash", command="rm -r out/x; cat a | tee log") == [Verdict.PASS, Verdict.PASS]
     rules.append("Bash(git:*)")
     trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
-    for words, asked in (("checkout x", Verdict.ASK), ("stash pop", Verdict.ASK), ("status", Verdict.PASS)):
+    for words, asked in (
+        ("checkout x", Verdict.ASK),
+        ("stash pop", Verdict.ASK),
+        ("-C . checkout x -- log", Verdict.ASK),
+        ("status", Verdict.PASS),
+    ):
         assert verdicts("Bash", command=f"git {words}") == [asked, Verdict.PASS], words
 
 

@@ -70,9 +70,8 @@ class SessionWords:
         text = "" if wanted == _ALL else wanted
         found = [info for info in self._state.sessions.all(self._state.directory) if _fits(info, text.casefold())]
         if text and not found:
-            say(
-                f"No session in {shorten_home(self._state.directory)} has {text!r} in its name or first prompt, or an ID with this beginning."
-            )
+            where = shorten_home(self._state.directory)
+            say(f"No session in {where} has {text!r} in its name or first prompt, or at the beginning of its ID.")
             return
         shown = found if wanted else found[:ROWS_SHOWN]
         self._listed = tuple(info.session_id for info in shown)

@@ -86,7 +86,8 @@ def git_use(command: str) -> GitUse:
                 else:
                     is_clear = is_clear and option in _HARMLESS_OPTIONS
             only_looks = only_looks and rest[:1] != [] and rest[0] in _LOOKS
-            is_simple = is_simple and (has_simple := _SIMPLE.issuperset(rest[:1]))
+            has_simple = _SIMPLE.issuperset(rest[:1])
+            is_simple = is_simple and has_simple
             is_clear = is_clear and _KNOWN.issuperset(rest[:1]) and not any(map(_FAR_ADDRESS.search, rest))
             is_clear = is_clear and not any(word.startswith(("GIT_", "--git-dir", "--work-tree")) for word in words_of(part))
             if not _WITHOUT_SUBMODULES.issuperset(rest[:1] or [""]):
@@ -98,8 +99,10 @@ def git_use(command: str) -> GitUse:
 
 def changes_work_tree(part: str) -> bool:
     """Whether a part of a command is git, and may change files beside the repository's own."""
-    words = words_of(BEFORE.sub("", part))
-    return words[:1] == ["git"] and not (_SIMPLE | {"fetch", "push"}).intersection(words)
+    program, *rest = words_of(BEFORE.sub("", part)) or [""]
+    while rest and rest[0].startswith("-"):
+        rest = rest[2:] if rest[0] == "-C" else rest[1:]
+    return program == "git" and not (_SIMPLE | {"fetch", "push"}).issuperset(rest[:1])
 
 
 def _without_comments(command: str) -> str:
