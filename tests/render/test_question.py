@@ -210,7 +210,9 @@ def test_a_file_that_is_not_compared(
 
 def test_words_from_right_to_left(page: Page) -> None:
     """Each word that is written from right to left stands alone, so that the page turns no command around."""
-    card = closed(Card(page, request(command="cat א > ב; cp אא בב", description="ק")))
+    card = Card(page, request(rules=("Bash(cat א > ב)",), command="cat א > ב; cp אא בב", description="ק"))
+    assert any("Bash(cat <bdi>א</bdi> &gt; <bdi>ב</bdi>)" in value for value in page.html())
+    closed(card)
     for shown in ("cat <bdi>א</bdi> &gt; <bdi>ב</bdi>", "cp <bdi>אא</bdi> <bdi>בב</bdi>", "<bdi>ק</bdi>"):
         assert shown in card.html
 

@@ -194,7 +194,7 @@ class ApprovalCard(Card):
             )
             session.on_click(lambda _: self._answer(Decision.SESSION))
             allows.append(session)
-            self._outcome.value = (
+            self._outcome.value = _isolated(
                 f'<p class="claude-rule">this session: <code>{escape(one_line(reveal(rules), RULE_LENGTH))}</code></p>'
             )
         if request.instead is not None:
@@ -355,11 +355,15 @@ def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spe
         shown = _changes_html(call, replaced.remark, diff)
     else:
         shown = input_html(call, sys.maxsize, folded_html)
-    return _RIGHT_TO_LEFT.sub(
-        lambda found: found[1] or f"<bdi>{found[0]}</bdi>",
+    return _isolated(
         f'<div role="alertdialog" aria-label="{html.escape(title)}"><p class="claude-title">{escape(title)}</p>{warning}'
-        f"{shown}{lines}</div>",
+        f"{shown}{lines}</div>"
     )
+
+
+def _isolated(shown: str) -> str:
+    """Return HTML in which each word from right to left stands alone."""
+    return _RIGHT_TO_LEFT.sub(lambda found: found[1] or f"<bdi>{found[0]}</bdi>", shown)
 
 
 def _changes_html(call: ToolCall, remark: str, diff: str) -> str:
