@@ -285,7 +285,7 @@ def test_what_only_changes_would_run(workdir: Path) -> None:
         write(workdir / ".git" / name / "origin", "./evil\n")
     found = git_programs(str(workdir), only_looks=False)
     assert {found.pop(str(workdir / ".git" / name))[0] for name in ("remotes", "branches")} == {"origin"}
-    assert found.keys() == {str(hook.parent)}
+    assert (found.keys(), found[str(workdir / ".git")]) == ({str(hook.parent), str(workdir / ".git")}, ["remotes"])
     before = contents(str(workdir))
     write(hook, "#!/bin/sh\n./run.sh\n")
     assert contents(str(workdir)) != before
@@ -499,6 +499,10 @@ def test_contents(workdir: Path, traces: Path) -> None:
         "to''ols/ch\\eck.sh",
         "cd tools && ./check.sh",
         "PATH=./tools:$PATH check.sh",
+        "sh <>tools/check.sh",
+        f"sh {'./' * 600}tools/check.sh",
+        "bash -c \"true > '$(sh tools/check.sh)'\"",
+        "sh $'tools/check\\x2esh'",
     ],
 )
 @pytest.mark.parametrize("where", ["settings", "agent", "plugin"])
@@ -532,6 +536,7 @@ def test_a_folder_as_a_program(command: str, name: str, workdir: Path) -> None:
         "hooks: {Stop: [{type: command, command: ./tools/check.sh}]}",
         "hooks:\n  Stop:\n  - {\"comm\\x61nd\": './tools/check.sh'}",
         'hooks:\n  Stop:\n  - ? command\n    : "./tools\\x2fcheck.sh"',
+        'hooks:\n  Stop:\n  - command: "./to\\\n      ols/check\\U0000002esh"\nx: a---',
     ],
 )
 def test_ways_of_writing_yaml(yaml: str, workdir: Path) -> None:
@@ -541,6 +546,26 @@ def test_ways_of_writing_yaml(yaml: str, workdir: Path) -> None:
     write(workdir / ".claude/skills/one/SKILL.md", f"---\nname: one\n{yaml}\n---\nRead ./other.sh first.\n")
     found = {os.path.relpath(path, workdir) for path in contents(str(workdir))}
     assert found == {".claude/skills/one/SKILL.md", "tools/check.sh"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_settings_of_other_encodings(encoding: str, workdir: Path) -> None:
+    """The programs that settings name count in each encoding that the CLI reads."""
+    write(workdir / "tools/check.sh", "true")
+    (workdir / ".claude").mkdir()
+    text = json.dumps({"hooks": {"Stop": [{"command": "tools/check.sh"}]}})
+    (workdir / ".claude/settings.json").write_bytes(text.encode(encoding))
+    assert str(workdir / "tools/check.sh") in contents(str(workdir))
+
+
+@pytest.mark.parametrize(
+    "block", ["```! \n./tools/check.sh\n```", "x ```! ./tools/check.sh ```", "```!\r\n./tools/check.sh\r\n```\r\n"]
+)
+def test_blocks_of_commands(block: str, workdir: Path) -> None:
+    """The programs of a command's shell blocks count, however the block is written."""
+    write(workdir / "tools/check.sh", "true")
+    write(workdir / ".claude/commands/one.md", f"Look:\n{block}")
+    assert str(workdir / "tools/check.sh") in contents(str(workdir))
 
 
 @pytest.mark.parametrize("is_inside", [True, False])

@@ -6,6 +6,8 @@ import json
 import os
 import shlex
 import shutil
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from messages_api import MessagesAPI
 from watching import MakeConfig, Run
 
 from claude_magic.sdk import ClaudeClient, TurnOptions
+from claude_magic.sdk._folder.contents import contents
 from claude_magic.sdk._folder.git_settings import git_programs, repositories_below
 from claude_magic.sdk._gate import tool_list
 from claude_magic.sdk._gate.call import Call
@@ -778,6 +781,74 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
         assert verdict(harmless) is verdict(harmless, trusting) is Verdict.PASS, harmless
 
 
+def link_to(name: str, target: str) -> Callable[[Path], None]:
+    def change(git: Path) -> None:
+        (git / name).parent.mkdir(parents=True, exist_ok=True)
+        (git / name).symlink_to(target)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        link_to("COMMIT_EDITMSG", "../../bashrc"),
+        link_to("logs/HEAD", "../../../bashrc"),
+        link_to("info/grafts", "../../../private"),
+        link_to("refs/heads/x", "../../../../private"),
+        link_to("objects/17", "../../../private"),
+        lambda git: (git / "worktrees").mkdir(),
+        lambda git: (git / "MERGE_AUTOSTASH").touch(),
+        lambda git: (git / "objects/info/alternates").touch(),
+        lambda git: os.mkfifo(git / "MERGE_MSG"),
+        lambda git: (git.rename(git.parent / "moved"), git.symlink_to("moved")),
+        lambda git: (git.rename(git.parent / "moved"), git.write_text("gitdir: moved\n")),
+    ],
+)
+def test_git_where_a_repository_is_not_plain(change: Callable[[Path], object], tmp_path: Path) -> None:
+    """A rule for one git command answers only in a repository as git makes it: links in it lead to files elsewhere."""
+    subprocess.run(["git", "init", "-q", work := tmp_path / "work"], check=True)
+    (work / ".git/logs").mkdir()
+    (work / ".git/objects/info/packs").touch()
+    rules = ["Bash(git commit:*)", "Bash(git status)"]
+
+    def verdicts(trusted: bool = False) -> list[Verdict]:
+        gate = Gate(str(work), tmp_path / "cli", home="/", rules=rules, trusted=trusted)
+        calls = [Call("Bash", {"command": command}, "default", str(work), "s") for command in ("git commit -m x", "git status")]
+        return [gate.judge(call, "default")[0] for call in calls]
+
+    assert verdicts() == [Verdict.PASS] * 2
+    before = contents(str(work))
+    change(work / ".git")
+    assert verdicts() == [Verdict.ASK] * 2
+    assert contents(str(work)) != before
+    assert verdicts(trusted=True) == [Verdict.PASS] * 2  # the person has been shown it
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python3 x.py # <<\nps aux",
+        "python3 x.py <<<x\nps aux",
+        "python3 x.py # ' \nps aux # '",
+        'python3 x.py # "\nps aux # "',
+        "python3 - <<E\n$(ps aux)\nE",
+        "python3 - <<E\nx\nE\nps aux",
+        "python3 -c $((1<<E))\nps aux\nE",
+        "python3 - <<E\nps aux",
+    ],
+)
+def test_lines_behind_a_command(command: str, tmp_path: Path) -> None:
+    """A rule for the first line of a command covers the text of a here-document, but no line that a shell would run."""
+    gate = Gate(str(tmp_path), tmp_path / "cli", home="/", rules=["Bash(python3:*)"])
+
+    def verdict(command: str) -> Verdict:
+        return gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0]
+
+    assert verdict(command) is Verdict.ASK
+    assert verdict("python3 - <<'E'\nprint('$x')\nE\nls # done") is verdict("python3 - <<E\nprint(1)\nE") is Verdict.PASS
+
+
 def test_git_commands_that_need_trust(tmp_path: Path) -> None:
     """A rule for one git command answers in a folder that is not trusted only if git runs nothing but settings and hooks.
 
@@ -865,7 +936,9 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
     (tmp_path / ".claude/settings.json").write_text(json.dumps(settings))
     (tmp_path / "linked").symlink_to(hooks / "check.sh")
     os.link(hooks / "check.sh", tmp_path / "hard")
-    rules = ["Edit", *(f"Bash({program}:*)" for program in ("sh", "cp", "cd", "tee", "tar", "rm"))]
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/f").symlink_to("../hooks/check.sh")
+    rules = ["Edit", *(f"Bash({program}:*)" for program in ("sh", "cp", "cd", "tee", "tar", "rm", "sed"))]
     trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
 
     def verdicts(tool: str, **arguments: str) -> list[Verdict]:
@@ -879,6 +952,9 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         "sed -i s/a/b/ ./hooks//check.sh",
         "cp e.sh linked",
         "cp e.sh hard",
+        "cp e/f d",
+        "sed -i.sh s/a/b/ hooks/check",
+        "sed -n wd/f e.sh",
         "cat e.sh | tee linked",
         "cp -r evil/. .",
         "cp e.sh h*/c*",
@@ -889,7 +965,7 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         assert verdicts("Write", file_path=name, content="x") == [Verdict.ASK, Verdict.PASS], name
     assert verdicts("Write", file_path="hooks/other.sh", content="x") == [Verdict.PASS, Verdict.PASS]
     assert verdicts("Bash", command="sh hooks/check.sh") == verdicts("Bash", command="cp a b") == [Verdict.PASS, Verdict.PASS]
-    assert verdicts("Bash", command="rm -r out/x; cat a | tee log") == [Verdict.PASS, Verdict.PASS]
+    assert verdicts("Bash", command="rm -r out/x; cat a | tee log; sed -i s/a/b/g x") == [Verdict.PASS, Verdict.PASS]
     rules.append("Bash(git:*)")
     trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
     for words, asked in (
@@ -983,7 +1059,7 @@ def test_git_settings_that_come_later(tmp_path: Path) -> None:
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("sign", ["\xa0", "\u2003", "\u2028", "\x85", "\x0b", "\x0c", "\r", "\x1c", "\ufeff", "\\ ", "\\\n"])
+@pytest.mark.parametrize("sign", ["\xa0", "\u2003", "\u2028", "\x85", "\x0b", "\x0c", "\r", "\x1c", "\ufeff", "\\ "])
 def test_what_a_shell_takes_as_part_of_a_name(sign: str, tmp_path: Path) -> None:
     """Only blanks, tabs and ends of lines do not count around a command: any other sign makes it another command."""
     rules = ["Bash(./other.sh)", "Bash(./start.sh:*)", f"Bash(./rule.sh{sign})"]

@@ -48,14 +48,18 @@ _WRITTEN_BY_HOOKS: Final = (".lock", ".log", ".txt", ".jsonl", ".csv", ".tmp")
 """Endings of files that hooks write directly below `.claude`."""
 
 _COMMANDS: Final = re.compile(
-    r"\A---[ \t]*\r?\n(.*?)\n---|^[ \t-]*[\"']?command[\"']?[ \t]*:(.+)|!`([^`]+)`|^```!\n(.*?)^```", re.MULTILINE | re.DOTALL
+    r"\A\ufeff?\s*---(.*?)(?:\n---[ \t\r\f\u00a0]*(?:\n|\Z)|\Z)"
+    r"|^[ \t-]*[\"']?command[\"']?[ \t]*:(.+)|```!(.*?)(?:```|\Z)|!`([^`]+)`",
+    re.MULTILINE | re.DOTALL,
 )
 """How agents, skills and commands name what they run: YAML at the top, else all text after `command:`; and commands inside."""
 
-_NUMBERED: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4}))")
-"""A character that YAML names by its number."""
+_NUMBERED: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))|\\\r?\n[ \t]*")
+"""A character that YAML or a shell names by its number, or a line that goes on."""
 
-_WRITTEN_TO: Final = re.compile(r""">>?[ \t]*(?:\\?"(?:[^"\\\n`$]|\$(?!\())*\\?"|'[^'\n]*'|[^\s;&|<>()"'`\\]+)+""")
+_WRITTEN_TO: Final = re.compile(
+    r"""(?<![<=])>>?[ \t]*(?:\\?"(?:[^"\\\n`$]|\$(?!\())*\\?"|'(?:[^'\n`$]|\$(?!\())*'|[^\s;&|<>()"'`\\]+)+"""
+)
 """A file that a command only writes to, as in `check.sh >> log.md`. Not the block after YAML's `command: >`."""
 
 
@@ -195,22 +199,27 @@ def _hash_and_words(path: str) -> tuple[str, tuple[str, ...]]:
 def _read(path: str, state: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
     """Return the hash of a file and the words of its commands. `state` changes when the file does, so the cache is right."""
     content = file_bytes(path)
-    words = _words(Path(path).name, content.decode(errors="replace"))
+    words = _words(Path(path).name, content)
     return (hashlib.sha256(content).hexdigest(), tuple(sorted(words))) if len(words) <= _MOST_WORDS else (UNKNOWN, ())
 
 
-def _words(name: str, text: str) -> set[str]:
-    data = json_object(text) if name.endswith(".json") else {}
+def _words(name: str, content: bytes) -> set[str]:
+    data = json_object(content) if name.endswith(".json") else {}
     if name in (*_SETTINGS, ".mcp.json"):
         texts = list(_strings({**data, "permissions": None}))
     elif '"command"' in json.dumps(data):  # a plugin's hooks or servers; arguments may come before the command
         texts = list(_strings(data))
     elif name.endswith((".md", ".json")):
-        texts = [part for match in _COMMANDS.findall(text) for part in match]
-        texts += [_NUMBERED.sub(lambda found: chr(int(found[1] or found[2], 16)), part) for part in texts]
+        texts = [part for match in _COMMANDS.findall(content.decode(errors="replace")) for part in match]
     else:
         return set()
+    texts += [_NUMBERED.sub(_character, text) for text in texts]
     return {word for text in texts for word in words_of(_WRITTEN_TO.sub(" ", text))}
+
+
+def _character(numbered: re.Match[str]) -> str:
+    number = int(next(filter(None, numbered.groups()), "0"), 16)
+    return chr(number) if 0 < number < 0x110000 else ""
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -13,6 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from claude_magic._paths import file_bytes
@@ -47,6 +48,17 @@ _HOOKS_OF_A_LOOK: Final = ("post-index-change", "fsmonitor-watchman")
 _STATES: Final = ("sequencer", "rebase-merge", "rebase-apply")
 """The folders of git with the commands, options and strategies of a rebase or cherry-pick that goes on."""
 
+_USUAL: Final = frozenset(
+    {"HEAD", "config", "description", "hooks", "info", "objects", "refs", "logs", "index", "packed-refs", "shallow", "branches"}
+    | {"COMMIT_EDITMSG", "ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD", "MERGE_MSG", "MERGE_MODE", "AUTO_MERGE", "SQUASH_MSG"}
+    | {"CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", *_STATES}
+)
+"""What git (2.39) makes in a repository's folder. All else, such as `worktrees` and `modules`, leads elsewhere."""
+
+_USUAL_INSIDE: Final = {"info": {"exclude"}, os.path.join("objects", "info"): {"packs", "commit-graph", "commit-graphs"}}
+_MOST_ENTRIES: Final = 20_000
+_SHOWN_ENTRIES: Final = 20
+
 _SAMPLE: Final = ".sample"
 """The end of the names of hooks that come with git and never run."""
 
@@ -67,7 +79,7 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
 
     :param only_looks: leave out hooks and old remotes that count only when a command changes something.
     """
-    found: dict[str, list[str]] = {}
+    found = {} if only_looks else odd_entries(directory)
     for place in {place: None for repository in _repositories(directory) for place in _settings_of(repository)}:
         for name in ("HEAD", "commondir"):  # git would hang on a named pipe
             if wrong := _judged(lambda path, state: (), path := os.path.join(place, name)):
@@ -95,6 +107,35 @@ def unfinished(directory: str) -> str:
     places = (place for repository in _repositories(directory) for place in _settings_of(repository))
     states = (os.path.join(place, name) for place in places for name in _STATES)
     return next(filter(os.path.lexists, states), "")
+
+
+def odd_entries(directory: str) -> dict[str, list[str]]:
+    """Return what a directory's repositories hold that no plain one does, by repository: links and what leads elsewhere.
+
+    Through these git may read and write files outside, or find other settings than those that can be looked at.
+    """
+    found = {repository: [*islice(_odd_entries(repository), _SHOWN_ENTRIES)] for repository in _repositories(directory)}
+    return {repository: entries for repository, entries in found.items() if entries}
+
+
+def _odd_entries(repository: str) -> Iterator[str]:
+    if os.path.basename(repository) != ".git" or os.path.islink(repository) or not os.path.isdir(repository):
+        yield "(no folder of its own)"
+        return
+    left = _MOST_ENTRIES
+    for place, folders, names in os.walk(repository):
+        inside = os.path.relpath(place, repository)
+        usual = _USUAL if inside == "." else _USUAL_INSIDE.get(inside)
+        left -= len(folders) + len(names)
+        if left < 0:
+            yield "(too much to look at)"
+            return
+        for name in (*folders, *names):
+            mode = os.lstat(os.path.join(place, name)).st_mode
+            if (usual is not None and name not in usual) or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                yield os.path.normpath(os.path.join(inside, name))
+        if inside == "objects":
+            folders[:] = ["info"]  # there may be very many objects
 
 
 def leads_to_repository(path: str) -> bool:
@@ -179,7 +220,13 @@ def _named(path: str, start: bytes = b"") -> list[str]:
     """Return each path that the text of a file could mean: git only removes ends of lines, so blanks are part of a name."""
     # For git, which is written in C, a null character ends the path.
     content = _content(path).removeprefix(start).partition(b"\0")[0]
-    ways = (content, content.rstrip(b"\r\n"), content.removeprefix(b" ").rstrip(b"\r\n"), content.strip())
+    ways = (
+        content,
+        content.removeprefix(b" "),
+        content.rstrip(b"\r\n"),
+        content.removeprefix(b" ").rstrip(b"\r\n"),
+        content.strip(),
+    )
     return [os.fsdecode(way) for way in dict.fromkeys(ways) if way]
 
 

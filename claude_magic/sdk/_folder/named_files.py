@@ -14,8 +14,10 @@ from typing import Final
 _WORD: Final = re.compile(r"[^\s\"'`;|&<>(),=:$!{}]+")
 _ESCAPES: Final = re.compile(r"[\"'\\]")
 
-_STARTED: Final = frozenset({"__main__.py", "index.js"})
-"""The files that Python and Node.js run if they get the name of a folder."""
+_STARTED: Final = frozenset({"__main__.py", "index.js", "package.json"})
+"""The files that Python and Node.js run or read if they get the name of a folder."""
+
+_MOST_PARTS: Final = 30
 
 _MOST_FOLDERS: Final = 100
 
@@ -23,7 +25,7 @@ _MOST_FOLDERS: Final = 100
 def words_of(command: str) -> set[str]:
     """Return what could be a path in a command, with and without the quotes and backslashes in it."""
     ways = (_ESCAPES.sub("", command), command.replace("\\", " "), command)
-    return {word for way in ways for word in _WORD.findall(way) if len(word) < 1000 and "\0" not in word}
+    return {os.path.normpath(word) for way in ways for word in _WORD.findall(way) if "\0" not in word}
 
 
 def named_files(words: Iterable[str], bases: Iterable[str], root: str) -> set[str]:
@@ -38,5 +40,6 @@ def named_files(words: Iterable[str], bases: Iterable[str], root: str) -> set[st
 
 
 def _ends(word: str) -> Iterator[str]:
-    parts = word.split("/")
-    return ("/".join(parts[at:]) for at in range(len(parts)) if parts[at])
+    parts = word.split("/")[-_MOST_PARTS:]
+    ends = ("/".join(parts[at:]) for at in range(len(parts)) if parts[at])
+    return (each for end in (word, *ends) for each in (end, f"{end}.js"))  # Node.js adds the ending

@@ -11,6 +11,10 @@ Inside = Callable[[str], bool]
 """Whether a word, read as a path, leads inside the folder."""
 
 QUOTED: Final = re.compile(r"""\\.|'[^']*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+_PIECE: Final = re.compile(rf"(?P<joined>\\\n)|{QUOTED.pattern}|[^\\'\"#]+|.", re.DOTALL)
+_BEFORE_A_COMMENT: Final = frozenset("\t\n ;&|()")
+_HERE_DOCUMENT: Final = re.compile(r"(?<!<)<<(?!<)-?[ \t]*(?P<quote>['\"]?)(?P<end>[A-Za-z_]\w*)(?P=quote)(?!\S)[^\n]*\n")
+
 _SEPARATOR: Final = re.compile(r"&&|\|\||[;|\n]|(?<![<>])&(?!>)")
 
 LITERAL: Final = re.compile(r"""'[^'\n]*'|"[^"$`\\!\n]*\"""")
@@ -55,18 +59,47 @@ def trimmed(command: str) -> str:
 
 
 def parts_of(command: str, *, with_all_lines: bool = False) -> list[str]:
-    """Divide a command where a shell would start another program. Quoted text stays whole.
+    """Divide a command where a shell would start another program. Quoted text stays whole; comments are left out.
 
-    :param with_all_lines: whether the lines after the start of a here-document count; they may all be its text.
+    :param with_all_lines: whether the text of here-documents counts.
     """
+    command = without_comments(command)
+    command = command if with_all_lines else _without_documents(command)
     hidden = QUOTED.sub(lambda match: "q" * len(match[0]), command)
-    hidden = hidden.partition("\n")[0] if "<<" in hidden and not with_all_lines else hidden
     ends = [*_SEPARATOR.finditer(hidden)]
     begins = [0, *(found.end() for found in ends)]
     return [
         trimmed(command[begin:end])
         for begin, end in zip(begins, [*(found.start() for found in ends), len(hidden)], strict=True)
     ]
+
+
+def without_comments(command: str) -> str:
+    """Return the command with continued lines joined and without comments; a comment is not continued."""
+    pieces, last, at = [], "\n", 0
+    while found := _PIECE.match(command, at):
+        at = found.end()
+        if found[0] == "#" and last in _BEFORE_A_COMMENT:
+            at = command.find("\n", at) % (len(command) + 1)
+        elif not found["joined"]:
+            pieces.append(found[0].replace("\\\n", ""))
+            last = found[0][-1]
+    return "".join(pieces)
+
+
+def _without_documents(command: str) -> str:
+    """Return the command without the texts of its here-documents; with them, if it is not sure where they end."""
+    if "((" in command:  # `<<` may be arithmetic
+        return command
+    begins = _HERE_DOCUMENT.search(command)
+    while begins:
+        ends = re.compile(rf"^\t*{begins['end']}$", re.MULTILINE).search(command, begins.end())
+        text = command[begins.end() : ends.start()] if ends else ""
+        if ends is None or (not begins["quote"] and re.search(r"[$`\\]", text)):
+            return command
+        command = command[: begins.end()] + command[ends.end() :]
+        begins = _HERE_DOCUMENT.search(command, begins.end())
+    return command
 
 
 def words_of(part: str) -> list[str]:
@@ -84,10 +117,16 @@ def writes(part: str) -> bool:
     return _WRITERS.issuperset(words_of(BEFORE.sub("", part))[:1] or [""]) or bool(_WRITES.search(QUOTED.sub("", part)))
 
 
+_SUBSTITUTES: Final = re.compile(r"s([/|,#])(?:(?!\1)[^\n])*\1(?:(?!\1)[^\n])*\1[gI0-9]*")
+"""An expression of `sed` that writes no other file and runs nothing."""
+
+
 def writes_anything(part: str) -> bool:
     """Whether the words of a part that writes do not tell which files."""
-    unpacks = _UNPACKERS.issuperset(words_of(BEFORE.sub("", part))[:1] or [""])
-    return unpacks or (writes(part) and re.search(r"[$`*?\[{]", LITERAL.sub("", part)) is not None)
+    program, *words = words_of(BEFORE.sub("", part)) or [""]
+    if program == "sed" and not (words[:1] == ["-i"] and _SUBSTITUTES.fullmatch(" ".join(words[1:2]))):
+        return any(word.startswith("-") or "w" in word or "e" in word for word in words)
+    return program in _UNPACKERS or (writes(part) and re.search(r"[$`*?\[{]", LITERAL.sub("", part)) is not None)
 
 
 def only_reads(command: str, is_inside: Inside) -> bool:

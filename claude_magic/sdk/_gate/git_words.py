@@ -9,12 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from claude_magic.sdk._gate.commands import BEFORE, LITERAL, QUOTED, READERS, parts_of, words_of, writes
+from claude_magic.sdk._gate.commands import BEFORE, LITERAL, READERS, parts_of, words_of, writes
 
 _GIT: Final = re.compile(r"(?<![A-Za-z])git(?![A-Za-z])", re.IGNORECASE)
-_PIECE: Final = re.compile(rf"(?P<joined>\\\n)|{QUOTED.pattern}|[^\\'\"#]+|.", re.DOTALL)
-_BEFORE_A_COMMENT: Final = frozenset("\t\n ;&|()")
-
 _LOOKS: Final = frozenset(
     {"status", "diff", "log", "show", "blame", "ls-files", "ls-tree", "rev-parse", "rev-list", "describe", "shortlog"}
     | {"grep", "cat-file", "merge-base", "for-each-ref", "diff-tree"}
@@ -68,7 +65,7 @@ def names_git(command: str) -> bool:
 def git_use(command: str) -> GitUse:
     """Read all parts of a command, with the lines of here-documents, which may be commands."""
     goes, is_clear, only_looks, is_simple = 0, True, True, True
-    parts = [part for part in parts_of(_without_comments(command), with_all_lines=True) if part]
+    parts = [part for part in parts_of(command, with_all_lines=True) if part]
     for part in parts:
         words = words_of(BEFORE.sub("", part))
         # What another part of the command writes is not there yet.
@@ -103,16 +100,3 @@ def changes_work_tree(part: str) -> bool:
     while rest and rest[0].startswith("-"):
         rest = rest[2:] if rest[0] == "-C" else rest[1:]
     return program == "git" and not (_SIMPLE | {"fetch", "push"}).issuperset(rest[:1])
-
-
-def _without_comments(command: str) -> str:
-    """Return the command with continued lines joined and without comments; a comment is not continued."""
-    pieces, last, at = [], "\n", 0
-    while found := _PIECE.match(command, at):
-        at = found.end()
-        if found[0] == "#" and last in _BEFORE_A_COMMENT:
-            at = command.find("\n", at) % (len(command) + 1)
-        elif not found["joined"]:
-            pieces.append(found[0].replace("\\\n", ""))
-            last = found[0][-1]
-    return "".join(pieces)

@@ -17,6 +17,7 @@ from claude_magic.sdk._folder.git_settings import (
     MOST_BELOW,
     git_programs,
     leads_to_repository,
+    odd_entries,
     repositories_below,
     unfinished,
 )
@@ -109,6 +110,9 @@ class SideEffects:
             changed, trusted = [self._directory], [path for path in trusted if ".git" not in path.split(os.sep)]
         elif any(map(writes, parts)):
             named = named_in(call.tool, call.arguments, call.cwd)
+            # A program may put a file into a folder, under its own name.
+            folders = [*filter(os.path.isdir, named)][:_MOST_FOLDERS]
+            named += [os.path.join(folder, os.path.basename(path)) for folder in folders for path in named[:_MOST_FOLDERS]]
             # After `cd` in the command, a path starts at another folder, so its last name is compared, too.
             changed, names = [*map(os.path.realpath, named)], {os.path.basename(os.path.normpath(path)) for path in named}
         files = {_identity(path) for path in changed} - {None}  # a hard link is another name of a file
@@ -153,7 +157,7 @@ class SideEffects:
         if below is None:
             return f"more than {MOST_BELOW:,} folders are there, in which git may find other repositories"
         for folder in (call.cwd, *named, *below):
-            for place, programs in git_programs(folder, only_looks=use.only_looks).items():
+            for place, programs in (odd_entries(folder) | git_programs(folder, only_looks=use.only_looks)).items():
                 if not set(programs) <= set(self._git_trusted.get(place, ())):
                     return f"git would run programs here: {place} says so"
         return ""
