@@ -18,8 +18,8 @@ from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 
+from claude_magic._libraries import quiet_library
 from claude_magic._mathematics import FORMULA_LENGTH, mathematics_plugin, opens_formula
-from claude_magic._quiet_library import quiet_library
 from claude_magic._written_html import written_html_plugin
 
 _WEB: Final = re.compile(r"(?:https?://|mailto:)[^\s/]", re.IGNORECASE)

@@ -21,7 +21,7 @@ import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from claude_magic._forks import OwnProcess
-from claude_magic._quiet_library import quiet_library
+from claude_magic._libraries import quiet_library
 from claude_magic.errors import ClaudeError
 
 T = TypeVar("T")

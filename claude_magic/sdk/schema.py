@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import typing_extensions
 
+from claude_magic._libraries import library
 from claude_magic.errors import ConfigError, StructuredOutputError
 from claude_magic.sdk._offers.schema_dialect import for_cli
 from claude_magic.sdk.response import VALUE, as_json
@@ -41,13 +42,9 @@ class Rows(list[T]):
 
         :raises ConfigError: when pandas is not there.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ConfigError(
-                "A DataFrame needs pandas, which is not installed here.", next_step="Install it: pip install pandas"
-            ) from error
-        return pandas.DataFrame([_fields(row) for row in self])
+        needed = library("pandas", "A DataFrame needs", next_step="Install it: pip install pandas")
+        frame: pandas.DataFrame = needed.DataFrame([_fields(row) for row in self])
+        return frame
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

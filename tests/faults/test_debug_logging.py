@@ -9,8 +9,8 @@ import pytest
 from messages_api import MessagesAPI
 from rig.kernel import Kernel
 
+from claude_magic._libraries import quiet_library
 from claude_magic._markdown import code_in
-from claude_magic._quiet_library import quiet_library
 
 REPLY = "\n\n".join(
     f"# Part {number}\n\nA *paragraph* with `code`.\n\n- one\n- two\n\n```python\nx = {number}\n```\n\n| a |\n|---|\n| 1 |"

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from claude_magic.errors import ClaudeError, ConfigError
+from claude_magic._libraries import library
+from claude_magic.errors import ClaudeError
 from claude_magic.sdk._rows.work import columns_of
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Results:
         """
         if self._frame is None or _is_polars(self._frame):
             return new_frame(self.records(), self._frame)
-        own, table = _pandas().DataFrame([_reply(outcome) for outcome in self]), self._frame.iloc[: len(self)].copy()
+        own, table = new_frame([_reply(outcome) for outcome in self], None), self._frame.iloc[: len(self)].copy()
         for name in own:
             # By position: labels of the table's index may occur more than once.
             table[_free(name, {str(column) for column in table.columns})] = own[name].array
@@ -146,7 +147,7 @@ def new_frame(records: list[dict[str, Any]], like: Any) -> pandas.DataFrame | An
     :raises ConfigError: if pandas is not installed.
     """
     if not _is_polars(like):
-        return _pandas().DataFrame(records)
+        return library("pandas", "A DataFrame needs").DataFrame(records)
     import polars
 
     # Polars reads every row for a column's type, as the first error, or the first fraction, may come late.
@@ -155,14 +156,6 @@ def new_frame(records: list[dict[str, Any]], like: Any) -> pandas.DataFrame | An
 
 def _is_polars(frame: Any) -> bool:
     return type(frame).__module__.startswith("polars")
-
-
-def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError as error:
-        raise ConfigError("A DataFrame needs pandas, which is not installed here.", next_step="pip install pandas") from error
-    return pandas
 
 
 def _record(outcome: RowOutcome) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from functools import lru_cache
 from statistics import NormalDist, fmean
 from typing import Any, Final
 
-from claude_magic.errors import ConfigError
 from claude_magic.sdk._rows.work import Template
 
 CONFIDENCE: Final = 0.95
@@ -119,19 +118,6 @@ class Best:
         """Its model, system, schema and bare as parameters of `ask()` and `ask_each()`, which differ in their defaults."""
         chosen = {"model": self.model, "system": self.system, "schema": self.schema}
         return {name: value for name, value in chosen.items() if value} | {"bare": self.bare}
-
-
-def check_numpy() -> None:
-    """Check that numpy is installed.
-
-    :raises ConfigError: if it is not.
-    """
-    try:
-        import numpy  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            "Scores need numpy, which is not installed here.", next_step="pip install numpy; nothing was sent."
-        ) from error
 
 
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float] | None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from claude_magic._libraries import library
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._rows.request import Arm
 from claude_magic.sdk._rows.work import ROW, Template
-from claude_magic.sdk._trials.findings import check_numpy
 from claude_magic.sdk._trials.judging import Judge
 
 Score = str | Callable[[Any, Any], object]
@@ -48,7 +48,7 @@ class TrialRequest:
         if self.judge_model is not None and not isinstance(self.score, str):
             raise ConfigError("judge_model is for a score that is a prompt.", next_step=f"Leave it out; {_NOTHING_SENT}")
         if self.score is not None:
-            check_numpy()
+            library("numpy", "Scores need", next_step=f"pip install numpy; {_NOTHING_SENT}")  # `findings` computes with it
         if callable(self.score):
             _check_function(self.score)
         elif self.score is not None and not isinstance(self.score, str):

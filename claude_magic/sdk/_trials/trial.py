@@ -11,10 +11,13 @@ import numbers
 import os
 import reprlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import combinations
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from claude_magic._libraries import library
 from claude_magic.errors import ClaudeError, ConfigError, ScoreError
 from claude_magic.sdk._rows.request import Arm
 from claude_magic.sdk._rows.results import Results, RowOutcome, new_frame
@@ -22,10 +25,14 @@ from claude_magic.sdk._rows.work import Template
 from claude_magic.sdk._trials.findings import ArmResult, Best, Difference, Disagreement, mean_interval
 from claude_magic.sdk._trials.judging import Judgement, Verdicts
 from claude_magic.sdk.config import TurnOptions
+from claude_magic.sdk.response import as_json, plain_data
 from claude_magic.sdk.schema import Rows, Schema
 
 if TYPE_CHECKING:
     import pandas
+
+_SCORER = "score"
+"""The name of the score in a log of Inspect (`inspect_ai`)."""
 
 
 class Trial(Results):
@@ -194,12 +201,7 @@ class Trial(Results):
 
         :raises ConfigError: if matplotlib is not installed, or nothing was scored.
         """
-        try:
-            from matplotlib import pyplot
-        except ImportError as error:
-            raise ConfigError(
-                "A plot needs matplotlib, which is not installed here.", next_step="pip install matplotlib"
-            ) from error
+        pyplot = library("matplotlib.pyplot", "A plot needs")
         drawn = [(arm.label, arm.mean, arm.low, arm.high) for arm in self.table if arm.mean is not None][::-1]
         if not drawn:
             raise ConfigError("No reply has a score: there is nothing to plot.", next_step="Give a score.")
@@ -216,24 +218,67 @@ class Trial(Results):
     def to_inspect(self, path: str | os.PathLike[str]) -> None:
         """Write the trial as a log of Inspect, `.eval` or `.json`, with a sample for each reply.
 
-        :raises ConfigError: if inspect_ai is not installed.
+        :raises ConfigError: if inspect_ai is not installed, or the file name ends neither in .eval nor in .json.
         """
-        from claude_magic.sdk._trials.inspect_log import LoggedReply, write_log
-
-        scores, errors = self.scores, self.errors
-        replies = [
-            LoggedReply(
-                arm=self._arm(outcome),
-                prompt=self._template.fill(outcome.row, self._arm(outcome).variant) if outcome.asked else "",
-                outcome=outcome,
-                row=outcome.position // len(self.arms),
-                score=score if isinstance(score := scores.get(outcome.position), float) else None,
-                error=errors.get(outcome.position),
+        if Path(path).suffix not in (".eval", ".json"):
+            raise ConfigError(
+                f"{os.fspath(path)} cannot be the name of a log of Inspect.", next_step="Let it end in .eval or .json."
             )
-            for outcome in self
+        log = library("inspect_ai.log", "A log of Inspect needs")
+        scores, errors = self.scores, self.errors
+        samples = [self._sample(outcome, scores.get(outcome.position), errors.get(outcome.position)) for outcome in self]
+        metrics = [
+            log.EvalScore(
+                name=arm.label,
+                scorer=_SCORER,
+                scored_samples=arm.n,
+                metrics={"mean": log.EvalMetric(name="mean", value=arm.mean)},
+            )
+            for arm in self.table
+            if arm.mean is not None
         ]
-        means = [(arm.label, arm.mean, arm.n) for arm in self.table]
-        write_log(path, replies, means, template=self._template.text, is_whole=not self.stopped)
+        written = log.EvalLog(
+            status="cancelled" if self.stopped else "success",
+            eval=log.EvalSpec(
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                task="trial",
+                dataset=log.EvalDataset(name="rows", samples=len(samples)),
+                model=", ".join(dict.fromkeys(self._arm(outcome).model or "default" for outcome in self)),
+                config=log.EvalConfig(),
+                metadata={"template": self._template.text},
+            ),
+            results=log.EvalResults(
+                total_samples=len(samples), completed_samples=sum(sample.error is None for sample in samples), scores=metrics
+            ),
+            samples=samples,
+        )
+        log.write_eval_log(written, os.fspath(path))
+
+    def _sample(self, outcome: RowOutcome, score: float | ClaudeError | None, error: ClaudeError | None) -> Any:
+        """Return one reply as a sample of Inspect's log."""
+        from inspect_ai.log import EvalError, EvalSample
+        from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, ModelOutput, ModelUsage
+        from inspect_ai.scorer import Score
+
+        arm, row, value = self._arm(outcome), outcome.position // len(self.arms), outcome.value
+        model, prompt = arm.model or "default", self._template.fill(outcome.row, arm.variant) if outcome.asked else ""
+        said = "" if value is None else value if isinstance(value, str) else as_json(value)
+        counts = {name: int(outcome.usage.get(name, 0)) for name in ("input_tokens", "output_tokens")}
+        output = ModelOutput.from_content(model, said)
+        output.usage = ModelUsage(**counts, total_tokens=sum(counts.values()), total_cost=outcome.cost_usd)
+        return EvalSample(
+            id=f"{row} {arm.label}".strip(),
+            epoch=1,
+            input=prompt,
+            target="",
+            messages=[ChatMessageUser(content=prompt), ChatMessageAssistant(content=said, model=model)],
+            output=output,
+            scores={_SCORER: Score(value=score, answer=said)} if isinstance(score, float) else None,
+            metadata={"row": row, "model": model, "variant": plain_data(dict(arm.variant))},
+            model_usage={model: output.usage},
+            total_time=outcome.duration_s,
+            error=None if error is None else EvalError(message=error.message, traceback="", traceback_ansi=""),
+        )
 
     def summary(self) -> str:
         """Return the outcome in one line."""

@@ -1,4 +1,4 @@
-"""Keeps other libraries' debug messages out of a person's log while we use these libraries.
+"""Imports libraries that need not be installed, and keeps other libraries' debug messages out of a person's log.
 
 With `logging.basicConfig(level=DEBUG)` the Markdown parser alone logs ten lines for each paragraph, again at each repaint.
 """
@@ -10,9 +10,28 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from claude_magic.errors import ConfigError
 
 _uses: Counter[str] = Counter()
 _guard = threading.Lock()
+
+
+def library(name: str, needed_for: str, *, next_step: str | None = None) -> Any:
+    """Return a module of a library that need not be installed.
+
+    :param needed_for: the beginning of the sentence that says so, such as `A plot needs`.
+    :raises ConfigError: if it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        project = name.partition(".")[0]
+        raise ConfigError(
+            f"{needed_for} {project}, which is not installed here.", next_step=next_step or f"pip install {project}"
+        ) from error
 
 
 @contextmanager
