@@ -162,7 +162,6 @@ OPENS_ITSELF = {
     "_kernel/session_words/export_file.py",  # writes
     "_render/parts/style_sheet.py",
     "sdk/_cassette/cassette_file.py",  # looks at the kind before
-    "sdk/_cassette/seal.py",
     "sdk/_cli/environment.py",
     "sdk/_cli/supervisor.py",
     "sdk/_history/",

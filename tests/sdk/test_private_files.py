@@ -12,7 +12,7 @@ import pytest
 
 from claude_magic._kernel.session_words.export_file import ExportFile
 from claude_magic.sdk import ClaudeConfig
-from claude_magic.sdk._cassette.seal import Sealing
+from claude_magic.sdk._cassette.cassette_file import Sealing
 from claude_magic.sdk._cli.command_line import Command
 from claude_magic.sdk._log import ClientLog
 from claude_magic.sdk._rows.checkpoint import Answer, Checkpoint

@@ -10,19 +10,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import hmac
 import importlib.metadata
 import json
 import os
+import secrets
 import stat
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from io import FileIO
 from pathlib import Path
 from typing import Final
 
-from claude_magic._paths import leads_out, private, regular, shorten_home
+from claude_magic._paths import leads_out, our_data, private, regular, shorten_home
 from claude_magic._version import __version__
 from claude_magic.errors import CassetteError, ConfigError
 from claude_magic.sdk._cassette.line_format import (
@@ -37,7 +40,6 @@ from claude_magic.sdk._cassette.line_format import (
     read_line,
 )
 from claude_magic.sdk._cassette.scrubbing import Scrubber
-from claude_magic.sdk._cassette.seal import Sealing
 from claude_magic.sdk._cassette.turn_check import TurnCheck
 
 if sys.platform != "win32":
@@ -50,6 +52,8 @@ _PROBE: Final = 1 << 14
 
 MOST_BYTES: Final = 1 << 29
 """A larger file is refused: all of it would be in memory."""
+
+_KEY_BYTES: Final = 32
 
 _ELSEWHERE: Final = "record to another file, such as ~/lesson.jsonl"
 
@@ -275,6 +279,57 @@ def _add(file: FileIO, data: bytes) -> None:
     if written != len(data):
         file.truncate(before)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Sealing:
+    """Seal turns that this person records on this machine, and check seals. Nobody else can make one; editing a turn breaks it.
+
+    A seal is made with a key that never leaves the machine. A turn without a valid seal counts as recorded elsewhere.
+
+    :param path: the file of the key, by default in the person's data directory. The key is made with the first seal. If it
+        cannot be saved, seals are valid only as long as this object lives.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or our_data() / "cassettes.key"
+
+    def seal(self, digest: bytes) -> str:
+        """Return the seal of a turn.
+
+        :param digest: the hash of its lines.
+        """
+        if not self._key:
+            self._make_key()
+        return hmac.new(self._key, digest, "sha256").hexdigest()
+
+    def fits(self, seal: str, digest: bytes) -> bool:
+        """Whether the seal was made here for a turn with this hash."""
+        return bool(self._key) and hmac.compare_digest(seal.encode(), self.seal(digest).encode())
+
+    @cached_property
+    def _key(self) -> bytes:
+        return self._kept_key()
+
+    def _kept_key(self) -> bytes:
+        with contextlib.suppress(OSError):
+            key = self._path.read_bytes()
+            return key if len(key) == _KEY_BYTES else b""
+        return b""
+
+    def _make_key(self) -> None:
+        self._key = secrets.token_bytes(_KEY_BYTES)
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # The key is written whole or not at all, readable only by its owner, and never over another kernel's key.
+            file, name = tempfile.mkstemp(dir=self._path.parent)
+            try:
+                os.write(file, self._key)
+                os.link(name, self._path)
+            except FileExistsError:
+                self._key = self._kept_key() or self._key
+            finally:
+                os.close(file)
+                os.unlink(name)
 
 
 @contextlib.contextmanager
