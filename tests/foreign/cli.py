@@ -222,11 +222,11 @@ TRANSCRIPTS: Final = (
         ),
         (
             "user.promptId",
-            "sdk/_history/watch.py",
+            "sdk/_history/writers.py",
             "The prompt that an entry belongs to: what the CLI adds to a prompt has the same ID.",
             '"promptId"',
         ),
-        ("last-prompt.leafUuid", "sdk/_history/watch.py", "The message after which a resume would continue.", '"leafUuid"'),
+        ("last-prompt.leafUuid", "sdk/_history/writers.py", "The message after which a resume would continue.", '"leafUuid"'),
         (
             "assistant.timestamp",
             "sdk/_history/transcripts.py",
