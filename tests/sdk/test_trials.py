@@ -22,7 +22,7 @@ from claude_magic.sdk import RowOutcome, Trial, TurnOptions, ask_each
 from claude_magic.sdk._rows.request import Arm
 from claude_magic.sdk._rows.work import Template
 from claude_magic.sdk._trials.findings import mean_interval
-from claude_magic.sdk._trials.judging import Judgement
+from claude_magic.sdk._trials.request import Judgement
 
 TONES = {"tone": ["formal", "plain"]}
 PLAIN, FORMAL = Arm({"tone": "plain"}), Arm({"tone": "formal"})

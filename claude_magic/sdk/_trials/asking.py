@@ -13,8 +13,7 @@ from claude_magic.sdk._rows.limits import Progress
 from claude_magic.sdk._rows.request import CONCURRENCY, OnError, RowsRequest, rules_of
 from claude_magic.sdk._rows.results import Results, RowOutcome
 from claude_magic.sdk._rows.run import RowRun, Take
-from claude_magic.sdk._trials.judging import Judge, Judgement
-from claude_magic.sdk._trials.request import Score, TrialRequest
+from claude_magic.sdk._trials.request import Judge, Judgement, Score, TrialRequest
 from claude_magic.sdk._trials.trial import Trial
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 from claude_magic.sdk.schema import Schema

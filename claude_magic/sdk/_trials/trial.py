@@ -23,7 +23,7 @@ from claude_magic.sdk._rows.request import Arm
 from claude_magic.sdk._rows.results import Results, RowOutcome, new_frame
 from claude_magic.sdk._rows.work import Template
 from claude_magic.sdk._trials.findings import ArmResult, Best, Difference, Disagreement, mean_interval
-from claude_magic.sdk._trials.judging import Judgement, Verdicts
+from claude_magic.sdk._trials.request import Judgement, Verdicts
 from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.response import as_json, plain_data
 from claude_magic.sdk.schema import Rows, Schema
