@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _log_in(cli_path: str | None, rest: Sequence[str]) -> int:
     """Let the CLI log in, in this terminal, and say if a key or token in the environment takes precedence over this login."""
     from claude_magic.sdk._cli.command_line import find_cli
-    from claude_magic.sdk._cli.login import LOG_IN, login_status
+    from claude_magic.sdk._cli.environment import LOG_IN, login_status
 
     ended = subprocess.call([find_cli(cli_path), *LOG_IN, *rest])
     if ended:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette, cassette
-    from claude_magic.sdk._cli.login import login_status
+    from claude_magic.sdk._cli.environment import login_status
     from claude_magic.sdk._history.sessions import SessionInfo
     from claude_magic.sdk._rows.request import RowsRequest
     from claude_magic.sdk._rows.results import Results, RowOutcome
@@ -73,7 +73,7 @@ _HOMES = {
     "TurnOptions": "config",
     "ask_each": "_trials.asking",
     "cassette": "_cassette.cassette",
-    "login_status": "_cli.login",
+    "login_status": "_cli.environment",
     "only_reads": "_tools.function_tool",
     "stream_each": "_rows.run",
 }

@@ -21,7 +21,7 @@ from rig.leaks import Ledger
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.state.cassette_settings import CassetteSettings
 from claude_magic.errors import CassetteError
-from claude_magic.sdk._cli.login import login_status
+from claude_magic.sdk._cli.environment import login_status
 
 SETUP = """\
 import matplotlib, pandas

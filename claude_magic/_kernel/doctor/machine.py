@@ -102,7 +102,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 async def _login(cli_path: str | None) -> Finding:
-    from claude_magic.sdk._cli.login import login_status
+    from claude_magic.sdk._cli.environment import login_status
 
     status = await login_status(cli_path)
     if not status.logged_in and not status.is_known:

@@ -113,7 +113,7 @@ class KernelClient:
     def logged_in(self) -> bool:
         """Whether the CLI has a login; checked again when a variable or file that can change the login has changed."""
         self.get()
-        from claude_magic.sdk._cli.login import login_marks, login_status
+        from claude_magic.sdk._cli.environment import login_marks, login_status
 
         is_logged_in, marks = self._login
         if marks != (self._settings.cli_path, *login_marks(is_logged_in)):
