@@ -222,8 +222,7 @@ class ClaudeConfig:
 
     def __post_init__(self) -> None:
         self.options()
-        if self.max_concurrent_processes < 1:
-            raise ConfigError(f"max_concurrent_processes is {self.max_concurrent_processes}; it must be at least 1.")
+        _at_least_1("max_concurrent_processes", self.max_concurrent_processes)
         if self.safe_mode and self.tools:
             raise _not_safe("tools")
         if self.max_retries < 0:

@@ -67,11 +67,17 @@ def test_text_thinking_and_tools(talk: Talk) -> None:
     session_id = talk("  hello\n  Ülkü ", prompt)
     first, second = read(session_id)
     assert said([first]) == [("  hello\n  Ülkü ", "You said: hello\n  Ülkü")]
-    assert (second.prompt, second.reply, second.tools) == (prompt, "looking\n\nfound\n\nit", ("Bash",))
+    assert (second.prompt, second.reply) == (prompt, "looking\n\nfound\n\nit")
     assert [type(block) for block in second.blocks] == [Text, ToolCall, Text, Text]
     call = second.blocks[1]
     assert isinstance(call, ToolCall)
-    assert (call.input["command"], call.complete, call.is_error, call.result) == ("echo hi; exit 3", True, True, "")
+    assert (call.name, call.input["command"], call.complete, call.is_error, call.result) == (
+        "Bash",
+        "echo hi; exit 3",
+        True,
+        True,
+        "",
+    )
     assert last_message_id(session_id, None) == second.message_id != first.message_id
 
 

@@ -30,7 +30,7 @@ _IDS = ("uuid", "parentUuid", "logicalParentUuid")
 def projects_of(env: Mapping[str, str]) -> Path | None:
     """Return where a CLI with `env` over our environment keeps its sessions; `None` if `env` does not change that."""
     projects = all_projects(env)
-    return None if projects == own_projects() else projects
+    return None if projects == all_projects() else projects
 
 
 def found_below(folder: Path, pattern: str) -> Iterator[Path]:
@@ -38,14 +38,9 @@ def found_below(folder: Path, pattern: str) -> Iterator[Path]:
     return (folder / name for name in glob.iglob(pattern, root_dir=folder))
 
 
-def own_projects() -> Path:
-    """Return where a CLI with our environment keeps its sessions."""
-    return all_projects({})
-
-
-def all_projects(env: Mapping[str, str]) -> Path:
-    """Return where a CLI with `env` over our environment keeps its sessions."""
-    return cli_home(env) / "projects"
+def all_projects(env: Mapping[str, str] | None = None) -> Path:
+    """Return where a CLI with `env` over our environment, or with ours alone, keeps its sessions."""
+    return cli_home(env or {}) / "projects"
 
 
 def folder_name(directory: str) -> str:
@@ -72,7 +67,7 @@ def transcript_of(session_id: str, projects: Path | None = None, directory: str 
     """
     if not is_id(session_id):
         return None
-    found = sorted(found_below(projects or own_projects(), f"*/{session_id.lower()}.jsonl"))
+    found = sorted(found_below(projects or all_projects(), f"*/{session_id.lower()}.jsonl"))
     if directory is not None:
         found = [path for path in found if belongs(path, directory)]
     return found[0] if found else None

@@ -37,7 +37,7 @@ class SessionInfo:
 
 def list_sessions(directory: str) -> list[SessionInfo]:
     """Return the sessions of a directory, the most recently used first."""
-    if not os.path.isdir(places.own_projects()):  # without a home directory the SDK cannot even look for them
+    if not os.path.isdir(places.all_projects()):  # without a home directory the SDK cannot even look for them
         return []
     name = places.folder_name(directory)
     # With this spelling the SDK looks into the CLI's folder even where it would name that folder differently. For a long
@@ -93,7 +93,7 @@ def find_session(wanted: str, directory: str) -> SessionInfo:
                 f"{len(matches)} sessions in {shorten_home(directory)} match {wanted!r}: {which}.",
                 next_step="Give more of the ID; list_sessions() shows them.",
             )
-    if places.is_id(wanted) and os.path.isdir(places.own_projects()):
+    if places.is_id(wanted) and os.path.isdir(places.all_projects()):
         elsewhere = sdk.get_session_info(wanted.lower())
         if elsewhere is not None:
             return _info(elsewhere)
@@ -153,7 +153,7 @@ def _own(session_id: str, directory: str) -> Iterator[Path]:
     IDs are unique, so the SDK may look for the session in all folders.
     """
     missing = SessionNotFoundError(f"No session in {shorten_home(directory)} has the ID {session_id}.")
-    path = places.transcript_of(session_id, places.own_projects(), directory)
+    path = places.transcript_of(session_id, directory=directory)
     if path is None:
         raise missing
     try:
@@ -161,7 +161,7 @@ def _own(session_id: str, directory: str) -> Iterator[Path]:
     except FileNotFoundError as error:
         raise missing from error
     except OSError as error:
-        raise places.not_written(places.own_projects(), error) from error
+        raise places.not_written(places.all_projects(), error) from error
 
 
 def _sorted(sessions: list[SessionInfo]) -> list[SessionInfo]:

@@ -71,11 +71,6 @@ class Exchange:
         """All text of the answer, in Markdown."""
         return "\n\n".join(block.text for block in self.blocks if isinstance(block, response.Text))
 
-    @property
-    def tools(self) -> tuple[str, ...]:
-        """The names of the tools that were called."""
-        return tuple(block.name for block in self.blocks if isinstance(block, response.ToolCall))
-
 
 def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
     """Return a session's exchanges in order, including those before a compaction; empty if there is no such session."""
