@@ -152,7 +152,7 @@ class Frontend:
         if self.is_text_only:
             say(bundle["text/plain"] if text is None else text)
         else:
-            Place().display(bundle)
+            Place().show(bundle)
 
     def import_views(self) -> None:
         """Import the modules that a cell will need. ipywidgets, Jinja2 and others take longer than a cell should wait."""

@@ -140,7 +140,7 @@ class LiveView(GrowingView):
             responses, elapsed_s = self._latest
             if responses:  # filled before they are displayed
                 self._live.update(responses, self._failures, elapsed_s)
-            self._handle.update(ANSWERING | self._live.bundle())
+            self._handle.show(ANSWERING | self._live.bundle())
         return self._live
 
     def _leave(self, above: SettledReply) -> None:

@@ -39,31 +39,20 @@ class Place:
         """Whether something was displayed here."""
 
     def show(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
-        """Display a bundle. If something was displayed here before, replace it."""
-        (self.update if self.is_shown else self.display)(bundle, metadata)
-
-    def display(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
-        """Display a bundle for the first time."""
-        self.is_shown = True
-        self._metadata = dict(metadata or {})
-        self._publish(bundle, update=False)
-
-    def update(self, bundle: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> None:
-        """Replace what is displayed here.
+        """Display a bundle. If something was displayed here before, replace it.
 
         In VS Code an update that changes the metadata removes every other output of the cell (vscode #181369). There the
         first metadata comes with a new display, and later metadata is ignored.
         """
-        changed = dict(metadata or {})
-        if changed != self._metadata and _in_vs_code():
-            if not self._metadata:
+        changed, update = dict(metadata or {}), self.is_shown
+        if update and changed != self._metadata and _in_vs_code():
+            if self._metadata:
+                changed = self._metadata
+            else:
                 self._publish({"text/plain": ""}, update=True)
-                self._display_id = uuid.uuid4().hex
-                self.display(bundle, changed)
-                return
-        else:
-            self._metadata = changed
-        self._publish(bundle, update=True)
+                self._display_id, update = uuid.uuid4().hex, False
+        self._metadata, self.is_shown = changed, True
+        self._publish(bundle, update=update)
 
     def _publish(self, bundle: Mapping[str, Any], *, update: bool) -> None:
         transient = {"display_id": self._display_id}

@@ -167,7 +167,7 @@ class StaticView(View):
         """Display the whole settled output again, in the running cell; later updates appear there."""
         self._settled = tuple(replace(reply, after=BEGINNING) for reply in self._settled)
         self._handle = Place()
-        self._handle.display(*self._output())
+        self._handle.show(*_output(self._settled, self._current, self._for_audience))
 
     def show_current(self, current: int) -> None:
         """Mark another reply as the current one, in the same display."""
@@ -176,14 +176,7 @@ class StaticView(View):
             self._display_settled()
 
     def _display_settled(self) -> None:
-        self._show(*self._output())
-
-    def _output(self) -> tuple[dict[str, str], dict[str, Any]]:
-        # Imported late: the import would delay the first display.
-        from claude_magic._render.settled.comparison import output_bundle, output_metadata
-
-        bundle = output_bundle(self._settled, self._current, for_audience=self._for_audience)
-        return bundle, output_metadata(self._settled, self._current)
+        self._show(*_output(self._settled, self._current, self._for_audience))
 
 
 class HeadlessView(StaticView):
@@ -267,8 +260,12 @@ class LateView(View):
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Display the settled output."""
-        from claude_magic._render.settled.comparison import output_bundle, output_metadata
-
-        bundle = output_bundle(alternatives, current, for_audience=self._for_audience)
         with self._in_place():
-            self._handle.display(bundle, output_metadata(alternatives, current))
+            self._handle.show(*_output(alternatives, current, self._for_audience))
+
+
+def _output(replies: Sequence[SettledReply], current: int, for_audience: bool) -> tuple[dict[str, str], dict[str, Any]]:
+    # Imported late: the import would delay the first display.
+    from claude_magic._render.settled.comparison import output_bundle, output_metadata
+
+    return output_bundle(replies, current, for_audience=for_audience), output_metadata(replies, current)

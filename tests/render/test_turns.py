@@ -150,8 +150,8 @@ def test_shown_before_the_widgets_go(page: Page) -> None:
     """The plain tree is on the page before the first widget is closed, so the cell is never empty."""
     tree = TurnTree(ROWS, print)
     tree.show()
-    update, models = tree._handle.update, []
-    tree._handle.update = lambda *args, **kwargs: (models.append(len(page.models)), update(*args, **kwargs))  # type: ignore[method-assign]
+    show, models = tree._handle.show, []
+    tree._handle.show = lambda *args, **kwargs: (models.append(len(page.models)), show(*args, **kwargs))  # type: ignore[method-assign]
     before = len(page.models)
     tree.close()
     assert models == [before]

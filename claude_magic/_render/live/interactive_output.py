@@ -34,7 +34,6 @@ class InteractiveOutput(ABC, Generic[Key]):
     def __init__(self, on_click: Callable[[Key], None], handle: Place | None = None, *, for_audience: bool = False) -> None:
         self._on_click: Callable[[Key], None] = on_click
         self._handle = handle or Place()
-        self._display: Callable[..., None] = self._handle.update if handle else self._handle.display
         self._for_audience = for_audience
         self._maker = WidgetMaker()
         self._buttons: dict[Key, Any] = {}
@@ -44,14 +43,14 @@ class InteractiveOutput(ABC, Generic[Key]):
         """Display it: in the given display, or else in the running cell."""
         self._box = self._maker.framed(self._build(), self.section, for_audience=self._for_audience)
         self._paint()
-        self._display(self._plain_bundle() | view_bundle(self._box), self._metadata())
+        self._handle.show(self._plain_bundle() | view_bundle(self._box), self._metadata())
 
     def close(self) -> None:
         """Replace the output by plain output without buttons, and close every widget; a second call changes nothing."""
         if self._box is not None:
             box, self._box = self._box, None
             # In this order nothing flickers.
-            self._handle.update(self._plain_bundle(), self._metadata())
+            self._handle.show(self._plain_bundle(), self._metadata())
             self._maker.close(box)
 
     def _repaint(self) -> None:
