@@ -17,7 +17,7 @@ from test_hostile import CHROME, Elements, assert_inert_markdown
 
 from claude_magic._render.live.question import ARM_S
 from claude_magic._render.live_view import LiveView
-from claude_magic._render.settled.comparison import columns_bundle, diff_bundle, output_metadata, title
+from claude_magic._render.settled.comparison import diff_bundle, output_bundle, output_metadata, title
 from claude_magic._render.settled.reply import SettledReply
 from claude_magic._render.terminal import TerminalView
 from claude_magic._render.views import ANSWERING, HeadlessView, StaticView, View
@@ -215,11 +215,9 @@ def test_settling_shows_before_it_closes(page: Page, monkeypatch: pytest.MonkeyP
     """The settled table is on the page while the growing replies still are, so the cell is never empty."""
     turns = Turns()
     open_at_update: list[bool] = []
-    update = turns.view._handle.update
+    show = turns.view._handle.show
     live = page.outputs[-1].data[VIEW]["model_id"]
-    monkeypatch.setattr(
-        turns.view._handle, "update", lambda *a, **k: (open_at_update.append(live in page.models), update(*a, **k))
-    )
+    monkeypatch.setattr(turns.view._handle, "show", lambda *a, **k: (open_at_update.append(live in page.models), show(*a, **k)))
     turns.view.settle(PAIR, current=1, on_pick=lambda _: None)
     assert open_at_update == [True, True]
     assert live not in page.models
@@ -285,7 +283,7 @@ def test_closing_without_settling(page: Page) -> None:
 
 def test_a_failure_leaves_the_others(page: Page) -> None:
     """What stays holds the replies that came, and of the one that did not come why."""
-    bundle = columns_bundle([replace(PAIR[0], response=reply(), failure=OVERLOADED), PAIR[1]], 2)
+    bundle = output_bundle([replace(PAIR[0], response=reply(), failure=OVERLOADED), PAIR[1]], 2)
     for form in bundle.values():
         assert "Down to your ticket" in words(form)
         assert "APIError" in form
@@ -295,7 +293,7 @@ def test_a_failure_leaves_the_others(page: Page) -> None:
 def test_plain_text() -> None:
     """The text is one reply after the other, each below its name; one that was stopped says so."""
     stopped = SettledReply(reply(TextDelta(0, "We begin with")), 7, TurnInterrupted("Stopped."), label="haiku-5")
-    assert columns_bundle([PAIR[0], stopped], 1)["text/plain"].splitlines() == [
+    assert output_bundle([PAIR[0], stopped], 1)["text/plain"].splitlines() == [
         *("1 · opus-5-5 (current)", "──────────────────────", "", "First class first", ""),
         *("turn 5 · opus-5-5 · 6.2 s · 1,840 in · 212 out · $0.021", "", ""),
         *("2 · haiku-5", "───────────", "", "We begin with", ""),
@@ -305,7 +303,7 @@ def test_plain_text() -> None:
 
 def test_html_reads_without_its_style() -> None:
     """Without the style each reply stands below a heading of its own."""
-    html = columns_bundle(PAIR, 1)["text/html"]
+    html = output_bundle(PAIR, 1)["text/html"]
     assert re.findall(r"<h4[^>]*>(.*?)</h4>", html) == ["1 · opus-5-5", "2 · sonnet-5-5"]
     assert words(html).startswith("1 · opus-5-5 current First class first turn 5 ")
 
@@ -322,7 +320,7 @@ def test_what_stays_is_private() -> None:
     """No credential is in what a notebook keeps, whether a reply, a label or an error said it."""
     secret = "sk-ant-api03-" + "a1B2" * 12
     kept = [SettledReply(said(f"key {secret}"), 1, APIError(secret), label=secret)] * 2
-    for bundle in (columns_bundle(kept, 1), diff_bundle(kept[0], SettledReply(said(secret + " and more"), 2, label="b"))):
+    for bundle in (output_bundle(kept, 1), diff_bundle(kept[0], SettledReply(said(secret + " and more"), 2, label="b"))):
         assert not any(secret in form for form in bundle.values())
 
 
@@ -330,7 +328,7 @@ def test_what_stays_is_private() -> None:
 def test_hostile_text_is_text(evil: str) -> None:
     """What a model, a label or an error says is shown, in every form that a notebook keeps."""
     one = SettledReply(said(evil), 1, APIError(evil, next_step=evil), label=evil)
-    for bundle in (columns_bundle([one, one], 1), diff_bundle(one, SettledReply(said(f"{evil}\nmore"), 2, label=evil))):
+    for bundle in (output_bundle([one, one], 1), diff_bundle(one, SettledReply(said(f"{evil}\nmore"), 2, label=evil))):
         assert Elements(bundle["text/html"], CHROME).refused == []
         assert_inert_markdown(bundle["text/markdown"])
         assert not set(bundle["text/plain"]) & set(map(chr, (*range(9), *range(11, 32), *range(127, 160))))
@@ -392,7 +390,7 @@ def test_views_without_widgets(page: Page) -> None:
         view.close()
     begun, settled = page.outputs
     assert begun.data == ANSWERING
-    assert settled.data == columns_bundle(PAIR, 1)
+    assert settled.data == output_bundle(PAIR, 1)
 
 
 def test_a_sample_says_its_number_once() -> None:

@@ -17,7 +17,7 @@ from traitlets.config import Config
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.prompt.composition import compose
 from claude_magic._render.parts import safe_markdown
-from claude_magic._render.settled.export import SHOWN, Conversation, recap_bundle, recap_text, to_markdown, to_notebook
+from claude_magic._render.settled.export import SHOWN, Conversation, recap_bundle, to_markdown, to_notebook
 from claude_magic.sdk._history.transcripts import Exchange
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import Growing, Text, ToolCall
@@ -180,15 +180,18 @@ def test_no_credential_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_recap() -> None:
     """A recap shows the last exchanges, each as a line of prompt and the beginning of what its reply says in sentences."""
     exchanges = [Exchange(f"prompt {number}\nmore", (text(f"# reply {number}\n" + "word " * 400),)) for number in range(9)]
-    lines = recap_text(exchanges).split("\n\n")
+    lines = recap_bundle(exchanges)["text/plain"].split("\n\n")
     assert [line.splitlines()[0] for line in lines] == [f"> prompt {number} more" for number in range(9 - SHOWN, 9)]
     assert all(len(line) < 400 and line.endswith("…") for line in lines)
-    assert recap_text([Exchange("a", trouble="Interrupted."), Exchange("b")]) == "> a\nInterrupted.\n\n> b\nNo reply."
+    assert (
+        recap_bundle([Exchange("a", trouble="Interrupted."), Exchange("b")])["text/plain"]
+        == "> a\nInterrupted.\n\n> b\nNo reply."
+    )
     rich = (
         "It is **3** (`[1, 3]`),\nsee:\n\n```python\nmedian([1])\n```\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n- so $x$ it is"
     )
-    assert recap_text([Exchange("a", (text(rich),))]) == "> a\nIt is 3 ([1, 3]), see: so $x$ it is"
-    assert recap_text([Exchange("a", (text("```\nx\n```"),))]) == "> a\n``` x ```"
+    assert recap_bundle([Exchange("a", (text(rich),))])["text/plain"] == "> a\nIt is 3 ([1, 3]), see: so $x$ it is"
+    assert recap_bundle([Exchange("a", (text("```\nx\n```"),))])["text/plain"] == "> a\n``` x ```"
     assert set(recap_bundle(exchanges)) == {"text/html", "text/markdown", "text/plain"}
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from claude_magic._render.settled.session_list import SessionRow, listing_bundle, listing_text, moment, size
+from claude_magic._render.settled.session_list import SessionRow, listing_bundle, moment, size
 
 NOW = datetime(2026, 3, 14, 15, 0).astimezone()
 ROWS = [
@@ -28,7 +28,7 @@ ROWS = [
 
 def test_text() -> None:
     """In a terminal the list is lines; what is not known is left out."""
-    assert listing_text(ROWS).splitlines() == [
+    assert listing_bundle(ROWS)["text/plain"].splitlines() == [
         "row  session   name              last prompt                         turns  last used         from"
         "                               size",
         "1    681fea2c  titanic clean-up  Which columns have missing values?  5      2026-03-14 15:00  "
@@ -39,7 +39,7 @@ def test_text() -> None:
 
 def test_narrow_text() -> None:
     """On a screen that is narrower than the table each session is a few lines, which say what is what."""
-    assert listing_text(ROWS, columns=60).splitlines() == [
+    assert listing_bundle(ROWS, columns=60)["text/plain"].splitlines() == [
         "1  681fea2c  name: titanic clean-up",
         "   last prompt: Which columns have missing values?  turns: 5",
         "   last used: 2026-03-14 15:00",
@@ -48,7 +48,7 @@ def test_narrow_text() -> None:
         "2  d83e13e2  last prompt: Summarise the survey answers",
         "   last used: 2026-03-14 13:00",
     ]
-    assert listing_text(ROWS, columns=200) == listing_text(ROWS)
+    assert listing_bundle(ROWS, columns=200)["text/plain"] == listing_bundle(ROWS)["text/plain"]
 
 
 def test_more_than_is_shown() -> None:

@@ -19,7 +19,7 @@ from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.turns import Outcome, Start
 from claude_magic._render.live.live_reply import LiveReply
 from claude_magic._render.live.widgets import WidgetMaker
-from claude_magic._render.settled.comparison import columns_bundle
+from claude_magic._render.settled.comparison import output_bundle
 from claude_magic._render.settled.reply import SettledReply, reply_bundle
 from claude_magic._render.terminal import TerminalView
 from claude_magic.errors import APIError, ClaudeError, TurnInterrupted
@@ -157,7 +157,7 @@ def test_settled_rendering(stream: list[Event], failure: ClaudeError | None, for
     """Every reply has its three forms, alone and beside another one."""
     reply = SettledReply(folded(stream), 1, failure, note="from turn 2", label="opus")
     assert all(isinstance(form, str) for form in reply_bundle(reply, for_audience=for_audience).values())
-    assert len(columns_bundle([reply, reply], 1, for_audience=for_audience)) == 3
+    assert len(output_bundle([reply, reply], 1, for_audience=for_audience)) == 3
 
 
 @slow

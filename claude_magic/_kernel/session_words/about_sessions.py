@@ -65,7 +65,7 @@ class SessionWords:
 
         :param wanted: a text in the name or first prompt, or the start of the ID; `--all` for all; empty for the latest.
         """
-        from claude_magic._render.settled.session_list import ROWS_SHOWN, listing_bundle, listing_text
+        from claude_magic._render.settled.session_list import ROWS_SHOWN, listing_bundle
 
         text = "" if wanted == _ALL else wanted
         found = [info for info in self._state.sessions.all(self._state.directory) if _fits(info, text.casefold())]
@@ -76,8 +76,7 @@ class SessionWords:
         shown = found if wanted else found[:ROWS_SHOWN]
         self._listed = tuple(info.session_id for info in shown)
         rows, more = self._rows(shown), len(found) - len(shown)
-        text = listing_text(rows, more=more, columns=self._frontend.columns)
-        self._frontend.put(listing_bundle(rows, more=more), text)
+        self._frontend.put(listing_bundle(rows, more=more, columns=self._frontend.columns))
 
     def begin_new(self) -> None:
         """Let the next cell begin another session."""
@@ -92,10 +91,10 @@ class SessionWords:
         session = self._state.find(self._meant(wanted)) if wanted else self._own_session()
         self._state.continue_session(session)
         say(f"The next %%claude cell continues {session.label}.")
-        from claude_magic._render.settled.export import recap_bundle, recap_text
+        from claude_magic._render.settled.export import recap_bundle
 
         if found := self._state.sessions.exchanges(session):
-            self._frontend.put(recap_bundle(found), recap_text(found))
+            self._frontend.put(recap_bundle(found))
 
     def rename(self, title: str) -> None:
         """Give the current session a name.

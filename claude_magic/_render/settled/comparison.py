@@ -38,14 +38,21 @@ _SAME: Final = "Both say the same, word for word."
 
 
 def output_bundle(replies: Sequence[SettledReply], current: int, *, for_audience: bool = False) -> dict[str, str]:
-    """Return the replies of a cell in the three forms that a notebook stores.
+    """Return the replies of a cell in the three forms that a notebook stores, all of them safe to show and to share.
 
     :param current: the number of the reply that the next cell continues, from 1; 0 for none.
-    :param for_audience: whether they are shown to an audience.
+    :param for_audience: whether they are shown to an audience: larger, and without their cost.
     """
     if len(replies) == 1:
         return reply_bundle(replies[0], for_audience=for_audience)
-    return columns_bundle(replies, current, for_audience=for_audience)
+    sections = [(number, reply.cleaned(), number == current, for_audience) for number, reply in enumerate(replies, 1)]
+    columns = "".join(_column_html(*section) for section in sections)
+    inside = f'<div class="claude-columns{" claude-pairs" if len(replies) == _PAIRS else ""}">\n{columns}</div>'
+    return {
+        "text/html": styled_html(inside, for_audience=for_audience),
+        "text/markdown": "\n\n".join(_section_markdown(*section) for section in sections),
+        "text/plain": "\n\n\n".join(_section_plain(*section) for section in sections),
+    }
 
 
 def output_metadata(replies: Sequence[SettledReply], current: int) -> dict[str, Any]:
@@ -72,22 +79,6 @@ def _about(reply: SettledReply) -> dict[str, Any]:
         "duration_s": response.duration_s,
         **reply.about,
         **({"later": [_about(later) for later in reply.later]} if reply.later else {}),
-    }
-
-
-def columns_bundle(replies: Sequence[SettledReply], current: int, *, for_audience: bool = False) -> dict[str, str]:
-    """Return settled replies in the three forms that a notebook stores, all of them safe to show and to share.
-
-    :param current: as in `output_bundle`.
-    :param for_audience: whether they are shown to an audience: larger, and without their cost.
-    """
-    sections = [(number, reply.cleaned(), number == current, for_audience) for number, reply in enumerate(replies, 1)]
-    columns = "".join(_column_html(*section) for section in sections)
-    inside = f'<div class="claude-columns{" claude-pairs" if len(replies) == _PAIRS else ""}">\n{columns}</div>'
-    return {
-        "text/html": styled_html(inside, for_audience=for_audience),
-        "text/markdown": "\n\n".join(_section_markdown(*section) for section in sections),
-        "text/plain": "\n\n\n".join(_section_plain(*section) for section in sections),
     }
 
 

@@ -125,25 +125,16 @@ def _lines(text: str) -> list[str]:
 
 def recap_bundle(exchanges: Sequence[Exchange]) -> dict[str, str]:
     """Return the last exchanges, shortened to remind a person of them, in the three forms that a notebook stores."""
-    lines = _reminders(exchanges)
+    # Cleaned before the cut, because half a credential is not recognised.
+    lines = [(one_line(clean_line(exchange.prompt), _PROMPT_LENGTH), _gist(exchange)) for exchange in exchanges[-SHOWN:]]
     html = (f"<p><b>{escape(prompt)}</b><br>{escape(reply)}</p>\n" for prompt, reply in lines)
     return {
         "text/html": styled_html("".join(html)),
         "text/markdown": "\n\n".join(
             f"**{safe_markdown.escape(prompt)}**\n\n{safe_markdown.paragraph(reply)}" for prompt, reply in lines
         ),
-        "text/plain": recap_text(exchanges),
+        "text/plain": "\n\n".join(f"> {prompt}\n{reply}" for prompt, reply in lines),
     }
-
-
-def recap_text(exchanges: Sequence[Exchange]) -> str:
-    """Write the last exchanges as plain text."""
-    return "\n\n".join(f"> {prompt}\n{reply}" for prompt, reply in _reminders(exchanges))
-
-
-def _reminders(exchanges: Sequence[Exchange]) -> list[tuple[str, str]]:
-    # Cleaned before the cut, because half a credential is not recognised.
-    return [(one_line(clean_line(exchange.prompt), _PROMPT_LENGTH), _gist(exchange)) for exchange in exchanges[-SHOWN:]]
 
 
 def _gist(exchange: Exchange) -> str:

@@ -44,27 +44,20 @@ class SessionRow:
     notebook: str | None = None
 
 
-def listing_bundle(rows: Sequence[SessionRow], *, more: int = 0) -> dict[str, str]:
+def listing_bundle(rows: Sequence[SessionRow], *, more: int = 0, columns: int | None = None) -> dict[str, str]:
     """Return numbered rows, with the sizes of the sessions, in the three forms that a notebook stores.
 
     :param more: the number of sessions that are not shown.
+    :param columns: how wide a line of the plain text may be.
     """
-    table = Table(_HEADINGS, _lines(rows), rest(more) if rows else NO_ROWS)
+    lines = [(str(number), *_all_cells(row)) for number, row in enumerate(rows, 1)]
+    table = Table(_HEADINGS, lines, rest(more) if rows else NO_ROWS)
+    text = text_table((_HEADINGS, *lines), _LIMITS, columns) if rows else ()
     return {
         "text/html": styled_html(table.html()),
         "text/markdown": table.markdown(),
-        "text/plain": listing_text(rows, more=more),
+        "text/plain": "\n".join(filter(None, (*text, table.remark))),
     }
-
-
-def listing_text(rows: Sequence[SessionRow], *, more: int = 0, columns: int | None = None) -> str:
-    """Write numbered rows, with the sizes of the sessions, as plain text.
-
-    :param columns: how wide a line may be.
-    """
-    if not rows:
-        return NO_ROWS
-    return "\n".join(filter(None, (*text_table((_HEADINGS, *_lines(rows)), _LIMITS, columns), rest(more))))
 
 
 def rest(more: int) -> str:
@@ -90,10 +83,6 @@ def size(size_bytes: int) -> str:
     """Write the size of a file: `1 KB` at least, `12 KB`, `3.4 MB`; a KB has 1,000 bytes."""
     kilobytes = max(1, round(size_bytes / 1000))
     return f"{kilobytes} KB" if kilobytes < 1000 else f"{size_bytes / 1e6:,.1f} MB"
-
-
-def _lines(rows: Sequence[SessionRow]) -> list[tuple[str, ...]]:
-    return [(str(number), *_all_cells(row)) for number, row in enumerate(rows, 1)]
 
 
 def _all_cells(row: SessionRow) -> tuple[str, ...]:
