@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from tqdm.std import tqdm
 
@@ -24,41 +24,34 @@ LINE_EVERY_ROWS = 500
 """The number of rows between two lines if the total is unknown."""
 
 
-class RowProgress(Protocol):
-    """Shows the progress of a run, and its results at the end."""
+class RowProgress:
+    """Shows the progress of a run, and its results at the end.
+
+    This class shows no progress, and at the end only if the run stopped early or rows failed; the others derive from it.
+
+    :param with_table: whether a table of the results was wanted; without it, this class shows nothing at all.
+    """
+
+    def __init__(self, *, with_table: bool) -> None:
+        self._with_table = with_table
 
     def update(self, progress: Progress) -> None:
         """Show the progress."""
 
     def close(self, results: Results) -> None:
         """Replace the progress by the results."""
-
-
-class NoProgress:
-    """Shows nothing.
-
-    :param tells: whether it says at the end that the run stopped early or rows failed.
-    """
-
-    def __init__(self, *, tells: bool) -> None:
-        self._tells = tells
-
-    def update(self, progress: Progress) -> None:
-        pass
-
-    def close(self, results: Results) -> None:
-        if self._tells and (results.stopped or results.errors):
+        if self._with_table and (results.stopped or results.errors):
             print(settled_rows(results, with_rows=False)["text/plain"])
 
 
-class Lines:
+class Lines(RowProgress):
     """Prints a line from time to time. Rows that come from a checkpoint do not count for that.
 
     :param clock: returns seconds, from any start.
     """
 
     def __init__(self, total: int | None, *, with_table: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self._with_table = with_table
+        super().__init__(with_table=with_table)
         self._every = max(1, total // LINES) if total else LINE_EVERY_ROWS
         self._clock = clock
         self._began = clock()
@@ -77,7 +70,7 @@ class Lines:
 
     def close(self, results: Results) -> None:
         if self._with_table:
-            Place().display(settled_rows(results))
+            Place().show(settled_rows(results))
         else:
             print(settled_rows(results, with_rows=False)["text/plain"])
 
@@ -87,18 +80,26 @@ class _Bar(tqdm):  # type: ignore[misc]
     monitor_interval = 0
 
 
-class TerminalBar:
+class _TqdmProgress(RowProgress):
+    """Progress that a bar of tqdm shows."""
+
+    _bar: Any
+
+    def update(self, progress: Progress) -> None:
+        self._bar.total = progress.total  # it may grow: when all rows are answered, a trial may still have to judge them
+        self._bar.set_postfix_str(figures(progress), refresh=False)
+        self._bar.update(progress.done - self._bar.n)
+
+
+class TerminalBar(_TqdmProgress):
     """tqdm's bar, in a terminal.
 
     :param leave: whether the bar stays at the end. qtconsole (5.7) cannot remove it: the table would begin in its line.
     """
 
     def __init__(self, total: int | None, *, with_table: bool, leave: bool = False) -> None:
-        self._with_table = with_table
+        super().__init__(with_table=with_table)
         self._bar = _Bar(total=total, unit="row", file=sys.stderr, dynamic_ncols=True, leave=leave)
-
-    def update(self, progress: Progress) -> None:
-        _show(self._bar, progress)
 
     def close(self, results: Results) -> None:
         self._bar.close()
@@ -106,7 +107,7 @@ class TerminalBar:
         print(settled_rows(results, with_rows=self._with_table)["text/plain"])
 
 
-class NotebookBar:
+class NotebookBar(_TqdmProgress):
     """tqdm's bar for notebooks, in a display that becomes the results."""
 
     def __init__(self, total: int | None, *, with_table: bool) -> None:
@@ -116,18 +117,15 @@ class NotebookBar:
 
         bar_type = type("_NotebookBar", (tqdm_notebook,), {"monitor_interval": 0})
         self._bar = bar_type(total=total, unit="row", display=False, leave=False)
-        self._with_table = with_table
+        super().__init__(with_table=with_table)
         self._place = Place()
-        self._place.display(view_bundle(self._bar.container))
-
-    def update(self, progress: Progress) -> None:
-        _show(self._bar, progress)
+        self._place.show(view_bundle(self._bar.container))
 
     def close(self, results: Results) -> None:
         from claude_magic._render.live.widgets import close_tree
 
         # The display first, or the notebook would jump.
-        self._place.update(settled_rows(results, with_rows=self._with_table))
+        self._place.show(settled_rows(results, with_rows=self._with_table))
         self._bar.close()
         close_tree(self._bar.container)
 
@@ -149,7 +147,7 @@ def row_progress(kind: str, total: int | None, *, with_table: bool) -> RowProgre
             return TerminalBar(total, with_table=with_table, leave=True)
         case "lines":
             return Lines(total, with_table=with_table)
-    return NoProgress(tells=with_table)
+    return RowProgress(with_table=with_table)
 
 
 def figures(progress: Progress) -> str:
@@ -157,9 +155,3 @@ def figures(progress: Progress) -> str:
     projected = progress.projected_usd
     cost = f"${progress.cost_usd:.4f}" + (f" of about ${projected:.4f}" if projected is not None else "")
     return ", ".join(filter(None, [f"{progress.failed:,} failed" if progress.failed else "", cost]))
-
-
-def _show(bar: Any, progress: Progress) -> None:
-    bar.total = progress.total  # it may grow: when all rows are answered, a trial may still have to judge them
-    bar.set_postfix_str(figures(progress), refresh=False)
-    bar.update(progress.done - bar.n)
