@@ -66,8 +66,7 @@ class ChoiceCard(Card):
                 boxes.append(_answers_row([group.words], layout))
         self._row = _answers_row(row if others else [self._groups[0].words, *row], layout)
         # `_view_count=0`: without a number the page does not count the views of a box.
-        self.box = VBox([self._about, *boxes, self._row], layout=layout, _view_count=0)
-        self.box.add_class("claude-ask")
+        self.box = VBox([self._about, *boxes, self._row], layout=layout, _view_count=0, _dom_classes=("claude-ask",))
 
     def end(self) -> None:
         """Replace the choices by the questions and their answers."""
@@ -113,14 +112,11 @@ class _Group:
         self._taken: set[int] = set()
         self.buttons = [Button(tooltip=reveal(choice.label), layout=layout, disabled=True) for choice in question.choices]
         rows = [
-            HBox([button, HTML(_choice_html(choice), layout=layout)], layout=layout)
+            HBox([button, HTML(_choice_html(choice), layout=layout)], layout=layout, _dom_classes=("claude-choice",))
             for button, choice in zip(self.buttons, question.choices, strict=True)
         ]
-        for row in rows:
-            row.add_class("claude-choice")
         placeholder = "or in your own words" if rows else "your answer"
-        self.words = Text(placeholder=placeholder, layout=layout, continuous_update=False)
-        self.words.add_class("claude-word")
+        self.words = Text(placeholder=placeholder, layout=layout, continuous_update=False, _dom_classes=("claude-word",))
         self.box = VBox([HTML(self.asked_html(), layout=layout), *rows], layout=layout)
         self._paint()
 
@@ -210,9 +206,7 @@ def _choice_html(choice: Choice) -> str:
 
 
 def _answers_row(widgets: Sequence[Widget], layout: Layout) -> HBox:
-    row = HBox(widgets, layout=layout)
-    row.add_class("claude-answers")
-    return row
+    return HBox(widgets, layout=layout, _dom_classes=("claude-answers",))
 
 
 def _boxes_and_texts(widget: Widget) -> list[Widget]:

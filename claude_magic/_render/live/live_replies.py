@@ -43,7 +43,6 @@ class LiveReplies:
         for_audience: bool,
         after: int = BEGINNING,
     ) -> None:
-        self._labels = tuple(labels)
         self._for_audience = for_audience
         self._maker = maker = WidgetMaker()
         if len(labels) == 1:
@@ -53,7 +52,9 @@ class LiveReplies:
         else:
             self._stop = StopButton(maker, on_stop, *_STOP_ALL, css_class="claude-stop-all")
             self._replies = [LiveReply(maker) for _ in labels]
-            parts = [self._columns()]
+            heads = [maker.make(HTML, head_html(number, label)) for number, label in enumerate(labels, 1)]
+            columns = [maker.column([head], reply.parts) for head, reply in zip(heads, self._replies, strict=True)]
+            parts = [maker.make(VBox, [self._stop.widget, maker.columns(columns)], css_class="claude-live")]
         self._box = maker.framed(parts, *(["columns"] if len(labels) > 1 else []), for_audience=for_audience)
         self._ended: set[int] = set()
         self._due_from = len(self._replies) + 1
@@ -118,9 +119,3 @@ class LiveReplies:
     def close(self) -> None:
         """Close every widget."""
         self._maker.close(self._box)
-
-    def _columns(self) -> Widget:
-        heads = [self._maker.make(HTML, head_html(number, label)) for number, label in enumerate(self._labels, 1)]
-        columns = [self._maker.column([head], reply.parts) for head, reply in zip(heads, self._replies, strict=True)]
-        box: Widget = self._maker.make(VBox, [self._stop.widget, self._maker.columns(columns)], css_class="claude-live")
-        return box

@@ -17,7 +17,7 @@ from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.reply_wording import context_line, dollars, one_line
 from claude_magic._render.parts.style_sheet import styled_html
-from claude_magic._render.settled.plain_tables import text_table
+from claude_magic._render.settled.plain_tables import Table, text_table
 from claude_magic._render.settled.session_list import NO_ROWS, ROWS_SHOWN, SessionRow, cells, rest
 from claude_magic._text import word_wrapper
 from claude_magic.sdk.host import BackgroundWork, ContextPart
@@ -83,11 +83,8 @@ class SessionPanel(InteractiveOutput[str]):
     def _build(self) -> Sequence[Widget]:
         make = self._maker.make
         self._about, self._table, self._rest, self._spacer = make(HTML), make(HTML), make(HTML), make(Box)
-        self._work = make(HBox)
-        self._beside = make(VBox)
-        self._beside.add_class("claude-resume")
-        sessions = make(Box, [self._table, self._beside])
-        sessions.add_class("claude-sessions-box")
+        self._work, self._beside = make(HBox), make(VBox, css_class="claude-resume")
+        sessions = make(Box, [self._table, self._beside], css_class="claude-sessions-box")
         return self._about, self._work, sessions, self._rest
 
     def _paint(self) -> None:
@@ -162,11 +159,8 @@ def _label(row: SessionRow) -> str:
 
 
 def _table_html(rows: Sequence[SessionRow]) -> str:
-    if not rows:
-        return f'<p class="claude-remark">{escape(NO_ROWS)}</p>\n'
-    head = "".join(f"<th>{heading}</th>" for heading in _HEADINGS)
-    lines = (f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells(row))}</tr>\n" for row in rows[:ROWS_SHOWN])
-    return f'<table class="claude-sessions"><thead><tr>{head}</tr></thead>\n<tbody>\n{"".join(lines)}</tbody></table>\n'
+    table = Table(_HEADINGS, [cells(row) for row in rows[:ROWS_SHOWN]], "" if rows else NO_ROWS)
+    return table.html().replace("<table>", '<table class="claude-sessions">', 1)
 
 
 def _rest_html(rows: Sequence[SessionRow]) -> str:

@@ -77,11 +77,8 @@ class TurnTree(InteractiveOutput[int]):
 
     def _build(self) -> Sequence[Widget]:
         make = self._maker.make
-        self._text, self._spacer, self._beside = make(HTML), make(Box), make(VBox)
-        self._beside.add_class("claude-go")
-        tree = make(HBox, [self._text, self._beside])
-        tree.add_class("claude-tree")
-        return [tree]
+        self._text, self._spacer, self._beside = make(HTML), make(Box), make(VBox, css_class="claude-go")
+        return [make(HBox, [self._text, self._beside], css_class="claude-tree")]
 
     def _paint(self) -> None:
         lines = _lines(self._rows)[-TURNS_SHOWN:]
