@@ -186,7 +186,8 @@ class _ReplyPrinter:
         for index, block in enumerate(blocks):
             if isinstance(block, Text):
                 rest = block.text[self._printed_length :] if index == 0 else block.text
-                yield _prose(rest) if rest.count("\n") < room else _last_lines(rest, room)
+                last = "\n".join(strip_controls(rest).rstrip("\n").split("\n")[-room:])
+                yield _prose(rest) if rest.count("\n") < room else Line(last, overflow="crop", no_wrap=True)
             else:
                 yield _block_line(block)
 
@@ -245,18 +246,13 @@ def _known(tokens: Sequence[Token]) -> Iterator[Token]:
             case "details_open" | "details_close":
                 pass
             case "inline" if token.children:
-                token.children = [_source(part) for part in plain_tokens(token.children)]
+                parts = plain_tokens(token.children)
+                token.children = [
+                    Token("text", "", 0, content=part.content) if part.type == "formula" else part for part in parts
+                ]
                 yield token
             case _:
                 yield token
-
-
-def _source(token: Token) -> Token:
-    return Token("text", "", 0, content=token.content) if token.type == "formula" else token
-
-
-def _last_lines(text: str, count: int) -> RenderableType:
-    return Line("\n".join(strip_controls(text).rstrip("\n").split("\n")[-count:]), overflow="crop", no_wrap=True)
 
 
 def _block_line(block: Block, *, ended: bool = False) -> RenderableType:

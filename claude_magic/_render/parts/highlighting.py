@@ -61,10 +61,6 @@ _MARKS: Final = {
 """The element and the class of each kind of token. No colours: a saved notebook would repeat them in every element."""
 
 
-class _TooSlowError(Exception):
-    pass
-
-
 class Allowance:
     """The processor time that is left for colouring one text."""
 
@@ -103,7 +99,7 @@ def _coloured(code: str, language: str) -> str:
         lexer = get_lexer_by_name(_LEXERS.get(language, language), stripnl=False, handlecodeblocks=False)
         groups = groupby(_in_time(lexer.get_tokens(code)), lambda token: _mark(token[0]))
         coloured = "".join(_marked(mark, "".join(text for _, text in group)) for mark, group in groups)
-    except (_TooSlowError, RecursionError):
+    except (TimeoutError, RecursionError):
         return html.escape(code)
     # Pygments adds a newline at the end; the code of a fence that is still open may end within a line.
     return coloured if code.endswith("\n") else coloured.removesuffix("\n")
@@ -128,5 +124,5 @@ def _in_time(tokens: Iterable[tuple[Any, str]]) -> Iterator[tuple[Any, str]]:
     start = time.thread_time()
     for token in tokens:
         if time.thread_time() - start > BLOCK_S:
-            raise _TooSlowError
+            raise TimeoutError
         yield token

@@ -85,12 +85,7 @@ def running_text(markdown: str) -> str:
 
 def code_html(code: str, language: str = "", allowance: Allowance | None = None) -> str:
     """Render code as one `<pre>`, coloured if that takes little time."""
-    return f"<pre><code>{(allowance or Allowance()).coloured(code, language)}</code></pre>\n"
-
-
-def code_lines(code: str, language: str = "") -> list[str]:
-    """Render code as `code_html` does, and return the lines without the `<pre>`; no element spans two lines."""
-    return Allowance().coloured(code, language).split("\n")
+    return _box((allowance or Allowance()).coloured(code, language))
 
 
 def folded_html(code: str, language: str = "") -> str:
@@ -98,22 +93,21 @@ def folded_html(code: str, language: str = "") -> str:
     lines = code.removesuffix("\n").split("\n")
     ends = list(accumulate(-(-len(line) // _ROW_LENGTH) or 1 for line in lines))
     if ends[-1] <= _SHOWN_ROWS + _WORTH_A_FOLD:
-        return _box(code_lines(code, language))
+        return code_html(code, language)
     count = sum(end <= _SHOWN_ROWS for end in ends)
     if not count:  # the first line alone is too long: it is cut, and not highlighted
         cut = _SHOWN_ROWS * _ROW_LENGTH
-        head, rest = code_lines(code[:cut]), code_lines(code[cut:])
+        head, rest = code_html(code[:cut]), code_html(code[cut:])
         more = f"{len(code) - cut:,} more characters"
     else:
-        coloured = code_lines(code, language)
-        head, rest = coloured[:count], coloured[count:]
+        coloured = Allowance().coloured(code, language).split("\n")  # no element spans two lines
+        head, rest = (_box("\n".join(part)) for part in (coloured[:count], coloured[count:]))
         hidden = len(lines) - count
         more = f"{hidden:,} more {'line' if hidden == 1 else 'lines'}"
-    return f'<div class="claude-folded">{_box(head)}<details><summary>{more}</summary>{_box(rest)}</details></div>\n'
+    return f'<div class="claude-folded">{head}<details><summary>{more}</summary>{rest}</details></div>\n'
 
 
-def _box(lines: list[str]) -> str:
-    inside = "\n".join(lines)
+def _box(inside: str) -> str:
     return f"<pre><code>{inside}</code></pre>\n"
 
 

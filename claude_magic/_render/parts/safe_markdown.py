@@ -34,6 +34,7 @@ _BARE_URL: Final = re.compile(r":(?=//)|(?<=www)\.", re.IGNORECASE)
 _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _LINE_START: Final = re.compile(r"^([-+=:%]|~(?=~~))|^(\d{1,9})([.)])", re.MULTILINE)
 _UNSAFE_IN_URL: Final = re.compile(r"[^A-Za-z0-9/:?#@!,;=%+.~&_-]")
+_MARKS: Final = {"em": "*", "strong": "**", "s": "~~"}
 _ALIGNMENTS: Final = {"text-align:left": ":--", "text-align:right": "--:", "text-align:center": ":-:"}
 
 
@@ -116,12 +117,8 @@ def _inline(tokens: Sequence[Token], *, in_table: bool = False, one_line: bool =
     dollars = sum(token.content.count("$") if token.type == "text" else 2 * (token.type == "formula") for token in tokens)
     for token in tokens:
         match token.type:
-            case "em_open" | "em_close":
-                pieces.append("*")
-            case "strong_open" | "strong_close":
-                pieces.append("**")
-            case "s_open" | "s_close":
-                pieces.append("~~")
+            case _ if token.tag in _MARKS:
+                pieces.append(_MARKS[token.tag])
             case "code_inline":
                 alone = not pieces or not pieces[-1].endswith("`")
                 pieces.append(code_span(token.content, in_table=in_table) if alone else escape(token.content))

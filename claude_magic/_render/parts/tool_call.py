@@ -32,6 +32,9 @@ _COVERED: Final = {
 }
 """What some rules allow, in a person's words; a view shows the rules themselves beside these in small type."""
 
+_CODE: Final = {"new_source": "python", "command": "bash", "code": "python"}
+"""Arguments that hold code, and its language."""
+
 # A key with one of these could be taken for a path, so it is put in quotes.
 _IN_PATHS: Final = re.compile(r'[.\[\]"]|^$')
 
@@ -187,14 +190,10 @@ def _source(call: ToolCall) -> tuple[str, str | None, dict[str, Any]]:
             return "diff", diffs, call.input | {"edits": more} if any(more) else _without(call.input, "edits")
         case {"file_path": str(path), "content": str(content)}:
             return language_of_file(PurePath(path).name), content, _without(call.input, "content")
-        case {"new_source": str(code)}:
-            return "python", code, _without(call.input, "new_source")
-        case {"command": str(command)}:
-            return "bash", command, _without(call.input, "command")
-        case {"code": str(code)}:
-            return "python", code, _without(call.input, "code")
-        case _:
-            return "", None, call.input
+    for name, language in _CODE.items():
+        if isinstance(code := call.input.get(name), str):
+            return language, code, _without(call.input, name)
+    return "", None, call.input
 
 
 def _without(given: Mapping[str, Any], *keys: str) -> dict[str, Any]:
