@@ -17,6 +17,7 @@ from rig import CellResult
 from rig.kernel import Kernel
 
 from claude_magic._kernel.state.notebook_file import SavedTurn, in_one_kernel, notebook_path, notebooks_with, saved_turns
+from claude_magic._kernel.state.turns import Point
 from claude_magic.errors import ConfigError
 
 
@@ -95,15 +96,8 @@ def test_conversation_of_the_notebook(loaded_kernel: Kernel, api: MessagesAPI) -
 
 def saved(number: int, message_id: str | None, behind: str | None = None, parent: int | None = None, **about: Any) -> SavedTurn:
     """Return a turn of a session as its cell tells of it."""
-    origin = {"session_id": "s", "message_id": behind} if behind or parent else None
-    return SavedTurn(
-        number,
-        "s",
-        f"{number} {message_id}",
-        None,
-        about | {"message_id": message_id, "origin": origin, "parent": parent},
-        True,
-    )
+    origin = Point("s", behind) if behind or parent else None
+    return SavedTurn(number, "s", f"{number} {message_id}", None, about | {"parent": parent}, True, message_id, origin)
 
 
 @pytest.mark.parametrize(

@@ -43,24 +43,15 @@ class SavedTurn:
     cell_id: str | None
     about: Mapping[str, Any]
     chosen: bool
-
-    @property
-    def message_id(self) -> str | None:
-        """The last message of the turn, if it has one."""
-        return _text(self.about.get("message_id"))
+    message_id: str | None = None
+    """The last message of the turn, if it has one."""
+    origin: Point | None = None
+    """The point in a session that the turn began at."""
 
     @property
     def key(self) -> _Key:
         """What identifies the turn, also in a copied cell."""
         return self.session_id, self.message_id or self.number
-
-    @property
-    def origin(self) -> Point | None:
-        """The point in a session that the turn began at."""
-        match self.about.get("origin"):
-            case {"session_id": str(session_id), "message_id": message_id}:
-                return Point(session_id, _text(message_id))
-        return None
 
     def turn(self, number: int, parent: int | None) -> Turn:
         """Return it as a turn of this kernel."""
@@ -178,7 +169,9 @@ def _turns_of(cell: object) -> Iterator[SavedTurn]:
             for about, chosen in itertools.chain.from_iterable(map(_told_by, outputs)):
                 own = about.get("how") == BY_ITSELF
                 cell_id = None if own else _text(rest.get("id"))
-                yield SavedTurn(about["turn"], about["session_id"], OWN_PROMPT if own else prompt, cell_id, about, chosen)
+                number, session_id, said = about["turn"], about["session_id"], OWN_PROMPT if own else prompt
+                ids = _id(about.get("message_id")), _origin(about.get("origin"))
+                yield SavedTurn(number, session_id, said, cell_id, about, chosen, *ids)
 
 
 def _told_by(output: object) -> Iterator[tuple[dict[str, Any], bool]]:
@@ -193,18 +186,18 @@ def _told_by(output: object) -> Iterator[tuple[dict[str, Any], bool]]:
                     case {"turn": bool()}:  # which is an `int`, too
                         pass
                     case {"turn": int(number), "session_id": str(session_id)} if 0 < number < _MOST_TURNS and is_id(session_id):
-                        yield _with_ids(about), session_id == told.get("session_id")
+                        yield about, session_id == told.get("session_id")
 
 
-def _with_ids(about: dict[str, Any]) -> dict[str, Any]:
-    """Return what is saved about a turn, without values that should be IDs and are not."""
-    message_id = _text(about.get("message_id"))
-    match origin := about.get("origin"):
-        case {"session_id": str(session_id), "message_id": None | str() as behind} if is_id(session_id):
-            origin = origin if behind is None or is_id(behind) else None
-        case _:
-            origin = None
-    return about | {"origin": origin, "message_id": message_id if message_id and is_id(message_id) else None}
+def _id(value: object) -> str | None:
+    return value if isinstance(value, str) and is_id(value) else None
+
+
+def _origin(value: object) -> Point | None:
+    match value:
+        case {"session_id": session_id, "message_id": message_id} if _id(session_id) and message_id in (None, _id(message_id)):
+            return Point(session_id, message_id)
+    return None
 
 
 def _prompt_of(source: str) -> str:
