@@ -27,7 +27,7 @@ from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.notebook_file import notebook_path
 from claude_magic._kernel.transform import transform_for
 from claude_magic._kernel.turn import cell_turns
-from claude_magic._kernel.turn.given import Given, Shown, given
+from claude_magic._kernel.turn.given import Given, Replies, Shown
 from claude_magic._kernel.turn.permission_answers import OpenQuestions
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import SessionAwareResponse
@@ -163,7 +163,7 @@ class ClaudeMagics(Settings, Magics):
             say(f"%%claude [options]      %claude [options] PROMPT\n\n{usage(self.frontend.text_columns)}")
             return None
         options, prompt = parse_line(line) if cell is None else (parse_cell(line), cell.strip("\n").rstrip())
-        if lone := options.rowless():
+        if not options.each and (lone := options.misplaced()):
             raise UsageError(f"%claude: --{lone} works only with --each; name rows, such as --each df, or leave it out")
         return options, prompt
 
@@ -206,7 +206,7 @@ class ClaudeMagics(Settings, Magics):
                 self.frontend.shell.push({options.output: rows.results})
 
     def _bound(self, options: Options, replies: list[SessionAwareResponse]) -> Given:
-        found = given(replies)
+        found: Given = replies[0] if len(replies) == 1 else Replies(replies)
         if options.output is not None:
             self.frontend.shell.push({options.output: found})
         return found

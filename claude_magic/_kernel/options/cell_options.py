@@ -261,15 +261,8 @@ class Options:
         return (places[0], places[1]) if len(places) > 1 else None
 
     def misplaced(self) -> str | None:
-        """Return a chosen option that cannot be used with `--each`; `None` if there is none."""
-        return self._chosen(_NOT_FOR_ROWS) if self.each else None
-
-    def rowless(self) -> str | None:
-        """Return a chosen option that cannot be used without `--each`; `None` if there is none."""
-        return None if self.each else self._chosen(_FOR_ROWS)
-
-    def _chosen(self, names: tuple[str, ...]) -> str | None:
-        default = Options()
+        """Return a chosen option that cannot be used with `--each`, or if that is not given, without it; else `None`."""
+        names, default = _NOT_FOR_ROWS if self.each else _FOR_ROWS, Options()
         return next((name for name in names if getattr(self, name) != getattr(default, name)), None)
 
     def alternatives(self) -> list[Choice]:

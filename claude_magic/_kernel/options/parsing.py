@@ -119,7 +119,7 @@ def _options(parsed: argparse.Namespace) -> Options:
     options = Options(**given)
     if conflict := options.conflict():
         raise UsageError(f"%claude: --{conflict[0]} and --{conflict[1]} exclude each other; leave one out")
-    if wrong := options.misplaced():
+    if options.each and (wrong := options.misplaced()):
         raise UsageError(f"%claude: --{wrong} cannot be used with --each; leave it out")
     if len({name for name, _ in options.vary}) < len(options.vary):
         raise UsageError("%claude: --vary has the same name twice; give the name once, with all its values")

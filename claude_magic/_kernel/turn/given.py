@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Self
 
 from claude_magic.sdk.response import SessionAwareResponse
@@ -37,8 +37,3 @@ class Shown:
         if self._given is None or value is not self._given:
             raise NotImplementedError
         self._given = None
-
-
-def given(replies: Sequence[SessionAwareResponse]) -> Given:
-    """Return the value of a cell: its reply, or the list of replies if there are several."""
-    return replies[0] if len(replies) == 1 else Replies(replies)
