@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, TypeVar
+from typing import Final
 
 from IPython.core.error import UsageError
 
@@ -17,8 +17,6 @@ from claude_magic import errors
 from claude_magic._characters import strip_controls
 from claude_magic._paths import own_command
 from claude_magic._text import word_wrapper
-
-E = TypeVar("E", bound=errors.ClaudeError)
 
 STEPS: Final = {
     errors.NotLoggedInError.next_step: (
@@ -74,7 +72,7 @@ STEPS: Final = {
 """The next steps of the sdk's errors, each with the next step for a notebook."""
 
 
-def in_notebook_words(error: E) -> E:
+def in_notebook_words(error: errors.ClaudeError) -> errors.ClaudeError:
     """Make an error say what to type in a cell, and return it."""
     error.next_step = STEPS.get(error.next_step, error.next_step)
     return error

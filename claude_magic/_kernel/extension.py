@@ -30,31 +30,28 @@ _GIVEN = (SessionAwareResponse, Replies)
 
 def load(shell: InteractiveShell) -> None:
     """Register magics, input transformer and completer; start the CLI in the background."""
-    if _NAME not in shell.magics_manager.registry:
-        # An interrupt in between would leave a half-started thread, which could not be ended.
-        with held_back():
-            _load(shell)
-
-
-def _load(shell: InteractiveShell) -> None:
-    _leave_out_unfit(shell.config.ClaudeMagics)
-    magics = ClaudeMagics(shell, shell.meta.pop(_KEPT, None))
-    shell.register_magics(magics)
-    shell.input_transformers_cleanup.insert(0, magics.transform)
-    shell.Completer.custom_matchers.append(magics.matcher)
-    display = _display(shell)
-    for kind, shown in ((SessionAwareResponse, partial(_reply_as, magics)), (_RESULTS, _results_as)):
-        for media_type in _REPLY_MEDIA_TYPES:
-            display.formatters[media_type].for_type(kind, partial(shown, media_type))
-        display.formatters["text/plain"].for_type(kind, partial(_print, partial(shown, "text/plain")))
-    for given in _GIVEN:
-        display.ipython_display_formatter.for_type(given, magics.shown.skip)
-    for hooks in (magics, magics.nested_asyncio):
-        shell.events.register("pre_run_cell", hooks.before_cell)
-        shell.events.register("post_run_cell", hooks.after_cell)
-    atexit.register(magics.close)
-    if shell.history_manager is not None:  # the cell that loads the extension may itself call `asyncio.run`
-        magics.nested_asyncio.before_code(shell.history_manager.input_hist_raw[-1])
+    if _NAME in shell.magics_manager.registry:
+        return
+    # An interrupt in between would leave a half-started thread, which could not be ended.
+    with held_back():
+        _leave_out_unfit(shell.config.ClaudeMagics)
+        magics = ClaudeMagics(shell, shell.meta.pop(_KEPT, None))
+        shell.register_magics(magics)
+        shell.input_transformers_cleanup.insert(0, magics.transform)
+        shell.Completer.custom_matchers.append(magics.matcher)
+        display = _display(shell)
+        for kind, shown in ((SessionAwareResponse, partial(_reply_as, magics)), (_RESULTS, _results_as)):
+            for media_type in _REPLY_MEDIA_TYPES:
+                display.formatters[media_type].for_type(kind, partial(shown, media_type))
+            display.formatters["text/plain"].for_type(kind, partial(_print, partial(shown, "text/plain")))
+        for given in _GIVEN:
+            display.ipython_display_formatter.for_type(given, magics.shown.skip)
+        for hooks in (magics, magics.nested_asyncio):
+            shell.events.register("pre_run_cell", hooks.before_cell)
+            shell.events.register("post_run_cell", hooks.after_cell)
+        atexit.register(magics.close)
+        if shell.history_manager is not None:  # the cell that loads the extension may itself call `asyncio.run`
+            magics.nested_asyncio.before_code(shell.history_manager.input_hist_raw[-1])
 
 
 def unload(shell: InteractiveShell) -> None:

@@ -71,9 +71,6 @@ class _Place(NamedTuple):
     displays: int = 0
 
 
-_START: Final = _Place()
-
-
 def is_conversation(code: str) -> bool:
     """Whether a cell with this code only prompts Claude, sets up the session, or has nothing but comments."""
     return _PROMPT.match(code) is not None or all(map(_CONVERSATION.match, code.splitlines()))
@@ -272,7 +269,7 @@ class RanCells:
 
     def _begin_of(self, number: int) -> _Place:
         """Return where the visible part of a cell's output begins."""
-        place, before = self._cleared.get(number, (_START, None))
+        place, before = self._cleared.get(number, (_Place(), None))
         return before if before is not None and self._place(number) == place else place
 
     def _place(self, number: int) -> _Place:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from claude_magic._kernel.advice import say
 from claude_magic._kernel.frontend import Frontend
@@ -16,6 +17,9 @@ from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import ConfigError, SessionNotFoundError
 from claude_magic.sdk._workspaces import working_directory
+
+if TYPE_CHECKING:
+    from claude_magic.sdk._history.sessions import SessionInfo
 
 MOST_ASKED = 9
 """The most sessions that a person is offered to choose from."""
@@ -37,8 +41,8 @@ class NotebookWords:
         saved: set[str] = set()
         with contextlib.suppress(ConfigError):  # the notebook cannot be read
             saved = {turn.session_id for turn in saved_turns(path) if turn.chosen} if path else set()
-        there = [info.session_id for info in self._state.sessions.all(self._state.directory)]
-        own = [session_id for session_id in there if session_id in saved]
+        there = self._state.sessions.all(self._state.directory)
+        own = [info.session_id for info in there if info.session_id in saved]
         if own:
             return self._state.find(self._state.sessions.used_last(own))
         if len(there) > 1:
@@ -48,7 +52,7 @@ class NotebookWords:
             raise SessionNotFoundError(
                 f"There is no session in {where} to continue.", next_step="The next %%claude cell starts one."
             )
-        return self._state.find(there[0])
+        return self._state.find(there[0].session_id)
 
     def restore(self, typed: str) -> None:
         """Add the turns of the notebook's saved replies to this kernel, and continue the last one.
@@ -106,22 +110,21 @@ class NotebookWords:
                 found[session_id] = self._state.find(session_id)
         return found
 
-    def _asked(self, session_ids: list[str]) -> str:
-        there = self._state.sessions.all(self._state.directory)
-        infos = [info for info in there if info.session_id in session_ids][:MOST_ASKED]
+    def _asked(self, there: list[SessionInfo]) -> str:
         if not self._frontend.can_answer():
             raise SessionNotFoundError(
-                f"None of {len(session_ids)} sessions in {shorten_home(self._state.directory)} is known to be this notebook's.",
+                f"None of {len(there)} sessions in {shorten_home(self._state.directory)} is known to be this notebook's.",
                 next_step="%claude_session list shows them; %claude_session resume ID continues one.",
             )
         from claude_magic._render.settled.session_list import moment
 
+        infos = there[:MOST_ASKED]
         for number, info in enumerate(infos, 1):
             what = one_line(redact(info.name or info.first_prompt or ""), 60)
             say(f"{number}  {info.session_id[:8]}  {moment(info.last_used)}  {what}")
         reply = input("Which session is this notebook's? A number, or the beginning of an ID: ").strip()
         if reply.isdecimal() and 1 <= int(reply) <= len(infos):
-            return str(infos[int(reply) - 1].session_id)
+            return infos[int(reply) - 1].session_id
         if not reply:
             raise SessionNotFoundError("No session was chosen.", next_step="%claude_session resume ID continues one.")
         return reply

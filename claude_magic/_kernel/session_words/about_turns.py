@@ -103,15 +103,15 @@ class TurnWords:
         :raises UsageError: there is no such code.
         """
         numbers = [_number(word, "code") for word in wanted.split()]
-        last = self._state.turns.last()
         if len(numbers) > 2:
             raise UsageError("%claude_session: code takes a turn number and a block number, such as: code 3 1")
-        if not numbers and last is None:
-            raise UsageError("%claude_session: there is no turn yet, and so no code; run a %%claude cell first")
-        number, block = [*(numbers or [last.number if last else 0]), None][:2]
-        assert number is not None
+        if not numbers:
+            if (last := self._state.turns.last()) is None:
+                raise UsageError("%claude_session: there is no turn yet, and so no code; run a %%claude cell first")
+            numbers = [last.number]
+        number, *block = numbers
         reply = self._reply(number)
-        code = python_in(reply, block)
+        code = python_in(reply, *block)
         if not code.strip():
             there = len(reply.python_blocks)
             found = f"there {'is' if there == 1 else 'are'} {there or 'no'} {'block' if there == 1 else 'blocks'} of Python"

@@ -140,17 +140,15 @@ class Trust:
         found = self._shown.pop(directory) if directory in self._shown else contents(directory)
         self.obstacle = ""
         try:
-            self._write(object_in(self._store) | {os.path.realpath(directory): found})
+            known = object_in(self._store) | {os.path.realpath(directory): found}
+            self._store.parent.mkdir(parents=True, exist_ok=True)
+            beside = self._store.with_suffix(f".{os.getpid()}")
+            beside.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            beside.replace(self._store)
         except OSError as error:
             self.obstacle = f"{shorten_home(str(self._store))}: {error.strerror or error}"
             self._unwritten[os.path.realpath(directory)] = found
         return list(found)
-
-    def _write(self, known: dict[str, Any]) -> None:
-        self._store.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._store.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        beside.replace(self._store)
 
     def _said(self, directory: str) -> dict[str, str] | None:
         said = (object_in(self._store) | self._unwritten).get(os.path.realpath(directory))

@@ -10,8 +10,9 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.turns import Session, Turn, Turns
@@ -105,7 +106,7 @@ class KnownSessions:
 
         :raises SessionNotFoundError: if there is none, or more than one.
         """
-        store = self._store()
+        store = self._history("sessions")
         failures: list[SessionNotFoundError] = []
         for directory in dict.fromkeys([working_directory(), *(session.directory for session in list(self._known.values()))]):
             try:
@@ -131,7 +132,7 @@ class KnownSessions:
         """
         self._client.background.call(self._client.get().close_session, session.session_id)
         with self._may_be_missing(session):
-            self._store().delete_session(session.session_id, session.directory)
+            self._history("sessions").delete_session(session.session_id, session.directory)
         self.forget(session.session_id)
 
     def rename(self, session: Session, name: str) -> None:
@@ -140,7 +141,7 @@ class KnownSessions:
         :raises SessionNotFoundError: if it is gone.
         """
         with self._may_be_missing(session):
-            self._store().rename_session(session.session_id, name, session.directory)
+            self._history("sessions").rename_session(session.session_id, name, session.directory)
         session.name = name_line(name)
 
     def forget(self, session_id: str) -> None:
@@ -149,7 +150,7 @@ class KnownSessions:
 
     def on_disk(self, directory: str) -> list[SessionInfo]:
         """Return the sessions of a directory that are on disk, the most recently used first."""
-        found: list[SessionInfo] = self._store().list_sessions(directory)
+        found: list[SessionInfo] = self._history("sessions").list_sessions(directory)
         return found
 
     def all(self, directory: str) -> list[SessionInfo]:
@@ -160,7 +161,7 @@ class KnownSessions:
 
     def used_last(self, session_ids: Collection[str]) -> str:
         """Return the ID of the session with the latest message. File times mislead: a process writes when it ends."""
-        return max(session_ids, key=self._transcripts().last_said_at)
+        return max(session_ids, key=self._history("transcripts").last_said_at)
 
     def is_played(self, session: Session) -> bool:
         """Tell whether a cassette has answered in a session, so that the CLI may not know the session."""
@@ -171,7 +172,7 @@ class KnownSessions:
 
         On the machine that recorded a lesson, the transcript holds also what was not played yet.
         """
-        return self._played.exchanges(session) or self._transcripts().exchanges(session.session_id, session.directory)
+        return self._played.exchanges(session) or self._history("transcripts").exchanges(session.session_id, session.directory)
 
     def reply(self, turn: Turn) -> SessionAwareResponse | None:
         """Return the reply of a turn: the one that was given, else one rebuilt from the transcript, else `None`."""
@@ -184,7 +185,7 @@ class KnownSessions:
         by_words = (exchange for exchange in reversed(found) if exchange.prompt.strip() == turn.prompt.strip())
         exchange = next(by_place, None) or next(by_words, None)
         if exchange is not None:
-            kept = self._transcripts().reply_of(exchange, session.session_id, session.directory)
+            kept = self._history("transcripts").reply_of(exchange, session.session_id, session.directory)
         return kept
 
     def before(self, turn: Turn | None, session: Session) -> list[Exchange]:
@@ -206,25 +207,16 @@ class KnownSessions:
         """Return the ID of the session that this one is a branch of, `None` if it is no branch."""
         begun = (turn.start for turn in self._turns if turn.session_id == info.session_id and turn.start.fork)
         here = next((start.origin.session_id for start in begun if start.origin), None)
-        return here or self._transcripts().forked_from(info.session_id, info.directory)
+        return here or self._history("transcripts").forked_from(info.session_id, info.directory)
 
     def _last_message_id(self, session_id: str, directory: str) -> str | None:
-        last: str | None = self._transcripts().last_message_id(session_id, directory)
+        last: str | None = self._history("transcripts").last_message_id(session_id, directory)
         return last
 
-    def _store(self) -> ModuleType:
-        """Return `claude_magic.sdk._history.sessions`. It imports the SDK, so wait until the client has done that."""
+    def _history(self, module: Literal["sessions", "transcripts"]) -> ModuleType:
+        """Return this module of `claude_magic.sdk._history`. It imports the SDK, so wait until the client has done that."""
         self._client.get()
-        from claude_magic.sdk._history import sessions
-
-        return sessions
-
-    def _transcripts(self) -> ModuleType:
-        """Return `claude_magic.sdk._history.transcripts`; see `_store`."""
-        self._client.get()
-        from claude_magic.sdk._history import transcripts
-
-        return transcripts
+        return import_module(f"claude_magic.sdk._history.{module}")
 
     def _may_be_missing(self, session: Session) -> contextlib.AbstractContextManager[None]:
         return contextlib.suppress(SessionNotFoundError) if self.is_played(session) else contextlib.nullcontext()

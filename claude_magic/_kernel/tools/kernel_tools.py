@@ -25,6 +25,8 @@ DEFAULT_MAX_CHARACTERS = 4_000
 MAX_IMAGES = 20
 """The most in one result: with more, the API takes only smaller images."""
 
+_INTEGERS = {"type": "array", "items": {"type": "integer"}}
+
 TOOLS = (
     Tool(
         "list_variables",
@@ -53,16 +55,9 @@ TOOLS = (
         {
             "type": "object",
             "properties": {
-                "numbers": {
-                    "type": "array",
-                    "items": {"type": "integer"},
-                    "description": "The numbers of cells that have run: 5 for In [5]",
-                },
-                "positions": {
-                    "type": "array",
-                    "items": {"type": "integer"},
-                    "description": "Positions in the saved notebook, Markdown included: 3 for the listed #3",
-                },
+                "numbers": _INTEGERS | {"description": "The numbers of cells that have run: 5 for In [5]"},
+                "positions": _INTEGERS
+                | {"description": "Positions in the saved notebook, Markdown included: 3 for the listed #3"},
                 "max_chars": {
                     "type": "integer",
                     "description": f"Each code and output is cut to this; {DEFAULT_MAX_CHARACTERS} if not given",

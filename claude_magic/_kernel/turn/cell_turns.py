@@ -22,7 +22,7 @@ from claude_magic._kernel.advice import in_a_notebook
 from claude_magic._kernel.background import Stream
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.prompt.cell_request import CellRequest
-from claude_magic._kernel.queue import Errand, Item, Numbered, Question, QueueHost, deliver
+from claude_magic._kernel.queue import Errand, Numbered, Question, QueueHost, deliver
 from claude_magic._kernel.state.kernel_state import Comparison, KernelState
 from claude_magic._kernel.state.turns import Outcome, Turn
 from claude_magic._kernel.tools.kernel_tools import KernelTools
@@ -30,7 +30,7 @@ from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._kernel.turn.permission_answers import Questions
 from claude_magic._kernel.turn.running_turn import RunningTurn, prepared_turns
 from claude_magic.errors import ClaudeError, SessionLostError, SessionNotFoundError
-from claude_magic.sdk.events import Notice, TextDelta
+from claude_magic.sdk.events import Event, Notice, TextDelta
 from claude_magic.sdk.response import SessionAwareResponse, fold
 
 if TYPE_CHECKING:
@@ -276,10 +276,8 @@ class CellTurns:
                 fold(running.response, Notice(remark))
         self._paint()
 
-    def _take(self, index: int, item: Item) -> None:
+    def _take(self, index: int, item: Event | Question) -> None:
         match item:
-            case Errand():
-                return
             case Question():
                 self._paint()
                 if remark := self._questions[index].put(item):
