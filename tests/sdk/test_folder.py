@@ -568,15 +568,16 @@ def test_blocks_of_commands(block: str, workdir: Path) -> None:
     assert str(workdir / "tools/check.sh") in contents(str(workdir))
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("is_inside", [True, False])
-def test_settings_of_the_main_work_tree(is_inside: bool, workdir: Path, tmp_path: Path) -> None:
+def test_settings_of_the_main_work_tree(is_inside: bool, mark: str, workdir: Path, tmp_path: Path) -> None:
     """In a worktree the CLI also loads what the repository's main folder holds, so that counts."""
     main = workdir / "inner" if is_inside else tmp_path / "main"
     write(main / ".git/worktrees/w/commondir", "../..\n")
     hooks = {"hooks": {"Stop": [{"command": "tools/check.sh"}]}}
     write(main / ".claude/settings.local.json", hooks)
     write(main / "tools/check.sh", "true")
-    write(workdir / ".git", f"gitdir: {os.path.relpath(main, workdir)}/.git/worktrees/w\n")
+    write(workdir / ".git", f"{mark}gitdir: {os.path.relpath(main, workdir)}/.git/worktrees/w\n")
     before = contents(str(workdir))
     assert {str(main / ".claude/settings.local.json"), str(main / "tools/check.sh")} <= before.keys()
     write(main / "tools/check.sh", "false")

@@ -24,9 +24,8 @@ from claude_magic.sdk._cli.command_line import STREAM_FLAGS, Launch, channel_fla
 from claude_magic.sdk._cli.environment import api_address, renews_login
 from claude_magic.sdk._cli.failures import CHECK_CLI, bad_schema, cli_died, failure_of, start_failure, translate_exception
 from claude_magic.sdk._cli.permission_protocol import PermissionMode, Permissions, server_of
-from claude_magic.sdk._cli.queued_turn import QueuedTurn
 from claude_magic.sdk._cli.transport import CLITransport
-from claude_magic.sdk._cli.turn_reader import Reading, TurnReader, prompt_messages
+from claude_magic.sdk._cli.turn_reader import QueuedTurn, Reading, TurnReader, prompt_messages
 from claude_magic.sdk._offers.choices import Choices, choices_in
 from claude_magic.sdk._offers.servers import ServerState, ServerWatch
 from claude_magic.sdk.config import TurnOptions

@@ -1,4 +1,4 @@
-"""Sorts the messages of one CLI: each goes to the turn that it belongs to.
+"""Turns that a process is given, and the messages of its CLI: each goes to the turn that it belongs to.
 
 Each prompt of ours has a UUID. The CLI (2.1.332) names it when it starts on the prompt (`command_lifecycle`, `init`) and in the
 result. A turn without a prompt was started by the CLI itself: a helper or a background command has ended, a wake-up was due, or
@@ -11,20 +11,27 @@ Older CLIs report less: all that they write while a prompt waits for its answer 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import claude_agent_sdk as sdk
 
+from claude_magic.errors import ClaudeError
 from claude_magic.sdk import events
 from claude_magic.sdk._cli.translation import Translator
+from claude_magic.sdk.config import TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import Event
 from claude_magic.sdk.host import SERVER, BackgroundWork, TurnHost
 
 UNHEARD_LOOK_S, UNHEARD_LOOKS = 5.0, 3
 """Seconds between two checks whether the CLI has received a prompt, and how many may fail before it counts as stuck."""
+
+
+INTERRUPT_AGAIN_S = 0.3
+"""How long an interrupt may stay without effect before we send it again."""
 
 
 @dataclass(eq=False)
@@ -229,3 +236,51 @@ async def prompt_messages(prompt: Prompt, prompt_id: str) -> AsyncIterator[dict[
         "parent_tool_use_id": None,
         **({"client_composed": True} if prompt.verbatim else {}),
     }
+
+
+@dataclass(eq=False)
+class QueuedTurn:
+    """A turn handed to the owner task of a process.
+
+    `sent` is set when the prompt was sent, or when an interrupted turn ended unsent. `reading` reads the answer; it is
+    `None` until the prompt was sent. `abandoned` is set when the caller was cancelled.
+    """
+
+    prompt: Prompt
+    options: TurnOptions
+    host: TurnHost
+    done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    sent: asyncio.Event = field(default_factory=asyncio.Event)
+    reading: Reading | None = None
+    abandoned: bool = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an event has come."""
+        return self.reading is not None and self.reading.has_begun
+
+    def finish(self, error: ClaudeError | None) -> None:
+        """Pass the turn's end, or its error, to the caller who waits for `done`."""
+        if not self.done.cancelled():
+            self.done.set_result(None) if error is None else self.done.set_exception(error)
+
+    async def interrupt(self, send: Callable[[], Awaitable[None]], kill: Callable[[], object], limit_s: float) -> None:
+        """End the turn. A CLI that does not end it in time is killed; its session will be resumed from disk.
+
+        :param send: sends an interrupt to the CLI.
+        :param kill: kills the CLI.
+        :param limit_s: how long the CLI may take.
+        """
+        with anyio.move_on_after(limit_s):
+            self.done.add_done_callback(lambda _: self.sent.set())
+            await self.sent.wait()
+            while not self.done.done():
+                try:
+                    await send()
+                except Exception:  # noqa: BLE001 - killing the CLI ends the turn in any case
+                    kill()
+                # The CLI ignores an interrupt that comes before it has started on the prompt.
+                await asyncio.wait([self.done], timeout=INTERRUPT_AGAIN_S)
+        if not self.done.done():
+            kill()
+            await asyncio.wait([self.done])

@@ -34,6 +34,9 @@ MAX_FILE_BYTES = 10_000_000
 MAX_BYTES = 50_000_000
 """The most bytes of all files together, as many links may lead to one large file."""
 
+_MOST_FOLDERS: Final = 500
+"""The most folders of a `.claude`; links can make circles."""
+
 _MOST_WORDS: Final = 10_000
 """The most words of one file that may name others."""
 
@@ -168,7 +171,7 @@ def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
 def _files_of(settings: str) -> Iterator[str]:
     """Yield the files of a `.claude` that count. Links are followed, as by the CLI; a circle of them yields files endlessly."""
     for count, (place, folders, names) in enumerate(os.walk(settings, followlinks=True)):
-        if count >= MAX_FILES:
+        if count >= _MOST_FOLDERS:
             yield settings  # no file, so it cannot be judged
             return
         if place == settings:

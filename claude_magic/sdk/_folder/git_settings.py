@@ -218,8 +218,9 @@ def _settings_of(repository: str) -> Iterator[str]:
 
 def _named(path: str, start: bytes = b"") -> list[str]:
     """Return each path that the text of a file could mean: git only removes ends of lines, so blanks are part of a name."""
-    # For git, which is written in C, a null character ends the path.
-    content = _content(path).removeprefix(start).partition(b"\0")[0]
+    # For git, which is written in C, a null character ends the path. The CLI takes it from a file that git refuses, too.
+    content = _content(path).partition(start)[2] if start else _content(path)
+    content = content.partition(b"\0")[0]
     ways = (
         content,
         content.removeprefix(b" "),

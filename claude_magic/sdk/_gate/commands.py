@@ -47,7 +47,10 @@ EDITORS: Final = ("mkdir", "touch", "rm", "rmdir", "mv", "cp", "sed")
 _UNPACKERS: Final = frozenset({"tar", "unzip", "rsync", "patch", "cpio"})
 """Programs that write files which their words do not name."""
 
-_WRITERS: Final = _UNPACKERS | {*EDITORS, "ln", "tee", "dd", "install"}
+_WRITERS: Final = _UNPACKERS.union(
+    {*EDITORS, "ln", "tee", "dd", "install", "sort", "truncate", "chmod", "unlink", "shred", "rename"},
+    {"gzip", "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "unzstd", "split", "csplit", "sponge"},
+)
 _WRITES: Final = re.compile(r">(?!&\d|\s*/dev/null(?!\S))")
 """A redirection into a file."""
 

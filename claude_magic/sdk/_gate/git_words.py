@@ -33,7 +33,7 @@ _KNOWN: Final = (
 
 _CALL_NOTHING: Final = [[program] for program in READERS if program != "find"]
 _HARMLESS_OPTIONS: Final = frozenset({"--no-pager", "-P", "--paginate", "-p"})
-_FAR_OPTION: Final = re.compile(r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl)|op|ou(?!rs))|-[Ox]")
+_FAR_OPTION: Final = re.compile(r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl)|op|ou(?!rs))|-\w*[Ox]")
 """The starts of options that lead into repositories below, or name a program or a file; git takes any abbreviation."""
 
 _FAR_ADDRESS: Final = re.compile(r"::|(?i:file):")
