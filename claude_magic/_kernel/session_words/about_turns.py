@@ -10,7 +10,7 @@ from IPython.core.error import UsageError
 from claude_magic._kernel.advice import say
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.state.kernel_state import KernelState
-from claude_magic._kernel.tools.code_cells import python_in
+from claude_magic._kernel.tools.kernel_tools import python_in
 from claude_magic._redaction import masked
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk.content import Prompt

@@ -16,13 +16,12 @@ from claude_magic._kernel.options.settings import Settings
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.state.cassette_settings import CassetteSettings
 from claude_magic._kernel.state.directory_trust import Trust
-from claude_magic._kernel.state.in_cell import InCell
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.own_turns import OwnTurns
 from claude_magic._kernel.state.remarks import Remarks
-from claude_magic._kernel.state.turns import Outcome, Session, Start, Turn, Turns, is_address
-from claude_magic._kernel.tools.code_cells import CodeCells
+from claude_magic._kernel.state.turns import InCell, Outcome, Session, Start, Turn, Turns, is_address
+from claude_magic._kernel.tools.kernel_tools import CodeCells
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk._workspaces import working_directory
 from claude_magic.sdk.content import Prompt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -16,6 +16,7 @@ from claude_magic._kernel.values.shown_value import show_value
 from claude_magic._kernel.values.time_limit import INSPECT_TIMEOUT_S
 from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk.host import Tool, ToolResult
+from claude_magic.sdk.response import SessionAwareResponse
 
 if TYPE_CHECKING:
     from claude_magic._kernel.notebook.outline import Outline
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 DEFAULT_MAX_CHARACTERS = 4_000
 MAX_IMAGES = 20
 """The most in one result: with more, the API takes only smaller images."""
+
+_REMEMBERED: Final = 200
+"""The number of cells whose added code is remembered."""
 
 _INTEGERS = {"type": "array", "items": {"type": "integer"}}
 
@@ -185,3 +189,39 @@ def _with_fitting_images(result: ToolResult) -> ToolResult:
     if len(result.images) > MAX_IMAGES:
         said.append(f"({len(result.images) - MAX_IMAGES} more images are left out.)")
     return replace(result, text="\n".join([result.text, *said]), images=tuple(images))
+
+
+def python_in(reply: SessionAwareResponse, block: int | None = None) -> str:
+    """Return the Python code of a reply, or of one code block of it, counted from 1; empty if there is none."""
+    blocks = reply.python_blocks if block is None else reply.python_blocks[block - 1 : block]
+    return "\n\n".join(code.rstrip() for code in blocks).strip("\n")
+
+
+class CodeCells:
+    """What `--code` has put below the cells of one kernel.
+
+    A kernel can add a cell, but cannot change or remove it. So a cell that runs again does not add the same code twice.
+    """
+
+    def __init__(self) -> None:
+        self._put: dict[str, str] = {}
+
+    def put(self, reply: SessionAwareResponse, cell_id: str | None, add: Callable[[str], object]) -> str:
+        """Put the Python of a reply into a new cell below; return a notice, or an empty text.
+
+        :param add: adds a cell with this code.
+        """
+        code = python_in(reply)
+        if not code.strip():
+            return "--code: there is no Python in the reply."
+        before = self._put.pop(cell_id, None) if cell_id else None
+        if cell_id:
+            self._put[cell_id] = code
+            if len(self._put) > _REMEMBERED:
+                del self._put[next(iter(self._put))]
+        if before == code:
+            return (
+                "--code: the same code as before, which is in a cell below already; %claude_session code puts it there again."
+            )
+        add(code)
+        return "--code: the cell that was made before stays, as a kernel cannot replace it." if before else ""
