@@ -792,11 +792,11 @@ def link_to(name: str, target: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     "change",
     [
-        link_to("COMMIT_EDITMSG", "../../bashrc"),
-        link_to("logs/HEAD", "../../../bashrc"),
+        link_to("FETCH_HEAD", "../../bashrc"),
+        link_to("logs/refs/x", "../../../../bashrc"),
         link_to("info/grafts", "../../../private"),
         link_to("refs/heads/x", "../../../../private"),
-        link_to("objects/17", "../../../private"),
+        link_to("objects/zz", "../../../private"),
         lambda git: (git / "worktrees").mkdir(),
         lambda git: (git / "MERGE_AUTOSTASH").touch(),
         lambda git: (git / "objects/info/alternates").touch(),
@@ -808,8 +808,9 @@ def link_to(name: str, target: str) -> Callable[[Path], None]:
 def test_git_where_a_repository_is_not_plain(change: Callable[[Path], object], tmp_path: Path) -> None:
     """A rule for one git command answers only in a repository as git makes it: links in it lead to files elsewhere."""
     subprocess.run(["git", "init", "-q", work := tmp_path / "work"], check=True)
-    (work / ".git/logs").mkdir()
-    (work / ".git/objects/info/packs").touch()
+    (work / "a").write_text("a")
+    for words in ("add a", "commit -qm x", "tag -am x v1", "gc -q", "switch -qc b", "rm -q a", "stash -q", "stash pop -q"):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=b", *words.split()], cwd=work, check=True)
     rules = ["Bash(git commit:*)", "Bash(git status)"]
 
     def verdicts(trusted: bool = False) -> list[Verdict]:

@@ -51,11 +51,15 @@ _STATES: Final = ("sequencer", "rebase-merge", "rebase-apply")
 _USUAL: Final = frozenset(
     {"HEAD", "config", "description", "hooks", "info", "objects", "refs", "logs", "index", "packed-refs", "shallow", "branches"}
     | {"COMMIT_EDITMSG", "ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD", "MERGE_MSG", "MERGE_MODE", "AUTO_MERGE", "SQUASH_MSG"}
+    | {"TAG_EDITMSG", "gc.log", "gitk.cache"}
     | {"CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", *_STATES}
 )
 """What git (2.39) makes in a repository's folder. All else, such as `worktrees` and `modules`, leads elsewhere."""
 
-_USUAL_INSIDE: Final = {"info": {"exclude"}, os.path.join("objects", "info"): {"packs", "commit-graph", "commit-graphs"}}
+_USUAL_INSIDE: Final = {
+    "info": {"exclude", "refs"},
+    os.path.join("objects", "info"): {"packs", "commit-graph", "commit-graphs"},
+}
 _MOST_ENTRIES: Final = 20_000
 _SHOWN_ENTRIES: Final = 20
 

@@ -157,7 +157,10 @@ class SideEffects:
         if below is None:
             return f"more than {MOST_BELOW:,} folders are there, in which git may find other repositories"
         for folder in (call.cwd, *named, *below):
-            for place, programs in (odd_entries(folder) | git_programs(folder, only_looks=use.only_looks)).items():
+            for place, entries in odd_entries(folder).items():
+                if not set(entries) <= set(self._git_trusted.get(place, ())):
+                    return f"{place} is no plain repository: git may reach other files by {entries[0]}"
+            for place, programs in git_programs(folder, only_looks=use.only_looks).items():
                 if not set(programs) <= set(self._git_trusted.get(place, ())):
                     return f"git would run programs here: {place} says so"
         return ""
