@@ -1,12 +1,12 @@
-"""`%%claude`, `%claude`, `%claude_session`, and the hooks before and after each cell. Other modules do the work."""
+"""`%%claude`, `%claude` and `%claude_session`, what they return, and the hooks around each cell. Others do the work."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
@@ -27,13 +27,43 @@ from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.notebook_file import notebook_path
 from claude_magic._kernel.transform import transform_for
 from claude_magic._kernel.turn import cell_turns
-from claude_magic._kernel.turn.given import Given, Replies, Shown
 from claude_magic._kernel.turn.permission_answers import OpenQuestions
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.response import SessionAwareResponse
 
 if TYPE_CHECKING:
     from claude_magic._kernel.rows import CellRows
+
+
+class Replies(list[SessionAwareResponse]):
+    """The replies of a comparison. They can be awaited, as one reply can: the result is the same list."""
+
+    def __await__(self) -> Generator[None, None, Self]:
+        yield from ()
+        return self
+
+
+Given = SessionAwareResponse | Replies
+
+
+class Shown:
+    """The value that the last magic returned and showed. IPython would show it again if the cell ends with that call."""
+
+    def __init__(self) -> None:
+        self._given: Given | None = None
+
+    def note(self, given: Given | None) -> None:
+        """Remember the value that was returned and shown; `None` forgets the last one."""
+        self._given = given
+
+    def skip(self, value: object) -> None:
+        """Show nothing for the remembered value, once. IPython calls this for each reply that it would show.
+
+        :raises NotImplementedError: it is another value; IPython then shows it as usual.
+        """
+        if self._given is None or value is not self._given:
+            raise NotImplementedError
+        self._given = None
 
 
 @magics_class

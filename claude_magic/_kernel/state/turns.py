@@ -21,7 +21,6 @@ BY_ITSELF: Final = "by itself"
 
 OWN_PROMPT: Final = "(Claude went on by itself)"
 
-
 Stream = Generator[str, None, None]
 
 
