@@ -10,7 +10,6 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -216,7 +215,9 @@ class KnownSessions:
     def _history(self, module: Literal["sessions", "transcripts"]) -> ModuleType:
         """Return this module of `claude_magic.sdk._history`. It imports the SDK, so wait until the client has done that."""
         self._client.get()
-        return import_module(f"claude_magic.sdk._history.{module}")
+        from claude_magic.sdk._history import sessions, transcripts
+
+        return sessions if module == "sessions" else transcripts
 
     def _may_be_missing(self, session: Session) -> contextlib.AbstractContextManager[None]:
         return contextlib.suppress(SessionNotFoundError) if self.is_played(session) else contextlib.nullcontext()
