@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def claude_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
-    """The cassette of this test: every turn of any client in it is played from there, or recorded to it."""
+    """This test's cassette: every turn of any client in the test is played from it, or recorded to it."""
     from claude_magic.sdk._cassette.cassette import cassette
 
     mode = request.config.getoption("--claude-cassette")

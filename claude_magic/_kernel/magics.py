@@ -177,7 +177,7 @@ class ClaudeMagics(Settings, Magics):
                 self._loop.call_soon_threadsafe(self._show_own_turns)
 
     def _show_own_turns(self) -> None:
-        """Show turns that Claude began by itself; they wait while a cell's turn runs: its buttons would move."""
+        """Show turns that Claude began by itself; during a cell's turn they wait, or its buttons would move."""
         if not self.state.in_cell.is_running:
             self.state.take_own_turns()
             self.questions.moved()

@@ -129,7 +129,7 @@ def _show(value: object, shell: InteractiveShell) -> str | Shown:
         text = "\n".join((*_array_header(value), _pretty(plain, value), *_count(value, plain.max_seq_length)))
     if tells_nothing(text):
         for media_type in FORMS:
-            with contextlib.suppress(Exception):  # then the text with the type's name stays
+            with contextlib.suppress(Exception):  # if it fails, the bare repr stays
                 bundle[media_type] = bundle.get(media_type) or _formatted(display.formatters[media_type], value)
         text = text_in(bundle) or text
     image = image_in(bundle)
@@ -224,8 +224,8 @@ def _cut(text: str, limit: int, mask: Callable[[str], str]) -> tuple[str, int]:
 
 
 def _cleaned(text: str) -> str:
-    # A C1 control starts a terminal sequence: the text after it would be removed, too. In data it is usually a
-    # wrongly decoded quotation mark.
+    # `strip_controls` would also remove the text after a C1 control, as a terminal sequence. In data it is mostly
+    # a misread quotation mark.
     return strip_controls(_C1.sub("", text))
 
 

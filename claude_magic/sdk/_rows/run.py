@@ -231,7 +231,7 @@ class RowRun:
         self._came_back.set()
 
     async def _pull(self, model: str | None, room: int, take: Take) -> list[_Row]:
-        """Return the next rows to send, at most `room`, all for `model` or, if it has none, for one other. `[]` ends the task.
+        """Return up to `room` rows to send, all for `model` or, if it has none left, for one other model. `[]` ends the task.
 
         Rows that need not be sent are passed on here.
         """

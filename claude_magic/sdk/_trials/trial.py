@@ -88,7 +88,7 @@ class Trial(Results):
         return self._verdicts.scores() if self._verdicts else dict(self._scores)
 
     def judged_by_place(self) -> tuple[int, int]:
-        """Return for how many pairs the judge preferred the same slot in both orders, and how many were judged in both."""
+        """Return in how many pairs the same place (first or second) won in both orders, of how many judged in both."""
         return self._verdicts.by_place() if self._verdicts else (0, 0)
 
     @property
@@ -120,7 +120,7 @@ class Trial(Results):
 
     @property
     def disagreements(self) -> Rows[Disagreement]:
-        """The rows whose scores differ, or without scores the replies; the most different first."""
+        """The rows whose scores (or replies, if unscored) differ; the most different first."""
         scores, found = self.scores, Rows[Disagreement]()
         width = len(self.arms)
         for first in range(0, len(self), width):
