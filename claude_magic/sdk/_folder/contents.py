@@ -1,6 +1,6 @@
 """What the CLI would load from a trusted folder and the folders above it, as hashes of the contents.
 
-That is `.mcp.json`, what is below `.claude` except for `_NOT_LOADED` and `_WRITTEN_BY_HOOKS`, the files of the folder that the
+That is `.mcp.json`, what is below `.claude` except for `_NOT_LOADED` and `_WRITTEN_BY_HOOKS`, the folder's files that
 commands in these name, and the programs that git's settings name. `CLAUDE.md` counts only if it is a link out of the folder:
 otherwise it is text that is read in any case. A file that a command reaches in another way does not count: by a wildcard, with
 a space in its path, as a Python module, or through a program that runs it.
@@ -27,7 +27,7 @@ from claude_magic.sdk._folder.memories import memories_outside, upwards
 from claude_magic.sdk._folder.named_files import named_files, words_of
 
 UNKNOWN: Final = ""
-"""Used instead of a hash for what cannot be read or is too large to judge. It shows no change, so consent never covers it."""
+"""Used instead of a hash for what cannot be read or is too large to judge. It hides changes, so consent never covers it."""
 
 MAX_FILES = 2000
 MAX_FILE_BYTES = 10_000_000
@@ -55,7 +55,7 @@ _COMMANDS: Final = re.compile(
     r"|^[ \t-]*[\"']?command[\"']?[ \t]*:(.+)|```!(.*?)(?:```|\Z)|!`([^`]+)`",
     re.MULTILINE | re.DOTALL,
 )
-"""How agents, skills and commands name what they run: YAML at the top, else all text after `command:`; and commands inside."""
+"""How agents, skills and commands name what they run: YAML at the top; all text after `command:`; !`…` and ```!… in text."""
 
 _NUMBERED: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))|\\\r?\n[ \t]*")
 """A character that YAML or a shell names by its number, or a line that goes on."""
@@ -77,7 +77,7 @@ def contents(directory: str) -> dict[str, str]:
         return _hash_and_words(path) if total <= MAX_BYTES else (UNKNOWN, ())
 
     for project, path in _loaded_files(directory):
-        if len(found) >= MAX_FILES:  # too many to judge, and so is the rest
+        if len(found) >= MAX_FILES:  # too many: the rest is not judged
             return found | {os.path.dirname(path): UNKNOWN}
         found[path], words = judged(path)
         # Files elsewhere did not come with the folder, and hooks may change them.
@@ -94,7 +94,7 @@ def contents(directory: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """Something in a subfolder that the CLI would load: a hash of it, and its target if it links out of its folder."""
+    """What the CLI would load from a subfolder: `state` is a hash or a link's target, `target` where it leads out."""
 
     state: str
     target: str | None
@@ -158,7 +158,7 @@ def settings_files(directory: str) -> list[Path]:
 
 
 def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
-    """Yield a directory, this one, one above it or the main one of a worktree, and a file that is loaded from it."""
+    """Yield a directory (this one, one above it, or a worktree's main one) and a file that is loaded from it."""
     home = str(cli_home({}))
     for parent in dict.fromkeys((*map(str, upwards(directory)), *work_trees_of(directory))):
         if os.path.isfile(servers := os.path.join(parent, ".mcp.json")):
@@ -169,7 +169,7 @@ def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
 
 
 def _files_of(settings: str) -> Iterator[str]:
-    """Yield the files of a `.claude` that count. Links are followed, as by the CLI; a circle of them yields files endlessly."""
+    """Yield the files of a `.claude` that count. Links are followed, as by the CLI; a circle ends at `_MOST_FOLDERS`."""
     for count, (place, folders, names) in enumerate(os.walk(settings, followlinks=True)):
         if count >= _MOST_FOLDERS:
             yield settings  # no file, so it cannot be judged

@@ -34,7 +34,7 @@ _LONGEST_COMMAND: Final = 50_000
 """The longest command that is searched for paths, in characters: it takes half a second."""
 
 _MOST_FOLDERS: Final = 100
-"""The most named folders whose git settings are looked at."""
+"""The most folders named by a call that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class SideEffects:
 
     :param directory: the folder of the conversation, as a real path.
     :param rules: the person's rules. If they allow all of git, nothing is asked about git's settings.
-    :param trusted: whether the person trusts what git would run in the folder when this object is made.
+    :param trusted: whether the person trusts the folder as it is when this object is made.
     :param asks_below: whether a person must agree before the CLI loads anything from a subfolder.
     """
 
@@ -79,7 +79,7 @@ class SideEffects:
         )
 
     def accept(self, circumstances: Circumstances) -> None:
-        """Remember what the CLI loads with the files of a call as allowed, because a person has allowed the call."""
+        """Remember as allowed what the CLI loads with the files of a call, because a person has allowed the call."""
         if self._allowed is not None:
             self._allowed |= {path: below.state for path, below in circumstances.loaded.items()}
 
@@ -110,7 +110,7 @@ class SideEffects:
             changed, trusted = [self._directory], [path for path in trusted if ".git" not in path.split(os.sep)]
         elif any(map(writes, parts)):
             named = named_in(call.tool, call.arguments, call.cwd)
-            # A program may put a file into a folder, under its own name.
+            # A program may put a file into a folder, keeping its name.
             folders = [*filter(os.path.isdir, named)][:_MOST_FOLDERS]
             named += [os.path.join(folder, os.path.basename(path)) for folder in folders for path in named[:_MOST_FOLDERS]]
             # After `cd` in the command, a path starts at another folder, so its last name is compared, too.
@@ -123,7 +123,7 @@ class SideEffects:
             or not names.isdisjoint(os.path.relpath(path, self._directory).split(os.sep))
             or _identity(path) in files
         ]
-        return f"the folder was trusted with {found[0]} as it was" if found else ""
+        return f"it may change {found[0]}, which is trusted" if found else ""
 
     def git_runs(self, call: Call) -> str:
         """Return why to ask about a command that may call git: settings would make git run programs.
@@ -145,7 +145,7 @@ class SideEffects:
             return f"git would go on with what {state} says, which may name programs"
         places = places_of(call.tool, call.arguments, call.cwd)
         folders = {*map(os.path.dirname, places)}
-        if not use.only_looks:  # git also tries the path of a remote with this ending
+        if not use.only_looks:  # git also tries a remote's path with `.git` added
             places += [f"{path}.git" for path in (*folders, *places)]
             folders |= set(places)
         if not use.is_simple and (file := next(filter(leads_to_repository, places), "")):
