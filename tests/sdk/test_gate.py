@@ -939,7 +939,7 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
     os.link(hooks / "check.sh", tmp_path / "hard")
     (tmp_path / "d").mkdir()
     (tmp_path / "d/f").symlink_to("../hooks/check.sh")
-    rules = ["Edit", *(f"Bash({program}:*)" for program in ("sh", "cp", "cd", "tee", "tar", "rm", "sed"))]
+    rules = ["Edit", *(f"Bash({program}:*)" for program in ("sh", "cp", "cd", "tee", "tar", "rm", "sed", "gunzip", "truncate"))]
     trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
 
     def verdicts(tool: str, **arguments: str) -> list[Verdict]:
@@ -960,6 +960,8 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         "cp -r evil/. .",
         "cp e.sh h*/c*",
         "tar xf a.tar",
+        "gunzip -f hooks/check.sh.gz",
+        "truncate -s 0 hooks/check.sh",
     ):
         assert verdicts("Bash", command=command) == [Verdict.ASK, Verdict.PASS], command
     for name in ("hooks/check.sh", "hooks/../hooks/check.sh", ".claude/settings.json"):

@@ -124,7 +124,7 @@ def odd_entries(directory: str) -> dict[str, list[str]]:
 
 def _odd_entries(repository: str) -> Iterator[str]:
     if os.path.basename(repository) != ".git" or os.path.islink(repository) or not os.path.isdir(repository):
-        yield "(no folder of its own)"
+        yield "no .git folder"
         return
     left = _MOST_ENTRIES
     for place, folders, names in os.walk(repository):
@@ -132,7 +132,7 @@ def _odd_entries(repository: str) -> Iterator[str]:
         usual = _USUAL if inside == "." else _USUAL_INSIDE.get(inside)
         left -= len(folders) + len(names)
         if left < 0:
-            yield "(too much to look at)"
+            yield "too much to look at"
             return
         for name in (*folders, *names):
             mode = os.lstat(os.path.join(place, name)).st_mode

@@ -44,12 +44,13 @@ READERS: Final = {
 EDITORS: Final = ("mkdir", "touch", "rm", "rmdir", "mv", "cp", "sed")
 """Programs that the CLI (2.1.332) runs unasked in the mode `acceptEdits`, inside the folder."""
 
-_UNPACKERS: Final = frozenset({"tar", "unzip", "rsync", "patch", "cpio"})
+_UNPACKERS: Final = frozenset(
+    {"tar", "unzip", "rsync", "patch", "cpio", "gunzip", "bunzip2", "unxz", "unzstd", "gzip", "xz", "zstd", "split", "csplit"}
+)
 """Programs that write files which their words do not name."""
 
 _WRITERS: Final = _UNPACKERS.union(
-    {*EDITORS, "ln", "tee", "dd", "install", "sort", "truncate", "chmod", "unlink", "shred", "rename"},
-    {"gzip", "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd", "unzstd", "split", "csplit", "sponge"},
+    {*EDITORS, "ln", "tee", "dd", "install", "sort", "truncate", "chmod", "unlink", "shred", "rename", "sponge"}
 )
 _WRITES: Final = re.compile(r">(?!&\d|\s*/dev/null(?!\S))")
 """A redirection into a file."""

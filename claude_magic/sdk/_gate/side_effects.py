@@ -159,7 +159,7 @@ class SideEffects:
         for folder in (call.cwd, *named, *below):
             for place, entries in odd_entries(folder).items():
                 if not set(entries) <= set(self._git_trusted.get(place, ())):
-                    return f"{place} is no plain repository: git may reach other files by {entries[0]}"
+                    return f"git may reach files elsewhere: {place} is no plain repository ({entries[0]})"
             for place, programs in git_programs(folder, only_looks=use.only_looks).items():
                 if not set(programs) <= set(self._git_trusted.get(place, ())):
                     return f"git would run programs here: {place} says so"
