@@ -12,6 +12,7 @@ from page import Page
 from payloads import NOT_RENDERED
 
 from claude_magic._render.live.choices import answer_in_lines
+from claude_magic._render.live.live_reply import BEHIND_S
 from claude_magic._render.live.question import ARM_S
 from claude_magic._render.live_view import LiveView
 from claude_magic._render.parts.block import block_html, block_plain
@@ -160,19 +161,18 @@ def test_two_questions(double: Card) -> None:
 
 
 def test_questions_with_a_permission(page: Page) -> None:
-    """A question and a permission stand on the page together, and are answered one after the other."""
+    """A question and a permission stand on the page together, each with its own answer; the second can be given later."""
     card = Card(page, asked(ONE)).ready()
     other = PermissionRequest("other", "Bash", {"command": "ls"}, "/data")
     allowed: list[PermissionAnswer] = []
     assert card.view.ask(1, other, allowed.append)
     page.see()
     card.at(1.0).at(1.0 + ARM_S)
-    card.click("Allow once", "Blue")
-    assert (card.answers, allowed) == ([answered(**{COLOUR: "Blue"})], [])
-    card.view.asked(1, card.request)
-    card.at(2.0).at(3.0).at(3.0 + ARM_S)
     card.click("Allow once")
-    assert allowed == [PermissionAnswer(Decision.ONCE)]
+    assert allowed == []
+    card.at(1.1 + ARM_S + BEHIND_S)
+    card.click("Allow once", "Blue")
+    assert (card.answers, allowed) == ([answered(**{COLOUR: "Blue"})], [PermissionAnswer(Decision.ONCE)])
     card.close()
 
 

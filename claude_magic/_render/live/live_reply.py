@@ -26,6 +26,9 @@ PAGE_SIZE: Final = 16
 KEPT_S: Final = 2.0
 """The least time that an answered card stays. It is removed when no question is open and Claude writes text again."""
 
+BEHIND_S: Final = 4.0
+"""How much longer than the first of several open cards the others must be at their places before their buttons work."""
+
 SEEN_ROWS: Final = 8
 """The number of rows of a reply that probably fit on the screen together with a card below them."""
 
@@ -138,12 +141,12 @@ class LiveReply:
         card.end()
 
     def tick(self, elapsed_s: float) -> None:
-        """Enable the first open card when it has been at its place for a moment.
+        """Enable the cards that have been at their place for a moment; all but the first when it is a longer one.
 
-        Of several, one at a time: a page that loads fonts late may move all of them just before a click.
+        A page that loads fonts late may move several cards just before a click, which would hit another one.
         """
-        for card in [*self._cards.values()][:1]:
-            card.tick(elapsed_s)
+        for count, card in enumerate(self._cards.values()):
+            card.tick(elapsed_s, BEHIND_S if count else 0.0)
 
     def moved(self) -> None:
         """Disable the open cards for a moment, as they have moved."""

@@ -95,10 +95,11 @@ class Card:
         self._submitted_s = -math.inf
         self._outcome = HTML(layout=layout)
 
-    def tick(self, now_s: float) -> bool:
+    def tick(self, now_s: float, more_s: float = 0.0) -> bool:
         """Enable the buttons if the card has been on the page long enough; return whether they are enabled.
 
         :param now_s: the time of any clock, in seconds; the same clock each time.
+        :param more_s: how many seconds longer it must have been there.
         """
         if self._is_armed:
             return True
@@ -106,6 +107,7 @@ class Card:
             self._asked_s = now_s
         if self._seen_s is None and self.box._view_count:
             self._seen_s = now_s
+        now_s -= more_s
         if (self._seen_s is not None and now_s - self._seen_s >= ARM_S) or now_s - self._asked_s >= UNSEEN_S:
             self._arm(True)
         return self._is_armed

@@ -116,8 +116,8 @@ class Best:
     @property
     def options(self) -> dict[str, Any]:
         """Its model, system, schema and bare as parameters of `ask()` and `ask_each()`, which differ in their defaults."""
-        chosen = {"model": self.model, "system": self.system, "schema": self.schema}
-        return {name: value for name, value in chosen.items() if value} | {"bare": self.bare}
+        chosen = {"model": self.model, "system": self.system, "bare": self.bare, "schema": self.schema}
+        return {name: value for name, value in chosen.items() if value or name == "bare"}
 
 
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float] | None:
