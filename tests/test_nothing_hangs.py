@@ -66,7 +66,30 @@ SIGNS = [
 ]
 """What means something in Markdown, to be repeated."""
 
-SHELL = ("{", "{a", '\\"', '"', "'", "\\", "$", "`", "#", "# ", "a#", "\n", "<<", ";", "-C ", "cd a;", "git ", "* ", "-*", "~")
+SHELL = (
+    "{",
+    "{a",
+    '\\"',
+    '"',
+    "'",
+    "\\",
+    "$",
+    "`",
+    "#",
+    "# ",
+    "a#",
+    "\n",
+    "<<",
+    ";",
+    "-C ",
+    "cd a;",
+    "git ",
+    "* ",
+    "-*",
+    "~",
+    "<<E\nE\n",
+    "<<E\n",
+)
 """What a shell reads in its own way."""
 
 RUN = (
@@ -105,8 +128,9 @@ READERS: dict[str, tuple[Callable[[str], Any], tuple[str, ...]]] = {
         lambda text: same_text(text, "a" * len(text), "a" * len(text)),
         ("[user]", "~", "[user]a", "[host] "),
     ),
-    "a rule": (lambda text: _words("rule.md", f"command: x\n{text}"), RUN),
-    "a setting": (lambda text: _words("settings.json", json.dumps({"command": text})), RUN),
+    "a rule": (lambda text: _words("rule.md", f"command: x\n{text}".encode()), RUN),
+    "a setting": (lambda text: _words("settings.json", json.dumps({"command": text}).encode()), RUN),
+    "YAML of a rule": (lambda text: _words("rule.md", f"---\n{text}".encode()), RUN),
     "the parts of a command": (parts_of, SHELL),
     "git's part of a command": (lambda text: git_use(f"git {text}"), SHELL),
     "a command": (lambda text: _inside(text, "command-name"), ("<command-name>", "</command-name>")),

@@ -32,10 +32,12 @@ def test_claude_in_a_terminal(
         "projects": {str(tmp_path): {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}},
     }
 
+    config = home / ".claude/.claude.json"
+    config.parent.mkdir(exist_ok=True)
+    # Before the client starts: its process writes to this file after the turn.
+    config.write_text(json.dumps((json.loads(config.read_text()) if config.exists() else {}) | answers))
+
     def in_a_terminal(session_id: str) -> None:
-        config = home / ".claude/.claude.json"
-        known = json.loads(config.read_text()) if config.exists() else {}
-        config.write_text(json.dumps(known | answers))
         terminal = pexpect.spawn(str(CLI), ["-r", session_id], dimensions=(40, 120), timeout=25, encoding="utf-8")
         try:
             terminal.expect("(?s)said:.{0,40}one")

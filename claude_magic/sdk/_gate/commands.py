@@ -95,15 +95,15 @@ def _without_documents(command: str) -> str:
     """Return the command without the texts of its here-documents; with them, if it is not sure where they end."""
     if "((" in command:  # `<<` may be arithmetic
         return command
-    begins = _HERE_DOCUMENT.search(command)
-    while begins:
+    kept, at = [], 0
+    while begins := _HERE_DOCUMENT.search(command, at):
         ends = re.compile(rf"^\t*{begins['end']}$", re.MULTILINE).search(command, begins.end())
         text = command[begins.end() : ends.start()] if ends else ""
         if ends is None or (not begins["quote"] and re.search(r"[$`\\]", text)):
             return command
-        command = command[: begins.end()] + command[ends.end() :]
-        begins = _HERE_DOCUMENT.search(command, begins.end())
-    return command
+        kept.append(command[at : begins.end()])
+        at = ends.end()
+    return "".join((*kept, command[at:]))
 
 
 def words_of(part: str) -> list[str]:
