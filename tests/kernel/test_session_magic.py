@@ -87,7 +87,7 @@ def test_list_shows_what_one_looks_for(loaded_kernel: Kernel) -> None:
     assert say(loaded_kernel, "name Titanic clean-up").ok
     two = session_of(answered(loaded_kernel, "What is a median?", "--new"))
     lines = shown(say(loaded_kernel, "list")).splitlines()
-    assert lines[0].split() == ["row", "session", "name", "asked", "last", "turns", "last", "used", "from", "size"]
+    assert lines[0].split() == ["row", "session", "name", "last", "prompt", "turns", "last", "used", "from", "size"]
     (line,) = [line for line in lines if line.split()[1:2] == [one[:8]]]
     assert line.split()[2:6] == ["Titanic", "clean-up", "more", "2"]
     assert line.endswith(" KB")
