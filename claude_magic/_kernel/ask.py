@@ -158,7 +158,7 @@ def current_session() -> CurrentSession | None:
 
 
 def _earlier(state: KernelState, session: Session, path: Sequence[Turn]) -> Iterator[SessionTurn]:
-    from claude_magic.sdk._history.transcripts import reply_of  # late import: the SDK takes a second
+    from claude_magic.sdk._history.transcripts import reply_of  # late import: the Agent SDK is slow
 
     for said in state.sessions.before(path[0] if path else None, session):
         found = partial(reply_of, said, session.session_id, session.directory)

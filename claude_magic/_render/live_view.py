@@ -89,7 +89,7 @@ class LiveView(GrowingView):
         return self._live is None or self._live.signs.may_hear
 
     def make_room(self) -> None:
-        """Show all that has arrived; called before running code or a wait for input blocks the view, possibly for long."""
+        """Show all that has arrived, before code that runs or a wait for input blocks the view, possibly for long."""
         if not self._is_over:
             live, (responses, _) = self._opened(), self._latest
             if responses:

@@ -1,7 +1,7 @@
 """From what a person typed to what is sent: templates, variables, files, the last error.
 
 `@path` and `/command` are expanded in the text that was typed, but not in data. The CLI looks for them only in the last text
-block of a message, and not at all in a verbatim message. `values` shows one value as text.
+block of a message, and not at all in a verbatim message. `show_value` shows one value.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ EXPLAIN = "Explain this error, and how to mend it."
 """The prompt of `%claude --error` if none is typed."""
 
 _OPEN_PATH = re.compile(r"""@(?:"[^"]*|\S*)\Z""")
-_PATH_LENGTH = 1_000  # no path is longer; limits the search, which starts at each `@`
+_PATH_LENGTH = 1_000  # limits the search, which starts at each `@`
 _OPEN_COMMAND = re.compile(r"\s*/\S*")
-# The characters before a value that are read: more than a path can have.
+# So many characters before a value are read: more than a path can have.
 _TAIL = 5_000
 
 

@@ -40,7 +40,7 @@ _LONG: Final = 500
 
 _DEEP: Final = 20
 _NUMBERS: Final = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q", "f4": "f", "f8": "d"}
-"""The names by which plotly (6.0) calls the types of the numbers that it sends in base64, and their codes in `array`."""
+"""Plotly (6.0) sends numbers in base64: its names for their types, and the codes of these in `array`."""
 
 FORMS: Final = ("text/html", *_SOURCES, "application/json")
 """The forms to try when the text of an object tells nothing."""

@@ -137,7 +137,7 @@ def _public(fact: Fact, scrubber: Scrubber) -> Fact:
             raw = {key: fact.raw[key] for key in sorted(_TOLD & fact.raw.keys())}
             return replace(fact, messages=(), duration_s=round(fact.duration_s, 3), raw=raw)
         case events.SessionStarted(directory=str(directory)):
-            # The path is private, unless it is below the home directory, which every machine has.
+            # A path is private, unless it is `~` or below it: every machine has a home directory.
             shown = scrubber.text(directory)
             return replace(fact, directory=shown if shown == "~" or shown.startswith(f"~{os.sep}") else None)
         case events.BlockEnded(duration_s=float(duration_s)) | events.ToolReturned(duration_s=float(duration_s)):

@@ -73,7 +73,7 @@ class ProcessPool:
     def prepare(self, launch: Launch) -> None:
         """Start a process in the background for a turn that will probably come. Only that turn reports a failure.
 
-        An idle process for that turn that no longer fits is closed.
+        An idle process for that turn is closed if it does not fit.
         """
         # The turn itself will make its own process and raise the error.
         with contextlib.suppress(ClaudeError):
@@ -131,7 +131,7 @@ class ProcessPool:
                 ending = asyncio.run_coroutine_threadsafe(self._end_all(), self._loop)
                 limit_s = max(process.close_timeout_s for process in processes) + FOREIGN_LOOP_S
                 await asyncio.wait([asyncio.wrap_future(ending)], timeout=limit_s)
-            # They live on if that loop is blocked or not running.
+            # A blocked or stopped loop has not ended them.
             await asyncio.gather(*(process.abandon() for process in processes))
 
     async def _end_all(self) -> None:

@@ -40,7 +40,7 @@ def list_sessions(directory: str) -> list[SessionInfo]:
     if not os.path.isdir(places.all_projects()):  # without a home directory the SDK cannot even look for them
         return []
     name = places.folder_name(directory)
-    # With this spelling the SDK looks into the CLI's folder even where it would name that folder differently. For a long
+    # From this path the SDK makes the CLI's name for the folder; from the directory it may make another. For a long
     # name it could take the folder of another directory, so it lists all sessions then.
     spelled = os.sep + name[1:]
     listed = sdk.list_sessions(spelled if len(name) <= places.LONGEST_NAME else None, include_worktrees=False)
