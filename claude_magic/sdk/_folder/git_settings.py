@@ -7,13 +7,13 @@ to run nothing are listed; all others count.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import Final
 
 from claude_magic._paths import file_bytes
@@ -48,20 +48,19 @@ _HOOKS_OF_A_LOOK: Final = ("post-index-change", "fsmonitor-watchman")
 _STATES: Final = ("sequencer", "rebase-merge", "rebase-apply")
 """The folders of git with the commands, options and strategies of a rebase or cherry-pick that goes on."""
 
-_USUAL: Final = frozenset(
-    {"HEAD", "config", "description", "hooks", "info", "objects", "refs", "logs", "index", "packed-refs", "shallow", "branches"}
-    | {"COMMIT_EDITMSG", "ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD", "MERGE_MSG", "MERGE_MODE", "AUTO_MERGE", "SQUASH_MSG"}
-    | {"TAG_EDITMSG", "gc.log", "gitk.cache"}
-    | {"CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", *_STATES}
-)
-"""What git (2.39) makes in a repository's folder. All else, such as `worktrees` and `modules`, leads elsewhere."""
-
-_USUAL_INSIDE: Final = {
+_USUAL: Final = {
+    "": {
+        *("HEAD", "config", "description", "hooks", "info", "objects", "refs", "logs", "index", "packed-refs", "shallow"),
+        *("COMMIT_EDITMSG", "ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD", "MERGE_MSG", "MERGE_MODE", "AUTO_MERGE", "SQUASH_MSG"),
+        *("CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "TAG_EDITMSG", "gc.log", "gc.pid", "gitk.cache", "branches"),
+        *_STATES,
+    },
     "info": {"exclude", "refs"},
     os.path.join("objects", "info"): {"packs", "commit-graph", "commit-graphs"},
 }
+"""What git (2.39) makes in a repository, by folder. All else there, such as `worktrees`, leads elsewhere."""
+
 _MOST_ENTRIES: Final = 20_000
-_SHOWN_ENTRIES: Final = 20
 
 _SAMPLE: Final = ".sample"
 """The end of the names of hooks that come with git and never run."""
@@ -73,7 +72,7 @@ MOST_BELOW: Final = 20_000
 
 _MAX_BYTES: Final = 50_000_000
 _MAX_CONFIG_BYTES: Final = 1_000_000
-_MAX_HOOKS: Final = 100
+_MAX_NAMES: Final = 100
 _MAX_NAME_BYTES: Final = 1_100_000
 """More than git (2.39) reads of a `.git` file."""
 
@@ -93,7 +92,7 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
             found[config] = [*keys, *(" ".join((file, *_judged(_hash, file, _MAX_CONFIG_BYTES))) for file in files)]
         folder = os.path.join(place, "hooks")
         names = [name for name in _listed(folder) if name in _HOOKS_OF_A_LOOK or not (only_looks or name.endswith(_SAMPLE))]
-        if len(names) > _MAX_HOOKS:
+        if len(names) > _MAX_NAMES:
             found[folder] = ["(cannot be judged)"]
         elif names:
             found[folder] = [" ".join((name, *_judged(_hash, os.path.join(folder, name), _MAX_CONFIG_BYTES))) for name in names]
@@ -118,7 +117,7 @@ def odd_entries(directory: str) -> dict[str, list[str]]:
 
     Through these git may read and write files outside, or find other settings than those that can be looked at.
     """
-    found = {repository: [*islice(_odd_entries(repository), _SHOWN_ENTRIES)] for repository in _repositories(directory)}
+    found = {repository: sorted(_odd_entries(repository))[:_MAX_NAMES] for repository in _repositories(directory)}
     return {repository: entries for repository, entries in found.items() if entries}
 
 
@@ -126,20 +125,21 @@ def _odd_entries(repository: str) -> Iterator[str]:
     if os.path.basename(repository) != ".git" or os.path.islink(repository) or not os.path.isdir(repository):
         yield "no .git folder"
         return
-    left = _MOST_ENTRIES
-    for place, folders, names in os.walk(repository):
-        inside = os.path.relpath(place, repository)
-        usual = _USUAL if inside == "." else _USUAL_INSIDE.get(inside)
-        left -= len(folders) + len(names)
-        if left < 0:
-            yield "too much to look at"
-            return
-        for name in (*folders, *names):
-            mode = os.lstat(os.path.join(place, name)).st_mode
-            if (usual is not None and name not in usual) or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                yield os.path.normpath(os.path.join(inside, name))
-        if inside == "objects":
-            folders[:] = ["info"]  # there may be very many objects
+    left, folders = _MOST_ENTRIES, [""]
+    for folder in folders:
+        # Meanwhile git may remove what is found.
+        with contextlib.suppress(OSError), os.scandir(os.path.join(repository, folder)) as entries:
+            for entry in entries:
+                left -= 1
+                if left < 0:
+                    yield "too much to look at"
+                    return
+                path, is_folder = os.path.join(folder, entry.name), entry.is_dir(follow_symlinks=False)
+                is_usual = entry.name in _USUAL.get(folder, (entry.name,)) or entry.name.endswith(".lock")
+                if entry.is_symlink() or not is_usual or not (is_folder or entry.is_file()):
+                    yield path
+                elif is_folder and (folder != "objects" or entry.name == "info"):  # there may be very many objects
+                    folders.append(path)
 
 
 def leads_to_repository(path: str) -> bool:
@@ -155,7 +155,7 @@ def files_named(config: str, lines: Iterable[str]) -> list[str]:
         words = words_of(line.partition("=")[2])
         found += sorted(named_files(words, (root, place), root))
         for folder in (os.path.join(base, word) for base in (root, place) for word in words if "hookspath" in line.lower()):
-            found += filter(os.path.isfile, (os.path.join(folder, name) for name in _listed(folder)[: _MAX_HOOKS + 1]))
+            found += filter(os.path.isfile, (os.path.join(folder, name) for name in _listed(folder)[: _MAX_NAMES + 1]))
     return [path for path in dict.fromkeys(map(os.path.normpath, found)) if path.startswith(os.path.join(root, ""))]
 
 
