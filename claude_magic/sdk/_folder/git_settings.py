@@ -53,7 +53,7 @@ _USUAL: Final = {
         *("HEAD", "config", "description", "hooks", "info", "objects", "refs", "logs", "index", "packed-refs", "shallow"),
         *("COMMIT_EDITMSG", "ORIG_HEAD", "FETCH_HEAD", "MERGE_HEAD", "MERGE_MSG", "MERGE_MODE", "AUTO_MERGE", "SQUASH_MSG"),
         *("CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "TAG_EDITMSG", "gc.log", "gc.pid", "gitk.cache", "branches"),
-        *_STATES,
+        *("lfs", "rr-cache", *_STATES),
     },
     "info": {"exclude", "refs"},
     os.path.join("objects", "info"): {"packs", "commit-graph", "commit-graphs"},
