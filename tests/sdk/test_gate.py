@@ -838,6 +838,9 @@ def test_git_where_a_repository_is_not_plain(change: Callable[[Path], object], t
         "python3 - <<E\nx\nE\nps aux",
         "python3 -c $((1<<E))\nps aux\nE",
         "python3 - <<E\nps aux",
+        'python3 x.py "a <<E b"\nps aux\nE',
+        "python3 x.py 'a <<E b'\nps aux\nE",
+        'python3 - <<E "x\nE\n"\nps aux\nE\nps aux',
     ],
 )
 def test_lines_behind_a_command(command: str, tmp_path: Path) -> None:

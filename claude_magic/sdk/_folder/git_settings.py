@@ -225,13 +225,8 @@ def _named(path: str, start: bytes = b"") -> list[str]:
     # For git, which is written in C, a null character ends the path. The CLI takes it from a file that git refuses, too.
     content = _content(path).partition(start)[2] if start else _content(path)
     content = content.partition(b"\0")[0]
-    ways = (
-        content,
-        content.removeprefix(b" "),
-        content.rstrip(b"\r\n"),
-        content.removeprefix(b" ").rstrip(b"\r\n"),
-        content.strip(),
-    )
+    rest = content.removeprefix(b" ")
+    ways = (content, rest, content.rstrip(b"\r\n"), rest.rstrip(b"\r\n"), content.strip())
     return [os.fsdecode(way) for way in dict.fromkeys(ways) if way]
 
 

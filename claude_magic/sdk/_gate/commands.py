@@ -92,14 +92,16 @@ def without_comments(command: str) -> str:
 
 
 def _without_documents(command: str) -> str:
-    """Return the command without the texts of its here-documents; with them, if it is not sure where they end."""
+    """Return the command without the texts of its here-documents; with them, if it is not sure where they begin and end."""
     if "((" in command:  # `<<` may be arithmetic
         return command
     kept, at = [], 0
     while begins := _HERE_DOCUMENT.search(command, at):
         ends = re.compile(rf"^\t*{begins['end']}$", re.MULTILINE).search(command, begins.end())
         text = command[begins.end() : ends.start()] if ends else ""
-        if ends is None or (not begins["quote"] and re.search(r"[$`\\]", text)):
+        line = QUOTED.sub(lambda match: " " * len(match[0]), command[at : begins.end()])
+        is_quoted = line[begins.start() - at] != "<" or "'" in line or '"' in line
+        if is_quoted or ends is None or (not begins["quote"] and re.search(r"[$`\\]", text)):
             return command
         kept.append(command[at : begins.end()])
         at = ends.end()
