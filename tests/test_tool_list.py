@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from claude_magic.sdk._gate import tool_list
+from claude_magic.sdk._gate import git_words, tool_list
 from claude_magic.sdk._gate.commands import EDITORS, READERS
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 SECTION = README.partition("## What Claude sees, and what it may do")[2].partition("\n## ")[0]
 
 LISTS = {
@@ -38,6 +39,15 @@ def test_readme_names_every_command() -> None:
     assert {name for name in quoted("**Unasked**") if name.islower()} == set(READERS)
     assert quoted("With `--mode acceptEdits`") == set(EDITORS)
     assert set(EDITORS).isdisjoint(READERS)
+
+
+def test_contributing_names_the_commands_of_git() -> None:
+    """The commands that a rule for git answers for are the ones that CONTRIBUTING names, in a trusted folder and elsewhere."""
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("### Rules for git\n")[2].partition("\n\nThe person is asked")[0]
+    looks, adds, trusted = (set(re.findall(r"`([a-z-]+)`", part)) for part in text.split("\n- ")[1:])
+    assert looks == git_words._LOOKS
+    assert looks | adds == git_words._SIMPLE
+    assert looks | adds | trusted == git_words._KNOWN
 
 
 def test_each_tool_is_in_one_list() -> None:
