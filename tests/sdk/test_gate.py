@@ -113,6 +113,9 @@ ASKED = [
     ("Write", {"file_path": "{work}/linkdir/new.txt", "content": "x"}),
     ("Write", {"file_path": "{memory}/planted.md", "content": "x"}),
     ("Write", {"file_path": "{cli}/plans/planted.md", "content": "x"}),
+    ("Write", {"file_path": "{work}/.claude/launch.json", "content": "x"}),
+    ("Write", {"file_path": "{work}/.claude/agent-memory/x/MEMORY.md", "content": "x"}),
+    ("Write", {"file_path": "{work}/.claude/agent-memory-local/x/y.md", "content": "x"}),
     ("WebFetch", {"url": "https://docs.python.org/3/", "prompt": "p"}),
     ("WebFetch", {"url": "https://code.claude.com/docs", "prompt": "p"}),
     ("WebSearch", {"query": "some words"}),
@@ -399,6 +402,8 @@ def test_an_edit_for_the_session_is_no_command(ask: Any, words: dict[str, str], 
         write("{memory}/planted.md"),
         write("{work}/.git/config"),
         write("{work}/.claude/settings.json"),
+        write("{work}/.claude/launch.json"),
+        write("{work}/.claude/agent-memory/x/MEMORY.md"),
         write("{work}/.mcp.json"),
     ]
 

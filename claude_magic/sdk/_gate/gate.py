@@ -224,6 +224,8 @@ class Gate:
             return False
         if within(path, self._cli_home):
             return call.mode == "plan" and self._is_own_plan(path, call)
+        if call.tool in EDITING and _is_for_claude_code(path):
+            return False
         return any(within(path, root) for root in self._roots)
 
     def _is_own_plan(self, path: str, call: Call) -> bool:
@@ -234,12 +236,19 @@ class Gate:
         return path in self._plans
 
     def _why_closed(self, path: str) -> str:
-        return "would search Claude Code's own files, too" if within(self._cli_home, path) else _leads_out(path)
+        if within(self._cli_home, path):
+            return "would search Claude Code's own files, too"
+        return "because this file belongs to Claude Code" if within(path, self._directory) else _leads_out(path)
 
 
 def _searches(call: Call) -> bool:
     """Whether a call looks into everything below a directory."""
     return call.tool in ("Glob", "Grep") or bool(_SEARCHES.search(call.command))
+
+
+def _is_for_claude_code(path: str) -> bool:
+    """Whether a file is in a `.claude` folder. The CLI (2.1.332) writes `launch.json` and agents' memory there unasked."""
+    return ".claude" in path.lower().split(os.sep)
 
 
 def _leads_out(path: str) -> str:
