@@ -258,7 +258,7 @@ def test_huge_memories(tmp_path: Path) -> None:
     assert len(found.text) < MAX_MEMORY_BYTES + 500
 
 
-@pytest.mark.parametrize("name", ["CLAUDE.md", "CLAUDE.local.md", ".claude/CLAUDE.md", ".claude"])
+@pytest.mark.parametrize("name", ["CLAUDE.md", "CLAUDE.local.md", ".claude/CLAUDE.md", ".claude", "AGENTS.md"])
 def test_links_that_lead_out(place: Place, api: MessagesAPI, tmp_path: Path, name: str) -> None:
     """A memory that leads out of its folder is not sent, and named with its target once; trusting the folder loads it."""
     for path in (place.directory / ".mcp.json", place.directory / ".claude" / "settings.json"):

@@ -479,6 +479,12 @@ def test_contents(workdir: Path, traces: Path) -> None:
     write(workdir / ".claude/notes.log", "written by a hook")
     after = contents(str(workdir))
     assert {path for path in after if after[path] != before.get(path)} == {str(workdir / "tools/check.sh")}
+    write(workdir / ".claude/agent-memory/a/MEMORY.md", "only text")
+    assert contents(str(workdir)) == after
+    memory = workdir / ".claude/agent-memory-local/a/MEMORY.md"
+    memory.parent.mkdir(parents=True)
+    memory.symlink_to("/etc/hostname")
+    assert contents(str(workdir)).keys() - after == {str(memory)}
 
 
 @pytest.mark.parametrize(

@@ -536,6 +536,8 @@ def test_folders_below(tmp_path: Path) -> None:
         (work / name).mkdir(parents=True)
     (tmp_path / "private.md").touch()
     (work / "b" / "CLAUDE.md").symlink_to(tmp_path / "private.md")
+    (work / "f").mkdir()
+    (work / "f" / "AGENTS.md").symlink_to(tmp_path / "private.md")
     (work / "a" / "CLAUDE.md").touch()
     (work / "way").symlink_to(work / "a" / "deep")
 
@@ -546,7 +548,7 @@ def test_folders_below(tmp_path: Path) -> None:
     gates = [
         Gate(str(work), tmp_path / "cli", home="/", rules=["Read"], trusted=True, asks_below=asks) for asks in (True, False)
     ]
-    for path in ("a/x", "a/deep/x", "b/x", str(work / "a" / "x"), "b/../a/deep/x", "way/x"):
+    for path in ("a/x", "a/deep/x", "b/x", "f/x", str(work / "a" / "x"), "b/../a/deep/x", "way/x"):
         assert [verdict(gate, "Read", path) for gate in gates] == [Verdict.ASK, Verdict.PASS], path
     assert verdict(gates[0], "Grep", "a/deep") is Verdict.ASK
     assert verdict(gates[0], "Grep", "a") is Verdict.ASK

@@ -1,9 +1,9 @@
 """What the CLI would load from a trusted folder and the folders above it, as hashes of the contents.
 
 That is `.mcp.json`, what is below `.claude` except for `_NOT_LOADED` and `_WRITTEN_BY_HOOKS`, the folder's files that
-commands in these name, and the programs that git's settings name. `CLAUDE.md` counts only if it is a link out of the folder:
-otherwise it is text that is read in any case. A file that a command reaches in another way does not count: by a wildcard, with
-a space in its path, as a Python module, or through a program that runs it.
+commands in these name, and the programs that git's settings name. A text for Claude (`CLAUDE.md`, `AGENTS.md`, an agent's
+memory) counts only if it is a link out of the folder. A file that a command reaches in another way does not count: by a
+wildcard, with a space in its path, as a Python module, or through a program that runs it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Final
 from claude_magic._paths import cli_home, file_bytes, outside
 from claude_magic._text import json_object
 from claude_magic.sdk._folder.git_settings import files_named, git_programs, work_trees_of
-from claude_magic.sdk._folder.memories import memories_outside, upwards
+from claude_magic.sdk._folder.memories import MEMORIES_IF_TRUSTED, memories_outside, upwards
 from claude_magic.sdk._folder.named_files import named_files, words_of
 
 UNKNOWN: Final = ""
@@ -43,7 +43,6 @@ _MOST_WORDS: Final = 10_000
 _LINKS_NAMED: Final = 20
 """The most links of a subfolder's `.claude` that a question names; a `.claude` with more is asked about each time."""
 
-_MEMORIES_BELOW: Final = ("CLAUDE.md", "CLAUDE.local.md", os.path.join(".claude", "CLAUDE.md"))
 _SETTINGS: Final = ("settings.json", "settings.local.json")
 _NOT_LOADED: Final = frozenset({"CLAUDE.md", "worktrees", "agent-memory", "agent-memory-local", "logs", "scheduled_tasks.json"})
 """Names directly below `.claude` that do not count: text that is always read, what the CLI writes, tasks, which never run."""
@@ -104,8 +103,8 @@ def loaded_below(paths: Iterable[str], directory: str) -> dict[str, Below]:
     """Return what the CLI would load with these files, by path.
 
     The CLI (2.1.332) loads the skills, rules and memories of each folder on the way to a file that Claude works on. Returned
-    are each `.claude` below the directory, its files that are links out of their folder, and each `CLAUDE.md` that is such a
-    link; any other `CLAUDE.md` is only text.
+    are each `.claude` below the directory, its files that are links out of their folder, and each `CLAUDE.md` or `AGENTS.md`
+    that is such a link; any other is only text.
     """
     found: dict[str, Below] = {}
     for folder in _folders_below(paths, directory):
@@ -115,7 +114,7 @@ def loaded_below(paths: Iterable[str], directory: str) -> dict[str, Below]:
         if os.path.isdir(settings):
             state = _state_of(files) if len(links) <= _LINKS_NAMED else UNKNOWN
             found[settings] = Below(state, outside(settings, folder))
-        memories = (os.path.join(folder, name) for name in _MEMORIES_BELOW)
+        memories = (os.path.join(folder, name) for name in MEMORIES_IF_TRUSTED)
         found |= {path: Below(target, target) for path, target in (*links, *_leading_out(memories, folder))}
     return found
 

@@ -1,18 +1,21 @@
 """The `CLAUDE.md` texts of a directory. They are always read: by the CLI, or by us if the CLI may load nothing there.
 
-They may only be text of the folder. A link that leads out of it is not followed, as its target may be private.
+They may only be text of the folder. A link that leads out of it is not followed, as its target may be private. In a trusted
+folder, the CLI (2.1.332) also reads `AGENTS.md`, if there is no `CLAUDE.md`, and the memory of agents.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from claude_magic._paths import cli_home, file_bytes, outside
 
 _MEMORIES = ("CLAUDE.md", ".claude/CLAUDE.md", "CLAUDE.local.md")
+
+MEMORIES_IF_TRUSTED = (*_MEMORIES, "AGENTS.md", ".claude/AGENTS.md")
 
 MAX_MEMORY_BYTES = 80_000
 """The limit of all CLAUDE.md texts together. They are sent with every prompt, and no model follows longer instructions."""
@@ -49,9 +52,10 @@ def memories(directory: str) -> Memories:
 
 
 def memories_outside(directory: str) -> dict[Path, str]:
-    """Return the `CLAUDE.md` files that lead out of a directory, each with the file that the CLI would read instead."""
-    files = dict(_files(directory))
+    """Return the texts for Claude that lead out of a directory, each with the file that the CLI would read instead."""
+    files = dict(_files(directory, MEMORIES_IF_TRUSTED))
     read = {os.path.realpath(path) for path, target in files.items() if target is None}
+    files |= {path: outside(path, directory) for path in Path(directory).glob(".claude/agent-memory*/*/MEMORY.md")}
     return {path: target for path, target in files.items() if target is not None and target not in read}
 
 
@@ -62,11 +66,11 @@ def upwards(directory: str) -> Iterator[Path]:
     yield from path.parents
 
 
-def _files(directory: str) -> Iterator[tuple[Path, str | None]]:
+def _files(directory: str, names: Sequence[str] = _MEMORIES) -> Iterator[tuple[Path, str | None]]:
     """Yield the files for a directory, the nearest first, each with its target if that lies outside its folder."""
     own = cli_home({})
     for parent in upwards(directory):
-        for name in reversed(_MEMORIES):
+        for name in reversed(names):
             path = parent / name
             if path.parent != own and os.path.isfile(path):
                 yield path, outside(path, parent)
