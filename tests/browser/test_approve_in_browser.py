@@ -31,6 +31,17 @@ CONTRAST = r"""element => {
 }"""
 
 
+# Whether each button of a card takes clicks when it is on the page for the first time.
+FIRST_SIGHT = """
+window.atFirst = [];
+const seen = new Set();
+new MutationObserver(() => {
+  for (const button of document.querySelectorAll(".claude-ask button"))
+    if (!seen.has(button)) { seen.add(button); window.atFirst.push(getComputedStyle(button).pointerEvents); }
+}).observe(document, { childList: true, subtree: true });
+"""
+
+
 def writes(name: str, content: str) -> str:
     """Return a cell in which Claude writes a file."""
     return f"%%claude\n<<tool Write {json.dumps({'file_path': name, 'content': content})}>><<say Done with {name}.>>"
@@ -148,6 +159,25 @@ def test_a_double_click_answers_one(lab: Lab) -> None:
         expect(notebook.cell(1).locator("details summary")).to_contain_text(["allowed once", "denied: no second one"])
         assert (lab.root / "first.txt").exists()
         assert not (lab.root / "second.txt").exists()
+
+
+def test_a_reloaded_page_waits(lab: Lab) -> None:
+    """A card that a reloaded page draws again takes no click at once, and answers after a moment."""
+    lab.write("reload.ipynb", [("code", "%load_ext claude_magic"), ("code", writes("again.py", "answer = 42\n"))])
+    with lab.open("reload.ipynb") as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1, wait=False)
+        allow = card_in(notebook).get_by_role("button", name="Allow once")
+        expect(allow).to_be_enabled()
+        notebook.save()
+        notebook.page.add_init_script(FIRST_SIGHT)
+        notebook.page.goto(notebook.page.url)
+        expect(card_in(notebook).get_by_role("button", name="Allow once")).to_be_enabled()
+        assert set(notebook.page.evaluate("() => window.atFirst")) == {"none"}
+        card_in(notebook).get_by_role("button", name="Allow once").click()
+        expect(notebook.cell(1).locator(".claude-ask")).to_have_count(0)
+        notebook.wait_idle()
+        assert (lab.root / "again.py").read_text() == "answer = 42\n"
 
 
 @pytest.mark.parametrize("width", [1280, 560])
