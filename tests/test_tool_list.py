@@ -44,10 +44,10 @@ def test_readme_names_every_command() -> None:
 def test_contributing_names_the_commands_of_git() -> None:
     """The commands that a rule for git answers for are the ones that CONTRIBUTING names, in a trusted folder and elsewhere."""
     text = (ROOT / "CONTRIBUTING.md").read_text().partition("### Rules for git\n")[2].partition("\n\nThe person is asked")[0]
-    looks, adds, trusted = (set(re.findall(r"`([a-z-]+)`", part)) for part in text.split("\n- ")[1:])
-    assert looks == git_words._LOOKS
-    assert looks | adds == git_words._SIMPLE
-    assert looks | adds | trusted == git_words._KNOWN
+    stored, trusted, changing = (set(re.findall(r"`([a-z-]+)`", part)) for part in text.split("\n- ")[1:])
+    assert stored == git_words.STORED
+    assert stored | trusted == git_words.SIMPLE
+    assert stored | trusted | changing == git_words.KNOWN
 
 
 def test_each_tool_is_in_one_list() -> None:

@@ -94,8 +94,8 @@ class ClaudeClient:
     async def aclose(self) -> None:
         """End every CLI process of this client, once its transcript is written, in at most 1.5 times `process_cleanup_timeout`.
 
-        It may be called more than once, and from another event loop: if the first loop is blocked, it takes up to 1 s and
-        twice that timeout. In a forked child it does nothing: the processes belong to the parent.
+        It may be called more than once, and from another event loop: if the first loop is blocked, it takes up to
+        twice that timeout + 1 s. In a forked child it does nothing: the processes belong to the parent.
         """
         if self._process.is_forked:
             return

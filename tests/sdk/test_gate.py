@@ -772,20 +772,24 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
     assert verdict(command.replace("{base}", str(tmp_path))) is Verdict.ASK
     assert verdict(command.replace("{base}", str(tmp_path)), trusting) is Verdict.ASK
     for harmless in (
-        "git diff > out.patch",
-        "git status 2>/dev/null | head; git diff 2>&1",
-        "git commit -m 'a > b' && git status # done",
+        "git status 2>/dev/null | head; git log 2>&1",
         "git status",
         "git -C lib status",
-        "git diff HEAD@{1} -- 'a $1' src/*.py",
         "cd lib && git status",
-        "git commit -m \"$(cat <<'EOF'\nFix `foo`, as --git-dir did\nEOF\n)\"",
-        "git blame -C -C x.py",
-        "git grep -C 3 'foo*' # costs $5",
         'python digits.py --out "$HOME/x"',
         "git log --oneline --exclude=x HEAD~3",
     ):
         assert verdict(harmless) is verdict(harmless, trusting) is Verdict.PASS, harmless
+    for harmless in (
+        "git diff > out.patch",
+        "git status -v",
+        "git commit -m 'a > b / c' && git status # done",
+        "git diff HEAD@{1} -- 'a $1' src/*.py",
+        "git commit -m \"$(cat <<'EOF'\nFix `foo`, as --git-dir did\nEOF\n)\"",
+        "git blame -C -C x.py",
+        "git grep -C 3 'foo*' # costs $5",
+    ):
+        assert (verdict(harmless), verdict(harmless, trusting)) == (Verdict.ASK, Verdict.PASS), harmless
 
 
 def link_to(name: str, target: str) -> Callable[[Path], None]:
@@ -796,42 +800,57 @@ def link_to(name: str, target: str) -> Callable[[Path], None]:
     return change
 
 
+def hard_link(name: str, other: str) -> Callable[[Path], None]:
+    def change(git: Path) -> None:
+        (git / name).unlink(missing_ok=True)
+        (git / name).hardlink_to(git / other)
+
+    return change
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("change", "if_trusted"),
     [
-        link_to("FETCH_HEAD", "../../bashrc"),
-        link_to("logs/refs/x", "../../../../bashrc"),
-        link_to("info/grafts", "../../../private"),
-        link_to("refs/heads/x", "../../../../private"),
-        link_to("objects/zz", "../../../private"),
-        lambda git: (git / "worktrees").mkdir(),
-        lambda git: (git / "MERGE_AUTOSTASH").touch(),
-        lambda git: (git / "objects/info/alternates").touch(),
-        lambda git: os.mkfifo(git / "MERGE_MSG"),
-        lambda git: (git.rename(git.parent / "moved"), git.symlink_to("moved")),
-        lambda git: (git.rename(git.parent / "moved"), git.write_text("gitdir: moved\n")),
+        (link_to("FETCH_HEAD", "../../bashrc"), Verdict.ASK),
+        (link_to("logs/refs/x", "../../../../bashrc"), Verdict.ASK),
+        (link_to("info/grafts", "../../../private"), Verdict.PASS),
+        (link_to("refs/heads/x", "../../../../private"), Verdict.ASK),
+        (link_to("objects/zz", "../../../private"), Verdict.ASK),
+        (hard_link("COMMIT_EDITMSG", "config"), Verdict.ASK),
+        (hard_link("logs/HEAD", "../b"), Verdict.ASK),
+        (lambda git: (git / "worktrees").mkdir(), Verdict.PASS),
+        (lambda git: (git / "MERGE_AUTOSTASH").touch(), Verdict.PASS),
+        (lambda git: (git / "objects/info/alternates").touch(), Verdict.PASS),
+        (lambda git: os.mkfifo(git / "MERGE_MSG"), Verdict.PASS),
+        (lambda git: (git.rename(git.parent / "moved"), git.symlink_to("moved")), Verdict.PASS),
+        (lambda git: (git.rename(git.parent / "moved"), git.write_text("gitdir: moved\n")), Verdict.PASS),
     ],
 )
-def test_git_where_a_repository_is_not_plain(change: Callable[[Path], object], tmp_path: Path) -> None:
-    """A rule for one git command answers only in a repository as git makes it: links in it lead to files elsewhere."""
+def test_git_where_a_repository_is_not_plain(change: Callable[[Path], object], if_trusted: Verdict, tmp_path: Path) -> None:
+    """A rule for one git command answers only in a repository as git makes it: links in it lead to files elsewhere.
+
+    Where the person trusts such a repository, it answers, but for a command of git's that would write through a link.
+    """
     subprocess.run(["git", "init", "-q", work := tmp_path / "work"], check=True)
-    (work / "a").write_text("a")
+    for name in ("a", "b"):
+        (work / name).write_text(name)
     for words in ("add a", "commit -qm x", "tag -am x v1", "gc -q", "switch -qc b", "rm -q a", "stash -q", "stash pop -q"):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=b", *words.split()], cwd=work, check=True)
     rules = ["Bash(git commit:*)", "Bash(git status)"]
 
-    def verdicts(trusted: bool = False) -> list[Verdict]:
-        gate = Gate(str(work), tmp_path / "cli", home="/", rules=rules, trusted=trusted)
+    def verdicts(gate: Gate) -> list[Verdict]:
         calls = [Call("Bash", {"command": command}, "default", str(work), "s") for command in ("git commit -m x", "git status")]
         return [gate.judge(call, "default")[0] for call in calls]
 
     (work / ".git/index.lock").touch()  # as while another git runs
-    assert verdicts() == [Verdict.PASS] * 2
+    plain, trusting = (Gate(str(work), tmp_path / "cli", home="/", rules=rules, trusted=trusted) for trusted in (False, True))
+    assert (verdicts(plain), verdicts(trusting)) == ([Verdict.ASK, Verdict.PASS], [Verdict.PASS] * 2)
     before = contents(str(work))
     change(work / ".git")
-    assert verdicts() == [Verdict.ASK] * 2
+    assert verdicts(plain) == verdicts(trusting) == [Verdict.ASK] * 2
     assert contents(str(work)) != before
-    assert verdicts(trusted=True) == [Verdict.PASS] * 2  # the person has been shown it
+    trusting = Gate(str(work), tmp_path / "cli", home="/", rules=rules, trusted=True)  # the person has been shown it
+    assert verdicts(trusting) == [if_trusted, Verdict.PASS]
 
 
 @pytest.mark.parametrize(
@@ -848,6 +867,8 @@ def test_git_where_a_repository_is_not_plain(change: Callable[[Path], object], t
         'python3 x.py "a <<E b"\nps aux\nE',
         "python3 x.py 'a <<E b'\nps aux\nE",
         'python3 - <<E "x\nE\n"\nps aux\nE\nps aux',
+        "python3 a\\;#; ps aux",
+        "python3 \\(#; ps aux",
     ],
 )
 def test_lines_behind_a_command(command: str, tmp_path: Path) -> None:
@@ -862,23 +883,25 @@ def test_lines_behind_a_command(command: str, tmp_path: Path) -> None:
 
 
 def test_git_commands_that_need_trust(tmp_path: Path) -> None:
-    """A rule for one git command answers in a folder that is not trusted only if git runs nothing but settings and hooks.
+    """A rule for one git command answers in a folder that is not trusted only if git prints nothing but what it has stored.
 
     In a trusted folder it does not answer where git goes on with what is stopped, as the state of that may name a program.
     """
+    simple = ["git diff", "git add -A"]
     commands = [f"git {words}" for words in ("push origin main", "fetch", "checkout main", "rebase --continue")]
     (tmp_path / ".git").mkdir()
 
     def passed(trusted: bool) -> list[str]:
-        rules = ["Bash(git status:*)", *(f"Bash({' '.join(command.split()[:2])}:*)" for command in commands)]
+        rules = [f"Bash({' '.join(command.split()[:2])}:*)" for command in ("git status", *simple, *commands)]
         gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules, trusted=trusted)
-        calls = {each: Call("Bash", {"command": each}, "default", str(tmp_path), "s") for each in ("git status", *commands)}
+        typed = ("git status", *simple, *commands)
+        calls = {each: Call("Bash", {"command": each}, "default", str(tmp_path), "s") for each in typed}
         return [each for each, call in calls.items() if gate.judge(call, "default")[0] is Verdict.PASS]
 
-    assert (passed(False), passed(True)) == (["git status"], ["git status", *commands])
+    assert (passed(False), passed(True)) == (["git status"], ["git status", *simple, *commands])
     (tmp_path / ".git/sequencer").mkdir()
     (tmp_path / ".git/sequencer/opts").write_text("[options]\n\tstrategy = x/evil\n")
-    assert passed(True) == ["git status"]
+    assert passed(True) == ["git status", *simple]
 
 
 def test_many_folders(tmp_path: Path) -> None:
@@ -904,8 +927,8 @@ def test_repositories_inside(tmp_path: Path) -> None:
         (path / ".git").mkdir(parents=True)
 
     def verdict(cwd: Path = work, trusted: bool = False) -> tuple[Verdict, str]:
-        gate = Gate(str(work), tmp_path / "cli", home="/", rules=["Bash(git status:*)", "Bash(git add:*)"], trusted=trusted)
-        return gate.judge(Call("Bash", {"command": "git add -A && git status"}, "default", str(cwd), "s"), "default")
+        gate = Gate(str(work), tmp_path / "cli", home="/", rules=["Bash(git status:*)", "Bash(git log:*)"], trusted=trusted)
+        return gate.judge(Call("Bash", {"command": "git log && git status"}, "default", str(cwd), "s"), "default")
 
     assert verdict() == (Verdict.PASS, "")
     (inner := work / "a/vendor/.git/config").write_text("[core]\n\tfsmonitor = ./run.sh\n")

@@ -1,6 +1,6 @@
 """The words about a reply and its blocks: names, outcomes, the status line and the footer.
 
-Pure functions from data to plain strings, shared by every view so that all of them say the same. The views do the escaping,
+Pure functions, most of them to strings, shared by every view so that all of them say the same. The views do the escaping,
 colours and layout.
 """
 
@@ -146,7 +146,7 @@ def status_line(response: SessionAwareResponse, elapsed_s: float | None) -> list
     The first part is a warning if `waiting` returns one. Tokens are shown only at the end: the API reports their number once
     for each request, so it would not move until then.
 
-    :param elapsed_s: `None` when nothing is drawn for a while, so that no time is shown that does not move.
+    :param elapsed_s: `None` when nothing is drawn for a while, as the time would then stand still.
     """
     activity = waiting(response) or _activity(response.blocks)
     since = "" if elapsed_s is None else whole_seconds(elapsed_s)

@@ -1,7 +1,7 @@
 """Plays a recorded turn in place of a live process, without a CLI, a network or an account.
 
-Everything is shown as it was recorded, at the recorded pace. Only the tools in `effects` really run again, and all but
-read-only ones need permission. The recording only says when a tool runs: what runs is the call as the person sees it.
+Everything is shown as it was recorded, at the chosen pace. Only the tools in `effects` really run again, and all but
+read-only ones need permission. The recording says only when a tool runs; what runs is the call that the person sees.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _YIELD_EVERY: Final = 50
 """How many events are emitted without a pause before other tasks of the event loop may run."""
 
 _ANSWER_OF_MODE: Final = {"plan": PermissionAnswer(Decision.DENY, PLANNING), "dontAsk": PermissionAnswer(Decision.DENY)}
-"""What these permission modes answer to a call that needs permission; in the other modes the person is asked."""
+"""What these permission modes answer to a call that needs permission; the person is not asked."""
 
 _NOT_RUN: Final = "Not run here: the recording does not say that this call ran."
 _NOT_ITS_INPUT: Final = "Not run: the recorded arguments do not fit the tool."
@@ -140,7 +140,7 @@ class PlayingTurn:
         return event
 
     def _said(self, ended: events.TurnEnded) -> str:
-        """Return the reply's text: the recorded one if it is all shown text, the last block (as in CLI 2.1.332) or the data.
+        """Return the recorded text if it equals all shown text, its last block (as in CLI 2.1.332) or the data.
 
         Else return all shown text, so that an edited file cannot return what nobody saw.
         """

@@ -73,7 +73,7 @@ class ProcessPool:
     def prepare(self, launch: Launch) -> None:
         """Start a process in the background for a turn that will probably come. Only that turn reports a failure.
 
-        An idle process for that turn is closed if it does not fit.
+        An idle one of that session is closed if it does not fit.
         """
         # The turn itself will make its own process and raise the error.
         with contextlib.suppress(ClaudeError):
@@ -120,7 +120,7 @@ class ProcessPool:
             await asyncio.wait(ending)
 
     async def aclose(self) -> None:
-        """End every process for good, within the processes' own closing time. It may be called from any loop."""
+        """End every process for good, within their own closing time; from another loop, it may take longer."""
         self._closed = True
         processes = list(self._processes)
         if self._loop in (None, asyncio.get_running_loop()):
@@ -240,7 +240,7 @@ class ProcessPool:
     async def _start_ahead(self, process: LiveProcess) -> None:
         with contextlib.suppress(ClaudeError):
             await process.start()
-        # Only a branch's process expires unused; any other waits for its first turn, however late that comes.
+        # Only a branch's process expires unused; any other waits for its first turn, unless it is surplus.
         if process.launch.fork and process not in self._lent and process not in self._closing:
             self._expire(process)
 

@@ -62,6 +62,8 @@ _USUAL: Final = {
 
 _MOST_ENTRIES: Final = 20_000
 
+_A_LINK: Final = " -> "
+
 _SAMPLE: Final = ".sample"
 """The end of the names of hooks that come with git and never run."""
 
@@ -136,10 +138,26 @@ def _odd_entries(repository: str) -> Iterator[str]:
                     return
                 path, is_folder = os.path.join(folder, entry.name), entry.is_dir(follow_symlinks=False)
                 is_usual = entry.name in _USUAL.get(folder, (entry.name,)) or entry.name.endswith(".lock")
-                if entry.is_symlink() or not is_usual or not (is_folder or entry.is_file()):
+                if entry.is_symlink():
+                    yield f"{path}{_A_LINK}{os.readlink(entry)}"
+                elif not is_folder and _name_count(entry) > 1:
+                    yield f"{path}{_A_LINK}a file with another name, too"
+                elif not is_usual or not (is_folder or entry.is_file()):
                     yield path
                 elif is_folder and (folder != "objects" or entry.name == "info"):  # there may be very many objects
                     folders.append(path)
+
+
+def _name_count(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_nlink
+    except OSError:  # it is gone
+        return 0
+
+
+def is_written(entry: str) -> bool:
+    """Whether an odd entry is a link through which git may write another file."""
+    return _A_LINK in entry and not entry.startswith(("hooks", "info", "lfs"))
 
 
 def leads_to_repository(path: str) -> bool:

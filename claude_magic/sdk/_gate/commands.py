@@ -87,7 +87,7 @@ def without_comments(command: str) -> str:
             at = command.find("\n", at) % (len(command) + 1)
         elif not found["joined"]:
             pieces.append(found[0].replace("\\\n", ""))
-            last = found[0][-1]
+            last = found[0][-1] if found[0][0] != "\\" else ""
     return "".join(pieces)
 
 

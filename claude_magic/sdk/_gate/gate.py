@@ -32,6 +32,9 @@ _HELPER_ARGUMENTS: Final = {"description", "prompt", "subagent_type", "model", "
 _SEARCHES: Final = re.compile(r"\bfind\b|\b(?:grep|ls)\b[^|;&\n]*\s-\w*[rR]")
 """Commands that look into everything below a directory."""
 
+_ALL_EDITS: Final = ("Edit(**)",)
+"""What "yes, for this session" allows if it is said to an edit inside the folder."""
+
 _RAISED: Final = ("acceptEdits", "bypassPermissions", "auto")
 
 _CLI_ASKS: Final = ("default", "acceptEdits", "plan", "dontAsk")
@@ -115,7 +118,9 @@ class Gate:
         if call.tool in READING | EDITING:
             paths = call.paths
             elsewhere = [path for path in paths if not self._is_open(path, call)]
-            may_be_open = call.tool in READING or mode in _CLI_ASKS
+            # In the default mode the CLI (2.1.332) lets through edits of what it takes for its own memory, wherever that is.
+            is_asked = mode not in ("acceptEdits", "plan") and not (mode in _CLI_ASKS and self.was_granted(_ALL_EDITS))
+            may_be_open = call.tool in READING or not is_asked
             if paths and ((may_be_open and not elsewhere) or self._may_allow(call, paths, cli_asks=cli_asks)):
                 return Verdict.PASS, ""
             reason = self._why_closed(elsewhere[0]) if elsewhere else ""
@@ -151,7 +156,7 @@ class Gate:
             if any(within(path, self._cli_home) for path in paths):
                 return ()
             if paths and all(within(path, self._directory) for path in paths):
-                return ("Edit(**)",) if tool in EDITING and not reason else ()
+                return _ALL_EDITS if tool in EDITING and not reason else ()
             return tuple(_outside_rule(tool, path) for path in paths)
         if tool == "WebFetch":
             host = host_of(arguments)

@@ -12,20 +12,23 @@ from typing import Final, NamedTuple
 from claude_magic.sdk._gate.commands import BEFORE, LITERAL, READERS, parts_of, words_of, writes
 
 _GIT: Final = re.compile(r"(?<![A-Za-z])git(?![A-Za-z])", re.IGNORECASE)
-_LOOKS: Final = frozenset(
-    {"status", "diff", "log", "show", "blame", "ls-files", "ls-tree", "rev-parse", "rev-list", "describe", "shortlog"}
-    | {"grep", "cat-file", "merge-base", "for-each-ref", "diff-tree"}
+STORED: Final = frozenset(
+    {"status", "log", "show", "ls-files", "ls-tree", "rev-parse", "rev-list", "describe", "shortlog"}
+    | {"cat-file", "merge-base", "for-each-ref", "diff-tree"}
 )
+"""Commands that print only what git has stored and names of files, not what an odd index or link leads them to."""
+
+LOOKS: Final = STORED | {"diff", "blame", "grep"}
 """Commands that write at most the index, and so run few hooks."""
 
 _WITHOUT_SUBMODULES: Final = frozenset({"commit", "add"})
 """Commands without an option that leads into repositories below."""
 
-_SIMPLE: Final = _LOOKS | _WITHOUT_SUBMODULES | {"branch", "tag"}
+SIMPLE: Final = LOOKS | _WITHOUT_SUBMODULES | {"branch", "tag"}
 """Commands that run programs only by settings and hooks."""
 
-_KNOWN: Final = (
-    _SIMPLE
+KNOWN: Final = (
+    SIMPLE
     | {"checkout", "switch", "restore", "stash", "merge", "rebase", "cherry-pick", "revert", "reset", "rm", "mv"}
     | {"fetch", "pull", "push"}
 )
@@ -33,8 +36,12 @@ _KNOWN: Final = (
 
 _CALL_NOTHING: Final = [[program] for program in READERS if program != "find"]
 _HARMLESS_OPTIONS: Final = frozenset({"--no-pager", "-P", "--paginate", "-p"})
-_FAR_OPTION: Final = re.compile(r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl)|op|ou(?!rs))|-\w*[Ox]")
+_FAR_OPTION: Final = re.compile(r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl)|op|ou(?!rs)|str)|-\w*[Ox]")
 """The starts of options that lead into repositories below, or name a program or a file; git takes any abbreviation."""
+
+_VERBOSE: Final = re.compile(r"--v|-\w*v")
+_JOINED: Final = re.compile(r"-[A-Za-z]|[^=]*=")
+"""What may stand right before a path in the same word."""
 
 _FAR_ADDRESS: Final = re.compile(r"::|(?i:file):")
 """An address that names a program, or a folder in other words."""
@@ -49,12 +56,12 @@ _CHOSEN: Final = re.compile(rf"[$`*?\[]|(?<!\S)~|{_BRACES}")
 class GitUse(NamedTuple):
     """How a command uses git. If it is not clear where, settings cannot be looked at beforehand.
 
-    `is_simple`: whether git runs programs only by settings and hooks, and not by an interrupted rebase or another repository.
+    `commands`: git's commands; empty text for no command. `words`: the words of git's parts that may be paths.
     """
 
     is_clear: bool
-    only_looks: bool
-    is_simple: bool
+    commands: frozenset[str]
+    words: tuple[str, ...]
 
 
 def names_git(command: str) -> bool:
@@ -64,7 +71,7 @@ def names_git(command: str) -> bool:
 
 def git_use(command: str) -> GitUse:
     """Read all parts of a command, with the lines of here-documents, which may be commands."""
-    goes, is_clear, only_looks, is_simple = 0, True, True, True
+    goes, is_clear, commands, named = 0, True, set[str](), list[str]()
     parts = [part for part in parts_of(command, with_all_lines=True) if part]
     for part in parts:
         words = words_of(BEFORE.sub("", part))
@@ -82,16 +89,18 @@ def git_use(command: str) -> GitUse:
                     is_clear = is_clear and not _CHOSEN.search(rest.pop(0))
                 else:
                     is_clear = is_clear and option in _HARMLESS_OPTIONS
-            only_looks = only_looks and rest[:1] != [] and rest[0] in _LOOKS
-            has_simple = _SIMPLE.issuperset(rest[:1])
-            is_simple = is_simple and has_simple
-            is_clear = is_clear and _KNOWN.issuperset(rest[:1]) and not any(map(_FAR_ADDRESS.search, rest))
+            name = (rest or [""])[0]
+            commands.add(name)
+            if name == "status" and any(map(_VERBOSE.match, rest)):
+                commands.add("diff")
+            named += (word for each in rest[1:] for word in (each, _JOINED.sub("", each, count=1)))
+            is_clear = is_clear and KNOWN.issuperset(rest[:1]) and not any(map(_FAR_ADDRESS.search, rest))
             is_clear = is_clear and not any(word.startswith(("GIT_", "--git-dir", "--work-tree")) for word in words_of(part))
-            if not _WITHOUT_SUBMODULES.issuperset(rest[:1] or [""]):
-                made = _MADE_WORDS if has_simple else _CHOSEN
+            if name not in _WITHOUT_SUBMODULES:
+                made = _MADE_WORDS if name in SIMPLE else _CHOSEN
                 is_clear = is_clear and not any(map(_FAR_OPTION.match, rest)) and not made.search(LITERAL.sub("", part))
     # The folders that the words name are looked at one by one, but a second `cd` or `-C` starts where the first has led.
-    return GitUse(is_clear and goes <= 1, only_looks, is_simple)
+    return GitUse(is_clear and goes <= 1, frozenset(commands), tuple(named))
 
 
 def changes_work_tree(part: str) -> bool:
@@ -99,4 +108,4 @@ def changes_work_tree(part: str) -> bool:
     program, *rest = words_of(BEFORE.sub("", part)) or [""]
     while rest and rest[0].startswith("-"):
         rest = rest[2:] if rest[0] == "-C" else rest[1:]
-    return program == "git" and not (_SIMPLE | {"fetch", "push"}).issuperset(rest[:1])
+    return program == "git" and not (SIMPLE | {"fetch", "push"}).issuperset(rest[:1])

@@ -7,7 +7,7 @@ a call that was allowed before.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,7 @@ from claude_magic.sdk._folder.git_settings import (
     INSIDE,
     MOST_BELOW,
     git_programs,
+    is_written,
     leads_to_repository,
     odd_entries,
     repositories_below,
@@ -23,7 +24,7 @@ from claude_magic.sdk._folder.git_settings import (
 )
 from claude_magic.sdk._gate.call import Call, named_in, places_of, within
 from claude_magic.sdk._gate.commands import parts_of, writes, writes_anything
-from claude_magic.sdk._gate.git_words import changes_work_tree, git_use, names_git
+from claude_magic.sdk._gate.git_words import LOOKS, SIMPLE, STORED, changes_work_tree, git_use, names_git
 from claude_magic.sdk._gate.rules import Rules
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
 
@@ -71,7 +72,7 @@ class SideEffects:
         """By path in a subfolder: the state in which a person allowed the CLI to load it; `None` allows all."""
 
     def circumstances(self, call: Call) -> Circumstances:
-        """Return what the answer to the question about a call depends on now, besides the call itself."""
+        """Return what the answer about a call depends on now, besides the call itself."""
         files = tuple((path, _state(path)) for path in call.paths) if call.tool in EDITING else ()
         loaded = self._loaded(call)
         return Circumstances(
@@ -128,7 +129,7 @@ class SideEffects:
     def git_runs(self, call: Call) -> str:
         """Return why to ask about a command that may call git: settings would make git run programs.
 
-        These settings may have come since the process was started, and be those of a folder that the command names, as in
+        These settings may be newer than the process, or those of a folder that the command names, as in
         `git -C vendor status`. If an earlier call did `cd`, any command counts: its program may call git.
         """
         may_call_git = call.tool in COMMANDS and (names_git(call.command) or os.path.realpath(call.cwd) != self._directory)
@@ -139,19 +140,23 @@ class SideEffects:
         use = git_use(call.command)
         if names_git(call.command) and not use.is_clear:
             return "git may use settings or programs that cannot be looked at beforehand"
-        if not use.is_simple and not self._is_trusted:
+        named_commands, only_looks = use.commands - {""}, use.commands <= LOOKS
+        if not self._is_trusted and not named_commands <= STORED:
             return "the folder is not trusted, and this may do more with git than a rule can tell"
-        if not use.is_simple and (state := unfinished(call.cwd)):
-            return f"git would go on with what {state} says, which may name programs"
+        is_simple = named_commands <= SIMPLE
         places = places_of(call.tool, call.arguments, call.cwd)
         folders = {*map(os.path.dirname, places)}
-        if not use.only_looks:  # git also tries a remote's path with `.git` added
+        if outside := self._outside(use.words, (call.cwd, *filter(os.path.isdir, places))):
+            return f"it names {outside}, outside the folder"
+        if not only_looks:  # git also tries a remote's path with `.git` added
             places += [f"{path}.git" for path in (*folders, *places)]
             folders |= set(places)
-        if not use.is_simple and (file := next(filter(leads_to_repository, places), "")):
+        if not is_simple and (file := next(filter(leads_to_repository, places), "")):
             return f"{file} leads git to another repository"
         if len(named := sorted(filter(os.path.isdir, folders))) > _MOST_FOLDERS:
             return "it names more folders than are searched for git settings"
+        if not is_simple and (state := next(filter(None, map(unfinished, (call.cwd, *named))), "")):
+            return f"git would go on with what {state} says, which may name programs"
         trusts_inside = any(INSIDE in programs for programs in self._git_trusted.values())
         below = [] if trusts_inside else repositories_below((call.cwd, *named))
         if below is None:
@@ -160,10 +165,18 @@ class SideEffects:
             for place, entries in odd_entries(folder).items():
                 if not set(entries) <= set(self._git_trusted.get(place, ())):
                     return f"git may reach files elsewhere: {place} is no plain repository ({entries[0]})"
-            for place, programs in git_programs(folder, only_looks=use.only_looks).items():
+                if not only_looks and (link := next(filter(is_written, entries), "")):
+                    return f"git may write into another file: {place} holds {link}"
+            for place, programs in git_programs(folder, only_looks=only_looks).items():
                 if not set(programs) <= set(self._git_trusted.get(place, ())):
                     return f"git would run programs here: {place} says so"
         return ""
+
+    def _outside(self, words: Iterable[str], folders: Collection[str]) -> str:
+        """Return the first of these words that is a path out of the folder, read from one of `folders`."""
+        paths = (os.path.join(folder, os.path.expanduser(word)) for word in words if "\0" not in word for folder in folders)
+        found = (path for path in paths if path != os.devnull and os.path.lexists(path))
+        return next((path for path in found if not within(os.path.realpath(path), self._directory)), "")
 
     def _loaded(self, call: Call) -> dict[str, Below]:
         if self._allowed is None or len(call.command) > _LONGEST_COMMAND:

@@ -160,7 +160,7 @@ class RowRun:
         return [OneWorker(lambda model: workers[model].new()) for _ in range(count)]
 
     async def _use(self, asker: Asker, model: str | None, take: Take, group: anyio.abc.TaskGroup) -> None:
-        """Send a model's prompts through an asker; when there are no more, those of another model."""
+        """Send a model's prompts through an asker; when none is at hand, those of another model."""
         models = list(self._works)
         try:
             while rows := await self._pull(model, asker.room, take):
@@ -212,7 +212,7 @@ class RowRun:
             self._fail(outcome.error)
 
     def fail(self, error: ClaudeError) -> None:
-        """If `on_error` is `raise`, end the run for this error of an outcome, such as a missing score. Thread-safe."""
+        """If `on_error` is `raise`, end the run with this error, such as a missing score. Thread-safe."""
         if self._request.on_error == "raise":
             self._failure = self._failure or error
 
@@ -231,7 +231,7 @@ class RowRun:
         self._came_back.set()
 
     async def _pull(self, model: str | None, room: int, take: Take) -> list[_Row]:
-        """Return up to `room` rows to send, all for `model` or, if it has none left, for one other model. `[]` ends the task.
+        """Return up to `room` rows to send, all for `model` or, if none is at hand, for one other model. `[]` ends the task.
 
         Rows that need not be sent are passed on here.
         """

@@ -69,7 +69,8 @@ class Difference:
             return None
         alpha = (1 - CONFIDENCE) / pairs
         low, high = mean_interval(found, 1 - alpha) or (None, None)
-        # With few rows, a bootstrap interval is too narrow. As many must differ as a sign test needs if all favour one arm.
+        # With few rows, a bootstrap interval is too narrow. So at least as many rows must differ as a sign test needs
+        # if all of them favour one arm.
         enough = sum(map(bool, found)) >= 1 + math.log2(1 / alpha)
         is_told = low is not None and high is not None and enough and not low <= 0 <= high
         return cls(one, other, fmean(found), low, high, len(found), is_told)
