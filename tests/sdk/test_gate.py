@@ -973,7 +973,7 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
     os.link(hooks / "check.sh", tmp_path / "hard")
     (tmp_path / "d").mkdir()
     (tmp_path / "d/f").symlink_to("../hooks/check.sh")
-    rules = ["Edit", *(f"Bash({program}:*)" for program in ("sh", "cp", "cd", "tee", "tar", "rm", "sed", "gunzip", "truncate"))]
+    rules = ["Edit", "Bash"]
     trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
 
     def verdicts(tool: str, **arguments: str) -> list[Verdict]:
@@ -996,15 +996,37 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         "tar xf a.tar",
         "gunzip -f hooks/check.sh.gz",
         "truncate -s 0 hooks/check.sh",
+        "sort -od/f e.sh",
+        "uniq e.sh hooks/check.sh",
+        "(cp e.sh hooks/check.sh)",
+        "if true; then cp e.sh hooks/check.sh; fi",
+        "! /bin/cp e.sh hooks/check.sh",
+        "nice -n 5 cp e.sh hooks/check.sh",
+        "f() { cp e.sh hooks/check.sh; }; f",
+        "find e.sh -exec cp {} hooks/check.sh \\;",
+        "echo e.sh | xargs -I% cp % hooks/check.sh",
+        'bash -c "cp e.sh hooks/check.sh"',
+        "cd hooks && perl -pi -e s/a/b/ check.sh",
+        "curl -so hooks/check.sh https://a.test",
+        "cp -r evil d",
+        "cp -b --suffix=.sh in.txt hooks/check",
+        "cp -td e/f",
+        "git show x:y > hooks/check.sh",
+        "echo a\\;#; cp e.sh hooks/check.sh",
     ):
         assert verdicts("Bash", command=command) == [Verdict.ASK, Verdict.PASS], command
     for name in ("hooks/check.sh", "hooks/../hooks/check.sh", ".claude/settings.json"):
         assert verdicts("Write", file_path=name, content="x") == [Verdict.ASK, Verdict.PASS], name
     assert verdicts("Write", file_path="hooks/other.sh", content="x") == [Verdict.PASS, Verdict.PASS]
     assert verdicts("Bash", command="sh hooks/check.sh") == verdicts("Bash", command="cp a b") == [Verdict.PASS, Verdict.PASS]
-    assert verdicts("Bash", command="rm -r out/x; cat a | tee log; sed -i s/a/b/g x") == [Verdict.PASS, Verdict.PASS]
-    rules.append("Bash(git:*)")
-    trusted, careful = (Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=each) for each in (True, False))
+    for command in (
+        "rm -r out/x; cat a | tee log; sed -i s/a/b/g x",
+        "bash hooks/check.sh out; ./hooks/check.sh; cat hooks/check.sh | wc -l",
+        "grep -rn x hooks/check.sh",
+        "pytest .",
+        "git show x:hooks/check.sh",
+    ):
+        assert verdicts("Bash", command=command) == [Verdict.PASS, Verdict.PASS], command
     for words, asked in (
         ("checkout x", Verdict.ASK),
         ("stash pop", Verdict.ASK),

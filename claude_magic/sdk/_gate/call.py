@@ -80,6 +80,7 @@ def _words(command: str) -> Iterator[str]:
     for part in parts_of(command):
         yield from (words := words_of(part))
         yield from (word.partition("=")[2] for word in words if "=" in word)
+        yield from (word[2:] for word in words if len(word) > 2 and word[0] == "-" != word[1])
 
 
 def resolved(path: str, cwd: str) -> str:

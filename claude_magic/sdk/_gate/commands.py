@@ -49,6 +49,12 @@ _UNPACKERS: Final = frozenset(
 )
 """Programs that write files which their words do not name."""
 
+_COPIERS: Final = frozenset({"cp", "mv", "ln", "install"})
+_WIDE_OPTION: Final = re.compile(r"-\w*[rRabS]|--(?:rec|arc|bac|suf|par)")
+"""The starts of options with which a copier writes files that its words do not name."""
+
+_INTERPRETERS: Final = frozenset({"sh", "bash", "zsh", "python", "python3", "node"})
+
 _WRITERS: Final = _UNPACKERS.union(
     {*EDITORS, "ln", "tee", "dd", "install", "sort", "truncate", "chmod", "unlink", "shred", "rename", "sponge"}
 )
@@ -127,9 +133,20 @@ _SUBSTITUTES: Final = re.compile(r"s([/|,#])(?:(?!\1)[^\n])*\1(?:(?!\1)[^\n])*\1
 """An expression of `sed` that writes no other file and runs nothing."""
 
 
+def acts_on(part: str) -> str:
+    """Return what a part of a command works on: its words without the program, or the script that is run. Empty if it reads."""
+    program, *words = words_of(BEFORE.sub("", part)) or [""]
+    if program in READERS and program != "find" and not writes(part):
+        return ""
+    runs_script = program in _INTERPRETERS and words[:1] and not words[0].startswith("-")
+    return shlex.join(words[1:] if runs_script else words)
+
+
 def writes_anything(part: str) -> bool:
     """Whether the words of a part that writes do not tell which files."""
     program, *words = words_of(BEFORE.sub("", part)) or [""]
+    if program in _COPIERS and any(map(_WIDE_OPTION.match, words)):
+        return True
     if program == "sed" and not (words[:1] == ["-i"] and _SUBSTITUTES.fullmatch(" ".join(words[1:2]))):
         return any(word.startswith("-") or "w" in word or "e" in word for word in words)
     return program in _UNPACKERS or (writes(part) and re.search(r"[$`*?\[{]", LITERAL.sub("", part)) is not None)

@@ -103,6 +103,11 @@ def git_use(command: str) -> GitUse:
     return GitUse(is_clear and goes <= 1, frozenset(commands), tuple(named))
 
 
+def is_git(part: str) -> bool:
+    """Whether the program of a part of a command is git."""
+    return words_of(BEFORE.sub("", part))[:1] == ["git"]
+
+
 def changes_work_tree(part: str) -> bool:
     """Whether a part of a command is git, and may change files beside the repository's own."""
     program, *rest = words_of(BEFORE.sub("", part)) or [""]

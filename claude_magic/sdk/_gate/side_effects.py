@@ -23,8 +23,8 @@ from claude_magic.sdk._folder.git_settings import (
     unfinished,
 )
 from claude_magic.sdk._gate.call import Call, named_in, places_of, within
-from claude_magic.sdk._gate.commands import parts_of, writes, writes_anything
-from claude_magic.sdk._gate.git_words import LOOKS, SIMPLE, STORED, changes_work_tree, git_use, names_git
+from claude_magic.sdk._gate.commands import acts_on, parts_of, writes, writes_anything
+from claude_magic.sdk._gate.git_words import LOOKS, SIMPLE, STORED, changes_work_tree, git_use, is_git, names_git
 from claude_magic.sdk._gate.rules import Rules
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
 
@@ -99,7 +99,10 @@ class SideEffects:
         return f"with it Claude Code loads {named}, which nobody has approved" if new else ""
 
     def changes_trusted(self, call: Call) -> str:
-        """Return why to ask about a call that may change a file that the person trusts, such as a hook's script."""
+        """Return why to ask about a call that may change a file that the person trusts, such as a hook's script.
+
+        A command may do so if it names the file, unless it only reads or runs it.
+        """
         if not self._trusted:
             return ""
         changed, names = call.paths if call.tool in EDITING else [], set[str]()
@@ -109,17 +112,21 @@ class SideEffects:
             changed = [self._directory]
         elif any(map(changes_work_tree, parts)):
             changed, trusted = [self._directory], [path for path in trusted if ".git" not in path.split(os.sep)]
-        elif any(map(writes, parts)):
-            named = named_in(call.tool, call.arguments, call.cwd)
-            # A program may put a file into a folder, keeping its name.
-            folders = [*filter(os.path.isdir, named)][:_MOST_FOLDERS]
-            named += [os.path.join(folder, os.path.basename(path)) for folder in folders for path in named[:_MOST_FOLDERS]]
+        else:
+            acted_on = "\n".join(acts_on(part) for part in parts if writes(part) or not is_git(part))
+            named = named_in(call.tool, {"command": acted_on}, call.cwd)
             # After `cd` in the command, a path starts at another folder, so its last name is compared, too.
-            changed, names = [*map(os.path.realpath, named)], {os.path.basename(os.path.normpath(path)) for path in named}
+            names = {os.path.basename(os.path.normpath(path)) for path in named}
+            if plainly := any(map(writes, parts)):
+                # A program may put a file into a folder, keeping its name.
+                folders = [*filter(os.path.isdir, named)][:_MOST_FOLDERS]
+                named += [os.path.join(folder, os.path.basename(path)) for folder in folders for path in named[:_MOST_FOLDERS]]
+            changed += [os.path.realpath(path) for path in named if plainly or os.path.isfile(path)]
+            names = names if plainly else names & {*map(os.path.basename, trusted)}
         files = {_identity(path) for path in changed} - {None}  # a hard link is another name of a file
         found = [
             path
-            for path in (trusted if changed else ())
+            for path in (trusted if changed or names else ())
             if any(within(real, each) or within(each, real) for real in [os.path.realpath(path)] for each in changed)
             or not names.isdisjoint(os.path.relpath(path, self._directory).split(os.sep))
             or _identity(path) in files
@@ -159,8 +166,8 @@ class SideEffects:
             return f"git would go on with what {state} says, which may name programs"
         trusts_inside = any(INSIDE in programs for programs in self._git_trusted.values())
         below = [] if trusts_inside else repositories_below((call.cwd, *named))
-        if below is None:
-            return f"more than {MOST_BELOW:,} folders are there, in which git may find other repositories"
+        if below is None or len(below) > _MOST_FOLDERS:
+            return f"more folders are there than are searched for other repositories ({MOST_BELOW:,})"
         for folder in (call.cwd, *named, *below):
             for place, entries in odd_entries(folder).items():
                 if not set(entries) <= set(self._git_trusted.get(place, ())):
