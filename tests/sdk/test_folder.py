@@ -509,6 +509,8 @@ def test_contents(workdir: Path, traces: Path) -> None:
         f"sh {'./' * 600}tools/check.sh",
         "bash -c \"true > '$(sh tools/check.sh)'\"",
         "sh $'tools/check\\x2esh'",
+        "sh ${X:-tools/check.sh}",
+        f'"$CLAUDE_PROJECT_DIR"/{"a/../" * 40}tools/check.sh',
     ],
 )
 @pytest.mark.parametrize("where", ["settings", "agent", "plugin"])
@@ -525,6 +527,34 @@ def test_programs_that_a_command_names(command: str, where: str, workdir: Path) 
             write(workdir / ".claude/skills/plug/hooks/hooks.json", {"hooks": {"Stop": [{"command": command}]}})
     names = {os.path.relpath(path, workdir) for path in contents(str(workdir))}
     assert {name for name in names if not name.startswith(".claude")} == {"tools/check.sh"}
+
+
+@pytest.mark.parametrize("name", ["check(1).sh", "run=fast.sh", "a:b.sh", "a!b.sh", "a,b.sh", "a\u00a0b.sh", "b{c.sh"])
+def test_a_program_with_a_sign_in_its_name(name: str, workdir: Path) -> None:
+    """A program counts if its name has signs that could end a word of a shell."""
+    write(workdir / "tools" / name, "true")
+    write(workdir / ".claude/settings.json", {"hooks": {"Stop": [{"command": f'sh "tools/{name}" || true'}]}})
+    assert str(workdir / "tools" / name) in contents(str(workdir))
+
+
+def test_a_program_behind_a_linked_folder(workdir: Path) -> None:
+    """In `lib/../tools` a shell goes where `lib` leads, so the program there counts, not only the one that the text names."""
+    write(workdir / "tools/check.sh", "true")
+    write(workdir / "vendor/tools/check.sh", "false")
+    (workdir / "vendor/lib").mkdir()
+    (workdir / "lib").symlink_to("vendor/lib")
+    write(workdir / ".claude/settings.json", {"hooks": {"Stop": [{"command": '"$CLAUDE_PROJECT_DIR"/lib/../tools/check.sh'}]}})
+    assert {str(workdir / "tools/check.sh"), str(workdir / "vendor/tools/check.sh")} <= contents(str(workdir)).keys()
+
+
+def test_too_many_words_to_look_for(workdir: Path) -> None:
+    """Text that could name very many files is not judged, so that no folder holds up the kernel."""
+    path = "/".join(map(str, range(30)))
+    for number in range(3):
+        write(workdir / f".claude/agents/{number}.md", f"---\nhooks: {' '.join(f'{path}/{i}' for i in range(1000))}\n---\n")
+    found = contents(str(workdir))
+    assert found[str(workdir / ".claude/agents/2.md")] == UNKNOWN
+    assert found[str(workdir / ".claude/agents/0.md")] != UNKNOWN
 
 
 @pytest.mark.parametrize(("command", "name"), [("python3 tools", "__main__.py"), ('node "$PWD"/tools', "index.js")])
@@ -629,7 +659,7 @@ def test_what_cannot_be_judged(workdir: Path) -> None:
     assert list(contents(str(workdir)).values()) == [UNKNOWN, UNKNOWN]
     write(workdir / ".claude/settings.json", '{"hooks":' * 4000 + "1" + "}" * 4000)
     assert str(workdir / ".claude/settings.json") in contents(str(workdir))
-    write(workdir / ".claude/settings.json", {"hooks": {"Stop": [{"command": " ".join(map(str, range(20_000)))}]}})
+    write(workdir / ".claude/settings.json", {"hooks": {"Stop": [{"command": " ".join(map(str, range(60_000)))}]}})
     assert contents(str(workdir))[str(workdir / ".claude/settings.json")] == UNKNOWN
     (workdir / ".claude/skills/circle").symlink_to(workdir / ".claude")
     assert UNKNOWN in contents(str(workdir)).values()

@@ -904,6 +904,79 @@ def test_git_commands_that_need_trust(tmp_path: Path) -> None:
     assert passed(True) == ["git status", *simple]
 
 
+def test_a_tilde_in_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder can have the name "~": in quotes, no shell takes that for the home directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (work := tmp_path / "project").mkdir()
+    gate = Gate(str(work), tmp_path / ".claude", home=str(tmp_path))
+    for command, mode in (
+        ("cat '~/project/x'", "default"),
+        ("grep -r x '~'/project", "default"),
+        ("cp x '~/project/x'", "acceptEdits"),
+    ):
+        assert gate.judge(Call("Bash", {"command": command}, mode, str(work), "s"), mode)[0] is Verdict.ASK, command
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ln -s ../secret y && cat y",
+        "tar xf a.tar; grep x y",
+        "mv deep/y . && cat y",
+        "git checkout main && cat y",
+        "pushd y && cat secret",
+    ],
+)
+def test_reading_behind_a_link_that_is_made_first(command: str, tmp_path: Path) -> None:
+    """A command that a rule allows may make a link, so what the same line reads afterwards is asked about."""
+    rules = [
+        "Bash(ln:*)",
+        "Bash(tar:*)",
+        "Bash(mv:*)",
+        "Bash(pushd:*)",
+        "Bash(git checkout:*)",
+        "Bash(git log:*)",
+        "Bash(make:*)",
+    ]
+    gate = Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=True)
+
+    def verdict(command: str) -> Verdict:
+        return gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0]
+
+    assert verdict(command) is Verdict.ASK
+    assert verdict(command.split("&&")[0].split(";")[0]) is Verdict.PASS
+    assert verdict("git log | head -5") is verdict("make && cat log") is verdict("ln -s a b && tar xf c") is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "(git cherry-pick --continue)",
+        "/usr/bin/git cherry-pick --continue",
+        "env git cherry-pick --continue",
+        "nice -n 5 git cherry-pick --continue",
+        "if true; then git cherry-pick --continue; fi",
+        "g''it cherry-pick --continue",
+        "g\\it cherry-pick --continue",
+    ],
+)
+def test_git_in_other_clothes(command: str, tmp_path: Path) -> None:
+    """A yes for the session to a command that runs git in another way does not hold in a folder that is not trusted."""
+    gate = Gate(str(tmp_path), tmp_path / "cli", home="/", rules=[f"Bash({command})"])
+    assert gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0] is Verdict.ASK
+
+
+def test_many_repositories_inside(tmp_path: Path) -> None:
+    """Very many repositories inside each other are asked about, so that they do not hold up the kernel."""
+    gate = Gate(str(tmp_path), tmp_path / "cli", home="/", rules=["Bash(git status)"])
+    folder = tmp_path
+    for _ in range(100):
+        (folder / ".git/refs").mkdir(parents=True)
+        folder /= "a"
+    call = Call("Bash", {"command": "git status"}, "default", str(tmp_path), "s")
+    assert gate.judge(call, "default") == (Verdict.ASK, "more than 30 other repositories are inside")
+
+
 def test_many_folders(tmp_path: Path) -> None:
     """A command that names more folders than can be looked into in a moment is asked about, as are large settings."""
     for number in range(120):

@@ -37,8 +37,8 @@ MAX_BYTES = 50_000_000
 _MOST_FOLDERS: Final = 500
 """The most folders of a `.claude`; links can make circles."""
 
-_MOST_WORDS: Final = 10_000
-"""The most words of one file that may name others."""
+_MOST_PARTS: Final = 50_000
+"""The most words of all files together that may name others; each part of a path counts."""
 
 _LINKS_NAMED: Final = 20
 """The most links of a subfolder's `.claude` that a question names; a `.claude` with more is asked about each time."""
@@ -68,7 +68,7 @@ _WRITTEN_TO: Final = re.compile(
 def contents(directory: str) -> dict[str, str]:
     """Return, by path, a hash of each file that the CLI would load for a directory, or that a command in such a file names."""
     found: dict[str, str] = {}
-    total = 0
+    total = part_count = 0
 
     def judged(path: str) -> tuple[str, tuple[str, ...]]:
         nonlocal total
@@ -79,6 +79,9 @@ def contents(directory: str) -> dict[str, str]:
         if len(found) >= MAX_FILES:  # too many: the rest is not judged
             return found | {os.path.dirname(path): UNKNOWN}
         found[path], words = judged(path)
+        part_count += sum(word.count("/") + 1 for word in words)
+        if part_count > _MOST_PARTS:
+            found[path], words = UNKNOWN, ()
         # Files elsewhere did not come with the folder, and hooks may change them.
         for base in {directory, project} if words else ():
             found |= {named: judged(named)[0] for named in named_files(words, (base,), base) if named not in found}
@@ -202,7 +205,7 @@ def _read(path: str, state: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
     """Return the hash of a file and the words of its commands. `state` changes when the file does, so the cache is right."""
     content = file_bytes(path)
     words = _words(Path(path).name, content)
-    return (hashlib.sha256(content).hexdigest(), tuple(sorted(words))) if len(words) <= _MOST_WORDS else (UNKNOWN, ())
+    return hashlib.sha256(content).hexdigest(), tuple(sorted(words))
 
 
 def _words(name: str, content: bytes) -> set[str]:

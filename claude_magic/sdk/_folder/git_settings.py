@@ -75,6 +75,8 @@ MOST_BELOW: Final = 20_000
 _MAX_BYTES: Final = 50_000_000
 _MAX_CONFIG_BYTES: Final = 1_000_000
 _MAX_NAMES: Final = 100
+_MAX_KEYS_LENGTH: Final = 20_000
+_MOST_HOOK_FOLDERS: Final = 10
 _MAX_NAME_BYTES: Final = 1_100_000
 """More than git (2.39) reads of a `.git` file."""
 
@@ -89,7 +91,10 @@ def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[s
         for name in ("HEAD", "commondir"):  # git would hang on a named pipe
             if wrong := _judged(lambda path, state: (), path := os.path.join(place, name)):
                 found[path] = list(wrong)
-        if keys := _judged(_unknown_keys, config := os.path.join(place, "config"), _MAX_CONFIG_BYTES):
+        keys = _judged(_unknown_keys, config := os.path.join(place, "config"), _MAX_CONFIG_BYTES)
+        if len(keys) > _MAX_NAMES or sum(map(len, keys)) > _MAX_KEYS_LENGTH:
+            found[config] = ["(cannot be judged)"]
+        elif keys:
             files = files_named(config, keys)
             found[config] = [*keys, *(" ".join((file, *_judged(_hash, file, _MAX_CONFIG_BYTES))) for file in files)]
         folder = os.path.join(place, "hooks")
@@ -169,10 +174,11 @@ def files_named(config: str, lines: Iterable[str]) -> list[str]:
     """Return files of the repository's folder that its settings' lines name, or that are in its `core.hooksPath` folder."""
     found: list[str] = []
     root = os.path.dirname(place := os.path.dirname(config))
-    for line in lines:
-        words = words_of(line.partition("=")[2])
-        found += sorted(named_files(words, (root, place), root))
-        for folder in (os.path.join(base, word) for base in (root, place) for word in words if "hookspath" in line.lower()):
+    values = {line: words_of(line.partition("=")[2]) for line in lines}
+    found += sorted(named_files({word for words in values.values() for word in words}, (root, place), root))
+    for line, words in values.items():
+        hooks = sorted(words)[:_MOST_HOOK_FOLDERS] if "hookspath" in line.lower() else []
+        for folder in (os.path.join(base, word) for base in (root, place) for word in hooks):
             found += filter(os.path.isfile, (os.path.join(folder, name) for name in _listed(folder)[: _MAX_NAMES + 1]))
     return [path for path in dict.fromkeys(map(os.path.normpath, found)) if path.startswith(os.path.join(root, ""))]
 

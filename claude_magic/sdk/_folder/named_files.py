@@ -11,13 +11,16 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-_WORD: Final = re.compile(r"[^\s\"'`;|&<>(),=:$!{}]+")
+_WORDS: Final = (re.compile(r"[^\s\"'`;|&<>(),=:$!{}]+"), re.compile(r"[^ \t\n\"'`]+"))
+"""What may be a path: between all signs of a shell, or also with such signs in its name, as in `check(1).sh`."""
 _ESCAPES: Final = re.compile(r"[\"'\\]")
 
 _STARTED: Final = frozenset({"__main__.py", "index.js", "package.json"})
 """The files that Python and Node.js run or read if they get the name of a folder."""
 
-_MOST_PARTS: Final = 30
+_FIRST_PARTS: Final = 3
+_LAST_PARTS: Final = 30
+"""How many parts of a word may begin a path: its first ones, before which variables may stand, and its last ones."""
 
 _MOST_FOLDERS: Final = 100
 
@@ -25,21 +28,44 @@ _MOST_FOLDERS: Final = 100
 def words_of(command: str) -> set[str]:
     """Return what could be a path in a command, with and without the quotes and backslashes in it."""
     ways = (_ESCAPES.sub("", command), command.replace("\\", " "), command)
-    return {os.path.normpath(word) for way in ways for word in _WORD.findall(way) if "\0" not in word}
+    return {
+        word.strip(";|&)").lstrip("-") for way in ways for words in _WORDS for word in words.findall(way) if "\0" not in word
+    }
 
 
 def named_files(words: Iterable[str], bases: Iterable[str], root: str) -> set[str]:
     """Return the files below `root` that words name, as paths from one of the folders in `bases`."""
-    below = os.path.join(root, "")
-    ends = {end for word in words for end in _ends(word)}
-    paths = {os.path.normpath(os.path.join(base, end)) for base in bases for end in ends}
-    paths = {path for path in paths if path.startswith(below)}
-    names = {os.path.basename(end) for end in ends} | _STARTED
+    below = os.path.join(root, ""), os.path.join(os.path.realpath(root), "")
+    words = set(words)
+    paths = {path for base in bases for path in _paths(words, base) if path.startswith(below)}
+    names = {name for word in words for name in _with_ending(os.path.basename(word))} | _STARTED
     folders = sorted(filter(os.path.isdir, paths))[:_MOST_FOLDERS]
-    return {*filter(os.path.isfile, paths | {os.path.join(folder, name) for folder in folders for name in names if name})}
+    inside = {os.path.join(folder, name) for folder in folders for name in names.intersection(_listed(folder))}
+    return {*filter(os.path.isfile, paths | inside)}
 
 
-def _ends(word: str) -> Iterator[str]:
-    parts = word.split("/")[-_MOST_PARTS:]
-    ends = ("/".join(parts[at:]) for at in range(len(parts)) if parts[at])
-    return (each for end in (word, *ends) for each in (end, f"{end}.js"))  # Node.js adds the ending
+def _paths(words: Iterable[str], base: str) -> Iterator[str]:
+    """Yield the paths from a folder that words may mean: a word or its end, if the folder holds what it begins with."""
+    there = {".", "..", *(name.casefold() for name in _listed(base))}
+    for word in words:
+        parts = word.split("/")
+        for at in range(len(parts)):
+            is_last = at == len(parts) - 1
+            if (at < _FIRST_PARTS or len(parts) - at <= _LAST_PARTS) and not there.isdisjoint(
+                name.casefold() for name in (_with_ending(parts[at]) if is_last else parts[at : at + 1])
+            ):
+                for path in _with_ending(os.path.join(base, *parts[at:])):
+                    yield os.path.normpath(path)
+                    if ".." in path:  # a folder before it may be a link
+                        yield os.path.realpath(path)
+
+
+def _with_ending(name: str) -> tuple[str, str]:
+    return name, f"{name}.js"  # Node.js adds the ending
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []

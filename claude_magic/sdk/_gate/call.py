@@ -70,7 +70,9 @@ def named_in(tool: str, arguments: Mapping[str, Any], cwd: str) -> list[str]:
         named = [*dict.fromkeys(_words(str(arguments.get("command", ""))))]
     else:
         named = [*paths_of(tool, arguments)] if tool in READING | EDITING else []
-    return [os.path.join(cwd, os.path.expanduser(_FILE_ADDRESS.sub("", path))) for path in named if "\0" not in path]
+    paths = [_FILE_ADDRESS.sub("", path) for path in named if "\0" not in path]
+    # In quotes, "~" is only a name.
+    return [os.path.join(cwd, way) for path in paths for way in {path, os.path.expanduser(path)}]
 
 
 def _words(command: str) -> Iterator[str]:

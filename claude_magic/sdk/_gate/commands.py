@@ -53,6 +53,13 @@ _COPIERS: Final = frozenset({"cp", "mv", "ln", "install"})
 _WIDE_OPTION: Final = re.compile(r"-\w*[rRabS]|--(?:rec|arc|bac|suf|par)")
 """The starts of options with which a copier writes files that its words do not name."""
 
+_MAKES_LINKS: Final = re.compile(
+    rf"(?:{'|'.join((*_UNPACKERS, *_COPIERS, 'pushd', 'popd'))})\b"
+    r"|git\b.*\b(?:checkout|switch|restore|stash|reset|merge|rebase|revert|cherry-pick|pull|mv|apply|am|clone|worktree)\b",
+    re.DOTALL,
+)
+"""The start of a command that may put a link into the folder, or go elsewhere."""
+
 _INTERPRETERS: Final = frozenset({"sh", "bash", "zsh", "python", "python3", "node"})
 
 _WRITERS: Final = _UNPACKERS.union(
@@ -174,8 +181,11 @@ def covered(command: str, exact: frozenset[str], is_allowed: Callable[[str], boo
         return True
     parts = [BEFORE.sub("", part) for part in parts_of(command) if part]
     others = [part for part in parts if not is_allowed(part)]
-    goes = all(_goes(part, is_inside) for part in others)
-    return len(others) < len(parts) and (goes or all(_reads(part, is_inside) for part in others))
+    if not others or len(others) == len(parts):
+        return not others and bool(parts)
+    # What is read was looked at before a part of the command makes a link there.
+    reads = all(_reads(part, is_inside) for part in others) and not any(_MAKES_LINKS.match(part) for part in parts)
+    return reads or all(_goes(part, is_inside) for part in others)
 
 
 def _reads(part: str, is_inside: Inside) -> bool:
@@ -194,5 +204,5 @@ def _goes(part: str, is_inside: Inside) -> bool:
 def _plain_words(part: str) -> list[str]:
     """Return the words of a command, or nothing if a shell would expand any of them."""
     words = shlex.split(part) if _PLAIN.fullmatch(LITERAL.sub("q", part)) else []
-    # zsh replaces "=NAME" by the path of the program NAME.
-    return [] if any(word.startswith("=") for word in words) else words
+    # zsh replaces "=NAME" by the path of the program NAME. A "~" in quotes is only a name, not the home directory.
+    return [] if any(word.startswith(("=", "~")) for word in words) else words

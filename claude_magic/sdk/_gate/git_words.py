@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 from claude_magic.sdk._gate.commands import BEFORE, LITERAL, READERS, parts_of, words_of, writes
 
 _GIT: Final = re.compile(r"(?<![A-Za-z])git(?![A-Za-z])", re.IGNORECASE)
+_GIT_WORD: Final = re.compile(r"(?<![\w.-])git(?![\w.-])")
+_QUOTES: Final = re.compile(r"[\"'\\]")
 STORED: Final = frozenset(
     {"status", "log", "show", "ls-files", "ls-tree", "rev-parse", "rev-list", "describe", "shortlog"}
     | {"cat-file", "merge-base", "for-each-ref", "diff-tree"}
@@ -66,7 +68,7 @@ class GitUse(NamedTuple):
 
 def names_git(command: str) -> bool:
     """Whether a command has the word `git`, or a variable of git's."""
-    return _GIT.search(command) is not None
+    return _GIT.search(_QUOTES.sub("", command)) is not None
 
 
 def git_use(command: str) -> GitUse:
@@ -80,7 +82,7 @@ def git_use(command: str) -> GitUse:
         if words[:1] in (["cd"], ["pushd"], ["popd"]):
             goes += 1
             is_clear = is_clear and not _CHOSEN.search(LITERAL.sub("", part))
-        elif _GIT.search(part) and words[:1] not in _CALL_NOTHING:
+        elif names_git(part) and words[:1] not in _CALL_NOTHING:
             rest = words[1:] if words[:1] == ["git"] else []
             while rest and rest[0].startswith("-"):
                 option = rest.pop(0)
@@ -89,7 +91,8 @@ def git_use(command: str) -> GitUse:
                     is_clear = is_clear and not _CHOSEN.search(rest.pop(0))
                 else:
                     is_clear = is_clear and option in _HARMLESS_OPTIONS
-            name = (rest or [""])[0]
+            # In `env git status`, say, it is not known what git does.
+            name = (rest or ["git" if _GIT_WORD.search(_QUOTES.sub("", part)) else ""])[0]
             commands.add(name)
             if name == "status" and any(map(_VERBOSE.match, rest)):
                 commands.add("diff")

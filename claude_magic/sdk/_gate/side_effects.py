@@ -34,6 +34,9 @@ _ALL_OF_GIT: Final = frozenset({"Bash(git *)", "Bash(git:*)"})
 _LONGEST_COMMAND: Final = 50_000
 """The longest command that is searched for paths, in characters: it takes half a second."""
 
+_MOST_INSIDE: Final = 30
+"""The most repositories inside others that are looked at; each may be nested in all others."""
+
 _MOST_FOLDERS: Final = 100
 """The most folders named by a call that are looked at."""
 
@@ -166,8 +169,10 @@ class SideEffects:
             return f"git would go on with what {state} says, which may name programs"
         trusts_inside = any(INSIDE in programs for programs in self._git_trusted.values())
         below = [] if trusts_inside else repositories_below((call.cwd, *named))
-        if below is None or len(below) > _MOST_FOLDERS:
-            return f"more folders are there than are searched for other repositories ({MOST_BELOW:,})"
+        if below is None:
+            return f"more than {MOST_BELOW:,} folders are there, in which git may find other repositories"
+        if len(below) > _MOST_INSIDE:
+            return f"more than {_MOST_INSIDE} other repositories are inside"
         for folder in (call.cwd, *named, *below):
             for place, entries in odd_entries(folder).items():
                 if not set(entries) <= set(self._git_trusted.get(place, ())):
