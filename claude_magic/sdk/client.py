@@ -28,7 +28,7 @@ from claude_magic.sdk._tools.results import FunctionHost
 from claude_magic.sdk._turn.runner import TurnRunner
 from claude_magic.sdk._workspaces import Workspaces, working_directory
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
-from claude_magic.sdk.content import Prompt, content_blocks
+from claude_magic.sdk.content import Prompt, content_blocks, refuse_outside
 from claude_magic.sdk.events import Event, TextDelta
 from claude_magic.sdk.host import (
     BackgroundWork,
@@ -320,17 +320,23 @@ class ClaudeClient:
         return known or sessions.directory_of(session_id, places.projects_of(self.config.env)) or working_directory()
 
     def _compose(self, prompt: str, files: list[str]) -> Prompt:
-        text = self._prefix() + prompt
         blocks = content_blocks(files, working_directory(), self._log.logger.info)
-        return Prompt([*blocks, {"type": "text", "text": text}] if blocks else text)
+        if (prefix := self._prefix()) and ("@" in prefix or prefix.lstrip().startswith("/")):
+            # The CLI (2.1.332) looks for `@path` and slash commands only in the last block, which is the person's own.
+            blocks.insert(0, {"type": "text", "text": prefix})
+        elif prefix:
+            prompt = f"{prefix}\n\n{prompt}"
+        return Prompt([*blocks, {"type": "text", "text": prompt}] if blocks else prompt)
 
     def _prefix(self) -> str:
         if not self.config.enable_prefix_prompt:
             return ""
         named = self.config.prefix_prompt_file
         path = Path(working_directory(), Path(named or DEFAULT_PREFIX_FILE).expanduser())
+        if named is None:
+            refuse_outside(str(path), working_directory())
         try:
-            return file_bytes(path).decode().replace("\r\n", "\n").rstrip("\n") + "\n\n"
+            return file_bytes(path).decode().replace("\r\n", "\n").rstrip("\n")
         except FileNotFoundError as error:
             if named is None:
                 return ""

@@ -10,7 +10,7 @@ import pytest
 from messages_api import MessagesAPI
 from watching import MakeConfig, Run, run_turn
 
-from claude_magic.errors import ConfigError
+from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk import ClaudeClient, SessionAwareClient, SessionAwareResponse, TurnOptions
 
 
@@ -49,6 +49,27 @@ def test_prefix_is_off_by_default(make_config: MakeConfig, run_async: Run, api: 
     (workdir / "prefix-prompt.md").write_text("Always answer in French.\n")
     ask_once(run_async, make_config())
     assert api.prompts() == [["hello"], ["hello"]]
+
+
+def test_a_prefix_is_only_text(make_config: MakeConfig, run_async: Run, api: MessagesAPI, workdir: Path) -> None:
+    """An `@path` or a slash command in the file has no effect, one in the prompt has; a link that leads out is refused."""
+    secret = workdir.parent / "secret.txt"
+    secret.write_text("the secret")
+    (workdir / "notes.txt").write_text("the notes")
+    prefix = workdir / "prefix-prompt.md"
+    for text in (f"@{secret}", "/cost", "  /compact"):
+        prefix.write_text(text)
+        ask_once(run_async, make_config(enable_prefix_prompt=True), "Look: @notes.txt")
+        sent = json.dumps(api.requests[-1]["messages"])
+        assert "the secret" not in sent
+        assert "the notes" in sent
+        assert api.prompts()[-1][-2:] == [text.strip(), "Look: @notes.txt"]
+    prefix.unlink()
+    prefix.symlink_to(secret)
+    count = len(api.requests)
+    with pytest.raises(AttachmentError, match="leads out of its folder"):
+        ask_once(run_async, make_config(enable_prefix_prompt=True))
+    assert len(api.requests) == count
 
 
 def test_named_prefix_file(make_config: MakeConfig, run_async: Run, api: MessagesAPI, tmp_path: Path) -> None:
