@@ -56,10 +56,14 @@ def _amount(meant: str, text: str) -> float:
     return number
 
 
-def _samples(text: str) -> int:
-    if not text.isdecimal() or int(text) not in range(2, MAX_ALTERNATIVES + 1):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 2 to {MAX_ALTERNATIVES}")
+def _number(meant: str, least: int, most: float, text: str) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {meant}")
     return int(text)
+
+
+_count = partial(_number, "a whole number of at least 1, such as 5", 1, math.inf)
+_samples = partial(_number, f"a number from 2 to {MAX_ALTERNATIVES}", 2, MAX_ALTERNATIVES)
 
 
 def _models(text: str) -> tuple[str, ...]:
@@ -85,12 +89,6 @@ def _variants(text: str) -> tuple[str, tuple[str, ...]]:
             f"{text!r} is not a name and different values, such as tone=formal,plain; put a value with a comma in quotes"
         )
     return name, tuple(values)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1, such as 5")
-    return int(text)
 
 
 def _variable(text: str) -> str:
