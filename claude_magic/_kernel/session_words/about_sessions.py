@@ -16,6 +16,8 @@ from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.notebook_file import notebooks_with, told_name
 from claude_magic._kernel.state.turns import Session
 from claude_magic._paths import shorten_home
+from claude_magic._render.parts.redacted_reply import clean_line
+from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import SessionNotFoundError
 
 if TYPE_CHECKING:
@@ -148,9 +150,6 @@ class SessionWords:
         )
 
     def _described(self, session: Session) -> str:
-        from claude_magic._render.parts.redacted_reply import clean_line
-        from claude_magic._render.parts.reply_wording import one_line
-
         said = self._state.sessions.exchanges(session)
         turns = f"{len(said)} {'turn' if len(said) == 1 else 'turns'}"
         last = f", last prompt: {one_line(clean_line(said[-1].prompt), 60)}" if said else ""

@@ -12,6 +12,8 @@ from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.tools.kernel_tools import python_in
 from claude_magic._redaction import masked
+from claude_magic._render.parts.redacted_reply import masked_line
+from claude_magic._render.parts.reply_wording import context_line
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import SessionAwareResponse
@@ -133,9 +135,6 @@ class TurnWords:
         """
         if self._state.last_prompt is None:
             raise UsageError("%claude_session: nothing has been sent yet; run a %%claude cell first")
-        from claude_magic._render.parts.redacted_reply import masked_line
-        from claude_magic._render.parts.reply_wording import context_line
-
         shown = masked(sent(self._state.last_prompt))
         say(shown.text)
         if shown.names:

@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import inspect
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from anyio.from_thread import start_blocking_portal
 from IPython.core.interactiveshell import InteractiveShell
 
-from claude_magic._kernel.tools.run_code import Capture, captured, figures_shown, interruptible, until_stopped
+from claude_magic._kernel.tools.run_code import Capture, Stopped, captured, figures_shown, interruptible, until_stopped
 from claude_magic._kernel.values.shown_value import Shown, show_value, type_name
 from claude_magic._kernel.values.tracebacks import error_text
 from claude_magic.errors import ConfigError
@@ -35,35 +35,26 @@ _PLAIN: Final = (str, bytes, int, float, complex, bool, type(None), list, tuple,
 """Types whose short values need no name: the text says everything."""
 
 
-async def call_async(
-    shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any], stopped: Callable[[], bool], capture: Capture
+async def call(
+    shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any], stopped: Stopped | None, capture: Capture
 ) -> ToolResult:
-    """Call a function from an async cell.
+    """Call a function, and await its result if necessary.
 
-    :param stopped: whether the person has stopped the turn meanwhile.
+    :param stopped: whether the person has stopped the turn meanwhile; `None` in a blocking cell, or in a thread that the person
+        started: this never suspends then, and a coroutine runs on a new loop.
     :param capture: collects what the function prints and displays.
     :raises KeyboardInterrupt: the person interrupted the function.
     """
     run = _Call(shell, tool, arguments, capture)
     with run:
-        with interruptible():
+        with interruptible() if stopped else contextlib.nullcontext():
             value = run.function()
-        run.value = await until_stopped(asyncio.ensure_future(value), stopped) if inspect.isawaitable(value) else value
-    return run.result
-
-
-def call(shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any], capture: Capture) -> ToolResult:
-    """Call a function from a blocking cell, or from a thread that the person started. A coroutine runs on a new loop.
-
-    :param capture: collects what the function prints and displays.
-    :raises KeyboardInterrupt: the person interrupted the function.
-    """
-    run = _Call(shell, tool, arguments, capture)
-    with run:
-        value = run.function()
         if inspect.isawaitable(value):
-            with start_blocking_portal() as portal:
-                value = portal.call(lambda: value)
+            if stopped:
+                value = await until_stopped(asyncio.ensure_future(value), stopped)
+            else:
+                with start_blocking_portal() as portal:
+                    value = portal.call(lambda: value)
         run.value = value
     return run.result
 
