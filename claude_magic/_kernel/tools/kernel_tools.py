@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.tools import own_functions, run_code
-from claude_magic._kernel.tools.run_code import Stopped
 from claude_magic._kernel.values.bundles import sendable
 from claude_magic._kernel.values.described import described, own_variables
 from claude_magic._kernel.values.masking import Masking
@@ -103,7 +102,7 @@ class KernelTools:
         """Whether the last call has shown something in the cell."""
         return self._capture.has_shown
 
-    async def call_async(self, tool: str, arguments: dict[str, Any], stopped: Stopped | None) -> ToolResult:
+    async def call_async(self, tool: str, arguments: dict[str, Any], stopped: run_code.Stopped | None) -> ToolResult:
         """Run a tool from an async cell; with `None` for `stopped` from a blocking cell, where this never suspends.
 
         :raises KeyboardInterrupt: the person interrupted the code.
