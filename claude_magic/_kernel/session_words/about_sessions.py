@@ -60,7 +60,6 @@ class SessionWords:
         """Replace the panel by plain output; called when the next cell runs, so that a saved notebook holds no dead widget."""
         if self._panel is not None:
             self._panel.close()
-            self._panel = None
 
     def show_list(self, wanted: str) -> None:
         """List the sessions of the directory.

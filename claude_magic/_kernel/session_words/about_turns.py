@@ -47,7 +47,6 @@ class TurnWords:
         """Replace the tree by plain output, without buttons."""
         if self._tree is not None:
             self._tree.close()
-            self._tree = None
 
     def fork(self) -> None:
         """Let the next cell begin a branch of the current session.
