@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
@@ -248,13 +249,9 @@ class SessionWords:
             is_read = number < ROWS_SHOWN  # reading a transcript is slow
             said = self._state.sessions.said(info) if is_read else []
             row = SessionRow(
-                session_id=info.session_id,
-                name=info.name,
-                first_prompt=info.first_prompt,
+                **{known.name: getattr(info, known.name) for known in fields(info)},
                 turns=len(said) if is_read else None,
-                last_used=info.last_used,
                 current=current is not None and info.session_id == current.session_id,
-                size_bytes=info.size_bytes,
                 last_prompt=said[-1].prompt if said else None,
                 branch_of=self._state.sessions.branch_of(info),
                 notebook=notebooks.get(info.session_id),
