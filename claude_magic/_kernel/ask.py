@@ -16,7 +16,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, get_type_hints
 
 from claude_magic._kernel.frontend import loaded_magics
 from claude_magic._kernel.options.cell_options import OPTIONS, Options
-from claude_magic._kernel.options.value_kinds import FUNCTION, TEXT
+from claude_magic._kernel.options.option import FUNCTION, TEXT
 from claude_magic._kernel.prompt.cell_request import CellRequest, files_matching, own_tools, schema_of
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.turns import Session, Turn

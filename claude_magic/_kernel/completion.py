@@ -22,6 +22,13 @@ from claude_magic.sdk._offers.choices import MODELS, STYLES
 
 Matcher = Callable[..., object]
 
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "variables": (object,),
+    "functions": (types.FunctionType, types.MethodType, functools.partial),  # what Claude could call
+    "types": (type, dict, types.GenericAlias),  # what can be a schema
+}
+"""The types of the person's variables that Tab offers."""
+
 _SAID = 40
 _LINE = re.compile(r"\s*%%?(?P<magic>claude_session|claude)\s+(?P<typed>.*)$")
 
@@ -73,26 +80,13 @@ class KernelNames:
         self._namespace = namespace
 
     def offered(self, offers: Offers) -> Iterable[str]:
-        """Return what Tab offers: `offers` itself, or what the method of that name returns."""
+        """Return what Tab offers: `offers` itself, variables of its types, or what the method of that name returns."""
         if isinstance(offers, tuple):
             return offers
+        if offers in _TYPES:
+            return sorted(name for name, value in variables_of(self._namespace) if issubclass(type(value), _TYPES[offers]))
         found: list[str] = getattr(self, offers)()
         return found
-
-    def variables(self) -> list[str]:
-        """Return the person's variables."""
-        return self._of_type(object)
-
-    def functions(self) -> list[str]:
-        """Return the variables that Claude could call."""
-        return self._of_type(types.FunctionType, types.MethodType, functools.partial)
-
-    def types(self) -> list[str]:
-        """Return the variables that can be a schema."""
-        return self._of_type(type, dict, types.GenericAlias)
-
-    def _of_type(self, *kinds: type) -> list[str]:
-        return sorted(name for name, value in variables_of(self._namespace) if issubclass(type(value), kinds))
 
     def sessions(self) -> list[str]:
         """Return the names and IDs of the directory's sessions."""

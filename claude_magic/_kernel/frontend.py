@@ -12,7 +12,8 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,12 @@ from IPython.core.getipython import get_ipython
 from IPython.core.interactiveshell import InteractiveShell
 
 from claude_magic._kernel.advice import say
-from claude_magic._kernel.lost_replies import LostReplies, same_page
+from claude_magic._kernel.state.notebook_file import notebook_path, saved_turns
+from claude_magic.errors import ConfigError
 
 if TYPE_CHECKING:
     from claude_magic._render.settled.reply import SettledReply
-    from claude_magic._render.views import View
+    from claude_magic._render.views import StaticView, View
 
 _NOTEBOOK_VARIABLES = frozenset({"JPY_SESSION_NAME", "KAGGLE_KERNEL_RUN_TYPE"})
 
@@ -38,6 +40,9 @@ _CONSOLE_COLUMNS = 80
 
 _PAGES_KNOWN = 20
 """How many pages without widgets are remembered."""
+
+_VIEWS_WATCHED = 20
+"""How many views are watched. If more cells were queued on a closed page, the first replies count as seen."""
 
 
 def loaded_magics() -> Any:
@@ -56,7 +61,7 @@ class Frontend:
         """The request of the cell that runs now, or ran last."""
         self._without_widgets: deque[dict[str, Any]] = deque(maxlen=_PAGES_KNOWN)
         """Requests of pages that have refused to show widgets."""
-        self._lost = LostReplies(shell.user_ns)
+        self._lost = _LostReplies(shell.user_ns)
         self.note_cell()
 
     def note_cell(self) -> None:
@@ -108,7 +113,7 @@ class Frontend:
 
         def add(reply: SettledReply) -> bool:
             # nbclient and similar programs accept an update for a cell only while the cell runs.
-            if not self.can_answer() or not same_page(cell, self._cell):
+            if not self.can_answer() or not _same_page(cell, self._cell):
                 return False
             with self._where_it_shows():
                 is_shown = view.add(reply)
@@ -203,7 +208,7 @@ class Frontend:
 
     def _is_without_widgets(self) -> bool:
         """Whether the page of the running cell has refused to show widgets: JupyterLab without the widgets extension."""
-        return any(same_page(request, self._cell) for request in self._without_widgets)
+        return any(_same_page(request, self._cell) for request in self._without_widgets)
 
     def _is_captured(self) -> bool:
         return isinstance(self.shell.display_pub, CapturingDisplayPublisher)
@@ -256,3 +261,60 @@ class Frontend:
             return {}
         request: dict[str, Any] = self._kernel.get_parent("shell") or {}
         return request
+
+
+class _LostReplies:
+    """The views that a page may not have shown: a notebook that is reopened during a run lacks the rest of the output.
+
+    A kernel is not told that a page was loaded again. The next cell's request reveals it: it comes from another client, and the
+    saved notebook, which the new page shows, does not have the reply.
+
+    :param namespace: the person's namespace; VS Code puts the notebook's path there.
+    """
+
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
+        self._namespace = namespace
+        self._views: deque[tuple[str, StaticView]] = deque(maxlen=_VIEWS_WATCHED)
+
+    def watch(self, view: View, request: Mapping[str, Any]) -> None:
+        """Watch a view that opens in the cell of this request, or to which a reply was added."""
+        from claude_magic._render.views import StaticView
+
+        if isinstance(view, StaticView) and _is_from_page(request) and view not in [watched for _, watched in self._views]:
+            self._views.append((_page(request), view))
+
+    def found(self, request: Mapping[str, Any]) -> Sequence[StaticView]:
+        """Return the views that settled unseen, each only once; called when another cell runs."""
+        if not self._views or not _is_from_page(request):
+            return []
+        page, sent = _page(request), request["header"].get("date")
+        lost, waiting = [], []
+        for its_page, view in self._views:
+            if view.settled_at is None:
+                waiting.append((its_page, view))
+            elif its_page != page:
+                lost.append(view)
+            elif isinstance(sent, datetime) and sent < view.settled_at:
+                # This request was queued before the reply settled, so its page may be closed by now, too.
+                waiting.append((its_page, view))
+        self._views = deque(waiting, maxlen=_VIEWS_WATCHED)
+        saved: set[tuple[int | None, str | None]] = set()
+        if lost and (path := notebook_path(self._namespace)):
+            with suppress(ConfigError):
+                saved = {(turn.number, turn.session_id) for turn in saved_turns(path)}
+        return [view for view in lost if not saved.issuperset(view.turns())]
+
+
+def _same_page(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two requests come from one page, which then shows the output of both."""
+    return _page(one) == _page(other)
+
+
+def _is_from_page(request: Mapping[str, Any]) -> bool:
+    """Return whether a request comes from a notebook's page, and not from a console on the same kernel."""
+    return "cellId" in request.get("metadata", {})
+
+
+def _page(request: Mapping[str, Any]) -> str:
+    """Return the client of a request: in JupyterLab and Notebook 7 each load of a page is another client."""
+    return str(request.get("header", {}).get("session"))

@@ -82,10 +82,7 @@ class CellRows:
                 for batch in stream.batches():
                     self._take(batch, view)
             except KeyboardInterrupt:
-                with held_back(drop=True):
-                    self._stop(stream, view)
-                    for batch in stream.batches():
-                        self._take(batch, view)
+                self._stop_and_wait(stream, view)
             return self._finish(stream)
 
     async def run_async(self) -> Results:
@@ -114,10 +111,7 @@ class CellRows:
             try:
                 yield stream, view
             except BaseException:  # an error or interrupt in the cell also stops the run; answered rows are kept
-                with held_back(drop=True):
-                    self._stop(stream, view)
-                    for batch in stream.batches():
-                        self._take(batch, view)
+                self._stop_and_wait(stream, view)
                 raise
 
     async def _work(self, put: Any) -> None:
@@ -137,6 +131,12 @@ class CellRows:
         self._run.stopped = self.results.stopped = self._run.stopped or INTERRUPTED
         stream.stop()
         self._take([], view)
+
+    def _stop_and_wait(self, stream: Stream[RowOutcome, None], view: RowProgress) -> None:
+        with held_back(drop=True):
+            self._stop(stream, view)
+            for batch in stream.batches():
+                self._take(batch, view)
 
     def _finish(self, stream: Stream[RowOutcome, None]) -> Results:
         self.results.stopped, self.results.remarks = self._run.stopped, self._run.remarks

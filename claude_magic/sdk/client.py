@@ -7,7 +7,7 @@ Every prompt goes through `run_turn`, also those of a notebook, except those of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Self
@@ -25,20 +25,13 @@ from claude_magic.sdk._offers.choices import Choices
 from claude_magic.sdk._offers.servers import ServerState
 from claude_magic.sdk._tools.function_tool import FunctionTool, function_tools
 from claude_magic.sdk._tools.results import FunctionHost
+from claude_magic.sdk._turn.live_turn import AskLater
 from claude_magic.sdk._turn.runner import TurnRunner
 from claude_magic.sdk._workspaces import Workspaces, working_directory
 from claude_magic.sdk.config import ClaudeConfig, OutputFormat, TurnOptions
 from claude_magic.sdk.content import Prompt, content_blocks, refuse_outside
 from claude_magic.sdk.events import Event, TextDelta
-from claude_magic.sdk.host import (
-    BackgroundWork,
-    ContextPart,
-    PermissionAnswer,
-    PermissionRequest,
-    Tool,
-    TurnHost,
-    nobody_answers,
-)
+from claude_magic.sdk.host import BackgroundWork, ContextPart, Tool, TurnHost, nobody_answers
 from claude_magic.sdk.response import SessionAwareResponse, raw_json
 from claude_magic.sdk.turn_request import TurnRequest
 
@@ -60,8 +53,8 @@ class ClaudeClient:
     :param asks: whether the host of a turn can be asked for permission. If not, what would be asked about is denied.
     :param on_own_turn: called with the response of each turn that the CLI began by itself, for example when a command that
         Claude had left running ended. Its cost is part of no other turn.
-    :param on_own_question: called with each permission request of these turns; returns the answer, however long that takes. By
-        default it denies them.
+    :param on_own_question: an async function, called with each permission request (`PermissionRequest`) of these turns; it
+        returns the answer (`PermissionAnswer`), however long that takes. By default it denies them.
     """
 
     def __init__(
@@ -71,7 +64,7 @@ class ClaudeClient:
         tools: Sequence[Tool] = (),
         asks: bool = False,
         on_own_turn: Callable[[SessionAwareResponse], None] = lambda response: None,
-        on_own_question: Callable[[PermissionRequest], Awaitable[PermissionAnswer]] = nobody_answers,
+        on_own_question: AskLater = nobody_answers,
     ) -> None:
         self.config = config or ClaudeConfig()
         self._process = OwnProcess()

@@ -186,16 +186,7 @@ class _Known(KernelNames):
     """A kernel with some names."""
 
     def __init__(self) -> None:
-        pass
-
-    def variables(self) -> list[str]:
-        return ["City", "df"]
-
-    def functions(self) -> list[str]:
-        return ["load"]
-
-    def types(self) -> list[str]:
-        return ["City"]
+        self._namespace = {"City": Options, "df": [1], "load": usage}
 
     def sessions(self) -> list[str]:
         return ["681fea2c"]
@@ -219,11 +210,11 @@ def test_what_tab_offers() -> None:
         "model": ["opus", "fable"],
         "effort": list(EFFORTS),
         "style": ["Learning"],
-        "input": ["City", "df"],
+        "input": ["City", "df", "load"],
         "file": [],
-        "output": ["City", "df"],
+        "output": ["City", "df", "load"],
         "schema": ["City"],
-        "each": ["City", "df"],
+        "each": ["City", "df", "load"],
         "checkpoint": [],
         "compare": ["opus,sonnet", "opus,haiku", "sonnet,opus", "sonnet,haiku", "haiku,opus", "haiku,sonnet"],
         "mode": list(MODES),
@@ -231,7 +222,7 @@ def test_what_tab_offers() -> None:
         "tool": ["load"],
         "mcp": [],
         "vary": [],
-        "score": ["City", "df"],
+        "score": ["City", "df", "load"],
     }
 
 

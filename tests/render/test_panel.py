@@ -18,8 +18,8 @@ NOW = datetime(2026, 3, 14, 15, 0).astimezone()
 COMMAND = f"cd /data/titanic && claude -r {CURRENT}"
 FACTS = SessionFacts(CURRENT, "titanic clean-up", "/data/titanic", "claude-opus-5-5", 5, 9812, 0.094, 0.04, command=COMMAND)
 ROWS = [
-    SessionRow(CURRENT, "titanic clean-up", "Which columns of df have missing values?", 5, NOW, current=True),
-    SessionRow(OTHER, None, "Summarise the survey answers", 12, NOW - timedelta(hours=2)),
+    SessionRow(CURRENT, "titanic clean-up", "Which columns of df have missing values?", None, NOW, turns=5, current=True),
+    SessionRow(OTHER, None, "Summarise the survey answers", None, NOW - timedelta(hours=2), turns=12),
 ]
 
 
@@ -47,7 +47,7 @@ def test_panel_is_painted_in_place(page: Page) -> None:
     """After a click the same display shows the other session as current, with no widget more than before."""
 
     def resume(session_id: str) -> None:
-        panel.update(SessionFacts(session_id), [SessionRow(OTHER, None, "Hi", 1, NOW, current=True), *ROWS[1:]])
+        panel.update(SessionFacts(session_id), [SessionRow(OTHER, None, "Hi", None, NOW, turns=1, current=True), *ROWS[1:]])
 
     panel = SessionPanel(FACTS, ROWS, resume)
     panel.show()
@@ -91,7 +91,7 @@ def test_long_lists_are_cut(page: Page) -> None:
 def test_names_and_prompts_are_text(evil: str, page: Page) -> None:
     """What comes from a session is shown as it is written, in the widgets and in what is saved."""
     facts = SessionFacts(evil, evil, evil, evil)
-    rows = [SessionRow(evil, evil, evil, 1, NOW)]
+    rows = [SessionRow(evil, evil, evil, None, NOW, turns=1)]
     panel = SessionPanel(facts, rows, print)
     panel.show()
     shown = "".join(page.html()) + panel_bundle(facts, rows)["text/html"]

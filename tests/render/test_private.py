@@ -152,7 +152,7 @@ def test_data_by_its_name() -> None:
 
 def test_lists_of_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session's name and first prompt, and what Claude has left running, are cleaned in list and panel."""
-    row = SessionRow("3f2a9c1e", f"about {KEY}", f"use {KEY} in {HOME}/a", 1, datetime.now().astimezone(), current=True)
+    row = SessionRow("3f2a9c1e", f"about {KEY}", f"use {KEY} in {HOME}/a", None, datetime.now().astimezone(), current=True)
     facts = SessionFacts("3f2a9c1e", name=f"about {KEY}", work=(BackgroundWork("1", f"curl -H {KEY}"),))
     for text in (*listing_bundle([row]).values(), *panel_bundle(facts, [row]).values(), panel_text(facts, [row])):
         assert KEY not in text

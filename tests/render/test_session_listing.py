@@ -14,10 +14,11 @@ ROWS = [
         "681fea2c-2417",
         "titanic clean-up",
         "hello",
-        5,
+        None,
         NOW,
-        True,
         123_456,
+        turns=5,
+        current=True,
         last_prompt="Which columns have missing values?",
         branch_of="d83e13e2-0000",
         notebook="titanic.ipynb",
@@ -72,7 +73,7 @@ def test_long_lists_are_whole() -> None:
 @pytest.mark.parametrize("evil", ["<img src=x onerror=alert(1)>", "</table><script>1</script>", "a | b `|` [c](d)\n| e"])
 def test_names_and_prompts_are_text(evil: str) -> None:
     """What comes from a session is shown as it is written, in one cell."""
-    bundle = listing_bundle([SessionRow(evil, evil, evil, 1, NOW)])
+    bundle = listing_bundle([SessionRow(evil, evil, evil, None, NOW, turns=1)])
     html = bundle["text/html"]
     assert not any(tag in html + bundle["text/markdown"] for tag in ("<img", "<script"))
     assert "](d)" not in bundle["text/markdown"]

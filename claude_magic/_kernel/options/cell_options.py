@@ -15,8 +15,7 @@ from traitlets import Any as Anything
 from traitlets import Bool, CaselessStrEnum, Float, Int, List, Unicode
 
 from claude_magic._kernel.advice import beside
-from claude_magic._kernel.options.option import Option
-from claude_magic._kernel.options.value_kinds import (
+from claude_magic._kernel.options.option import (
     COUNT,
     DOLLARS,
     FUNCTION,
@@ -29,6 +28,7 @@ from claude_magic._kernel.options.value_kinds import (
     TYPE,
     VARIABLE,
     VARIANTS,
+    Option,
     one_of,
 )
 from claude_magic.sdk._offers.choices import MODELS

@@ -17,7 +17,7 @@ from IPython.core.error import UsageError
 
 from claude_magic._kernel.advice import closest
 from claude_magic._kernel.options.cell_options import OPTIONS, Options, option_names
-from claude_magic._kernel.options.value_kinds import MAX_ALTERNATIVES
+from claude_magic._kernel.options.option import MAX_ALTERNATIVES
 
 # A rule such as Bash(git status:*) is one word although it contains a space, and so is a type such as dict[str, int].
 _WORD = re.compile(

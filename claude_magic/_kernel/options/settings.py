@@ -12,7 +12,7 @@ from traitlets import Bool, CaselessStrEnum, Float, Int, TraitError, Unicode, va
 from traitlets.config import Configurable
 
 from claude_magic._kernel.options.cell_options import OPTIONS, Options
-from claude_magic._kernel.options.value_kinds import LIMITS
+from claude_magic._kernel.options.option import LIMITS
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 
 TURN_TRAITS = [option.setting for option in OPTIONS if option.sets is not None]

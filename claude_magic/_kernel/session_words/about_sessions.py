@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
@@ -16,6 +17,8 @@ from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.state.notebook_file import notebooks_with, told_name
 from claude_magic._kernel.state.turns import Session
 from claude_magic._paths import shorten_home
+from claude_magic._render.parts.redacted_reply import clean_line
+from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.errors import SessionNotFoundError
 
 if TYPE_CHECKING:
@@ -58,7 +61,6 @@ class SessionWords:
         """Replace the panel by plain output; called when the next cell runs, so that a saved notebook holds no dead widget."""
         if self._panel is not None:
             self._panel.close()
-            self._panel = None
 
     def show_list(self, wanted: str) -> None:
         """List the sessions of the directory.
@@ -148,9 +150,6 @@ class SessionWords:
         )
 
     def _described(self, session: Session) -> str:
-        from claude_magic._render.parts.redacted_reply import clean_line
-        from claude_magic._render.parts.reply_wording import one_line
-
         said = self._state.sessions.exchanges(session)
         turns = f"{len(said)} {'turn' if len(said) == 1 else 'turns'}"
         last = f", last prompt: {one_line(clean_line(said[-1].prompt), 60)}" if said else ""
@@ -250,13 +249,9 @@ class SessionWords:
             is_read = number < ROWS_SHOWN  # reading a transcript is slow
             said = self._state.sessions.said(info) if is_read else []
             row = SessionRow(
-                session_id=info.session_id,
-                name=info.name,
-                first_prompt=info.first_prompt,
+                **{known.name: getattr(info, known.name) for known in fields(info)},
                 turns=len(said) if is_read else None,
-                last_used=info.last_used,
                 current=current is not None and info.session_id == current.session_id,
-                size_bytes=info.size_bytes,
                 last_prompt=said[-1].prompt if said else None,
                 branch_of=self._state.sessions.branch_of(info),
                 notebook=notebooks.get(info.session_id),

@@ -12,6 +12,8 @@ from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.state.kernel_state import KernelState
 from claude_magic._kernel.tools.kernel_tools import python_in
 from claude_magic._redaction import masked
+from claude_magic._render.parts.redacted_reply import masked_line
+from claude_magic._render.parts.reply_wording import context_line
 from claude_magic.errors import SessionNotFoundError, TurnNotFoundError
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.response import SessionAwareResponse
@@ -45,7 +47,6 @@ class TurnWords:
         """Replace the tree by plain output, without buttons."""
         if self._tree is not None:
             self._tree.close()
-            self._tree = None
 
     def fork(self) -> None:
         """Let the next cell begin a branch of the current session.
@@ -133,9 +134,6 @@ class TurnWords:
         """
         if self._state.last_prompt is None:
             raise UsageError("%claude_session: nothing has been sent yet; run a %%claude cell first")
-        from claude_magic._render.parts.redacted_reply import masked_line
-        from claude_magic._render.parts.reply_wording import context_line
-
         shown = masked(sent(self._state.last_prompt))
         say(shown.text)
         if shown.names:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from claude_magic._kernel.state.known_sessions import KnownSessions
 from claude_magic._kernel.state.turns import BY_ITSELF, OWN_PROMPT, Start, Turn, Turns
+from claude_magic._render.parts.reply_wording import dollars, one_line
 from claude_magic.sdk.response import Remark, SessionAwareResponse
 
 if TYPE_CHECKING:
@@ -85,8 +86,6 @@ class OwnTurns:
 
 
 def _words(turn: Turn, response: SessionAwareResponse) -> str:
-    from claude_magic._render.parts.reply_wording import dollars, one_line
-
     recorded = " recorded" if response.metadata.get("recorded") else ""
     cost = f" ({dollars(response.cost_usd)}{recorded})" if response.cost_usd else ""
     said = one_line(response.arrived or response.content, 200)

@@ -102,8 +102,8 @@ class KernelTools:
         """Whether the last call has shown something in the cell."""
         return self._capture.has_shown
 
-    async def call_async(self, tool: str, arguments: dict[str, Any], stopped: Callable[[], bool]) -> ToolResult:
-        """Run a tool from an async cell; `stopped` tells whether the person has stopped the turn meanwhile.
+    async def call_async(self, tool: str, arguments: dict[str, Any], stopped: run_code.Stopped | None) -> ToolResult:
+        """Run a tool from an async cell; with `None` for `stopped` from a blocking cell, where this never suspends.
 
         :raises KeyboardInterrupt: the person interrupted the code.
         """
@@ -111,7 +111,7 @@ class KernelTools:
         if tool == "run_code":
             result = await run_code.run_code(self._shell, str(arguments.get("code", "")), stopped, self._capture)
         elif function := self._functions.get(tool):
-            result = await own_functions.call_async(self._shell, function, arguments, stopped, self._capture)
+            result = await own_functions.call(self._shell, function, arguments, stopped, self._capture)
         else:
             result = self._look_or_add(tool, arguments)
         return _with_fitting_images(result)
@@ -121,14 +121,13 @@ class KernelTools:
 
         :raises KeyboardInterrupt: the person interrupted the code.
         """
-        self._capture = run_code.Capture()
-        if tool == "run_code":
-            result = run_code.run_code_blocking(self._shell, str(arguments.get("code", "")), self._capture)
-        elif function := self._functions.get(tool):
-            result = own_functions.call(self._shell, function, arguments, self._capture)
-        else:
-            result = self._look_or_add(tool, arguments)
-        return _with_fitting_images(result)
+        running = self.call_async(tool, arguments, None)
+        try:
+            running.send(None)
+        except StopIteration as ended:
+            result: ToolResult = ended.value
+            return result
+        raise AssertionError("without an event loop, a tool must not suspend")
 
     def _look_or_add(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         match tool:

@@ -26,6 +26,9 @@ from claude_magic.sdk.host import ToolResult
 
 T = TypeVar("T")
 
+Stopped = Callable[[], bool]
+"""Returns whether the person has stopped the turn of an async cell meanwhile."""
+
 MAX_OUTPUT_CHARACTERS = 20_000
 """The most characters that go back to Claude; a longer text is cut in the middle."""
 
@@ -76,16 +79,18 @@ class Capture:
         return ToolResult((text or "(no output)") + self.mask.said, tuple(self.images), is_error=failed)
 
 
-async def run_code(shell: InteractiveShell, code: str, stopped: Callable[[], bool], capture: Capture) -> ToolResult:
-    """Run code as a cell in the person's namespace, from an async cell.
+async def run_code(shell: InteractiveShell, code: str, stopped: Stopped | None, capture: Capture) -> ToolResult:
+    """Run code as a cell in the person's namespace.
 
-    :param stopped: whether the person has stopped the turn meanwhile.
+    :param stopped: whether the person has stopped the turn meanwhile; `None` in a blocking cell, where this never suspends.
     :param capture: collects what the code prints and displays.
     :raises KeyboardInterrupt: the person interrupted the code.
     """
-    transformed = shell.transform_cell(code)
+    transformed = shell.transform_cell(code) if stopped else code
     with captured(shell, capture):
-        if shell.should_run_async(code, transformed_cell=transformed):
+        if stopped is None:
+            done = shell.run_cell(code, store_history=False)
+        elif shell.should_run_async(code, transformed_cell=transformed):
             with figures_shown(shell):
                 running = asyncio.ensure_future(shell.run_cell_async(code, store_history=False, transformed_cell=transformed))
                 done = await until_stopped(running, stopped)
@@ -95,18 +100,7 @@ async def run_code(shell: InteractiveShell, code: str, stopped: Callable[[], boo
     return _finished(shell, capture, done)
 
 
-def run_code_blocking(shell: InteractiveShell, code: str, capture: Capture) -> ToolResult:
-    """Run code as a cell in the person's namespace, from a blocking cell.
-
-    :param capture: collects what the code prints and displays.
-    :raises KeyboardInterrupt: the person interrupted the code.
-    """
-    with captured(shell, capture):
-        done = shell.run_cell(code, store_history=False)
-    return _finished(shell, capture, done)
-
-
-async def until_stopped(running: asyncio.Future[T], stopped: Callable[[], bool]) -> T:
+async def until_stopped(running: asyncio.Future[T], stopped: Stopped) -> T:
     """Wait for a task of an async cell and return its result.
 
     :raises KeyboardInterrupt: the person has interrupted or stopped the turn; the task is cancelled.

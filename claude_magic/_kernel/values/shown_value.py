@@ -270,8 +270,6 @@ for_type(bytearray, _binary)
 for_type(SessionAwareResponse, lambda reply: reply.content)  # its footer is for people
 for_type(numbers.Number, str)  # type: ignore[type-abstract]
 for_type(BaseException, error_text)
-for_type(type, source_of)
-for_type(FunctionType, source_of)
-for_type(MethodType, source_of)
-for_type(BuiltinFunctionType, source_of)
-for_type(type(functools.cache(len)), source_of)
+_WITH_SOURCE: Final[tuple[Any, ...]] = (type, FunctionType, MethodType, BuiltinFunctionType, type(functools.cache(len)))
+for _kind in _WITH_SOURCE:
+    for_type(_kind, source_of)

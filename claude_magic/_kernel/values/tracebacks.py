@@ -41,7 +41,7 @@ def error_text(error: BaseException) -> str:
     told = traceback.TracebackException.from_exception(error)
     place = _place(told)
     for each in _all(told):
-        each.stack = _Stack(_without_machinery(each.stack, each))
+        each.stack = _Stack(_without_machinery(each))
     text = "".join(told.format())
     for filename in _cells(told):
         text = text.replace(f'File "{filename}"', cell_label(filename))
@@ -80,14 +80,12 @@ def _all(told: traceback.TracebackException) -> Iterator[traceback.TracebackExce
         waiting += [other for other in (each.__cause__, each.__context__, *(each.exceptions or ())) if other is not None]
 
 
-def _without_machinery(
-    frames: list[traceback.FrameSummary], told: traceback.TracebackException
-) -> list[traceback.FrameSummary]:
-    """Leave out the frames of IPython that lead to the cell."""
-    first = next((number for number, frame in enumerate(frames) if is_cell(frame.filename)), None)
+def _without_machinery(told: traceback.TracebackException) -> list[traceback.FrameSummary]:
+    """Return the frames of an error without those of IPython that lead to the cell."""
+    first = next((number for number, frame in enumerate(told.stack) if is_cell(frame.filename)), None)
     if first is None and is_cell(_file_of_syntax_error(told)):
         return []
-    return frames[first or 0 :]
+    return told.stack[first or 0 :]
 
 
 def _place(told: traceback.TracebackException) -> tuple[str, int] | None:

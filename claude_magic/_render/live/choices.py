@@ -58,7 +58,8 @@ class ChoiceCard(Card):
         row: list[Widget] = [send, decline, self._outcome]
         boxes: list[Widget] = []
         for group in self._groups:
-            group.on_choice(self._chosen)
+            for index, button in enumerate(group.buttons):
+                button.on_click(lambda _, group=group, index=index: self._chosen(group, index))
             self._on_enter(group.words, self._send)
             self._answers += [*group.buttons, group.words]
             boxes.append(group.box)
@@ -119,11 +120,6 @@ class _Group:
         self.words = Text(placeholder=placeholder, layout=layout, continuous_update=False, _dom_classes=("claude-word",))
         self.box = VBox([HTML(self.asked_html(), layout=layout), *rows], layout=layout)
         self._paint()
-
-    def on_choice(self, chosen: Callable[[_Group, int], None]) -> None:
-        """Register a function that is called with the index of a clicked choice."""
-        for index, button in enumerate(self.buttons):
-            button.on_click(lambda _, index=index: chosen(self, index))
 
     def choose(self, index: int) -> None:
         """Select a choice; if several may be selected, a second call deselects it."""

@@ -54,11 +54,9 @@ class ReplyPicker(InteractiveOutput[int]):
             is_current = number == self._current
             head.value = head_html(number, reply.label, "current" if is_current else "")
             (column.add_class if is_current else column.remove_class)("claude-current")
-            button = self._continue_button(number, reply.label) if reply.can_continue else None
+            tooltip = f"Continue from {title(number, reply.label)}"
+            button = self._button(number, "Continue from this one", tooltip) if reply.can_continue else None
             column.children[0].children = [head] if is_current or button is None else [head, button]
-
-    def _continue_button(self, number: int, label: str) -> Widget:
-        return self._button(number, "Continue from this one", f"Continue from {title(number, label)}")
 
     def _plain_bundle(self) -> dict[str, Any]:
         return output_bundle(self._replies, self._current, for_audience=self._for_audience)

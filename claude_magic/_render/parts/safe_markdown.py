@@ -182,7 +182,10 @@ class _Writer:
                     self._gap()
                     self._containers.append(_Container("> ", "> "))
                 case "bullet_list_open" | "ordered_list_open":
-                    self._open_list(token)
+                    if not self._tight:
+                        self._gap()
+                    ordered = token.type == "ordered_list_open"
+                    self._numbers.append(int(token.attrs.get("start", 1)) if ordered else None)
                 case "list_item_open":
                     self._open_item()
                 case "blockquote_close" | "list_item_close":
@@ -234,12 +237,6 @@ class _Writer:
         self._tight, self._broken = False, bool(self._numbers)
         for container in self._containers:
             container.indent = container.indent.lstrip(" ")
-
-    def _open_list(self, token: Token) -> None:
-        if not self._tight:
-            self._gap()
-        ordered = token.type == "ordered_list_open"
-        self._numbers.append(int(token.attrs.get("start", 1)) if ordered else None)
 
     def _open_item(self) -> None:
         number = self._numbers[-1]

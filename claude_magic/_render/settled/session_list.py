@@ -14,6 +14,7 @@ from claude_magic._render.parts.redacted_reply import clean_line
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic._render.settled.plain_tables import Table, text_table
+from claude_magic.sdk._history.sessions import SessionInfo
 
 NO_ROWS: Final = "No sessions in this directory yet."
 
@@ -26,19 +27,14 @@ _PROMPT_LENGTH: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
-class SessionRow:
+class SessionRow(SessionInfo):
     """One session on disk, as a line of the table.
 
     `branch_of` is the ID of the session that it branched from, `notebook` the name of a notebook that shows it.
     """
 
-    session_id: str
-    name: str | None
-    first_prompt: str | None
-    turns: int | None
-    last_used: datetime
+    turns: int | None = None
     current: bool = False
-    size_bytes: int | None = None
     last_prompt: str | None = None
     branch_of: str | None = None
     notebook: str | None = None

@@ -306,15 +306,13 @@ class Sealing:
         """Whether the seal was made here for a turn with this hash."""
         return bool(self._key) and hmac.compare_digest(seal.encode(), self.seal(digest).encode())
 
-    @cached_property
-    def _key(self) -> bytes:
-        return self._kept_key()
-
     def _kept_key(self) -> bytes:
         with contextlib.suppress(OSError):
             key = self._path.read_bytes()
             return key if len(key) == _KEY_BYTES else b""
         return b""
+
+    _key = cached_property(_kept_key)
 
     def _make_key(self) -> None:
         self._key = secrets.token_bytes(_KEY_BYTES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from claude_magic import errors
@@ -35,6 +35,7 @@ _NOT_RUN: Final = "Not run here: the recording does not say that this call ran."
 _NOT_ITS_INPUT: Final = "Not run: the recorded arguments do not fit the tool."
 
 
+@dataclass(eq=False, slots=True)
 class PlayingTurn:
     """Play a recorded turn.
 
@@ -46,39 +47,28 @@ class PlayingTurn:
     :param remark: a line for the person, shown first; empty for none.
     """
 
-    def __init__(
-        self,
-        turn: RecordedTurn,
-        *,
-        session_ids: dict[str, str],
-        directory: str,
-        speed: float,
-        effects: Mapping[str, Tool],
-        granted: set[str],
-        remark: str = "",
-    ) -> None:
-        self.turn = turn
-        self.session_ids = session_ids
-        self._directory = directory
-        self._speed = speed
-        self._effects = effects
-        self._granted = granted
-        self._remark = remark
-        self._rules: set[str] = set()
-        """The rules of this turn alone."""
-        self._shown = SessionAwareResponse()
-        """The texts and tool calls that have been shown."""
-        self._answers: dict[str, PermissionAnswer] = {}
-        self._results: dict[str, tuple[ToolResult, float]] = {}
-        self._begun: set[str] = set()
-        """The IDs of the shown calls whose recorded run, a `Called`, has been reached."""
-        self._ended: set[str] = set()
-        """The calls whose result was shown."""
-        self._mode: str | None = None
+    turn: RecordedTurn
+    session_ids: dict[str, str]
+    directory: str
+    speed: float
+    effects: Mapping[str, Tool]
+    granted: set[str]
+    remark: str = ""
+    _rules: set[str] = field(default_factory=set, init=False)
+    """The rules of this turn alone."""
+    _shown: SessionAwareResponse = field(default_factory=SessionAwareResponse, init=False)
+    """The texts and tool calls that have been shown."""
+    _answers: dict[str, PermissionAnswer] = field(default_factory=dict, init=False)
+    _results: dict[str, tuple[ToolResult, float]] = field(default_factory=dict, init=False)
+    _begun: set[str] = field(default_factory=set, init=False)
+    """The IDs of the shown calls whose recorded run, a `Called`, has been reached."""
+    _ended: set[str] = field(default_factory=set, init=False)
+    """The calls whose result was shown."""
+    _mode: str | None = field(default=None, init=False)
 
     def behind(self, turn: RecordedTurn) -> PlayingTurn:
         """Return the player of a turn that the CLI began by itself after this one; it plays at once and runs no tool."""
-        return PlayingTurn(turn, session_ids=self.session_ids, directory=self._directory, speed=0, effects={}, granted=set())
+        return PlayingTurn(turn, session_ids=self.session_ids, directory=self.directory, speed=0, effects={}, granted=set())
 
     async def run_turn(self, prompt: Prompt, options: TurnOptions, host: TurnHost) -> None:
         """Play the turn for `host`; return after its last event. Cancelling stops the turn at once.
@@ -87,8 +77,8 @@ class PlayingTurn:
         """
         self._rules = set(options.allowed_tools or ())
         self._mode = options.permission_mode
-        if self._remark:
-            host.emit(events.Notice(self._remark))
+        if self.remark:
+            host.emit(events.Notice(self.remark))
         began = time.monotonic()
         for number, (at, fact) in enumerate(self.turn.facts):
             await self._until(at, began, number)
@@ -104,8 +94,8 @@ class PlayingTurn:
             raise failure
 
     async def _until(self, at: float, began: float, number: int) -> None:
-        if self._speed:
-            left_s = began + at / self._speed - time.monotonic()
+        if self.speed:
+            left_s = began + at / self.speed - time.monotonic()
             if left_s > 0:
                 await asyncio.sleep(left_s)
                 return
@@ -115,7 +105,7 @@ class PlayingTurn:
     def _played(self, event: Event) -> Event | None:
         match event:
             case events.SessionStarted():
-                return replace(event, session_id=self._session_id(event.session_id), directory=self._directory, recorded=True)
+                return replace(event, session_id=self._session_id(event.session_id), directory=self.directory, recorded=True)
             case events.SessionReplaced():
                 return replace(event, session_id=self._session_id(event.session_id))
             case events.TurnEnded():
@@ -128,7 +118,7 @@ class PlayingTurn:
             case events.ToolStarted() | events.TextDelta() | events.ThinkingDelta() | events.BlocksDiscarded():
                 fold(self._shown, event)
             case events.ToolCalled():
-                event = replace(event, input=_here(event.input)) if event.name in self._effects else event
+                event = replace(event, input=_here(event.input)) if event.name in self.effects else event
                 fold(self._shown, event)
             case events.PermissionAnswered() if event.call_id in self._answers or self._done_again(event.call_id):
                 return event if event.answer == Decision.DENY.value and event.call_id not in self._answers else None
@@ -179,7 +169,7 @@ class PlayingTurn:
         if call is None:
             return
         self._begun.add(call.call_id)
-        if not _fits(self._effects[call.name], call.input):
+        if not _fits(self.effects[call.name], call.input):
             self._results[call.call_id] = ToolResult(_NOT_ITS_INPUT, is_error=True), 0.0
         elif await self._permitted(call, host):
             began = time.monotonic()
@@ -193,14 +183,14 @@ class PlayingTurn:
         """Return whether a call may run now; ask the person if no rule decides."""
         answer = self._answers.get(call.call_id)
         if answer is None:
-            if self._effects[call.name].read_only:
+            if self.effects[call.name].read_only:
                 return True
             rules = (call.name,)
             allowing = {*rules, f"mcp__{SERVER}", f"mcp__{SERVER}__*"}
-            is_allowed = self._mode == "bypassPermissions" or bool(allowing & (self._granted | self._rules))
+            is_allowed = self._mode == "bypassPermissions" or bool(allowing & (self.granted | self._rules))
             if is_allowed and self._mode != "plan":
                 return True
-            request = PermissionRequest(call.call_id, call.name, call.input, self._directory, rules=rules)
+            request = PermissionRequest(call.call_id, call.name, call.input, self.directory, rules=rules)
             try:
                 answer = _ANSWER_OF_MODE.get(self._mode or "") or await host.ask(request)
             except asyncio.CancelledError:
@@ -208,7 +198,7 @@ class PlayingTurn:
                 raise
             self._answers[call.call_id] = answer
             granted = rules if answer.decision is Decision.SESSION else ()
-            self._granted.update(granted)
+            self.granted.update(granted)
             word = answer.word if answer.decision is Decision.DENY else ""
             host.emit(events.PermissionAnswered(call.call_id, answer.decision.value, granted, word))
         return answer.decision.allows
@@ -218,7 +208,7 @@ class PlayingTurn:
         return next((call for call in self._doable() if call.call_id == call_id), None)
 
     def _doable(self) -> list[ToolCall]:
-        return [block for block in self._shown.blocks if isinstance(block, ToolCall) and block.name in self._effects]
+        return [block for block in self._shown.blocks if isinstance(block, ToolCall) and block.name in self.effects]
 
     def _session_id(self, recorded: str) -> str:
         # An unknown ID in mid-turn stands for the turn's last session.

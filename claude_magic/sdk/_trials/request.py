@@ -29,18 +29,9 @@ REPLY: Final = "reply"
 FIRST: Final = "first"
 SECOND: Final = "second"
 
-_ALONE: Final = {
-    "type": "object",
-    "properties": {"score": {"type": "number"}},
-    "required": ["score"],
-    "additionalProperties": False,
-}
-_COMPARED: Final = {
-    "type": "object",
-    "properties": {"better": {"enum": [FIRST, SECOND, "neither"]}},
-    "required": ["better"],
-    "additionalProperties": False,
-}
+# The schemas of a judgement, which has one field.
+_ALONE: Final = {"score": {"type": "number"}}
+_COMPARED: Final = {"better": {"enum": [FIRST, SECOND, "neither"]}}
 _POINTS: Final = {FIRST: (1.0, 0.0), SECOND: (0.0, 1.0), "neither": (0.5, 0.5)}
 
 
@@ -194,7 +185,8 @@ class Judge:
         self.compares = bool(named & {FIRST, SECOND})
         if self.compares and (not {FIRST, SECOND} <= named or REPLY in named):
             raise _refused("The score must name one reply, or two.", "Name {{ reply }}, or {{ first }} and {{ second }}")
-        self.schema = Schema.of(_COMPARED if self.compares else _ALONE)
+        fields = _COMPARED if self.compares else _ALONE
+        self.schema = Schema.of({"type": "object", "properties": fields, "required": [*fields], "additionalProperties": False})
 
     def check(self, row: Any) -> None:
         """Check that the prompt fits a row.

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -127,30 +128,21 @@ class OwnTurn:
         return ToolResult("Nobody does this between two prompts.", is_error=True)
 
 
+@dataclass(eq=False, slots=True)
 class OwnTurns:
-    """The turns that the CLIs of one client begin by themselves.
+    """The turns that the CLIs of one client begin by themselves."""
 
-    :param on_end: called with the response of each turn that has ended.
-    :param ask: answers the permission requests of these turns.
-    """
-
-    def __init__(
-        self,
-        on_end: Callable[[SessionAwareResponse], None],
-        ask: AskLater,
-        log: ClientLog,
-        kept: KeptTurns,
-        env: Mapping[str, str],
-    ) -> None:
-        self._on_end = on_end
-        self._ask = ask
-        self._log = log
-        self._kept = kept
-        self._env = env
-        self._recorded: dict[str, tuple[Cassette, float]] = {}
-        """By session whose last turn was recorded: the cassette, and when that turn ended (monotonic seconds)."""
-        self._waiting: dict[str, _Waiting] = {}
-        """By session: the turns that are still to be played."""
+    _on_end: Callable[[SessionAwareResponse], None]
+    """Called with the response of each turn that has ended."""
+    _ask: AskLater
+    """Answers the permission requests of these turns."""
+    _log: ClientLog
+    _kept: KeptTurns
+    _env: Mapping[str, str]
+    _recorded: dict[str, tuple[Cassette, float]] = field(default_factory=dict, init=False)
+    """By session whose last turn was recorded: the cassette, and when that turn ended (monotonic seconds)."""
+    _waiting: dict[str, _Waiting] = field(default_factory=dict, init=False)
+    """By session: the turns that are still to be played."""
 
     def begin(self) -> TurnHost:
         """Return the host for a turn that the CLI begins now."""

@@ -218,7 +218,6 @@ class TurnRunner:
     async def _run(self, request: TurnRequest, host: TurnHost, source: TurnSource) -> SessionAwareResponse:
         # A recording fails again in the same way.
         attempts = self._config.max_retries + 1 if isinstance(source, LiveTurn) else 1
-        attempt = _Attempt(request, host, self._log)
         try:
             with anyio.move_on_after(request.timeout_s) as clock:
                 for left in reversed(range(attempts)):
@@ -291,14 +290,14 @@ class TurnRunner:
 class _Attempt(PassingHost):
     """The host of one attempt: adds up its events, and stops the timeout while any question waits for a person."""
 
-    def __init__(self, request: TurnRequest, host: TurnHost, log: ClientLog, clock: anyio.CancelScope | None = None) -> None:
+    def __init__(self, request: TurnRequest, host: TurnHost, log: ClientLog, clock: anyio.CancelScope) -> None:
         super().__init__(host)
         self.response = SessionAwareResponse(session_id=None if request.fork else request.session_id)
         self.reached_cli = False
         """Whether the CLI has the prompt, or a recording plays. Then the session is remembered."""
         self.granted: list[str] = []
         """Rules that the person allowed for the session in this attempt."""
-        self._clock = clock or anyio.CancelScope()
+        self._clock = clock
         self._left_s = math.inf
         self._open_questions = 0
         self._log = log
