@@ -35,6 +35,7 @@ from claude_magic.sdk._folder.contents import _words
 from claude_magic.sdk._folder.memories import memories
 from claude_magic.sdk._gate.commands import parts_of
 from claude_magic.sdk._gate.git_words import git_use
+from claude_magic.sdk._gate.rules import _fits
 from claude_magic.sdk._history.places import read_entries
 from claude_magic.sdk._history.transcripts import _inside, is_before_compaction
 from claude_magic.sdk.content import Prompt, check_mentions
@@ -133,6 +134,10 @@ READERS: dict[str, tuple[Callable[[str], Any], tuple[str, ...]]] = {
     "YAML of a rule": (lambda text: _words("rule.md", f"---\n{text}".encode()), RUN),
     "the parts of a command": (parts_of, SHELL),
     "git's part of a command": (lambda text: git_use(f"git {text}"), SHELL),
+    "a rule's pattern": (
+        lambda text: _fits(f"docker {text}", "docker * exec * a * bash"),
+        ("exec ", " exec ", " a", " exec  a "),
+    ),
     "a command": (lambda text: _inside(text, "command-name"), ("<command-name>", "</command-name>")),
 }
 

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -816,6 +817,7 @@ def hard_link(name: str, other: str) -> Callable[[Path], None]:
         (link_to("info/grafts", "../../../private"), Verdict.PASS),
         (link_to("refs/heads/x", "../../../../private"), Verdict.ASK),
         (link_to("objects/zz", "../../../private"), Verdict.ASK),
+        (link_to("objects/pack/pack-1.pack", "../../../../private"), Verdict.ASK),
         (hard_link("COMMIT_EDITMSG", "config"), Verdict.ASK),
         (hard_link("logs/HEAD", "../b"), Verdict.ASK),
         (lambda git: (git / "worktrees").mkdir(), Verdict.PASS),
@@ -975,6 +977,19 @@ def test_many_repositories_inside(tmp_path: Path) -> None:
         folder /= "a"
     call = Call("Bash", {"command": "git status"}, "default", str(tmp_path), "s")
     assert gate.judge(call, "default") == (Verdict.ASK, "more than 30 other repositories are inside")
+
+
+def test_many_words_and_trusted_files(tmp_path: Path) -> None:
+    """A command with thousands of words is compared with thousands of trusted files in a moment."""
+    (skills := tmp_path / ".claude/skills").mkdir(parents=True)
+    for number in range(1_500):
+        (skills / f"{number}.md").touch()
+    gate = Gate(str(tmp_path), tmp_path / "cli", home="/", rules=["Bash"], trusted=True)
+    rm = Call("Bash", {"command": f"rm {' '.join(f'a{number}' for number in range(7_000))}"}, "default", str(tmp_path), "s")
+    began = time.process_time()
+    assert gate.judge(rm, "default")[0] is Verdict.PASS
+    assert time.process_time() - began < 5
+    assert gate.judge(replace(rm, arguments={"command": f"{rm.command} .claude"}), "default")[0] is Verdict.ASK
 
 
 def test_many_folders(tmp_path: Path) -> None:

@@ -60,6 +60,9 @@ _USUAL: Final = {
 }
 """What git (2.39) makes in a repository, by folder. All else there, such as `worktrees`, leads elsewhere."""
 
+_PACKS: Final = os.path.join("objects", "pack")
+"""The folder in which a clone on the same disk has hard links."""
+
 _MOST_ENTRIES: Final = 20_000
 
 _A_LINK: Final = " -> "
@@ -145,11 +148,11 @@ def _odd_entries(repository: str) -> Iterator[str]:
                 is_usual = entry.name in _USUAL.get(folder, (entry.name,)) or entry.name.endswith(".lock")
                 if entry.is_symlink():
                     yield f"{path}{_A_LINK}{os.readlink(entry)}"
-                elif not is_folder and _name_count(entry) > 1:
+                elif not is_folder and folder != _PACKS and _name_count(entry) > 1:
                     yield f"{path}{_A_LINK}a file with another name, too"
                 elif not is_usual or not (is_folder or entry.is_file()):
                     yield path
-                elif is_folder and (folder != "objects" or entry.name == "info"):  # there may be very many objects
+                elif is_folder and (folder != "objects" or entry.name in ("info", "pack")):  # there may be very many objects
                     folders.append(path)
 
 

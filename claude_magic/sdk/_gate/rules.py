@@ -153,8 +153,18 @@ def _any_of(sign: re.Match[str]) -> str:
 def _fits(text: str, pattern: str) -> bool:
     """Whether a pattern fits a whole text: `*` stands for anything, `:*` or ` *` at its end for any further words, or none."""
     start = pattern.removesuffix(":*").removesuffix(" *")
-    parts = "(?s:.*)".join(map(re.escape, start.split("*")))
-    return re.fullmatch(parts if start == pattern else rf"{parts}(?:[ \t\n](?s:.*))?", text) is not None
+    ways = [start] if start == pattern else [start, *(f"{start}{blank}*" for blank in BLANKS)]
+    return any(_matches(text, *way.split("*")) for way in ways)
+
+
+def _matches(text: str, first: str, *rest: str) -> bool:
+    """Whether a text has these parts, the first at its beginning and the last at its end; in linear time."""
+    if not rest:
+        return text == first
+    at = len(first) if text.startswith(first) else -1
+    for part in rest[:-1]:
+        at = found + len(part) if at >= 0 and (found := text.find(part, at)) >= 0 else -1
+    return 0 <= at <= len(text) - len(rest[-1]) and text.endswith(rest[-1])
 
 
 def _texts(found: object) -> list[str]:

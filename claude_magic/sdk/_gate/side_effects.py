@@ -108,6 +108,8 @@ class SideEffects:
         """
         if not self._trusted:
             return ""
+        if len(call.command) > _LONGEST_COMMAND:
+            return "it is too long to be searched for files that are trusted"
         changed, names = call.paths if call.tool in EDITING else [], set[str]()
         parts = parts_of(call.command, with_all_lines=True) if call.tool in COMMANDS else []
         trusted = self._trusted
@@ -127,14 +129,17 @@ class SideEffects:
             changed += [os.path.realpath(path) for path in named if plainly or os.path.isfile(path)]
             names = names if plainly else names & {*map(os.path.basename, trusted)}
         files = {_identity(path) for path in changed} - {None}  # a hard link is another name of a file
-        found = [
+        around = {folder for path in changed for folder in _with_parents(path)}
+        found = (
             path
             for path in (trusted if changed or names else ())
-            if any(within(real, each) or within(each, real) for real in [os.path.realpath(path)] for each in changed)
+            for real in [os.path.realpath(path)]
+            if real in around
+            or not _with_parents(real).isdisjoint(changed)
             or not names.isdisjoint(os.path.relpath(path, self._directory).split(os.sep))
             or _identity(path) in files
-        ]
-        return f"it may change {found[0]}, which is trusted" if found else ""
+        )
+        return f"it may change {path}, which is trusted" if (path := next(found, "")) else ""
 
     def git_runs(self, call: Call) -> str:
         """Return why to ask about a command that may call git: settings would make git run programs.
@@ -198,6 +203,11 @@ class SideEffects:
 
 def _named(path: str, target: str | None) -> str:
     return f"{path} (which leads out of its folder, to {target})" if target else path
+
+
+def _with_parents(path: str) -> set[str]:
+    parts = path.split(os.sep)
+    return {os.sep.join(parts[:count]) or os.sep for count in range(1, len(parts) + 1)}
 
 
 def _identity(path: str) -> tuple[int, int] | None:
