@@ -568,6 +568,13 @@ def test_what_is_replaced(
     assert "It replaces the file's 40 lines." in capsys.readouterr().out
     same = closed(Card(page, replace(asked, input={"file_path": "note.py", "content": "\n".join(old) + "\n"})))
     assert "The file does not change." in same.text
+    old = [f"x_{number} = {number}" for number in range(3_000)]
+    (tmp_path / "note.py").write_text("\n".join(old) + "\n")
+    edited = "\n".join([*old[:2_500], "other", *old[2_501:]]) + "\n"
+    long = closed(Card(page, replace(asked, input={"file_path": "note.py", "content": edited}))).text
+    assert "@@ -2499,5 +2499,5 @@\n x_2498 = 2498\n x_2499 = 2499\n-x_2500 = 2500\n+other\n" in long
+    gone = closed(Card(page, replace(asked, input={"file_path": "note.py", "content": "new\n"}))).text
+    assert "replaces the file's 3,000 lines, too many to be compared" in gone
 
 
 ONLY = "Only line endings or invisible characters change: "

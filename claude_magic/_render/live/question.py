@@ -43,7 +43,7 @@ _TITLES: Final = {
     "ExitPlanMode": "leave plan mode and carry out its plan",
 }
 
-_IN_A_DIFF: Final = frozenset({"content", "old_string", "new_string"})
+_IN_A_DIFF: Final = frozenset({"content", "old_string", "new_string", "new_source"})
 """Arguments that are not shown beside a diff, which says the same."""
 
 ARM_S: Final = 0.8
@@ -346,7 +346,8 @@ def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spe
     call = _call(request)
     diff = replaced.diff(lambda line: spelled(line, "")) if replaced else None
     plan = ["it wrote no plan down"] if call.name == "ExitPlanMode" and "plan" not in call.input else []
-    lost = [replaced.loss] if replaced and replaced.loss else []
+    too_long = ", too many to be compared" if diff is None else ""
+    lost = [f"{replaced.loss}{too_long}"] if replaced and replaced.loss else []
     about = [*plan, *lost, f"in {shorten_home(request.directory)}", *([request.reason] if request.reason else [])]
     # Each part has its own line: a path may contain any separator.
     shown_about = (escape(reveal(part)).replace("\n", r"<code>\n</code>") for part in about)
