@@ -17,8 +17,9 @@ from typing import Any
 
 from claude_magic._paths import outside, place_of, regular, shorten_home
 from claude_magic._text import well_formed_data
-from claude_magic.errors import AttachmentError
+from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk._folder.contents import loaded_below
+from claude_magic.sdk._folder.git_settings import git_programs, odd_entries
 from claude_magic.sdk._images import fitted
 
 _CHECK_PATH = "Check the path; nothing was sent."
@@ -62,6 +63,16 @@ class Prompt:
             return self.content
         return "\n\n".join(block["text"] for block in self.content if block["type"] == "text")
 
+    @property
+    def own_text(self) -> str:
+        """The last text, in which the CLI (2.1.332) looks for `@paths` and for a slash command at the beginning."""
+        return self.content if isinstance(self.content, str) else str(self.content[-1].get("text", ""))
+
+    @property
+    def begins_command(self) -> bool:
+        """Whether the CLI takes the prompt for a slash command."""
+        return not self.verbatim and self.own_text.lstrip().startswith("/")
+
 
 MAX_TEXT_BYTES = 1024 * 1024
 """The limit of a text file: about 250,000 tokens, more than most models read at once."""
@@ -97,9 +108,8 @@ def check_mentions(prompt: Prompt, directory: str, *, asks_below: bool = False) 
     """
     if prompt.verbatim:
         return
-    # The CLI (2.1.332) looks for `@paths` in the last text, and ignores punctuation after a path.
-    text = prompt.text if isinstance(prompt.content, str) else str(prompt.content[-1].get("text", ""))
-    for quoted, bare in _MENTION.findall(text):
+    # The CLI (2.1.332) ignores punctuation after a path.
+    for quoted, bare in _MENTION.findall(prompt.own_text):
         for named in {quoted} if quoted else {bare, bare.partition("#")[0], _AFTER_NAME.sub("", bare.partition("#")[0])}:
             path = os.path.join(directory, os.path.expanduser(named))
             if "\0" not in path and os.path.exists(path):
@@ -113,6 +123,21 @@ def check_mentions(prompt: Prompt, directory: str, *, asks_below: bool = False) 
                         f"With @{named} Claude Code loads {', '.join(map(shorten_home, loaded))}, which nobody has approved.",
                         next_step="Attach the file instead, or let Claude read it, which asks you; nothing was sent.",
                     )
+
+
+def check_command(prompt: Prompt, directory: str) -> None:
+    """Refuse a slash command in a folder where git would run programs.
+
+    The CLI (2.1.332) runs the shell commands of a slash command unasked; those of `/security-review` call git.
+
+    :raises ConfigError: if the prompt is one, and there are such programs.
+    """
+    places = {**git_programs(directory), **odd_entries(directory)} if prompt.begins_command else {}
+    if place := next(iter(places), ""):
+        raise ConfigError(
+            f"A /command may call git, which would run programs here: {shorten_home(place)} says so.",
+            next_step="If that is harmless, trust the folder. Nothing was sent.",
+        )
 
 
 def _no_file(path: str | os.PathLike[str]) -> AttachmentError:

@@ -14,7 +14,7 @@ from messages_api import MessagesAPI
 from watching import MakeConfig, Run, until
 
 from claude_magic._kernel.state.directory_trust import Trust
-from claude_magic.errors import WorkspaceError
+from claude_magic.errors import ConfigError, WorkspaceError
 from claude_magic.sdk import ClaudeClient, ClaudeConfig, SessionAwareClient
 from claude_magic.sdk._folder.contents import MAX_FILE_BYTES, UNKNOWN, contents, loaded_below
 from claude_magic.sdk._folder.git_settings import git_programs
@@ -618,6 +618,28 @@ def test_settings_of_the_main_work_tree(is_inside: bool, mark: str, workdir: Pat
     assert {str(main / ".claude/settings.local.json"), str(main / "tools/check.sh")} <= before.keys()
     write(main / "tools/check.sh", "false")
     assert contents(str(workdir)) != before
+
+
+@pytest.mark.parametrize("prompt", ["/security-review", "  /cost"])
+def test_slash_commands_where_git_runs_programs(
+    prompt: str, make_config: MakeConfig, run_async: Run, workdir: Path, traces: Path, api: MessagesAPI
+) -> None:
+    """Before trust, no slash command is sent where git would run programs: the CLI runs `git status` for some of them."""
+    subprocess.run(["git", "init", "-q"], cwd=workdir, check=True)
+
+    async def ask(text: str, trusted: bool = False) -> None:
+        async with ClaudeClient(make_config(trusted=trusted)) as client:
+            await client.query(text)
+
+    with (workdir / ".git/config").open("a") as config:
+        config.write(f"[core]\n\tfsmonitor = touch {traces}/ran; false\n")
+    with pytest.raises(ConfigError, match="may call git") as caught:
+        run_async(ask(prompt))
+    assert "trust the folder" in (caught.value.next_step or "")
+    run_async(ask("see /security-review"))
+    assert not (traces / "ran").exists()
+    run_async(ask("/security-review", trusted=True))
+    assert (traces / "ran").exists()
 
 
 def test_git_history_before_trust(make_config: MakeConfig, run_async: Run, workdir: Path, api: MessagesAPI) -> None:

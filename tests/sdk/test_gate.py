@@ -871,6 +871,8 @@ def test_git_where_a_repository_is_not_plain(change: Callable[[Path], object], i
         'python3 - <<E "x\nE\n"\nps aux\nE\nps aux',
         "python3 a\\;#; ps aux",
         "python3 \\(#; ps aux",
+        "python3 a <<'A'\n'\nA\npython3 b # <<'ls'\nps aux\nls",
+        "python3 a <<'A' <<'B'\nA\nps aux\nB\n",
     ],
 )
 def test_lines_behind_a_command(command: str, tmp_path: Path) -> None:
@@ -881,6 +883,7 @@ def test_lines_behind_a_command(command: str, tmp_path: Path) -> None:
         return gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0]
 
     assert verdict(command) is Verdict.ASK
+    assert verdict("# <<'x'\npython3 - <<'E'\nprint('$x') # it's\nE\nls # don't") is Verdict.PASS
     assert verdict("python3 - <<'E'\nprint('$x')\nE\nls # done") is verdict("python3 - <<E\nprint(1)\nE") is Verdict.PASS
 
 
@@ -904,6 +907,32 @@ def test_git_commands_that_need_trust(tmp_path: Path) -> None:
     (tmp_path / ".git/sequencer").mkdir()
     (tmp_path / ".git/sequencer/opts").write_text("[options]\n\tstrategy = x/evil\n")
     assert passed(True) == ["git status", *simple]
+
+
+@pytest.mark.parametrize("command", ["grep x '-r' .", "gr''ep -r x .", "grep ';' -r .", "ls -lR", "find . -name x", "cat p"])
+def test_searches_and_pipes(command: str, tmp_path: Path) -> None:
+    """A search that would reach Claude Code's own files is asked about, however it is written, and so is reading a pipe."""
+    (tmp_path / ".claude").mkdir()
+    os.mkfifo(tmp_path / "p")
+    gate = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path))
+    assert gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0] is Verdict.ASK
+    reading = gate.judge(Call("Read", {"file_path": "p"}, "default", str(tmp_path), "s"), "default")
+    assert reading == (Verdict.ASK, "because this is a pipe or a device, and no file")
+
+
+def test_a_skill_may_call_git(tmp_path: Path) -> None:
+    """A skill that a rule allows is asked about where git would run programs, as the CLI runs a skill's commands unasked."""
+    (tmp_path / ".git").mkdir()
+    (config := tmp_path / ".git/config").write_text("[core]\n\tfsmonitor = ./run.sh\n")
+    call = Call("Skill", {"skill": "security-review"}, "default", str(tmp_path), "s")
+
+    def verdict(*rules: str, trusted: bool = False) -> tuple[Verdict, str]:
+        return Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=trusted).judge(call, "default")
+
+    assert verdict("Skill") == (Verdict.ASK, f"git would run programs here: {config} says so")
+    assert verdict("Skill", "Bash")[0] is verdict("Skill", trusted=True)[0] is Verdict.PASS
+    config.unlink()
+    assert verdict("Skill")[0] is Verdict.PASS
 
 
 def test_a_tilde_in_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,15 +80,15 @@ def parts_of(command: str, *, with_all_lines: bool = False) -> list[str]:
 
     :param with_all_lines: whether the text of here-documents counts.
     """
-    command = without_comments(command)
-    command = command if with_all_lines else _without_documents(command)
+    command, documents = _without_documents(command)
+    more = [part for text in documents if with_all_lines for part in parts_of(text, with_all_lines=True)]
     hidden = QUOTED.sub(lambda match: "q" * len(match[0]), command)
     ends = [*_SEPARATOR.finditer(hidden)]
     begins = [0, *(found.end() for found in ends)]
     return [
         trimmed(command[begin:end])
         for begin, end in zip(begins, [*(found.start() for found in ends), len(hidden)], strict=True)
-    ]
+    ] + more
 
 
 def without_comments(command: str) -> str:
@@ -104,21 +104,25 @@ def without_comments(command: str) -> str:
     return "".join(pieces)
 
 
-def _without_documents(command: str) -> str:
-    """Return the command without the texts of its here-documents; with them, if it is not sure where they begin and end."""
-    if "((" in command:  # `<<` may be arithmetic
-        return command
-    kept, at = [], 0
+def _without_documents(command: str) -> tuple[str, list[str]]:
+    """Return the command without comments and here-documents, and these; with them, if it is not sure where they are."""
+    kept, documents, at = [], list[str](), 0
     while begins := _HERE_DOCUMENT.search(command, at):
-        ends = re.compile(rf"^\t*{begins['end']}$", re.MULTILINE).search(command, begins.end())
-        text = command[begins.end() : ends.start()] if ends else ""
-        line = QUOTED.sub(lambda match: " " * len(match[0]), command[at : begins.end()])
-        is_quoted = line[begins.start() - at] != "<" or "'" in line or '"' in line
-        if is_quoted or ends is None or (not begins["quote"] and re.search(r"[$`\\]", text)):
-            return command
-        kept.append(command[at : begins.end()])
+        line = without_comments(command[at : begins.end()])
+        outside = QUOTED.sub("", line)
+        kept.append(line)
+        at = begins.end()
+        if "<<" not in line:  # it is in a comment
+            continue
+        ends = re.compile(rf"^\t*{begins['end']}$", re.MULTILINE).search(command, at)
+        text = command[at : ends.start()] if ends else ""
+        # `<<` may be in quotes, or arithmetic; several on one line have several documents.
+        is_sure = outside.count("<<") == 1 and not re.search(r"[\"'\\]|\(\(", outside)
+        if not is_sure or ends is None or (not begins["quote"] and re.search(r"[$`\\]", text)):
+            return without_comments(command), []
+        documents.append(text)
         at = ends.end()
-    return "".join((*kept, command[at:]))
+    return "".join((*kept, without_comments(command[at:]))), documents
 
 
 def words_of(part: str) -> list[str]:
@@ -138,6 +142,12 @@ def writes(part: str) -> bool:
 
 _SUBSTITUTES: Final = re.compile(r"s([/|,#])(?:(?!\1)[^\n])*\1(?:(?!\1)[^\n])*\1[gI0-9]*")
 """An expression of `sed` that writes no other file and runs nothing."""
+
+
+def searches(part: str) -> bool:
+    """Whether a part of a command looks into everything below a directory."""
+    program, *words = words_of(BEFORE.sub("", part)) or [""]
+    return program == "find" or (program in ("grep", "ls") and any(re.match(r"-\w*[rR]", word) for word in words))
 
 
 def acts_on(part: str) -> str:

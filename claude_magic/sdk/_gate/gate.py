@@ -7,7 +7,6 @@ runs unasked must be in our list, or allowed by a rule or the mode.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Final
 from claude_magic._paths import home_directory
 from claude_magic.sdk._folder.contents import settings_files
 from claude_magic.sdk._gate.call import Call, paths_of, resolved, within
-from claude_magic.sdk._gate.commands import BLANKS, only_edits, only_reads, trimmed
+from claude_magic.sdk._gate.commands import BLANKS, only_edits, only_reads, parts_of, searches, trimmed
 from claude_magic.sdk._gate.rules import Rules, host_of, settings_in
 from claude_magic.sdk._gate.side_effects import SideEffects
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HARMLESS, HELPERS, OFF, QUESTIONS, READING, UNASKED
@@ -28,9 +27,6 @@ SWITCHED_OFF: Final = "This tool is off here."
 
 _HELPER_ARGUMENTS: Final = {"description", "prompt", "subagent_type", "model", "effort", "run_in_background", "name"}
 """Any other argument gives a helper another directory or other permissions."""
-
-_SEARCHES: Final = re.compile(r"\bfind\b|\b(?:grep|ls)\b[^|;&\n]*\s-\w*[rR]")
-"""Commands that look into everything below a directory."""
 
 _ALL_EDITS: Final = ("Edit(**)",)
 """What "yes, for this session" allows if it is said to an edit inside the folder."""
@@ -231,6 +227,8 @@ class Gate:
             return call.mode == "plan" and self._is_own_plan(path, call)
         if call.tool in EDITING and _is_for_claude_code(path):
             return False
+        if _is_device(path):
+            return False
         return any(within(path, root) for root in self._roots)
 
     def _is_own_plan(self, path: str, call: Call) -> bool:
@@ -243,17 +241,24 @@ class Gate:
     def _why_closed(self, path: str) -> str:
         if within(self._cli_home, path):
             return "would search Claude Code's own files, too"
+        if _is_device(path):
+            return "because this is a pipe or a device, and no file"
         return "because this file belongs to Claude Code" if within(path, self._directory) else _leads_out(path)
 
 
 def _searches(call: Call) -> bool:
     """Whether a call looks into everything below a directory."""
-    return call.tool in ("Glob", "Grep") or bool(_SEARCHES.search(call.command))
+    return call.tool in ("Glob", "Grep") or any(map(searches, parts_of(call.command)))
 
 
 def _is_for_claude_code(path: str) -> bool:
     """Whether a file is in a `.claude` folder. The CLI (2.1.332) writes `launch.json` and agents' memory there unasked."""
     return ".claude" in path.lower().split(os.sep)
+
+
+def _is_device(path: str) -> bool:
+    """Whether a path is neither a file nor a folder. Reading a pipe could take for ever."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def _leads_out(path: str) -> str:

@@ -142,13 +142,18 @@ class SideEffects:
         return f"it may change {path}, which is trusted" if (path := next(found, "")) else ""
 
     def git_runs(self, call: Call) -> str:
-        """Return why to ask about a command that may call git: settings would make git run programs.
+        """Return why to ask about a command or skill that may call git: settings would make git run programs.
+
+        The CLI (2.1.332) runs the commands in a skill without asking.
 
         These settings may be newer than the process, or those of a folder that the command names, as in
         `git -C vendor status`. If an earlier call did `cd`, any command counts: its program may call git.
         """
-        may_call_git = call.tool in COMMANDS and (names_git(call.command) or os.path.realpath(call.cwd) != self._directory)
-        if not may_call_git or self._rules.allow_all(call.tool) or not _ALL_OF_GIT.isdisjoint(self._rules.texts):
+        may_call_git = call.tool == "Skill" or (
+            call.tool in COMMANDS and (names_git(call.command) or os.path.realpath(call.cwd) != self._directory)
+        )
+        tool = "Bash" if call.tool == "Skill" else call.tool
+        if not may_call_git or self._rules.allow_all(tool) or not _ALL_OF_GIT.isdisjoint(self._rules.texts):
             return ""
         if len(call.command) > _LONGEST_COMMAND:
             return "it is too long to be searched for folders with git settings"

@@ -30,7 +30,7 @@ from claude_magic.sdk._offers.choices import Choices
 from claude_magic.sdk._turn.launches import Launches
 from claude_magic.sdk._turn.live_turn import AskLater, LiveTurn, OwnTurns
 from claude_magic.sdk.config import ClaudeConfig
-from claude_magic.sdk.content import check_mentions
+from claude_magic.sdk.content import check_command, check_mentions
 from claude_magic.sdk.events import Event, Notice, PermissionAnswered, Queued
 from claude_magic.sdk.host import PassingHost, PermissionAnswer, PermissionRequest, Tool, TurnHost, TurnSource, rule_of
 from claude_magic.sdk.response import SessionAwareResponse, fold, has_answer
@@ -86,11 +86,14 @@ class TurnRunner:
         :raises TurnTimeoutError: after the timeout, which covers retries, not waits for a person; the turn is interrupted.
         :raises CassetteMismatchError: if the cassette may only play, and does not hold the turn.
         :raises AttachmentError: for an `@path` that leads out of the directory through a link.
+        :raises ConfigError: for a slash command in a folder that is not trusted, if git would run programs there.
         :raises ClaudeError: the subclass says why the turn failed; it carries the session ID and the text so far.
         """
         request = self._with_defaults(request)
         asks_below = request.trusted and not request.trusts_below and not request.options.bare
         check_mentions(request.prompt, request.directory, asks_below=asks_below)
+        if not request.trusted:
+            check_command(request.prompt, request.directory)
         await self._own_turns.catch_up(request.session_id)
         if cassette is None or cassette.mode == "off":
             return await self._run_live(cassette.live(request) if cassette else request, host)
