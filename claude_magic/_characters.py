@@ -5,6 +5,7 @@ and misleading characters are spelled out (`reveal`, `spelled_out`): with them, 
 
 What looks like ASCII is known from Unicode's compatibility forms (NFKC) and a selection of its list of confusables (UTS 39). No
 such table is complete: fonts differ. A word in another alphabet is left as it is, in a command unless all of it looks Latin.
+Two texts with one composed form (NFC) always look the same. So in a command only the composed one is left as it is.
 """
 
 from __future__ import annotations
@@ -43,11 +44,16 @@ _LIKE_SIGNS: Final = frozenset(
     "\u02c2\u276c\u276e\u1438\ua78a\u2e40\u02c3\u276d\u276f\u1433\u2216\u27cd\u29f5\u29f9\u02c4\u02c6"  # <=>\^
     "\u2774\u2775\u01c0\u2223\u23d0\u2758\u02dc\u1fc0\u2053\u223c\U0001d20f\U0001d23a\U0001d23b"  # {}|~
 )
-# Looks like a quote, `<`, `>`, `|`, `i` or the dash of an option: misleading in a command, usual in a text.
+# Looks like a quote, `<`, `>`, `|`, `i` or the dash of an option: misleading in a command, usual in a text. So are parts of
+# Korean and Thai letters, and the micro sign other than in a unit: they look like the letters that people type.
 _LIKE_IN_COMMANDS: Final = re.compile(
     "[\u2018-\u201f\u02bb\u02bd-\u02bf\u2032-\u2036\u2039\u203a\u2502\u0131]"
     "|(?<!\\w)[\u2013-\u2015](?=\\S)|(?<=[\u2013-\u2015-])[\u2013-\u2015]"
+    "|[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]|[\u0e4d\u0ecd](?=[\u0e48-\u0e4b\u0ec8-\u0ecb]?[\u0e32\u0eb2])"
+    "|(?<!\\d)(?<!\\d )\u00b5"
 )
+# People type these, rather than their compatibility forms.
+_TYPED_FORMS: Final = re.compile("[\u00b5\u0587\u0e33\u0eb3\u3131-\u318e]")
 # Letters that look like ASCII characters, if they are in a word with ASCII letters: Latin ones, one kana, two Chinese strokes.
 _LIKE_LATIN: Final = frozenset("\u0138\u0196\u0237\u0251\u0261\u0269\ua731\u30ce\u4e36\u4e3f")
 # Letters of these scripts may be in one word with Latin ones. So may a Greek letter that looks like no Latin one: `Δt`, `μm`.
@@ -69,6 +75,8 @@ _WIDE_LETTER: Final = re.compile("[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 _MARKED: Final = re.compile(r"[\t\n -~\u00c0-\u024f\u1e00-\u1eff][^\w\s\x00-\x7f]+")
 _MARKS: Final = 2
 """The most marks on a letter of ASCII that a language needs."""
+_COMPOSED: Final = re.compile(r"[\x00-\x7f]?[^\x00-\x7f][^\w\s\x00-\x7f]*")
+"""A character and its marks: what Unicode composes (NFC), but for Korean."""
 _WORD: Final = re.compile(r"\w+")
 _LATIN: Final = re.compile("[A-Za-z]")
 
@@ -99,6 +107,7 @@ def spelled_out(text: str, *, in_command: bool = False) -> str:
     r"""Spell out, as ``\u200b``, each character that cannot be seen, is an unusual blank, or looks like an ASCII one.
 
     A letter of another alphabet is spelled out only in a word with Latin ones, in a command also in a word that looks Latin.
+    In a command, so is what has another composed or compatible form that looks the same: a letter with its accent apart.
 
     :param in_command: whether the text is a command, a path or an address, so that typographic quotes and the like mislead.
     """
@@ -107,7 +116,8 @@ def spelled_out(text: str, *, in_command: bool = False) -> str:
     if in_command:
         text = _TWIN_WORD.sub(lambda word: _NOT_ASCII.sub(_escaped, word[0]), _LIKE_IN_COMMANDS.sub(_escaped, text))
     text = _WORD.sub(_of_one_alphabet, _MARKED.sub(lambda match: _with_known_marks(match[0]), text))
-    return _TOKEN.sub(lambda token: _without_likeness(token[0], in_command), text)
+    text = _TOKEN.sub(lambda token: _without_likeness(token[0], in_command), text)
+    return text if not in_command or _is_composed(text) else _COMPOSED.sub(_without_parts, text)
 
 
 def spelled_name(name: str) -> str:
@@ -130,6 +140,14 @@ def unseen_in(text: str) -> Counter[str]:
     """Count the ends of lines and the characters that cannot be seen, each by how it is spelled out."""
     found = Counter(piece for piece in re.findall(r"\r\n|[^\t -~]", text) if piece in ("\r\n", "\n") or _is_unseen(piece))
     return Counter({_spelled(piece): count for piece, count in found.items()})
+
+
+def _is_composed(text: str) -> bool:
+    return unicodedata.is_normalized("NFC", text)
+
+
+def _without_parts(match: re.Match[str]) -> str:
+    return match[0] if _is_composed(match[0]) else _NOT_ASCII.sub(_escaped, match[0])
 
 
 def _of_one_alphabet(match: re.Match[str]) -> str:
@@ -176,7 +194,12 @@ def _misleads(character: str, in_command: bool, in_wide_text: bool) -> bool:
     if in_wide_text and unicodedata.east_asian_width(character) == "F":
         return False
     form = _ascii_form(character)
-    return bool(form) and (not form.isalnum() or (in_command and character.isalnum()))
+    if form and not form.isalnum():
+        return True
+    compatible = unicodedata.normalize("NFKC", character)
+    is_letter = character.isalnum() or (len(compatible) == 1 and compatible.isalpha())
+    usual = compatible == character or _is_raised(character) or _TYPED_FORMS.match(character)
+    return in_command and is_letter and not usual
 
 
 def _ascii_form(character: str) -> str:
