@@ -64,21 +64,33 @@ _GREEK: Final = frozenset("ΓΔΘΛΞΠΣΦΨΩβδεζηθκλμξπςστφχ�
 # Characters with these decompositions do not look like their compatibility forms; nor does an ellipsis.
 _RAISED: Final = ("<super>", "<sub>", "<circle>", "<fraction>", "<square>")
 
-# Letters that look like Latin ones. A command with a word of only these would be read as another command.
-_TWINS: Final = "аесорухіјѕһӏԁԛԝАВЕКМНОРСТУХІЈЅӀԌԚԜΑΒΕΖΗΙΚΜΝΟΡΤΥΧοϲϳ"
-_TWIN_WORD: Final = re.compile(rf"(?<!\w)[{_TWINS}\d_]+(?!\w)")
+# Letters that look like Latin ones or digits, from Unicode's confusables.txt (UTS 39). A command with a word of only these
+# would be read as another command. Left out: what few fonts draw alike, and letters of which a script's marks make syllables.
+_TWINS: Final = (
+    "аесорухіјѕһӏԁԛԝѡѵүҽꙇАВЕКМНОРСТУХІЈЅӀԌԚԜЗӠѴҮꙄёїѐЁЇЀЌ"  # Cyrillic
+    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧͿϜϹϺοϲϳιινρυόᴦ"  # Greek
+    "ՄՍՏՕագզհյոռսցքօϨⲅⲎⲒⲔⲘⲚⲞⲟⲢ-ⲦⲨⲬⳊⳌⳐⳒ𐋵"  # Armenian, Coptic
+    "Ꭰ-ᎢᎥᎩ-ᎬᎳᎷᎻᎽᏀᏂᏃᏎᏏᏒᏔᏕᏙᏚᏞᏟᏢᏦᏧᏮᏳᏴꭵꮁꮃꮓꮩꮪꮯꓐ-ꓔꓖꓗꓙꓚꓜꓝꓟ-ꓣꓦꓧꓪ-ꓬꓮꓰꓲ-ꓴ"  # Cherokee, Lisu
+    "ᐯᑌᑭᑯᑲᒍᒪᒿᕁᕼᕽᖇᖯᖴᗅᗞᗪᗰᗷⴸⴹⵏⵔⵕⵝᚷᛁᛕᛖ"  # Canadian syllabics, Tifinagh, runes
+    "ƄƖƧƷƽȷɑɡɩɯʋᶃᴀ-ᴢʀʙɢʜɪʟɴʏꜰꜱ"  # Latin: small capitals and others that have no accent
+    "𐌁𐌂𐌉𐌑𐌕𐌗𐌚𐌠𐌢𐊠-𐊢𐊥𐊫𐊰-𐊲𐊴𐋏𐊂𐊆𐊇𐊊𐊐𐊒𐊕-𐊗𐐄𐐕𐐛𐐠𐐬𐐽𐑈𐔓𐔖𐔘𐔜𐔝𐔥-𐔧𐒴𐓂𐓎𐓒𐓪𐓶𑢠𑢢-𑢤𑢦𑢩𑢬𑢮𑢯𑢲𑢵𑢸𑢻𑢼𑣀-𑣄𑣆𑣈𑣊𑣌𑣕-𑣘𑣜𑣬𑣯𑣲"  # old scripts
+)
+_WIDE: Final = "\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3"
+# Words in Thai, Lao, Chinese, Japanese and Korean may touch those of other scripts.
+_BESIDE: Final = rf"[^\W\u0e01-\u0eff{_WIDE}]"
+_TWIN_WORD: Final = re.compile(rf"(?<!{_BESIDE})[{_TWINS}\d_]+(?!{_BESIDE})")
 
 _NOT_ASCII: Final = re.compile(r"[^\t\n -~]")
 _TYPED_ESCAPE: Final = re.compile(r"\\(?:r|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _TOKEN: Final = re.compile(r"[^\t\n ]+")
-_WIDE_LETTER: Final = re.compile("[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+_WIDE_LETTER: Final = re.compile(f"[{_WIDE}]")
 _MARKED: Final = re.compile(r"[\t\n -~\u00c0-\u024f\u1e00-\u1eff][^\w\s\x00-\x7f]+")
 _MARKS: Final = 2
 """The most marks on a letter of ASCII that a language needs."""
 _COMPOSED: Final = re.compile(r"[\x00-\x7f]?[^\x00-\x7f][^\w\s\x00-\x7f]*")
 """A character and its marks: what Unicode composes (NFC), but for Korean."""
 _WORD: Final = re.compile(r"\w+")
-_LATIN: Final = re.compile("[A-Za-z]")
+_LATIN: Final = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 
 
 def strip_controls(text: str) -> str:

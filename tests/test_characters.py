@@ -124,6 +124,17 @@ def test_one_composed_form(name: str) -> None:
     assert spelled_out(composed, in_command=True) == composed
 
 
+TWINS = "ոօ հս ՕՍ ꓔꓰꓢꓔ З Ү ү Ϲ Ϝ Ϳ ρορ νι ⲟⲣ ᎪᎬ ᐯᒪᕼ ᴄᴏᴠ ᴡᴢꜱ ʟɪ ⵏⵝⴸ ɑɡ 𐊡𐐬 асё"
+OTHER_WORDS = "год любой З1Ж για Ελλάδα և Բարեւ ᎣᏏᏲ ᐃᓄᒃᑎᑐᑦ ⲁⲩⲱ école ñandú ቤት ഒരു မြန်မာ"
+
+
+def test_twins() -> None:
+    """In a command, a word of letters that all look Latin or like digits is spelled out; so are such letters beside accents."""
+    assert [word for word in TWINS.split() if not spelled_out(f"bash {word}.sh", in_command=True).isascii()] == []
+    assert spelled_out(OTHER_WORDS, in_command=True) == OTHER_WORDS
+    assert spelled_out("ас\xe9 한ас", in_command=True) == "\\u0430\\u0441\xe9 한\\u0430\\u0441"
+
+
 def test_only_composed() -> None:
     """In a command, each character that Unicode composes to another one is spelled out."""
     parts = [chr(code) for code in range(sys.maxunicode + 1) if not unicodedata.is_normalized("NFC", chr(code))]
