@@ -20,12 +20,12 @@ from typing import Final
 
 _CONTROL: Final = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 # CSI, the string sequences (OSC, DCS, APC, PM, SOS) with their payload, short escapes, then what is left of C0 and C1.
-_CONTROLS: Final = re.compile(
+_SEQUENCE: Final = (
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]"
-    rf"|{_CONTROL}"
 )
+_CONTROLS: Final = re.compile(f"{_SEQUENCE}|{_CONTROL}")
 # Characters that reorder the text around them. With them a command can read as a different one.
 _REORDERING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -36,6 +36,10 @@ _UNSEEN: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufffc"
     "\U00013441\U00013442\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
 )
+UNREAD: Final = re.compile(
+    rf"{_SEQUENCE}|(?!\r){_CONTROL}|{_UNSEEN.pattern}|[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
+)
+"""Terminal sequences, controls and invisible characters within a word; no blanks and no ends of lines."""
 # Characters that look like ASCII signs with a meaning in a shell, a path or an address; NFKC does not map them to these.
 _LIKE_SIGNS: Final = frozenset(
     "\u01c3\u2d51\u02ba\u02dd\u02ee\u2052\u02b9\u02bc\u02c8\u02ca\u02cb\u02f4\u0384\ua78c"  # !"%'`
