@@ -30,6 +30,7 @@ UNNAMED: Final = "credential"
 # of Markdown and HTML; the backslashes of `repr` and of JSON in JSON.
 _UNREAD: Final = re.compile(
     rf"{UNREAD.pattern}"
+    r"|(?P<line>\\{1,4}(?:[nrt]|x0[9aAdD]|u000[9aAdD]))"
     r"|\\{1,4}(?:u00|x)1[bB]\[[0-?]*+[ -/]*+[@-~]|\\{1,4}(?:xad|u(?:00ad|034f|200[b-f]|2060|feff))"
     r"|\\(?=[!-/:-@\[-`{-~])|(?<=[^\s*`])[*`]++(?=\S)|~~|(?<![^\s(\"'])_{1,3}(?=\w)|(?<=[^\W_])_{1,3}(?=[\s).,:;!?\"']|\Z)"
     r"|(?P<entity>&(?:\#[0-9]{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});)"
@@ -81,7 +82,7 @@ def _found(text: str, known: list[tuple[str, str]], runs: bool) -> list[tuple[in
 
 
 def _seen(found: re.Match[str]) -> str:
-    return UNREAD.sub("", html.unescape(found["entity"])) if found["entity"] else ""
+    return "\n" if found["line"] else UNREAD.sub("", html.unescape(found["entity"])) if found["entity"] else ""
 
 
 def _places_of(text: str) -> list[tuple[int, int, int]]:

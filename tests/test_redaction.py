@@ -128,6 +128,21 @@ def test_marks_of_markdown() -> None:
     assert redact(r"a `\d+_x` **b**, <i>c</i> &amp; d\_e", {}) == r"a `\d+_x` **b**, <i>c</i> &amp; d\_e"
 
 
+INI = "[db]\nuser = ada\n\tpassword = 9fK2mQ7xLp\r\nmachine h\nlogin ada\npassword 9fK2mQ7xLp\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(repr(INI), repr([INI]), repr(INI.encode()), json.dumps(INI), json.dumps(json.dumps({"x": INI})), rf"a = '{INI!r}'"),
+        *(json.dumps(json.dumps({"api_key": "9fK2mQ7xLp"})), repr({b"password": b"9fK2mQ7xLp"}), r"a\x0apassword=9fK2mQ7xLp"),
+    ],
+)
+def test_a_name_behind_an_escape(text: str) -> None:
+    """A name is known behind an end of line that `repr` or JSON has written as an escape, also in JSON within JSON."""
+    assert "9fK2mQ7xLp" not in redact(text, {})
+
+
 @pytest.mark.parametrize("key", SHAPES.values(), ids=SHAPES)
 def test_a_shape(key: str) -> None:
     """A key is known by its shape where no variable holds it, between any signs."""
