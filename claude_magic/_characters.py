@@ -5,6 +5,7 @@ and misleading characters are spelled out (`reveal`, `spelled_out`): with them, 
 
 What looks like ASCII is known from Unicode's compatibility forms (NFKC) and a selection of its list of confusables (UTS 39). No
 such table is complete: fonts differ. A word in another alphabet is left as it is, in a command unless all of it looks Latin.
+Two texts with one composed form (NFC) always look the same. So in a command only the composed one is left as it is.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from typing import Final
 
 _CONTROL: Final = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 # CSI, the string sequences (OSC, DCS, APC, PM, SOS) with their payload, short escapes, then what is left of C0 and C1.
-_CONTROLS: Final = re.compile(
+_SEQUENCE: Final = (
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]"
-    rf"|{_CONTROL}"
 )
+_CONTROLS: Final = re.compile(f"{_SEQUENCE}|{_CONTROL}")
 # Characters that reorder the text around them. With them a command can read as a different one.
 _REORDERING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -35,6 +36,10 @@ _UNSEEN: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufffc"
     "\U00013441\U00013442\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
 )
+UNREAD: Final = re.compile(
+    rf"{_SEQUENCE}|(?!\r){_CONTROL}|{_UNSEEN.pattern}|[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
+)
+"""Terminal sequences, controls and invisible characters within a word; no blanks and no ends of lines."""
 # Characters that look like ASCII signs with a meaning in a shell, a path or an address; NFKC does not map them to these.
 _LIKE_SIGNS: Final = frozenset(
     "\u01c3\u2d51\u02ba\u02dd\u02ee\u2052\u02b9\u02bc\u02c8\u02ca\u02cb\u02f4\u0384\ua78c"  # !"%'`
@@ -43,11 +48,16 @@ _LIKE_SIGNS: Final = frozenset(
     "\u02c2\u276c\u276e\u1438\ua78a\u2e40\u02c3\u276d\u276f\u1433\u2216\u27cd\u29f5\u29f9\u02c4\u02c6"  # <=>\^
     "\u2774\u2775\u01c0\u2223\u23d0\u2758\u02dc\u1fc0\u2053\u223c\U0001d20f\U0001d23a\U0001d23b"  # {}|~
 )
-# Looks like a quote, `<`, `>`, `|`, `i` or the dash of an option: misleading in a command, usual in a text.
+# Looks like a quote, `<`, `>`, `|`, `i` or the dash of an option: misleading in a command, usual in a text. So are parts of
+# Korean and Thai letters, and the micro sign other than in a unit: they look like the letters that people type.
 _LIKE_IN_COMMANDS: Final = re.compile(
     "[\u2018-\u201f\u02bb\u02bd-\u02bf\u2032-\u2036\u2039\u203a\u2502\u0131]"
     "|(?<!\\w)[\u2013-\u2015](?=\\S)|(?<=[\u2013-\u2015-])[\u2013-\u2015]"
+    "|[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]|[\u0e4d\u0ecd](?=[\u0e48-\u0e4b\u0ec8-\u0ecb]?[\u0e32\u0eb2])"
+    "|(?<!\\d)(?<!\\d )\u00b5"
 )
+# People type these, rather than their compatibility forms.
+_TYPED_FORMS: Final = re.compile("[\u00b5\u0587\u0e33\u0eb3\u3131-\u318e]")
 # Letters that look like ASCII characters, if they are in a word with ASCII letters: Latin ones, one kana, two Chinese strokes.
 _LIKE_LATIN: Final = frozenset("\u0138\u0196\u0237\u0251\u0261\u0269\ua731\u30ce\u4e36\u4e3f")
 # Letters of these scripts may be in one word with Latin ones. So may a Greek letter that looks like no Latin one: `Δt`, `μm`.
@@ -58,19 +68,33 @@ _GREEK: Final = frozenset("ΓΔΘΛΞΠΣΦΨΩβδεζηθκλμξπςστφχ�
 # Characters with these decompositions do not look like their compatibility forms; nor does an ellipsis.
 _RAISED: Final = ("<super>", "<sub>", "<circle>", "<fraction>", "<square>")
 
-# Letters that look like Latin ones. A command with a word of only these would be read as another command.
-_TWINS: Final = "аесорухіјѕһӏԁԛԝАВЕКМНОРСТУХІЈЅӀԌԚԜΑΒΕΖΗΙΚΜΝΟΡΤΥΧοϲϳ"
-_TWIN_WORD: Final = re.compile(rf"(?<!\w)[{_TWINS}\d_]+(?!\w)")
+# Letters that look like Latin ones or digits, from Unicode's confusables.txt (UTS 39). A command with a word of only these
+# would be read as another command. Left out: what few fonts draw alike, and letters of which a script's marks make syllables.
+_TWINS: Final = (
+    "аесорухіјѕһӏԁԛԝѡѵүҽꙇАВЕКМНОРСТУХІЈЅӀԌԚԜЗӠѴҮꙄёїѐЁЇЀЌ"  # Cyrillic
+    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧͿϜϹϺοϲϳιινρυόᴦ"  # Greek
+    "ՄՍՏՕագզհյոռսցքօϨⲅⲎⲒⲔⲘⲚⲞⲟⲢ-ⲦⲨⲬⳊⳌⳐⳒ𐋵"  # Armenian, Coptic
+    "Ꭰ-ᎢᎥᎩ-ᎬᎳᎷᎻᎽᏀᏂᏃᏎᏏᏒᏔᏕᏙᏚᏞᏟᏢᏦᏧᏮᏳᏴꭵꮁꮃꮓꮩꮪꮯꓐ-ꓔꓖꓗꓙꓚꓜꓝꓟ-ꓣꓦꓧꓪ-ꓬꓮꓰꓲ-ꓴ"  # Cherokee, Lisu
+    "ᐯᑌᑭᑯᑲᒍᒪᒿᕁᕼᕽᖇᖯᖴᗅᗞᗪᗰᗷⴸⴹⵏⵔⵕⵝᚷᛁᛕᛖ"  # Canadian syllabics, Tifinagh, runes
+    "ƄƖƧƷƽȷɑɡɩɯʋᶃᴀ-ᴢʀʙɢʜɪʟɴʏꜰꜱ"  # Latin: small capitals and others that have no accent
+    "𐌁𐌂𐌉𐌑𐌕𐌗𐌚𐌠𐌢𐊠-𐊢𐊥𐊫𐊰-𐊲𐊴𐋏𐊂𐊆𐊇𐊊𐊐𐊒𐊕-𐊗𐐄𐐕𐐛𐐠𐐬𐐽𐑈𐔓𐔖𐔘𐔜𐔝𐔥-𐔧𐒴𐓂𐓎𐓒𐓪𐓶𑢠𑢢-𑢤𑢦𑢩𑢬𑢮𑢯𑢲𑢵𑢸𑢻𑢼𑣀-𑣄𑣆𑣈𑣊𑣌𑣕-𑣘𑣜𑣬𑣯𑣲"  # old scripts
+)
+_WIDE: Final = "\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3"
+# Words in Thai, Lao, Chinese, Japanese and Korean may touch those of other scripts.
+_BESIDE: Final = rf"[^\W\u0e01-\u0eff{_WIDE}]"
+_TWIN_WORD: Final = re.compile(rf"(?<!{_BESIDE})[{_TWINS}\d_]+(?!{_BESIDE})")
 
 _NOT_ASCII: Final = re.compile(r"[^\t\n -~]")
 _TYPED_ESCAPE: Final = re.compile(r"\\(?:r|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _TOKEN: Final = re.compile(r"[^\t\n ]+")
-_WIDE_LETTER: Final = re.compile("[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+_WIDE_LETTER: Final = re.compile(f"[{_WIDE}]")
 _MARKED: Final = re.compile(r"[\t\n -~\u00c0-\u024f\u1e00-\u1eff][^\w\s\x00-\x7f]+")
 _MARKS: Final = 2
 """The most marks on a letter of ASCII that a language needs."""
+_COMPOSED: Final = re.compile(r"[\x00-\x7f]?[^\x00-\x7f][^\w\s\x00-\x7f]*")
+"""A character and its marks: what Unicode composes (NFC), but for Korean."""
 _WORD: Final = re.compile(r"\w+")
-_LATIN: Final = re.compile("[A-Za-z]")
+_LATIN: Final = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 
 
 def strip_controls(text: str) -> str:
@@ -99,6 +123,7 @@ def spelled_out(text: str, *, in_command: bool = False) -> str:
     r"""Spell out, as ``\u200b``, each character that cannot be seen, is an unusual blank, or looks like an ASCII one.
 
     A letter of another alphabet is spelled out only in a word with Latin ones, in a command also in a word that looks Latin.
+    In a command, so is what has another composed or compatible form that looks the same: a letter with its accent apart.
 
     :param in_command: whether the text is a command, a path or an address, so that typographic quotes and the like mislead.
     """
@@ -107,7 +132,8 @@ def spelled_out(text: str, *, in_command: bool = False) -> str:
     if in_command:
         text = _TWIN_WORD.sub(lambda word: _NOT_ASCII.sub(_escaped, word[0]), _LIKE_IN_COMMANDS.sub(_escaped, text))
     text = _WORD.sub(_of_one_alphabet, _MARKED.sub(lambda match: _with_known_marks(match[0]), text))
-    return _TOKEN.sub(lambda token: _without_likeness(token[0], in_command), text)
+    text = _TOKEN.sub(lambda token: _without_likeness(token[0], in_command), text)
+    return text if not in_command or _is_composed(text) else _COMPOSED.sub(_without_parts, text)
 
 
 def spelled_name(name: str) -> str:
@@ -130,6 +156,14 @@ def unseen_in(text: str) -> Counter[str]:
     """Count the ends of lines and the characters that cannot be seen, each by how it is spelled out."""
     found = Counter(piece for piece in re.findall(r"\r\n|[^\t -~]", text) if piece in ("\r\n", "\n") or _is_unseen(piece))
     return Counter({_spelled(piece): count for piece, count in found.items()})
+
+
+def _is_composed(text: str) -> bool:
+    return unicodedata.is_normalized("NFC", text)
+
+
+def _without_parts(match: re.Match[str]) -> str:
+    return match[0] if _is_composed(match[0]) else _NOT_ASCII.sub(_escaped, match[0])
 
 
 def _of_one_alphabet(match: re.Match[str]) -> str:
@@ -176,7 +210,12 @@ def _misleads(character: str, in_command: bool, in_wide_text: bool) -> bool:
     if in_wide_text and unicodedata.east_asian_width(character) == "F":
         return False
     form = _ascii_form(character)
-    return bool(form) and (not form.isalnum() or (in_command and character.isalnum()))
+    if form and not form.isalnum():
+        return True
+    compatible = unicodedata.normalize("NFKC", character)
+    is_letter = character.isalnum() or (len(compatible) == 1 and compatible.isalpha())
+    usual = compatible == character or _is_raised(character) or _TYPED_FORMS.match(character)
+    return in_command and is_letter and not usual
 
 
 def _ascii_form(character: str) -> str:

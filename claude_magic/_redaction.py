@@ -6,13 +6,18 @@ by its shape or the words around it.
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
+from claude_magic._characters import UNREAD
 from claude_magic._secret_shapes import is_ordinary, is_plain, is_secret, secrets_in, variable_tells
 
 MIN_LENGTH: Final = 6
@@ -20,6 +25,17 @@ MIN_LENGTH: Final = 6
 
 UNNAMED: Final = "credential"
 """The label of a credential that comes from no variable."""
+
+# What a reader of the text does not see in it: terminal sequences and invisible characters, also written as escapes; the marks
+# of Markdown and HTML; the backslashes of `repr` and of JSON in JSON.
+_UNREAD: Final = re.compile(
+    rf"{UNREAD.pattern}"
+    r"|(?P<line>\\{1,4}(?:[nrt]|x0[9aAdD]|u000[9aAdD]))"
+    r"|\\{1,4}(?:u00|x)1[bB]\[[0-?]*+[ -/]*+[@-~]|\\{1,4}(?:xad|u(?:00ad|034f|200[b-f]|2060|feff))"
+    r"|\\(?=[!-/:-@\[-`{-~])|(?<=[^\s*`])[*`]++(?=\S)|~~|(?<![^\s(\"'])_{1,3}(?=\w)|(?<=[^\W_])_{1,3}(?=[\s).,:;!?\"']|\Z)"
+    r"|(?P<entity>&(?:\#[0-9]{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});)"
+    r"|</?[A-Za-z][^<>]{0,200}>|\[(?=[^\[\]\n]{1,200}\]\()|\]\([^()\s]{0,500}\)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +59,11 @@ def redact(text: str, env: Mapping[str, str] | None = None, *, name: str = "", r
 def masked(text: str, env: Mapping[str, str] | None = None, *, name: str = "", runs: bool = False) -> Masked:
     """Do as `redact` does, and also return what was masked."""
     known = _known(frozenset((os.environ if env is None else env).items()))
-    found = [(start, end, variable) for form, variable in known for start, end in _places(form, text)]
-    found += [(start, end, "") for start, end in secrets_in(text, runs=runs)]
+    found = _found(text, known, runs)
+    read = _UNREAD.sub(_seen, text)
+    if read != text and (more := _found(read, known, runs)):
+        places = _places_of(text)
+        found += [(*_place(places, start, end), label) for start, end, label in more]
     if name and not found and is_secret(name, text, sure=runs):
         found = [(0, len(text), "")]
     if not found:
@@ -55,6 +74,36 @@ def masked(text: str, env: Mapping[str, str] | None = None, *, name: str = "", r
         names.append(label)
         behind = end
     return Masked("".join([*pieces, text[behind:]]), tuple(names))
+
+
+def _found(text: str, known: list[tuple[str, str]], runs: bool) -> list[tuple[int, int, str]]:
+    found = [(start, end, variable) for form, variable in known for start, end in _places(form, text)]
+    return found + [(start, end, "") for start, end in secrets_in(text, runs=runs)]
+
+
+def _seen(found: re.Match[str]) -> str:
+    return "\n" if found["line"] else UNREAD.sub("", html.unescape(found["entity"])) if found["entity"] else ""
+
+
+def _places_of(text: str) -> list[tuple[int, int, int]]:
+    """Return where each piece of a text begins as it is read, and where it begins and ends in the whole text."""
+    places: list[tuple[int, int, int]] = []
+    length = behind = 0
+    for found in _UNREAD.finditer(text):
+        start, end = found.span()
+        length += start - behind
+        places += [(length - start + behind, behind, start), (length, start, end)]
+        length, behind = length + len(_seen(found)), end
+    return [*places, (length, behind, len(text))]
+
+
+def _place(places: list[tuple[int, int, int]], start: int, end: int) -> tuple[int, int]:
+    """Return where a part of the text as it is read stands in the whole text."""
+    read, begin, _ = places[bisect_right(places, start, key=itemgetter(0)) - 1]
+    last = bisect_left(places, end, key=itemgetter(0)) - 1
+    last_read, last_begin, last_end = places[last]
+    # Every other place is that of something that is not seen, or of an entity.
+    return begin + start - read, last_end if last % 2 else last_begin + end - last_read
 
 
 def _joined(found: list[tuple[int, int, str]]) -> Iterator[tuple[int, int, str]]:

@@ -66,7 +66,7 @@ class ClaudeError(Exception):
         super().__init__(message)
         self.message = message
         if next_step is not None:
-            self.next_step = in_reading_order(next_step)
+            self.next_step = in_reading_order(redact(well_formed(next_step)))
         self.session_id = session_id
         self.content = content
         self.stderr = in_reading_order(redact(stderr))
@@ -76,8 +76,8 @@ class ClaudeError(Exception):
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
     def leave_out(self, env: Mapping[str, str]) -> None:
-        """Mask the credentials of this environment in the message and in stderr. Those of `os.environ` are masked already."""
-        self.message, self.stderr = redact(self.message, env), redact(self.stderr, env)
+        """Mask the credentials of this environment in all that is shown. Those of `os.environ` are masked already."""
+        self.message, self.next_step, self.stderr = (redact(text, env) for text in (self.message, self.next_step, self.stderr))
         self.args = (self.message,)
 
     def __str__(self) -> str:
@@ -204,7 +204,7 @@ class CassetteMismatchError(CassetteError):
 
     def __init__(self, message: str, *, next_step: str | None = None, diff: str = "", line: int | None = None) -> None:
         super().__init__(message, next_step=next_step)
-        self.diff = diff
+        self.diff = redact(diff)
         self.line = line
 
     def _parts(self) -> tuple[str, ...]:

@@ -140,6 +140,14 @@ _PLACES = (
     "`db_password`: `{}`",
     "password = `{}`",
     '"password":\n    "{}"',
+    r"'[db]\nuser = ada\npassword = {}\n'",
+    r"""('a: 1', 'b: 2\r\n\tpassword: {}')""",
+    r"'machine h\nlogin ada\npassword {}\n'",
+    r"""'{{"body": "{{\\"password\\": \\"{}\\"}}"}}'""",
+    r'"{{\"body\": \"{{\\\"password\\\": \\\"{}\\\"}}\"}}"',
+    "{{b'user': b'ada', b'password': b'{}'}}",
+    r"db\_password: {}",
+    "password = **'{}'**",
 )
 
 _WRITTEN = (
@@ -490,6 +498,13 @@ INNOCENT = [
         "We compare the key figures of 2024: revenue, passwords reset, tokens used.",
         "Passwords must have 12 characters and 1 digit.",
         "The secret: practice.",
+        r"'a\nThe password is on the wall.\n'",
+        r"print('user\tpassword\tage\n')",
+        r'"{\"password\": \"string\", \"token\": null, \"max_tokens\": 4096}"',
+        r"re.compile(r'(?P<name>\w+)\s*=\s*(?P<token>[^\s]+)\npassword')",
+        "{b'user': b'ada', b'password': b'', b'token': b'null'}",
+        r"max\_tokens: 4096, **token\_count** = 12, `secret`**s** &amp; <b>password</b>: <i>optional</i>",
+        r"C:\new\token\readme.txt, \nu_1 = \token, \textbf{key}\_1",
     ),
     *(
         "Schl\u00fcssel = Wert",

@@ -57,7 +57,7 @@ LIKE_ASCII_IN_COMMANDS = f"{LIKE_ASCII}\u0131\u2018\u2019\u201a\u201c\u201d\u201
 
 COMMANDS_AS_THEY_ARE = [
     "cat naïve.txt 课程一.md Übung.py данные.csv café.tex 'CSV文件' データframe pandas는 数据（1）.csv ใช้pandas",
-    "open U\u0308bung.md cafe\u0301 łódź žluťoučký ệ e\u0323\u0302 ẹ\u0301",
+    "open Übung.md café łódź žluťoučký ệ น้ำ ㅋㅋ և 한",
     "cat مرحبا.txt مُحَمَّد שלום.md शुक्रिया.csv",
     'git commit -m "fix — a dash, 3–5 … 🚀 👍🏽 №5 10 µm"',
 ]
@@ -94,8 +94,51 @@ def test_commands() -> None:
         assert spelled_out(command, in_command=True) == command
     assert spelled_out("rm –rf —— ls", in_command=True) == r"rm \u2013rf \u2014\u2014 ls"
     assert spelled_out("bash а.sh; cat сор_1 рост", in_command=True) == r"bash \u0430.sh; cat \u0441\u043e\u0440_1 рост"
+    assert spelled_out("น\u0e4d\u0e49า 10 µm \u00b5.sh", in_command=True) == r"น\u0e4d\u0e49า 10 µm \xb5.sh"
     assert spelled_out("а и с", in_command=False) == "а и с"
     assert spelled_out("\u217d\u217e", in_command=True) == r"\u217d\u217e"
+
+
+PARTED = [
+    *(
+        "e\u0301",
+        "\u1112\u1161\u11ab",
+        "\uac00\u11a8",
+        "\u2126",
+        "\uf900",
+        "a\u0302\u0323",
+        "\u30ab\u3099",
+        "\xe9\u0323",
+    ),
+    *("\ufe8d\ufe8f", "\u2f00", "\uff71", "\u00b5", "\u03d5"),
+]
+
+
+@pytest.mark.parametrize("name", PARTED)
+def test_one_composed_form(name: str) -> None:
+    """In a command, a name that looks like another, as both are one when composed, is spelled out; the other stays."""
+    shown = spelled_out(f"bash {name}.sh", in_command=True)
+    assert shown != f"bash {name}.sh"
+    assert shown.encode("raw_unicode_escape").decode("unicode_escape") == f"bash {name}.sh"
+    composed = f"bash {unicodedata.normalize('NFKC', name)}.sh"
+    assert spelled_out(composed, in_command=True) == composed
+
+
+TWINS = "ոօ հս ՕՍ ꓔꓰꓢꓔ З Ү ү Ϲ Ϝ Ϳ ρορ νι ⲟⲣ ᎪᎬ ᐯᒪᕼ ᴄᴏᴠ ᴡᴢꜱ ʟɪ ⵏⵝⴸ ɑɡ 𐊡𐐬 асё"
+OTHER_WORDS = "год любой З1Ж για Ελλάδα և Բարեւ ᎣᏏᏲ ᐃᓄᒃᑎᑐᑦ ⲁⲩⲱ école ñandú ቤት ഒരു မြန်မာ"
+
+
+def test_twins() -> None:
+    """In a command, a word of letters that all look Latin or like digits is spelled out; so are such letters beside accents."""
+    assert [word for word in TWINS.split() if not spelled_out(f"bash {word}.sh", in_command=True).isascii()] == []
+    assert spelled_out(OTHER_WORDS, in_command=True) == OTHER_WORDS
+    assert spelled_out("ас\xe9 한ас", in_command=True) == "\\u0430\\u0441\xe9 한\\u0430\\u0441"
+
+
+def test_only_composed() -> None:
+    """In a command, each character that Unicode composes to another one is spelled out."""
+    parts = [chr(code) for code in range(sys.maxunicode + 1) if not unicodedata.is_normalized("NFC", chr(code))]
+    assert [part for part in parts if not spelled_out(part, in_command=True).isascii()] == []
 
 
 def test_no_kind_is_forgotten() -> None:

@@ -101,6 +101,48 @@ def test_a_value_in_code(value: str) -> None:
     assert redact(json.dumps({"key": value}, ensure_ascii=False), env) == '{"key": "[MY_PRIVATE_KEY]"}'
 
 
+UNREAD = [
+    *("\x1b[01;31m", "\x9b0m", "\x1b]8;;http://x\x07", "\x00", "\u200b", "\u00ad", "\ufeff", "\\u001b[1m", "\\u200b"),
+    *("**", "`", "<b></b>", "</i>", "&shy;", "&#8203;", "](https://x.example)"),
+]
+
+
+@pytest.mark.parametrize("mark", UNREAD)
+def test_what_is_read_in_one_piece(mark: str) -> None:
+    """What a terminal or Markdown takes away, or nobody sees, divides no credential, wherever in it it stands."""
+    start = "[" if mark.startswith("](") else ""
+    for key, shown in ((SHAPES["GitHub"], ""), (SHAPES["AWS"], ""), ("s3://ada:hunter2hunter@x.org", "s3://ada:{}@x.org")):
+        inside = range(10, 20) if shown else range(1, len(key))
+        masked = [redact(f"a {start}{key[:place]}{mark}{key[place:]} z", {}) for place in inside]
+        assert set(masked) == {f"a {start}{shown.format('[credential]') or '[credential]'} z"}
+
+
+def test_marks_of_markdown() -> None:
+    """Signs that Markdown escapes, entities and emphasis around a name or a key hide neither."""
+    key = SHAPES["GitHub"]
+    assert redact(f"_{key}_ __{key}__ ~~{key}~~", {}) == "_[credential]_ __[credential]__ ~~[credential]~~"
+    for written in (key.replace("_", r"\_"), key.replace("_", "&#95;"), key.replace("a", "&#97;")):
+        assert redact(f"The key is {written}!", {}) == "The key is [credential]!"
+    for name in (r"api\_key:", "api&lowbar;key =", "\x1b[1mpassword\x1b[0m=\x1b[32m"):
+        assert redact(f"{name} 9fK2mQ7xLp", {}) == f"{name} [credential]"
+    assert redact(r"a `\d+_x` **b**, <i>c</i> &amp; d\_e", {}) == r"a `\d+_x` **b**, <i>c</i> &amp; d\_e"
+
+
+INI = "[db]\nuser = ada\n\tpassword = 9fK2mQ7xLp\r\nmachine h\nlogin ada\npassword 9fK2mQ7xLp\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(repr(INI), repr([INI]), repr(INI.encode()), json.dumps(INI), json.dumps(json.dumps({"x": INI})), rf"a = '{INI!r}'"),
+        *(json.dumps(json.dumps({"api_key": "9fK2mQ7xLp"})), repr({b"password": b"9fK2mQ7xLp"}), r"a\x0apassword=9fK2mQ7xLp"),
+    ],
+)
+def test_a_name_behind_an_escape(text: str) -> None:
+    """A name is known behind an end of line that `repr` or JSON has written as an escape, also in JSON within JSON."""
+    assert "9fK2mQ7xLp" not in redact(text, {})
+
+
 @pytest.mark.parametrize("key", SHAPES.values(), ids=SHAPES)
 def test_a_shape(key: str) -> None:
     """A key is known by its shape where no variable holds it, between any signs."""

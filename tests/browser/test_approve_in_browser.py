@@ -130,6 +130,31 @@ def test_readable_in_both_themes(notebook: LabNotebook) -> None:
     assert_settled(notebook, "denied")
 
 
+def test_nothing_is_painted_over_a_card(lab: Lab) -> None:
+    """Marks heaped on the letters of a reply, which a page draws through many lines below, leave a card as it is."""
+    heaps = ("a" + "\u0323" * 150 + " ") * 40
+    fetch = json.dumps({"url": "https://example.com/?q=secret", "prompt": "p"})
+    lab.write(
+        "marks.ipynb", [("code", "%load_ext claude_magic"), ("code", f"%%claude\n<<say {heaps}>><<tool WebFetch {fetch}>>")]
+    )
+    with lab.open("marks.ipynb") as notebook:
+        notebook.run_cell(0)
+        notebook.run_cell(1, wait=False)
+        card = card_in(notebook)
+        expect(card.get_by_role("button", name="Allow once")).to_be_enabled()
+        for theme in ("light", "dark"):
+            notebook.theme(theme)
+            inside = card.get_by_role("alertdialog")  # not its corners, which are round
+            while (covered := inside.screenshot()) != inside.screenshot():
+                """The theme fades in."""
+            text = notebook.cell(1).locator(".claude-text p")
+            text.evaluate("element => { element.style.visibility = 'hidden'; }")
+            assert inside.screenshot() == covered, theme
+            text.evaluate("element => { element.style.visibility = ''; }")
+        card.get_by_role("button", name="Deny", exact=True).click()
+        notebook.wait_idle()
+
+
 def test_a_double_click_answers_one(lab: Lab) -> None:
     """Of two requests that follow each other a double click allows the first, the next one stands elsewhere and waits."""
     two = "".join(f"<<tool Bash {json.dumps({'command': f'touch {name}'})}>>" for name in ("first.txt", "second.txt"))

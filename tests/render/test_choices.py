@@ -312,3 +312,12 @@ def test_settled() -> None:
     assert block_plain(call) == f"Question  {COLOUR}  ✓ answered: Blue"
     call.permission, call.denied = "denied: Later.", True
     assert "✗ not answered: Later." in block_plain(call)
+
+
+def test_words_from_right_to_left(page: Page) -> None:
+    """A question and its choices are not turned around by the words from right to left in them."""
+    card = Card(page, asked(question("Run `cat א > ב`?", "Yes", description="cp אא בב")))
+    shown = page.html()
+    card.view.close()
+    assert any("<bdi>א</bdi> &gt; <bdi>ב</bdi>" in value for value in shown)
+    assert any("cp <bdi>אא</bdi> <bdi>בב</bdi>" in value for value in shown)

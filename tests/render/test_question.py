@@ -832,6 +832,20 @@ def test_lines(
     assert f"[s] allow this command in this session: {RULE}" in shown
 
 
+@pytest.mark.parametrize("in_terminal", [False, True], ids=["page", "terminal"])
+def test_lines_from_right_to_left(
+    in_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a page, each word from right to left stands alone, by two characters that Claude cannot bring; a terminal has none."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: in_terminal)
+    ask_in_lines(request(command="cat א > בב \u2069", rules=("Bash(cat א > בב)",)))
+    shown = capsys.readouterr().out
+    word = "{}" if in_terminal else "\u2068{}\u2069"
+    assert shown.count(f"cat {word.format('א')} > {word.format('בב')}") == 2
+    assert r"\u2069" in shown
+
+
 FORGED = "Claude asks to read a file in /data:"
 
 

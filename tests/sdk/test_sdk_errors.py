@@ -14,6 +14,7 @@ from claude_magic import errors
 from claude_magic.errors import (
     APIError,
     BudgetExceededError,
+    CassetteMismatchError,
     ClaudeError,
     CLIDiedError,
     CLIError,
@@ -230,6 +231,17 @@ def test_no_key_in_an_error(make_config: MakeConfig, run_async: Run, tmp_path: P
     cli = script(tmp_path / "cli", "raise SystemExit(3)\n")
     for config, prompt in ((make_config(cli_path=cli), "hello"), (make_config(env=QUICK), "<<status 401>>")):
         assert "sk-dummy" not in "".join(messages(failure(run_async, config, prompt)))
+
+
+def test_no_key_in_what_to_do_next() -> None:
+    """Nor does one show in what to do next, which may be recorded, and in the recorded prompt of a mismatch."""
+    key = "ghp_" + "a1B2" * 9
+    error = CassetteMismatchError("No such turn.", next_step=f"Send {key}.", diff=f"- {key}\n+ else")
+    assert key not in str(error)
+    assert str(error).count("[credential]") == 2
+    error = ClaudeError("Failed.", next_step="Send 9fK2mQ7xLp.")
+    error.leave_out({"MY_TOKEN": "9fK2mQ7xLp"})
+    assert str(error) == "Failed.\nSend [MY_TOKEN]."
 
 
 def test_interrupted_from_outside(make_config: MakeConfig, run_async: Run) -> None:

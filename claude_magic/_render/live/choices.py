@@ -13,7 +13,7 @@ from typing import Final
 from ipywidgets import HTML, Button, HBox, Layout, Text, VBox, Widget
 
 from claude_magic._characters import reveal
-from claude_magic._render.live.question import ApprovalCard, Card, ask_in_lines, ask_line, who_asks
+from claude_magic._render.live.question import ApprovalCard, Card, ask_in_lines, ask_line, isolated, who_asks
 from claude_magic._render.parts.markdown_html import code_html, escape, plain_html
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic.sdk.host import Choice, ClaudeQuestion, Decision, PermissionAnswer, PermissionRequest
@@ -134,7 +134,7 @@ class _Group:
     def asked_html(self) -> str:
         """Render the text of the question."""
         some = '<p class="claude-where">one or several</p>' if self.question.several else ""
-        return f'<div class="claude-asked">{plain_html(reveal(self.question.text))}{some}</div>'
+        return isolated(f'<div class="claude-asked">{plain_html(reveal(self.question.text))}{some}</div>')
 
     def _paint(self) -> None:
         for index, (button, choice) in enumerate(zip(self.buttons, self.question.choices, strict=True)):
@@ -198,7 +198,7 @@ def _choice_html(choice: Choice) -> str:
     more = label if one_line(label, LABEL_LENGTH) != label else ""
     described = "\n\n".join(filter(None, (more, reveal(choice.description))))
     preview = f"<details><summary>preview</summary>{code_html(reveal(choice.preview))}</details>" if choice.preview else ""
-    return (plain_html(described) if described else "") + preview
+    return isolated((plain_html(described) if described else "") + preview)
 
 
 def _answers_row(widgets: Sequence[Widget], layout: Layout) -> HBox:

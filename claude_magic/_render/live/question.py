@@ -66,10 +66,9 @@ _COMMANDS: Final = re.compile(
 )
 
 
-_RIGHT_TO_LEFT: Final = re.compile(
-    "(<[^>]*>)|[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]+"
-)
-"""A tag, or letters that are written from right to left. A page would turn around what stands between two such words."""
+_RIGHT_TO_LEFT: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]+")
+"""Letters that are written from right to left. A page would turn around what stands between two such words."""
+_TAG_OR_WORD: Final = re.compile(f"(<[^>]*>)|{_RIGHT_TO_LEFT.pattern}")
 
 _Spelled = Callable[[str, str], str]
 
@@ -196,7 +195,7 @@ class ApprovalCard(Card):
             )
             session.on_click(lambda _: self._answer(Decision.SESSION))
             allows.append(session)
-            self._outcome.value = _isolated(
+            self._outcome.value = isolated(
                 f'<p class="claude-rule">this session: <code>{escape(one_line(reveal(rules), RULE_LENGTH))}</code></p>'
             )
         if request.instead is not None:
@@ -274,11 +273,17 @@ def ask_line(title: str, lines: Sequence[str], asked: str) -> str:
     :raises EOFError: the input has ended (Ctrl+D).
     :raises KeyboardInterrupt: the person interrupts instead of answering.
     """
-    columns = shutil.get_terminal_size().columns if sys.stdin.isatty() else 80
-    lines = [row for line in lines for row in terminal_rows(line, columns)]
+    on_page = not sys.stdin.isatty()
+    columns = 80 if on_page else shutil.get_terminal_size().columns
+
+    def rows(line: str) -> list[str]:
+        found = terminal_rows(line, columns)
+        return [_RIGHT_TO_LEFT.sub("\u2068\\g<0>\u2069", row) for row in found] if on_page else [*found]
+
+    lines = [row for line in lines for row in rows(line)]
     if len(lines) > 10:
         lines.append(f"{title} ({len(lines):,} lines above):")
-    asked = "\n".join(row for line in asked.split("\n") for row in terminal_rows(line, columns))
+    asked = "\n".join(row for line in asked.split("\n") for row in rows(line))
     if isinstance(sys.stdout, io.StringIO):  # printed lines are captured, so the person would not see the question
         asked = "\n".join([*lines, asked])
     elif lines:
@@ -358,15 +363,15 @@ def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spe
         shown = _changes_html(call, replaced.remark, diff)
     else:
         shown = input_html(call, sys.maxsize, folded_html)
-    return _isolated(
+    return isolated(
         f'<div role="alertdialog" aria-label="{html.escape(title)}"><p class="claude-title">{escape(title)}</p>{warning}'
         f"{shown}{lines}</div>"
     )
 
 
-def _isolated(shown: str) -> str:
+def isolated(shown: str) -> str:
     """Return HTML in which each word from right to left stands alone."""
-    return _RIGHT_TO_LEFT.sub(lambda found: found[1] or f"<bdi>{found[0]}</bdi>", shown)
+    return _TAG_OR_WORD.sub(lambda found: found[1] or f"<bdi>{found[0]}</bdi>", shown)
 
 
 def _changes_html(call: ToolCall, remark: str, diff: str) -> str:
