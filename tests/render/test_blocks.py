@@ -163,6 +163,15 @@ def test_the_footer_falls_back_to_tokens_counted_on_the_way() -> None:
     assert footer(response, None) == ["opus-5-5", "6.2 s", "640 in · 21 out", SESSION[:8]]
 
 
+def test_the_footer_says_what_a_recording_only_shows() -> None:
+    """The footer of a played turn names the tools whose commands and changes of files are not done again."""
+    response = said("hello")
+    response.blocks += [ToolCall(1, "a", "Bash"), ToolCall(2, "b", "Bash"), ToolCall(3, "c", "Read"), ToolCall(4, "d", "Write")]
+    assert "not done again" not in " ".join(footer(response, 1))
+    response.metadata["recorded"] = True
+    assert footer(response, 1)[-3:-1] == ["$0.021 recorded", "not done again: Bash, Write"]
+
+
 def test_times_and_costs_are_short() -> None:
     """Times and costs have as many digits as a reader needs."""
     assert [duration(s) for s in (0.01, 0.14, 6.2, 9.96, 61)] == ["<0.1 s", "0.1 s", "6.2 s", "10 s", "1 min 1 s"]

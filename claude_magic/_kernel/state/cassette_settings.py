@@ -66,7 +66,7 @@ class CassetteSettings:
         self._told = True
         name = shorten_home(str(self._settings.cassette))
         reason = "Nobody is logged in, so the answers" if unasked else "The answers"
-        live = f"To go live, run `{own_command('login')}` in a terminal." if unasked else ""
+        live = f"To go live, run {own_command('login')} in a terminal." if unasked else ""
         return " ".join(filter(None, (f"{reason} are played from {name}.", cassette.note, live)))
 
     def _mode(self) -> str:

@@ -37,6 +37,9 @@ WAITS_WITH_MORE: Final = f"{WAITS}; more follows"
 BEGINNING: Final = -2
 """Less than the number of any block."""
 
+_NOT_DONE_AGAIN: Final = frozenset({"Bash", "Monitor", "PowerShell", "Write", "Edit", "MultiEdit", "NotebookEdit"})
+"""Tools of the CLI that change something. A played recording only shows their calls."""
+
 _ARGUMENTS: Final = (
     "command",
     "file_path",
@@ -184,6 +187,7 @@ def footer(response: SessionAwareResponse, turn: int | None, note: str = "", *, 
         duration(response.duration_s) if response.duration_s else "",
         f"{tokens_in:,} in · {tokens_out:,} out" if tokens_in or tokens_out else "",
         _cost(response, for_audience=for_audience),
+        _not_done(response),
         one_line((response.session_id or "")[:8]),
     )
     return [part for part in parts if part]
@@ -234,6 +238,13 @@ def _cost(response: SessionAwareResponse, *, for_audience: bool) -> str:
     cost = dollars(response.cost_usd) if response.cost_usd and not for_audience else ""
     # A recorded turn costs nothing when it is played.
     return f"{cost} recorded".lstrip() if response.metadata.get("recorded") else cost
+
+
+def _not_done(response: SessionAwareResponse) -> str:
+    """Return which commands and changes of files a played recording only shows."""
+    names = [block.name for block in response.blocks if isinstance(block, ToolCall) and block.name in _NOT_DONE_AGAIN]
+    played = response.metadata.get("recorded") and names
+    return f"not done again: {', '.join(dict.fromkeys(names))}" if played else ""
 
 
 def _model(model: str | None) -> str:

@@ -88,7 +88,10 @@ def diff_bundle(first: SettledReply, second: SettledReply) -> dict[str, str]:
     before, after = (strip_controls(response.content or response.text).splitlines() for response in texts)
     from_name, to_name = (one_line(clean_line(reply.label), LABEL_LENGTH) for reply in (first, second))
     diff = "\n".join(difflib.unified_diff(before, after, from_name, to_name, lineterm=""))
-    inside = code_html(diff, "diff") if diff else f'<p class="claude-remark">{_SAME}</p>\n'
+    # Highlighted, the two names would look like changed lines.
+    names, _, changes = diff.partition("\n@@")
+    shown = f'<p class="claude-remark">{escape(names).replace(chr(10), "<br>")}</p>\n{code_html(f"@@{changes}", "diff")}'
+    inside = shown if diff else f'<p class="claude-remark">{_SAME}</p>\n'
     return {
         "text/html": styled_html(inside),
         "text/markdown": safe_markdown.fence(diff, "diff") if diff else _SAME,

@@ -106,7 +106,7 @@ def _extremes(row: Disagreement) -> tuple[str, str]:
 
 
 def _content(row: object) -> object:
-    return ", ".join(map(str, row.values())) if isinstance(row, dict) else row
+    return " · ".join(f"{name}: {value}" for name, value in row.items()) if isinstance(row, dict) else row
 
 
 def _figures(arm: ArmResult) -> list[str]:
