@@ -31,7 +31,7 @@ _REPLY_LENGTH: Final = 280
 _READ_LENGTH: Final = 20_000
 _TITLE_LENGTH: Final = 80
 
-# What begins a command, a path or a template. A run of braces is one match: a brace left before a new `{{` would join it.
+# What begins a command, a path or a template. Runs match whole: a `{` left before the `{{` we write would merge with it.
 _EXPANDED: Final = re.compile(r"\A\s*/[\s/]*|[{@]+")
 
 
@@ -92,7 +92,7 @@ def to_notebook(conversation: Conversation) -> str:
 
 
 def _prompt_cell(prompt: str) -> str:
-    """Write a prompt so that a run of the cell sends this text. The transcript does not mark data, so all counts as data."""
+    """Write a prompt so that running the cell sends this text, expanding nothing: transcripts do not mark inserted data."""
     prompt = redact(prompt)
     if "@" not in prompt and not prompt.lstrip().startswith("/"):
         # Without `--raw` braces would be run as code now.
