@@ -136,7 +136,7 @@ def test_raw(composed: Compose, typed: str) -> None:
         ("{% x %}", "unknown tag 'x'"),
         ("{{ word | x }}", "No filter named 'x'"),
         ("{% include 'x' %}", "no loader"),
-        ("{{ error }}", "no cell has failed yet"),
+        ("{{ error }}", "no code of yours has failed yet"),
         ("{{ empty }} {{ empty }}", "the prompt is empty once its template is filled"),
     ],
 )

@@ -75,7 +75,7 @@ def compose(
     blocks = content_blocks(files_matching(options.file), working_directory(), said.append)
     if options.error:
         if last_error is None:
-            raise UsageError("%claude: --error: no cell has failed yet; nothing was sent")
+            raise UsageError("%claude: --error: no code of yours has failed yet; nothing was sent")
         blocks += _value_blocks("The last error", show(last_error))
     for name in options.input:
         if name not in namespace:

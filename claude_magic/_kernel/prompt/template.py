@@ -81,7 +81,7 @@ def fill(
     except jinja2.UndefinedError as error:
         message = str(error.message)
         if message == "'error' is undefined":
-            message = "no cell has failed yet, so there is no error"
+            message = "no code of yours has failed yet, so there is no error"
         raise _failed(message) from error
     except jinja2.TemplateSyntaxError as error:
         raise _failed(f"line {error.lineno} of the prompt: {error.message}") from error

@@ -203,7 +203,7 @@ def _word(name: str) -> Word:
     words = {word.name: word for word in WORDS}
     if name not in words:
         close = closest(name, words)
-        hint = f"did you mean {close}?" if close else f"there are {', '.join(words)}"
+        hint = f"did you mean {close}?" if close else f"there are {', '.join(words)}; help explains them"
         raise UsageError(f"%claude_session: {name!r} is not one of its words; {hint}")
     return words[name]
 

@@ -61,7 +61,7 @@ class Reading:
             self.done.set_result(self.translator.ended)
 
     def fail(self, error: Exception) -> None:
-        """Pass the reason why the turn does not end to its waiter."""
+        """Tell the turn's waiter why the turn does not end."""
         if not self.done.done():
             self.done.set_exception(error)
             self.done.exception()  # mark it as retrieved, as there may be no waiter
@@ -109,7 +109,7 @@ class TurnReader:
             loop.call_later(UNHEARD_LOOK_S, self._look_whether_heard, reading, unheard, looks_left - 1)
 
     def host_of(self, call_id: str | None) -> TurnHost | None:
-        """Return the host of the turn that a tool call belongs to, `None` if that turn has ended or is unknown."""
+        """Return the host of a tool call's turn, else of the open turn; `None` if it has ended or none is open."""
         reading = self._callers.get(call_id or "") or self._speaking or self._expected
         return None if reading is None or reading.done.done() else reading.host
 

@@ -1,7 +1,7 @@
 """What the CLI would load from a trusted folder and the folders above it, as hashes of the contents.
 
 That is `.mcp.json`, what is below `.claude` except for `_NOT_LOADED` and `_WRITTEN_BY_HOOKS`, the folder's files that
-commands in these name, and the programs that git's settings name. A text for Claude (`CLAUDE.md`, `AGENTS.md`, an agent's
+their commands name, and the programs that git's settings name. A text for Claude (`CLAUDE.md`, `AGENTS.md`, an agent's
 memory) counts only if it is a link out of the folder. A file that a command reaches in another way does not count: by a
 wildcard, with a space in its path, as a Python module, or through a program that runs it.
 """
@@ -96,7 +96,7 @@ def contents(directory: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """What the CLI would load from a subfolder: `state` is a hash or a link's target, `target` where it leads out."""
+    """What the CLI would load from a subfolder: `state`: a hash or a link's target; `target`: set if it leads out."""
 
     state: str
     target: str | None

@@ -87,7 +87,7 @@ _MAX_NAME_BYTES: Final = 1_100_000
 def git_programs(directory: str, *, only_looks: bool = True) -> dict[str, list[str]]:
     """Return what git could run in a directory, by the file or folder that says so; usually empty.
 
-    :param only_looks: leave out hooks and old remotes that count only when a command changes something.
+    :param only_looks: leave out odd entries, hooks and old remotes that count only for changes.
     """
     found = {} if only_looks else odd_entries(directory)
     for place in {place: None for repository in _repositories(directory) for place in _settings_of(repository)}:
@@ -187,7 +187,7 @@ def files_named(config: str, lines: Iterable[str]) -> list[str]:
 
 
 def work_trees_of(directory: str) -> Iterator[str]:
-    """Yield the folders whose files the CLI (2.1.332) takes for a worktree's own: those with the worktree's repositories."""
+    """Yield the folders around a directory's repositories. The CLI (2.1.332) takes their files for a worktree's own."""
     for repository in _repositories(directory):
         yield from (os.path.dirname(os.path.realpath(place)) for place in _settings_of(repository))
 
@@ -249,7 +249,7 @@ def _settings_of(repository: str) -> Iterator[str]:
 
 def _named(path: str, start: bytes = b"") -> list[str]:
     """Return each path that the text of a file could mean: git only removes ends of lines, so blanks are part of a name."""
-    # For git, which is written in C, a null character ends the path. The CLI takes it from a file that git refuses, too.
+    # For git, which is written in C, a null character ends the path. The CLI even takes a path from a file git refuses.
     content = _content(path).partition(start)[2] if start else _content(path)
     content = content.partition(b"\0")[0]
     rest = content.removeprefix(b" ")

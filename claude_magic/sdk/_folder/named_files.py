@@ -6,6 +6,7 @@ after `cd`. What a word gets from a wildcard is not found.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,7 @@ def named_files(words: Iterable[str], bases: Iterable[str], root: str) -> set[st
 
 def _paths(words: Iterable[str], base: str) -> Iterator[str]:
     """Yield the paths from a folder that words may mean: a word or its end, if the folder holds what it begins with."""
+    real = functools.cache(os.path.realpath)
     there = {".", "..", *(name.casefold() for name in _listed(base))}
     for word in words:
         parts = word.split("/")
@@ -56,8 +58,9 @@ def _paths(words: Iterable[str], base: str) -> Iterator[str]:
             ):
                 for path in _with_ending(os.path.join(base, *parts[at:])):
                     yield os.path.normpath(path)
-                    if ".." in path:  # a folder before it may be a link
-                        yield os.path.realpath(path)
+                    before, dots, rest = path.rpartition("/..")
+                    if dots:  # a folder before it may be a link
+                        yield os.path.normpath(f"{real(before + dots)}{rest}")
 
 
 def _with_ending(name: str) -> tuple[str, str]:

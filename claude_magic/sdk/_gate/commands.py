@@ -13,12 +13,15 @@ Inside = Callable[[str], bool]
 QUOTED: Final = re.compile(r"""\\.|'[^']*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 _PIECE: Final = re.compile(rf"(?P<joined>\\\n)|{QUOTED.pattern}|[^\\'\"#]+|.", re.DOTALL)
 _BEFORE_A_COMMENT: Final = frozenset("\t\n ;&|()")
-_HERE_DOCUMENT: Final = re.compile(r"(?<!<)<<(?!<)-?[ \t]*(?P<quote>['\"]?)(?P<end>[A-Za-z_]\w*)(?P=quote)(?!\S)[^\n]*\n")
+_HERE_DOCUMENT: Final = re.compile(r"(?<!<)<<(?!<)-?[ \t]*(?P<quote>['\"]?)(?P<end>[A-Za-z_]\w*)(?P=quote)(?!\S)")
 
 _SEPARATOR: Final = re.compile(r"&&|\|\||[;|\n]|(?<![<>])&(?!>)")
 
 LITERAL: Final = re.compile(r"""'[^'\n]*'|"[^"$`\\!\n]*\"""")
 """Text that a shell does not change."""
+
+_MOST_WORDS: Final = 200
+"""The most words of a part of a command that are looked up in the file system."""
 
 _PLAIN: Final = re.compile(r"[\w./:@%+, =-]+")
 """Text that a shell neither expands nor reads as an operator."""
@@ -105,13 +108,13 @@ def without_comments(command: str) -> str:
 
 
 def _without_documents(command: str) -> tuple[str, list[str]]:
-    """Return the command without comments and here-documents, and these; with them, if it is not sure where they are."""
+    """Return the command without comments and here-documents, and the documents; in doubt, these stay in the command."""
     kept, documents, at = [], list[str](), 0
-    while begins := _HERE_DOCUMENT.search(command, at):
-        line = without_comments(command[at : begins.end()])
+    while (begins := _HERE_DOCUMENT.search(command, at)) and (end := command.find("\n", begins.end()) + 1):
+        line = without_comments(command[at:end])
         outside = QUOTED.sub("", line)
         kept.append(line)
-        at = begins.end()
+        at = end
         if "<<" not in line:  # it is in a comment
             continue
         ends = re.compile(rf"^\t*{begins['end']}$", re.MULTILINE).search(command, at)
@@ -151,7 +154,7 @@ def searches(part: str) -> bool:
 
 
 def acts_on(part: str) -> str:
-    """Return what a part of a command works on: its words without the program, or the script that is run. Empty if it reads."""
+    """Return what a part of a command works on: its words after the program, or after its script. Empty if it reads."""
     program, *words = words_of(BEFORE.sub("", part)) or [""]
     if program in READERS and program != "find" and not writes(part):
         return ""
@@ -160,7 +163,7 @@ def acts_on(part: str) -> str:
 
 
 def writes_anything(part: str) -> bool:
-    """Whether the words of a part that writes do not tell which files."""
+    """Whether a part may write files that its words do not name."""
     program, *words = words_of(BEFORE.sub("", part)) or [""]
     if program in _COPIERS and any(map(_WIDE_OPTION.match, words)):
         return True
@@ -186,14 +189,14 @@ def is_plain(command: str) -> bool:
 
 
 def covered(command: str, exact: frozenset[str], is_allowed: Callable[[str], bool], is_inside: Inside) -> bool:
-    """Whether rules may cover a command: at least one part, if the others only read, or only change to a directory inside."""
+    """Whether rules may cover a command: they allow a part, and the others only read, or only `cd` inside the folder."""
     if trimmed(command) in exact:
         return True
     parts = [BEFORE.sub("", part) for part in parts_of(command) if part]
     others = [part for part in parts if not is_allowed(part)]
     if not others or len(others) == len(parts):
         return not others and bool(parts)
-    # What is read was looked at before a part of the command makes a link there.
+    # Paths were checked before the command runs; a part could then make a link.
     reads = all(_reads(part, is_inside) for part in others) and not any(_MAKES_LINKS.match(part) for part in parts)
     return reads or all(_goes(part, is_inside) for part in others)
 
@@ -214,5 +217,7 @@ def _goes(part: str, is_inside: Inside) -> bool:
 def _plain_words(part: str) -> list[str]:
     """Return the words of a command, or nothing if a shell would expand any of them."""
     words = shlex.split(part) if _PLAIN.fullmatch(LITERAL.sub("q", part)) else []
-    # zsh replaces "=NAME" by the path of the program NAME. A "~" in quotes is only a name, not the home directory.
+    if len(words) > _MOST_WORDS:
+        return []
+    # zsh replaces "=NAME" by the path of the program NAME. A quoted "~" is a name, but may pass for the home.
     return [] if any(word.startswith(("=", "~")) for word in words) else words

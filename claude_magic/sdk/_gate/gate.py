@@ -34,7 +34,7 @@ _ALL_EDITS: Final = ("Edit(**)",)
 _RAISED: Final = ("acceptEdits", "bypassPermissions", "auto")
 
 _CLI_ASKS: Final = ("default", "acceptEdits", "plan", "dontAsk")
-"""The modes in which the CLI is known to ask, deny, or edit as the mode says, where no rule covers a call.
+"""The modes in which, if no rule covers a call, the CLI is known to ask, deny or edit as the mode says.
 
 In `auto` a model would judge (2.1.332), and later modes are unknown: there, the gate itself asks.
 """
@@ -114,7 +114,7 @@ class Gate:
         if call.tool in READING | EDITING:
             paths = call.paths
             elsewhere = [path for path in paths if not self._is_open(path, call)]
-            # In the default mode the CLI (2.1.332) lets through edits of what it takes for its own memory, wherever that is.
+            # We ask: by default the CLI (2.1.332) lets through edits of what it takes for its own memory, wherever that is.
             is_asked = mode not in ("acceptEdits", "plan") and not (mode in _CLI_ASKS and self.was_granted(_ALL_EDITS))
             may_be_open = call.tool in READING or not is_asked
             if paths and ((may_be_open and not elsewhere) or self._may_allow(call, paths, cli_asks=cli_asks)):

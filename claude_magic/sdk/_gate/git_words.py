@@ -1,7 +1,7 @@
 """Reads git's part of a shell command: whether its words tell where git works, and what its commands may do there.
 
-What is not understood counts as not clear, which costs only a question. Where git is an argument, as in `xargs git`, only what
-the shell does to the words is judged: a rule for such a program allows anything in any case.
+What is not understood counts as not clear, which costs only a question. Where git is an argument, as in `xargs git`, only
+expansions and git's variables count: a rule for such a program allows anything in any case.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _JOINED: Final = re.compile(r"-[A-Za-z]|[^=]*=")
 """What may stand right before a path in the same word."""
 
 _FAR_ADDRESS: Final = re.compile(r"::|(?i:file):")
-"""An address that names a program, or a folder in other words."""
+"""An address that names a program, or a folder as a URL."""
 
-_BRACES: Final = r"(?<!@)\{|\{[^}]*(?:,|\.\.)"
+_BRACES: Final = r"(?<!@)\{|@\{[^}{]*(?:[,{]|\.\.)"
 _MADE_WORDS: Final = re.compile(rf"[$`]|{_BRACES}|(?<!\S)(?:-\S*)?[*?\[]")
 """What a shell may turn into an option, such as `*` if a file is named like an option. `HEAD@{1}` stays as it is."""
 _CHOSEN: Final = re.compile(rf"[$`*?\[]|(?<!\S)~|{_BRACES}")
@@ -58,7 +58,7 @@ _CHOSEN: Final = re.compile(rf"[$`*?\[]|(?<!\S)~|{_BRACES}")
 class GitUse(NamedTuple):
     """How a command uses git. If it is not clear where, settings cannot be looked at beforehand.
 
-    `commands`: git's commands; empty text for no command. `words`: the words of git's parts that may be paths.
+    `commands`: git's; `git` if unknown, empty if no call. `words`: the words of git's parts that may be paths.
     """
 
     is_clear: bool

@@ -166,8 +166,6 @@ class SideEffects:
         is_simple = named_commands <= SIMPLE
         places = places_of(call.tool, call.arguments, call.cwd)
         folders = {*map(os.path.dirname, places)}
-        if outside := self._outside(use.words, (call.cwd, *filter(os.path.isdir, places))):
-            return f"it names {outside}, outside the folder"
         if not only_looks:  # git also tries a remote's path with `.git` added
             places += [f"{path}.git" for path in (*folders, *places)]
             folders |= set(places)
@@ -175,6 +173,8 @@ class SideEffects:
             return f"{file} leads git to another repository"
         if len(named := sorted(filter(os.path.isdir, folders))) > _MOST_FOLDERS:
             return "it names more folders than are searched for git settings"
+        if outside := self._outside(use.words, [call.cwd, *(folder for folder in named if within(folder, self._directory))]):
+            return f"it names {outside}, outside the folder"
         if not is_simple and (state := next(filter(None, map(unfinished, (call.cwd, *named))), "")):
             return f"git would go on with what {state} says, which may name programs"
         trusts_inside = any(INSIDE in programs for programs in self._git_trusted.values())
@@ -196,7 +196,9 @@ class SideEffects:
 
     def _outside(self, words: Iterable[str], folders: Collection[str]) -> str:
         """Return the first of these words that is a path out of the folder, read from one of `folders`."""
-        paths = (os.path.join(folder, os.path.expanduser(word)) for word in words if "\0" not in word for folder in folders)
+        paths = (
+            os.path.join(folder, os.path.expanduser(word)) for word in words if word and "\0" not in word for folder in folders
+        )
         found = (path for path in paths if path != os.devnull and os.path.lexists(path))
         return next((path for path in found if not within(os.path.realpath(path), self._directory)), "")
 

@@ -29,7 +29,7 @@ _WAIT_S: Final = 30.0
 """How long one run waits while another one writes to the same file."""
 
 _LONGEST_S: Final = 60.0
-"""How long a statement may take. Only one that never ends takes longer."""
+"""How long a statement may take before it counts as endless."""
 
 _TABLE: Final = """CREATE TABLE answers (
     key BLOB PRIMARY KEY, work BLOB NOT NULL, content TEXT NOT NULL, structured TEXT, usage TEXT NOT NULL, cost_usd REAL,
@@ -127,7 +127,7 @@ class Checkpoint:
         """Check that SQLite will use this very file: in a downloaded folder its name may be a link."""
         if self._path.is_symlink() or leads_out(self._path):
             target = shorten_home(os.path.realpath(self._path))
-            raise CheckpointError(f"A link leads to {self._shown}.", next_step=f"Name the file itself, {target}.")
+            raise CheckpointError(f"{self._shown} is behind a link.", next_step=f"Name its real path, {target}.")
         # A journal can name files that SQLite would delete. We only use a WAL.
         beside = [Path(f"{self._path}{ending}") for ending in ("-wal", "-shm", "-journal")]
         if strange := [path for path in beside if path.is_symlink() or (path.exists() and path.name.endswith("-journal"))]:

@@ -68,7 +68,7 @@ class TrialRun(RowRun):
         finally:
             by_place, pairs = self.trial.judged_by_place()
             said = f"the judge chose by position, not by reply, in {by_place:,} of {pairs:,} pairs"
-            # With a judge, the checkpoint always holds other work as well, which needs no remark.
+            # Drops the remark on other work in the checkpoint: with a judge, some is there.
             self.remarks = [said] if by_place else []
 
     async def _judge_all(self, judge: Judge, items: list[tuple[tuple[int, ...], dict[str, Any]]], take: Take) -> None:
