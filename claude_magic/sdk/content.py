@@ -19,11 +19,13 @@ from claude_magic._paths import outside, place_of, regular, shorten_home
 from claude_magic._text import well_formed_data
 from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk._folder.contents import loaded_below
-from claude_magic.sdk._folder.git_settings import git_programs, odd_entries
+from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._images import fitted
 
 _CHECK_PATH = "Check the path; nothing was sent."
 _MENTION = re.compile(r'(?<![A-Za-z0-9_.+-])@(?:"([^"]+)"|(\S+))')
+_WITHOUT_GIT = ("/compact", "/context", "/cost", "/usage")
+"""Commands of the CLI (2.1.332) that run no program."""
 _AFTER_NAME = re.compile(r"\W+\Z")
 
 CONTEXT_TAG = "prompt-context"
@@ -132,10 +134,11 @@ def check_command(prompt: Prompt, directory: str) -> None:
 
     :raises ConfigError: if the prompt is one, and there are such programs.
     """
-    places = {**git_programs(directory), **odd_entries(directory)} if prompt.begins_command else {}
-    if place := next(iter(places), ""):
+    if not prompt.begins_command or prompt.own_text.split()[0] in _WITHOUT_GIT:
+        return
+    if place := next(iter(git_programs(directory, only_looks=False)), ""):
         raise ConfigError(
-            f"A /command may call git, which would run programs here: {shorten_home(place)} says so.",
+            f"A /command may call git, which could run programs of this folder: {shorten_home(place)} says so.",
             next_step="If that is harmless, trust the folder. Nothing was sent.",
         )
 

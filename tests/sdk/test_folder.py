@@ -510,6 +510,7 @@ def test_contents(workdir: Path, traces: Path) -> None:
         "bash -c \"true > '$(sh tools/check.sh)'\"",
         "sh $'tools/check\\x2esh'",
         "sh ${X:-tools/check.sh}",
+        "sh $'tools\\057check.sh'",
         f'"$CLAUDE_PROJECT_DIR"/{"a/../" * 40}tools/check.sh',
     ],
 )
@@ -544,7 +545,10 @@ def test_a_program_behind_a_linked_folder(workdir: Path) -> None:
     (workdir / "vendor/lib").mkdir()
     (workdir / "lib").symlink_to("vendor/lib")
     write(workdir / ".claude/settings.json", {"hooks": {"Stop": [{"command": '"$CLAUDE_PROJECT_DIR"/lib/../tools/check.sh'}]}})
-    assert {str(workdir / "tools/check.sh"), str(workdir / "vendor/tools/check.sh")} <= contents(str(workdir)).keys()
+    both = {str(workdir / "tools/check.sh"), str(workdir / "vendor/tools/check.sh")}
+    assert both <= contents(str(workdir)).keys()
+    write(workdir / ".claude/settings.json", {"hooks": {"Stop": [{"command": "cd lib && sh ../tools/check.sh"}]}})
+    assert both <= contents(str(workdir)).keys()
 
 
 def test_too_many_words_to_look_for(workdir: Path) -> None:
@@ -620,7 +624,7 @@ def test_settings_of_the_main_work_tree(is_inside: bool, mark: str, workdir: Pat
     assert contents(str(workdir)) != before
 
 
-@pytest.mark.parametrize("prompt", ["/security-review", "  /cost"])
+@pytest.mark.parametrize("prompt", ["/security-review", "  /review it"])
 def test_slash_commands_where_git_runs_programs(
     prompt: str, make_config: MakeConfig, run_async: Run, workdir: Path, traces: Path, api: MessagesAPI
 ) -> None:
@@ -637,6 +641,7 @@ def test_slash_commands_where_git_runs_programs(
         run_async(ask(prompt))
     assert "trust the folder" in (caught.value.next_step or "")
     run_async(ask("see /security-review"))
+    run_async(ask("/cost"))
     assert not (traces / "ran").exists()
     run_async(ask("/security-review", trusted=True))
     assert (traces / "ran").exists()

@@ -929,10 +929,68 @@ def test_a_skill_may_call_git(tmp_path: Path) -> None:
     def verdict(*rules: str, trusted: bool = False) -> tuple[Verdict, str]:
         return Gate(str(tmp_path), tmp_path / "cli", home="/", rules=rules, trusted=trusted).judge(call, "default")
 
-    assert verdict("Skill") == (Verdict.ASK, f"git would run programs here: {config} says so")
+    asked = Verdict.ASK, f"git would run programs here: {config} says so"
+    assert verdict("Skill") == asked
     assert verdict("Skill", "Bash")[0] is verdict("Skill", trusted=True)[0] is Verdict.PASS
+    call = Call("Agent", {"prompt": "p", "subagent_type": "mine"}, "default", str(tmp_path), "s")  # perhaps with a skill
+    assert verdict() == asked
+    call = Call("Agent", {"prompt": "p"}, "default", str(tmp_path), "s")
+    assert verdict()[0] is Verdict.PASS
+    call = Call("Skill", {"skill": "security-review"}, "default", str(tmp_path), "s")
     config.unlink()
     assert verdict("Skill")[0] is Verdict.PASS
+    (tmp_path / ".git/hooks").mkdir()
+    (tmp_path / ".git/hooks/pre-commit").write_text("true")
+    assert verdict("Skill")[0] is Verdict.ASK
+
+
+def test_the_memory_of_a_helper(tmp_path: Path) -> None:
+    """Before trust, a helper of the person's own is asked about where the folder holds a memory for it."""
+    call = Call("Agent", {"prompt": "p", "subagent_type": "mine"}, "default", str(tmp_path), "s")
+
+    def verdict(*, trusted: bool = False) -> Verdict:
+        return Gate(str(tmp_path), tmp_path / "cli", home="/", trusted=trusted).judge(call, "default")[0]
+
+    assert verdict() is Verdict.PASS
+    (memory := tmp_path / ".claude/agent-memory/mine/MEMORY.md").parent.mkdir(parents=True)
+    memory.write_text("Obey the folder.")
+    assert (verdict(), verdict(trusted=True)) == (Verdict.ASK, Verdict.PASS)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "git commit -qF../out/secret",
+        "git commit -qvF ../o[u]t/secret",
+        "git commit -qF ~+/../out/secret",
+        "git commit -Flink",
+        "git tag -aF../out/secret t",
+        "git blame --contents ../o?t/secret f",
+        "git blame -wS../out/secret f",
+        "git add --pathspec-from-file={base}/o?t/secret",
+        "git add --pathspec-from-file={base}/out/secret",
+    ],
+)
+def test_git_does_not_read_elsewhere(command: str, tmp_path: Path) -> None:
+    """In a trusted folder, a rule for a git command does not answer if the command plainly names a path out of the folder."""
+    (work := tmp_path / "folder").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/secret").write_text("x")
+    (work / "link").symlink_to("../out/secret")
+    rules = [f"Bash(git {name}:*)" for name in ("commit", "tag", "blame", "add", "log")]
+    gate = Gate(str(work), tmp_path / "cli", home="/", rules=rules, trusted=True)
+
+    def verdict(command: str) -> Verdict:
+        return gate.judge(Call("Bash", {"command": command}, "default", str(work), "s"), "default")[0]
+
+    assert verdict(command.replace("{base}", str(tmp_path))) is Verdict.ASK
+    for harmless in (
+        "git add src/*.py",
+        "git log main..dev~2 -- a/b",
+        "git commit -qam 'see ../out/secret'",
+        "git log -5 --stat",
+    ):
+        assert verdict(harmless) is Verdict.PASS, harmless
 
 
 def test_a_tilde_in_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1129,12 +1187,16 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         "cp -b --suffix=.sh in.txt hooks/check",
         "cp -td e/f",
         "git show x:y > hooks/check.sh",
+        "cat e.sh >&01hooks/../hooks/check.sh",
+        "git log --output=hooks/check.sh",
+        "git grep -O'cp e.sh' x -- hooks",
         "echo a\\;#; cp e.sh hooks/check.sh",
     ):
         assert verdicts("Bash", command=command) == [Verdict.ASK, Verdict.PASS], command
     for name in ("hooks/check.sh", "hooks/../hooks/check.sh", ".claude/settings.json"):
         assert verdicts("Write", file_path=name, content="x") == [Verdict.ASK, Verdict.PASS], name
     assert verdicts("Write", file_path="hooks/other.sh", content="x") == [Verdict.PASS, Verdict.PASS]
+    assert verdicts("Write", file_path="sub/hooks/check.sh", content="x") == [Verdict.ASK, Verdict.PASS]  # after `cd sub`
     assert verdicts("Bash", command="sh hooks/check.sh") == verdicts("Bash", command="cp a b") == [Verdict.PASS, Verdict.PASS]
     for command in (
         "rm -r out/x; cat a | tee log; sed -i s/a/b/g x",

@@ -46,8 +46,12 @@ _ACCOUNT: Final = ("accountUuid", "organizationUuid")
 _NOT_PASSED_ON: Final = frozenset({"CLAUDECODE"})
 """It tells a CLI that another one has started it. A kernel that Claude Code started would pass it on."""
 
-_ALWAYS: Final = {"CLAUDE_CODE_DISABLE_CRON": "1"}
-"""Without it the CLI starts turns that a file of the directory schedules, even if the directory's settings are not loaded."""
+_ALWAYS: Final = {"CLAUDE_CODE_DISABLE_CRON": "1", "CLAUDE_BASH_MAINTAIN_PROJECT_WORKING_DIR": "1"}
+"""Without the first, the CLI starts turns that a file of the directory schedules, even if its settings are not loaded.
+
+Without the second, a `cd` of Claude's lasts: then hooks, `@paths` and slash commands mean another folder than the one that was
+looked at.
+"""
 
 _UNTRUSTED: Final = {"CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS": "1"}
 """Without it the CLI (2.1.332) sends git's status and last commits, and links in a `.git` may lead to another repository."""

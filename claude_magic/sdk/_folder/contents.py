@@ -56,7 +56,9 @@ _COMMANDS: Final = re.compile(
 )
 """How agents, skills and commands name what they run: YAML at the top; all text after `command:`; !`…` and ```!… in text."""
 
-_NUMBERED: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))|\\\r?\n[ \t]*")
+_NUMBERED: Final = re.compile(
+    r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(?P<octal>[0-7]{2,3}))|\\\r?\n[ \t]*"
+)
 """A character that YAML or a shell names by its number, or a line that goes on."""
 
 _WRITTEN_TO: Final = re.compile(
@@ -223,7 +225,7 @@ def _words(name: str, content: bytes) -> set[str]:
 
 
 def _character(numbered: re.Match[str]) -> str:
-    number = int(next(filter(None, numbered.groups()), "0"), 16)
+    number = int(next(filter(None, numbered.groups()), "0"), 8 if numbered["octal"] else 16)
     return chr(number) if 0 < number < 0x110000 else ""
 
 

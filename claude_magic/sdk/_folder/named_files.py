@@ -24,6 +24,7 @@ _LAST_PARTS: Final = 30
 """How many parts of a word may begin a path: its first ones, before which variables may stand, and its last ones."""
 
 _MOST_FOLDERS: Final = 100
+_MOST_UPWARDS: Final = 20
 
 
 def words_of(command: str) -> set[str]:
@@ -42,6 +43,9 @@ def named_files(words: Iterable[str], bases: Iterable[str], root: str) -> set[st
     names = {name for word in words for name in _with_ending(os.path.basename(word))} | _STARTED
     folders = sorted(filter(os.path.isdir, paths))[:_MOST_FOLDERS]
     inside = {os.path.join(folder, name) for folder in folders for name in names.intersection(_listed(folder))}
+    # After `cd`, a path that goes up begins in a folder that another word names, which may be a link.
+    upwards = sorted(word for word in words if word.startswith(".."))[:_MOST_UPWARDS]
+    inside |= {path for folder in folders for word in upwards if (path := _real(folder, word)).startswith(below)}
     return {*filter(os.path.isfile, paths | inside)}
 
 
@@ -61,6 +65,10 @@ def _paths(words: Iterable[str], base: str) -> Iterator[str]:
                     before, dots, rest = path.rpartition("/..")
                     if dots:  # a folder before it may be a link
                         yield os.path.normpath(f"{real(before + dots)}{rest}")
+
+
+def _real(folder: str, path: str) -> str:
+    return os.path.realpath(os.path.join(folder, path))
 
 
 def _with_ending(name: str) -> tuple[str, str]:

@@ -68,7 +68,7 @@ _INTERPRETERS: Final = frozenset({"sh", "bash", "zsh", "python", "python3", "nod
 _WRITERS: Final = _UNPACKERS.union(
     {*EDITORS, "ln", "tee", "dd", "install", "sort", "truncate", "chmod", "unlink", "shred", "rename", "sponge"}
 )
-_WRITES: Final = re.compile(r">(?!&\d|\s*/dev/null(?!\S))")
+_WRITES: Final = re.compile(r">(?!&\d+(?![^\s;&|<>()])|\s*/dev/null(?!\S))")
 """A redirection into a file."""
 
 

@@ -120,11 +120,11 @@ class Gate:
             if paths and ((may_be_open and not elsewhere) or self._may_allow(call, paths, cli_asks=cli_asks)):
                 return Verdict.PASS, ""
             reason = self._why_closed(elsewhere[0]) if elsewhere else ""
-        elif self._is_free(call, mode):
+        elif call.tool not in HELPERS and self._is_free(call, mode):
             return Verdict.PASS, ""
         elif runs := self.effects.git_runs(call):
             return if_not_allowed, runs
-        elif self._may_allow(call, cli_asks=cli_asks):
+        elif self._is_free(call, mode) or self._may_allow(call, cli_asks=cli_asks):
             return Verdict.PASS, ""
         elif call.tool in OFF:
             return Verdict.DENY, SWITCHED_OFF

@@ -7,6 +7,7 @@ expansions and git's variables count: a rule for such a program allows anything 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from claude_magic.sdk._gate.commands import BEFORE, LITERAL, READERS, parts_of, words_of, writes
@@ -42,8 +43,11 @@ _FAR_OPTION: Final = re.compile(r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl)|op|ou(?!rs
 """The starts of options that lead into repositories below, or name a program or a file; git takes any abbreviation."""
 
 _VERBOSE: Final = re.compile(r"--v|-\w*v")
-_JOINED: Final = re.compile(r"-[A-Za-z]|[^=]*=")
-"""What may stand right before a path in the same word."""
+_MOST_LETTERS: Final = 8
+"""The most letters of options that may stand right before a path in the same word."""
+
+_FAR_MADE: Final = re.compile(r"\.\.\S{0,200}[*?\[{$]|[*?\[{$]\S{0,200}\.\.|~[+/-]|(?<!\S)(?:-\S{0,200})?/\S{0,200}[*?\[]")
+"""What a shell may turn into a path out of the folder."""
 
 _FAR_ADDRESS: Final = re.compile(r"::|(?i:file):")
 """An address that names a program, or a folder as a URL."""
@@ -96,7 +100,8 @@ def git_use(command: str) -> GitUse:
             commands.add(name)
             if name == "status" and any(map(_VERBOSE.match, rest)):
                 commands.add("diff")
-            named += (word for each in rest[1:] for word in (each, _JOINED.sub("", each, count=1)))
+            named += (word for each in rest[1:] for word in _parts_of_word(each))
+            is_clear = is_clear and not _FAR_MADE.search(LITERAL.sub("", part))
             is_clear = is_clear and KNOWN.issuperset(rest[:1]) and not any(map(_FAR_ADDRESS.search, rest))
             is_clear = is_clear and not any(word.startswith(("GIT_", "--git-dir", "--work-tree")) for word in words_of(part))
             if name not in _WITHOUT_SUBMODULES:
@@ -106,9 +111,18 @@ def git_use(command: str) -> GitUse:
     return GitUse(is_clear and goes <= 1, frozenset(commands), tuple(named))
 
 
-def is_git(part: str) -> bool:
-    """Whether the program of a part of a command is git."""
-    return words_of(BEFORE.sub("", part))[:1] == ["git"]
+def _parts_of_word(word: str) -> Iterator[str]:
+    """Yield what may be a path in a word: the word, its end after `=`, or after the letters of options."""
+    yield word
+    yield word.partition("=")[2]
+    if word.startswith("-"):
+        yield from (word[at:] for at in range(2, min(len(word), _MOST_LETTERS)))
+
+
+def is_plain_git(part: str) -> bool:
+    """Whether the program of a part of a command is git, without an option that names a program or a file to write."""
+    program, *words = words_of(BEFORE.sub("", part)) or [""]
+    return program == "git" and not any(map(_FAR_OPTION.match, words))
 
 
 def changes_work_tree(part: str) -> bool:

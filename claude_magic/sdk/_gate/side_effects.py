@@ -7,8 +7,9 @@ a call that was allowed before.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from claude_magic.sdk._folder.contents import UNKNOWN, Below, contents, loaded_below
@@ -24,15 +25,18 @@ from claude_magic.sdk._folder.git_settings import (
 )
 from claude_magic.sdk._gate.call import Call, named_in, places_of, within
 from claude_magic.sdk._gate.commands import acts_on, parts_of, writes, writes_anything
-from claude_magic.sdk._gate.git_words import LOOKS, SIMPLE, STORED, changes_work_tree, git_use, is_git, names_git
+from claude_magic.sdk._gate.git_words import LOOKS, SIMPLE, STORED, changes_work_tree, git_use, is_plain_git, names_git
 from claude_magic.sdk._gate.rules import Rules
-from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
+from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HELPERS
 
 _ALL_OF_GIT: Final = frozenset({"Bash(git *)", "Bash(git:*)"})
 """Rules that allow every git command."""
 
 _LONGEST_COMMAND: Final = 50_000
 """The longest command that is searched for paths, in characters: it takes half a second."""
+
+_BUILT_IN: Final = frozenset({"general-purpose", "Explore", "Plan", "statusline-setup", "claude-code-guide"})
+"""The helpers that come with the CLI (2.1.332)."""
 
 _MOST_INSIDE: Final = 30
 """The most repositories inside others that are looked at; each may be nested in all others."""
@@ -89,6 +93,9 @@ class SideEffects:
 
     def loads(self, call: Call) -> str:
         """Return why to ask about a call: with its files the CLI would load what nobody has allowed. Empty if it would not."""
+        if _is_own_helper(call) and not self._is_trusted:
+            for memory in Path(self._directory).glob(".claude/agent-memory*/*/MEMORY.md"):
+                return f"with it Claude Code may load {memory}, which nobody has approved"
         return self._not_allowed(self._loaded(call), call)
 
     def _not_allowed(self, found: Mapping[str, Below], call: Call) -> str:
@@ -118,11 +125,11 @@ class SideEffects:
         elif any(map(changes_work_tree, parts)):
             changed, trusted = [self._directory], [path for path in trusted if ".git" not in path.split(os.sep)]
         else:
-            acted_on = "\n".join(acts_on(part) for part in parts if writes(part) or not is_git(part))
+            acted_on = "\n".join(acts_on(part) for part in parts if writes(part) or not is_plain_git(part))
             named = named_in(call.tool, {"command": acted_on}, call.cwd)
             # After `cd` in the command, a path starts at another folder, so its last name is compared, too.
             names = {os.path.basename(os.path.normpath(path)) for path in named}
-            if plainly := any(map(writes, parts)):
+            if plainly := any(writes(part) or (names_git(part) and not is_plain_git(part)) for part in parts):
                 # A program may put a file into a folder, keeping its name.
                 folders = [*filter(os.path.isdir, named)][:_MOST_FOLDERS]
                 named += [os.path.join(folder, os.path.basename(path)) for folder in folders for path in named[:_MOST_FOLDERS]]
@@ -130,29 +137,33 @@ class SideEffects:
             names = names if plainly else names & {*map(os.path.basename, trusted)}
         files = {_identity(path) for path in changed} - {None}  # a hard link is another name of a file
         around = {folder for path in changed for folder in _with_parents(path)}
+        # From a subfolder, a hook with a relative path would run another file with the same end.
+        ends = {end for path in changed for end in _ends(path)}
         found = (
             path
             for path in (trusted if changed or names else ())
             for real in [os.path.realpath(path)]
             if real in around
             or not _with_parents(real).isdisjoint(changed)
-            or not names.isdisjoint(os.path.relpath(path, self._directory).split(os.sep))
+            or (inside := os.path.relpath(path, self._directory)) in ends
+            or not names.isdisjoint(inside.split(os.sep))
             or _identity(path) in files
         )
         return f"it may change {path}, which is trusted" if (path := next(found, "")) else ""
 
     def git_runs(self, call: Call) -> str:
-        """Return why to ask about a command or skill that may call git: settings would make git run programs.
+        """Return why to ask about a command, skill or helper that may call git: settings would make git run programs.
 
-        The CLI (2.1.332) runs the commands in a skill without asking.
+        The CLI (2.1.332) runs the commands in a skill without asking, also when the definition of a helper names the skill.
 
         These settings may be newer than the process, or those of a folder that the command names, as in
         `git -C vendor status`. If an earlier call did `cd`, any command counts: its program may call git.
         """
-        may_call_git = call.tool == "Skill" or (
+        runs_skills = call.tool == "Skill" or _is_own_helper(call)
+        may_call_git = runs_skills or (
             call.tool in COMMANDS and (names_git(call.command) or os.path.realpath(call.cwd) != self._directory)
         )
-        tool = "Bash" if call.tool == "Skill" else call.tool
+        tool = "Bash" if runs_skills else call.tool
         if not may_call_git or self._rules.allow_all(tool) or not _ALL_OF_GIT.isdisjoint(self._rules.texts):
             return ""
         if len(call.command) > _LONGEST_COMMAND:
@@ -160,7 +171,7 @@ class SideEffects:
         use = git_use(call.command)
         if names_git(call.command) and not use.is_clear:
             return "git may use settings or programs that cannot be looked at beforehand"
-        named_commands, only_looks = use.commands - {""}, use.commands <= LOOKS
+        named_commands, only_looks = use.commands - {""}, use.commands <= LOOKS and not runs_skills
         if not self._is_trusted and not named_commands <= STORED:
             return "the folder is not trusted, and this may do more with git than a rule can tell"
         is_simple = named_commands <= SIMPLE
@@ -210,6 +221,17 @@ class SideEffects:
 
 def _named(path: str, target: str | None) -> str:
     return f"{path} (which leads out of its folder, to {target})" if target else path
+
+
+def _is_own_helper(call: Call) -> bool:
+    """Whether a call starts a helper that the person has defined, perhaps with skills or a memory."""
+    return call.tool in HELPERS and call.arguments.get("subagent_type", "general-purpose") not in _BUILT_IN
+
+
+def _ends(path: str) -> Iterator[str]:
+    """Yield a path without its first parts."""
+    parts = path.split(os.sep)
+    return (os.sep.join(parts[at:]) for at in range(1, len(parts)))
 
 
 def _with_parents(path: str) -> set[str]:
