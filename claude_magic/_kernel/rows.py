@@ -110,8 +110,9 @@ class CellRows:
             stream: Stream[RowOutcome, None] = self._background.stream(self._work)
             try:
                 yield stream, view
-            except BaseException:  # an error or interrupt in the cell also stops the run; answered rows are kept
-                self._stop_and_wait(stream, view)
+            except BaseException as error:  # an error or interrupt in the cell also stops the run; answered rows are kept
+                is_stop = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
+                self._stop_and_wait(stream, view, INTERRUPTED if is_stop else "an error ended the run")
                 raise
 
     async def _work(self, put: Any) -> None:
@@ -127,14 +128,14 @@ class CellRows:
                 self._run.fail(failure)
         view.update(self._run.progress)
 
-    def _stop(self, stream: Stream[RowOutcome, None], view: RowProgress) -> None:
-        self._run.stopped = self.results.stopped = self._run.stopped or INTERRUPTED
+    def _stop(self, stream: Stream[RowOutcome, None], view: RowProgress, why: str = INTERRUPTED) -> None:
+        self._run.stopped = self.results.stopped = self._run.stopped or why
         stream.stop()
         self._take([], view)
 
-    def _stop_and_wait(self, stream: Stream[RowOutcome, None], view: RowProgress) -> None:
+    def _stop_and_wait(self, stream: Stream[RowOutcome, None], view: RowProgress, why: str) -> None:
         with held_back(drop=True):
-            self._stop(stream, view)
+            self._stop(stream, view, why)
             for batch in stream.batches():
                 self._take(batch, view)
 

@@ -23,7 +23,9 @@ from claude_magic.sdk._folder.git_settings import git_programs
 from claude_magic.sdk._images import fitted
 
 _CHECK_PATH = "Check the path; nothing was sent."
-_MENTION = re.compile(r'(?<![A-Za-z0-9_.+-])@(?:"([^"]+)"|(\S+))')
+_MENTION = re.compile(r'(?<![A-Za-z0-9_.+-])@(?:"([^"]+)"|([^\s\ufeff]+))')
+_BLANK = re.compile(r"\A[\s\ufeff]+|[\s\ufeff]+\Z")
+"""What the CLI (2.1.332) leaves out around a quoted path: to JavaScript, U+FEFF is white space."""
 _WITHOUT_GIT = ("/compact", "/context", "/cost", "/usage")
 """Commands of the CLI (2.1.332) that run no program."""
 _AFTER_NAME = re.compile(r"\W+\Z")
@@ -112,7 +114,11 @@ def check_mentions(prompt: Prompt, directory: str, *, asks_below: bool = False) 
         return
     # The CLI (2.1.332) ignores punctuation after a path.
     for quoted, bare in _MENTION.findall(prompt.own_text):
-        for named in {quoted} if quoted else {bare, bare.partition("#")[0], _AFTER_NAME.sub("", bare.partition("#")[0])}:
+        for named in (
+            {quoted, _BLANK.sub("", quoted)}
+            if quoted
+            else {bare, bare.partition("#")[0], _AFTER_NAME.sub("", bare.partition("#")[0])}
+        ):
             path = os.path.join(directory, os.path.expanduser(named))
             if "\0" not in path and os.path.exists(path):
                 refuse_outside(path, place_of(path, directory))

@@ -372,7 +372,7 @@ def test_for_the_session(ask: Any, words: dict[str, str], workdir: Path) -> None
 
 
 def test_a_command_in_another_place_is_another(ask: Any, words: dict[str, str], workdir: Path) -> None:
-    """Behind a `cd` the card names where a call runs, and a yes for the session that was given elsewhere does not hold."""
+    """A `cd` holds for its own command only: each call runs in the folder of the session, and the card says so."""
     (workdir / "in.sh").write_text("touch here")
     (workdir / "sub" / "in.sh").write_text("touch planted")
     calls = [bash("sh in.sh"), bash("cd sub && true"), bash("sh in.sh"), write("new.txt"), (f"{KERNEL}act", {})]
@@ -383,11 +383,12 @@ def test_a_command_in_another_place_is_another(ask: Any, words: dict[str, str], 
     assert where == [
         ("sh in.sh", folder, (granted,)),
         ("cd sub && true", folder, ("Bash(cd sub && true)",)),
-        ("sh in.sh", "sub", ()),
-        ("", "sub", ("Edit(**)",)),
+        ("", folder, ("Edit(**)",)),
         ("", folder, (f"{KERNEL}act",)),
-        ("cd .. && true", "sub", ()),
+        ("cd .. && true", folder, ("Bash(cd .. && true)",)),
     ]
+    assert not (workdir / "sub" / "planted").exists()
+    assert (workdir / "new.txt").exists()
 
 
 def test_an_edit_for_the_session_is_no_command(ask: Any, words: dict[str, str], workdir: Path) -> None:

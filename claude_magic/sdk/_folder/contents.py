@@ -37,8 +37,14 @@ MAX_BYTES = 50_000_000
 _MOST_FOLDERS: Final = 500
 """The most folders of a `.claude`; links can make circles."""
 
+_MAX_TEXT: Final = 1_000_000
+"""The most characters of one file that are searched for words."""
+
 _MOST_PARTS: Final = 50_000
 """The most words of all files together that may name others; each part of a path counts."""
+
+_MOST_BELOW: Final = 8
+"""The most `.claude` in subfolders that are looked into for one call; each may take half a second."""
 
 _LINKS_NAMED: Final = 20
 """The most links of a subfolder's `.claude` that a question names; a `.claude` with more is asked about each time."""
@@ -114,6 +120,9 @@ def loaded_below(paths: Iterable[str], directory: str) -> dict[str, Below]:
     found: dict[str, Below] = {}
     for folder in _folders_below(paths, directory):
         settings = os.path.join(folder, ".claude")
+        if len(found) >= _MOST_BELOW and os.path.isdir(settings):
+            found[settings] = Below(UNKNOWN, None)
+            continue
         files = [*islice(_files_of(settings), MAX_FILES + 1)]
         links = [*islice(_leading_out(files, folder), _LINKS_NAMED + 1)]
         if os.path.isdir(settings):
@@ -220,6 +229,8 @@ def _words(name: str, content: bytes) -> set[str]:
         texts = [part for match in _COMMANDS.findall(content.decode(errors="replace")) for part in match]
     else:
         return set()
+    if sum(map(len, texts)) > _MAX_TEXT:
+        return {"/" * _MOST_PARTS}  # too many parts to be judged
     texts += [_NUMBERED.sub(_character, text) for text in texts]
     return {word for text in texts for word in words_of(_WRITTEN_TO.sub(" ", text))}
 
