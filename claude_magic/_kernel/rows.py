@@ -133,7 +133,7 @@ class CellRows:
         stream.stop()
         self._take([], view)
 
-    def _stop_and_wait(self, stream: Stream[RowOutcome, None], view: RowProgress, why: str) -> None:
+    def _stop_and_wait(self, stream: Stream[RowOutcome, None], view: RowProgress, why: str = INTERRUPTED) -> None:
         with held_back(drop=True):
             self._stop(stream, view, why)
             for batch in stream.batches():

@@ -155,6 +155,15 @@ def test_options_that_do_not_fit(line: str, said: str, shared_session: Kernel, a
     assert api.requests == []
 
 
+def test_a_column_that_is_not_there(shared_session: Kernel, api: MessagesAPI) -> None:
+    """A run that an error ends is not called interrupted."""
+    shared_session.run(ROWS)
+    cell = shared_session.run("%%claude --each rows\n{{ nothing }}")
+    assert "There is no column nothing" in cell.text + str(cell.errors)
+    assert "interrupted" not in cell.text
+    assert api.requests == []
+
+
 @pytest.mark.long
 def test_in_a_script(environment: dict[str, str], tmp_path: Path, api: MessagesAPI) -> None:
     """`ask_each()` needs no kernel: in a script it prints lines where there is no terminal."""

@@ -187,6 +187,9 @@ def test_links_that_lead_out(make_config: MakeConfig, run_async: Run, api: Messa
                 "is it @link.txt?",
                 "(@directory)",
                 "a\n@directory/",
+                'look @"link.txt "',
+                'look @" link.txt"',
+                "look @link.txt\ufeffx",
             ):
                 with pytest.raises(AttachmentError, match=r"leads out of its folder, to .*/outside"):
                     await client.query(mention)
