@@ -112,8 +112,9 @@ def check_mentions(prompt: Prompt, directory: str, *, asks_below: bool = False) 
     """
     if prompt.verbatim:
         return
-    # The CLI (2.1.332) ignores punctuation after a path.
-    for quoted, bare in _MENTION.findall(prompt.own_text):
+    # A slash command may hold `@$1`. The CLI (2.1.332) ignores punctuation after a path.
+    arguments = [("", word) for word in prompt.own_text.split()[1:]] if prompt.begins_command else []
+    for quoted, bare in (*_MENTION.findall(prompt.own_text), *arguments):
         for named in (
             {quoted, _BLANK.sub("", quoted)}
             if quoted

@@ -190,6 +190,7 @@ def test_links_that_lead_out(make_config: MakeConfig, run_async: Run, api: Messa
                 'look @"link.txt "',
                 'look @" link.txt"',
                 "look @link.txt\ufeffx",
+                "/explain link.txt please",
             ):
                 with pytest.raises(AttachmentError, match=r"leads out of its folder, to .*/outside"):
                     await client.query(mention)
