@@ -29,12 +29,13 @@ UNNAMED: Final = "credential"
 # What a reader of the text does not see in it: terminal sequences and invisible characters, also written as escapes; the marks
 # of Markdown and HTML; the backslashes of `repr` and of JSON in JSON.
 _UNREAD: Final = re.compile(
+    r"(?=[^\n\r -%'+-;=?-Z^a-}])(?:"  # most characters begin none of these
     rf"{UNREAD.pattern}"
     r"|(?P<line>\\{1,4}(?:[nrt]|x0[9aAdD]|u000[9aAdD]))"
     r"|\\{1,4}(?:u00|x)1[bB]\[[0-?]*+[ -/]*+[@-~]|\\{1,4}(?:xad|u(?:00ad|034f|200[b-f]|2060|feff))"
     r"|\\(?=[!-/:-@\[-`{-~])|(?<=[^\s*`])[*`]++(?=\S)|~~|(?<![^\s(\"'])_{1,3}(?=\w)|(?<=[^\W_])_{1,3}(?=[\s).,:;!?\"']|\Z)"
     r"|(?P<entity>&(?:\#[0-9]{1,7}|\#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});)"
-    r"|</?[A-Za-z][^<>]{0,200}>|\[(?=[^\[\]\n]{1,200}\]\()|\]\([^()\s]{0,500}\)"
+    r"|</?[A-Za-z][^<>]{0,200}>|\[(?=[^\[\]\n]{1,200}\]\()|\]\([^()\s]{0,500}\))"
 )
 
 
