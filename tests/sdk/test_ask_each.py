@@ -337,13 +337,13 @@ def test_projection() -> None:
 def test_checkpoint_through_a_link(tmp_path: Path) -> None:
     """A link, such as one in a folder that somebody has sent, is not followed: nothing is made or changed where it leads."""
     (tmp_path / "c.sqlite").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(CheckpointError, match="A link leads to"):
+    with pytest.raises(CheckpointError, match="is behind a link"):
         Checkpoint(tmp_path / "c.sqlite", ("work",))
     assert not (tmp_path / "elsewhere").exists()
     (tmp_path / "elsewhere").mkdir()
     (docs := tmp_path / "sent/docs").parent.mkdir()
     docs.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(CheckpointError, match="A link leads to"):
+    with pytest.raises(CheckpointError, match="is behind a link"):
         Checkpoint(docs / "c.sqlite", ("work",))
     assert [*(tmp_path / "elsewhere").iterdir()] == []
 
