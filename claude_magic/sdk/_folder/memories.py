@@ -6,6 +6,7 @@ folder, the CLI (2.1.332) also reads `AGENTS.md`, if there is no `CLAUDE.md`, an
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -55,8 +56,13 @@ def memories_outside(directory: str) -> dict[Path, str]:
     """Return the texts for Claude that lead out of a directory, each with the file that the CLI would read instead."""
     files = dict(_files(directory, MEMORIES_IF_TRUSTED))
     read = {os.path.realpath(path) for path, target in files.items() if target is None}
-    files |= {path: outside(path, directory) for path in Path(directory).glob(".claude/agent-memory*/*/MEMORY.md")}
+    files |= {Path(path): outside(path, directory) for path in memories_of_agents(directory)}
     return {path: target for path, target in files.items() if target is not None and target not in read}
+
+
+def memories_of_agents(directory: str) -> list[str]:
+    """Return the files that the CLI loads for agents with a memory; unlike pathlib, this passes over closed folders."""
+    return glob.glob(os.path.join(glob.escape(directory), ".claude/agent-memory*/*/MEMORY.md"))
 
 
 def upwards(directory: str) -> Iterator[Path]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from claude_magic.sdk._folder.contents import UNKNOWN, Below, contents, loaded_below
@@ -23,6 +22,7 @@ from claude_magic.sdk._folder.git_settings import (
     repositories_below,
     unfinished,
 )
+from claude_magic.sdk._folder.memories import memories_of_agents
 from claude_magic.sdk._gate.call import Call, named_in, places_of, within
 from claude_magic.sdk._gate.commands import acts_on, parts_of, writes, writes_anything
 from claude_magic.sdk._gate.git_words import LOOKS, SIMPLE, STORED, changes_work_tree, git_use, is_plain_git, names_git
@@ -94,7 +94,7 @@ class SideEffects:
     def loads(self, call: Call) -> str:
         """Return why to ask about a call: with its files the CLI would load what nobody has allowed. Empty if it would not."""
         if _is_own_helper(call) and not self._is_trusted:
-            for memory in Path(self._directory).glob(".claude/agent-memory*/*/MEMORY.md"):
+            for memory in memories_of_agents(self._directory):
                 return f"with it Claude Code may load {memory}, which nobody has approved"
         return self._not_allowed(self._loaded(call), call)
 
