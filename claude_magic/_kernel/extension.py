@@ -44,7 +44,7 @@ def load(shell: InteractiveShell) -> None:
                 display.formatters[media_type].for_type(kind, partial(shown, media_type))
             display.formatters["text/plain"].for_type(kind, partial(_print, partial(shown, "text/plain")))
         for given in _GIVEN:
-            display.ipython_display_formatter.for_type(given, magics.shown.skip)
+            display.ipython_display_formatter.for_type(given, magics.skip_shown)
         for hooks in (magics, magics.nested_asyncio):
             shell.events.register("pre_run_cell", hooks.before_cell)
             shell.events.register("post_run_cell", hooks.after_cell)

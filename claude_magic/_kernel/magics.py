@@ -46,26 +46,6 @@ class Replies(list[SessionAwareResponse]):
 Given = SessionAwareResponse | Replies
 
 
-class Shown:
-    """The value that the last magic returned and showed. IPython would show it again if the cell ends with that call."""
-
-    def __init__(self) -> None:
-        self._given: Given | None = None
-
-    def note(self, given: Given | None) -> None:
-        """Remember the value that was returned and shown; `None` forgets the last one."""
-        self._given = given
-
-    def skip(self, value: object) -> None:
-        """Show nothing for the remembered value, once. IPython calls this for each reply that it would show.
-
-        :raises NotImplementedError: it is another value; IPython then shows it as usual.
-        """
-        if self._given is None or value is not self._given:
-            raise NotImplementedError
-        self._given = None
-
-
 @magics_class
 class ClaudeMagics(Settings, Magics):
     """Claude in the cells of this kernel. `Settings` holds the traits: the defaults of every cell."""
@@ -76,12 +56,13 @@ class ClaudeMagics(Settings, Magics):
         self.state = KernelState(self, self.frontend.import_views, self._wake, earlier)
         self.sessions = SessionMagic(self.state, self.frontend)
         self.questions = OpenQuestions(self.state.client, self.frontend)
-        self.shown = Shown()
         self.transform = transform_for(self.frontend)
         self.matcher = matcher_for(self.state, shell)
         self.ran_cells = RanCells(shell)
         self.outline = Outline(shell, self.ran_cells, lambda: notebook_path(shell.user_ns))
         self.nested_asyncio = NestedAsyncio(shell, self)
+        self._shown: Given | None = None
+        """The value that the last magic returned and showed. IPython would show it again if the cell ends with that call."""
         self._last_error: BaseException | None = None
         """The error of the last failed cell, for `--error`."""
         self._idle: asyncio.TimerHandle | None = None
@@ -93,7 +74,7 @@ class ClaudeMagics(Settings, Magics):
         :param info: about the cell that begins; `None` when the idle timer or `close` calls this.
         """
         self._forget_idle()
-        self.shown.note(None)
+        self._shown = None
         self.frontend.note_cell()
         if info is not None:
             code, is_counted = getattr(info, "raw_cell", ""), getattr(info, "store_history", True)
@@ -145,7 +126,7 @@ class ClaudeMagics(Settings, Magics):
             return None
         request = self._request(options, prompt, local_ns, one_line=cell is None)
         given = self._bound(options, cell_turns.run(self.state, self.frontend, request))
-        self.shown.note(None if options.quiet else given)
+        self._shown = None if options.quiet else given
         return given
 
     async def claude_async(self, line: str, cell: str | None = None) -> Given | None:
@@ -162,9 +143,18 @@ class ClaudeMagics(Settings, Magics):
 
     def keep(self, given: Given | None) -> None:
         """Put the value of a `%%claude` cell into `_` and `Out`, as with any other cell; called by the transformed cell."""
-        self.shown.note(None)
+        self._shown = None
         if given is not None:
             self.frontend.shell.displayhook.update_user_ns(given)
+
+    def skip_shown(self, value: object) -> None:
+        """Show nothing for the value that a magic has shown, once. IPython calls this for each reply that it would show.
+
+        :raises NotImplementedError: it is another value; IPython then shows it as usual.
+        """
+        if self._shown is None or value is not self._shown:
+            raise NotImplementedError
+        self._shown = None
 
     @line_magic
     def claude_session(self, line: str) -> None:  # help: see below

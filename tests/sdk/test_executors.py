@@ -265,10 +265,11 @@ def test_cancelled(make_config: MakeConfig, run_async: Run, each: Any, api: Mess
     assert sorted(last_prompts(api)) == sorted([*rows, rows[2]])
 
 
-def test_pool_ends_when_nobody_uses_it() -> None:
+def test_pool_ends_when_nobody_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pool whose caller has gone ends by itself, and takes no more work then."""
     work = RowWork(ClaudeConfig(), TurnOptions(bare=True), 1, 0, None)
-    pool = WarmPool(pickle.dumps(work), idle_s=0)
+    monkeypatch.setattr("claude_magic.sdk._rows.warm_pool.IDLE_S", 0.0)
+    pool = WarmPool(pickle.dumps(work))
     assert pool.enter()
     thread = pool._thread
     assert thread is not None

@@ -31,9 +31,6 @@ _REMEMBERED: Final = 500
 _DISPLAYS: Final = 20
 """How many displays of a cell are kept."""
 
-_TRACEBACKS: Final = 50
-"""For how many of the latest cells the traceback is kept."""
-
 _MAX_TRACEBACK: Final = 4_000
 """The most characters of a traceback."""
 
@@ -85,15 +82,14 @@ class RanCells:
         """The number of the cell that runs."""
         self._is_counted = False
         self._is_noted = False
-        self._errors: dict[int, str] = {}
+        self._errors: dict[int, tuple[str, str]] = {}
+        """By cell: the line about its error, and the traceback."""
         self._displays: dict[int, list[_Display]] = {}
         self._by_id: dict[str, tuple[int, _Display]] = {}
         """By display ID: the number of the cell, and its display."""
         self._sizes: dict[_Display, int] = {}
-        self._size = 0
         self._cleared: dict[int, tuple[_Place, _Place | None]] = {}
         """By cell: where its output was cleared; if the clear waits for new output, also where the visible part begins now."""
-        self._tracebacks: dict[int, str] = {}
         self._lines: dict[int, tuple[str, _Place, str]] = {}
         """By cell: its code, the end of its output, and the line about both."""
         self._numbers: dict[str, int] = {}
@@ -142,10 +138,8 @@ class RanCells:
                 said = one_line(redact("".join(traceback.format_exception_only(error)[-1:])), 200)
         except FAILURES:  # the error's `__str__` may run any code
             pass
-        self._errors[self.number] = said
+        self._errors[self.number] = said, text
         _forget_oldest(self._errors)
-        self._tracebacks[self.number] = text
-        _forget_oldest(self._tracebacks, _TRACEBACKS)
 
     def line(self, number: int) -> str:
         """Return a line about a cell. It is made when the cell ends, and again after its output has changed."""
@@ -229,8 +223,7 @@ class RanCells:
             values.get(number),
             number in values,
             tuple(texts),
-            self._errors.get(number, ""),
-            self._tracebacks.get(number, ""),
+            *self._errors.get(number, ("", "")),
             tuple(image for bundle in bundles if (image := image_in(bundle))),
         )
 
@@ -262,7 +255,7 @@ class RanCells:
         self._lines.pop(self.number, None)
         gone = begin.displays if waits else len(displays)
         for display in displays[:gone]:
-            self._drop(display)
+            self._sizes.pop(display, None)
         del displays[:gone]
         self._cleared[self.number] = self._place(self.number), _Place(begin.outputs, begin.pieces) if waits else None
         _forget_oldest(self._cleared)
@@ -280,17 +273,13 @@ class RanCells:
 
     def _keep(self, display: _Display, forms: dict[str, str]) -> None:
         """Keep the forms of a display. When there are too many characters, the oldest displays keep only a line."""
-        self._drop(display)
+        self._sizes.pop(display, None)
         display.forms = forms
-        self._sizes[display] = size = sum(map(len, forms.values()))
-        self._size += size
-        while self._size > _MAX_FORMS and len(self._sizes) > 1:
+        self._sizes[display] = sum(map(len, forms.values()))
+        while sum(self._sizes.values()) > _MAX_FORMS and len(self._sizes) > 1:
             oldest = next(iter(self._sizes))
-            self._drop(oldest)
+            del self._sizes[oldest]
             oldest.forms = {"text/plain": oldest.text(_LINE)}
-
-    def _drop(self, display: _Display) -> None:
-        self._size -= self._sizes.pop(display, 0)
 
 
 def _behind(outputs: Sequence[Any], begin: _Place) -> Iterator[Any]:
@@ -302,6 +291,6 @@ def _behind(outputs: Sequence[Any], begin: _Place) -> Iterator[Any]:
             yield replace(output, bundle={"stream": output.bundle["stream"][begin.pieces :]})
 
 
-def _forget_oldest(known: dict[Any, Any], remembered: int = _REMEMBERED) -> None:
-    for key in list(known)[:-remembered]:
+def _forget_oldest(known: dict[Any, Any]) -> None:
+    for key in list(known)[:-_REMEMBERED]:
         del known[key]

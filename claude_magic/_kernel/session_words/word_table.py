@@ -10,7 +10,6 @@ from IPython.core.error import UsageError
 from claude_magic._kernel.advice import beside, closest, in_a_notebook, say
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.options.option import Offers
-from claude_magic._kernel.session_words.about_notebook import NotebookWords
 from claude_magic._kernel.session_words.about_sessions import SessionWords
 from claude_magic._kernel.session_words.about_turns import TurnWords
 from claude_magic._kernel.state.kernel_state import KernelState
@@ -23,8 +22,7 @@ class SessionMagic:
         self.state = state
         self.frontend = frontend
         self.turns = TurnWords(state, frontend)
-        self.notebook = NotebookWords(state, frontend)
-        self.sessions = SessionWords(state, frontend, self.notebook.own_session)
+        self.sessions = SessionWords(state, frontend)
 
     @in_a_notebook()
     def run(self, line: str) -> None:
@@ -132,7 +130,7 @@ WORDS = (
     Word(
         "restore",
         {"restore [PATH]": "get back the turns whose replies are saved in this notebook, or in the one at PATH"},
-        lambda about, path: about.notebook.restore(path),
+        lambda about, path: about.sessions.restore(path),
     ),
     Word("fork", {"fork": "the next cell begins a branch of the current session"}, lambda about, _: about.turns.fork()),
     Word(

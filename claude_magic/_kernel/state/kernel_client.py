@@ -154,7 +154,9 @@ class KernelClient:
             self.background.call(self._client.result().aclose)
         self.background.close()
 
-    async def _open(self) -> ClaudeClient:
+    async def _open(self, before: ClaudeClient | None = None) -> ClaudeClient:
+        if before is not None:
+            await before.aclose()
         # Importing the SDK takes a second: it happens on this thread, while the person still types.
         from claude_magic.sdk.client import ClaudeClient
 
@@ -177,11 +179,7 @@ class KernelClient:
         return await asyncio.wrap_future(question.answer)
 
     def _renew(self, change: object) -> None:
-        self._client = self.background.start(self._reopen, self.get())
-
-    async def _reopen(self, old: ClaudeClient) -> ClaudeClient:
-        await old.aclose()
-        return await self._open()
+        self._client = self.background.start(self._open, self.get())
 
     def _prepare_again(self, change: object) -> None:
         with contextlib.suppress(ConfigError):

@@ -237,7 +237,7 @@ class KernelState:
         """After a turn that went back, start a process for another turn from the same point: often one follows."""
         if self.cassette_settings.plays_only:
             return
-        if start.goes_back or self.settings.rerun == "redo":
+        if start.how.startswith(("--at", "--redo")) or self.settings.rerun == "redo":
             origin = self.turns.once_more(start, "").origin
             where = (origin.session_id, origin.message_id) if origin else (None, None)
             again = replace(request, prompt=Prompt(""), session_id=where[0], fork=origin is not None, at=where[1])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import ModuleType
@@ -40,7 +40,10 @@ class KnownSessions:
         self._client = client
         self._turns = turns
         self._known: dict[str, Session] = earlier._known if earlier else {}
-        self._played: PlayedSessions = earlier._played if earlier else PlayedSessions(turns, self._known)
+        self._played: dict[int, SessionAwareResponse] = earlier._played if earlier else {}
+        """By turn: the reply that a cassette played. A session of such turns needs no transcript."""
+        self._played_at: dict[str, datetime] = earlier._played_at if earlier else {}
+        """By session that a cassette has answered in: when it last did."""
         self._replies: Replies = earlier._replies if earlier else Replies()
 
     def get(self, session_id: str) -> Session | None:
@@ -64,7 +67,8 @@ class KnownSessions:
             with contextlib.suppress(SessionNotFoundError):  # `message_id` stays as it is
                 session.message_id = self._last_message_id(session.session_id, session.directory) or session.message_id
         if played:
-            self._played.add(turn, response)
+            self._played[turn.number] = response
+            self._played_at[response.session_id] = datetime.now(UTC)
 
     def placed(self, turn: Turn, session_id: str) -> Turn:
         """Return a turn with its start moved to the session's present end, now that the CLI begins the turn.
@@ -120,19 +124,20 @@ class KnownSessions:
                 with contextlib.suppress(SessionNotFoundError):  # `message_id` stays as it is
                     session.message_id = self._last_message_id(info.session_id, where)
             return session
-        if (played := self._played.find(wanted)) is not None:
-            return played
+        played = filter(self.is_played, list(self._known.values()))
+        found = [session for session in played if session.session_id.startswith(wanted.lower()) or session.name == wanted]
+        if len(found) == 1:
+            return found[0]
         raise failures[0]
 
     def delete(self, session: Session) -> None:
-        """Delete a session for good.
+        """Delete a session for good; the caller forgets it.
 
         :raises SessionNotFoundError: if it is gone already.
         """
         self._client.background.call(self._client.get().close_session, session.session_id)
         with self._may_be_missing(session):
             self._history("sessions").delete_session(session.session_id, session.directory)
-        self.forget(session.session_id)
 
     def rename(self, session: Session, name: str) -> None:
         """Give a session a name.
@@ -154,8 +159,12 @@ class KnownSessions:
 
     def all(self, directory: str) -> list[SessionInfo]:
         """Return the sessions on disk and those played here, the most recently used first."""
-        found = self.on_disk(directory)
-        found += self._played.infos(directory, {info.session_id for info in found})
+        store, found = self._history("sessions"), self.on_disk(directory)
+        on_disk = {info.session_id for info in found}
+        for session in filter(self.is_played, list(self._known.values())):
+            if session.directory == directory and session.session_id not in on_disk:
+                first, last_used = self._turns.path(session.last_turn)[0], self._played_at[session.session_id]
+                found.append(store.SessionInfo(session.session_id, session.name, first.prompt, directory, last_used))
         return sorted(found, key=lambda info: info.last_used, reverse=True)
 
     def used_last(self, session_ids: Collection[str]) -> str:
@@ -164,14 +173,18 @@ class KnownSessions:
 
     def is_played(self, session: Session) -> bool:
         """Tell whether a cassette has answered in a session, so that the CLI may not know the session."""
-        return self._played.holds(session)
+        return session.session_id in self._played_at
 
     def exchanges(self, session: Session) -> list[Exchange]:
         """Return what was said in a session: what was played here, else what its transcript holds.
 
         On the machine that recorded a lesson, the transcript holds also what was not played yet.
         """
-        return self._played.exchanges(session) or self._history("transcripts").exchanges(session.session_id, session.directory)
+        store, path = self._history("transcripts"), self._turns.path(session.last_turn)
+        if path and all(turn.number in self._played for turn in path):
+            return [store.Exchange(turn.prompt, tuple(self._played[turn.number].blocks)) for turn in path]
+        found: list[Exchange] = store.exchanges(session.session_id, session.directory)
+        return found
 
     def reply(self, turn: Turn) -> SessionAwareResponse | None:
         """Return the reply of a turn: the one that was given, else one rebuilt from the transcript, else `None`."""
@@ -223,63 +236,12 @@ class KnownSessions:
         return contextlib.suppress(SessionNotFoundError) if self.is_played(session) else contextlib.nullcontext()
 
 
-class PlayedSessions:
-    """The sessions that this kernel has played from a cassette: they need no transcript, only this kernel's turns.
-
-    Keeps the replies of played turns, and offers what `sdk._history` offers for sessions on disk.
-    """
-
-    def __init__(self, turns: Turns, sessions: Mapping[str, Session]) -> None:
-        self._turns = turns
-        self._sessions = sessions
-        self._replies: dict[int, SessionAwareResponse] = {}
-        self._last_used: dict[str, datetime] = {}
-
-    def add(self, turn: Turn, response: SessionAwareResponse) -> None:
-        """Keep the reply of a played turn."""
-        assert response.session_id is not None  # every recorded turn has one
-        self._replies[turn.number] = response
-        self._last_used[response.session_id] = datetime.now(UTC)
-
-    def holds(self, session: Session) -> bool:
-        """Tell whether a session was played."""
-        return session.session_id in self._last_used
-
-    def find(self, wanted: str) -> Session | None:
-        """Return the one session with this ID, unique prefix of an ID, or name."""
-        sessions = [session for session_id, session in list(self._sessions.items()) if session_id in self._last_used]
-        found = [session for session in sessions if session.session_id.startswith(wanted.lower()) or session.name == wanted]
-        return found[0] if len(found) == 1 else None
-
-    def exchanges(self, session: Session) -> list[Exchange]:
-        """Return a session's exchanges in order; empty if not all of them were played."""
-        from claude_magic.sdk._history.transcripts import Exchange  # the SDK takes a second to import
-
-        path = self._turns.path(session.last_turn)
-        if any(turn.number not in self._replies for turn in path):
-            return []
-        return [Exchange(turn.prompt, tuple(self._replies[turn.number].blocks)) for turn in path]
-
-    def infos(self, directory: str, known: Collection[str]) -> list[SessionInfo]:
-        """Return the sessions that were played in a directory, except those in `known`."""
-        from claude_magic.sdk._history.sessions import SessionInfo
-
-        return [
-            SessionInfo(session_id, session.name, self._turns.path(session.last_turn)[0].prompt, directory, last_used)
-            for session_id, last_used in self._last_used.items()
-            if session_id not in known and session_id in self._sessions
-            for session in [self._sessions[session_id]]
-            if session.directory == directory
-        ]
-
-
 class Replies:
     """The latest replies by the numbers of their turns, up to a limit; older ones can be rebuilt from transcripts."""
 
     def __init__(self, limit: int = MAX_CHARACTERS) -> None:
         self._limit = limit
         self._kept: dict[int, tuple[SessionAwareResponse, int]] = {}
-        self._size = 0
         self._lock = threading.Lock()
 
     def add(self, number: int, reply: SessionAwareResponse) -> None:
@@ -288,9 +250,8 @@ class Replies:
             reply.ended = replace(reply.ended, messages=())
         with self._lock:
             self._kept[number] = reply, _size(reply)
-            self._size += self._kept[number][1]
-            while self._size > self._limit and len(self._kept) > 1:
-                self._size -= self._kept.pop(next(iter(self._kept)))[1]
+            while sum(size for _, size in self._kept.values()) > self._limit and len(self._kept) > 1:
+                del self._kept[next(iter(self._kept))]
 
     def get(self, number: int) -> SessionAwareResponse | None:
         """Return the reply of a turn, if it is still kept."""

@@ -51,11 +51,6 @@ class Start:
         """Whether the turn continues what was current: neither an option, a comparison nor a click chose another point."""
         return not self.how
 
-    @property
-    def goes_back(self) -> bool:
-        """Whether `--at` or `--redo` chose the point."""
-        return self.how.startswith(("--at", "--redo"))
-
 
 @dataclass(frozen=True, slots=True)
 class Turn:

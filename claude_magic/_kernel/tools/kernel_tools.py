@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from claude_magic._kernel.tools import own_functions, run_code
+from claude_magic._kernel.tools import run_code
 from claude_magic._kernel.values.bundles import sendable
 from claude_magic._kernel.values.described import described, own_variables
 from claude_magic._kernel.values.masking import Masking
@@ -111,7 +111,7 @@ class KernelTools:
         if tool == "run_code":
             result = await run_code.run_code(self._shell, str(arguments.get("code", "")), stopped, self._capture)
         elif function := self._functions.get(tool):
-            result = await own_functions.call(self._shell, function, arguments, stopped, self._capture)
+            result = await run_code.call_function(self._shell, function, arguments, stopped, self._capture)
         else:
             result = self._look_or_add(tool, arguments)
         return _with_fitting_images(result)

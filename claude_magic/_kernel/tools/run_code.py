@@ -1,28 +1,40 @@
-"""Run code in the person's kernel. Its output appears in the cell as usual, and is captured for Claude to read."""
+"""Run code in the person's kernel, and call the person's functions. Output appears in the cell, and is captured for Claude.
+
+Both run on the thread of the turn: in a cell, an interrupt reaches them. Claude reads the value that a function returns as
+`show_value` shows it. If that text is not the whole value, the value is also kept in the namespace, under a name that Claude
+can pass to another tool.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import io
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TextIO, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
+from anyio.from_thread import start_blocking_portal
 from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.background import TICK_S
 from claude_magic._kernel.values.bundles import image_in, text_in
 from claude_magic._kernel.values.masking import Masking
-from claude_magic._kernel.values.shown_value import Shown, show_value
+from claude_magic._kernel.values.shown_value import Shown, show_value, type_name
+from claude_magic._kernel.values.tracebacks import error_text
 from claude_magic._render.parts.reply_wording import clip
 from claude_magic.errors import ConfigError
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.host import ToolResult
+
+if TYPE_CHECKING:
+    from claude_magic.sdk._tools.function_tool import FunctionTool
 
 T = TypeVar("T")
 
@@ -31,6 +43,14 @@ Stopped = Callable[[], bool]
 
 MAX_OUTPUT_CHARACTERS = 20_000
 """The most characters that go back to Claude; a longer text is cut in the middle."""
+
+MAX_VALUE_CHARACTERS: Final = 4_000
+"""The most characters of a function's value that Claude reads."""
+
+_OURS: Final = f"{__name__.partition('.')[0]}."
+
+_PLAIN: Final = (str, bytes, int, float, complex, bool, type(None), list, tuple, dict, set, frozenset)
+"""Types whose short values need no name: the text says everything."""
 
 
 class _Tee(io.TextIOBase):
@@ -100,6 +120,36 @@ async def run_code(shell: InteractiveShell, code: str, stopped: Stopped | None, 
     return _finished(shell, capture, done)
 
 
+async def call_function(
+    shell: InteractiveShell, tool: FunctionTool, arguments: Mapping[str, Any], stopped: Stopped | None, capture: Capture
+) -> ToolResult:
+    """Call a function, and await its result if necessary.
+
+    :param stopped: whether the person has stopped the turn meanwhile; `None` in a blocking cell, or in a thread that the person
+        started: this never suspends then, and a coroutine runs on a new loop.
+    :param capture: collects what the function prints and displays.
+    :raises KeyboardInterrupt: the person interrupted the function.
+    """
+    from claude_magic.sdk._tools.function_tool import MisfitError
+
+    try:
+        with _seen(shell, capture):
+            with interruptible() if stopped else contextlib.nullcontext():
+                value = tool.bind(arguments, shell.user_ns)()
+            if inspect.isawaitable(value):
+                if stopped:
+                    value = await until_stopped(asyncio.ensure_future(value), stopped)
+                else:
+                    with start_blocking_portal() as portal:
+                        value = portal.call(lambda: value)
+    except MisfitError as error:
+        return ToolResult(str(error), is_error=True)
+    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - anybody's code
+        capture.texts.append(error_text(error.with_traceback(_behind_ours(error.__traceback__))))
+        return capture.result(failed=True)
+    return _returned(shell, tool.name, value, capture)
+
+
 async def until_stopped(running: asyncio.Future[T], stopped: Stopped) -> T:
     """Wait for a task of an async cell and return its result.
 
@@ -138,6 +188,46 @@ def _finished(shell: InteractiveShell, capture: Capture, done: ExecutionResult) 
         lines = shell.InteractiveTB.structured_traceback(kind, error, error.__traceback__)
         capture.texts.append("\n".join(lines))
     return capture.result(failed=error is not None)
+
+
+@contextlib.contextmanager
+def _seen(shell: InteractiveShell, capture: Capture) -> Iterator[None]:
+    """Capture what the block prints and displays; not on another thread, as the cell may print meanwhile."""
+    kept = contextlib.ExitStack()
+    if threading.current_thread() is threading.main_thread():
+        kept.enter_context(captured(shell, capture))
+        kept.enter_context(figures_shown(shell))
+    try:
+        yield
+    finally:
+        kept.close()  # as without an error: `captured` then ends the last line of a terminal
+
+
+def _returned(shell: InteractiveShell, tool: str, value: Any, capture: Capture) -> ToolResult:
+    if value is None and (capture.texts or capture.images):
+        return capture.result(failed=False)
+    try:
+        shown = show_value(shell, value, MAX_VALUE_CHARACTERS, quoted=False, mask=capture.mask)
+    except ConfigError as failure:
+        shown = Shown(failure.message, left_out=1)
+    says_all = not shown.left_out and not capture.mask and type(value) in _PLAIN
+    if says_all and isinstance(value, Sequence | Mapping | set | frozenset):
+        says_all = len(value) <= len(shown.text)
+    if not says_all:
+        from claude_magic.sdk._tools.results import kept, kept_words
+
+        name = kept(value, tool, shell.user_ns)
+        capture.texts.append(f"{kept_words(name, value, type_name(value))}\n\n")
+    capture.texts.append(f"{shown.told}\n")
+    capture.images += shown.images
+    return capture.result(failed=False)
+
+
+def _behind_ours(traceback: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the frames of this package at its top."""
+    while traceback is not None and traceback.tb_next and traceback.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+        traceback = traceback.tb_next
+    return traceback
 
 
 @contextlib.contextmanager

@@ -114,7 +114,8 @@ class CellTurns:
                 # interrupt ends this wait, and `open` cleans up.
                 self.stop()
                 async for batch in self._stream.abatches():
-                    self._take_rest(batch)
+                    self._fold_rest(batch)
+                    self._paint()
             if not self._sent_again():
                 return self.finish()
 
@@ -145,7 +146,8 @@ class CellTurns:
         """Interrupt every turn and process the last events. Blocks the thread until the turns have ended."""
         self.stop()
         for batch in self._stream.batches():
-            self._take_rest(batch)
+            self._fold_rest(batch)
+            self._paint()
 
     def finish(self) -> list[SessionAwareResponse]:
         """Settle the output and return the replies; called when the turns have ended.
@@ -288,12 +290,8 @@ class CellTurns:
                 if isinstance(event, TextDelta) and self.stream is not None:
                     self._texts.append(event.text)
 
-    def _take_rest(self, batch: list[Numbered]) -> None:
-        """Process events after an interrupt. Questions and tool calls are dropped."""
-        self._fold_rest(batch)
-        self._paint()
-
     def _fold_rest(self, batch: list[Numbered]) -> None:
+        """Fold events after an interrupt or an error. Questions and tool calls are dropped."""
         self._waiting.extend(batch)
         while self._waiting:
             index, item = self._waiting.popleft()

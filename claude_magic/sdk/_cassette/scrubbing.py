@@ -13,7 +13,7 @@ import keyword
 import os
 import re
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -84,7 +84,10 @@ class Scrubber:
                 return self.text(value)
             case dict():
                 kept = ((key, inner) for key, inner in value.items() if not _ACCOUNT.search(str(key)))
-                return {key: inner if key in _IDENTIFIERS else self._field(key, inner, runs) for key, inner in kept}
+                return {
+                    key: inner if key in _IDENTIFIERS else (self.data if key in _DATA else self.value)(inner, runs=runs)
+                    for key, inner in kept
+                }
             case list() | tuple():
                 return [self.value(inner, runs=runs) for inner in value]
         return value
@@ -98,11 +101,10 @@ class Scrubber:
 
         A line that holds something private is moved as a whole to the piece in which it begins.
         """
-        pieces = list(_undivided(pieces))
         whole = "".join(pieces)
         before, after = whole.split("\n"), self.text(whole).split("\n")
         if before == after:
-            return pieces
+            return list(pieces)
         if len(before) != len(after):
             return ["\n".join(after), *("" for _ in pieces[1:])]
         changed = [old != new for old, new in zip(before, after, strict=True)]
@@ -120,9 +122,6 @@ class Scrubber:
                     begun = True
             scrubbed.append("".join(kept))
         return scrubbed
-
-    def _field(self, name: str, value: Any, runs: bool) -> Any:
-        return self.data(value, runs=runs) if name in _DATA else self.value(value, runs=runs)
 
     @cached_property
     def _names(self) -> list[tuple[re.Pattern[str], re.Pattern[str], str]]:
@@ -184,16 +183,6 @@ def _home(text: str, place: int) -> tuple[int, int]:
         return place + 1, place + 1
     path = _PATH.match(text, place)
     return (path.end("root"), path.end()) if path else (place, -1)
-
-
-def _undivided(pieces: Iterable[str]) -> Iterator[str]:
-    """Join surrogate halves of a character that was divided between two pieces."""
-    begun = ""
-    for piece in pieces:
-        text, begun = begun + piece, ""
-        if text and "\ud800" <= text[-1] <= "\udbff":
-            text, begun = text[:-1], text[-1]
-        yield well_formed(text)
 
 
 def _patterns(names: set[str], placeholder: str) -> list[tuple[re.Pattern[str], re.Pattern[str], str]]:

@@ -145,8 +145,7 @@ class TurnReader:
 
     def end(self, error: Exception) -> None:
         """Fail every open turn, because no more messages will come."""
-        for reading in {self._speaking, self._expected} - {None}:
-            assert reading is not None
+        for reading in filter(None, {self._speaking, self._expected}):
             reading.messages += self._taken(None)
             reading.fail(error)
 

@@ -6,6 +6,7 @@ do, and so do any two Chinese names of the same length. Only the directory writt
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
@@ -81,11 +82,8 @@ def belongs(path: Path, directory: str) -> bool:
 
 def told_directory(path: Path) -> str | None:
     """Return the directory that a transcript names, `None` if it names none."""
-    try:
-        told = (entry.get("cwd") for entry in read_entries(path))
-        return next((directory for directory in told if isinstance(directory, str)), None)
-    except OSError:
-        return None
+    told = (entry.get("cwd") for entry in readable_entries(path))
+    return next((directory for directory in told if isinstance(directory, str)), None)
 
 
 def is_same_directory(one: str, other: str) -> bool:
@@ -110,6 +108,12 @@ def read_entries(path: Path) -> Iterator[dict[str, Any]]:
             entry = parsed(line)
             if isinstance(entry, dict) and all(isinstance(entry.get(name, ""), str | None) for name in _IDS):
                 yield entry
+
+
+def readable_entries(path: Path | None) -> Iterator[dict[str, Any]]:
+    """Yield the entries of a transcript as far as it can be read; none without a path."""
+    with contextlib.suppress(OSError):
+        yield from read_entries(path) if path else ()
 
 
 def parsed(line: str | bytes) -> Any:

@@ -18,7 +18,7 @@ from claude_magic._paths import file_bytes
 from claude_magic.errors import SessionNotFoundError
 from claude_magic.sdk import response
 from claude_magic.sdk._history.branches import in_a_loop
-from claude_magic.sdk._history.places import is_id, read_entries, transcript_of
+from claude_magic.sdk._history.places import is_id, read_entries, readable_entries, transcript_of
 from claude_magic.sdk.content import CONTEXT_TAG
 
 _SUMMARY = "This session is being continued from a previous conversation"
@@ -44,6 +44,9 @@ _NO_ANSWER = "No response requested."
 
 _FIRST = 20
 """How many entries are searched for `forkedFrom`, which each message of a branch has."""
+
+_ATTACHED = {"image": "an image", "document": "a document"}
+"""By type of a part of a prompt: what the person is told of it."""
 
 _FILE = re.compile(r"(?P<name>[^\n]+):\n`{3,}\n")
 
@@ -82,17 +85,14 @@ def exchanges(session_id: str, directory: str | None) -> list[Exchange]:
     except OSError:
         return []
     found: list[Exchange] = []
-    ids: list[set[str]] = []
     for message in messages:
         parts = _parts(message.message)
         if message.type == "user" and (asked := _asked(parts)):
             found.append(asked)
-            ids.append(set())
         elif found:
             found[-1] = _answered(found[-1], message, parts) if message.type == "assistant" else _noted(found[-1], parts)
         if found:
-            ids[-1].add(message.uuid)
-    found = [replace(exchange, messages=frozenset(each)) for exchange, each in zip(found, ids, strict=True)]
+            found[-1] = replace(found[-1], messages=found[-1].messages | {message.uuid})
     # A command that the CLI handles itself, such as /clear, is no turn; a command that Claude answers is one.
     return [exchange for exchange in found if exchange.blocks or exchange.trouble or not exchange.is_command]
 
@@ -140,12 +140,7 @@ def last_message_id(session_id: str, directory: str | None) -> str | None:
 
 def forked_from(session_id: str, directory: str | None) -> str | None:
     """Return the ID of the session that this one was forked from, by its first messages; `None` if it is no fork."""
-    path = transcript_of(session_id, directory=directory)
-    try:
-        entries = [*islice(read_entries(path), _FIRST)] if path else []
-    except OSError:
-        return None
-    for entry in entries:
+    for entry in islice(readable_entries(transcript_of(session_id, directory=directory)), _FIRST):
         match entry:
             case {"forkedFrom": {"sessionId": str(origin)}} if is_id(origin):
                 return origin
@@ -157,12 +152,7 @@ def last_said_at(session_id: str) -> str:
 
     The file's own time is later: the CLI (2.1.331) writes to the file again when it ends.
     """
-    path = transcript_of(session_id)
-    try:
-        entries = [*read_entries(path)] if path else []
-    except OSError:
-        return ""
-    said = (entry for entry in entries if entry.get("type") in ("user", "assistant"))
+    said = (entry for entry in readable_entries(transcript_of(session_id)) if entry.get("type") in ("user", "assistant"))
     return max((str(entry.get("timestamp", "")) for entry in said), default="")
 
 
@@ -217,7 +207,7 @@ def _asked(parts: list[dict[str, Any]]) -> Exchange | None:
     if command := next((text for text in commands if _inside(text, "command-name") is not None), None):
         words = [(_inside(command, tag) or "").strip() for tag in ("command-name", "command-args")]
         return Exchange(" ".join(filter(None, words)), is_command=True)
-    attachments = [note for part in parts if (note := _attachment(part))]
+    attachments = [_ATTACHED[kind] for part in parts if (kind := str(part.get("type"))) in _ATTACHED]
     if not texts:
         return Exchange("", attachments=tuple(attachments)) if attachments else None
     # Files are sent before the prompt's own text, which is the last block.
@@ -234,15 +224,6 @@ def _asked(parts: list[dict[str, Any]]) -> Exchange | None:
 def _inside(text: str, tag: str) -> str | None:
     inside, end, _ = text.partition(f"<{tag}>")[2].partition(f"</{tag}>")
     return inside if end else None
-
-
-def _attachment(part: dict[str, Any]) -> str:
-    match part:
-        case {"type": "image"}:
-            return "an image"
-        case {"type": "document"}:
-            return "a document"
-    return ""
 
 
 def _answered(exchange: Exchange, message: sdk.SessionMessage, parts: list[dict[str, Any]]) -> Exchange:

@@ -124,8 +124,7 @@ class SessionWatch:
         if first:
             there = list(self._entries)
             self._know(set(there[: there.index(seen) + 1] if seen in self._entries else there))
-            said = [message_id for message_id, entry in self._entries.items() if entry.is_said]
-            self._end = seen if seen in self._entries else (said[-1] if said else None)
+            self._end = seen if seen in self._entries else next(reversed(self._known), None)
         self._know_own()
         gone = {message_id: prompt for message_id, prompt in self._known.items() if message_id not in self._entries}
         new = [
@@ -152,9 +151,8 @@ class SessionWatch:
         """Treat the transcript, as it is now, as the whole session."""
         self._known.clear()
         self._know(self._entries)
-        said = [message_id for message_id, entry in self._entries.items() if entry.is_said]
         if self._end not in self._entries:
-            self._end = said[-1] if said else None
+            self._end = next(reversed(self._known), None)
 
     def accept_new(self) -> None:
         """Add what others have written to what is known."""

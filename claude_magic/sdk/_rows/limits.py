@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -95,23 +94,19 @@ class Purse:
 
 
 class Brake:
-    """Makes all workers wait after the API has told one of them to wait.
+    """Makes all workers wait after the API has told one of them to wait."""
 
-    :param clock: returns seconds since any fixed point.
-    """
-
-    def __init__(self, clock: Callable[[], float] = anyio.current_time) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._until = -float("inf")
 
     def hold(self, delay_s: float) -> None:
         """Let no row start for this many seconds."""
-        self._until = max(self._until, self._clock() + delay_s)
+        self._until = max(self._until, anyio.current_time() + delay_s)
 
     @property
     def left_s(self) -> float:
         """For how long no row may start."""
-        return max(0.0, self._until - self._clock())
+        return max(0.0, self._until - anyio.current_time())
 
     async def wait(self) -> None:
         """Return when a row may start."""

@@ -22,7 +22,7 @@ from claude_magic.sdk._rows.limits import Brake, Progress, Purse
 from claude_magic.sdk._rows.request import ONE_ARM, Arm, RowsRequest
 from claude_magic.sdk._rows.results import RowOutcome
 from claude_magic.sdk._rows.work import Rows, Template, no_rows
-from claude_magic.sdk._rows.workers import ENDS_THE_RUN, Again, Asker, OneWorker, Reply, RowWork, Workers
+from claude_magic.sdk._rows.workers import ENDS_THE_RUN, Again, Asker, OneWorker, Reply, RowWork, workers
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 
 _LATER_OPTIONS: Final = ("style", "mcp")
@@ -153,11 +153,11 @@ class RowRun:
             await asker.check()
             return [asker]
         brake = Brake()
-        workers = {model: stack.enter_context(contextlib.closing(Workers(work, brake))) for model, work in self._works.items()}
+        make = {model: stack.enter_context(workers(work, brake)) for model, work in self._works.items()}
         # At most one worker for each prompt.
         concurrency = self._request.concurrency
         count = min(concurrency, (self.rows.total or concurrency) * len(self._arms))
-        return [OneWorker(lambda model: workers[model].new()) for _ in range(count)]
+        return [OneWorker(make) for _ in range(count)]
 
     async def _use(self, asker: Asker, model: str | None, take: Take, group: anyio.abc.TaskGroup) -> None:
         """Send a model's prompts through an asker; when none is at hand, those of another model."""

@@ -24,7 +24,7 @@ from claude_magic._version import __version__
 from claude_magic.errors import ClaudeError, ExecutorError
 from claude_magic.sdk._rows.checkpoint import Answer
 from claude_magic.sdk._rows.limits import Brake
-from claude_magic.sdk._rows.workers import ENDS_THE_RUN, Busy, RowWork, Worker, Workers
+from claude_magic.sdk._rows.workers import ENDS_THE_RUN, Busy, RowWork, Worker, workers
 
 IDLE_S: Final = 20.0
 """A pool ends after this time without a row, as its run may have ended without telling it."""
@@ -120,12 +120,10 @@ class WarmPool:
     """The warm processes for one model of a run, in this process. Several threads may use them at once.
 
     :param packed: the `RowWork`, pickled.
-    :param idle_s: after how many seconds without use the pool ends.
     """
 
-    def __init__(self, packed: bytes, idle_s: float = IDLE_S) -> None:
+    def __init__(self, packed: bytes) -> None:
         self._work: RowWork = pickle.loads(packed)
-        self._idle_s = idle_s
         self._lock = threading.Lock()
         self._users = 0
         self._uses = 0
@@ -155,7 +153,7 @@ class WarmPool:
             self._users -= 1
             if not self._closed and self._loop.exception() is None:
                 loop = self._loop.result()
-                loop.call_soon_threadsafe(loop.call_later, self._idle_s, self._end_if_unused, self._uses)
+                loop.call_soon_threadsafe(loop.call_later, IDLE_S, self._end_if_unused, self._uses)
 
     def answer(self, prompts: Sequence[str], slice_s: float) -> ChunkReply:
         """Run these rows and return the result; start none after `slice_s` seconds. Blocks the thread."""
@@ -194,7 +192,7 @@ class WarmPool:
     async def _serve(self) -> None:
         self._ending = asyncio.Event()
         self._free = asyncio.Semaphore(self._work.concurrency)
-        with contextlib.closing(Workers(self._work, self._brake)) as self._workers:
+        with workers(self._work, self._brake) as self._new_worker:
             self._loop.set_result(asyncio.get_running_loop())
             await self._ending.wait()
             for chunk in self._chunks.values():
@@ -221,7 +219,7 @@ class WarmPool:
             nonlocal began
             async with self._free:
                 began = began or anyio.current_time()
-                worker = self._idle.pop() if self._idle else self._workers.new()
+                worker = self._idle.pop() if self._idle else self._new_worker()
                 try:
                     for place, prompt in waiting:
                         chunk.replies[place] = reply = await self._reply(worker, prompt)

@@ -14,7 +14,8 @@ of all rows are alike.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -104,27 +105,17 @@ class Asker(Protocol):
         """Close everything that it has started."""
 
 
-class Workers:
-    """Makes workers for a run, whose log is open until `close`."""
-
-    def __init__(self, work: RowWork, brake: Brake) -> None:
-        self._work = work
-        self._brake = brake
-        self._log = ClientLog(work.config)
+@contextlib.contextmanager
+def workers(work: RowWork, brake: Brake) -> Iterator[Callable[[], Worker]]:
+    """Yield a function that makes workers for a run, not yet started. The run's log is open in the block."""
+    with contextlib.closing(ClientLog(work.config)) as log:
         runner = TurnRunner(
-            work.config, self._log, tools=(), asks=False, on_own_turn=lambda response: None, on_own_question=nobody_answers
+            work.config, log, tools=(), asks=False, on_own_turn=lambda response: None, on_own_question=nobody_answers
         )
         turn = TurnRequest(
             prompt=Prompt(""), directory=working_directory(), options=work.options, trusted=work.config.trusted, use_tools=False
         )
-        self._new_process = lambda: runner.unkept(turn)
-
-    def close(self) -> None:
-        self._log.close()
-
-    def new(self) -> Worker:
-        """Return a new worker, not yet started."""
-        return Worker(self._new_process, self._work, self._brake)
+        yield lambda: Worker(lambda: runner.unkept(turn), work, brake)
 
 
 class Worker:
@@ -227,12 +218,12 @@ class Worker:
 class OneWorker:
     """One worker in this process for each model that it gets prompts for.
 
-    :param make: makes a worker for a model.
+    :param make: for each model, makes a worker.
     """
 
     room = 1
 
-    def __init__(self, make: Callable[[str | None], Worker]) -> None:
+    def __init__(self, make: Mapping[str | None, Callable[[], Worker]]) -> None:
         self._make = make
         self._workers: dict[str | None, Worker] = {}
 
@@ -241,7 +232,7 @@ class OneWorker:
 
     async def ask(self, prompts: Sequence[str], model: str | None, settle: Settle) -> None:
         if model not in self._workers:
-            self._workers[model] = self._make(model)
+            self._workers[model] = self._make[model]()
         for place, prompt in enumerate(prompts):
             try:
                 reply: Reply = await self._workers[model].ask(prompt)

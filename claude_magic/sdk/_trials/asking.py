@@ -95,7 +95,7 @@ def made_ready(request: RowsRequest, wanted: TrialRequest, config: ClaudeConfig 
 
     :raises ConfigError: an argument is invalid.
     """
-    if wanted.is_trial:
+    if wanted.vary or wanted.models or wanted.score is not None:
         trial = TrialRun(request, wanted, config)
         return trial, trial.trial
     run = RowRun(request, config)

@@ -70,11 +70,6 @@ class TrialRequest:
             )
 
     @property
-    def is_trial(self) -> bool:
-        """Whether there is anything to compare or to score."""
-        return bool(self.vary or self.models or self.score is not None)
-
-    @property
     def arms(self) -> tuple[Arm, ...]:
         """Every variant with every model, grouped by model."""
         values = list(product(*self.vary.values()))
