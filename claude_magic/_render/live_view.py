@@ -51,7 +51,6 @@ class LiveView(GrowingView):
         self._picker: ReplyPicker | None = None
         self._live: LiveReplies | None = None
         self._latest: tuple[Sequence[SessionAwareResponse], float] = (), 0.0
-        self._is_over = False
         self._moment_s = MOMENT_S
         """The elapsed time of the turn at which widgets appear."""
         super().__init__(
@@ -69,7 +68,7 @@ class LiveView(GrowingView):
             super().update(responses, elapsed_s)
         elif self._live is not None:
             self._live.update(responses, self._failures, elapsed_s)
-        elif elapsed_s >= self._moment_s and not self._is_over:
+        elif elapsed_s >= self._moment_s and self.settled_at is None:
             self._opened()
 
     def fail(self, number: int, failure: ClaudeError) -> None:
@@ -90,7 +89,7 @@ class LiveView(GrowingView):
 
     def make_room(self) -> None:
         """Show all that has arrived, before code that runs or a wait for input blocks the view, possibly for long."""
-        if not self._is_over:
+        if self.settled_at is None:
             live, (responses, _) = self._opened(), self._latest
             if responses:
                 live.pause(responses)
@@ -101,7 +100,7 @@ class LiveView(GrowingView):
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Replace the growing replies by the settled output, then close their widgets: in this order nothing flickers."""
-        if self._is_over:
+        if self.settled_at is not None:
             return
         if self._live is not None:
             opened = zip(alternatives, self._live.opened, strict=True)
@@ -155,7 +154,6 @@ class LiveView(GrowingView):
         return self._live is not None and self._live.signs.is_refused
 
     def _close_live(self) -> None:
-        self._is_over = True
         if self._live is not None:
             live, self._live = self._live, None
             live.close()
