@@ -17,8 +17,7 @@ from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse
 
 if TYPE_CHECKING:
-    from claude_magic._render.live.live_replies import LiveReplies
-    from claude_magic._render.live.reply_picker import ReplyPicker
+    from claude_magic._render.live.live_replies import LiveReplies, ReplyPicker
     from claude_magic._render.settled.reply import SettledReply
 
 MOMENT_S: Final = 0.4
@@ -107,7 +106,7 @@ class LiveView(GrowingView):
             alternatives = [replace(reply, opened=numbers) for reply, numbers in opened]
         super().settle(alternatives, current=current, on_pick=None)
         if on_pick and len(alternatives) > 1 and not self._is_refused():
-            from claude_magic._render.live.reply_picker import ReplyPicker
+            from claude_magic._render.live.live_replies import ReplyPicker
 
             # Plain output in between: JupyterLab 4.6 hides an output that changes from one widget's view to another's.
             self._picker = ReplyPicker(alternatives, current, on_pick, self._handle, for_audience=self._for_audience)
