@@ -24,7 +24,7 @@ from typing import Any, Final
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
 from claude_magic._kernel.options.settings import Settings
-from claude_magic._kernel.values.tracebacks import is_library
+from claude_magic._kernel.values.source_code import is_library
 from claude_magic._paths import file_bytes
 
 _REFUSALS: Final = ("asyncio.run() cannot be called from a running event loop", "This event loop is already running")
@@ -135,16 +135,14 @@ class NestedAsyncio:
     def _apply(self) -> None:
         import nest_asyncio2
 
-        owners = list(_owners(nest_asyncio2))
-        before = [(owner, dict(vars(owner))) for owner in owners]
+        before = [(owner, dict(vars(owner))) for owner in _owners(nest_asyncio2)]
         self._loop = _running_loop()
         try:
             nest_asyncio2.apply()
+            self._replaced = list(_differences(before))
         except ValueError:  # a loop that is not asyncio's own, such as uvloop's, cannot be made to nest
             self._replaced = list(_differences(before))
             self.undo()
-            return
-        self._replaced = list(_differences(before))
 
     def _on_setting(self, change: Mapping[str, Any]) -> None:
         if not change["new"]:
