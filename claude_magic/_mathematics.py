@@ -227,12 +227,8 @@ def _stays_in_place(tex: str, back_em: float = _BACK_EM) -> bool:
 
 
 def _inline_rule(reader: StateInline, silent: bool) -> bool:
-    match reader.src[reader.pos]:
-        case "$":
-            return _dollars(reader, silent)
-        case "\\":
-            return _backslash(reader, silent)
-    return False
+    rule = {"$": _dollars, "\\": _backslash}.get(reader.src[reader.pos])
+    return rule is not None and rule(reader, silent)
 
 
 def _dollars(reader: StateInline, silent: bool) -> bool:
@@ -245,7 +241,7 @@ def _dollars(reader: StateInline, silent: bool) -> bool:
         found = (_IN_DOLLARS if marks == 1 else _IN_DOUBLE).match(text, run, end)
         close = found.end() if found else end
         before, inside, after = text[start - 1 : start], text[run:close], text[close + marks : close + marks + 12]
-        is_closed = close + marks <= end and text.startswith("$" * marks, close)
+        is_closed = text.startswith("$" * marks, close, end)
         if is_closed and (_is_single(before, inside, after) if marks == 1 else _is_double(inside)):
             return _put(reader, silent, close + marks, inside, display=marks == 2)
     reader.pos = run  # no other rule reads dollars
@@ -285,12 +281,7 @@ def _backslash(reader: StateInline, silent: bool) -> bool:
         found = _IN_BRACKETS.match(text, start + 2, end)
         close = found.end() if found else end
         inside = text[start + 2 : close]
-        if (
-            close + 2 > end
-            or text[close : close + 2] != ("\\)" if sign == "(" else "\\]")
-            or not inside.strip()
-            or "`" in inside
-        ):
+        if not text.startswith("\\)" if sign == "(" else "\\]", close, end) or not inside.strip() or "`" in inside:
             return False
         if (sign == "[" or len(inside) > 5) and not _MATHEMATICAL.search(inside):
             return False  # escaped brackets around a word or a number
@@ -300,7 +291,7 @@ def _backslash(reader: StateInline, silent: bool) -> bool:
         return False
     stop = _end_of_environment(text, start, end, opening[1])
     if stop is None:
-        _note_open(reader.env, text, opening[1], end)
+        reader.env[f"formula {opening[1]}"] = text, end
         return False
     return _put(reader, silent, stop, text[start:stop], display=True)
 
@@ -329,12 +320,8 @@ def _ends(name: str) -> re.Pattern[str]:
 
 def _is_known_open(env: Any, where: object, kind: str, position: int) -> bool:
     """Whether the search for an end has already failed here, so that it is not repeated at each beginning."""
-    place, until = env.get(("formula", kind), (None, -1))
+    place, until = env.get(f"formula {kind}", (None, -1))
     return place is where and position < until
-
-
-def _note_open(env: Any, where: object, kind: str, until: int) -> None:
-    env["formula", kind] = where, until
 
 
 def _block_rule(reader: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
@@ -349,7 +336,7 @@ def _block_rule(reader: StateBlock, start_line: int, end_line: int, silent: bool
         return False
     lines, is_whole = _lines(reader, start_line, end_line, opening)
     if not is_whole:
-        _note_open(reader.env, reader.env, kind, start_line + len(lines))
+        reader.env[f"formula {kind}"] = reader.env, start_line + len(lines)
         return False
     if silent:
         return True

@@ -49,13 +49,11 @@ def _tag_rule(reader: StateInline, silent: bool) -> bool:
     found = _TAG.match(reader.src, reader.pos, reader.posMax)
     if found is None:
         return False
-    if not silent:
-        name = found[2]
-        if name:
-            reader.push("written_tag", _TAGS[name.lower()], 0).content = found[0]
-            reader.tokens[-1].info = found[1]
-        else:
-            reader.push("hardbreak", "br", 0)
+    if not silent and found[2]:
+        reader.push("written_tag", _TAGS[found[2].lower()], 0).content = found[0]
+        reader.tokens[-1].info = found[1]
+    elif not silent:
+        reader.push("hardbreak", "br", 0)
     reader.pos = found.end()
     return True
 
@@ -105,15 +103,11 @@ def _fold_rule(reader: StateBlock, start_line: int, end_line: int, silent: bool)
         return True
     lines = [start_line, start_line + 1]
     source = reader.src[first:last]
-    if found[3]:
-        token = reader.push("details_close", "details", 0)
+    if found[1] or found[3]:
+        token = reader.push("details_open" if found[1] else "details_close", "details", 0)
         token.map, token.content = lines, source
-    else:
-        if found[1]:
-            token = reader.push("details_open", "details", 0)
-            token.map, token.content = lines, source
-        if found[2] is not None:
-            _paragraph(reader, "summary", found[2].strip(), *lines).meta = {"source": source}
+    if found[2] is not None:
+        _paragraph(reader, "summary", found[2].strip(), *lines).meta = {"source": source}
     reader.line = start_line + 1
     return True
 
@@ -200,12 +194,8 @@ def _pair_tags(tokens: Sequence[Token]) -> None:
                     pass
         elif not token.info:
             around.append(token)
-        elif (
-            around
-            and (begin := around[-1]).type == "written_tag"
-            and begin.content[1:-1].lower() == token.content[2:-1].lower()
-        ):
-            around.pop()
+        elif around and around[-1].content.lower() == token.content.lower().replace("/", ""):  # others have no content
+            begin = around.pop()
             if len(around) < _DEPTH:
                 begin.type, begin.nesting, begin.content = f"{begin.tag}_open", 1, ""
                 token.type, token.nesting, token.content = f"{token.tag}_close", -1, ""

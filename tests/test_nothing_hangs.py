@@ -17,7 +17,7 @@ from IPython.core.error import UsageError
 from rig.cost import cost_s
 
 from claude_magic._characters import strip_controls
-from claude_magic._kernel.loop_calls import runs_a_loop
+from claude_magic._kernel.nested_asyncio import runs_a_loop
 from claude_magic._kernel.notebook.cell_reading import read_notebook
 from claude_magic._kernel.prompt.composition import _without_open_end
 from claude_magic._kernel.prompt.template import fill

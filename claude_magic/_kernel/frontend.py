@@ -32,11 +32,8 @@ if TYPE_CHECKING:
 
 _NOTEBOOK_VARIABLES = frozenset({"JPY_SESSION_NAME", "KAGGLE_KERNEL_RUN_TYPE"})
 
-_PAGE_COLUMNS = 80
-"""The width of printed text that fits into a notebook of 900 pixels."""
-
-_CONSOLE_COLUMNS = 80
-"""The width that is assumed for a console on a kernel, which does not report it."""
+_COLUMNS = 80
+"""The width of printed text: it fits into a notebook of 900 pixels. A console on a kernel, which reports none, has it, too."""
 
 _PAGES_KNOWN = 20
 """How many pages without widgets are remembered."""
@@ -113,7 +110,7 @@ class Frontend:
 
         def add(reply: SettledReply) -> bool:
             # nbclient and similar programs accept an update for a cell only while the cell runs.
-            if not self.can_answer() or not _same_page(cell, self._cell):
+            if not self.can_answer() or _page(cell) != _page(self._cell):
                 return False
             with self._where_it_shows():
                 is_shown = view.add(reply)
@@ -143,12 +140,12 @@ class Frontend:
         """The greatest width of a line if only text is shown; `None` for a page, which wraps long lines."""
         if not self.is_text_only:
             return None
-        return shutil.get_terminal_size().columns if self._kernel is None else _CONSOLE_COLUMNS
+        return shutil.get_terminal_size().columns if self._kernel is None else _COLUMNS
 
     @property
     def text_columns(self) -> int:
         """The greatest width of a printed line. A page divides longer ones in the middle of words."""
-        return self.columns or _PAGE_COLUMNS
+        return self.columns or _COLUMNS
 
     def put(self, bundle: Mapping[str, Any], text: str | None = None) -> None:
         """Show a bundle in the cell. If only text is shown, print `text`, or the bundle's plain form."""
@@ -208,7 +205,7 @@ class Frontend:
 
     def _is_without_widgets(self) -> bool:
         """Whether the page of the running cell has refused to show widgets: JupyterLab without the widgets extension."""
-        return any(_same_page(request, self._cell) for request in self._without_widgets)
+        return any(_page(request) == _page(self._cell) for request in self._without_widgets)
 
     def _is_captured(self) -> bool:
         return isinstance(self.shell.display_pub, CapturingDisplayPublisher)
@@ -305,16 +302,14 @@ class _LostReplies:
         return [view for view in lost if not saved.issuperset(view.turns())]
 
 
-def _same_page(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two requests come from one page, which then shows the output of both."""
-    return _page(one) == _page(other)
-
-
 def _is_from_page(request: Mapping[str, Any]) -> bool:
     """Return whether a request comes from a notebook's page, and not from a console on the same kernel."""
     return "cellId" in request.get("metadata", {})
 
 
 def _page(request: Mapping[str, Any]) -> str:
-    """Return the client of a request: in JupyterLab and Notebook 7 each load of a page is another client."""
+    """Return the client of a request: in JupyterLab and Notebook 7 each load of a page is another client.
+
+    Two requests of one client come from one page, which shows the output of both.
+    """
     return str(request.get("header", {}).get("session"))

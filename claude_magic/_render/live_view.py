@@ -17,8 +17,7 @@ from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse
 
 if TYPE_CHECKING:
-    from claude_magic._render.live.live_replies import LiveReplies
-    from claude_magic._render.live.reply_picker import ReplyPicker
+    from claude_magic._render.live.live_replies import LiveReplies, ReplyPicker
     from claude_magic._render.settled.reply import SettledReply
 
 MOMENT_S: Final = 0.4
@@ -51,7 +50,6 @@ class LiveView(GrowingView):
         self._picker: ReplyPicker | None = None
         self._live: LiveReplies | None = None
         self._latest: tuple[Sequence[SessionAwareResponse], float] = (), 0.0
-        self._is_over = False
         self._moment_s = MOMENT_S
         """The elapsed time of the turn at which widgets appear."""
         super().__init__(
@@ -69,7 +67,7 @@ class LiveView(GrowingView):
             super().update(responses, elapsed_s)
         elif self._live is not None:
             self._live.update(responses, self._failures, elapsed_s)
-        elif elapsed_s >= self._moment_s and not self._is_over:
+        elif elapsed_s >= self._moment_s and self.settled_at is None:
             self._opened()
 
     def fail(self, number: int, failure: ClaudeError) -> None:
@@ -90,7 +88,7 @@ class LiveView(GrowingView):
 
     def make_room(self) -> None:
         """Show all that has arrived, before code that runs or a wait for input blocks the view, possibly for long."""
-        if not self._is_over:
+        if self.settled_at is None:
             live, (responses, _) = self._opened(), self._latest
             if responses:
                 live.pause(responses)
@@ -101,14 +99,14 @@ class LiveView(GrowingView):
 
     def settle(self, alternatives: Sequence[SettledReply], *, current: int, on_pick: Callable[[int], None] | None) -> None:
         """Replace the growing replies by the settled output, then close their widgets: in this order nothing flickers."""
-        if self._is_over:
+        if self.settled_at is not None:
             return
         if self._live is not None:
             opened = zip(alternatives, self._live.opened, strict=True)
             alternatives = [replace(reply, opened=numbers) for reply, numbers in opened]
         super().settle(alternatives, current=current, on_pick=None)
         if on_pick and len(alternatives) > 1 and not self._is_refused():
-            from claude_magic._render.live.reply_picker import ReplyPicker
+            from claude_magic._render.live.live_replies import ReplyPicker
 
             # Plain output in between: JupyterLab 4.6 hides an output that changes from one widget's view to another's.
             self._picker = ReplyPicker(alternatives, current, on_pick, self._handle, for_audience=self._for_audience)
@@ -155,7 +153,6 @@ class LiveView(GrowingView):
         return self._live is not None and self._live.signs.is_refused
 
     def _close_live(self) -> None:
-        self._is_over = True
         if self._live is not None:
             live, self._live = self._live, None
             live.close()

@@ -6,10 +6,10 @@ Names and parameters are those of an older client that this one replaces: code f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any
 
 from claude_magic.sdk.client import ClaudeClient
-from claude_magic.sdk.config import ClaudeConfig, OutputFormat
+from claude_magic.sdk.config import OutputFormat
 from claude_magic.sdk.response import SessionAwareResponse
 
 __all__ = ["ClaudeSDKWrapper", "SessionAwareClient", "SessionAwareResponse"]
@@ -58,33 +58,8 @@ class SessionAwareClient(ClaudeClient):
         )
 
 
-class ClaudeSDKWrapper:
-    """A client that takes a prompt, and returns the answer's text and the session ID. It is an async context manager.
-
-    :param config: `None` for the defaults.
-    """
-
-    def __init__(self, config: ClaudeConfig | None = None) -> None:
-        self._client = SessionAwareClient(config)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """End every CLI process of the wrapper."""
-        await self._client.aclose()
-
-    @property
-    def last_session_id(self) -> str | None:
-        """The ID of the last session that a turn reached, also if that turn failed; `None` before the first."""
-        return self._client.last_session_id
-
-    def clear_session(self) -> None:
-        """Forget the last session. It stays on disk and can be resumed by its ID."""
-        self._client.clear_session()
+class ClaudeSDKWrapper(SessionAwareClient):
+    """A client whose `execute` takes a prompt, and returns the answer's text and the session ID."""
 
     async def execute(
         self,
@@ -98,11 +73,11 @@ class ClaudeSDKWrapper:
     ) -> tuple[str, str | None]:
         """Send a prompt and return the answer's text and the session's ID.
 
-        The parameters are those of `SessionAwareClient.query_with_session`; `resume_last_session` is `auto_resume_last` there.
+        The parameters are those of `query_with_session`; `resume_last_session` is `auto_resume_last` there.
 
         :raises ClaudeError: a subclass that says why the turn failed.
         """
-        response = await self._client.query_with_session(
+        response = await self.query_with_session(
             prompt,
             resume_session_id=resume_session_id,
             auto_resume_last=resume_last_session,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from claude_magic._kernel.loop_calls import runs_a_loop
+from claude_magic._kernel.nested_asyncio import runs_a_loop
 
 
 async def work() -> int:

@@ -15,7 +15,7 @@ from rig.kernel import Kernel
 from test_kernel_tools import images, results, told
 
 from claude_magic._kernel.completion import KernelNames
-from claude_magic._kernel.loop_calls import runs_a_loop
+from claude_magic._kernel.nested_asyncio import runs_a_loop
 from claude_magic._kernel.notebook.outline import MAX_BYTES, Outline
 from claude_magic._kernel.notebook.ran_cells import RanCells, is_conversation
 from claude_magic._kernel.tools.kernel_tools import KernelTools
@@ -198,7 +198,7 @@ def test_no_code_of_a_name_runs(notebook: Notebook) -> None:
         notebook.run("plain = 2")
         ran.clear()  # IPython itself looks at the names
         told = notebook.told()
-        listed = KernelTools(notebook.shell, notebook=notebook.outline).call("list_variables", {}).text
+        listed = KernelTools(notebook.shell, (), notebook.outline).call("list_variables", {}).text
         offered = KernelNames(cast("Any", None), notebook.shell.user_ns)
         assert "plain" in [name for kind in ("variables", "functions", "types") for name in offered.offered(cast("Any", kind))]
         assert not runs_a_loop(f"{' '.join(f'name_{n}' for n in range(1000))}\nprint(1)", notebook.shell.user_ns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cells import Configure, answered, ask, stopped_soon
@@ -170,7 +170,7 @@ def own(value: Any) -> list[Any]:
 
 def returned(shell: InteractiveShell, function: Callable[..., Any], **arguments: Any) -> ToolResult:
     """Let a function be called as a tool, in a shell without a kernel."""
-    return KernelTools(shell, [FunctionTool.of(function, "tried")]).call("tried", arguments)
+    return KernelTools(shell, [FunctionTool.of(function, "tried")], cast("Any", None)).call("tried", arguments)
 
 
 def test_what_it_gives_back(shell: InteractiveShell) -> None:

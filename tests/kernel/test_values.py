@@ -31,7 +31,7 @@ from PIL import Image as Pictures
 import claude_magic
 from claude_magic._kernel.values import time_limit
 from claude_magic._kernel.values.shown_value import Shown, for_type, show_value
-from claude_magic._kernel.values.tracebacks import error_text
+from claude_magic._kernel.values.source_code import error_text
 from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk._images import MAX_IMAGE_BYTES
 from claude_magic.sdk.events import Image

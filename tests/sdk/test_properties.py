@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -309,7 +310,8 @@ class Tree(RuleBasedStateMachine):
         assert [prompt for prompt, _ in told.messages] == expected
         prompt = next(self.prompts)
         # What the background thread does when the CLI takes a turn up, and when it ends.
-        turn = self.state.begin(CellRequest(prompt, Prompt(prompt), Options()), Prompt(prompt), start, cell)
+        request = CellRequest(prompt, Prompt(prompt), Options(), (), None, (), cast("Any", None))
+        turn = self.state.begin(request, Prompt(prompt), start, cell)
         turn = self.state.sessions.placed(turn, session_id)
         # What was played is in no transcript, so the disk of this machine is not asked.
         response = SessionAwareResponse(session_id=session_id, metadata={"recorded": True})

@@ -19,8 +19,8 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from claude_magic._kernel.notebook.cell_words import FIGURE, LINE, RanCell, in_line, in_pieces
 from claude_magic._kernel.values.bundles import image_in, readable, text_in
 from claude_magic._kernel.values.shown_value import show_value
+from claude_magic._kernel.values.source_code import error_text
 from claude_magic._kernel.values.time_limit import FAILURES, bounded
-from claude_magic._kernel.values.tracebacks import error_text
 from claude_magic._redaction import redact
 from claude_magic._render.parts.reply_wording import clip, one_line
 from claude_magic.errors import ConfigError

@@ -43,10 +43,10 @@ class CellRequest:
     typed: str
     prompt: Prompt
     options: Options
-    remarks: tuple[str, ...] = ()
-    schema: Schema | None = None
-    tools: tuple[FunctionTool, ...] = ()
-    notebook: Outline | None = None
+    remarks: tuple[str, ...]
+    schema: Schema | None
+    tools: tuple[FunctionTool, ...]
+    notebook: Outline
 
     def load(self, response: SessionAwareResponse) -> Any:
         """Return the reply's data as an instance of the schema's type. The response keeps plain data, which is shown.
@@ -61,16 +61,11 @@ class CellRequest:
             failure.session_id, failure.content = response.session_id, response.content
             raise
         data = self.schema.unwrapped(response.structured)
-        if _is_json_of(response.content, response.structured):
-            response.content = as_json(data)
+        with contextlib.suppress(ValueError, RecursionError):
+            if parse_json(response.content) == response.structured:
+                response.content = as_json(data)
         response.structured = data
         return value
-
-
-def _is_json_of(text: str, data: object) -> bool:
-    with contextlib.suppress(ValueError, RecursionError):
-        return bool(parse_json(text) == data)
-    return False
 
 
 def schema_named(shell: InteractiveShell, name: str) -> Schema:

@@ -87,9 +87,7 @@ TOOLS = (
 class KernelTools:
     """The tools of one shell, for one cell; `functions` are the person's own tools."""
 
-    def __init__(
-        self, shell: InteractiveShell, functions: Sequence[FunctionTool] = (), notebook: Outline | None = None
-    ) -> None:
+    def __init__(self, shell: InteractiveShell, functions: Sequence[FunctionTool], notebook: Outline) -> None:
         self._shell = shell
         self._notebook = notebook
         self._functions = {tool.name: tool for tool in functions}
@@ -137,7 +135,8 @@ class KernelTools:
             case "inspect_variable":
                 return self._inspect(str(arguments.get("name", "")), arguments.get("max_chars"))
             case "read_cells":
-                return self._read_cells(arguments)
+                numbers, positions = _integers(arguments.get("numbers")), _integers(arguments.get("positions"))
+                return ToolResult(*self._notebook.read(numbers, _limit(arguments.get("max_chars")), positions))
             case "add_cell":
                 return self.add_cell(str(arguments.get("source", "")))
         return ToolResult(f"There is no tool {tool}.", is_error=True)
@@ -151,12 +150,6 @@ class KernelTools:
         except ConfigError as error:
             return ToolResult(f"{name}: {error.message}", is_error=True)
         return ToolResult(shown.told + mask.said, shown.images)
-
-    def _read_cells(self, arguments: dict[str, Any]) -> ToolResult:
-        if self._notebook is None:
-            return ToolResult("The cells of the notebook are not known here.", is_error=True)
-        numbers, positions = _integers(arguments.get("numbers")), _integers(arguments.get("positions"))
-        return ToolResult(*self._notebook.read(numbers, _limit(arguments.get("max_chars")), positions))
 
     def add_cell(self, source: str) -> ToolResult:
         """Put code into a cell below, for the person to review and run."""

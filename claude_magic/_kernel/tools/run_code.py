@@ -27,7 +27,7 @@ from claude_magic._kernel.background import TICK_S
 from claude_magic._kernel.values.bundles import image_in, text_in
 from claude_magic._kernel.values.masking import Masking
 from claude_magic._kernel.values.shown_value import Shown, show_value, type_name
-from claude_magic._kernel.values.tracebacks import error_text
+from claude_magic._kernel.values.source_code import error_text
 from claude_magic._render.parts.reply_wording import clip
 from claude_magic.errors import ConfigError
 from claude_magic.sdk.events import Image
@@ -184,8 +184,7 @@ def _finished(shell: InteractiveShell, capture: Capture, done: ExecutionResult) 
         capture.texts.append(f"{shown.told}\n")
         capture.images += shown.images
     if error is not None and hasattr(shell, "kernel"):  # a terminal prints the error, so it is captured already
-        kind = type(error)
-        lines = shell.InteractiveTB.structured_traceback(kind, error, error.__traceback__)
+        lines = shell.InteractiveTB.structured_traceback(type(error), error, error.__traceback__)
         capture.texts.append("\n".join(lines))
     return capture.result(failed=error is not None)
 

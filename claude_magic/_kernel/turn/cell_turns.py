@@ -166,11 +166,12 @@ class CellTurns:
         """Record how the turns ended and show the output that stays; return the error when there is no answer."""
         for questions in self._questions:
             self._state.client.own_questions.extend(questions.release())  # a helper may still wait for them
-        outcomes = [running.outcome(self._cell, self._elapsed_s()) for running in self._running]
+        elapsed_s = time.monotonic() - self._began
+        outcomes = [running.outcome(self._cell, elapsed_s) for running in self._running]
         self._is_settling = True
         ended, chosen, is_current = self._state.end(outcomes)
         for running in self._running:
-            if self._cell.notebook is not None and running.was_played:
+            if running.was_played:
                 # Claude has not read the context of a played turn: the next live one must send it.
                 self._cell.notebook.not_sent(running.turn.number)
         current = chosen + 1 if is_current else 0
@@ -196,15 +197,14 @@ class CellTurns:
             for_audience=self._state.settings.presentation,
             on_stop=self.stop,
         )
-        numbers = range(1, len(self._choices) + 1)
         options = self._cell.options
         can = {"buttons": self._buttons, "adds_cells": not (options.no_kernel or options.bare)}
-        self._questions = [Questions(self._frontend, self._view, number, **can) for number in numbers]
+        self._questions = [Questions(self._frontend, self._view, number, **can) for number, _ in enumerate(self._choices, 1)]
 
     def _send(self, turns: list[RunningTurn]) -> None:
         for running in turns:
             running.turn = self._state.begin(self._cell, running.request.prompt, running.start, self._cell_id)
-            if self._cell.notebook is not None and running.request.prompt.context:
+            if running.request.prompt.context:
                 self._cell.notebook.sent(running.turn.number)
         self._stream = self._state.client.background.stream(partial(self._run_all, turns))
         self._running = turns
@@ -225,8 +225,7 @@ class CellTurns:
         if origin is None or not first.start.is_default or not isinstance(lost, SessionNotFoundError):
             return False
         self._state.take_back(first.turn)
-        if self._cell.notebook is not None:
-            self._cell.notebook.not_sent(first.turn.number)
+        self._cell.notebook.not_sent(first.turn.number)
         session = self._state.sessions.get(origin.session_id)
         if session and self._state.sessions.is_played(session):
             was = f"The session {origin.session_id[:8]} was only played from a recording here"
@@ -308,15 +307,12 @@ class CellTurns:
             # Once all turns have ended, the settled output shows the last events.
             responses = [running.response for running in self._running]
             if any(response.ended is None for response in responses):
-                self._view.update(responses, self._elapsed_s())
+                self._view.update(responses, time.monotonic() - self._began)
 
     def _pick(self, number: int) -> None:
         # The picked session may have been deleted: then the current session stays as it is.
         with contextlib.suppress(SessionNotFoundError):
             self._state.pick(number)
-
-    def _elapsed_s(self) -> float:
-        return time.monotonic() - self._began
 
 
 def _settled(running: RunningTurn, turn: Turn, outcome: Outcome) -> SettledReply:

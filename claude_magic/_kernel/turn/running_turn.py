@@ -124,15 +124,14 @@ def prepared_turns(
 
 def _told(state: KernelState, cell: CellRequest, start: Start) -> Told:
     """Return what happened in the notebook since the parent turn; empty when nothing of it is to be sent."""
-    options, prompt, notebook = cell.options, cell.prompt, cell.notebook
-    settings = state.settings.trait_values()
+    options, settings = cell.options, state.settings.trait_values()
     detail = options.notebook or settings["notebook"]
     bare = options.bare or settings["bare"]
     # A slash command takes no context. For `ask()`, `notebook` is "none".
-    if detail == "none" or bare or options.no_kernel or notebook is None or prompt.text.lstrip().startswith("/"):
+    if detail == "none" or bare or options.no_kernel or cell.prompt.text.lstrip().startswith("/"):
         return Told()
     before = [turn.number for turn in state.turns.path(start.parent)]
-    return notebook.since(before, detail, state.settings.value_limit)
+    return cell.notebook.since(before, detail, state.settings.value_limit)
 
 
 class _Placing(PassingHost):

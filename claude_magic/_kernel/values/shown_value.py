@@ -28,9 +28,8 @@ from IPython.utils.dir2 import get_real_method
 from claude_magic._characters import strip_controls
 from claude_magic._kernel.values import dataframes
 from claude_magic._kernel.values.bundles import FORMS, image_in, sendable, tells_nothing, text_in
-from claude_magic._kernel.values.source_code import source_of
+from claude_magic._kernel.values.source_code import error_text, source_of
 from claude_magic._kernel.values.time_limit import FAILURES, TookTooLong, bounded
-from claude_magic._kernel.values.tracebacks import error_text
 from claude_magic._render.parts.reply_wording import clipped, one_line
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._images import MAX_EDGE_PIXELS, check_pixels, drawn, shrunk_words

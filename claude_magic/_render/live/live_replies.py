@@ -1,4 +1,4 @@
-"""The replies of a cell while they grow, made of plain ipywidgets: one alone, or several side by side.
+"""The replies of a cell, made of plain ipywidgets: while they grow, one alone or several side by side; settled, to pick one.
 
 This module owns all the widgets and closes them. `live_reply` shows one growing reply. The view decides where the widgets are
 displayed, and what is shown there before and after.
@@ -7,21 +7,20 @@ displayed, and what is shown there before and after.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-from ipywidgets import HTML, VBox, Widget
+from ipywidgets import HTML, HTMLMath, VBox, Widget
 
+from claude_magic._render.live.interactive_output import InteractiveOutput
 from claude_magic._render.live.live_reply import LiveReply
 from claude_magic._render.live.widgets import PageSigns, StopButton, WidgetMaker, view_bundle
 from claude_magic._render.parts.reply_wording import BEGINNING
-from claude_magic._render.settled.comparison import ending_html, head_html
+from claude_magic._render.place import Place
+from claude_magic._render.settled.comparison import body_html, ending_html, head_html, output_bundle, output_metadata, title
 from claude_magic._render.settled.reply import SettledReply
 from claude_magic.errors import ClaudeError
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import SessionAwareResponse
-
-_STOP_ONE: Final = ("Stop", "Stop this turn; what has arrived is kept")
-_STOP_ALL: Final = ("Stop all", "Stop all of them; what has arrived is kept")
 
 
 class LiveReplies:
@@ -46,11 +45,13 @@ class LiveReplies:
         self._for_audience = for_audience
         self._maker = maker = WidgetMaker()
         if len(labels) == 1:
-            self._stop = StopButton(maker, on_stop, *_STOP_ONE)
+            self._stop = StopButton(maker, on_stop, "Stop", "Stop this turn; what has arrived is kept")
             self._replies = [LiveReply(maker, beside=[self._stop.widget], after=after)]
             parts: Sequence[Widget] = self._replies[0].parts
         else:
-            self._stop = StopButton(maker, on_stop, *_STOP_ALL, css_class="claude-stop-all")
+            self._stop = StopButton(
+                maker, on_stop, "Stop all", "Stop all of them; what has arrived is kept", css_class="claude-stop-all"
+            )
             self._replies = [LiveReply(maker) for _ in labels]
             heads = [maker.make(HTML, head_html(number, label)) for number, label in enumerate(labels, 1)]
             columns = [maker.column([head], reply.parts) for head, reply in zip(heads, self._replies, strict=True)]
@@ -119,3 +120,55 @@ class LiveReplies:
     def close(self) -> None:
         """Close every widget."""
         self._maker.close(self._box)
+
+
+class ReplyPicker(InteractiveOutput[int]):
+    """Settled replies side by side, with a button for each that can be continued and is not current.
+
+    :param current: the number of the reply that the next cell continues, from 1; 0 for none.
+    :param on_pick: called with the number of the picked reply; afterwards `update` marks the current one.
+    :param handle: the display that shows the replies until now.
+    """
+
+    section = "columns"
+
+    def __init__(
+        self,
+        replies: Sequence[SettledReply],
+        current: int,
+        on_pick: Callable[[int], None],
+        handle: Place,
+        *,
+        for_audience: bool,
+    ) -> None:
+        super().__init__(on_pick, handle, for_audience=for_audience)
+        self._replies = tuple(replies)
+        self._current = current
+
+    def update(self, current: int) -> None:
+        """Mark another reply as the current one."""
+        self._current = current
+        self._repaint()
+
+    def _build(self) -> Sequence[Widget]:
+        make = self._maker.make
+        self._heads = [make(HTML) for _ in self._replies]
+        # `HTMLMath`: `HTML` does not typeset formulas.
+        bodies = [make(HTMLMath, body_html(reply.cleaned(), self._for_audience)) for reply in self._replies]
+        self._columns = [self._maker.column([head], [body]) for head, body in zip(self._heads, bodies, strict=True)]
+        return [self._maker.columns(self._columns)]
+
+    def _paint(self) -> None:
+        for number, (reply, head, column) in enumerate(zip(self._replies, self._heads, self._columns, strict=True), 1):
+            is_current = number == self._current
+            head.value = head_html(number, reply.label, "current" if is_current else "")
+            (column.add_class if is_current else column.remove_class)("claude-current")
+            tooltip = f"Continue from {title(number, reply.label)}"
+            button = self._button(number, "Continue from this one", tooltip) if reply.can_continue else None
+            column.children[0].children = [head] if is_current or button is None else [head, button]
+
+    def _plain_bundle(self) -> dict[str, Any]:
+        return output_bundle(self._replies, self._current, for_audience=self._for_audience)
+
+    def _metadata(self) -> dict[str, Any]:
+        return output_metadata(self._replies, self._current)

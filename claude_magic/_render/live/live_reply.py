@@ -169,7 +169,9 @@ class LiveReply:
     def _paint(self, response: SessionAwareResponse, elapsed_s: float) -> None:
         self._painted = _extent(response)
         blocks = reply_wording.blocks_between(reply_wording.shown_blocks(response), self._after)
-        self._drop(_known(self._painters, blocks))
+        if gone := self._painters[_known(self._painters, blocks) :]:
+            self._stack.cut(gone[0].start)
+            del self._painters[-len(gone) :]
         for painter in self._painters:
             painter.paint(elapsed_s, self._cards)
         for block in blocks[len(self._painters) :]:
@@ -185,11 +187,6 @@ class LiveReply:
                 return _RemarkPainter(self._stack, block, before)
             case _:
                 return _FoldPainter(self._stack, block, before)
-
-    def _drop(self, kept: int) -> None:
-        if gone := self._painters[kept:]:
-            self._stack.cut(gone[0].start)
-            del self._painters[kept:]
 
 
 class _Stack:

@@ -141,10 +141,8 @@ def row_progress(kind: str, total: int | None, *, with_table: bool) -> RowProgre
     match kind:
         case "notebook":
             return NotebookBar(total, with_table=with_table)
-        case "terminal":
-            return TerminalBar(total, with_table=with_table)
-        case "console":
-            return TerminalBar(total, with_table=with_table, leave=True)
+        case "terminal" | "console":
+            return TerminalBar(total, with_table=with_table, leave=kind == "console")
         case "lines":
             return Lines(total, with_table=with_table)
     return RowProgress(with_table=with_table)

@@ -168,21 +168,17 @@ def _settled_links(tokens: Sequence[Token]) -> list[Token]:
                 inside = False
             case "image":
                 source = str(token.attrs.get("src", ""))
-                kept += _image_link(token.content or source, "" if inside else source)
+                text = Token("text", "", 0, content=token.content or source)
+                link = Token("link_open", "a", 1, attrs={"href": source}), text, Token("link_close", "a", -1)
+                kept += link if is_web_link(source) and not inside else [text]
             case _:
                 kept.append(token)
     return kept
 
 
-def _image_link(text: str, source: str) -> list[Token]:
-    inner = Token("text", "", 0, content=text)
-    if not is_web_link(source):
-        return [inner]
-    return [Token("link_open", "a", 1, attrs={"href": source}), inner, Token("link_close", "a", -1)]
-
-
 def _text(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, ___: Any) -> str:
-    return escape(tokens[index].content)
+    shown = escape(tokens[index].content)
+    return f"<sup>{shown}</sup>" if tokens[index].type == "footnote_ref" else shown
 
 
 def _code(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, env: Any) -> str:
@@ -201,15 +197,11 @@ def _formula(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDi
     return f"<p>{formula}</p>\n" if token.block else formula
 
 
-def _footnote(_: RendererHTML, tokens: Sequence[Token], index: int, __: OptionsDict, ___: Any) -> str:
-    return f"<sup>{escape(tokens[index].content)}</sup>"
-
-
 _RULES: Final = {
     "text": _text,
     "fence": _code,
     "code_block": _code,
     "formula": _formula,
     "formula_block": _formula,
-    "footnote_ref": _footnote,
+    "footnote_ref": _text,
 }

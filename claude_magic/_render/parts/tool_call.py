@@ -57,7 +57,9 @@ def call_html(call: ToolCall, outcome: str, *, is_open: bool = False) -> str:
     said = one_line(tool_argument(call), SUMMARY_LENGTH)
     argument = f" <code>{html.escape(said)}</code>" if said else ""
     nested = " claude-nested" if call.parent_id else ""
-    summary = f"<b>{escape(tool_name(call))}</b>{argument} {outcome_html(outcome)}"
+    kind = {"✓": "claude-ok", "✗": "claude-bad"}.get(outcome[:1])
+    words = f'<span class="{kind}">{outcome[0]}</span>{escape(outcome[1:])}' if kind else escape(outcome)
+    summary = f'<b>{escape(tool_name(call))}</b>{argument} <span class="claude-outcome">{words}</span>'
     return fold_html(f"claude-tool{nested}", summary, input_html(call) + _result_html(call), is_open=is_open)
 
 
@@ -68,13 +70,6 @@ def fold_html(css_class: str, summary: str, inside: str, *, is_open: bool) -> st
         f'<details class="{css_class}"{opened}><summary>{summary}</summary>'
         f'<div class="claude-inside">{inside}</div></details>\n'
     )
-
-
-def outcome_html(outcome: str) -> str:
-    """Render the words of `tool_outcome`, with their mark in colour."""
-    kind = {"✓": "claude-ok", "✗": "claude-bad"}.get(outcome[:1])
-    words = f'<span class="{kind}">{outcome[0]}</span>{escape(outcome[1:])}' if kind else escape(outcome)
-    return f'<span class="claude-outcome">{words}</span>'
 
 
 def input_html(call: ToolCall, limit: int = SHOWN_LENGTH, show: Callable[[str, str], str] = code_html) -> str:

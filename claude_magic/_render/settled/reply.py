@@ -55,11 +55,6 @@ class SettledReply:
         """The blocks of the reply that are shown."""
         return blocks_between(shown_blocks(self.response), self.after, self.until)
 
-    @property
-    def goes_on(self) -> bool:
-        """Whether another part of the reply follows. Only the last has the footer."""
-        return self.until is not None
-
     def cleaned(self) -> SettledReply:
         """Return a copy to be shown, without what a saved notebook must not reveal."""
         return replace(self, response=cleaned(self.response), later=tuple(later.cleaned() for later in self.later))
@@ -123,8 +118,8 @@ def blocks_plain(reply: SettledReply) -> str:
 
 
 def footer_parts(reply: SettledReply, for_audience: bool) -> list[str]:
-    """Return the parts of the footer; none if the reply goes on below."""
-    if reply.goes_on:
+    """Return the parts of the footer; none if another part of the reply follows, as only the last has it."""
+    if reply.until is not None:
         return []
     return footer(reply.response, reply.turn, reply.note, for_audience=for_audience)
 
@@ -135,7 +130,7 @@ def failure_line(reply: SettledReply) -> str:
     The line does not repeat why the turn failed and what to do next: the error output of the cell says that.
     """
     response, failure = reply.response, reply.failure
-    if reply.goes_on:
+    if reply.until is not None:
         return ""
     if failure is None:
         return "" if shown_blocks(response) else "Claude answered nothing."

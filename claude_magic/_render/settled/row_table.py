@@ -78,7 +78,9 @@ def _arms(trial: Trial) -> Table:
         below = f"{_number(difference.difference)} {_interval(difference.low, difference.high)}" if difference else ""
         names = _label(arm.variant), _label(arm.model or "")
         lines.append([*names, _number(arm.mean), _interval(arm.low, arm.high), below.strip(), *_figures(arm)])
-    return _without_empty(Table(head, lines, clean_line(trial.verdict)))
+    kept = [column for column in range(len(head)) if any(line[column] for line in lines)]
+    shown = [[line[column] for column in kept] for line in (head, *lines)]
+    return Table(shown[0], shown[1:], clean_line(trial.verdict))
 
 
 def _disagreements(trial: Trial) -> Table:
@@ -124,10 +126,3 @@ def _number(value: float | None) -> str:
 
 def _interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"({low:,.2f} to {high:,.2f})"
-
-
-def _without_empty(table: Table) -> Table:
-    kept = [column for column in range(len(table.head)) if any(line[column] for line in table.lines)]
-    return Table(
-        [table.head[column] for column in kept], [[line[column] for column in kept] for line in table.lines], table.remark
-    )
