@@ -112,9 +112,7 @@ def finished_length(markdown: str) -> int:
     lines = _whole_lines(markdown)
     tokens = _blocks().parse("".join(lines))
     starts = [token.map[0] for token in tokens if token.level == 0 and token.map and token.nesting >= 0]
-    last = min(
-        (line for line in (_first_open_formula(lines), _first_open_fold(tokens)) if line is not None), default=len(lines)
-    )
+    last = min(_first_open_formula(lines), _first_open_fold(tokens, len(lines)))
     starts = [start for start in starts if start <= last]
     return len("".join(lines[: starts[-1]])) if len(starts) > 1 else 0
 
@@ -158,11 +156,10 @@ def _whole_lines(markdown: str) -> list[str]:
     return split_lines(markdown.removesuffix("\r"))[:-1]
 
 
-def _first_open_formula(lines: Sequence[str]) -> int | None:
-    """Return the first line in which an unfinished formula may start: no empty line has come since."""
-    begin = len(lines)
+def _first_open_formula(lines: Sequence[str]) -> int:
+    """Return the first line in which an unfinished formula may start, as no empty line has come since; or the end."""
+    begin = found = len(lines)
     length = 0
-    found = None
     while begin and lines[begin - 1].strip() and length < FORMULA_LENGTH:
         begin -= 1
         length += len(lines[begin])
@@ -170,15 +167,15 @@ def _first_open_formula(lines: Sequence[str]) -> int | None:
     return found
 
 
-def _first_open_fold(tokens: Sequence[Token]) -> int | None:
-    """Return the line where the outermost block around the first unclosed fold starts."""
+def _first_open_fold(tokens: Sequence[Token], end: int) -> int:
+    """Return the line where the outermost block around the first unclosed fold starts; `end` if there is none."""
     top = 0
     for token in tokens:
         if token.level == 0 and token.map:
             top = token.map[0]
         if token.meta.get("unclosed"):
             return top
-    return None
+    return end
 
 
 def _fence_of_markdown(reader: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:

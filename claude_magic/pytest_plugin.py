@@ -16,14 +16,12 @@ import pytest
 if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette
 
-_MODES = ("replay", "record", "auto", "off")
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--claude-cassette`."""
     group = parser.getgroup("claude_magic")
     about = "what the claude_cassette fixture does: replay (default), record anew, auto (record what is missing), or off"
-    group.addoption("--claude-cassette", choices=_MODES, default="replay", help=about)
+    group.addoption("--claude-cassette", choices=("replay", "record", "auto", "off"), default="replay", help=about)
 
 
 @pytest.fixture

@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import islice
+from unittest.mock import patch
 
 import pytest
 
 from claude_magic._markdown import code_in, finished_length, language_of, open_fence, split_lines
 from claude_magic._mathematics import FORMULA_LENGTH
+from claude_magic._render.live import growing_text
 from claude_magic._render.live.growing_text import GrowingText
 from claude_magic._render.parts.markdown_html import MARKDOWN_LIMIT, text_html
 from claude_magic._render.parts.redacted_reply import cleaned
@@ -65,17 +67,18 @@ def joined(pieces: list[str]) -> list[str]:
 def lived(markdown: str, step: int) -> Iterator[tuple[str, list[str]]]:
     """Feed a text delta by delta to a view that cuts early; yield what has come and the code that is shown for it."""
     block = Text(0)
-    growing = GrowingText(block, piece_length=20, fence_length=30)
+    growing = GrowingText(block)
     pieces: list[str] = []
-    for start in range(0, len(markdown), step):
-        block.growing.add(markdown[start : start + step])
-        if growth := growing.advance(float(start)):
-            pieces += growth.finished
-            yield markdown[: start + step], joined([*pieces, growth.tail])
-    block.complete = True
-    growth = growing.advance(0.0)
-    assert growth is not None
-    yield markdown, joined([*pieces, growth.tail])
+    with patch.multiple(growing_text, PIECE_LENGTH=20, FENCE_LENGTH=30):
+        for start in range(0, len(markdown), step):
+            block.growing.add(markdown[start : start + step])
+            if growth := growing.advance(float(start)):
+                pieces += growth.finished
+                yield markdown[: start + step], joined([*pieces, growth.tail])
+        block.complete = True
+        growth = growing.advance(0.0)
+        assert growth is not None
+        yield markdown, joined([*pieces, growth.tail])
 
 
 CASES = [

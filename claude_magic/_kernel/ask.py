@@ -196,22 +196,16 @@ def _checked(name: str, value: object) -> object:
             raise _unfit(name, value, FUNCTION.meant)
         return tuple(several)
     if option.several:
-        return tuple(_texts(name, value))
+        items = [value] if isinstance(value, str | os.PathLike) or not isinstance(value, Iterable) else list(value)
+        texts = [os.fspath(item) for item in items if isinstance(item, str | os.PathLike)]
+        if len(texts) < len(items) or not all(map(TEXT.fits, texts)):
+            raise _unfit(name, value, "a text or a list of texts")
+        return tuple(texts)
     if value is None:
         return option.default
     if not option.kind.fits(value):
         raise _unfit(name, value, option.kind.meant)
     return value
-
-
-def _texts(name: str, given: object) -> list[str]:
-    """Return one text or path, or several, as a list."""
-    several = [given] if isinstance(given, str | os.PathLike) else given
-    items = list(several) if isinstance(several, Iterable) else [several]
-    texts = [os.fspath(item) for item in items if isinstance(item, str | os.PathLike)]
-    if len(texts) < len(items) or not all(map(TEXT.fits, texts)):
-        raise _unfit(name, given, "a text or a list of texts")
-    return texts
 
 
 def _unfit(name: str, value: object, meant: str) -> ConfigError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -23,8 +23,6 @@ _KEPT = "claude_magic"
 """The key in `shell.meta` of the state that `unload` leaves for a `load` in the same cell."""
 _RESULTS = "claude_magic.sdk._rows.results.Results"
 """By name, so that `%load_ext` need not import it."""
-_REPLY_MEDIA_TYPES = ("text/html", "text/markdown")
-_GIVEN = (SessionAwareResponse, Replies)
 
 
 def load(shell: InteractiveShell) -> None:
@@ -38,13 +36,8 @@ def load(shell: InteractiveShell) -> None:
         shell.register_magics(magics)
         shell.input_transformers_cleanup.insert(0, magics.transform)
         shell.Completer.custom_matchers.append(magics.matcher)
-        display = _display(shell)
-        for kind, shown in ((SessionAwareResponse, partial(_reply_as, magics)), (_RESULTS, _results_as)):
-            for media_type in _REPLY_MEDIA_TYPES:
-                display.formatters[media_type].for_type(kind, partial(shown, media_type))
-            display.formatters["text/plain"].for_type(kind, partial(_print, partial(shown, "text/plain")))
-        for given in _GIVEN:
-            display.ipython_display_formatter.for_type(given, magics.skip_shown)
+        for formatter, kind, shows in _formats(shell, magics):
+            formatter.for_type(kind, shows)
         for hooks in (magics, magics.nested_asyncio):
             shell.events.register("pre_run_cell", hooks.before_cell)
             shell.events.register("post_run_cell", hooks.after_cell)
@@ -64,11 +57,8 @@ def unload(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.remove(magics.transform)
     shell.Completer.custom_matchers.remove(magics.matcher)
     shell.configurables.remove(magics)
-    for media_type in (*_REPLY_MEDIA_TYPES, "text/plain"):
-        for kind in (SessionAwareResponse, _RESULTS):
-            _display(shell).formatters[media_type].pop(kind, None)
-    for kind in _GIVEN:
-        _display(shell).ipython_display_formatter.pop(kind, None)
+    for formatter, kind, _ in _formats(shell, magics):
+        formatter.pop(kind, None)
     for hooks in (magics, magics.nested_asyncio):
         shell.events.unregister("pre_run_cell", hooks.before_cell)
         shell.events.unregister("post_run_cell", hooks.after_cell)
@@ -101,10 +91,16 @@ def _leave_out_unfit(config: Config) -> None:
             print(strip_controls(f"ClaudeMagics.{name} = {value!r} is ignored: {error}"), file=sys.stderr)
 
 
-def _display(shell: InteractiveShell) -> Any:
-    """Return what holds the formatters. IPython tries `ipython_display_formatter` first, with which a value can show itself."""
-    assert shell.display_formatter is not None  # a shell has one from its start
-    return shell.display_formatter
+def _formats(shell: InteractiveShell, magics: ClaudeMagics) -> Iterator[tuple[Any, Any, Callable[..., object]]]:
+    """Yield the formatters for our values, each with a type and the function that shows a value of it."""
+    display: Any = shell.display_formatter
+    for kind, shown in ((SessionAwareResponse, partial(_reply_as, magics)), (_RESULTS, _results_as)):
+        for media_type in ("text/html", "text/markdown"):
+            yield display.formatters[media_type], kind, partial(shown, media_type)
+        yield display.formatters["text/plain"], kind, partial(_print, partial(shown, "text/plain"))
+    for given in (SessionAwareResponse, Replies):
+        # IPython tries this one first; with it a value can show itself.
+        yield display.ipython_display_formatter, given, magics.skip_shown
 
 
 def _reply_as(settings: Settings, media_type: str, reply: SessionAwareResponse) -> str:

@@ -54,29 +54,24 @@ __all__ = [
 PUBLIC_MODULES = ("client", "config", "content", "events", "host", "response", "schema", "session_client", "turn_request")
 """The public modules."""
 
-_HOMES = {
-    "Cassette": "_cassette.cassette",
-    "ClaudeClient": "client",
-    "ClaudeConfig": "config",
-    "ClaudeSDKWrapper": "session_client",
-    "Event": "events",
-    "OutputFormat": "config",
-    "Results": "_rows.results",
-    "RowOutcome": "_rows.results",
-    "Rows": "schema",
-    "RowsRequest": "_rows.request",
-    "Schema": "schema",
-    "SessionAwareClient": "session_client",
-    "SessionAwareResponse": "response",
-    "SessionInfo": "_history.sessions",
-    "Trial": "_trials.trial",
-    "TurnOptions": "config",
-    "ask_each": "_trials.asking",
-    "cassette": "_cassette.cassette",
-    "login_status": "_cli.environment",
-    "only_reads": "_tools.function_tool",
-    "stream_each": "_rows.run",
+_NAMES = {
+    "_cassette.cassette": ("Cassette", "cassette"),
+    "_cli.environment": ("login_status",),
+    "_history.sessions": ("SessionInfo",),
+    "_rows.request": ("RowsRequest",),
+    "_rows.results": ("Results", "RowOutcome"),
+    "_rows.run": ("stream_each",),
+    "_tools.function_tool": ("only_reads",),
+    "_trials.asking": ("ask_each",),
+    "_trials.trial": ("Trial",),
+    "client": ("ClaudeClient",),
+    "config": ("ClaudeConfig", "OutputFormat", "TurnOptions"),
+    "events": ("Event",),
+    "response": ("SessionAwareResponse",),
+    "schema": ("Rows", "Schema"),
+    "session_client": ("ClaudeSDKWrapper", "SessionAwareClient"),
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

@@ -177,22 +177,13 @@ def _obstacle(path: Path) -> str:
         return str(error.strerror or error)
 
 
-class _Heard(Listener):
-    """Remembers the session, and the last event that says why the API does not answer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.session_id = ""
-        self.last = ""
-
-    def emit(self, event: Event) -> None:
-        match event:
-            case SessionStarted(session_id=session_id):
-                self.session_id = session_id
-            case Unanswered(address=address):
-                self.last = f"No answer came from {address}."
-            case Retrying(attempt=attempt, error=error):
-                self.last = f"It was tried {attempt} times: {error}."
+def _why_unanswered(event: Event) -> str:
+    match event:
+        case Unanswered(address=address):
+            return f"No answer came from {address}."
+        case Retrying(attempt=attempt, error=error):
+            return f"It was tried {attempt} times: {error}."
+    return ""
 
 
 async def try_turn(config: ClaudeConfig, options: TurnOptions | None = None) -> Finding:
@@ -201,20 +192,22 @@ async def try_turn(config: ClaudeConfig, options: TurnOptions | None = None) -> 
     from claude_magic.sdk.client import ClaudeClient
 
     began = time.monotonic()
-    heard = _Heard()
+    heard: list[Event] = []
     try:
         options = replace(options or TurnOptions(), max_turns=1)
         directory = working_directory()
         request = TurnRequest(prompt=Prompt(_TURN_PROMPT), directory=directory, options=options, timeout_s=_TURN_LIMIT_S)
         async with ClaudeClient(config) as client:
-            response = await client.run_turn(request, heard)
+            response = await client.run_turn(request, Listener(heard.append))
     except ClaudeError as error:
-        said = " ".join(filter(None, (f"{type(error).__name__}: {error.message}", heard.last)))
+        why = [*filter(None, map(_why_unanswered, heard))][-1:]
+        said = " ".join([f"{type(error).__name__}: {error.message}", *why])
         return Finding(_TURN_TOPIC, said, error.next_step or "Run it again.")
     finally:
-        if heard.session_id:
-            with contextlib.suppress(ClaudeError):
-                delete_session(heard.session_id, directory)
+        for event in heard:
+            if isinstance(event, SessionStarted):
+                with contextlib.suppress(ClaudeError):
+                    delete_session(event.session_id, directory)
     model = response.metadata.get("model")
     return Finding(_TURN_TOPIC, f"{model or 'Claude'} answered in {time.monotonic() - began:.1f} s")
 

@@ -14,8 +14,8 @@ from claude_magic._markdown import finished_length, open_fence, whole_lines_leng
 from claude_magic._render.parts.markdown_html import text_html
 from claude_magic.sdk.response import Text, Thinking
 
-PIECE_LENGTH: Final = 1_000
-FENCE_LENGTH: Final = 1_500
+PIECE_LENGTH: Final = 1_000  # no piece is cut off a tail of fewer characters
+FENCE_LENGTH: Final = 1_500  # a fence of fewer characters is not cut
 QUIET_S: Final = 0.5
 
 # A tail of h characters of HTML must grow by h * h / CREDIT before it is rendered again: one character for a kilobyte. A
@@ -35,15 +35,10 @@ class Growth:
 
 
 class GrowingText:
-    """One text, or a block of thinking, while it is written.
+    """One text, or a block of thinking, while it is written."""
 
-    :param piece_length: no piece is cut off a tail of fewer characters.
-    :param fence_length: a fence of fewer characters is not cut.
-    """
-
-    def __init__(self, block: Text | Thinking, *, piece_length: int = PIECE_LENGTH, fence_length: int = FENCE_LENGTH) -> None:
+    def __init__(self, block: Text | Thinking) -> None:
         self._block = block
-        self._piece_length, self._fence_length = piece_length, fence_length
         self._cut = 0
         self._opening = ""  # the first line of the fence that the last cut went through
         self._seen = self._shown = self._html_length = 0
@@ -74,12 +69,12 @@ class GrowingText:
 
     def _finished(self, source: str) -> tuple[int, str]:
         """Return the length up to a cut (0: do not cut yet), and the first line of the fence that the cut goes through."""
-        enough = self._piece_length + self._cut // 1000
+        enough = PIECE_LENGTH + self._cut // 1000
         if len(source) < enough:
             return 0, ""
         if length := finished_length(source):
             return length, ""
-        enough = max(enough, self._fence_length)
+        enough = max(enough, FENCE_LENGTH)
         # A fence in a list or a quote is not cut: the next piece would begin another list.
         opening = open_fence(source) if len(source) >= enough else ""
         cut = whole_lines_length(source)

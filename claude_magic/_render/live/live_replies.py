@@ -55,7 +55,8 @@ class LiveReplies:
             self._replies = [LiveReply(maker) for _ in labels]
             heads = [maker.make(HTML, head_html(number, label)) for number, label in enumerate(labels, 1)]
             columns = [maker.column([head], reply.parts) for head, reply in zip(heads, self._replies, strict=True)]
-            parts = [maker.make(VBox, [self._stop.widget, maker.columns(columns)], css_class="claude-live")]
+            side_by_side = maker.make(VBox, columns, css_class="claude-columns")
+            parts = [maker.make(VBox, [self._stop.widget, side_by_side], css_class="claude-live")]
         self._box = maker.framed(parts, *(["columns"] if len(labels) > 1 else []), for_audience=for_audience)
         self._ended: set[int] = set()
         self._due_from = len(self._replies) + 1
@@ -156,7 +157,7 @@ class ReplyPicker(InteractiveOutput[int]):
         # `HTMLMath`: `HTML` does not typeset formulas.
         bodies = [make(HTMLMath, body_html(reply.cleaned(), self._for_audience)) for reply in self._replies]
         self._columns = [self._maker.column([head], [body]) for head, body in zip(self._heads, bodies, strict=True)]
-        return [self._maker.columns(self._columns)]
+        return [make(VBox, self._columns, css_class="claude-columns")]
 
     def _paint(self) -> None:
         for number, (reply, head, column) in enumerate(zip(self._replies, self._heads, self._columns, strict=True), 1):

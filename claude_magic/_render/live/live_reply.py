@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container, Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 from ipywidgets import HTML, HBox, HTMLMath, ToggleButton, VBox, Widget
@@ -17,6 +18,7 @@ from claude_magic._render.live.question import Card
 from claude_magic._render.live.widgets import WidgetMaker
 from claude_magic._render.parts import reply_wording
 from claude_magic._render.parts.block import block_html, line_html, thinking_html
+from claude_magic._render.parts.style_sheet import added_style
 from claude_magic._render.parts.tool_call import call_html
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import Block, Remark, SessionAwareResponse, Text, Thinking, ToolCall
@@ -38,8 +40,6 @@ PAINT_EVERY_S: Final = 0.2
 _ROW_LENGTH: Final = 90
 
 _KINDS: Final = {Text: "text", Thinking: "thinking", ToolCall: "tool", Remark: "remark"}
-
-_UNREAD: Final = "<p>This can be read in a moment.</p>"
 
 
 class LiveReply:
@@ -116,7 +116,9 @@ class LiveReply:
         self._is_due = not self._cards  # with open cards, painting would move them
         self._cards[request.call_id] = card = card_of(request, on_answer)
         if not self.slot.children:
-            self.slot.children = (self._maker.rules("card", f"claude-{self.slot.model_id}"),)
+            # The rules of cards, and an anchor for links.
+            rules = f'{added_style("card")}<i id="claude-{self.slot.model_id}"></i>'
+            self.slot.children = (self._maker.make(HTML, rules, css_class="claude-here"),)
         self.slot.children = (*self.slot.children, card.box)
         if sum(_rows(painter.block) for painter in self._painters) > SEEN_ROWS:
             self._say_above()
@@ -169,7 +171,8 @@ class LiveReply:
     def _paint(self, response: SessionAwareResponse, elapsed_s: float) -> None:
         self._painted = _extent(response)
         blocks = reply_wording.blocks_between(reply_wording.shown_blocks(response), self._after)
-        if gone := self._painters[_known(self._painters, blocks) :]:
+        known = takewhile(lambda pair: pair[0].block is pair[1], zip(self._painters, blocks, strict=False))
+        if gone := self._painters[sum(1 for _ in known) :]:
             self._stack.cut(gone[0].start)
             del self._painters[-len(gone) :]
         for painter in self._painters:
@@ -252,7 +255,7 @@ class _FoldPainter:
         name = f"{reply_wording.tool_name(block)}, all of it" if isinstance(block, ToolCall) else "What Claude thinks"
         self._button, self._widget = stack.push_fold(name)
         self._thoughts = GrowingText(block) if isinstance(block, Thinking) else None
-        self._inside = _UNREAD
+        self._inside = "<p>This can be read in a moment.</p>"
         self._painted_s = -math.inf
 
     @property
@@ -333,12 +336,6 @@ def _extent(response: SessionAwareResponse) -> tuple[int, int]:
 
 
 _Painter = _RemarkPainter | _FoldPainter | _TextPainter
-
-
-def _known(painters: Sequence[_Painter], blocks: Sequence[Block]) -> int:
-    """Return how many blocks at the beginning have their painter already."""
-    pairs = enumerate(zip(painters, blocks, strict=False))
-    return next((index for index, (painter, block) in pairs if painter.block is not block), min(len(painters), len(blocks)))
 
 
 def _stand_in(before: Block | None) -> str:

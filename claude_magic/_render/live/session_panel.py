@@ -27,7 +27,6 @@ _COPYABLE: Final = ("session", "in a terminal")
 _NO_SESSION: Final = "No session yet: the next %%claude cell starts one."
 _WORK: Final = "work "
 """The beginning of the keys of Stop buttons; the key of a Resume button is a session ID."""
-_RESUME: Final = "%claude_session resume ID continues one of them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,5 +163,5 @@ def _table_html(rows: Sequence[SessionRow]) -> str:
 
 
 def _rest_html(rows: Sequence[SessionRow]) -> str:
-    words = (rest(len(rows) - ROWS_SHOWN), _RESUME if len(rows) > 1 else "")
+    words = (rest(len(rows) - ROWS_SHOWN), "%claude_session resume ID continues one of them." if len(rows) > 1 else "")
     return "".join(f'<p class="claude-remark">{escape(line)}</p>\n' for line in words if line)

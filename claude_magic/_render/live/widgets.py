@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ipywidgets import HTML, Button, HBox, Layout, VBox, Widget
 
-from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, added_style, live_style
+from claude_magic._render.parts.style_sheet import AUDIENCE_CLASS, live_style
 
 UNHEARD_S: Final = 3.0
 """How long to wait for a sign from the page. Without one, clicks do not arrive, and a question needs a line of input."""
@@ -55,18 +55,10 @@ class WidgetMaker:
         # `_view_count=0`: without a number the page does not count the views of a box.
         return self.make(VBox, [inner], css_class="jp-RenderedHTMLCommon", _view_count=0)
 
-    def rules(self, section: str, name: str) -> Any:
-        """Make a widget that adds a section of the style sheet to the page, with an anchor for links."""
-        return self.make(HTML, f'{added_style(section)}<i id="{name}"></i>', css_class="claude-here")
-
     def column(self, head: Sequence[Widget], parts: Sequence[Widget]) -> Any:
         """Stack the widgets of one of several replies, below a row with its title."""
         row = self.make(HBox, head, css_class="claude-column-head")
         return self.make(VBox, [row, *parts], css_class="claude-column")
-
-    def columns(self, columns: Sequence[Widget]) -> Any:
-        """Put the columns of several replies side by side."""
-        return self.make(VBox, columns, css_class="claude-columns")
 
     def close(self, root: Widget) -> None:
         """Close a tree of widgets from its root, and all other widgets that were made here."""
