@@ -18,6 +18,8 @@ from IPython.core.error import UsageError
 from claude_magic._kernel.advice import closest
 from claude_magic._kernel.options.cell_options import OPTIONS, Options, option_names
 from claude_magic._kernel.options.option import MAX_ALTERNATIVES
+from claude_magic.sdk._gate.tool_list import ASKED, HELPERS, OFF, READING, UNASKED
+from claude_magic.sdk.host import SERVER
 
 # A rule such as Bash(git status:*) is one word although it contains a space, and so is a type such as dict[str, int].
 _WORD = re.compile(
@@ -26,6 +28,13 @@ _WORD = re.compile(
 
 
 HELP = ("--help", "-h")
+
+KERNEL_TOOLS = ("list_variables", "inspect_variable", "read_cells", "run_code", "add_cell")
+
+_TOOLS = {name.casefold(): name for name in READING | UNASKED | HELPERS | ASKED | OFF} | {
+    name: f"mcp__{SERVER}__{name}" for name in KERNEL_TOOLS
+}
+"""The tool that is meant by a name without capitals or server. Any other name may be that of a newer tool."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -119,6 +128,9 @@ def _options(parsed: argparse.Namespace) -> Options:
     options = Options(**given)
     if conflict := options.conflict():
         raise UsageError(f"%claude: --{conflict[0]} and --{conflict[1]} exclude each other; leave one out")
+    for name in (rule.partition("(")[0].strip() for rule in options.allow):
+        if (meant := _TOOLS.get(name.casefold(), name)) != name:
+            raise UsageError(f"%claude: --allow: there is no tool {name}; did you mean {meant}?")
     if options.each and (wrong := options.misplaced()):
         raise UsageError(f"%claude: --{wrong} cannot be used with --each; leave it out")
     if len({name for name, _ in options.vary}) < len(options.vary):
