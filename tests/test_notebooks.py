@@ -102,7 +102,7 @@ def test_runs_and_gives_the_saved_outputs(name: str, tmp_path: Path) -> None:
 def test_quickstart_runs_without_cli_login_and_network(tmp_path: Path) -> None:
     """Where nobody is logged in, every answer of the quickstart is there, played, and the first cell says so."""
     first, *others = plain_outputs(execute("quickstart.ipynb", tmp_path, OFFLINE))
-    remark = f"{PLAYED} {SCRIPTED} To go live, run `python -m claude_magic login` in a terminal. "
+    remark = f"{PLAYED} {SCRIPTED} To go live, run python -m claude_magic login in a terminal. "
     assert first.startswith(remark)
     played = [first.removeprefix(remark), *others]
     # What was played can be continued in this kernel only.

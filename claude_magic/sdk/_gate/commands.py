@@ -23,6 +23,9 @@ LITERAL: Final = re.compile(r"""'[^'\n]*'|"[^"$`\\!\n]*\"""")
 _MOST_WORDS: Final = 200
 """The most words of a part of a command that are looked up in the file system."""
 
+_SUBSTITUTION: Final = re.compile(r"[$`]|[<>]\(")
+_PRINTED_LINES: Final = re.compile(r"(?:\d+|\$)(?:,(?:\d+|\$))?p")
+
 _PLAIN: Final = re.compile(r"[\w./:@%+, =-]+")
 """Text that a shell neither expands nor reads as an operator."""
 
@@ -140,7 +143,21 @@ def words_of(part: str) -> list[str]:
 
 def writes(part: str) -> bool:
     """Whether a part of a command plainly changes files: it redirects into a file, or its program is made to change files."""
-    return _WRITERS.issuperset(words_of(BEFORE.sub("", part))[:1] or [""]) or bool(_WRITES.search(QUOTED.sub("", part)))
+    program, *words = words_of(BEFORE.sub("", part)) or [""]
+    is_writer = program in _WRITERS and not _is_known_to_read(program, words)
+    return is_writer or bool(_WRITES.search(QUOTED.sub("", part)))
+
+
+def _is_known_to_read(program: str, words: list[str]) -> bool:
+    """Whether a program that can write only reads here: it sorts, prints lines, or lists an archive."""
+    match program, words:
+        case "sort", _:
+            return not any(re.match(r"-\w*o|--o", word) for word in words)
+        case "sed", ["-n" | "-nE", lines, *files]:
+            return _PRINTED_LINES.fullmatch(lines) is not None and not any(file.startswith("-") for file in files)
+        case ("tar", [letters, *_]) | ("unzip", [letters, *_]):
+            return re.fullmatch(r"-?[vzjJ]*t[vzjJ]*f?" if program == "tar" else "-l", letters) is not None
+    return False
 
 
 _SUBSTITUTES: Final = re.compile(r"s([/|,#])(?:(?!\1)[^\n])*\1(?:(?!\1)[^\n])*\1[gI0-9]*")
@@ -153,9 +170,16 @@ def searches(part: str) -> bool:
     return program == "find" or (program in ("grep", "ls") and any(re.match(r"-\w*[rR]", word) for word in words))
 
 
+def substitutes(part: str) -> bool:
+    """Whether a shell may run another command inside a part, or expand a variable."""
+    return _SUBSTITUTION.search(LITERAL.sub("", part)) is not None
+
+
 def acts_on(part: str) -> str:
     """Return what a part of a command works on: its words after the program, or after its script. Empty if it reads."""
     program, *words = words_of(BEFORE.sub("", part)) or [""]
+    if substitutes(part):
+        return part
     if program in READERS and program != "find" and not writes(part):
         return ""
     runs_script = program in _INTERPRETERS and words[:1] and not words[0].startswith("-")
@@ -167,6 +191,8 @@ def writes_anything(part: str) -> bool:
     program, *words = words_of(BEFORE.sub("", part)) or [""]
     if program in _COPIERS and any(map(_WIDE_OPTION.match, words)):
         return True
+    if _is_known_to_read(program, words):
+        return False
     if program == "sed" and not (words[:1] == ["-i"] and _SUBSTITUTES.fullmatch(" ".join(words[1:2]))):
         return any(word.startswith("-") or "w" in word or "e" in word for word in words)
     return program in _UNPACKERS or (writes(part) and re.search(r"[$`*?\[{]", LITERAL.sub("", part)) is not None)
@@ -174,7 +200,7 @@ def writes_anything(part: str) -> bool:
 
 def only_reads(command: str, is_inside: Inside) -> bool:
     """Whether all programs of a command only read, and no word leads out of the folder."""
-    return is_inside(".") and all(_reads(part, is_inside) for part in parts_of(command))
+    return len(command.split()) <= _MOST_WORDS and is_inside(".") and all(_reads(part, is_inside) for part in parts_of(command))
 
 
 def only_edits(command: str, is_inside: Inside) -> bool:
@@ -197,7 +223,8 @@ def covered(command: str, exact: frozenset[str], is_allowed: Callable[[str], boo
     if not others or len(others) == len(parts):
         return not others and bool(parts)
     # Paths were checked before the command runs; a part could then make a link.
-    reads = all(_reads(part, is_inside) for part in others) and not any(_MAKES_LINKS.match(part) for part in parts)
+    makes_links = any(_MAKES_LINKS.match(part) for part in parts) or sum(len(part.split()) for part in others) > _MOST_WORDS
+    reads = not makes_links and all(_reads(part, is_inside) for part in others)
     return reads or all(_goes(part, is_inside) for part in others)
 
 

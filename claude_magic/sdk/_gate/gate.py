@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,10 @@ PLANNING: Final = "Plan mode changes nothing. Read, think, and hand in the plan;
 NOT_ASKED: Final = "It was not allowed before, and this permission mode does not ask."
 RAISED: Final = "the definition of this helper gives it more permissions than this session has"
 SWITCHED_OFF: Final = "This tool is off here."
+UNFIT: Final = "Its arguments cannot be used here: a path is not valid, or an argument has another type."
+
+_LONGEST_PATH: Final = 4096
+"""The most characters of a path. Linux opens no longer one, and looking at it would take very long."""
 
 _HELPER_ARGUMENTS: Final = {"description", "prompt", "subagent_type", "model", "effort", "run_in_background", "name"}
 """Any other argument gives a helper another directory or other permissions."""
@@ -85,6 +90,14 @@ class Gate:
 
     def judge(self, call: Call, own_mode: str | None) -> tuple[Verdict, str]:
         """Return the verdict and its reason in words. `own_mode` is the process's mode; a helper's may differ."""
+        try:
+            return self._judged(call, own_mode)
+        except (ValueError, TypeError, RecursionError):  # a null character, half a surrogate, an argument of another type
+            return Verdict.DENY, UNFIT
+
+    def _judged(self, call: Call, own_mode: str | None) -> tuple[Verdict, str]:
+        if any(len(path) > _LONGEST_PATH for path in paths_of(call.tool, call.arguments)):
+            return Verdict.DENY, UNFIT
         # A helper's definition may name a mode with more permissions, but only the person may give these.
         raised = call.by_helper and call.mode in _RAISED and call.mode != own_mode
         if not raised and not (call.by_helper and own_mode == "plan"):
@@ -248,7 +261,12 @@ class Gate:
 
 def _searches(call: Call) -> bool:
     """Whether a call looks into everything below a directory."""
-    return call.tool in ("Glob", "Grep") or any(map(searches, parts_of(call.command)))
+    return call.tool in ("Glob", "Grep") or _searches_below(call.command)
+
+
+@lru_cache(maxsize=16)
+def _searches_below(command: str) -> bool:
+    return any(map(searches, parts_of(command)))
 
 
 def _is_for_claude_code(path: str) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from claude_magic.sdk._gate.commands import BEFORE, LITERAL, READERS, parts_of, words_of, writes
+from claude_magic.sdk._gate.commands import BEFORE, LITERAL, READERS, parts_of, substitutes, words_of, writes
 
 _GIT: Final = re.compile(r"(?<![A-Za-z])git(?![A-Za-z])", re.IGNORECASE)
 _GIT_WORD: Final = re.compile(r"(?<![\w.-])git(?![\w.-])")
@@ -39,13 +39,14 @@ KNOWN: Final = (
 
 _CALL_NOTHING: Final = [[program] for program in READERS if program != "find"]
 _HARMLESS_OPTIONS: Final = frozenset({"--no-pager", "-P", "--paginate", "-p"})
-_FAR_OPTION: Final = re.compile(r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl)|op|ou(?!rs)|str)|-\w*[Ox]")
+_FAR_OPTION: Final = re.compile(r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl|act|it)|op|ou(?!rs)|str)|-[^SG\W]*[Ox]")
 """The starts of options that lead into repositories below, or name a program or a file; git takes any abbreviation."""
 
 _VERBOSE: Final = re.compile(r"--v|-\w*v")
 _MOST_LETTERS: Final = 8
 """The most letters of options that may stand right before a path in the same word."""
 
+_OF_BRANCH: Final = re.compile(r"@\{[^}{,.]*\}")
 _FAR_MADE: Final = re.compile(r"\.\.\S{0,200}[*?\[{$]|[*?\[{$]\S{0,200}\.\.|~[+/-]|(?<!\S)(?:-\S{0,200})?/\S{0,200}[*?\[]")
 """What a shell may turn into a path out of the folder."""
 
@@ -86,7 +87,7 @@ def git_use(command: str) -> GitUse:
         if words[:1] in (["cd"], ["pushd"], ["popd"]):
             goes += 1
             is_clear = is_clear and not _CHOSEN.search(LITERAL.sub("", part))
-        elif names_git(part) and words[:1] not in _CALL_NOTHING:
+        elif names_git(part) and (words[:1] not in _CALL_NOTHING or substitutes(part)):
             rest = words[1:] if words[:1] == ["git"] else []
             while rest and rest[0].startswith("-"):
                 option = rest.pop(0)
@@ -101,7 +102,7 @@ def git_use(command: str) -> GitUse:
             if name == "status" and any(map(_VERBOSE.match, rest)):
                 commands.add("diff")
             named += (word for each in rest[1:] for word in _parts_of_word(each))
-            is_clear = is_clear and not _FAR_MADE.search(LITERAL.sub("", part))
+            is_clear = is_clear and not _FAR_MADE.search(_OF_BRANCH.sub("", LITERAL.sub("", part)))
             is_clear = is_clear and KNOWN.issuperset(rest[:1]) and not any(map(_FAR_ADDRESS.search, rest))
             is_clear = is_clear and not any(word.startswith(("GIT_", "--git-dir", "--work-tree")) for word in words_of(part))
             if name not in _WITHOUT_SUBMODULES:
@@ -122,7 +123,7 @@ def _parts_of_word(word: str) -> Iterator[str]:
 def is_plain_git(part: str) -> bool:
     """Whether the program of a part of a command is git, without an option that names a program or a file to write."""
     program, *words = words_of(BEFORE.sub("", part)) or [""]
-    return program == "git" and not any(map(_FAR_OPTION.match, words))
+    return program == "git" and not substitutes(part) and not any(map(_FAR_OPTION.match, words))
 
 
 def changes_work_tree(part: str) -> bool:

@@ -41,6 +41,9 @@ _BUILT_IN: Final = frozenset({"general-purpose", "Explore", "Plan", "statusline-
 _MOST_INSIDE: Final = 30
 """The most repositories inside others that are looked at; each may be nested in all others."""
 
+_MOST_WORDS: Final = 500
+"""The most words of a command with git that are looked up in the file system."""
+
 _MOST_FOLDERS: Final = 100
 """The most folders named by a call that are looked at."""
 
@@ -175,6 +178,8 @@ class SideEffects:
         if not self._is_trusted and not named_commands <= STORED:
             return "the folder is not trusted, and this may do more with git than a rule can tell"
         is_simple = named_commands <= SIMPLE
+        if len(call.command.split()) > _MOST_WORDS:
+            return "it has more words than are looked up"
         places = places_of(call.tool, call.arguments, call.cwd)
         folders = {*map(os.path.dirname, places)}
         if not only_looks:  # git also tries a remote's path with `.git` added
@@ -207,9 +212,8 @@ class SideEffects:
 
     def _outside(self, words: Iterable[str], folders: Collection[str]) -> str:
         """Return the first of these words that is a path out of the folder, read from one of `folders`."""
-        paths = (
-            os.path.join(folder, os.path.expanduser(word)) for word in words if word and "\0" not in word for folder in folders
-        )
+        names = {os.path.expanduser(word) for word in words if word and "\0" not in word}
+        paths = (os.path.join(folder, name) for name in sorted(names) for folder in folders)
         found = (path for path in paths if path != os.devnull and os.path.lexists(path))
         return next((path for path in found if not within(os.path.realpath(path), self._directory)), "")
 
