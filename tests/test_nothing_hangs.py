@@ -25,6 +25,7 @@ from claude_magic._kernel.state.directory_trust import Unloaded
 from claude_magic._kernel.state.notebook_file import notebooks_with, saved_turns
 from claude_magic._markdown import language_of
 from claude_magic._paths import file_bytes, object_in
+from claude_magic._render.live.replaced_file import _BLANK_ENDS
 from claude_magic._render.parts.highlighting import _KNOWN, BLOCK_S, LONGEST, TEXT_S, Allowance
 from claude_magic._render.parts.markdown_html import code_html, is_too_much, text_html
 from claude_magic._render.parts.safe_markdown import escape, text_markdown
@@ -38,7 +39,7 @@ from claude_magic.sdk._gate.git_words import git_use
 from claude_magic.sdk._gate.rules import _fits
 from claude_magic.sdk._history.places import read_entries
 from claude_magic.sdk._history.transcripts import _inside, is_before_compaction
-from claude_magic.sdk.content import Prompt, check_mentions
+from claude_magic.sdk.content import _AFTER_NAME, Prompt, check_mentions
 
 SIGNS = [
     *(
@@ -134,6 +135,8 @@ READERS: dict[str, tuple[Callable[[str], Any], tuple[str, ...]]] = {
     "YAML of a rule": (lambda text: _words("rule.md", f"---\n{text}".encode()), RUN),
     "the parts of a command": (parts_of, SHELL),
     "git's part of a command": (lambda text: git_use(f"git {text}"), SHELL),
+    "blanks at ends of lines": (lambda text: _BLANK_ENDS.sub("", f"{text}x"), (" ", "\t ", " \n")),
+    "what follows a path": (lambda text: _AFTER_NAME.sub("", f"a{text}x"), ("!", "!a")),
     "a rule's pattern": (
         lambda text: _fits(f"docker {text}", "docker * exec * a * bash"),
         ("exec ", " exec ", " a", " exec  a "),

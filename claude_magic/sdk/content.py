@@ -28,7 +28,7 @@ _BLANK = re.compile(r"\A[\s\ufeff]+|[\s\ufeff]+\Z")
 """What the CLI (2.1.332) leaves out around a quoted path: to JavaScript, U+FEFF is white space."""
 _WITHOUT_GIT = ("/compact", "/context", "/cost", "/usage")
 """Commands of the CLI (2.1.332) that run no program."""
-_AFTER_NAME = re.compile(r"\W+\Z")
+_AFTER_NAME = re.compile(r"(?<!\W)\W+\Z")
 
 CONTEXT_TAG = "prompt-context"
 """The tag around the context of a prompt."""
@@ -120,8 +120,8 @@ def check_mentions(prompt: Prompt, directory: str, *, asks_below: bool = False) 
             if quoted
             else {bare, bare.partition("#")[0], _AFTER_NAME.sub("", bare.partition("#")[0])}
         ):
-            path = os.path.join(directory, os.path.expanduser(named))
-            if "\0" not in path and os.path.exists(path):
+            path = "" if "\0" in named else os.path.join(directory, os.path.expanduser(named))
+            if os.path.exists(path):
                 refuse_outside(path, place_of(path, directory))
                 if not (os.path.isfile(path) or os.path.isdir(path)):  # the CLI (2.1.332) would wait for it
                     raise _no_file(path)

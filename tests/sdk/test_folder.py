@@ -551,6 +551,13 @@ def test_a_program_behind_a_linked_folder(workdir: Path) -> None:
     assert both <= contents(str(workdir)).keys()
 
 
+def test_half_a_surrogate_in_a_command(workdir: Path) -> None:
+    """Half a surrogate in a command is no reason to fail: the file around is judged as any other."""
+    write(workdir / ".claude/agents/a.md", '---\nhooks:\n  - command: "tools/\\ud800/../check.sh"\n---\n')
+    write(workdir / ".claude/settings.json", '{"hooks": {"Stop": [{"command": "tools/\\ud800/../x"}]}}')
+    assert len(contents(str(workdir))) == 2
+
+
 def test_too_many_words_to_look_for(workdir: Path) -> None:
     """Text that could name very many files is not judged, so that no folder holds up the kernel."""
     path = "/".join(map(str, range(30)))

@@ -968,6 +968,11 @@ def test_the_memory_of_a_helper(tmp_path: Path) -> None:
         "git tag -aF../out/secret t",
         "git blame --contents ../o?t/secret f",
         "git blame -wS../out/secret f",
+        "git commit -qqqqqqqqqqF../out/secret",
+        "git commit -F $HOME/x",
+        "git tag -F ln?k t",
+        "git log --stdin < ln?k",
+        "git commit -F ~0/../out/secret",
         "git add --pathspec-from-file={base}/o?t/secret",
         "git add --pathspec-from-file={base}/out/secret",
     ],
@@ -990,6 +995,8 @@ def test_git_does_not_read_elsewhere(command: str, tmp_path: Path) -> None:
         "git log main..dev~2 -- a/b",
         "git commit -qam 'see ../out/secret'",
         "git log -5 --stat",
+        "git log @{u}..HEAD -Sindex",
+        "git log HEAD^{commit}",
     ):
         assert verdict(harmless) is Verdict.PASS, harmless
 
@@ -1035,6 +1042,7 @@ def test_reading_behind_a_link_that_is_made_first(command: str, tmp_path: Path) 
 
     assert verdict(command) is Verdict.ASK
     assert verdict(command.split("&&")[0].split(";")[0]) is Verdict.PASS
+    assert verdict("git log -1 && LD_PRELOAD=./x ls") is Verdict.ASK
     assert verdict("git log | head -5") is verdict("make && cat log") is verdict("ln -s a b && tar xf c") is Verdict.PASS
 
 
@@ -1048,12 +1056,36 @@ def test_reading_behind_a_link_that_is_made_first(command: str, tmp_path: Path) 
         "if true; then git cherry-pick --continue; fi",
         "g''it cherry-pick --continue",
         "g\\it cherry-pick --continue",
+        "cat $(git commit -qm x)",
+        "head <(git stash)",
     ],
 )
 def test_git_in_other_clothes(command: str, tmp_path: Path) -> None:
     """A yes for the session to a command that runs git in another way does not hold in a folder that is not trusted."""
     gate = Gate(str(tmp_path), tmp_path / "cli", home="/", rules=[f"Bash({command})"])
     assert gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0] is Verdict.ASK
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("Read", {"file_path": "a\0b"}),
+        ("Write", {"file_path": "\ud800", "content": "x"}),
+        ("Read", {"file_path": "a/" * 4_000}),
+        ("Agent", {"subagent_type": ["x"]}),
+    ],
+)
+def test_arguments_that_cannot_be_used(tool: str, arguments: dict[str, Any], tmp_path: Path) -> None:
+    """A path that no system opens, or an argument of another type, is denied."""
+    gate = Gate(str(tmp_path), tmp_path / "cli", home="/", rules=["Edit", "Read"], trusted=True)
+    assert gate.judge(Call(tool, arguments, "default", str(tmp_path), "s"), "default")[0] is Verdict.DENY
+
+
+def test_very_many_words(tmp_path: Path) -> None:
+    """A command that names very many files is asked about, also if it only reads, or a rule covers a part of it."""
+    gate = Gate(str(tmp_path), tmp_path / "cli", home="/", rules=["Bash(make:*)", "Bash(git log:*)"])
+    for command in ("ls .;" * 300, f"make; cat {'a ' * 300}", f"git log {'a ' * 600}"):
+        assert gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0] is Verdict.ASK
 
 
 def test_many_repositories_inside(tmp_path: Path) -> None:
@@ -1190,6 +1222,14 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         "git show x:y > hooks/check.sh",
         "cat e.sh >&01hooks/../hooks/check.sh",
         "git log --output=hooks/check.sh",
+        "cat $(cp e.sh hooks/check.sh)",
+        "git log `cp e.sh hooks/check.sh`",
+        "cat $'\\'' ; cp e.sh hooks/check.sh #'",
+        "A=$(cp${IFS}e.sh${IFS}hooks/check.sh) cat f",
+        "sort -o hooks/check.sh e.sh",
+        "sed -n 1p -i hooks/check.sh",
+        "tar xf a.tar hooks/check.sh",
+        "python3 - <<'E'\nopen('hooks/check.sh', 'w')\nE",
         "git grep -O'cp e.sh' x -- hooks",
         "echo a\\;#; cp e.sh hooks/check.sh",
     ):
@@ -1205,6 +1245,9 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         "grep -rn x hooks/check.sh",
         "pytest .",
         "git show x:hooks/check.sh",
+        "sed -n '1,40p' hooks/check.sh | head",
+        "tar tzf a.tgz; unzip -l a.zip",
+        "git ls-files | sort",
     ):
         assert verdicts("Bash", command=command) == [Verdict.PASS, Verdict.PASS], command
     for words, asked in (

@@ -37,7 +37,8 @@ _COMPARED: Final = 2_000
 
 _PLACES: Final = re.compile(r"(?m)^@@ -(\d+)((?:,\d+)?) \+(\d+)")
 
-_BLANK_ENDS: Final = re.compile("[\t\v\f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+(?=[\r\n]|\\Z)")
+_BLANK: Final = "[\t\v\f \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
+_BLANK_ENDS: Final = re.compile(rf"(?<!{_BLANK}){_BLANK}++(?=[\r\n]|\Z)")
 """White space at the ends of lines, which the CLI (2.1.332) leaves out of what it writes, unless the file is Markdown."""
 
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")

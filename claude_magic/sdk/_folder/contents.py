@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from claude_magic._paths import cli_home, file_bytes, outside
-from claude_magic._text import json_object
+from claude_magic._text import json_object, well_formed
 from claude_magic.sdk._folder.git_settings import files_named, git_programs, work_trees_of
 from claude_magic.sdk._folder.memories import MEMORIES_IF_TRUSTED, memories_outside, upwards
 from claude_magic.sdk._folder.named_files import named_files, words_of
@@ -183,7 +183,8 @@ def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
 
 def _files_of(settings: str) -> Iterator[str]:
     """Yield the files of a `.claude` that count. Links are followed, as by the CLI; a circle ends at `_MOST_FOLDERS`."""
-    for count, (place, folders, names) in enumerate(os.walk(settings, followlinks=True)):
+    closed: list[OSError] = []
+    for count, (place, folders, names) in enumerate(os.walk(settings, followlinks=True, onerror=closed.append)):
         if count >= _MOST_FOLDERS:
             yield settings  # no file, so it cannot be judged
             return
@@ -192,6 +193,8 @@ def _files_of(settings: str) -> Iterator[str]:
             names = [name for name in names if name not in _NOT_LOADED and not name.endswith(_WRITTEN_BY_HOOKS)]
         folders.sort()
         yield from (os.path.join(place, name) for name in sorted(names))
+    # Files of a folder that cannot be listed can perhaps be opened by their names.
+    yield from (str(error.filename) for error in closed if os.access(error.filename, os.X_OK) and os.path.isdir(error.filename))
 
 
 def _size(path: str) -> int:
@@ -231,7 +234,7 @@ def _words(name: str, content: bytes) -> set[str]:
         return set()
     if sum(map(len, texts)) > _MAX_TEXT:
         return {"/" * _MOST_PARTS}  # too many parts to be judged
-    texts += [_NUMBERED.sub(_character, text) for text in texts]
+    texts = [well_formed(text) for each in texts for text in (each, _NUMBERED.sub(_character, each))]
     return {word for text in texts for word in words_of(_WRITTEN_TO.sub(" ", text))}
 
 

@@ -45,7 +45,9 @@ def named_files(words: Iterable[str], bases: Iterable[str], root: str) -> set[st
     inside = {os.path.join(folder, name) for folder in folders for name in names.intersection(_listed(folder))}
     # After `cd`, a path that goes up begins in a folder that another word names, which may be a link.
     upwards = sorted(word for word in words if word.startswith(".."))[:_MOST_UPWARDS]
-    inside |= {path for folder in folders for word in upwards if (path := _real(folder, word)).startswith(below)}
+    inside |= {
+        path for folder in folders for word in upwards if (path := os.path.realpath(f"{folder}/{word}")).startswith(below)
+    }
     return {*filter(os.path.isfile, paths | inside)}
 
 
@@ -65,10 +67,6 @@ def _paths(words: Iterable[str], base: str) -> Iterator[str]:
                     before, dots, rest = path.rpartition("/..")
                     if dots:  # a folder before it may be a link
                         yield os.path.normpath(f"{real(before + dots)}{rest}")
-
-
-def _real(folder: str, path: str) -> str:
-    return os.path.realpath(os.path.join(folder, path))
 
 
 def _with_ending(name: str) -> tuple[str, str]:

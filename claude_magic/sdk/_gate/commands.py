@@ -24,7 +24,12 @@ _MOST_WORDS: Final = 200
 """The most words of a part of a command that are looked up in the file system."""
 
 _SUBSTITUTION: Final = re.compile(r"[$`]|[<>]\(")
-_PRINTED_LINES: Final = re.compile(r"(?:\d+|\$)(?:,(?:\d+|\$))?p")
+_PROGRAM: Final = re.compile(r"[\w./+-]*")
+_KNOWN_TO_READ: Final = re.compile(
+    r"""sort(?:[ ](?!-\w*o|--o)[^\s>]++)*|sed[ ]-nE?[ ](['"]?)[\d$]++(?:,[\d$]++)?p\1(?:[ ][^\s>-][^\s>]*+)*"""
+    r"|tar[ ]-?[vzjJ]*t[vzjJ]*f?[ ][^>]*|unzip[ ]-l[ ][^>]*"
+)
+"""Commands of programs that can write: they sort, print lines, or list an archive."""
 
 _PLAIN: Final = re.compile(r"[\w./:@%+, =-]+")
 """Text that a shell neither expands nor reads as an operator."""
@@ -51,7 +56,8 @@ EDITORS: Final = ("mkdir", "touch", "rm", "rmdir", "mv", "cp", "sed")
 """Programs that the CLI (2.1.332) runs unasked in the mode `acceptEdits`, inside the folder."""
 
 _UNPACKERS: Final = frozenset(
-    {"tar", "unzip", "rsync", "patch", "cpio", "gunzip", "bunzip2", "unxz", "unzstd", "gzip", "xz", "zstd", "split", "csplit"}
+    {"tar", "bsdtar", "unzip", "7z", "pax", "ar", "dpkg", "rsync", "patch", "cpio", "gunzip", "bunzip2", "unxz", "unzstd"}
+    | {"gzip", "xz", "zstd", "split", "csplit"}
 )
 """Programs that write files which their words do not name."""
 
@@ -143,21 +149,12 @@ def words_of(part: str) -> list[str]:
 
 def writes(part: str) -> bool:
     """Whether a part of a command plainly changes files: it redirects into a file, or its program is made to change files."""
-    program, *words = words_of(BEFORE.sub("", part)) or [""]
-    is_writer = program in _WRITERS and not _is_known_to_read(program, words)
-    return is_writer or bool(_WRITES.search(QUOTED.sub("", part)))
+    return _is_writer(part) or bool(_WRITES.search(QUOTED.sub("", part)))
 
 
-def _is_known_to_read(program: str, words: list[str]) -> bool:
-    """Whether a program that can write only reads here: it sorts, prints lines, or lists an archive."""
-    match program, words:
-        case "sort", _:
-            return not any(re.match(r"-\w*o|--o", word) for word in words)
-        case "sed", ["-n" | "-nE", lines, *files]:
-            return _PRINTED_LINES.fullmatch(lines) is not None and not any(file.startswith("-") for file in files)
-        case ("tar", [letters, *_]) | ("unzip", [letters, *_]):
-            return re.fullmatch(r"-?[vzjJ]*t[vzjJ]*f?" if program == "tar" else "-l", letters) is not None
-    return False
+def _is_writer(part: str) -> bool:
+    command = BEFORE.sub("", part)
+    return _WRITERS.issuperset(words_of(command)[:1] or [""]) and not _KNOWN_TO_READ.fullmatch(command)
 
 
 _SUBSTITUTES: Final = re.compile(r"s([/|,#])(?:(?!\1)[^\n])*\1(?:(?!\1)[^\n])*\1[gI0-9]*")
@@ -177,25 +174,25 @@ def substitutes(part: str) -> bool:
 
 def acts_on(part: str) -> str:
     """Return what a part of a command works on: its words after the program, or after its script. Empty if it reads."""
-    program, *words = words_of(BEFORE.sub("", part)) or [""]
-    if substitutes(part):
+    program, _, rest = BEFORE.sub("", part).partition(" ")
+    if substitutes(part) or not _PROGRAM.fullmatch(program):  # a line of a here-document may be code
         return part
-    if program in READERS and program != "find" and not writes(part):
+    if (program in READERS and program != "find" and not writes(part)) or (program in _WRITERS and not writes(part)):
         return ""
-    runs_script = program in _INTERPRETERS and words[:1] and not words[0].startswith("-")
-    return shlex.join(words[1:] if runs_script else words)
+    runs_script = program in _INTERPRETERS and not rest.startswith("-")
+    return rest.partition(" ")[2] if runs_script else rest
 
 
 def writes_anything(part: str) -> bool:
     """Whether a part may write files that its words do not name."""
     program, *words = words_of(BEFORE.sub("", part)) or [""]
-    if program in _COPIERS and any(map(_WIDE_OPTION.match, words)):
-        return True
-    if _is_known_to_read(program, words):
+    if not writes(part):
         return False
+    if program in _UNPACKERS or (program in _COPIERS and any(map(_WIDE_OPTION.match, words))):
+        return True
     if program == "sed" and not (words[:1] == ["-i"] and _SUBSTITUTES.fullmatch(" ".join(words[1:2]))):
         return any(word.startswith("-") or "w" in word or "e" in word for word in words)
-    return program in _UNPACKERS or (writes(part) and re.search(r"[$`*?\[{]", LITERAL.sub("", part)) is not None)
+    return re.search(r"[$`*?\[{]", LITERAL.sub("", part)) is not None
 
 
 def only_reads(command: str, is_inside: Inside) -> bool:
@@ -218,12 +215,15 @@ def covered(command: str, exact: frozenset[str], is_allowed: Callable[[str], boo
     """Whether rules may cover a command: they allow a part, and the others only read, or only `cd` inside the folder."""
     if trimmed(command) in exact:
         return True
-    parts = [BEFORE.sub("", part) for part in parts_of(command) if part]
-    others = [part for part in parts if not is_allowed(part)]
+    parts = [part for part in parts_of(command) if part]
+    others = [part for part in parts if not is_allowed(BEFORE.sub("", part))]
     if not others or len(others) == len(parts):
         return not others and bool(parts)
     # Paths were checked before the command runs; a part could then make a link.
-    makes_links = any(_MAKES_LINKS.match(part) for part in parts) or sum(len(part.split()) for part in others) > _MOST_WORDS
+    makes_links = (
+        any(_MAKES_LINKS.match(BEFORE.sub("", part)) for part in parts)
+        or sum(len(part.split()) for part in others) > _MOST_WORDS
+    )
     reads = not makes_links and all(_reads(part, is_inside) for part in others)
     return reads or all(_goes(part, is_inside) for part in others)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from string import ascii_letters
 from typing import Final, NamedTuple
 
 from claude_magic.sdk._gate.commands import BEFORE, LITERAL, READERS, parts_of, substitutes, words_of, writes
@@ -46,14 +47,17 @@ _VERBOSE: Final = re.compile(r"--v|-\w*v")
 _MOST_LETTERS: Final = 8
 """The most letters of options that may stand right before a path in the same word."""
 
-_OF_BRANCH: Final = re.compile(r"@\{[^}{,.]*\}")
-_FAR_MADE: Final = re.compile(r"\.\.\S{0,200}[*?\[{$]|[*?\[{$]\S{0,200}\.\.|~[+/-]|(?<!\S)(?:-\S{0,200})?/\S{0,200}[*?\[]")
+_OF_BRANCH: Final = re.compile(r"[@^]\{[^}{,.]*\}")
+_READS_FILE: Final = re.compile(r"<|-[^-mSG\W]*[FtS]|--(?:fi|te|pathspec-f|cont|ig)")
+"""The starts of words before the name of a file that git reads."""
+_EXPANDED: Final = re.compile(r"[$`*?\[{~]")
+_FAR_MADE: Final = re.compile(r"\.\.\S{0,200}[*?\[{$]|[*?\[{$]\S{0,200}\.\.|~\d*[+/-]|(?<!\S)(?:-\S{0,200})?/\S{0,200}[*?\[]")
 """What a shell may turn into a path out of the folder."""
 
 _FAR_ADDRESS: Final = re.compile(r"::|(?i:file):")
 """An address that names a program, or a folder as a URL."""
 
-_BRACES: Final = r"(?<!@)\{|@\{[^}{]*(?:[,{]|\.\.)"
+_BRACES: Final = r"(?<![@^])\{|[@^]\{[^}{]*(?:[,{]|\.\.)"
 _MADE_WORDS: Final = re.compile(rf"[$`]|{_BRACES}|(?<!\S)(?:-\S*)?[*?\[]")
 """What a shell may turn into an option, such as `*` if a file is named like an option. `HEAD@{1}` stays as it is."""
 _CHOSEN: Final = re.compile(rf"[$`*?\[]|(?<!\S)~|{_BRACES}")
@@ -102,7 +106,9 @@ def git_use(command: str) -> GitUse:
             if name == "status" and any(map(_VERBOSE.match, rest)):
                 commands.add("diff")
             named += (word for each in rest[1:] for word in _parts_of_word(each))
-            is_clear = is_clear and not _FAR_MADE.search(_OF_BRANCH.sub("", LITERAL.sub("", part)))
+            expanded = _OF_BRANCH.sub("", LITERAL.sub("", part))
+            is_clear = is_clear and not _FAR_MADE.search(expanded)
+            is_clear = is_clear and not (any(map(_READS_FILE.match, rest)) and _EXPANDED.search(expanded))
             is_clear = is_clear and KNOWN.issuperset(rest[:1]) and not any(map(_FAR_ADDRESS.search, rest))
             is_clear = is_clear and not any(word.startswith(("GIT_", "--git-dir", "--work-tree")) for word in words_of(part))
             if name not in _WITHOUT_SUBMODULES:
@@ -117,6 +123,7 @@ def _parts_of_word(word: str) -> Iterator[str]:
     yield word
     yield word.partition("=")[2]
     if word.startswith("-"):
+        yield word.lstrip("-").lstrip(ascii_letters)
         yield from (word[at:] for at in range(2, min(len(word), _MOST_LETTERS)))
 
 
