@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
 from queue import Empty, SimpleQueue
+from types import FrameType
 from typing import Any, Generic, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from claude_magic._forks import OwnProcess
 from claude_magic._libraries import quiet_library
-from claude_magic.errors import ClaudeError
+from claude_magic.errors import ClaudeError, ConfigError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,6 +43,30 @@ TICK_S = 0.1
 """An interrupt cancels an async cell, but does not wake the kernel's loop (ipykernel 7.4), so a timer must wake it."""
 
 
+@contextlib.contextmanager
+def held_back(*, drop: bool = False) -> Iterator[None]:
+    """Delay an interrupt until the block has ended. The block must be short: the person waits for it.
+
+    :param drop: whether to ignore the interrupt instead, because the turn is being stopped already.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came and not drop:
+            signal.raise_signal(signal.SIGINT)
+
+
 class Background:
     """A thread whose event loop runs until `close`. A forked child has no such thread: there, calls raise at once.
 
@@ -47,7 +74,7 @@ class Background:
     """
 
     def __init__(self) -> None:
-        self._process = OwnProcess()
+        self._pid = os.getpid()
         self._exit = contextlib.ExitStack()
         # On Windows ipykernel 6 and 7.1 set a policy whose loops cannot start processes.
         options: dict[str, Any] = {}
@@ -68,12 +95,13 @@ class Background:
 
         :raises ConfigError: this process is a forked child.
         """
-        self._process.check(_FORKED, _USE_THREADS)
+        if self.is_forked:
+            raise ConfigError(_FORKED, next_step=_USE_THREADS)
 
     @property
     def is_forked(self) -> bool:
         """Whether this is a forked child of the process that has the thread."""
-        return self._process.is_forked
+        return os.getpid() != self._pid
 
     def call(self, function: Callable[..., Awaitable[R]], *args: Any) -> R:
         """Run a coroutine function on the thread; block until it ends, and return its result."""

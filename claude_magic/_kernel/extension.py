@@ -13,9 +13,9 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from claude_magic._characters import strip_controls
+from claude_magic._kernel.background import held_back
 from claude_magic._kernel.magics import ClaudeMagics, Replies
 from claude_magic._kernel.options.settings import Settings
-from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic.sdk.response import SessionAwareResponse
 
 _NAME = ClaudeMagics.__name__

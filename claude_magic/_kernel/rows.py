@@ -18,12 +18,11 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from claude_magic._kernel.advice import in_a_notebook
-from claude_magic._kernel.background import Background, Stream
+from claude_magic._kernel.background import Background, Stream, held_back
 from claude_magic._kernel.frontend import Frontend, loaded_magics
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.options.settings import Settings, time_limit_s, turn_options
 from claude_magic._kernel.prompt.cell_request import looked_up, schema_named, schema_of
-from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._render.live.row_progress import RowProgress, row_progress
 from claude_magic.errors import ClaudeError, ConfigError, ExecutorError
 from claude_magic.sdk._cassette.cassette import active_cassette

@@ -7,12 +7,12 @@ Every prompt goes through `run_turn`, also those of a notebook, except those of 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Self
 
-from claude_magic._forks import OwnProcess
 from claude_magic._paths import file_bytes
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._cassette.cassette import active_cassette
@@ -67,7 +67,7 @@ class ClaudeClient:
         on_own_question: AskLater = nobody_answers,
     ) -> None:
         self.config = config or ClaudeConfig()
-        self._process = OwnProcess()
+        self._pid = os.getpid()
         self._log = ClientLog(self.config)
         self._runner = TurnRunner(
             self.config, self._log, tools=tools, asks=asks, on_own_turn=on_own_turn, on_own_question=on_own_question
@@ -90,7 +90,7 @@ class ClaudeClient:
         It may be called more than once, and from another event loop: if the first loop is blocked, it takes up to
         twice that timeout + 1 s. In a forked child it does nothing: the processes belong to the parent.
         """
-        if self._process.is_forked:
+        if os.getpid() != self._pid:
             return
         await self._runner.aclose()
         if self.config.workspace_cleanup_on_exit:
@@ -234,7 +234,7 @@ class ClaudeClient:
         :raises TurnTimeoutError: after `request.timeout_s` seconds; the turn is interrupted then.
         :raises ClaudeError: a subclass that says why the turn failed, with the session ID and the text that had arrived.
         """
-        self._process.check(_FORKED, _USE_THREADS)
+        self._check_process()
         return await self._runner.run(request, host or self._host(request), active_cassette())
 
     def command(
@@ -263,8 +263,13 @@ class ClaudeClient:
 
     async def close_session(self, session_id: str) -> None:
         """End the live process of a session, if it has one."""
-        self._process.check(_FORKED, _USE_THREADS)
+        self._check_process()
         await self._runner.pool.close_session(session_id)
+
+    def _check_process(self) -> None:
+        """Refuse work in a forked child: it has a copy of this object, but not what serves it, so no answer would ever come."""
+        if os.getpid() != self._pid:
+            raise ConfigError(_FORKED, next_step=_USE_THREADS)
 
     def work(self, session_id: str) -> tuple[BackgroundWork, ...]:
         """Return the commands and helpers that Claude left running in a session."""

@@ -139,7 +139,6 @@ def test_resume_shows_where_it_stands(shared_session: Kernel) -> None:
     assert text.index(f"continues {one[:8]}") < text.index("> two <<say second>>") < text.index("\nthird\n")
     assert text.rstrip().endswith("…")
     assert "oldest" not in text
-    assert "In short, its last 3 of 4 turns:" in text
     assert set(result.bundle) == SETTLED
     assert "<b>third" not in result.bundle["text/html"] + result.bundle["text/markdown"]
 

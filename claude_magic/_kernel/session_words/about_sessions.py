@@ -98,12 +98,10 @@ class SessionWords:
         """
         session = self._state.find(self._meant(wanted)) if wanted else self._own_session()
         self._state.continue_session(session)
-        from claude_magic._render.settled.export import SHOWN, recap_bundle
+        say(f"The next %%claude cell continues {session.label}.")
+        from claude_magic._render.settled.export import recap_bundle
 
-        found = self._state.sessions.exchanges(session)
-        which = f"its last {SHOWN} of {len(found)} turns" if len(found) > SHOWN else "its turns"
-        say(f"The next %%claude cell continues {session.label}." + (f" In short, {which}:" if found else ""))
-        if found:
+        if found := self._state.sessions.exchanges(session):
             self._frontend.put(recap_bundle(found))
 
     def _own_session(self) -> Session:

@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING
 import anyio
 
 from claude_magic._kernel.advice import in_a_notebook
-from claude_magic._kernel.background import Stream
+from claude_magic._kernel.background import Stream, held_back
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.prompt.cell_request import CellRequest
 from claude_magic._kernel.queue import Errand, Numbered, Question, QueueHost, deliver
 from claude_magic._kernel.state.kernel_state import Comparison, KernelState
 from claude_magic._kernel.state.turns import Outcome, Turn
 from claude_magic._kernel.tools.kernel_tools import KernelTools
-from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._kernel.turn.permission_answers import Questions
 from claude_magic._kernel.turn.running_turn import RunningTurn, prepared_turns
 from claude_magic.errors import ClaudeError, SessionLostError, SessionNotFoundError

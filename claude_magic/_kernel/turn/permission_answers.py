@@ -15,12 +15,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from claude_magic._characters import reveal
+from claude_magic._kernel.background import held_back
 from claude_magic._kernel.frontend import Frontend
 from claude_magic._kernel.queue import Question, deliver
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.notebook_file import notebook_path
 from claude_magic._kernel.tools.run_code import interruptible
-from claude_magic._kernel.turn.interrupts import held_back
 from claude_magic._render.parts.reply_wording import one_line, tool_argument, tool_name
 from claude_magic.sdk._gate.call import paths_of, resolved
 from claude_magic.sdk._gate.tool_list import EDITING

@@ -238,7 +238,8 @@ class Gate:
             return False
         if within(path, self._cli_home):
             return call.mode == "plan" and self._is_own_plan(path, call)
-        if call.tool in EDITING and _is_for_claude_code(path):
+        # The CLI (2.1.332) writes `launch.json` and agents' memory unasked.
+        if call.tool in EDITING and ".claude" in path.lower().split(os.sep):
             return False
         if _is_device(path):
             return False
@@ -267,11 +268,6 @@ def _searches(call: Call) -> bool:
 @lru_cache(maxsize=16)
 def _searches_below(command: str) -> bool:
     return any(map(searches, parts_of(command)))
-
-
-def _is_for_claude_code(path: str) -> bool:
-    """Whether a file is in a `.claude` folder. The CLI (2.1.332) writes `launch.json` and agents' memory there unasked."""
-    return ".claude" in path.lower().split(os.sep)
 
 
 def _is_device(path: str) -> bool:

@@ -7,7 +7,7 @@ a call that was allowed before.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -141,15 +141,14 @@ class SideEffects:
         files = {_identity(path) for path in changed} - {None}  # a hard link is another name of a file
         around = {folder for path in changed for folder in _with_parents(path)}
         # From a subfolder, a hook with a relative path would run another file with the same end.
-        ends = {end for path in changed for end in _ends(path)}
         found = (
             path
             for path in (trusted if changed or names else ())
             for real in [os.path.realpath(path)]
             if real in around
             or not _with_parents(real).isdisjoint(changed)
-            or (inside := os.path.relpath(path, self._directory)) in ends
-            or not names.isdisjoint(inside.split(os.sep))
+            or any(each.endswith(f"/{inside}") for inside in [os.path.relpath(path, self._directory)] for each in changed[:9])
+            or not names.isdisjoint(os.path.relpath(path, self._directory).split(os.sep))
             or _identity(path) in files
         )
         return f"it may change {path}, which is trusted" if (path := next(found, "")) else ""
@@ -230,12 +229,6 @@ def _named(path: str, target: str | None) -> str:
 def _is_own_helper(call: Call) -> bool:
     """Whether a call starts a helper that the person has defined, perhaps with skills or a memory."""
     return call.tool in HELPERS and call.arguments.get("subagent_type", "general-purpose") not in _BUILT_IN
-
-
-def _ends(path: str) -> Iterator[str]:
-    """Yield a path without its first parts."""
-    parts = path.split(os.sep)
-    return (os.sep.join(parts[at:]) for at in range(1, len(parts)))
 
 
 def _with_parents(path: str) -> set[str]:
