@@ -26,7 +26,7 @@ _MOST_WORDS: Final = 200
 _SUBSTITUTION: Final = re.compile(r"[$`]|[<>]\(")
 _PROGRAM: Final = re.compile(r"[\w./+-]*")
 _KNOWN_TO_READ: Final = re.compile(
-    r"""sort(?:[ ](?!-\w*o|--o)[^\s>]++)*|sed[ ]-nE?[ ](['"]?)[\d$]++(?:,[\d$]++)?p\1(?:[ ][^\s>-][^\s>]*+)*"""
+    r"""sort(?:[ ](?!-(?:-o|\w*o))[^\s>]++)*|sed[ ]-nE?[ ](['"]?)[\d$]++(?:,[\d$]++)?p\1(?:[ ][^\s>-][^\s>]*+)*"""
     r"|tar[ ]-?[vzjJ]*t[vzjJ]*f?[ ][^>]*|unzip[ ]-l[ ][^>]*"
 )
 """Commands of programs that can write: they sort, print lines, or list an archive."""
