@@ -96,9 +96,8 @@ class SideEffects:
 
     def loads(self, call: Call) -> str:
         """Return why to ask about a call: with its files the CLI would load what nobody has allowed. Empty if it would not."""
-        if _is_own_helper(call) and not self._is_trusted:
-            for memory in memories_of_agents(self._directory):
-                return f"with it Claude Code may load {memory}, which nobody has approved"
+        if _is_own_helper(call) and not self._is_trusted and (found := memories_of_agents(self._directory)):
+            return f"with it Claude Code may load {found[0]}, which nobody has approved"
         return self._not_allowed(self._loaded(call), call)
 
     def _not_allowed(self, found: Mapping[str, Below], call: Call) -> str:
@@ -141,14 +140,15 @@ class SideEffects:
         files = {_identity(path) for path in changed} - {None}  # a hard link is another name of a file
         around = {folder for path in changed for folder in _with_parents(path)}
         # From a subfolder, a hook with a relative path would run another file with the same end.
+        ends = "\0".join((*changed, ""))
         found = (
             path
             for path in (trusted if changed or names else ())
-            for real in [os.path.realpath(path)]
+            for real, inside in [(os.path.realpath(path), os.path.relpath(path, self._directory))]
             if real in around
             or not _with_parents(real).isdisjoint(changed)
-            or any(each.endswith(f"/{inside}") for inside in [os.path.relpath(path, self._directory)] for each in changed[:9])
-            or not names.isdisjoint(os.path.relpath(path, self._directory).split(os.sep))
+            or f"/{inside}\0" in ends
+            or not names.isdisjoint(inside.split(os.sep))
             or _identity(path) in files
         )
         return f"it may change {path}, which is trusted" if (path := next(found, "")) else ""
@@ -159,7 +159,7 @@ class SideEffects:
         The CLI (2.1.332) runs the commands in a skill without asking, also when the definition of a helper names the skill.
 
         These settings may be newer than the process, or those of a folder that the command names, as in
-        `git -C vendor status`. If an earlier call did `cd`, any command counts: its program may call git.
+        `git -C vendor status`. In another folder, such as a helper's worktree, any command counts: its program may call git.
         """
         runs_skills = call.tool == "Skill" or _is_own_helper(call)
         may_call_git = runs_skills or (
