@@ -12,6 +12,7 @@ from typing import Final
 
 from claude_magic._characters import in_reading_order, reveal
 from claude_magic._paths import shorten_home
+from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
 from claude_magic.sdk.events import Retrying
 from claude_magic.sdk.host import QUESTION, ContextPart, questions_in
 from claude_magic.sdk.response import (
@@ -36,9 +37,6 @@ WAITS_WITH_MORE: Final = f"{WAITS}; more follows"
 
 BEGINNING: Final = -2
 """Less than the number of any block."""
-
-_NOT_DONE_AGAIN: Final = frozenset({"Bash", "Monitor", "PowerShell", "Write", "Edit", "MultiEdit", "NotebookEdit"})
-"""Tools of the CLI that change something. A played recording only shows their calls."""
 
 _ARGUMENTS: Final = (
     "command",
@@ -242,7 +240,7 @@ def _cost(response: SessionAwareResponse, *, for_audience: bool) -> str:
 
 def _not_done(response: SessionAwareResponse) -> str:
     """Return which commands and changes of files a played recording only shows."""
-    names = [block.name for block in response.blocks if isinstance(block, ToolCall) and block.name in _NOT_DONE_AGAIN]
+    names = [block.name for block in response.blocks if isinstance(block, ToolCall) and block.name in COMMANDS | EDITING]
     played = response.metadata.get("recorded") and names
     return f"not done again: {', '.join(dict.fromkeys(names))}" if played else ""
 

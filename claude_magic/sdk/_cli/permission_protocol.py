@@ -98,7 +98,7 @@ class Permissions:
         self._open: dict[str, tuple[tuple[str, ...], asyncio.Future[PermissionAnswer]]] = {}
         """The open requests: the rules that each one needs, and its future answer."""
         self._places: dict[str, str] = {}
-        """By call ID, for calls outside the folder: their directory. After a `cd`, later calls run where it led."""
+        """By call ID, for calls outside the folder: their directory. A helper may work in a worktree."""
         self._gate = Gate(
             launch.directory,
             cli_home(env),

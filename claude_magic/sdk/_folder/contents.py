@@ -219,10 +219,10 @@ def _read(path: str, state: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
     """Return the hash of a file and the words of its commands. `state` changes when the file does, so the cache is right."""
     content = file_bytes(path)
     words = _words(Path(path).name, content)
-    return hashlib.sha256(content).hexdigest(), tuple(sorted(words))
+    return (UNKNOWN, ()) if words is None else (hashlib.sha256(content).hexdigest(), tuple(sorted(words)))
 
 
-def _words(name: str, content: bytes) -> set[str]:
+def _words(name: str, content: bytes) -> set[str] | None:
     data = json_object(content) if name.endswith(".json") else {}
     if name in (*_SETTINGS, ".mcp.json"):
         texts = list(_strings({**data, "permissions": None}))
@@ -233,7 +233,7 @@ def _words(name: str, content: bytes) -> set[str]:
     else:
         return set()
     if sum(map(len, texts)) > _MAX_TEXT:
-        return {"/" * _MOST_PARTS}  # too many parts to be judged
+        return None  # too much to be judged
     texts = [well_formed(text) for each in texts for text in (each, _NUMBERED.sub(_character, each))]
     return {word for text in texts for word in words_of(_WRITTEN_TO.sub(" ", text))}
 

@@ -147,14 +147,18 @@ def words_of(part: str) -> list[str]:
         return part.split()
 
 
+def called(part: str) -> list[str]:
+    """Return the program of a part of a command and its words; one empty word if there is none."""
+    return words_of(BEFORE.sub("", part)) or [""]
+
+
 def writes(part: str) -> bool:
     """Whether a part of a command plainly changes files: it redirects into a file, or its program is made to change files."""
     return _is_writer(part) or bool(_WRITES.search(QUOTED.sub("", part)))
 
 
 def _is_writer(part: str) -> bool:
-    command = BEFORE.sub("", part)
-    return _WRITERS.issuperset(words_of(command)[:1] or [""]) and not _KNOWN_TO_READ.fullmatch(command)
+    return called(part)[0] in _WRITERS and not _KNOWN_TO_READ.fullmatch(BEFORE.sub("", part))
 
 
 _SUBSTITUTES: Final = re.compile(r"s([/|,#])(?:(?!\1)[^\n])*\1(?:(?!\1)[^\n])*\1[gI0-9]*")
@@ -163,7 +167,7 @@ _SUBSTITUTES: Final = re.compile(r"s([/|,#])(?:(?!\1)[^\n])*\1(?:(?!\1)[^\n])*\1
 
 def searches(part: str) -> bool:
     """Whether a part of a command looks into everything below a directory."""
-    program, *words = words_of(BEFORE.sub("", part)) or [""]
+    program, *words = called(part)
     return program == "find" or (program in ("grep", "ls") and any(re.match(r"-\w*[rR]", word) for word in words))
 
 
@@ -177,7 +181,7 @@ def acts_on(part: str) -> str:
     program, _, rest = BEFORE.sub("", part).partition(" ")
     if substitutes(part) or not _PROGRAM.fullmatch(program):  # a line of a here-document may be code
         return part
-    if (program in READERS and program != "find" and not writes(part)) or (program in _WRITERS and not writes(part)):
+    if (program in _WRITERS or (program in READERS and program != "find")) and not writes(part):
         return ""
     runs_script = program in _INTERPRETERS and not rest.startswith("-")
     return rest.partition(" ")[2] if runs_script else rest
@@ -185,7 +189,7 @@ def acts_on(part: str) -> str:
 
 def writes_anything(part: str) -> bool:
     """Whether a part may write files that its words do not name."""
-    program, *words = words_of(BEFORE.sub("", part)) or [""]
+    program, *words = called(part)
     if not writes(part):
         return False
     if program in _UNPACKERS or (program in _COPIERS and any(map(_WIDE_OPTION.match, words))):
@@ -220,11 +224,9 @@ def covered(command: str, exact: frozenset[str], is_allowed: Callable[[str], boo
     if not others or len(others) == len(parts):
         return not others and bool(parts)
     # Paths were checked before the command runs; a part could then make a link.
-    makes_links = (
-        any(_MAKES_LINKS.match(BEFORE.sub("", part)) for part in parts)
-        or sum(len(part.split()) for part in others) > _MOST_WORDS
-    )
-    reads = not makes_links and all(_reads(part, is_inside) for part in others)
+    makes_links = any(_MAKES_LINKS.match(BEFORE.sub("", part)) for part in parts)
+    are_few = sum(len(part.split()) for part in others) <= _MOST_WORDS
+    reads = are_few and not makes_links and all(_reads(part, is_inside) for part in others)
     return reads or all(_goes(part, is_inside) for part in others)
 
 

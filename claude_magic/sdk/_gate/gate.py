@@ -182,7 +182,7 @@ class Gate:
         return f"because of {os.path.relpath(path, cwd)}" if within(path, os.path.realpath(cwd)) else _leads_out(path)
 
     def is_elsewhere(self, cwd: str) -> bool:
-        """Whether `cwd` is any but the folder itself, even a subfolder, as after a `cd`."""
+        """Whether `cwd` is any but the folder itself, even a subfolder, as in the worktree of a helper."""
         return os.path.realpath(cwd) != self._directory
 
     def grant(self, rules: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from string import ascii_letters
 from typing import Final, NamedTuple
 
-from claude_magic.sdk._gate.commands import BEFORE, LITERAL, READERS, parts_of, substitutes, words_of, writes
+from claude_magic.sdk._gate.commands import LITERAL, READERS, called, parts_of, substitutes, words_of, writes
 
 _GIT: Final = re.compile(r"(?<![A-Za-z])git(?![A-Za-z])", re.IGNORECASE)
 _GIT_WORD: Final = re.compile(r"(?<![\w.-])git(?![\w.-])")
@@ -85,12 +85,12 @@ def git_use(command: str) -> GitUse:
     goes, is_clear, commands, named = 0, True, set[str](), list[str]()
     parts = [part for part in parts_of(command, with_all_lines=True) if part]
     for part in parts:
-        words = words_of(BEFORE.sub("", part))
+        words, unquoted = called(part), LITERAL.sub("", part)
         # What another part of the command writes is not there yet.
         is_clear = is_clear and not (len(parts) > 1 and writes(part))
         if words[:1] in (["cd"], ["pushd"], ["popd"]):
             goes += 1
-            is_clear = is_clear and not _CHOSEN.search(LITERAL.sub("", part))
+            is_clear = is_clear and not _CHOSEN.search(unquoted)
         elif names_git(part) and (words[:1] not in _CALL_NOTHING or substitutes(part)):
             rest = words[1:] if words[:1] == ["git"] else []
             while rest and rest[0].startswith("-"):
@@ -106,14 +106,14 @@ def git_use(command: str) -> GitUse:
             if name == "status" and any(map(_VERBOSE.match, rest)):
                 commands.add("diff")
             named += (word for each in rest[1:] for word in _parts_of_word(each))
-            expanded = _OF_BRANCH.sub("", LITERAL.sub("", part))
+            expanded = _OF_BRANCH.sub("", unquoted)
             is_clear = is_clear and not _FAR_MADE.search(expanded)
             is_clear = is_clear and not (any(map(_READS_FILE.match, rest)) and _EXPANDED.search(expanded))
             is_clear = is_clear and KNOWN.issuperset(rest[:1]) and not any(map(_FAR_ADDRESS.search, rest))
             is_clear = is_clear and not any(word.startswith(("GIT_", "--git-dir", "--work-tree")) for word in words_of(part))
             if name not in _WITHOUT_SUBMODULES:
                 made = _MADE_WORDS if name in SIMPLE else _CHOSEN
-                is_clear = is_clear and not any(map(_FAR_OPTION.match, rest)) and not made.search(LITERAL.sub("", part))
+                is_clear = is_clear and not any(map(_FAR_OPTION.match, rest)) and not made.search(unquoted)
     # The folders that the words name are looked at one by one, but a second `cd` or `-C` starts where the first has led.
     return GitUse(is_clear and goes <= 1, frozenset(commands), tuple(named))
 
@@ -129,13 +129,13 @@ def _parts_of_word(word: str) -> Iterator[str]:
 
 def is_plain_git(part: str) -> bool:
     """Whether the program of a part of a command is git, without an option that names a program or a file to write."""
-    program, *words = words_of(BEFORE.sub("", part)) or [""]
+    program, *words = called(part)
     return program == "git" and not substitutes(part) and not any(map(_FAR_OPTION.match, words))
 
 
 def changes_work_tree(part: str) -> bool:
     """Whether a part of a command is git, and may change files beside the repository's own."""
-    program, *rest = words_of(BEFORE.sub("", part)) or [""]
+    program, *rest = called(part)
     while rest and rest[0].startswith("-"):
         rest = rest[2:] if rest[0] == "-C" else rest[1:]
     return program == "git" and not (SIMPLE | {"fetch", "push"}).issuperset(rest[:1])
