@@ -117,7 +117,7 @@ def without_times(text: str) -> str:
         r"<span>with (?:\d+ of the )?cells? [\d, -]+</span>\u2003|\bwith (?:\d+ of the )?cells? [\d, -]+ · ", "", text
     )
     text = text.replace("<span>recorded</span>\u2003", "").replace(" · recorded ·", " ·")  # of a turn that cost nothing
-    text = re.sub(r"<span>not done again: [^<]*</span>\s?|not done again: [^·\n]* · ", "", text)
+    text = re.sub(r"<span>not done again: [^<]*</span>\s?|not\s+done\s+again: \w+(?:,\s\w+)*[\s·]*", "", text)
     return text.replace(" recorded</span>", "</span>").replace(" recorded", "")
 
 
