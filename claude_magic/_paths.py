@@ -67,6 +67,14 @@ def own_command(word: str) -> str:
     return f"{for_terminal(python)} -m claude_magic {word}"
 
 
+def with_home(path: str) -> str:
+    """Replace a leading `~` or `~user`. A path that no system allows, such as one with a null character, stays as it is."""
+    try:
+        return os.path.expanduser(path)
+    except ValueError:
+        return path
+
+
 def expand_home(text: str) -> str:
     """Replace `~` by the home directory wherever a path in the text starts with it."""
     home = os.path.expanduser("~")

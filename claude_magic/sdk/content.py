@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claude_magic._paths import outside, place_of, regular, shorten_home
+from claude_magic._paths import outside, place_of, regular, shorten_home, with_home
 from claude_magic._text import well_formed_data
 from claude_magic.errors import AttachmentError, ConfigError
 from claude_magic.sdk._folder.contents import loaded_below
@@ -101,7 +101,7 @@ def content_blocks(
     :raises AttachmentError: for a file that is missing, not a file, too large, or of a kind that Claude does not read, and for
         a link that leads out of its folder.
     """
-    return [_block(Path(directory, os.path.expanduser(os.fspath(file))), directory, remark) for file in files]
+    return [_block(Path(directory, with_home(os.fspath(file))), directory, remark) for file in files]
 
 
 def check_mentions(prompt: Prompt, directory: str, *, asks_below: bool = False) -> None:
@@ -120,7 +120,7 @@ def check_mentions(prompt: Prompt, directory: str, *, asks_below: bool = False) 
             if quoted
             else {bare, bare.partition("#")[0], _AFTER_NAME.sub("", bare.partition("#")[0])}
         ):
-            path = "" if "\0" in named else os.path.join(directory, os.path.expanduser(named))
+            path = os.path.join(directory, with_home(named))
             if os.path.exists(path):
                 refuse_outside(path, place_of(path, directory))
                 if not (os.path.isfile(path) or os.path.isdir(path)):  # the CLI (2.1.332) would wait for it

@@ -225,7 +225,7 @@ def test_links_inside_a_repository(make_config: MakeConfig, run_async: Run, api:
 
 
 @pytest.mark.skipif(not Path("/proc/kmsg").exists(), reason="a file of Linux")
-@pytest.mark.parametrize("name", ["/proc/kmsg", "/proc/self/pagemap", "/dev/zero", "a\0b", "\ud800"])
+@pytest.mark.parametrize("name", ["/proc/kmsg", "/proc/self/pagemap", "/dev/zero", "a\0b", "~a\0b", "\ud800", "~\ud800"])
 def test_files_without_an_end(name: str, workdir: Path) -> None:
     """Files that have no end, or wait for news, and names that no file can have, end in an error or in text, at once."""
     with contextlib.suppress(AttachmentError):

@@ -19,7 +19,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from claude_magic._kernel.options.cell_options import Options
 from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic._kernel.values.shown_value import type_name
-from claude_magic._paths import place_of, shorten_home
+from claude_magic._paths import place_of, shorten_home, with_home
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic._text import parse_json
 from claude_magic.errors import AttachmentError, ClaudeError, ConfigError
@@ -157,7 +157,7 @@ def files_matching(patterns: Iterable[str]) -> list[str]:
 
 
 def _matching(pattern: str) -> list[str]:
-    expanded = os.path.expanduser(pattern)
+    expanded = with_home(pattern)
     if not glob.has_magic(expanded) or os.path.exists(expanded):
         return [expanded]
     found = sorted(path for path in glob.glob(expanded, recursive=True) if os.path.isfile(path))

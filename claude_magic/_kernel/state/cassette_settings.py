@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from claude_magic._kernel.options.settings import Settings
-from claude_magic._paths import own_command, shorten_home
+from claude_magic._paths import own_command, shorten_home, with_home
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._workspaces import working_directory
 
@@ -51,7 +51,7 @@ class CassetteSettings:
                 return None
             from claude_magic.sdk._cassette.cassette import Cassette
 
-            self._cassette = Cassette(os.path.join(self._place, os.path.expanduser(self._settings.cassette)), mode)
+            self._cassette = Cassette(os.path.join(self._place, with_home(self._settings.cassette)), mode)
         elif self._cassette.mode != mode:
             self._cassette.use(mode)
         self._cassette.speed = self._settings.cassette_speed
