@@ -24,7 +24,7 @@ from claude_magic._render.parts.reply_wording import (
     tool_outcome,
     whole_seconds,
 )
-from claude_magic._render.parts.tool_call import input_html
+from claude_magic._render.parts.tool_call import call_html, input_html
 from claude_magic.sdk.events import (
     Event,
     Retrying,
@@ -109,6 +109,13 @@ def test_arguments_in_a_line_are_told_apart(rest: dict[str, object], shown: str)
     """No value in the line of arguments can be taken for a further argument, or for the same with other blanks."""
     line = input_html(call("mcp__s__run", {"code": "drop_table()", **rest}))
     assert f'<p class="claude-rest">{shown}</p>' in re.sub("</?span>", "", line).replace("&quot;", '"')
+
+
+def test_settled_words_from_right_to_left() -> None:
+    """In what stays of a call, each word that is written from right to left stands alone; a result is text as any other."""
+    html = call_html(call("Bash", {"command": "cat א > ב"}, "א ב"), "✓")
+    assert html.count("cat <bdi>א</bdi> &gt; <bdi>ב</bdi>") == 2
+    assert "א ב" in html
 
 
 def test_thinking_says_how_long_it_took() -> None:

@@ -24,7 +24,15 @@ from claude_magic._render.live.replaced_file import ReplacedFile, replaced_file
 from claude_magic._render.live.widgets import close_tree
 from claude_magic._render.parts.markdown_html import escape, folded_html
 from claude_magic._render.parts.reply_wording import one_line, tool_name
-from claude_magic._render.parts.tool_call import arguments_html, end_remarks, input_html, leaves, session_answer
+from claude_magic._render.parts.tool_call import (
+    RIGHT_TO_LEFT,
+    arguments_html,
+    end_remarks,
+    input_html,
+    isolated,
+    leaves,
+    session_answer,
+)
 from claude_magic._text import terminal_rows, with_texts
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
@@ -64,11 +72,6 @@ _DOUBLED: Final = "each typed backslash is doubled here, as characters that cann
 _COMMANDS: Final = re.compile(
     r"command|cmd|(?<!de)script|\barg(?!ument)|path|\bfile|\bdir|cwd|ur[il]s?\b|glob|pattern|host\b", re.IGNORECASE
 )
-
-
-_RIGHT_TO_LEFT: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]+")
-"""Letters that are written from right to left. A page would turn around what stands between two such words."""
-_TAG_OR_WORD: Final = re.compile(f"(<[^>]*>)|{_RIGHT_TO_LEFT.pattern}")
 
 _Spelled = Callable[[str, str], str]
 
@@ -278,7 +281,7 @@ def ask_line(title: str, lines: Sequence[str], asked: str) -> str:
 
     def rows(line: str) -> list[str]:
         found = terminal_rows(line, columns)
-        return [_RIGHT_TO_LEFT.sub("\u2068\\g<0>\u2069", row) for row in found] if on_page else [*found]
+        return [RIGHT_TO_LEFT.sub("\u2068\\g<0>\u2069", row) for row in found] if on_page else [*found]
 
     lines = [row for line in lines for row in rows(line)]
     if len(lines) > 10:
@@ -367,11 +370,6 @@ def _request_html(request: PermissionRequest, replaced: ReplacedFile | None, spe
         f'<div role="alertdialog" aria-label="{html.escape(title)}"><p class="claude-title">{escape(title)}</p>{warning}'
         f"{shown}{lines}</div>"
     )
-
-
-def isolated(shown: str) -> str:
-    """Return HTML in which each word from right to left stands alone."""
-    return _TAG_OR_WORD.sub(lambda found: found[1] or f"<bdi>{found[0]}</bdi>", shown)
 
 
 def _changes_html(call: ToolCall, remark: str, diff: str) -> str:

@@ -23,6 +23,9 @@ SHOWN_LENGTH: Final = 10_000
 SUMMARY_LENGTH: Final = 60
 """The most characters of an argument in the summary line, so that the outcome fits beside it in a notebook 800 pixels wide."""
 IMAGE_BYTES: Final = 5_000_000
+RIGHT_TO_LEFT: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]+")
+"""Letters that are written from right to left. A page would turn around what stands between two such words."""
+_TAG_OR_WORD: Final = re.compile(f"(<[^>]*>)|{RIGHT_TO_LEFT.pattern}")
 
 _COVERED: Final = {
     "Edit(**)": "edits",
@@ -60,7 +63,13 @@ def call_html(call: ToolCall, outcome: str, *, is_open: bool = False) -> str:
     kind = {"✓": "claude-ok", "✗": "claude-bad"}.get(outcome[:1])
     words = f'<span class="{kind}">{outcome[0]}</span>{escape(outcome[1:])}' if kind else escape(outcome)
     summary = f'<b>{escape(tool_name(call))}</b>{argument} <span class="claude-outcome">{words}</span>'
-    return fold_html(f"claude-tool{nested}", summary, input_html(call) + _result_html(call), is_open=is_open)
+    inside = isolated(input_html(call)) + _result_html(call)
+    return fold_html(f"claude-tool{nested}", isolated(summary), inside, is_open=is_open)
+
+
+def isolated(shown: str) -> str:
+    """Return HTML in which each word from right to left stands alone."""
+    return _TAG_OR_WORD.sub(lambda found: found[1] or f"<bdi>{found[0]}</bdi>", shown)
 
 
 def fold_html(css_class: str, summary: str, inside: str, *, is_open: bool) -> str:

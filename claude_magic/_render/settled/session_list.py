@@ -1,4 +1,4 @@
-"""The sessions of a directory as a table, in settled HTML, Markdown and text; and the texts of its cells.
+"""A directory's sessions as a table, in static HTML, Markdown and text; and the texts of its table cells.
 
 The caller chooses the sessions and their order. The live panel shows the same rows with buttons.
 """
@@ -62,7 +62,7 @@ def rest(more: int) -> str:
 
 
 def cells(row: SessionRow) -> tuple[str, ...]:
-    """Return the cells of a session: start of its ID, name, last prompt, turns, time of last use, whether it is current."""
+    """Return a session's table cells: start of ID, name, last prompt, turns, time of last use, whether it is current."""
     turns = "" if row.turns is None else f"{row.turns:,}"
     current = "current" if row.current else ""
     name = one_line(clean_line(row.name or ""))
