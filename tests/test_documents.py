@@ -91,7 +91,7 @@ def commands() -> Iterator[list[str]]:
 
 def answer(prompt: str) -> str:
     """Return what the model says to an example that wants data."""
-    if "Clean up these places" in prompt:
+    if "Clean up this list of cities" in prompt:
         return '<<tool StructuredOutput {"value": [{"name": "Bern"}]}>>'
     return '<<tool StructuredOutput {"about": "numbers"}>>' if "What is this text about?" in prompt else "<<say It is said.>>"
 

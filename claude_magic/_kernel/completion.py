@@ -29,7 +29,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 """The types of the person's variables that Tab offers."""
 
-_SAID = 40
+_DESCRIBED_LENGTH = 40
 _LINE = re.compile(r"\s*%%?(?P<magic>claude_session|claude)\s+(?P<typed>.*)$")
 
 
@@ -65,10 +65,10 @@ def _found(known: KernelNames, before: str) -> tuple[str, list[str]]:
     match = _LINE.match(before)
     if match is None:
         return "", []
-    is_word = match["magic"] == "claude_session"
+    is_session_magic = match["magic"] == "claude_session"
     # After a word of `%claude_session` there is one name, which may contain spaces.
-    *earlier, current = re.split(r"\s+", match["typed"], maxsplit=1 if is_word else 0)
-    offered = (_behind_session if is_word else _behind_options)(known, earlier)
+    *earlier, current = re.split(r"\s+", match["typed"], maxsplit=1 if is_session_magic else 0)
+    offered = (_behind_session if is_session_magic else _behind_options)(known, earlier)
     return current, [text for text in offered if text.startswith(current)]
 
 
@@ -80,7 +80,7 @@ class KernelNames:
         self._namespace = namespace
 
     def offered(self, offers: Offers) -> Iterable[str]:
-        """Return what Tab offers: `offers` itself, variables of its types, or what the method of that name returns."""
+        """Return what Tab offers: a tuple itself; for a type, the variables of it; for a name, the result of that method."""
         if isinstance(offers, tuple):
             return offers
         if offers in _TYPES:
@@ -94,13 +94,13 @@ class KernelNames:
             found = self._state.sessions.on_disk(self._state.directory)
         except (ClaudeError, OSError):
             return []
-        said = [one_line(redact(info.first_prompt or ""), _SAID) for info in found]
+        said = [one_line(redact(info.first_prompt or ""), _DESCRIBED_LENGTH) for info in found]
         named = [Described(info.name, about) for info, about in zip(found, said, strict=True) if info.name]
         return [*named, *(Described(info.session_id, info.name or about) for info, about in zip(found, said, strict=True))]
 
     def turn_numbers(self) -> list[str]:
         """Return the numbers of the kernel's turns."""
-        return [Described(str(turn.number), one_line(redact(turn.prompt), _SAID)) for turn in self._state.turns]
+        return [Described(str(turn.number), one_line(redact(turn.prompt), _DESCRIBED_LENGTH)) for turn in self._state.turns]
 
     def models(self) -> list[str]:
         """Return the names of models."""

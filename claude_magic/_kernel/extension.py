@@ -65,7 +65,7 @@ def unload(shell: InteractiveShell) -> None:
     atexit.unregister(magics.close)
     magics.close()
     _keep_for_reload(shell, magics)
-    # Last: this restores methods of the loop's class, which the processes use until they have ended.
+    # Last: it restores methods of the loop's class, whose patched forms the processes use until they have ended.
     magics.nested_asyncio.close()
 
 
@@ -99,7 +99,7 @@ def _formats(shell: InteractiveShell, magics: ClaudeMagics) -> Iterator[tuple[An
             yield display.formatters[media_type], kind, partial(shown, media_type)
         yield display.formatters["text/plain"], kind, partial(_print, partial(shown, "text/plain"))
     for given in (SessionAwareResponse, Replies):
-        # IPython tries this one first; with it a value can show itself.
+        # IPython tries this one first; it skips a value that is shown already.
         yield display.ipython_display_formatter, given, magics.skip_shown
 
 

@@ -86,7 +86,7 @@ class ToolCalled:
 class PermissionAnswered:
     """A person answered whether a tool may run, or it was denied unasked. `answer` is a phrase such as `allowed once`.
 
-    `rules` are the rules that "allowed for this session" added. `word` is the text with a no, or answers to a question.
+    `rules` are the rules that "allowed for this session" added. `word` is a comment with a no, or answers to a question.
     """
 
     call_id: str
@@ -136,7 +136,7 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The turn waits for another one to end: one of the same session, or, at the limit of turns at once, any one."""
+    """The turn waits for another one to end: one of its session or, if no more may run at once, any one."""
 
 
 @dataclass(frozen=True, slots=True)

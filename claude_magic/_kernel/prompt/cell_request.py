@@ -97,10 +97,10 @@ def schema_of(kind: object) -> Schema:
 def own_tools(
     shell: InteractiveShell, chosen: Iterable[object], configured: Iterable[object] = ()
 ) -> tuple[tuple[FunctionTool, ...], tuple[str, ...]]:
-    """Return the tools of a cell, and remarks about configured functions that do not exist yet.
+    """Return the tools of a cell, and remarks about configured functions that cannot be used.
 
     :param chosen: functions, or names of functions in the person's namespace.
-    :raises UsageError: a name is unknown, or names no function that can be a tool; the message is one line.
+    :raises UsageError: a chosen name is unknown or no function that can be a tool; the message is one line.
     :raises ConfigError: a function cannot be a tool.
     """
     if not (chosen := tuple(dict.fromkeys(chosen))) and not configured:
@@ -149,9 +149,9 @@ def looked_up(name: str, namespace: Mapping[str, Any], *, option: str, kind: str
 
 
 def files_matching(patterns: Iterable[str]) -> list[str]:
-    """Return each path, and for each glob pattern the files that match it, in order. A file with exactly that name wins.
+    """Return each path, and for each glob pattern its matches, in order. A file with exactly the pattern's name wins.
 
-    :raises AttachmentError: no file matches a pattern, or a link leads out of the working directory (elsewhere: the pattern's).
+    :raises AttachmentError: no file matches a pattern, or a link leaves the working directory, or a pattern's folder elsewhere.
     """
     return [path for pattern in patterns for path in _matching(pattern)]
 

@@ -42,7 +42,7 @@ class Unloaded:
 
     @property
     def waits_for_a_change(self) -> bool:
-        """Whether these are new hooks that git runs only for a change. The question about such a command names them."""
+        """Whether these are new hooks that only git's changing commands run. The question about such a command names them."""
         return self.how == "new" and self.path.endswith(os.sep + "hooks") and not self._programs(only_looks=True)
 
     def _programs(self, *, only_looks: bool) -> list[str]:
@@ -124,7 +124,7 @@ class Trust:
         return self.unloaded(directory)
 
     def changed_since_shown(self, directory: str) -> list[str]:
-        """Return the names of files that have changed since they were shown; empty if nothing was shown since the consent."""
+        """Return the names of files that changed since they were shown; empty if none were shown since the last consent."""
         shown, found = self._shown.get(directory), contents(directory)
         if shown is None:
             return []

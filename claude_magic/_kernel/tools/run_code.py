@@ -102,7 +102,7 @@ class Capture:
 async def run_code(shell: InteractiveShell, code: str, stopped: Stopped | None, capture: Capture) -> ToolResult:
     """Run code as a cell in the person's namespace.
 
-    :param stopped: whether the person has stopped the turn meanwhile; `None` in a blocking cell, where this never suspends.
+    :param stopped: whether the person has stopped the turn meanwhile; `None` in a blocking cell, where nothing is awaited.
     :param capture: collects what the code prints and displays.
     :raises KeyboardInterrupt: the person interrupted the code.
     """
@@ -126,7 +126,7 @@ async def call_function(
     """Call a function, and await its result if necessary.
 
     :param stopped: whether the person has stopped the turn meanwhile; `None` in a blocking cell, or in a thread that the person
-        started: this never suspends then, and a coroutine runs on a new loop.
+        started: nothing is awaited then; a coroutine runs on a new loop.
     :param capture: collects what the function prints and displays.
     :raises KeyboardInterrupt: the person interrupted the function.
     """
@@ -156,7 +156,7 @@ async def until_stopped(running: asyncio.Future[T], stopped: Stopped) -> T:
     :raises KeyboardInterrupt: the person has interrupted or stopped the turn; the task is cancelled.
     """
     try:
-        # An interrupt cancels this task without waking the loop (ipykernel 7.4), so the loop must wake by a timeout.
+        # An interrupt cancels the cell's task but does not wake the event loop (ipykernel 7.4); a timeout does.
         while not running.done() and not stopped():
             await asyncio.wait([running], timeout=TICK_S)
     except asyncio.CancelledError as interrupt:
@@ -199,7 +199,7 @@ def _seen(shell: InteractiveShell, capture: Capture) -> Iterator[None]:
     try:
         yield
     finally:
-        kept.close()  # as without an error: `captured` then ends the last line of a terminal
+        kept.close()  # `captured` is told of no error, so it ends a terminal's last line
 
 
 def _returned(shell: InteractiveShell, tool: str, value: Any, capture: Capture) -> ToolResult:
@@ -242,7 +242,7 @@ def captured(shell: InteractiveShell, capture: Capture) -> Iterator[None]:
 
     publishers: tuple[Any, ...] = (shell.display_pub, shell.displayhook)
     hooked = [publisher for publisher in publishers if hasattr(publisher, "register_hook")]
-    capture.has_value = not hasattr(shell, "kernel")  # a terminal prints the value, so it is captured already
+    capture.has_value = not hasattr(shell, "kernel")  # a terminal prints the value, so it will be captured
     with (
         contextlib.redirect_stdout(_Tee(sys.stdout, capture.texts)),
         contextlib.redirect_stderr(_Tee(sys.stderr, capture.texts)),

@@ -1,6 +1,6 @@
 """Checks that a recorded turn is consistent: which sessions it names, and that each call ID stands for one tool call.
 
-What is shown is what runs: each question or run of one of our tools is for a tool call that a reader sees, with its input.
+What runs is shown: a question about one of our tools, or its run, belongs to a call that a reader sees, with that input.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class TurnCheck:
         self._has_ended = False
         self._called: set[str] = set()
         self._asked: set[str] = set()
-        self._begun: set[str] = set()
+        self._ran: set[str] = set()
         self._shown = SessionAwareResponse()
         """The tool calls, as a reader sees them."""
 
     def take(self, fact: Fact) -> None:
         """Check the next fact.
 
-        :raises LineError: if it cannot have happened; the check then ignores it.
+        :raises LineError: if it cannot have happened; the check stays as it was.
         """
         if self._has_ended and not isinstance(fact, _BEHIND_THE_END):
             raise LineError("comes after the end of its turn, when the answer is complete")
@@ -74,7 +74,7 @@ class TurnCheck:
             case Asked():
                 self._take_question(fact)
             case Called():
-                self._begun.add(self._to_run(fact).call_id)
+                self._ran.add(self._to_run(fact).call_id)
 
     def _take_end(self, fact: events.TurnEnded) -> None:
         if fact.session_id is not None:
@@ -104,7 +104,7 @@ class TurnCheck:
         call = call_with_id(self._shown, fact.call_id) if fact.call_id in self._called else None
         if call is None or call.name != fact.tool:
             raise LineError(f"asks for {fact.tool}, but no line before it calls that tool as {fact.call_id!r}")
-        # For its own tools, the CLI may ask with another input than that of Claude's call.
+        # Our tools only: for its own, the CLI may ask with another input than the call's.
         if fact.tool.startswith(f"mcp__{SERVER}__") and fact.input != call.input:
             raise LineError(f"asks for something else than the call {fact.call_id!r}")
         if fact.call_id in self._asked:
@@ -114,7 +114,7 @@ class TurnCheck:
     def _to_run(self, fact: Called) -> ToolCall:
         name = f"mcp__{SERVER}__{fact.tool}"
         calls = (block for block in self._shown.blocks if isinstance(block, ToolCall) and block.name == name)
-        waiting = (call for call in calls if call.call_id in self._called and call.call_id not in self._begun)
+        waiting = (call for call in calls if call.call_id in self._called and call.call_id not in self._ran)
         if (call := next((call for call in waiting if call.input == fact.arguments), None)) is None:
             raise LineError(f"runs {fact.tool}, but no tool call before it has these arguments")
         return call

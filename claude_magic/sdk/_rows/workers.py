@@ -1,11 +1,11 @@
 """The interface through which a run sends rows to Claude, and warm processes that answer them, each in a new conversation.
 
 `/clear` in a warm process is the fastest way to keep rows apart. Measured on 2 busy cores against an API that replies at once,
-in rows per second, as multiples of a shell loop over `claude -p` (0.40 per second): a process for each row 2; one warm process
-with `/clear` before each row 19; with `/clear` sent while the last reply is still being read 35; in the same minutes, without
-clearing, 22. A whole run (`tests/bench/rows.py`): 12 with one row at once, 25 with two, 37 with four. A fork needs a process of
-its own, and so costs as much. The CLI's `side_question`, which keeps nothing, wraps each prompt in 1.3 kB of instructions.
-`--no-session-persistence` leaves no transcript on disk.
+as multiples of a shell loop over `claude -p` (0.40 rows per second): a process for each row 2; one warm process with `/clear`
+before each row 19; with `/clear` sent while the last reply is still being read 35; without clearing, so that the requests grow,
+22. A whole run (`tests/bench/rows.py`): 12 with one row at once, 25 with two, 37 with four. A fork needs a process of its own,
+and so is as slow as a process for each row. The CLI's `side_question`, which keeps nothing, wraps each prompt in 1.3 kB of
+instructions. `--no-session-persistence` leaves no transcript on disk.
 
 `/clear` puts 0.5 kB of notes before the next prompt (CLI 2.1.332). It is sent before the first row, too, so that the requests
 of all rows are alike.
@@ -39,10 +39,10 @@ ROWS_PER_PROCESS: Final = 1_000
 """After this number of rows a process is replaced: in 900 rows it grows by 60 MB (CLI 2.1.332), while our process does not."""
 
 ENDS_THE_RUN: Final = (NotLoggedInError, CLINotFoundError, CLITooOldError)
-"""After one of these errors every other row would fail, too."""
+"""After one of these errors all other rows would fail, too."""
 
 _BUSY: Final = (429, 529)
-"""The API's statuses when it is overloaded."""
+"""The API's statuses that tell us to wait."""
 
 _CLEAR: Final = Prompt("/clear")
 
@@ -74,7 +74,7 @@ class Busy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A row got no answer for a reason outside it, and can be tried again. `error` is the row's outcome if it is not."""
+    """A row got no answer for a reason outside it. If it is not tried again, `error` is its outcome."""
 
     error: ClaudeError
 
@@ -96,7 +96,7 @@ class Asker(Protocol):
         """Return whether another task should use it as well. That task is then counted."""
 
     async def ask(self, prompts: Sequence[str], model: str | None, settle: Settle) -> None:
-        """Send these prompts to a model, and settle each. A prompt that is not settled when this returns or fails was not sent.
+        """Send these prompts to a model, and settle each that was sent. It can return or fail before all are sent.
 
         :raises ClaudeError: if it can send no more rows.
         """
@@ -107,7 +107,7 @@ class Asker(Protocol):
 
 @contextlib.contextmanager
 def workers(work: RowWork, brake: Brake) -> Iterator[Callable[[], Worker]]:
-    """Yield a function that makes workers for a run, not yet started. The run's log is open in the block."""
+    """Yield a function that makes (does not start) workers for a run. The run's log is open in the block."""
     with contextlib.closing(ClientLog(work.config)) as log:
         runner = TurnRunner(
             work.config, log, tools=(), asks=False, on_own_turn=lambda response: None, on_own_question=nobody_answers
@@ -216,7 +216,7 @@ class Worker:
 
 
 class OneWorker:
-    """One worker in this process for each model that it gets prompts for.
+    """Asks one row at a time in this process, by one worker per model.
 
     :param make: for each model, makes a worker.
     """
