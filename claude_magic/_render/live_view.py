@@ -104,6 +104,7 @@ class LiveView(GrowingView):
         if self._live is not None:
             opened = zip(alternatives, self._live.opened, strict=True)
             alternatives = [replace(reply, opened=numbers) for reply, numbers in opened]
+            self._live.end_reports()
         super().settle(alternatives, current=current, on_pick=None)
         if on_pick and len(alternatives) > 1 and not self._is_refused():
             from claude_magic._render.live.live_replies import ReplyPicker
@@ -146,6 +147,7 @@ class LiveView(GrowingView):
             super()._leave(above)
             return
         live, self._live = self._live, None
+        live.end_reports()
         super()._leave(replace(above, opened=live.opened[0]))
         live.close()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from messages_api import MessagesAPI
 from playwright.sync_api import expect
-from rig.lab import PANEL, START_S, Lab, LabNotebook, why_not
+from rig.lab import Lab, why_not
 from rig.leaks import Ledger
 from rig.versions import other_versions
 
@@ -81,20 +81,9 @@ def test_from_load_to_reload(lab: Lab, api: MessagesAPI, versions: tuple[str, st
         notebook.run_cell(7)
         expect(notebook.cell(7).get_by_role("button", name="Resume")).to_have_count(2)
         notebook.save()
-        reload(notebook)
+        notebook.reload()
         expect(notebook.cell(2)).to_contain_text("allowed once")
         expect(notebook.cell(2)).not_to_contain_text("model not found")
         notebook.run_cell(4)
         expect(notebook.cell(4)).to_contain_text("You said: again")
         assert api.prompts()[-1][0] == "hello"
-
-
-def reload(notebook: LabNotebook) -> None:
-    """Load the page again, and wait until the notebook has its kernel."""
-    page = notebook.page
-    page.on("dialog", lambda dialog: dialog.accept())
-    page.reload()
-    page.wait_for_function(
-        f"() => window.jupyterapp !== undefined && {PANEL}?.content?.widgets?.length > 0", timeout=START_S * 1000
-    )
-    page.evaluate(f"() => {PANEL}.sessionContext.ready")

@@ -5,19 +5,9 @@ from __future__ import annotations
 import pytest
 from messages_api import MessagesAPI
 from playwright.sync_api import expect
-from rig.lab import PANEL, START_S, Lab, LabNotebook
+from rig.lab import Lab
 
 CELLS = ("%load_ext claude_magic", "%%claude\n<<say The beginning. >><<wait>><<say The end.>>", "1 + 1", "2 + 2")
-
-
-def reload(notebook: LabNotebook) -> None:
-    """Load the page again, and wait until the notebook has its kernel."""
-    page = notebook.page
-    page.on("dialog", lambda dialog: dialog.accept())
-    page.reload()
-    page.wait_for_function("() => window.jupyterapp !== undefined", timeout=START_S * 1000)
-    page.wait_for_function(f"() => {PANEL}?.content?.widgets?.length > 0", timeout=START_S * 1000)
-    page.evaluate(f"() => {PANEL}.sessionContext.ready")
 
 
 @pytest.mark.long
@@ -28,7 +18,7 @@ def test_reload(lab: Lab, api: MessagesAPI) -> None:
         notebook.run_cell(0)
         notebook.run_cell(1, wait=False)
         expect(notebook.cell(1).locator(".claude-text")).to_have_text("The beginning.")
-        reload(notebook)
+        notebook.reload()
         expect(notebook.cell(1).locator(".claude-magic")).to_have_count(0)
         api.go_on.set()
         notebook.run_cell(2)
@@ -41,6 +31,6 @@ def test_reload(lab: Lab, api: MessagesAPI) -> None:
             output.metadata["claude_magic"] for output in saved.cells[2].outputs if "claude_magic" in output.get("metadata", {})
         ]
         assert told["turn"] == 1
-        reload(notebook)
+        notebook.reload()
         notebook.run_cell(3)
         expect(notebook.cell(3).locator(".claude-magic")).to_have_count(0)

@@ -203,7 +203,7 @@ def test_settling_without_a_choice(page: Page) -> None:
     first, *_, last = page.outputs
     assert last.transient == first.transient
     assert set(last.data) == {"text/html", "text/markdown", "text/plain"}
-    assert [kind for kind, _, _ in page.messages[sent_before:]] == ["comm_close"] * open_before
+    assert [kind for kind, _, _ in page.messages[sent_before:]] == ["comm_msg", *["comm_close"] * open_before]
     shown = len(page.outputs)
     turns.view.update(turns.responses, 9.0)
     turns.view.settle(PAIR, current=2, on_pick=None)

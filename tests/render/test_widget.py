@@ -417,7 +417,8 @@ def test_settling(page: Page) -> None:
     assert last.transient == first.transient
     assert set(last.data) == {"text/html", "text/markdown", "text/plain"}
     assert last.metadata["claude_magic"]["turn"] == 3
-    assert [kind for kind, _, _ in page.messages[sent_before:]] == ["comm_close"] * open_before
+    # The box of the reply and that of its card report no longer.
+    assert [kind for kind, _, _ in page.messages[sent_before:]] == [*["comm_msg"] * 2, *["comm_close"] * open_before]
     turn.view.close()
     shown = len(page.outputs)
     turn.view.update([turn.response], 9.0)

@@ -241,6 +241,14 @@ class LabNotebook:
         cells = f"{PANEL}.content.widgets.every(cell => (cell.model.executionState ?? 'idle') === 'idle')"
         self.page.wait_for_function(f"{idle} && {cells}", timeout=timeout_s * 1000)
 
+    def reload(self) -> None:
+        """Load the page again, and wait until the notebook has its kernel."""
+        self.page.on("dialog", lambda dialog: dialog.accept())
+        self.page.reload()
+        self.page.wait_for_function("() => window.jupyterapp !== undefined", timeout=START_S * 1000)
+        self.page.wait_for_function(f"() => {PANEL}?.content?.widgets?.length > 0", timeout=START_S * 1000)
+        self.page.evaluate(f"() => {PANEL}.sessionContext.ready")
+
     def theme(self, theme: Theme) -> None:
         """Switch JupyterLab's theme, and with it what the browser says the person prefers."""
         self.page.emulate_media(color_scheme=theme)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from ipywidgets import Button, Widget
 
-from claude_magic._render.live.widgets import WidgetMaker, view_bundle
+from claude_magic._render.live.widgets import WidgetMaker, end_reports, view_bundle
 from claude_magic._render.place import Place
 
 Key = TypeVar("Key", int, str)
@@ -49,6 +49,7 @@ class InteractiveOutput(ABC, Generic[Key]):
         """Replace the output by plain output without buttons, and close every widget; a second call changes nothing."""
         if self._box is not None:
             box, self._box = self._box, None
+            end_reports(box)
             # In this order nothing flickers.
             self._handle.show(self._plain_bundle(), self._metadata())
             self._maker.close(box)

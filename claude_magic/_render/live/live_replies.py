@@ -13,7 +13,7 @@ from ipywidgets import HTML, HTMLMath, VBox, Widget
 
 from claude_magic._render.live.interactive_output import InteractiveOutput
 from claude_magic._render.live.live_reply import LiveReply
-from claude_magic._render.live.widgets import PageSigns, StopButton, WidgetMaker, view_bundle
+from claude_magic._render.live.widgets import PageSigns, StopButton, WidgetMaker, end_reports, view_bundle
 from claude_magic._render.parts.reply_wording import BEGINNING
 from claude_magic._render.place import Place
 from claude_magic._render.settled.comparison import body_html, ending_html, head_html, output_bundle, output_metadata, title
@@ -57,7 +57,8 @@ class LiveReplies:
             columns = [maker.column([head], reply.parts) for head, reply in zip(heads, self._replies, strict=True)]
             side_by_side = maker.make(VBox, columns, css_class="claude-columns")
             parts = [maker.make(VBox, [self._stop.widget, side_by_side], css_class="claude-live")]
-        self._box = maker.framed(parts, *(["columns"] if len(labels) > 1 else []), for_audience=for_audience)
+        sections = ["columns"] if len(labels) > 1 else []
+        self._box = maker.framed(parts, *sections, for_audience=for_audience, reports=True)
         self._ended: set[int] = set()
         self._due_from = len(self._replies) + 1
         self.signs = PageSigns(self._box, on_refused)
@@ -117,6 +118,10 @@ class LiveReplies:
             reply.moved()
         self._replies[number - 1].asked(request)
         self._due_from = min(number, self._due_from)
+
+    def end_reports(self) -> None:
+        """Let the page no longer report whether it shows the widgets."""
+        end_reports(self._box)
 
     def close(self) -> None:
         """Close every widget."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from ipywidgets import HTML, Button, HBox, Layout, VBox, Widget
@@ -40,11 +40,12 @@ class WidgetMaker:
         self._made.append(widget)
         return widget
 
-    def framed(self, parts: Sequence[Widget], *sections: str, for_audience: bool = False) -> Any:
+    def framed(self, parts: Sequence[Widget], *sections: str, for_audience: bool = False, reports: bool = False) -> Any:
         """Stack widgets in a box that can be displayed, with the style sheet.
 
         :param sections: the sections of the style sheet that these widgets need.
         :param for_audience: whether it is shown to an audience.
+        :param reports: whether the page reports when it shows the box.
         """
         inner = self.make(
             VBox,
@@ -52,8 +53,8 @@ class WidgetMaker:
             css_class=f"claude-magic {AUDIENCE_CLASS if for_audience else ''}",
         )
         # JupyterLab has rules for HTML outputs. With their class they apply now, as they will to the settled output.
-        # `_view_count=0`: without a number the page does not count the views of a box.
-        return self.make(VBox, [inner], css_class="jp-RenderedHTMLCommon", _view_count=0)
+        # Without a number the page does not count the views of a box.
+        return self.make(VBox, [inner], css_class="jp-RenderedHTMLCommon", _view_count=0 if reports else None)
 
     def column(self, head: Sequence[Widget], parts: Sequence[Widget]) -> Any:
         """Stack the widgets of one of several replies, below a row with its title."""
@@ -94,7 +95,7 @@ class PageSigns:
     A page that shows a box reports it within 0.2 s. The report arrives only if clicks arrive, too: some kernels and frontends
     deliver neither while a cell runs. A JupyterLab without the widgets extension closes widgets that it cannot show.
 
-    :param box: from `WidgetMaker.framed`, displayed at once.
+    :param box: from `WidgetMaker.framed` with `reports`, displayed at once.
     :param on_refused: called when the page has no widgets.
     """
 
@@ -127,8 +128,25 @@ def view_bundle(widget: Widget) -> dict[str, Any]:
     return {"application/vnd.jupyter.widget-view+json": {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
 
 
+def end_reports(root: Widget) -> None:
+    """Let the page no longer report whether it shows a box of this tree; called before it shows something else instead.
+
+    When its last widget is closed, JupyterLab (4.6) ends the thread that takes reports. If one is under way, ipykernel (7.4)
+    prints an error of its own into a cell.
+    """
+    for widget in _tree(root):
+        if getattr(widget, "_view_count", None) is not None:
+            widget._view_count = None
+
+
 def close_tree(*roots: Widget) -> None:
     """Close widgets with all their children, layouts and styles, the last one first."""
+    for widget in _tree(*roots):
+        widget.close()
+
+
+def _tree(*roots: Widget) -> Iterator[Widget]:
+    """Yield each widget once: the roots, their children, layouts and styles."""
     waiting: list[Widget] = list(roots)
     met: set[int] = set()
     while waiting:
@@ -138,4 +156,4 @@ def close_tree(*roots: Widget) -> None:
         met.add(id(widget))
         parts = (getattr(widget, name, None) for name in ("layout", "style"))
         waiting += (*getattr(widget, "children", ()), *(part for part in parts if isinstance(part, Widget)))
-        widget.close()
+        yield widget
