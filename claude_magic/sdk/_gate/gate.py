@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from claude_magic._paths import home_directory
+from claude_magic._paths import home_directory, our_config, our_data
 from claude_magic.sdk._folder.contents import settings_files
 from claude_magic.sdk._gate.call import Call, paths_of, resolved, within
 from claude_magic.sdk._gate.commands import BLANKS, only_edits, only_reads, parts_of, searches, trimmed
@@ -80,7 +80,8 @@ class Gate:
     ) -> None:
         settings = settings_in([cli_home / "settings.json", *(settings_files(directory) if trusted else ())])
         self._directory = os.path.realpath(directory)
-        self._cli_home = os.path.realpath(cli_home)
+        self._cli_home, self._home = os.path.realpath(cli_home), os.path.realpath(home)
+        self._programs_own = [self._cli_home, os.path.realpath(our_config()), os.path.realpath(our_data())]
         self._roots = [self._directory, *(resolved(path, directory) for path in settings.directories)]
         self._rules = Rules((*rules, *settings.rules), self._directory, home)
         self._granted = set(granted)
@@ -162,7 +163,7 @@ class Gate:
             return (f"{tool}({trimmed(str(arguments.get('command', '')))})",)
         if tool in READING | EDITING:
             paths = [resolved(path, cwd) for path in paths_of(tool, arguments)]
-            if any(within(path, self._cli_home) for path in paths):
+            if any(map(self._is_private, paths)):
                 return ()
             if paths and all(within(path, self._directory) for path in paths):
                 return _ALL_EDITS if tool in EDITING and not reason else ()
@@ -234,9 +235,9 @@ class Gate:
         own = call.own_files and within(path, os.path.realpath(call.own_files))
         if call.tool not in EDITING and (own or (call.session_id and call.session_id in path.split(os.sep))):
             return True
-        if within(self._cli_home, path) and _searches(call):
+        if (within(self._cli_home, path) or within(self._home, path)) and _searches(call):
             return False
-        if within(path, self._cli_home):
+        if self._is_private(path):
             return call.mode == "plan" and self._is_own_plan(path, call)
         # The CLI (2.1.332) writes `launch.json` and agents' memory unasked.
         if call.tool in EDITING and ".claude" in path.lower().split(os.sep):
@@ -244,6 +245,17 @@ class Gate:
         if _is_device(path):
             return False
         return any(within(path, root) for root in self._roots)
+
+    def _is_private(self, path: str) -> bool:
+        """Whether a path is Claude Code's or ours, or hidden in the home directory, where keys and programs' settings are.
+
+        A session or a setting that names a hidden folder of the home directory opens it.
+        """
+        if any(within(path, place) for place in self._programs_own) or path.startswith(f"{self._cli_home}.json"):
+            return True
+        name = os.path.relpath(path, self._home).split(os.sep)[0] if within(path, self._home) else ""
+        is_named = any(within(root, os.path.join(self._home, name)) for root in self._roots)
+        return len(name) > 1 and name.startswith(".") and not is_named
 
     def _is_own_plan(self, path: str, call: Call) -> bool:
         """Whether a plan was written in this session, or would be new. The CLI does not say which plan is the session's."""
@@ -253,11 +265,13 @@ class Gate:
         return path in self._plans
 
     def _why_closed(self, path: str) -> str:
-        if within(self._cli_home, path):
-            return "would search Claude Code's own files, too"
+        if within(self._cli_home, path) or within(self._home, path):
+            return "would search Claude Code's own files, or hidden ones of the home folder, too"
         if _is_device(path):
             return "because this is a pipe or a device, and no file"
-        return "because this file belongs to Claude Code" if within(path, self._directory) else _leads_out(path)
+        if not within(path, self._directory):
+            return _leads_out(path)
+        return "because this file may belong to Claude Code, or hold keys or settings of a program"
 
 
 def _searches(call: Call) -> bool:
