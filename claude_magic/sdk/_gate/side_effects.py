@@ -24,7 +24,7 @@ from claude_magic.sdk._folder.git_settings import (
 )
 from claude_magic.sdk._folder.memories import memories_of_agents
 from claude_magic.sdk._gate.call import Call, named_in, places_of, within
-from claude_magic.sdk._gate.commands import acts_on, parts_of, writes, writes_anything
+from claude_magic.sdk._gate.commands import acted_on, only_prints, parts_of, writes, writes_anything
 from claude_magic.sdk._gate.git_words import LOOKS, SIMPLE, STORED, changes_work_tree, git_use, is_plain_git, names_git
 from claude_magic.sdk._gate.rules import Rules
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HELPERS
@@ -127,8 +127,8 @@ class SideEffects:
         elif any(map(changes_work_tree, parts)):
             changed, trusted = [self._directory], [path for path in trusted if ".git" not in path.split(os.sep)]
         else:
-            acted_on = "\n".join(acts_on(part) for part in parts if writes(part) or not is_plain_git(part))
-            named = named_in(call.tool, {"command": acted_on}, call.cwd)
+            words = acted_on(call.command, lambda part: only_prints(part) or is_plain_git(part)) if parts else ""
+            named = named_in(call.tool, {"command": words}, call.cwd)
             # After `cd` in the command, a path starts at another folder, so its last name is compared, too.
             names = {os.path.basename(os.path.normpath(path)) for path in named}
             if plainly := any(writes(part) or (names_git(part) and not is_plain_git(part)) for part in parts):
