@@ -63,6 +63,11 @@ def terminal_rows(text: str, columns: int) -> Iterator[str]:
             start = " " * 6
 
 
+def with_blanks_counted(text: str) -> str:
+    """Replace many blanks in a line by their count: a page would show what follows them as a line of its own."""
+    return re.sub(r"[ \t]{60,}", lambda found: f"({len(found[0]):,} blanks)", text)
+
+
 def with_texts(data: Any, change: Callable[[str, str], str], name: str = "") -> Any:
     """Return JSON data with each text in it changed, keys included.
 

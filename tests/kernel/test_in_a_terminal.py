@@ -141,6 +141,22 @@ def test_a_question_is_not_painted_over(typing: Typing, api: MessagesAPI) -> Non
     assert f"\n{forged}" not in shown
 
 
+def test_what_is_typed_ahead_answers_nothing(typing: Typing, api: MessagesAPI) -> None:
+    """What was typed before a question could be read does not answer it, nor does a second Enter answer the next one."""
+    first, second = (json.dumps({"command": f"touch ahead{number}"}) for number in (1, 2))
+    typing.begin(f"%claude <<say Soon.>><<wait>><<tool Bash {first}>><<tool Bash {second}>><<say done>>")
+    typing.terminal.wait_for(lambda: "Soon." in typing.terminal.text, "the beginning")
+    typing.terminal.type("y\r")
+    api.go_on.set()
+    typing.wait_for_question()
+    typing.terminal.type("n\ry\r")
+    typing.terminal.wait_for(lambda: typing.terminal.text.count("touch ahead2") == 1, "the second question")
+    typing.wait_for_question()
+    typing.terminal.type("n\r")
+    typing.end()
+    assert "found []" in typing.line("import glob; print('found', glob.glob('ahead*'))")
+
+
 def test_ctrl_c(typing: Typing, api: MessagesAPI) -> None:
     """Ctrl-C ends the question, or the code that runs, and the turn with it; nothing is drawn twice for that."""
     typing.cell("%%claude", '<<tool Bash {"command": "touch x"}>><<say done>>')

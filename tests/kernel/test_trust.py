@@ -125,6 +125,35 @@ def test_settings_that_come_later(loaded_kernel: Kernel, directory: Path, tmp_pa
         loaded_kernel.run(f"import os; os.chdir({before!r})")
 
 
+def test_plugins_of_the_folder(place: Place) -> None:
+    """The files of a plugin in the folder are shown and trusted like its settings, and a change of them is noticed."""
+    source = {"source": {"source": "directory", "path": "./market"}}
+    place.write(".claude/settings.json", {"extraKnownMarketplaces": {"mk": source}, "enabledPlugins": {"pl@mk": True}})
+    hooks = place.directory / "market/worktrees/pl/hooks/hooks.json"
+    hooks.parent.mkdir(parents=True)
+    hooks.write_text("{}")
+    assert "market/worktrees/pl/hooks/hooks.json" in place.trust().stdout
+    assert NOTICE not in place.ask().text
+    place.ask(f'<<tool Write {{"file_path": "{hooks}", "content": "x"}}>><<say done>>', "--mode acceptEdits")
+    assert hooks.read_text() == "{}"
+    hooks.write_text('{"hooks": {}}')
+    assert "market/worktrees/pl/hooks/hooks.json (changed)" in place.ask().text
+
+
+def test_variables_in_settings(place: Place, api: MessagesAPI, tmp_path: Path) -> None:
+    """Settings of a trusted folder replace none of the variables that we rely on: a `cd` of Claude's does not last."""
+    place.write(".claude/settings.json", {"env": {"CLAUDE_BASH_MAINTAIN_PROJECT_WORKING_DIR": "0"}})
+    (tmp_path / "private.txt").write_text("the private words")
+    (place.directory / "sub").mkdir()
+    (place.directory / "sub/notes.txt").symlink_to(tmp_path / "private.txt")
+    (place.directory / "notes.txt").write_text("the open words")
+    place.trust()
+    place.ask('<<tool Bash {"command": "cd sub && echo hi"}>><<say done>>', '--allow "Bash(echo:*)"')
+    place.ask("look at @notes.txt", '--allow "Bash(echo:*)"')
+    sent = json.dumps(api.requests[-1])
+    assert ("the open words" in sent, "the private words" in sent) == (True, False)
+
+
 def test_remembered(place: Place, home: Path) -> None:
     """The yes is kept in our own file below XDG_CONFIG_HOME: paths and hashes, no text of a file; no settings are written."""
     own = home / ".claude" / "settings.json"
@@ -166,8 +195,8 @@ def test_what_is_new_wants_another_yes(place: Place, tmp_path: Path) -> None:
             assert "has changed since it was shown" in place.trust().stdout
         assert NOTICE in place.ask().text
         path.write_text(text)
-        shown = place.kernel.run("%claude_session trust show").stdout
-        assert text.replace("\u202e", r"\u202e") in shown
+        shown = place.kernel.run("%claude_session trust show").stdout.replace("\n    … ", "")
+        assert text.replace("\u202e", r"\u202e").replace("\n", "\n      ") in shown
         place.trust()
         assert place.kernel.run("%claude_session trust show").stdout.startswith("Nothing here waits")
     assert not (tmp_path / "planted").exists()

@@ -260,10 +260,16 @@ class SessionWords:
 
     def show_unloaded(self) -> None:
         """Print what `%claude_session trust` would load from the directory."""
+        from claude_magic._render.live.typed_line import rows_of
+
         unloaded = self._state.trust.shown(self._state.directory)
         for one in unloaded:
-            say(f"--- {one}\n{one.text}\n")
-        say("%claude_session trust loads it." if unloaded else "Nothing here waits for your approval.")
+            # No line of a file begins where ours do.
+            say("\n".join((*rows_of(f"--- {one}\n{one.text}"), "")))
+        if unloaded:
+            say(f"%claude_session trust loads {len(unloaded)}: {', '.join(map(str, unloaded))}.")
+        else:
+            say("Nothing here waits for your approval.")
 
     def trust_directory(self) -> None:
         """Trust the present content of the directory: it is loaded from the next cell on."""

@@ -13,7 +13,8 @@ from typing import Final
 from ipywidgets import HTML, Button, HBox, Layout, Text, VBox, Widget
 
 from claude_magic._characters import reveal
-from claude_magic._render.live.question import ApprovalCard, Card, ask_in_lines, ask_line, who_asks
+from claude_magic._render.live.question import ApprovalCard, Card, ask_in_lines, who_asks
+from claude_magic._render.live.typed_line import ask_line
 from claude_magic._render.parts.markdown_html import code_html, escape, plain_html
 from claude_magic._render.parts.reply_wording import one_line
 from claude_magic._render.parts.tool_call import isolated

@@ -13,7 +13,7 @@ from claude_magic._render.live.choices import card_of
 from claude_magic._render.live.interactive_output import InteractiveOutput
 from claude_magic._render.parts.markdown_html import escape
 from claude_magic._render.parts.redacted_reply import clean_line
-from claude_magic._render.parts.reply_wording import tool_argument, tool_name
+from claude_magic._render.parts.reply_wording import in_quotes, tool_argument, tool_name
 from claude_magic._render.parts.style_sheet import styled_html
 from claude_magic.sdk.host import PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
@@ -63,5 +63,5 @@ class OpenQuestion(InteractiveOutput[str]):
 
     def _plain_bundle(self) -> dict[str, Any]:
         call = ToolCall(0, self._request.call_id, self._request.tool, self._request.input)
-        text = clean_line(f"Claude asked for {tool_name(call)} {tool_argument(call)}".rstrip() + f": {self._said}")
+        text = clean_line(f"Claude's question ({self._said}): {tool_name(call)} {in_quotes(tool_argument(call))}".rstrip())
         return {"text/html": styled_html(f'<p class="claude-remark">{escape(text)}</p>'), "text/plain": text}

@@ -6,13 +6,11 @@ Shows everything that would run, where, and what each answer does. The caller ac
 from __future__ import annotations
 
 import html
-import io
 import math
 import re
-import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -21,19 +19,12 @@ from ipywidgets import HTML, Button, HBox, Layout, Text, VBox, Widget
 from claude_magic._characters import has_typed_escapes, reveal, spelled_name, spelled_out
 from claude_magic._paths import shorten_home
 from claude_magic._render.live.replaced_file import ReplacedFile, replaced_file
+from claude_magic._render.live.typed_line import ARM_S, ask_line
 from claude_magic._render.live.widgets import close_tree
 from claude_magic._render.parts.markdown_html import escape, folded_html
 from claude_magic._render.parts.reply_wording import one_line, tool_name
-from claude_magic._render.parts.tool_call import (
-    RIGHT_TO_LEFT,
-    arguments_html,
-    end_remarks,
-    input_html,
-    isolated,
-    leaves,
-    session_answer,
-)
-from claude_magic._text import terminal_rows, with_texts
+from claude_magic._render.parts.tool_call import arguments_html, end_remarks, input_html, isolated, leaves, session_answer
+from claude_magic._text import with_blanks_counted, with_texts
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest
 from claude_magic.sdk.response import ToolCall
 
@@ -53,9 +44,6 @@ _TITLES: Final = {
 
 _IN_A_DIFF: Final = frozenset({"content", "old_string", "new_string", "new_source"})
 """Arguments that are not shown beside a diff, which says the same."""
-
-ARM_S: Final = 0.8
-"""How long a card is at its place before its buttons work: longer than the time between the clicks of a double click."""
 
 UNSEEN_S: Final = 3.0
 """How long until the buttons work on a page that does not report that it shows the card."""
@@ -177,7 +165,7 @@ class ApprovalCard(Card):
         layout = Layout()
         super().__init__(on_answer, layout)
         request, replaced = _with_replaced(request)
-        request, spelled = _readable(request, replaced)
+        request, spelled = _readable(request, replaced, on_page=True)
         about = HTML(_request_html(request, replaced, spelled), layout=layout)
         self._allow = Button(description="Allow once", tooltip="Allow this call only", layout=layout, disabled=True)
         self._allow.add_class("claude-allow")
@@ -238,7 +226,7 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     :raises EOFError: the input has ended, by Ctrl-D or because there is none.
     """
     request, replaced = _with_replaced(request)
-    request, spelled = _readable(request, replaced)
+    request, spelled = _readable(request, replaced, on_page=False)
     call = _call(request)
     diff = replaced.diff(lambda line: spelled(line, "")) if replaced and not replaced.as_whole else None
     if diff is not None:
@@ -269,36 +257,6 @@ def ask_in_lines(request: PermissionRequest) -> PermissionAnswer:
     return PermissionAnswer(Decision.DENY, reply)
 
 
-def ask_line(title: str, lines: Sequence[str], asked: str) -> str:
-    """Print lines and a question, and return what the person types.
-
-    :param title: who asks for what; said again below many lines, whose beginning may be out of sight.
-    :raises EOFError: the input has ended (Ctrl+D).
-    :raises KeyboardInterrupt: the person interrupts instead of answering.
-    """
-    on_page = not sys.stdin.isatty()
-    columns = 80 if on_page else shutil.get_terminal_size().columns
-
-    def rows(line: str) -> list[str]:
-        found = terminal_rows(line, columns)
-        return [RIGHT_TO_LEFT.sub("\u2068\\g<0>\u2069", row) for row in found] if on_page else [*found]
-
-    lines = [row for line in lines for row in rows(line)]
-    if len(lines) > 10:
-        lines.append(f"{title} ({len(lines):,} lines above):")
-    asked = "\n".join(row for line in asked.split("\n") for row in rows(line))
-    if isinstance(sys.stdout, io.StringIO):  # printed lines are captured, so the person would not see the question
-        asked = "\n".join([*lines, asked])
-    elif lines:
-        sys.stdout.write("\n".join(lines) + "\n")
-        sys.stdout.flush()
-    try:
-        return input(asked).strip()
-    except (KeyboardInterrupt, EOFError):
-        print()  # the cursor is still on the line of the question
-        raise
-
-
 def who_asks(request: PermissionRequest) -> str:
     """Return who waits for the answer."""
     who = "A helper agent" if request.by_helper else "Claude"
@@ -313,8 +271,12 @@ def _with_replaced(request: PermissionRequest) -> tuple[PermissionRequest, Repla
     return replace(request, warning=" ".join(filter(None, (request.warning, found)))), None
 
 
-def _readable(request: PermissionRequest, replaced: ReplacedFile | None) -> tuple[PermissionRequest, _Spelled]:
+def _readable(
+    request: PermissionRequest, replaced: ReplacedFile | None, *, on_page: bool
+) -> tuple[PermissionRequest, _Spelled]:
     """Spell out invisible characters: a person must see everything that would run. Elsewhere they are just removed.
+
+    On a page, many blanks are counted, too; rows of a terminal are divided there.
 
     Also return a function that spells out one more text, given the name of the argument that holds it.
     """
@@ -328,6 +290,7 @@ def _readable(request: PermissionRequest, replaced: ReplacedFile | None) -> tupl
     is_doubled = has_typed_escapes(texts)
 
     def spelled(text: str, name: str) -> str:
+        text = with_blanks_counted(text) if on_page else text
         return spelled_out(text.replace("\\", r"\\") if is_doubled else text, in_command=bool(_COMMANDS.search(name)))
 
     readable = replace(
