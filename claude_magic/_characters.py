@@ -91,6 +91,9 @@ _WIDE_LETTER: Final = re.compile(f"[{_WIDE}]")
 _MARKED: Final = re.compile(r"[\t\n -~\u00c0-\u024f\u1e00-\u1eff][^\w\s\x00-\x7f]+")
 _MARKS: Final = 2
 """The most marks on a letter of ASCII that a language needs."""
+_HEAP: Final = re.compile(r"[^\x00-\x7f][^\w\s\x00-\x7f]{2,}")
+_MOST_MARKS: Final = 4
+"""The most marks above and below any other letter; on a sign, one."""
 _COMPOSED: Final = re.compile(r"[\x00-\x7f]?[^\x00-\x7f][^\w\s\x00-\x7f]*")
 """A character and its marks: what Unicode composes (NFC), but for Korean."""
 _WORD: Final = re.compile(r"\w+")
@@ -131,7 +134,8 @@ def spelled_out(text: str, *, in_command: bool = False) -> str:
         return text
     if in_command:
         text = _TWIN_WORD.sub(lambda word: _NOT_ASCII.sub(_escaped, word[0]), _LIKE_IN_COMMANDS.sub(_escaped, text))
-    text = _WORD.sub(_of_one_alphabet, _MARKED.sub(lambda match: _with_known_marks(match[0]), text))
+    text = _HEAP.sub(lambda match: _without_heaps(match[0]), _MARKED.sub(lambda match: _with_known_marks(match[0]), text))
+    text = _WORD.sub(_of_one_alphabet, text)
     text = _TOKEN.sub(lambda token: _without_likeness(token[0], in_command), text)
     return text if not in_command or _is_composed(text) else _COMPOSED.sub(_without_parts, text)
 
@@ -183,6 +187,19 @@ def _with_known_marks(text: str) -> str:
         return text
     spelled = (_spelled(mark) if heaped or len(unicodedata.normalize("NFC", base[0] + mark)) > 1 else mark for mark in marks)
     return text[0] + "".join(spelled) + rest[len(marks) :]
+
+
+@lru_cache(maxsize=4096)
+def _without_heaps(text: str) -> str:
+    """Spell out the marks of a character that a page would draw over other lines."""
+    shown, most, count = [], _MOST_MARKS, 0
+    for character in text:
+        kind = unicodedata.category(character)
+        is_mark = kind in ("Mn", "Me")
+        count = count + 1 if is_mark else 0
+        most = most if is_mark else _MOST_MARKS if kind[0] in "LMN" else 1
+        shown.append(_spelled(character) if count > most else character)
+    return "".join(shown)
 
 
 def _without_likeness(token: str, in_command: bool) -> str:

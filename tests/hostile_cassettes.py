@@ -79,6 +79,7 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "one that is gone": (turn(called(), event("BlocksDiscarded", first=0), runs()), "no tool call before it has these"),
     "begun as another": (turn(BASH_STARTED, called(), runs()), "the call began as Read"),
     "only begun": (turn(event("ToolStarted", block=0, call_id="c", name=RUN), runs()), "no tool call before it has these"),
+    "a number out of range": ([*turn(said("x")), '{"TurnEnded": {"duration_s": 1' + "0" * 400 + "}}"], "is not JSON"),
     # One ID is one call.
     "an ID twice": (turn(called(), called("evil = 1"), runs("evil = 1")), "a second time"),
     "too many calls": (turn(*(called(call_id=str(number)) for number in range(5_001))), "more than 5,000 tool calls"),

@@ -45,6 +45,9 @@ LOOK_ALIKES = {
     "\xe9\u0335": r"\xe9\u0335".replace(r"\xe9", "\xe9"),
     "o\u0302\u0301\u0300k": r"o\u0302\u0301\u0300k",
     "x \u0338y": r"x \u0338y",
+    "\u2192" + "\u0323" * 3: "\u2192\u0323" + r"\u0323" * 2,
+    "\u044f" + "\u0323" * 6: "\u044f" + "\u0323" * 4 + r"\u0323" * 2,
+    "\U0001f600" + "\u0489" * 2 + "\u2014\u0323": "\U0001f600\u0489" + r"\u0489" + "\u2014\u0323",
 }
 
 # Each between two letters: it reads as ASCII, or draws something over the letter before it.

@@ -83,7 +83,7 @@ def test_by_input(loaded_kernel: Kernel, api: MessagesAPI, reply: str, said: str
 def test_nobody_there(loaded_kernel: Kernel, api: MessagesAPI) -> None:
     """Under nbclient Claude goes on without an answer, and the output says so."""
     result = answered(loaded_kernel, question() + "<<say Blue, then.>>", allow_stdin=False)
-    in_all_forms(result, "nobody was there to answer: Which colour?", "Blue, then.")
+    in_all_forms(result, 'nobody was there to answer: "Which colour?"', "Blue, then.")
     assert "Nobody is there" in returned(api)[-1]
     assert "--allow" not in result.text
 

@@ -342,6 +342,14 @@ def test_inspect_a_figure(kernel_with_names: Kernel, api: MessagesAPI) -> None:
 # Running
 
 
+def test_arguments_that_nobody_uses(shared_session: Kernel, api: MessagesAPI) -> None:
+    """A call of our tools with an argument that they do not have is refused: it could pass for the code that runs."""
+    more = json.dumps({"code": "evil = 1", "command": "df.describe()"})
+    answered(shared_session, f"<<tool mcp__kernel__run_code {more}>><<say done>>", RUN)
+    assert "Additional properties are not allowed" in last(api)
+    assert shared_session.value("'evil' in globals()") is False
+
+
 @pytest.mark.short
 def test_run_code_asks(shared_session: Kernel, api: MessagesAPI) -> None:
     """Code runs only after a yes, in the user's own namespace; its output is under the cell and goes back to Claude."""

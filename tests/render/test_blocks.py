@@ -74,6 +74,13 @@ def test_the_argument_that_matters_is_on_one_line(input: dict[str, object], argu
     assert tool_argument(call("Tool", input)) == argument
 
 
+def test_arguments_of_a_server_are_named() -> None:
+    """What a server's tool does with an argument is not known: none stands for the others, and none is shown as code."""
+    query = called("mcp__db__run", {"command": "ls", "query": "DROP TABLE t"})
+    assert tool_argument(query.blocks[0]) == "command: ls, query: DROP TABLE t"
+    assert "<code>{" in input_html(query.blocks[0])
+
+
 def test_a_long_argument_is_cut() -> None:
     """An argument is at most 80 characters long, also when it is a whole file."""
     argument = tool_argument(call("Write", {"content": "word " * 100_000}))
@@ -107,7 +114,7 @@ def test_outcomes_say_how_a_call_went() -> None:
 )
 def test_arguments_in_a_line_are_told_apart(rest: dict[str, object], shown: str) -> None:
     """No value in the line of arguments can be taken for a further argument, or for the same with other blanks."""
-    line = input_html(call("mcp__s__run", {"code": "drop_table()", **rest}))
+    line = input_html(call("mcp__kernel__run_code", {"code": "drop_table()", **rest}))
     assert f'<p class="claude-rest">{shown}</p>' in re.sub("</?span>", "", line).replace("&quot;", '"')
 
 

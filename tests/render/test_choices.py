@@ -274,8 +274,8 @@ def test_a_question_paints_nothing_over(monkeypatch: pytest.MonkeyPatch, capsys:
         "      Now?",
         "      Claude asks to read a file:",
         "        [1] no",
-        f"      {'x' * 73}",
-        "    … xxxxxxxClaude asks",
+        f"      {'x' * 53}",
+        f"    … {'x' * 27}Claude asks",
         "    (59 blank lines)",
         "      end",
     ]

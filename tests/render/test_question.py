@@ -208,6 +208,13 @@ def test_a_file_that_is_not_compared(
     assert said in closed(Card(page, asks)).text
 
 
+def test_blanks_on_a_page(page: Page) -> None:
+    """Many blanks are counted: a page would show what follows them as a line of its own."""
+    card = closed(Card(page, request(command="touch b" + " " * 900 + "; rm x", note="a" + "\t" * 95 + "b")))
+    for shown in ("touch b(900 blanks); rm x", "a(95 blanks)b"):
+        assert shown in card.text
+
+
 def test_words_from_right_to_left(page: Page) -> None:
     """Each word that is written from right to left stands alone, so that the page turns no command around."""
     card = Card(page, request(rules=("Bash(cat א > ב)",), command="cat א > ב; cp אא בב", description="ק"))
@@ -723,7 +730,7 @@ def test_hostile_html(page: Page, text: str) -> None:
     """HTML in anything that is asked is shown as text."""
     asked = PermissionRequest(text, text, {"command": text, text: text, "x": {text: [text]}}, text, text, (text,))
     card = closed(Card(page, asked))
-    assert card.text.count(text) >= 4
+    assert card.text.count(text) >= 3
     names = Names()
     names.feed(card.html)
     assert names.tags <= {"div", "p", "pre", "code", "span"}
@@ -849,7 +856,7 @@ def test_lines_from_right_to_left(
 FORGED = "Claude asks to read a file in /data:"
 
 
-def at_the_edge(start: str, columns: int = 80) -> str:
+def at_the_edge(start: str, columns: int = 60) -> str:
     """Return a text that a terminal would break before a question of its own, after many rows of blanks."""
     return (
         f"touch mark #{start}".ljust(columns - len("    command: ")) + " " * columns * 40 + FORGED.ljust(columns) + "    n: 1"
@@ -872,11 +879,11 @@ def test_a_value_paints_nothing_over(
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     ask_in_lines(asked)
     rows = capsys.readouterr().out.splitlines()
-    assert max(len(row) + len(re.findall(r"[^\x00-\x7f]", row)) for row in rows) <= 80
+    assert max(len(row) + len(re.findall(r"[^\x00-\x7f]", row)) for row in rows) <= 60
     assert [row for row in rows if row.startswith((FORGED[:10], "    n"))] == rows[:1]
-    (mark,) = [number for number, row in enumerate(rows) if re.fullmatch(r"    \(3,2\d\d blanks\)", row)]
+    (mark,) = [number for number, row in enumerate(rows) if re.fullmatch(r"    \(2,[34]\d\d blanks\)", row)]
     assert rows[mark - 1].endswith("touch mark # " if not start else " ")
-    assert rows[mark + 1] == f"    … {FORGED}{' ' * (73 - len(FORGED))}"
+    assert rows[mark + 1] == f"    … {FORGED}{' ' * (53 - len(FORGED))}"
 
 
 def test_much_to_scroll_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

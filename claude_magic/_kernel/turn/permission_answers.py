@@ -21,7 +21,7 @@ from claude_magic._kernel.queue import Question, deliver
 from claude_magic._kernel.state.kernel_client import KernelClient
 from claude_magic._kernel.state.notebook_file import notebook_path
 from claude_magic._kernel.tools.run_code import interruptible
-from claude_magic._render.parts.reply_wording import one_line, tool_argument, tool_name
+from claude_magic._render.parts.reply_wording import in_quotes, one_line, tool_argument, tool_name
 from claude_magic.sdk._gate.call import paths_of, resolved
 from claude_magic.sdk._gate.tool_list import EDITING
 from claude_magic.sdk.host import Decision, PermissionAnswer, PermissionRequest, Suggestion, typeable
@@ -175,15 +175,16 @@ def _denied(question: Question) -> str:
     request = question.request
     deliver(question.answer, PermissionAnswer(Decision.DENY, _NOBODY))
     if request.questions:
-        texts = " ".join(one_line(reveal(asked.text)) for asked in request.questions)
+        texts = " ".join(in_quotes(one_line(reveal(asked.text))) for asked in request.questions)
         return f"Claude asked, and nobody was there to answer: {texts}"
     call = ToolCall(0, request.call_id, request.tool, request.input)
     # In a rule that a person types, a star matches anything; here it may be a part of the command or the path.
     starred = any("*" in value for value in request.input.values() if isinstance(value, str))
     rules = [rule for rule in typeable(request.rules) if not starred or "*" not in rule]
     hint = " ".join(f"--allow {_quoted(rule)}" for rule in rules)
-    denied = f"Denied, as nobody was there to be asked: {tool_name(call)} {tool_argument(call)}".rstrip()
-    return f"{denied}. {hint} would permit it." if hint else f"{denied}."
+    # What Claude wrote comes last and in quotes, so that no part of it reads as advice of ours.
+    permits = f"{hint} would permit it" if hint else "No rule permits only this"
+    return f"Denied, as nobody was there to be asked. {permits}: {tool_name(call)} {in_quotes(tool_argument(call))}".rstrip()
 
 
 def _quoted(rule: str) -> str:

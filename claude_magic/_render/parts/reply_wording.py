@@ -6,6 +6,7 @@ colours and layout.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
@@ -14,7 +15,7 @@ from claude_magic._characters import in_reading_order, reveal
 from claude_magic._paths import shorten_home
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
 from claude_magic.sdk.events import Retrying
-from claude_magic.sdk.host import QUESTION, ContextPart, questions_in
+from claude_magic.sdk.host import QUESTION, SERVER, ContextPart, questions_in
 from claude_magic.sdk.response import (
     STRUCTURED_OUTPUT,
     Block,
@@ -113,10 +114,19 @@ def tool_argument(call: ToolCall) -> str:
     """Return the one argument that says what a call is about, on one line; empty if there is none."""
     if questions := questions_in(call.name, call.input):
         return one_line(reveal(" ".join(question.text for question in questions)))
+    # The names of a server's arguments say nothing certain about what its tool does with them.
+    if call.name.startswith("mcp__") and not call.name.startswith(f"mcp__{SERVER}__") and len(call.input) > 1:
+        value = ", ".join(f"{name}: {value}" for name, value in call.input.items())[: 16 * ARGUMENT_LENGTH]
+        return one_line(reveal(shorten_home(value)))
     named = (call.input.get(key) for key in _ARGUMENTS)
     values = (value for value in (*named, *call.input.values()) if isinstance(value, str) and value.strip())
     value = next(values, "")
     return one_line(reveal(shorten_home(value[: 16 * ARGUMENT_LENGTH]))) if value else ""
+
+
+def in_quotes(text: str) -> str:
+    """Return a text in quotes, for a sentence of ours; an empty text stays empty."""
+    return json.dumps(text, ensure_ascii=False) if text else ""
 
 
 def tool_outcome(call: ToolCall, *, ended: bool = False) -> str:

@@ -15,6 +15,7 @@ from claude_magic._characters import reveal, strip_controls
 from claude_magic._render.parts.highlighting import language_of_file
 from claude_magic._render.parts.markdown_html import code_html, escape, plain_html
 from claude_magic._render.parts.reply_wording import clip, one_line, tool_argument, tool_name
+from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING
 from claude_magic.sdk.events import Image
 from claude_magic.sdk.host import SERVER, Choice, ClaudeQuestion, questions_in
 from claude_magic.sdk.response import ToolCall
@@ -35,8 +36,13 @@ _COVERED: Final = {
 }
 """What some rules allow, in a person's words; a view shows the rules themselves beside these in small type."""
 
-_CODE: Final = {"new_source": "python", "command": "bash", "code": "python"}
-"""Arguments that hold code, and its language."""
+_CODE: Final = {
+    **dict.fromkeys(COMMANDS, ("command", "bash")),
+    "NotebookEdit": ("new_source", "python"),
+    f"mcp__{SERVER}__run_code": ("code", "python"),
+    f"mcp__{SERVER}__add_cell": ("source", "python"),
+}
+"""By tool: the argument that is code, and its language. Another tool may do something else with an argument of that name."""
 
 # A key with one of these could be taken for a path, so it is put in quotes.
 _IN_PATHS: Final = re.compile(r'[.\[\]"]|^$')
@@ -186,17 +192,17 @@ def _image_html(image: Image, name: str) -> str:
 def _source(call: ToolCall) -> tuple[str, str | None, dict[str, Any]]:
     """Return the part of a call's input that reads best as code: its language, the code, and the rest of the input."""
     match call.input:
-        case {"old_string": str(old), "new_string": str(new)}:
+        case {"old_string": str(old), "new_string": str(new)} if call.name in EDITING:
             return "diff", _diff(old, new), _without(call.input, "old_string", "new_string")
-        case {"edits": [*edits]} if edits and all(_is_edit(edit) for edit in edits):
+        case {"edits": [*edits]} if call.name in EDITING and edits and all(_is_edit(edit) for edit in edits):
             diffs = "\n".join(_diff(edit["old_string"], edit["new_string"]) for edit in edits)
             more = [_without(edit, "old_string", "new_string") for edit in edits]
             return "diff", diffs, call.input | {"edits": more} if any(more) else _without(call.input, "edits")
-        case {"file_path": str(path), "content": str(content)}:
+        case {"file_path": str(path), "content": str(content)} if call.name in EDITING:
             return language_of_file(PurePath(path).name), content, _without(call.input, "content")
-    for name, language in _CODE.items():
-        if isinstance(code := call.input.get(name), str):
-            return language, code, _without(call.input, name)
+    name, language = _CODE.get(call.name, ("", ""))
+    if isinstance(code := call.input.get(name), str):
+        return language, code, _without(call.input, name)
     return "", None, call.input
 
 

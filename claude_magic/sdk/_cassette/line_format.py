@@ -28,6 +28,7 @@ from claude_magic.sdk.host import SERVER
 UNKNOWN: Final = "unrecorded"
 """The point of a conversation that began without being recorded."""
 
+_MOST_DIGITS: Final = 18
 _FORBID: Final = ConfigDict(extra="forbid")
 _EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(Event)}
 _NOT_RECORDED: Final = frozenset({"messages", "recorded"})
@@ -243,7 +244,7 @@ def parsed(line: str) -> Any:
     :raises LineError: if it is not JSON.
     """
     try:
-        return parse_json(line, parse_constant=_finite, parse_float=_finite)
+        return parse_json(line, parse_constant=_finite, parse_float=_finite, parse_int=_fitting)
     except (ValueError, RecursionError) as error:
         raise LineError("is not JSON, or only a part of it") from error
 
@@ -253,6 +254,12 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is not a number in JSON")
     return number
+
+
+def _fitting(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError("a number has too many digits")
+    return int(text)
 
 
 _adapter = cache(TypeAdapter[Any])

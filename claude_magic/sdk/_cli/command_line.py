@@ -29,6 +29,15 @@ OLDEST_CLI: Final = "2.1.330"
 
 STREAM_FLAGS = ("--output-format", "stream-json", "--verbose")
 
+ALWAYS: Final = {"CLAUDE_CODE_DISABLE_CRON": "1", "CLAUDE_BASH_MAINTAIN_PROJECT_WORKING_DIR": "1"}
+"""Without the first, the CLI starts turns that a file of the directory schedules, even if its settings are not loaded.
+
+Without the second, a `cd` of Claude's lasts: then hooks, `@paths` and slash commands mean another folder than the one that was
+looked at.
+
+They also come as settings: the variables in the settings of a trusted folder replace those of the process.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
@@ -155,6 +164,8 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
         arguments += ["--setting-sources", "" if launch.options.bare else "user"]
     if not launch.kept:
         arguments.append("--no-session-persistence")
+    if not typed:
+        settings["env"] = ALWAYS
     if settings:
         arguments += ["--settings", json.dumps(settings)]
     return arguments

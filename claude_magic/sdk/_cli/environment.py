@@ -22,7 +22,7 @@ from claude_magic._paths import cli_file, cli_home, object_in
 from claude_magic._text import json_object
 from claude_magic.errors import CLINotFoundError
 from claude_magic.sdk._cli.child import said_by
-from claude_magic.sdk._cli.command_line import find_cli
+from claude_magic.sdk._cli.command_line import ALWAYS, find_cli
 
 _DECIDES: Final = re.compile(
     r"""(?:ANTHROPIC|CLAUDE|AWS|AMAZON|AZURE|BEDROCK|CLOUD_ML|GCLOUD|GCP|GOOGLE|VERTEX)_\w+
@@ -45,13 +45,6 @@ _ACCOUNT: Final = ("accountUuid", "organizationUuid")
 
 _NOT_PASSED_ON: Final = frozenset({"CLAUDECODE"})
 """It tells a CLI that another one has started it. A kernel that Claude Code started would pass it on."""
-
-_ALWAYS: Final = {"CLAUDE_CODE_DISABLE_CRON": "1", "CLAUDE_BASH_MAINTAIN_PROJECT_WORKING_DIR": "1"}
-"""Without the first, the CLI starts turns that a file of the directory schedules, even if its settings are not loaded.
-
-Without the second, a `cd` of Claude's lasts: then hooks, `@paths` and slash commands mean another folder than the one that was
-looked at.
-"""
 
 _UNTRUSTED: Final = {"CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS": "1"}
 """Without it the CLI (2.1.332) sends git's status and last commits, and links in a `.git` may lead to another repository."""
@@ -115,7 +108,7 @@ def environment(extra: Mapping[str, str], directory: str, *, bare: bool = False,
     identity = {"CLAUDE_CODE_ENTRYPOINT": "sdk-py", "CLAUDE_AGENT_SDK_VERSION": claude_agent_sdk.__version__}
     own = _set_by_the_person({**inherited, **extra}) if bare else {}
     inherited = inherited if trusted else _UNTRUSTED | inherited
-    return {**inherited, **identity, **extra, **own, **_ALWAYS, "PWD": directory}
+    return {**inherited, **identity, **extra, **own, **ALWAYS, "PWD": directory}
 
 
 def login_settings(extra: Mapping[str, str]) -> str:

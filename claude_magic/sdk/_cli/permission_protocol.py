@@ -241,4 +241,5 @@ def _tool(tool: Tool, call: Callable[[str, dict[str, Any]], Awaitable[ToolResult
         return {"content": [{"type": "text", "text": well_formed(result.text)}, *images], "is_error": result.is_error}
 
     annotations = sdk.ToolAnnotations(readOnlyHint=tool.read_only)
-    return sdk.SdkMcpTool(tool.name, tool.description, tool.schema, handle, annotations)
+    schema = tool.schema | {"additionalProperties": False}  # what nobody uses would only mislead the person who is asked
+    return sdk.SdkMcpTool(tool.name, tool.description, schema, handle, annotations)

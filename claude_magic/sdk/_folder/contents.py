@@ -14,13 +14,13 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from claude_magic._paths import cli_home, file_bytes, outside
+from claude_magic._paths import cli_home, file_bytes, object_in, outside, with_home
 from claude_magic._text import json_object, well_formed
 from claude_magic.sdk._folder.git_settings import files_named, git_programs, work_trees_of
 from claude_magic.sdk._folder.memories import MEMORIES_IF_TRUSTED, memories_outside, upwards
@@ -179,18 +179,28 @@ def _loaded_files(directory: str) -> Iterator[tuple[str, str]]:
         if (folder := os.path.join(parent, ".claude")) == home:
             continue  # the person's own settings, not the folder's
         yield from ((parent, path) for path in _files_of(folder))
+        for settings in settings_files(parent):
+            yield from ((parent, path) for path in _plugins_of(settings, parent))
 
 
-def _files_of(settings: str) -> Iterator[str]:
+def _plugins_of(settings: Path, directory: str) -> Iterator[str]:
+    """Yield the files in folders that settings name as sources of plugins: the CLI (2.1.332) loads their hooks and skills."""
+    known = object_in(settings)
+    named = [_strings(value) for name, value in known.items() if "marketplace" in name.lower()]
+    for path in dict.fromkeys(os.path.join(directory, with_home(word)) for words in named for word in words):
+        yield from _files_of(path, ()) if os.path.isdir(path) else filter(os.path.isfile, [path])
+
+
+def _files_of(settings: str, left_out: Collection[str] = _NOT_LOADED) -> Iterator[str]:
     """Yield the files of a `.claude` that count. Links are followed, as by the CLI; a circle ends at `_MOST_FOLDERS`."""
     closed: list[OSError] = []
     for count, (place, folders, names) in enumerate(os.walk(settings, followlinks=True, onerror=closed.append)):
         if count >= _MOST_FOLDERS:
             yield settings  # no file, so it cannot be judged
             return
-        if place == settings:
-            folders[:] = [name for name in folders if name not in _NOT_LOADED]
-            names = [name for name in names if name not in _NOT_LOADED and not name.endswith(_WRITTEN_BY_HOOKS)]
+        if place == settings and left_out:
+            folders[:] = [name for name in folders if name not in left_out]
+            names = [name for name in names if name not in left_out and not name.endswith(_WRITTEN_BY_HOOKS)]
         folders.sort()
         yield from (os.path.join(place, name) for name in sorted(names))
     # Files of a folder that cannot be listed can perhaps be opened by their names.
