@@ -132,12 +132,7 @@ class Ask:
     def stream(self, prompt: str, **options: Unpack[AskOptions]) -> Iterator[str]:
         """Prompt Claude, and yield the answer's text as it arrives. The prompt is sent when the first piece is read.
 
-        Closing the generator early stops the turn.
-
-        :param prompt: sent as it is: no template, no `@path`, no slash command.
-        :param options: those of a cell, as listed below.
-        :raises ConfigError: for invalid options; nothing was sent.
-        :raises ClaudeError: a subclass that says why the turn failed.
+        Closing the generator early stops the turn. Parameters and errors are those of `ask()`; the options are listed below.
         """
         magics = _magics()
         return cell_turns.stream(magics.state, magics.frontend, _request(magics, prompt, options))

@@ -30,7 +30,7 @@ class LiveView(GrowingView):
     """Shows replies as they grow, in the running cell, from the moment it is created; main thread only.
 
     :param labels: how each reply differs from the others, in the order of the responses; a single reply shows none.
-    :param on_stop: called when the Stop button is clicked. The button appears only when clicks arrive.
+    :param on_stop: called when the Stop button is clicked. The button appears once clicks are known to arrive.
     :param on_refused: called when the page shows no widgets.
     :param for_audience: whether the replies are shown to an audience: larger, and without their cost.
     """

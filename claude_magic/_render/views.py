@@ -186,7 +186,6 @@ class HeadlessView(StaticView):
     needed before: above what Claude's code prints, or to say why there is no answer yet.
 
     :param in_place: a context in which displays are visible.
-    :param for_audience: whether the reply is shown to an audience: larger, and without its cost.
     """
 
     def __init__(self, in_place: Callable[[], AbstractContextManager[None]], *, for_audience: bool = False) -> None:

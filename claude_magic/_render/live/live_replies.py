@@ -24,12 +24,8 @@ from claude_magic.sdk.response import SessionAwareResponse
 
 
 class LiveReplies:
-    """The widgets of a cell's replies while they grow; main thread only.
+    """The widgets of a cell's replies while they grow; main thread only. Parameters not named here are those of `LiveView`.
 
-    :param labels: how each reply differs from the others, in the order of the responses; a single reply shows none.
-    :param on_stop: called when the Stop button is clicked. The button appears once clicks are known to reach the kernel.
-    :param on_refused: called when the page shows no widgets.
-    :param for_audience: whether the replies are shown to an audience.
     :param after: a single reply shows only the blocks after the one with this number.
     """
 

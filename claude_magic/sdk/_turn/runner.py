@@ -40,10 +40,7 @@ from claude_magic.sdk.turn_request import TurnRequest
 class TurnRunner:
     """Run turns on the pool's processes, or play them from a cassette.
 
-    :param tools: the client's `tools`, not those of its config; the host of a turn runs them.
-    :param asks: whether hosts can answer permission requests. If not, the CLI denies what no rule allows.
-    :param on_own_turn: called with the response of each turn that the CLI began by itself, after its end.
-    :param on_own_question: answers the permission requests of these turns; it may take as long as it needs.
+    `tools`, `asks`, `on_own_turn` and `on_own_question` are those of `ClaudeClient`.
     """
 
     def __init__(
