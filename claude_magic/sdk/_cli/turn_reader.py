@@ -194,7 +194,7 @@ class TurnReader:
     def _take_up(self, reading: Reading) -> None:
         if self._speaking is not None and self._speaking is not reading:
             # The CLI had started this turn by itself, and answers the prompt inside it.
-            self._speaking.fail(MergedError("its end is that of the prompt's turn"))
+            self._speaking.fail(RuntimeError("its end is that of the prompt's turn"))
         self._speaking = reading
 
     def _give_back(self, reading: Reading) -> None:
@@ -210,10 +210,6 @@ class TurnReader:
             return False
         named = data.get("user_message_uuids")
         return self._expected.prompt_id not in named if named else self._names_prompts
-
-
-class MergedError(Exception):
-    """A prompt was answered inside a turn that the CLI had begun by itself."""
 
 
 def _uuid(message: sdk.Message) -> str | None:
