@@ -14,7 +14,7 @@ from claude_magic._kernel.ask import PARAMETERS, AskOptions, ask
 from claude_magic._kernel.completion import KernelNames
 from claude_magic._kernel.options.cell_options import OPTIONS, Options, option_names, usage
 from claude_magic._kernel.options.option import Option
-from claude_magic._kernel.options.parsing import KERNEL_TOOLS, parse_cell, parse_line
+from claude_magic._kernel.options.parsing import parse_cell, parse_line
 from claude_magic._kernel.options.settings import TURN_TRAITS, Settings, time_limit_s, turn_options
 from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic.sdk.config import TurnOptions
@@ -255,11 +255,15 @@ def test_variants(typed: str, values: list[tuple[str, tuple[str, ...]]] | None) 
 
 
 @pytest.mark.parametrize(
-    ("rule", "meant"), [("run_code", "mcp__kernel__run_code"), ("bash", "Bash"), ('"webfetch(domain:a.test)"', "WebFetch")]
+    ("rule", "meant"),
+    [
+        *((tool.name, f"mcp__kernel__{tool.name}") for tool in TOOLS),
+        ("bash", "Bash"),
+        ('"webfetch(domain:a.test)"', "WebFetch"),
+    ],
 )
 def test_a_rule_for_a_tool_of_another_name(rule: str, meant: str) -> None:
     """A rule with the name of a tool in other letters, or without its server, would allow nothing: the error has the name."""
     with pytest.raises(UsageError, match=f"did you mean {meant}"):
         parse_cell(f"--allow {rule}")
     assert parse_cell("--allow mcp__weather Newer").allow == ("mcp__weather", "Newer")
-    assert {tool.name for tool in TOOLS} == set(KERNEL_TOOLS)

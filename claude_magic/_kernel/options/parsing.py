@@ -18,8 +18,9 @@ from IPython.core.error import UsageError
 from claude_magic._kernel.advice import closest
 from claude_magic._kernel.options.cell_options import OPTIONS, Options, option_names
 from claude_magic._kernel.options.option import MAX_ALTERNATIVES
+from claude_magic._kernel.tools.kernel_tools import TOOLS
 from claude_magic.sdk._gate.tool_list import ASKED, HELPERS, OFF, READING, UNASKED
-from claude_magic.sdk.host import SERVER
+from claude_magic.sdk.host import rule_of
 
 # A rule such as Bash(git status:*) is one word although it contains a space, and so is a type such as dict[str, int].
 _WORD = re.compile(
@@ -29,10 +30,8 @@ _WORD = re.compile(
 
 HELP = ("--help", "-h")
 
-KERNEL_TOOLS = ("list_variables", "inspect_variable", "read_cells", "run_code", "add_cell")
-
 _TOOLS = {name.casefold(): name for name in READING | UNASKED | HELPERS | ASKED | OFF} | {
-    name: f"mcp__{SERVER}__{name}" for name in KERNEL_TOOLS
+    tool.name: rule_of(tool) for tool in TOOLS
 }
 """The tool that is meant by a name without capitals or server. Any other name may be that of a newer tool."""
 
