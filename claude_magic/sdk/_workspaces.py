@@ -87,3 +87,11 @@ def working_directory() -> str:
             "The working directory is gone: somebody has deleted or moved it.",
             next_step="Change to another one, or make it again.",
         ) from error
+
+
+def directory_if_there() -> str:
+    """Return the working directory of this process; empty if that directory is gone."""
+    try:
+        return working_directory()
+    except ConfigError:
+        return ""

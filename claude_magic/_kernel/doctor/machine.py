@@ -25,7 +25,7 @@ from claude_magic._paths import NO_HOME, cli_home, our_config, shorten_home
 from claude_magic._redaction import redact
 from claude_magic._text import word_wrapper
 from claude_magic.errors import ClaudeError, NotLoggedInError
-from claude_magic.sdk._workspaces import working_directory
+from claude_magic.sdk._workspaces import directory_if_there, working_directory
 from claude_magic.sdk.config import ClaudeConfig, TurnOptions
 from claude_magic.sdk.content import Prompt
 from claude_magic.sdk.events import Event, Retrying, SessionStarted, Unanswered
@@ -85,7 +85,7 @@ async def _cli(cli_path: str | None) -> Finding:
         cli = find_cli(cli_path)
     except ClaudeError as error:
         return Finding("CLI", error.message, error.next_step)
-    version = await version_of(cli, environment({}, _here() or os.sep))
+    version = await version_of(cli, environment({}, directory_if_there() or os.sep))
     comes = "comes with claude-agent-sdk" if f"{os.sep}_bundled{os.sep}" in cli else "not the one of claude-agent-sdk"
     if version is None:
         return Finding(
@@ -123,20 +123,13 @@ def _way_to_the_api() -> Iterator[Finding]:
 
 
 def _directory() -> Finding:
-    here = _here()
-    if here is None:
+    here = directory_if_there()
+    if not here:
         return Finding("directory", "it is gone", "Make it again, or go to another one (%cd in a notebook).")
     waiting = [one for one in Trust().unloaded(here) if not one.waits_for_a_change]
     if not waiting:
         return Finding("directory", f"{here}; nothing in it needs your approval")
     return Finding("directory", f"{here}; not loaded without your approval: {', '.join(map(str, waiting[:6]))}")
-
-
-def _here() -> str | None:
-    try:
-        return working_directory()
-    except ClaudeError:
-        return None
 
 
 def _writable() -> Iterator[Finding]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from claude_magic._kernel.options.settings import Settings
 from claude_magic._paths import own_command, shorten_home, with_home
-from claude_magic.errors import ConfigError
-from claude_magic.sdk._workspaces import working_directory
+from claude_magic.sdk._workspaces import directory_if_there
 
 if TYPE_CHECKING:
     from claude_magic.sdk._cassette.cassette import Cassette
@@ -29,7 +28,7 @@ class CassetteSettings:
         self._logged_in = logged_in
         self._cassette: Cassette | None = None
         self._told = False
-        self._place = _place()
+        self._place = directory_if_there()  # if it is gone, opening the cassette will say so
         settings.observe(self._begin, ["cassette"])
         settings.observe(self._tell_again, ["cassette_mode"])
 
@@ -78,14 +77,7 @@ class CassetteSettings:
     def _begin(self, change: object) -> None:
         self._cassette, self._told = None, False
         # Cells may change the directory before the first turn.
-        self._place = _place()
+        self._place = directory_if_there()
 
     def _tell_again(self, change: object) -> None:
         self._told = False
-
-
-def _place() -> str:
-    try:
-        return working_directory()
-    except ConfigError:
-        return ""  # the directory is gone; opening the cassette will say so

@@ -19,7 +19,7 @@ from claude_magic._paths import file_bytes, shorten_home
 from claude_magic._text import parse_json
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._history.places import is_id
-from claude_magic.sdk._workspaces import working_directory
+from claude_magic.sdk._workspaces import directory_if_there
 
 _Key = tuple[str, str | int]
 _MOST_TURNS = 1_000_000
@@ -71,9 +71,8 @@ def notebook_path(namespace: Mapping[str, Any]) -> Path | None:
     if told is None:
         return None
     # The path may be relative to the server's root. The kernel runs in the notebook's directory, so the name is tried there.
-    candidates = [Path(told)]
-    with contextlib.suppress(ConfigError):  # its directory is gone
-        candidates += (Path(working_directory(), told), Path(working_directory(), Path(told).name))
+    here = directory_if_there()
+    candidates = (Path(told), Path(here, told), Path(here, Path(told).name))
     return next((path for path in candidates if path.is_absolute() and os.path.isfile(path)), None)
 
 
