@@ -45,8 +45,8 @@ class Growing:
 
 
 @dataclass(slots=True)
-class Text:
-    """A block of the answer, in Markdown. `number` counts the blocks of the turn, as in its events."""
+class _GrowingBlock:
+    """A block whose text arrives in pieces. `number` counts the blocks of the turn, as in its events."""
 
     number: int
     growing: Growing = field(default_factory=Growing)
@@ -58,17 +58,15 @@ class Text:
 
 
 @dataclass(slots=True)
-class Thinking:
+class Text(_GrowingBlock):
+    """A block of the answer, in Markdown."""
+
+
+@dataclass(slots=True)
+class Thinking(_GrowingBlock):
     """A block of the model's thinking."""
 
-    number: int
-    growing: Growing = field(default_factory=Growing)
-    complete: bool = False
     duration_s: float | None = None
-
-    @property
-    def text(self) -> str:
-        return str(self.growing)
 
 
 @dataclass(slots=True)
