@@ -175,9 +175,7 @@ class LiveProcess:
     @property
     def alive(self) -> bool:
         """Whether it can serve a turn."""
-        return self.state in (State.STARTING, State.IDLE, State.BUSY) and (
-            self.state is State.STARTING or self._transport.is_ready()
-        )
+        return self.state is State.STARTING or (self.state in (State.IDLE, State.BUSY) and self._transport.is_ready())
 
     async def start(self) -> None:
         """Start the CLI if it has not been started; return when it accepts input.
