@@ -22,7 +22,7 @@ from claude_magic._render.parts.style_sheet import styled_html
 
 TURNS_SHOWN: Final = 200
 
-_TURN_WIDTH: Final = 46  # of branches, number and prompt
+_TURN_WIDTH: Final = 42  # of branches, number and prompt
 _PROMPT_WIDTH: Final = 20  # of a prompt after many branches
 _SHORTEST: Final = 12  # of a prompt on a narrow screen
 _BRANCHES_WIDTH: Final = 30
