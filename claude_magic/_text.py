@@ -65,7 +65,7 @@ def terminal_rows(text: str, columns: int) -> Iterator[str]:
 
 def with_blanks_counted(text: str) -> str:
     """Replace many blanks in a line by their count: a page would show what follows them as a line of its own."""
-    return re.sub(r"[ \t]{60,}", lambda found: f"({len(found[0]):,} blanks)", text)
+    return re.sub(r"[ \t]{60,}|(?<![ \t]) *\t[ \t]{7,}", lambda found: f"({len(found[0]):,} blanks)", text)
 
 
 def with_texts(data: Any, change: Callable[[str, str], str], name: str = "") -> Any:

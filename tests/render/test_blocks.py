@@ -79,6 +79,7 @@ def test_arguments_of_a_server_are_named() -> None:
     query = called("mcp__db__run", {"command": "ls", "query": "DROP TABLE t"})
     assert tool_argument(query.blocks[0]) == "command: ls, query: DROP TABLE t"
     assert "<code>{" in input_html(query.blocks[0])
+    assert "<code>{" in input_html(call("mcp__db__run", {"": "ls", "query": "DROP TABLE t"}))
 
 
 def test_a_long_argument_is_cut() -> None:

@@ -267,7 +267,7 @@ class SessionWords:
             # No line of a file begins where ours do.
             say("\n".join((*rows_of(f"--- {one}\n{one.text}"), "")))
         if unloaded:
-            say(f"%claude_session trust loads {len(unloaded)}: {', '.join(map(str, unloaded))}.")
+            say("\n".join(rows_of(f"%claude_session trust loads {len(unloaded)}: {', '.join(map(str, unloaded))}.")))
         else:
             say("Nothing here waits for your approval.")
 

@@ -200,8 +200,8 @@ def _source(call: ToolCall) -> tuple[str, str | None, dict[str, Any]]:
             return "diff", diffs, call.input | {"edits": more} if any(more) else _without(call.input, "edits")
         case {"file_path": str(path), "content": str(content)} if call.name in EDITING:
             return language_of_file(PurePath(path).name), content, _without(call.input, "content")
-    name, language = _CODE.get(call.name, ("", ""))
-    if isinstance(code := call.input.get(name), str):
+    name, language = _CODE.get(call.name, (None, ""))
+    if name is not None and isinstance(code := call.input.get(name), str):
         return language, code, _without(call.input, name)
     return "", None, call.input
 
