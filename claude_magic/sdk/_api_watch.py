@@ -34,8 +34,6 @@ class APIWatch(PassingHost):
         self._address = address
         self._refusals_left = 2 if renews_login else 1
         self._stop = stop
-        self._since: float | None = None
-        """When the wait for an answer began."""
         self._in_message = False
         self._calls: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -89,20 +87,17 @@ class APIWatch(PassingHost):
         self._wait()
 
     def _wait(self) -> None:
-        if self._since is None:
-            self._since = asyncio.get_running_loop().time()
-            self._look_again()
+        if self._timer is None:
+            self._say_later(asyncio.get_running_loop().time())
 
-    def _look_again(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(SILENCE_S, self._say)
+    def _say_later(self, since: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(SILENCE_S, self._say, since)
 
-    def _say(self) -> None:
-        if self._since is not None:
-            self._host.emit(events.Unanswered(self._address, asyncio.get_running_loop().time() - self._since))
-            self._look_again()
+    def _say(self, since: float) -> None:
+        self._host.emit(events.Unanswered(self._address, asyncio.get_running_loop().time() - since))
+        self._say_later(since)
 
     def _answered(self) -> None:
-        self._since = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
