@@ -97,7 +97,7 @@ class Scripted(Executor):
         future: Future[Any] = Future()
         if function is answer_chunk:
             self.called.append(time.monotonic())
-            one, hold_s = (Busy(429, HOLD_S), HOLD_S) if len(self.called) == 1 else (Answer("said"), 0.0)
+            one, hold_s = (Busy(429), HOLD_S) if len(self.called) == 1 else (Answer("said"), 0.0)
             future.set_result(ChunkReply((one,) * len(args[4]), SLOW_S, hold_s, ("elsewhere", 1), 1))
         else:
             future.set_result(function("claude_magic:__version__") if function is pkgutil.resolve_name else ("elsewhere", 1))

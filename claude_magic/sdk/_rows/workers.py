@@ -66,10 +66,9 @@ class RowWork:
 class Busy(Exception):
     """The API is overloaded, and the row has no reply."""
 
-    def __init__(self, status: int, delay_s: float) -> None:
-        super().__init__(status, delay_s)
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
         self.status = status
-        self.delay_s = delay_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,7 @@ class Worker:
             if isinstance(event, events.Retrying) and event.status in _BUSY:
                 self._brake.hold(event.delay_s)
                 if self._work.gives_back:
-                    busy = Busy(event.status, event.delay_s)
+                    busy = Busy(event.status)
                     scope.cancel()
             fold(response, event)
 
