@@ -161,7 +161,7 @@ OPENS_ITSELF = {
     "_paths.py",
     "_kernel/session_words/export_file.py",  # writes
     "_render/parts/style_sheet.py",
-    "sdk/_cassette/cassette_file.py",  # looks at the kind before
+    "sdk/_cassette/cassette_file.py",  # only regular files
     "sdk/_cli/environment.py",
     "sdk/_cli/supervisor.py",
     "sdk/_history/",

@@ -15,7 +15,6 @@ import importlib.metadata
 import json
 import os
 import secrets
-import stat
 import sys
 import tempfile
 import time
@@ -91,7 +90,6 @@ class CassetteFile:
         """
         with self._errors("read"):
             try:
-                self._check_kind()
                 file = open(self._path, "rb", opener=regular)  # noqa: SIM115
             except FileNotFoundError:
                 return
@@ -138,19 +136,13 @@ class CassetteFile:
         if self._path.is_symlink() or leads_out(self._path):
             raise OSError(0, f"a link leads to it; name the file itself, {shorten_home(os.path.realpath(self._path))}")
 
-    def _check_kind(self) -> None:
-        about = self._path.stat()
-        mode = about.st_mode
-        if about.st_size > MOST_BYTES:
-            raise OSError(0, f"it is larger than {MOST_BYTES >> 20} MB")
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe would wait for a writer
-            raise OSError(0, "it is a device or a pipe, not a file")
-
     def _catch_up(self, file: int) -> None:
         about = os.fstat(file)
         state = about.st_ino, about.st_size, about.st_mtime_ns
         if state == self._state:
             return
+        if about.st_size > MOST_BYTES:
+            raise OSError(0, f"it is larger than {MOST_BYTES >> 20} MB")
         with open(file, "rb", closefd=False) as reading:
             reading.seek(0)
             data = reading.read()
