@@ -98,7 +98,6 @@ _MACROS: Final = frozenset(
 )
 _SIGNS: Final = frozenset(",;:!>{}|\\%#&_$ /-\n")
 _MACRO: Final = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
-_BRACES: Final = re.compile(r"\\.|[{}]", re.DOTALL)
 _PARTS: Final = re.compile(r"\\(?:[A-Za-z]+|.)|[{}&]", re.DOTALL)
 _ENVIRONMENT: Final = re.compile(r"\\(begin|end)\s*(?:\{([A-Za-z]+\*?)\})?")
 
@@ -201,7 +200,7 @@ def _is_listed(tex: str) -> bool:
     if any(name not in (_MACROS if name.isalpha() else _SIGNS) for name in _MACRO.findall(tex)):
         return False
     depth = 0
-    for brace in _BRACES.findall(tex):
+    for brace in _PARTS.findall(tex):
         depth += {"{": 1, "}": -1}.get(brace, 0)
         if not 0 <= depth <= _DEPTH:
             return False
@@ -289,8 +288,7 @@ def _backslash(reader: StateInline, silent: bool) -> bool:
     opening = _OPENING.match(text, start, end)
     if opening is None or opening[1] not in _ENVIRONMENTS or _is_known_open(reader.env, text, opening[1], start):
         return False
-    stop = _end_of_environment(text, start, end, opening[1])
-    if stop is None:
+    if (stop := _end_of_environment(text, start, end, opening[1])) is None:
         reader.env[f"formula {opening[1]}"] = text, end
         return False
     return _put(reader, silent, stop, text[start:stop], display=True)

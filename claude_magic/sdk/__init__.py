@@ -52,7 +52,6 @@ __all__ = [
 ]
 
 PUBLIC_MODULES = ("client", "config", "content", "events", "host", "response", "schema", "session_client", "turn_request")
-"""The public modules."""
 
 _NAMES = {
     "_cassette.cassette": ("Cassette", "cassette"),

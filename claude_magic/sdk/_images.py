@@ -103,8 +103,8 @@ def drawn(picture: Image, *, is_photograph: bool | None = None) -> FittedImage:
             return FittedImage("image/png", file.getvalue())
         file = io.BytesIO()
     if plain.mode == "RGBA":
-        plain = Image.alpha_composite(Image.new("RGBA", plain.size, "white"), plain)
-    (plain.convert("RGB") if plain.mode == "RGBA" else plain).save(file, "JPEG", quality=85)
+        plain = Image.alpha_composite(Image.new("RGBA", plain.size, "white"), plain).convert("RGB")
+    plain.save(file, "JPEG", quality=85)
     return FittedImage("image/jpeg", file.getvalue())
 
 

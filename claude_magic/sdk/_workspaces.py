@@ -23,8 +23,7 @@ class Workspaces:
 
     def __init__(self, base: str | Path | None) -> None:
         self._is_own = base is None
-        self._base = our_data() / "workspaces" if base is None else Path(base).expanduser()
-        self._base = self._base.absolute()
+        self._base = (our_data() / "workspaces" if base is None else Path(base).expanduser()).absolute()
         self._created: list[Path] = []
 
     def directory(self, workspace_id: str) -> str:

@@ -147,15 +147,14 @@ def _public(fact: Fact, scrubber: Scrubber) -> Fact:
 
 def _in_whole_lines(facts: list[tuple[float, Fact]], scrubber: Scrubber) -> list[tuple[float, Fact]]:
     """Scrub each text that came in pieces as a whole: something private may be divided between pieces."""
-    blocks: dict[tuple[type, int], list[int]] = defaultdict(list)
+    blocks: defaultdict[tuple[type, int], dict[int, _Delta]] = defaultdict(dict)
     for index, (_, fact) in enumerate(facts):
-        if isinstance(fact, events.TextDelta | events.ThinkingDelta):
-            blocks[type(fact), fact.block].append(index)
+        if isinstance(fact, _Delta):
+            blocks[type(fact), fact.block][index] = fact
     scrubbed = list(facts)
-    for indices in blocks.values():
-        deltas = [fact for _, fact in (facts[index] for index in indices) if isinstance(fact, _Delta)]
-        texts = scrubber.pieces([delta.text for delta in deltas])
-        for index, delta, text in zip(indices, deltas, texts, strict=True):
+    for deltas in blocks.values():
+        texts = scrubber.pieces([delta.text for delta in deltas.values()])
+        for (index, delta), text in zip(deltas.items(), texts, strict=True):
             scrubbed[index] = facts[index][0], replace(delta, text=text)
     # A piece that is empty now is left out.
     return [(at, fact) for at, fact in scrubbed if not (isinstance(fact, _Delta) and not fact.text)]

@@ -8,6 +8,7 @@ process serves which turn.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable
 from enum import Enum, auto
@@ -141,11 +142,9 @@ class LiveProcess:
         """
         usage: Any = {}
         if self.state is State.IDLE:
-            with anyio.move_on_after(CONTEXT_LIMIT_S):
-                try:
-                    usage = await self._client.get_context_usage()
-                except Exception:  # noqa: BLE001 - the SDK raises plain Exception for what the CLI refuses
-                    return ()
+            # The SDK raises plain Exception for what the CLI refuses.
+            with anyio.move_on_after(CONTEXT_LIMIT_S), contextlib.suppress(Exception):
+                usage = await self._client.get_context_usage()
         parts = usage.get("categories", ())
         return tuple(ContextPart(part["name"], part["tokens"]) for part in parts if part.get("kind") == "used")
 
@@ -328,8 +327,7 @@ class LiveProcess:
         except Exception as error:  # the SDK raises plain Exception when it cannot read on; a host, any exception
             await self._wait_for_exit()
             raise self._translated(error, reading) from error
-        failure = watch.failure or failure_of(ended, self._transport.stderr, structured=turn.options.schema is not None)
-        if failure is not None:
+        if failure := watch.failure or failure_of(ended, self._transport.stderr, structured=turn.options.schema is not None):
             self.login_refused = self.login_refused or isinstance(failure, NotLoggedInError)
             raise failure
 
@@ -354,12 +352,11 @@ class LiveProcess:
         host = self._reader.host_of(None)
         return await host.call(tool, arguments) if host else ToolResult("The turn has ended.", is_error=True)
 
-    def _begin_interrupt(self, turn: QueuedTurn, limit_s: float) -> asyncio.Task[None]:
+    def _begin_interrupt(self, turn: QueuedTurn, limit_s: float) -> None:
         interrupt = turn.interrupt(self._client.interrupt, self._transport.kill, limit_s)
         task = asyncio.create_task(interrupt, name="claude-interrupt")
         self._interrupts.add(task)
         task.add_done_callback(self._interrupts.discard)
-        return task
 
     async def _wait_for_exit(self) -> None:
         """Wait up to a second for the exit: stderr has a pipe of its own, and may be late."""

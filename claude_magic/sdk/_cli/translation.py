@@ -164,10 +164,9 @@ class Translator:
 
     def _assistant(self, message: sdk.AssistantMessage) -> Iterator[Event]:
         of_subagent = message.parent_tool_use_id is not None
-        if self._repeating:
+        # After an error of the API, the CLI writes a message in the model's name; the result repeats it as an error.
+        if self._repeating or message.error is not None:
             return
-        if message.error is not None:
-            return  # the API failed, and the CLI wrote a message in the model's name; the result repeats it as an error
         for block in message.content:
             match block:
                 case sdk.ToolUseBlock() | sdk.ServerToolUseBlock():

@@ -29,7 +29,6 @@ from claude_magic.sdk.host import SERVER, BackgroundWork, TurnHost
 UNHEARD_LOOK_S, UNHEARD_LOOKS = 5.0, 3
 """Seconds between two checks whether the CLI has received a prompt, and how many may fail before it counts as stuck."""
 
-
 INTERRUPT_AGAIN_S = 0.3
 """How long an interrupt may stay without effect before we send it again."""
 
@@ -123,8 +122,7 @@ class TurnReader:
         raw = self._taken(_uuid(message))
         if isinstance(message, sdk.SystemMessage):
             self._note(message)
-        reading = self._reading(message)
-        if reading is None:
+        if (reading := self._reading(message)) is None:
             return
         if isinstance(message, sdk.AssistantMessage):
             self._callers |= {block.id: reading for block in message.content if isinstance(block, sdk.ToolUseBlock)}

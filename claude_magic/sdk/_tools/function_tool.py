@@ -136,7 +136,6 @@ def function_tools(
     """Make tools of functions.
 
     :param taken: tools whose names are in use.
-
     :raises ConfigError: if one cannot be a tool, or two have the same name.
     """
     tools = [function if isinstance(function, FunctionTool) else FunctionTool.of(function) for function in functions]
