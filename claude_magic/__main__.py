@@ -43,8 +43,7 @@ def _log_in(cli_path: str | None, rest: Sequence[str]) -> int:
     from claude_magic.sdk._cli.command_line import find_cli
     from claude_magic.sdk._cli.environment import LOG_IN, login_status
 
-    ended = subprocess.call([find_cli(cli_path), *LOG_IN, *rest])
-    if ended:
+    if ended := subprocess.call([find_cli(cli_path), *LOG_IN, *rest]):
         return ended
     status = asyncio.run(login_status(cli_path))
     if not status.logged_in:

@@ -239,8 +239,7 @@ def _assigned(text: str, *, sure: bool) -> Iterator[Span]:
         name, sep = found["name"] or found["option"], found["sep"] or " "
         if not tells(name):
             continue
-        value = _VALUE.match(text, place)
-        if value is None:
+        if (value := _VALUE.match(text, place)) is None:
             continue
         start, end = value.span(value.lastgroup or 0)
         if _is_secret(name, sep, value, sure or sep.strip() in _LOOSE):

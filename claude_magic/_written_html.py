@@ -46,8 +46,7 @@ def written_html_plugin(markdown: MarkdownIt) -> None:
 
 
 def _tag_rule(reader: StateInline, silent: bool) -> bool:
-    found = _TAG.match(reader.src, reader.pos, reader.posMax)
-    if found is None:
+    if (found := _TAG.match(reader.src, reader.pos, reader.posMax)) is None:
         return False
     if not silent and found[2]:
         reader.push("written_tag", _TAGS[found[2].lower()], 0).content = found[0]
@@ -72,8 +71,7 @@ def _footnote_rule(reader: StateBlock, start_line: int, end_line: int, silent: b
     first = reader.bMarks[start_line] + reader.tShift[start_line]
     if not reader.src.startswith("[^", first) or reader.is_code_block(start_line):
         return False
-    found = _FOOTNOTE.match(reader.src, first, reader.eMarks[start_line])
-    if found is None:
+    if (found := _FOOTNOTE.match(reader.src, first, reader.eMarks[start_line])) is None:
         return False
     if silent:
         return True
@@ -96,8 +94,7 @@ def _fold_rule(reader: StateBlock, start_line: int, end_line: int, silent: bool)
     first, last = reader.bMarks[start_line] + reader.tShift[start_line], reader.eMarks[start_line]
     if not reader.src.startswith("<", first) or reader.is_code_block(start_line):
         return False
-    found = _FOLD.fullmatch(reader.src, first, last)
-    if found is None:
+    if (found := _FOLD.fullmatch(reader.src, first, last)) is None:
         return False
     if silent:
         return True

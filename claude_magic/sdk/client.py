@@ -183,8 +183,7 @@ class ClaudeClient:
     async def list_sessions(self, workspace_id: str | None = None) -> list[SessionInfo]:
         """Return the sessions of the working directory, or of a workspace, the latest first."""
         directory = self._directory(None, workspace_id)
-        projects = places.projects_of(self.config.env)
-        if projects is None:
+        if (projects := places.projects_of(self.config.env)) is None:
             return sessions.list_sessions(directory)
         return await sessions.list_sessions_elsewhere(directory, projects)
 

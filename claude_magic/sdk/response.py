@@ -258,14 +258,12 @@ def fold(response: SessionAwareResponse, event: Event) -> None:
             called = call_with_id(response, event.call_id) or _begin_call(response, event)
             called.input, called.parent_id = event.input, event.parent_id
         case events.PermissionAnswered():
-            call = call_with_id(response, event.call_id)
-            if call is not None:
+            if call := call_with_id(response, event.call_id):
                 details = event.word or ", ".join(event.rules)
                 call.permission = f"{event.answer}: {details}" if details else event.answer
                 call.denied = event.answer == "denied"
         case events.ToolReturned():
-            call = call_with_id(response, event.call_id)
-            if call is not None:
+            if call := call_with_id(response, event.call_id):
                 call.result, call.images, call.is_error = event.text, event.images, event.is_error
                 call.denied, call.duration_s, call.complete = call.denied or event.denied, event.duration_s, True
         case events.Retrying():

@@ -130,8 +130,7 @@ def _of_mapping(kind: Mapping[Any, Any]) -> tuple[dict[str, Any], Callable[[Any]
     validator = checker(schema)
 
     def read(data: Any) -> Any:
-        error = best_match(validator.iter_errors(data))
-        if error is not None:
+        if error := best_match(validator.iter_errors(data)):
             raise _MisfitError(f"{error.json_path}: {_line(error.message)}")
         return data
 

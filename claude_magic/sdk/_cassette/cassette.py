@@ -162,8 +162,7 @@ class Cassette:
         if self.mode not in ("replay", "auto"):
             return None
         self._read()
-        turn = self._find(request, scrubber)
-        if turn is None:
+        if (turn := self._find(request, scrubber)) is None:
             return None
         session_id, remark = request.session_id, ""
         if session_id is not None and not turn.is_from_here and session_id not in self._foreign:

@@ -89,8 +89,7 @@ class PlayingTurn:
             elif (event := self._played(fact)) is not None:
                 host.emit(event)
         await self._until(self.turn.ended_at, began, 0)
-        failure = _failure(self.turn)
-        if failure is not None:
+        if failure := _failure(self.turn):
             raise failure
 
     async def _until(self, at: float, began: float, number: int) -> None:

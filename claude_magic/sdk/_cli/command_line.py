@@ -198,8 +198,7 @@ def find_cli(cli_path: str | os.PathLike[str] | None) -> str:
     """
     if cli_path:
         wanted = os.path.expanduser(os.fspath(cli_path))
-        found = shutil.which(wanted)
-        if found:
+        if found := shutil.which(wanted):
             return found
         reason = "is not an executable file" if os.path.exists(wanted) else "does not exist"
         raise CLINotFoundError(f"The Claude CLI at {shorten_home(wanted)} {reason}.")
@@ -207,8 +206,7 @@ def find_cli(cli_path: str | os.PathLike[str] | None) -> str:
     bundled = Path(claude_agent_sdk.__file__).parent / "_bundled" / name
     if os.access(bundled, os.X_OK):
         return str(bundled)
-    on_path = shutil.which("claude")
-    if on_path:
+    if on_path := shutil.which("claude"):
         return on_path
     raise CLINotFoundError(
         "There is no Claude CLI in this installation of claude-agent-sdk, and none on PATH.",

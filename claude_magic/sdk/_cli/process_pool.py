@@ -115,8 +115,7 @@ class ProcessPool:
         :raises ConfigError: if the pool's processes live in another event loop.
         """
         await self._enter()
-        ending = [self._close(process) for process in self._processes if process.session_id == session_id]
-        if ending:
+        if ending := [self._close(process) for process in self._processes if process.session_id == session_id]:
             await asyncio.wait(ending)
 
     async def aclose(self) -> None:
@@ -187,8 +186,7 @@ class ProcessPool:
         async with self._making_room:
             idle = [process for process in self._processes if process not in self._lent]
             surplus = len(self._processes) - self._max_processes + 1
-            closing = [self._close(process) for process in idle[: max(0, surplus)]]
-            if closing:
+            if closing := [self._close(process) for process in idle[: max(0, surplus)]]:
                 await asyncio.wait(closing)
             process = self._make(launch)
             process.replaced_work = replaced_work

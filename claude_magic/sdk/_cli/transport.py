@@ -101,8 +101,7 @@ class CLITransport(Transport):
             raise CLIConnectionError("the CLI no longer reads its input") from error
 
     async def read_messages(self) -> AsyncIterator[dict[str, Any]]:
-        process = self._process
-        if process is None:
+        if (process := self._process) is None:
             raise CLIConnectionError("the CLI is not running")
         async for line in _lines(process.stdout):
             # Some builds write diagnostics between the messages. A message is always an object.
@@ -138,8 +137,7 @@ class CLITransport(Transport):
             yield {"type": "control_response", "response": ended}
 
     async def close(self) -> None:
-        process = self._process
-        if process is None:
+        if (process := self._process) is None:
             return
         with anyio.CancelScope(shield=True):
             process.stdin.close()

@@ -31,8 +31,7 @@ def branch_on_disk(path: Path, at: str, *, name: str | None = None) -> str:
     :raises ClaudeError: when it cannot be written.
     """
     session_id = path.stem
-    entries = leading_to(at, [*read_entries(path)])
-    if not entries:
+    if not (entries := leading_to(at, [*read_entries(path)])):
         raise SessionNotFoundError("The session no longer holds the message to go on from.")
     titles = [entry for entry in read_entries(path) if "title" in str(entry.get("type"))]
 

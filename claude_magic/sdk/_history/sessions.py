@@ -93,10 +93,8 @@ def find_session(wanted: str, directory: str) -> SessionInfo:
                 f"{len(matches)} sessions in {shorten_home(directory)} match {wanted!r}: {which}.",
                 next_step="Give more of the ID; list_sessions() shows them.",
             )
-    if places.is_id(wanted) and os.path.isdir(places.all_projects()):
-        elsewhere = sdk.get_session_info(wanted.lower())
-        if elsewhere is not None:
-            return _info(elsewhere)
+    if places.is_id(wanted) and os.path.isdir(places.all_projects()) and (found := sdk.get_session_info(wanted.lower())):
+        return _info(found)
     how = "has the ID" if places.is_id(wanted) else "has this name or an ID with this beginning:"
     raise SessionNotFoundError(f"No session in {shorten_home(directory)} {how} {wanted}.")
 
@@ -153,8 +151,7 @@ def _own(session_id: str, directory: str) -> Iterator[Path]:
     IDs are unique, so the SDK may look for the session in all folders.
     """
     missing = SessionNotFoundError(f"No session in {shorten_home(directory)} has the ID {session_id}.")
-    path = places.transcript_of(session_id, directory=directory)
-    if path is None:
+    if (path := places.transcript_of(session_id, directory=directory)) is None:
         raise missing
     try:
         yield path

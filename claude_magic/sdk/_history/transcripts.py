@@ -127,8 +127,7 @@ def last_message_id(session_id: str, directory: str | None) -> str | None:
 
     :raises SessionNotFoundError: if the transcript is missing or cannot be read.
     """
-    path = transcript_of(session_id, directory=directory)
-    if path is None:
+    if (path := transcript_of(session_id, directory=directory)) is None:
         raise SessionNotFoundError(f"There is no transcript of the session {session_id}.")
     try:
         messages = _messages(path)

@@ -173,8 +173,7 @@ class SessionWatch:
 
         :raises SessionLostError: if the file is gone or holds nothing readable.
         """
-        path = self.path
-        if path is None:
+        if (path := self.path) is None:
             self._forget_file()
             raise SessionLostError(self._session_id, "is gone")
         with open(path, "rb", opener=regular) as file:

@@ -74,8 +74,7 @@ def answer_chunk(version: str, run: str, call: int, packed: bytes, prompts: Sequ
 def close_pool(runs: Iterable[str], call: int = 0) -> WorkerID:
     """End the pools with these names in this worker, if there are any. `call` is as in `answer_chunk`."""
     for run in runs:
-        pool = _pools.pop((os.getpid(), run), None)
-        if pool is not None:
+        if pool := _pools.pop((os.getpid(), run), None):
             pool.close()
     return own_id()
 

@@ -39,8 +39,7 @@ class FunctionHost(Listener):
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
         """Call a function. If it raises an exception, Claude gets the traceback."""
-        function = self._functions.get(tool)
-        if function is None:
+        if (function := self._functions.get(tool)) is None:
             return await super().call(tool, arguments)
         try:
             call = function.bind(arguments, self._variables)

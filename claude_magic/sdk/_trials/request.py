@@ -137,8 +137,7 @@ def _checked_models(models: object) -> tuple[str, ...]:
 
 
 def _check_differ(what: str, texts: Collection[str]) -> None:
-    twice = [text for number, text in enumerate(texts) if text in list(texts)[:number]]
-    if twice:
+    if twice := [text for number, text in enumerate(texts) if text in list(texts)[:number]]:
         raise _refused(f"{what} has {twice[0]!r} twice.", "Leave one out")
 
 

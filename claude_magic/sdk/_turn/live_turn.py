@@ -164,8 +164,7 @@ class OwnTurns:
 
     async def catch_up(self, session_id: str | None) -> None:
         """Play at once what is still to be played in a session: in the recording it came before the next prompt."""
-        waiting = self._waiting.pop(session_id or "", None)
-        if waiting is not None:
+        if waiting := self._waiting.pop(session_id or "", None):
             await waiting.catch_up()
 
     async def aclose(self) -> None:

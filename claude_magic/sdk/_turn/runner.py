@@ -98,8 +98,7 @@ class TurnRunner:
         done_again = [tool for tool in self._tools if not tool.read_only] if request.use_tools else []
         # The person's functions run again, too: a later call may need the name of an earlier result.
         effects = {rule_of(tool): tool for tool in (*done_again, *request.tools)}
-        playing = cassette.play(request, scrubber, effects=effects, is_kept=self._is_kept)
-        if playing is not None:
+        if playing := cassette.play(request, scrubber, effects=effects, is_kept=self._is_kept):
             response = await self._run(request, host, playing)
             response.metadata["command"] = None
             self._own_turns.play(response.session_id, cassette.following(playing), cassette.speed)
@@ -189,8 +188,7 @@ class TurnRunner:
 
         :raises SessionNotFoundError: if nothing is left of the session, or it belongs to another directory.
         """
-        session_id = request.session_id
-        if session_id is None:
+        if (session_id := request.session_id) is None:
             return request, ()
         await asyncio.to_thread(self._writers.check_directory, session_id, request.directory)
         if request.fork:
@@ -249,8 +247,7 @@ class TurnRunner:
         return attempt.response
 
     def _remember(self, request: TurnRequest, attempt: _Attempt, source: TurnSource) -> None:
-        session_id = attempt.response.session_id
-        if session_id is None:
+        if (session_id := attempt.response.session_id) is None:
             return
         self.last_session_id = session_id
         self.directories[session_id] = request.directory
