@@ -39,8 +39,6 @@ def quiet_library(name: str) -> Iterator[None]:
     """Suppress a library's debug messages inside the block, unless somebody has given its logger a level.
 
     Afterwards its logger is as before. Messages from other threads are suppressed, too, so the block must be short.
-
-    :param name: the name of the library's logger.
     """
     logger = logging.getLogger(name)
     with _guard:

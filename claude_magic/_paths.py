@@ -151,10 +151,7 @@ def private(path: str, flags: int) -> int:
 
 
 def regular(path: str | os.PathLike[str], flags: int) -> int:
-    """Opener for `open(opener=regular)`: opens regular files only, and never waits.
-
-    :raises OSError: for everything else.
-    """
+    """Opener for `open(opener=regular)`: opens regular files only, raises `OSError` for all else, and never waits."""
     file = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     mode = os.fstat(file).st_mode
     if stat.S_ISREG(mode):
@@ -166,10 +163,7 @@ def regular(path: str | os.PathLike[str], flags: int) -> int:
 
 
 def file_bytes(path: str | os.PathLike[str], limit_bytes: int = -1) -> bytes:
-    """Return the content of a regular file, or its start.
-
-    :raises OSError: if it cannot be read, or is no regular file.
-    """
+    """Return the content of a regular file, or its start; raise `OSError` if it cannot be read, or is no regular file."""
     with open(path, "rb", opener=regular) as file:
         # Some files below /proc may never have data. Opened without blocking, `read` then returns `None`.
         return file.read(limit_bytes) or b""

@@ -83,10 +83,7 @@ def fitted(name: str, data: bytes) -> FittedImage:
 
 
 def drawn(picture: Image, *, is_photograph: bool | None = None) -> FittedImage:
-    """Return a PIL image in a form that can be sent. The image itself is not changed.
-
-    :param is_photograph: `None` to find out.
-    """
+    """Return a PIL image, which is not changed, in a form that can be sent. If `is_photograph` is `None`, colours decide."""
     from PIL import Image, ImageOps
 
     plain = _plain(picture)
@@ -109,10 +106,7 @@ def drawn(picture: Image, *, is_photograph: bool | None = None) -> FittedImage:
 
 
 def check_pixels(name: str, size: tuple[int, int]) -> None:
-    """Refuse an image that would need too much memory.
-
-    :raises AttachmentError: if it has too many pixels.
-    """
+    """Raise `AttachmentError` if an image of this size has too many pixels for the memory."""
     if size[0] * size[1] > MAX_PIXELS:
         raise _too_many_pixels(name, f"{size[0]:,} × {size[1]:,}")
 

@@ -52,10 +52,7 @@ class Workspaces:
         return str(path)
 
     def _make_private(self) -> None:
-        """Make the base readable for the person alone.
-
-        :raises WorkspaceError: if it belongs to another user.
-        """
+        """Make the base readable for the person alone; raise `WorkspaceError` if it belongs to another user."""
         self._base.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.name == "nt":
             return

@@ -247,10 +247,7 @@ class CassetteFile:
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return the absolute path of a cassette.
-
-    :raises ConfigError: for an invalid path.
-    """
+    """Return the absolute path of a cassette; an invalid one raises `ConfigError`."""
     try:
         if "\0" in os.fspath(path):
             raise ConfigError("The path of a cassette holds a null character.")
@@ -286,10 +283,7 @@ class Sealing:
         self._path = path or our_data() / "cassettes.key"
 
     def seal(self, digest: bytes) -> str:
-        """Return the seal of a turn.
-
-        :param digest: the hash of its lines.
-        """
+        """Return the seal of a turn whose lines have this hash."""
         if not self._key:
             self._make_key()
         return hmac.new(self._key, digest, "sha256").hexdigest()

@@ -239,10 +239,7 @@ def read_line(line: str) -> tuple[float, Fact | Begun | Ended]:
 
 
 def parsed(line: str) -> Any:
-    """Return the value of a line of JSON.
-
-    :raises LineError: if it is not JSON.
-    """
+    """Return the value of a line of JSON; any other line raises `LineError`."""
     try:
         return parse_json(line, parse_constant=_finite, parse_float=_finite, parse_int=_fitting)
     except (ValueError, RecursionError) as error:

@@ -75,10 +75,7 @@ class Scrubber:
         return text
 
     def value(self, value: Any, *, runs: bool = False) -> Any:
-        """Return the value of a cassette's line with all texts scrubbed, and without fields that name an account.
-
-        :param runs: whether it holds code that will run again.
-        """
+        """Return the value of a cassette's line with all texts scrubbed, and without fields that name an account."""
         match value:
             case str():
                 return self.text(value)

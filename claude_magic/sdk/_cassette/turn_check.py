@@ -37,10 +37,7 @@ class TurnCheck:
         """The tool calls, as a reader sees them."""
 
     def take(self, fact: Fact) -> None:
-        """Check the next fact.
-
-        :raises LineError: if it cannot have happened; the check stays as it was.
-        """
+        """Raise `LineError` if the next fact cannot have happened; the check then stays as it was."""
         if self._has_ended and not isinstance(fact, _BEHIND_THE_END):
             raise LineError("comes after the end of its turn, when the answer is complete")
         match fact:

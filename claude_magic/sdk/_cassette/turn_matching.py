@@ -47,10 +47,7 @@ def samples(found: Sequence[RecordedTurn], asked: Identity, place: str | None) -
 
 
 def mismatch(turns: Sequence[RecordedTurn], asked: Identity, cassette: str) -> CassetteMismatchError:
-    """Return the error that shows the closest of these turns.
-
-    :param cassette: the file's name for the message.
-    """
+    """Return the error that shows the closest of these turns; its message calls the file `cassette`."""
     # A close comparison is slow, so it is made only with the turns that share most words.
     alike = heapq.nlargest(8, turns, key=lambda turn: _shared_words(turn.begun.identity.prompt, asked.prompt))
     closest = max(alike, key=lambda turn: _likeness(turn.begun.identity.prompt, asked.prompt))

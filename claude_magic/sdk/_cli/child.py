@@ -164,10 +164,7 @@ class Child:
 
 
 async def _supervisor(directory: str, env: Mapping[str, str]) -> tuple[Process, socket.socket]:
-    """Start a supervisor and return it with the socket to it.
-
-    :raises OSError: if it cannot be started.
-    """
+    """Start a supervisor and return it with the socket to it; raise `OSError` if it cannot be started."""
     ours, theirs = socket.socketpair()
     with theirs:
         try:

@@ -76,10 +76,7 @@ _NETWORK = re.compile(r"connect|network|socket|timed? ?out|ECONN|ENOTFOUND|EAI_A
 
 
 def failure_of(ended: TurnEnded, stderr: str = "", *, structured: bool = False) -> ClaudeError | None:
-    """Return the error that a turn ended with, `None` if it succeeded.
-
-    :param structured: whether a structured reply was required.
-    """
+    """Return the error that a turn ended with, `None` if it succeeded; a `structured` reply must have data."""
     if not ended.is_error:
         if not structured or ended.structured is not None:
             return None
@@ -171,12 +168,7 @@ def bad_schema(schema: str | None, tools: Collection[str] | None) -> ConfigError
 async def start_failure(
     error: Exception, otherwise: ClaudeError, command: Sequence[str], *, directory: str, env: Mapping[str, str], stderr: str
 ) -> ClaudeError:
-    """Return the error for a CLI that did not start.
-
-    :param error: the exception that was raised.
-    :param otherwise: the error to return if no better reason is found.
-    :param stderr: the CLI's standard error.
-    """
+    """Return the error for a CLI that raised `error` when it was started: `otherwise` if no better reason is found."""
     match error:
         case NotImplementedError():
             return ConfigError(

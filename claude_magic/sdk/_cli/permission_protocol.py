@@ -55,10 +55,7 @@ class PermissionMode:
         self._unchosen = self._unchosen or self.now
 
     async def choose(self, chosen: str | None) -> None:
-        """Set the mode of the next turn.
-
-        :raises ConfigError: if the CLI refuses it.
-        """
+        """Set the mode of the next turn; raise `ConfigError` if the CLI refuses it."""
         mode = chosen or self._unchosen
         if mode == self.now:
             return

@@ -302,10 +302,7 @@ class LiveProcess:
             ready.exception()  # mark it as retrieved, as there may be no waiter
 
     async def _serve(self, turn: QueuedTurn) -> None:
-        """Send the prompt of a turn and wait for its last message.
-
-        :raises ClaudeError: the subclass says why the turn failed.
-        """
+        """Send the prompt of a turn and wait for its last message; a `ClaudeError` says why the turn failed."""
         self.turns += 1
         env, stop = self._transport.env, partial(self._begin_interrupt, turn, INTERRUPT_LIMIT_S)
         watch = APIWatch(turn.host, address=api_address(env), renews_login=renews_login(env), stop=stop)

@@ -34,11 +34,7 @@ _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 
 
 class Supervisor:
-    """The CLI and everything below it.
-
-    :param channel: the socket to the process that wants the CLI.
-    :param parent: the ID of that process.
-    """
+    """The CLI and everything below it, for the process with the ID `parent` at the other end of the `channel`."""
 
     def __init__(self, channel: socket.socket, parent: int) -> None:
         self._channel = channel

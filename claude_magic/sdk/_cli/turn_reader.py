@@ -258,12 +258,7 @@ class QueuedTurn:
             self.done.set_result(None) if error is None else self.done.set_exception(error)
 
     async def interrupt(self, send: Callable[[], Awaitable[None]], kill: Callable[[], object], limit_s: float) -> None:
-        """End the turn. A CLI that does not end it in time is killed; its session will be resumed from disk.
-
-        :param send: sends an interrupt to the CLI.
-        :param kill: kills the CLI.
-        :param limit_s: how long the CLI may take.
-        """
+        """End the turn. A CLI that does not end it within `limit_s` is killed; its session will be resumed from disk."""
         with anyio.move_on_after(limit_s):
             self.done.add_done_callback(lambda _: self.sent.set())
             await self.sent.wait()

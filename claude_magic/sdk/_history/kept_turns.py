@@ -34,10 +34,7 @@ class _Session:
 
 
 class KeptTurns:
-    """What we know of the transcripts below one directory.
-
-    :param projects: where the CLI keeps its sessions.
-    """
+    """What we know of the transcripts below `projects`, where the CLI keeps its sessions."""
 
     def __init__(self, projects: Path) -> None:
         self._projects = projects

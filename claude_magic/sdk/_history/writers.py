@@ -327,10 +327,7 @@ class Writers:
         return branch_on_disk(path, at) if path and at and self.needs_branch(session_id, at) else None
 
     def check_directory(self, session_id: str, directory: str) -> None:
-        """Check that a session belongs to the directory: one folder of the CLI can hold transcripts of several directories.
-
-        :raises SessionNotFoundError: if it belongs to another directory.
-        """
+        """Raise `SessionNotFoundError` if a session belongs to another directory: a folder can hold transcripts of several."""
         path = transcript_of(session_id, projects_of(self._env))
         if path is not None and not belongs(path, directory):
             told = shorten_home(told_directory(path) or str(path.parent))

@@ -87,10 +87,7 @@ class ExecutorAsker:
         """The worker threads that have been seen; each can run one call at a time."""
 
     async def check(self) -> None:
-        """Check that a worker has this package.
-
-        :raises ExecutorError: if it has none or another version; nothing was sent.
-        """
+        """Raise `ExecutorError` if a worker lacks this package or has another version; nothing was sent."""
         # A function of the standard library, which every worker has.
         future = self._submit(pkgutil.resolve_name, "claude_magic:__version__")
         try:

@@ -77,10 +77,7 @@ ONE_ARM = (Arm(),)
 
 
 def rules_of(tools: Iterable[str]) -> tuple[str, ...] | None:
-    """Return rules for tools as `TurnOptions.allowed_tools`.
-
-    :raises ConfigError: if one is not a text, such as a function.
-    """
+    """Return rules for tools as `TurnOptions.allowed_tools`; what is no text, such as a function, raises `ConfigError`."""
     rules = (tools,) if isinstance(tools, str) else tuple(tools)
     if wrong := [rule for rule in rules if not isinstance(rule, str)]:
         raise ConfigError(

@@ -42,10 +42,7 @@ class Template:
 
     @staticmethod
     def names(text: str) -> set[str]:
-        """Return the names in a template.
-
-        :raises ConfigError: if it cannot be read.
-        """
+        """Return the names in a template; raise `ConfigError` if it cannot be read."""
         environment = _environment()
         try:
             return meta.find_undeclared_variables(environment.parse(text)) - environment.globals.keys()

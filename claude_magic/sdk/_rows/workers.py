@@ -215,10 +215,7 @@ class Worker:
 
 
 class OneWorker:
-    """Asks one row at a time in this process, by one worker per model.
-
-    :param make: for each model, makes a worker.
-    """
+    """Asks one row at a time in this process, by one worker per model; `make` holds what makes each."""
 
     room = 1
 

@@ -60,10 +60,7 @@ class Difference:
     def of(
         cls, one: str, other: str, scores: Mapping[int, float], other_scores: Mapping[int, float], *, pairs: int
     ) -> Difference | None:
-        """Compare two arms by row; `None` if they share no row.
-
-        :param pairs: the number of all comparisons.
-        """
+        """Compare two arms by row, in one of `pairs` comparisons; `None` if they share no row."""
         found = [scores[row] - other_scores[row] for row in sorted(scores.keys() & other_scores.keys())]
         if not found:
             return None

@@ -95,10 +95,7 @@ class TrialRequest:
         return judge
 
     def check(self, template: Template) -> None:
-        """Check that the template names every varying name.
-
-        :raises ConfigError: if it does not.
-        """
+        """Raise `ConfigError` if the template does not name every varying name."""
         if unnamed := sorted(self.vary.keys() - template.columns):
             raise _refused(
                 f"The template does not name {{{{ {unnamed[0]} }}}}: every variant would get the same prompt.",
@@ -183,10 +180,7 @@ class Judge:
         self.schema = Schema.of({"type": "object", "properties": fields, "required": [*fields], "additionalProperties": False})
 
     def check(self, row: Any) -> None:
-        """Check that the prompt fits a row.
-
-        :raises ConfigError: if a column is missing, or has a name that the prompt needs for a reply.
-        """
+        """Raise `ConfigError` if a row lacks a column of the prompt, or has one with a name that is needed for a reply."""
         names = (FIRST, SECOND) if self.compares else (REPLY,)
         self.template.fill(row, dict.fromkeys(names, "x"))
 

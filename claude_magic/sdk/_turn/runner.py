@@ -131,10 +131,7 @@ class TurnRunner:
         await self.pool.aclose()
 
     def command(self, request: TurnRequest) -> Command:
-        """Return the command that a person would type in a terminal for this turn.
-
-        :raises CLINotFoundError: if no CLI is found.
-        """
+        """Return the command that a person would type in a terminal for this turn; raise `CLINotFoundError` without a CLI."""
         request = self._with_defaults(request)
         return self._printed(request, self._launches.launch(request))
 
@@ -150,11 +147,7 @@ class TurnRunner:
         return self._make(replace(self._launches.launch(self._with_defaults(request)), kept=False))
 
     def _with_defaults(self, request: TurnRequest) -> TurnRequest:
-        """Fill in what the request leaves to the client's config: the one place where the two meet.
-
-        :raises SessionNotFoundError: if the session's ID is not a UUID.
-        :raises TurnNotFoundError: if `at` is not a UUID.
-        """
+        """Check the IDs, and fill in what the request leaves to the client's config: the one place where the two meet."""
         _check_ids(request)
         timeout_s = self._config.default_timeout if request.timeout_s is None else request.timeout_s
         return replace(request, options=self._config.options(request.options), timeout_s=timeout_s)
