@@ -168,8 +168,7 @@ def _sorted(sessions: list[SessionInfo]) -> list[SessionInfo]:
 def _first_prompt(session: sdk.SDKSessionInfo) -> str | None:
     first = session.first_prompt
     if first and is_added(first):  # the SDK mistakes the context that we send with a prompt for the prompt
-        path = places.transcript_of(session.session_id)
-        prompts = map(prompt_in, places.read_entries(path) if path else [])
+        prompts = map(prompt_in, places.readable_entries(places.transcript_of(session.session_id)))
         first = " ".join(next(filter(None, prompts), "").split())[:200]
     return well_formed(first) if first else None
 
