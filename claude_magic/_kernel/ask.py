@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
@@ -19,7 +19,6 @@ from claude_magic._kernel.options.cell_options import OPTIONS, Options
 from claude_magic._kernel.options.option import FUNCTION, TEXT
 from claude_magic._kernel.prompt.cell_request import CellRequest, files_matching, own_tools, schema_of
 from claude_magic._kernel.state.kernel_state import KernelState
-from claude_magic._kernel.state.turns import Session, Turn
 from claude_magic._kernel.turn import cell_turns
 from claude_magic.errors import ConfigError
 from claude_magic.sdk._workspaces import working_directory
@@ -147,17 +146,16 @@ def current_session() -> CurrentSession | None:
     session = state.current
     if session is None:
         return None
-    path, reply = state.turns.path(state.current_turn), state.sessions.reply
-    own = (SessionTurn(turn.number, turn.prompt, turn.session_id, turn.failed, partial(reply, turn)) for turn in path)
-    return CurrentSession(session.session_id, session.name, session.directory, (*_earlier(state, session, path), *own))
-
-
-def _earlier(state: KernelState, session: Session, path: Sequence[Turn]) -> Iterator[SessionTurn]:
     from claude_magic.sdk._history.transcripts import reply_of  # late import: the Agent SDK is slow
 
-    for said in state.sessions.before(path[0] if path else None, session):
-        found = partial(reply_of, said, session.session_id, session.directory)
-        yield SessionTurn(None, said.prompt, session.session_id, bool(said.trouble), found)
+    session_id, directory = session.session_id, session.directory
+    path, reply = state.turns.path(state.current_turn), state.sessions.reply
+    earlier = (
+        SessionTurn(None, said.prompt, session_id, bool(said.trouble), partial(reply_of, said, session_id, directory))
+        for said in state.sessions.before(path[0] if path else None, session)
+    )
+    own = (SessionTurn(turn.number, turn.prompt, turn.session_id, turn.failed, partial(reply, turn)) for turn in path)
+    return CurrentSession(session_id, session.name, directory, (*earlier, *own))
 
 
 def _request(magics: Any, prompt: str, chosen: Mapping[str, object]) -> CellRequest:
