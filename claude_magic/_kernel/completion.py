@@ -45,19 +45,14 @@ def matcher_for(state: KernelState, shell: InteractiveShell) -> Matcher:
 
         return matcher_of_words
 
-    @completer.context_matcher()  # type: ignore[untyped-decorator]
+    @completer.context_matcher(identifier="claude_magic")  # type: ignore[untyped-decorator]
     def claude_matcher(context: completer.CompletionContext) -> completer.SimpleMatcherResult:
         current, found = _found(known, context.line_with_cursor[: context.cursor_position])
-        fitting = [completer.SimpleCompletion(str(text), type=_kind(text)) for text in found]
+        fitting = [completer.SimpleCompletion(str(text), type=getattr(text, "about", "") or "magic") for text in found]
         return completer.SimpleMatcherResult(completions=fitting, suppress=bool(fitting), matched_fragment=current)
 
-    claude_matcher.matcher_identifier = "claude_magic"
     matcher: Matcher = claude_matcher
     return matcher
-
-
-def _kind(text: str) -> str:
-    return text.about if isinstance(text, Described) and text.about else "magic"
 
 
 def _found(known: KernelNames, before: str) -> tuple[str, list[str]]:
