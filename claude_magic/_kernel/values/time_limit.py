@@ -33,26 +33,21 @@ def bounded() -> Iterator[None]:
 
     :raises TookTooLong: the time is over.
     """
-    with capture_output(), _alarm():
-        yield
-
-
-@contextlib.contextmanager
-def _alarm() -> Iterator[None]:
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise TookTooLong(f"it took longer than {INSPECT_TIMEOUT_S:g} s")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, INSPECT_TIMEOUT_S, 0.2)  # repeated, because some code catches everything
-    try:
-        yield
-    finally:
+    with capture_output():
+        if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGALRM, stop)
+        signal.setitimer(signal.ITIMER_REAL, INSPECT_TIMEOUT_S, 0.2)  # repeated, because some code catches everything
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        finally:  # an alarm may have interrupted the line above
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+            yield
+        finally:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            finally:  # an alarm may have interrupted the line above
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
