@@ -40,17 +40,8 @@ BEGINNING: Final = -2
 """Less than the number of any block."""
 
 _ARGUMENTS: Final = (
-    "command",
-    "file_path",
-    "notebook_path",
-    "pattern",
-    "query",
-    "url",
-    "code",
-    "expression",
-    "description",
-    "name",
-    "path",
+    *("command", "file_path", "notebook_path", "pattern", "query", "url"),
+    *("code", "expression", "description", "name", "path"),
 )
 
 
