@@ -85,10 +85,7 @@ class CellRows:
             return self._finish(stream)
 
     async def run_async(self) -> Results:
-        """Send every row and return the results. The kernel's loop runs other callbacks meanwhile.
-
-        :raises ClaudeError: the run could not go on; the error's `results` holds the rows that are answered.
-        """
+        """Do what `run` does. The kernel's loop runs other callbacks meanwhile."""
         with self._open() as (stream, view):
             try:
                 async for batch in stream.abatches():

@@ -246,10 +246,7 @@ class LateView(View):
     """Shows the settled output as one new display, at the end.
 
     This is for an Output widget, which no update of a display reaches, and for a capture, which keeps the first display and
-    each update side by side.
-
-    :param in_place: a context in which displays are visible.
-    :param for_audience: whether the reply is shown to an audience: larger, and without its cost.
+    each update side by side. The parameters are those of `HeadlessView`.
     """
 
     def __init__(self, in_place: Callable[[], AbstractContextManager[None]], *, for_audience: bool = False) -> None:

@@ -270,10 +270,7 @@ class KernelState:
         return Start()
 
     def find(self, wanted: str) -> Session:
-        """Return the session with this ID, unique prefix of an ID, or name.
-
-        :raises SessionNotFoundError: if there is none, or more than one.
-        """
+        """Do what `KnownSessions.find` does; its error also says that the current session has not changed."""
         try:
             return self.sessions.find(wanted)
         except SessionNotFoundError as failure:
@@ -283,10 +280,7 @@ class KernelState:
             raise
 
     def delete(self, session: Session) -> None:
-        """Delete a session for good.
-
-        :raises SessionNotFoundError: if it is gone already.
-        """
+        """Do what `KnownSessions.delete` does, and forget the session."""
         self.sessions.delete(session)
         self.forget(session.session_id)
 

@@ -115,10 +115,7 @@ class KernelTools:
         return _with_fitting_images(result)
 
     def call(self, tool: str, arguments: dict[str, Any]) -> ToolResult:
-        """Run a tool from a blocking cell.
-
-        :raises KeyboardInterrupt: the person interrupted the code.
-        """
+        """Do what `call_async` does, from a blocking cell."""
         running = self.call_async(tool, arguments, None)
         try:
             running.send(None)
@@ -199,10 +196,7 @@ class CodeCells:
         self._put: dict[str, str] = {}
 
     def put(self, reply: SessionAwareResponse, cell_id: str | None, add: Callable[[str], object]) -> str:
-        """Put the Python of a reply into a new cell below; return a notice, or an empty text.
-
-        :param add: adds a cell with this code.
-        """
+        """Put the Python of a reply into a new cell below, by `add`; return a notice, or an empty text."""
         code = python_in(reply)
         if not code.strip():
             return "--code: there is no Python in the reply."

@@ -98,10 +98,7 @@ class CellTurns:
                 self._let_go()
 
     async def run_async(self) -> list[SessionAwareResponse]:
-        """Process events until the turns have ended, then settle. The kernel's loop runs other callbacks meanwhile.
-
-        :raises ClaudeError: the turn failed; in a comparison, every turn failed. What had arrived stays in the cell.
-        """
+        """Process events until the turns have ended, then `finish`. The kernel's loop runs other callbacks meanwhile."""
         while True:
             try:
                 async for batch in self._stream.abatches():

@@ -32,11 +32,7 @@ def card_of(request: PermissionRequest, on_answer: Callable[[PermissionAnswer], 
 
 
 def answer_in_lines(request: PermissionRequest) -> PermissionAnswer:
-    """Get an answer through `input()`, where there are no buttons.
-
-    :raises EOFError: the input has ended (Ctrl+D).
-    :raises KeyboardInterrupt: the person interrupts instead of answering.
-    """
+    """Get an answer through `input()`, where there are no buttons. The exceptions are those of `ask_line`."""
     return _choose_in_lines(request) if request.questions else ask_in_lines(request)
 
 
