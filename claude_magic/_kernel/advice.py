@@ -102,10 +102,7 @@ _NARROWEST = 30
 
 
 def beside(meanings: Mapping[str, str], columns: int | None = None) -> str:
-    """Write words with their meanings beside them, or below them if too little room is left there.
-
-    :param columns: the greatest width of a line.
-    """
+    """Write words with their meanings beside them, or below them if `columns`, the width of a line, leaves too little room."""
     width = max(map(len, meanings))
     if columns is None:
         return "\n".join(f"    {word:<{width}}  {meaning}" for word, meaning in meanings.items())

@@ -91,10 +91,7 @@ class Background:
             ) from error
 
     def check_process(self) -> None:
-        """Raise in a forked child of the process that has the thread.
-
-        :raises ConfigError: this process is a forked child.
-        """
+        """Raise a `ConfigError` in a forked child of the process that has the thread."""
         if self.is_forked:
             raise ConfigError(_FORKED, next_step=_USE_THREADS)
 

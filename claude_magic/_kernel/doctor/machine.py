@@ -61,10 +61,7 @@ NOT_TRIED = Finding(_TURN_TOPIC, "not tried; doctor --turn prompts Claude for on
 
 
 async def look(cli_path: str | None = None) -> list[Finding]:
-    """Return all findings about the machine. This changes nothing and sends nothing.
-
-    :param cli_path: the CLI to check; `None` for the default one.
-    """
+    """Return all findings about the machine and a CLI, the default one or that at `cli_path`. Changes and sends nothing."""
     cli, login = await asyncio.gather(_cli(cli_path), _login(cli_path))
     return [Finding("versions", ", ".join(_versions())), cli, login, *_way_to_the_api(), _directory(), *_writable()]
 
@@ -206,10 +203,7 @@ async def try_turn(config: ClaudeConfig, options: TurnOptions | None = None) -> 
 
 
 def report(findings: Sequence[Finding], columns: int | None = None) -> str:
-    """Write the findings as text: a line each, with `!` if something must be done, and at the end what to do.
-
-    :param columns: the greatest width of a line.
-    """
+    """Write each finding in lines of at most `columns`, with `!` if something must be done, and at the end what to do."""
     width = max(len(finding.topic) for finding in findings)
     lines = []
     for finding in map(_shareable, findings):

@@ -69,10 +69,7 @@ def in_line(pieces: Iterable[str]) -> str:
 
 
 def in_full(cell: RanCell, limit: int) -> str:
-    """Return the code of a cell and its outputs.
-
-    :param limit: the most characters of the code and of each output.
-    """
+    """Return the code of a cell and its outputs, each cut to `limit` characters."""
     parts = [fenced(f"In [{cell.number}]", clipped(redact(_code(cell)), limit)[0])]
     parts += [fenced("Printed", beginning(_printed(cell), limit))] if cell.printed else []
     parts += [fenced("Out", beginning(cell.shown, limit))] if cell.shown else []

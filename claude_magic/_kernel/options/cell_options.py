@@ -289,8 +289,5 @@ def option_names() -> list[str]:
 
 
 def usage(columns: int | None = None) -> str:
-    """Return the options, a line each: what it means, and an example.
-
-    :param columns: how wide a line may be.
-    """
+    """Return the options, each with its meaning and an example, in lines of at most `columns`."""
     return beside({option.usage: f"{option.help}; e.g. {option.example}" for option in OPTIONS}, columns)

@@ -188,10 +188,7 @@ HELP = ("help", "--help", "-h")
 
 
 def words_usage(name: str = "", columns: int | None = None) -> str:
-    """Return the help: a line for each way to type a word, or only the lines of the named word.
-
-    :param columns: the greatest width of a line.
-    """
+    """Return the help for each way to type a word, or only for the named word, in lines of at most `columns`."""
     chosen = [word for word in WORDS if word.name == name] or WORDS
     forms = {f"%claude_session {form}".rstrip(): meaning for word in chosen for form, meaning in word.forms.items()}
     return beside(forms, columns)

@@ -80,10 +80,7 @@ def sendable(image: Image, name: str) -> tuple[Image, str]:
 
 
 def text_in(bundle: Mapping[str, Any], room: int = MAX_HTML_CHARACTERS) -> str:
-    """Return the text of a display bundle, empty if it has none; the caller cuts it.
-
-    :param room: the most characters of HTML that are read.
-    """
+    """Return the text of a display bundle, empty if it has none; the caller cuts it. Of HTML, `room` characters are read."""
     if markdown := _joined(bundle.get("text/markdown")):
         return markdown
     if chart := _first(bundle, _CHART):

@@ -33,10 +33,7 @@ _BLANKS: Final = re.compile(r"[ \t\r\f\v\n\xa0]+")
 
 
 def text_of_html(html: str, room: int = MAX_HTML_CHARACTERS) -> str:
-    """Return the text of HTML that a person would see.
-
-    :param room: the most characters that are read, without scripts and styles.
-    """
+    """Return the text of HTML that a person would see; at most `room` characters, without scripts and styles, are read."""
     # Scripts and styles are removed before the cut: often they are the larger part of what a library writes.
     begun = _NO_TEXT.sub("", html[: 20 * MAX_HTML_CHARACTERS])[:room]
     reader = _Reader()

@@ -109,10 +109,7 @@ def panel_bundle(facts: SessionFacts | None, rows: Sequence[SessionRow]) -> dict
 
 
 def panel_text(facts: SessionFacts | None, rows: Sequence[SessionRow], columns: int | None = None) -> str:
-    """Write facts and all rows as plain text.
-
-    :param columns: the greatest width of a line, but for IDs and commands, which are not divided.
-    """
+    """Write facts and all rows as plain text, in lines of at most `columns`; but IDs and commands are not divided."""
     wrapper = word_wrapper(columns, " " * 15) if columns else None
     lines = [_NO_SESSION]
     if facts is not None:

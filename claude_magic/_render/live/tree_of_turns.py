@@ -107,10 +107,7 @@ def tree_bundle(rows: Sequence[TurnRow]) -> dict[str, str]:
 
 
 def tree_text(rows: Sequence[TurnRow], columns: int | None = None) -> str:
-    """Draw all turns as plain text.
-
-    :param columns: the greatest width of a line, if that leaves room for the start of a prompt.
-    """
+    """Draw all turns as plain text, in lines of at most `columns` if that leaves room for the start of a prompt."""
     return "\n".join(_texts(_lines(rows), columns=columns))
 
 

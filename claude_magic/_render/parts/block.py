@@ -18,10 +18,7 @@ from claude_magic.sdk.response import Block, Remark, Text, Thinking, ToolCall
 
 
 def block_html(block: Block, *, ended: bool = False, is_open: bool = False) -> str:
-    """Render one block; `ended` says that its turn is over, so no tool runs and Claude does not think.
-
-    :param is_open: whether a block that can be folded is unfolded.
-    """
+    """Render one block, unfolded if `is_open`; with `ended` its turn is over, so no tool runs and Claude does not think."""
     match block:
         case Text():
             return f'<div class="claude-text">{text_html(block.text)}</div>\n'

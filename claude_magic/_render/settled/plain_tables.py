@@ -61,10 +61,7 @@ def tables_bundle(tables: Sequence[Table], summary: str) -> dict[str, str]:
 
 
 def text_table(lines: Sequence[Sequence[str]], limits: Sequence[int], columns: int | None = None) -> list[str]:
-    """Write a head and lines of cells in columns, none wider than its limit.
-
-    :param columns: the greatest width of a line; if the table is wider, each of its lines becomes several.
-    """
+    """Write a head and lines in columns, none wider than its limit; in a table wider than `columns`, each line is folded."""
     widths = [min(limit, max(len(line[i]) for line in lines)) for i, limit in enumerate(limits)]
     if columns is not None and sum(widths) + 2 * (len(widths) - 1) > columns:
         head, *others = lines
