@@ -144,10 +144,7 @@ class Stream(Generic[T, R]):
             self._portal.start_task_soon(self._cancel)
 
     def result(self) -> R | None:
-        """Return the task's result after the stream has ended; `None` if it was stopped.
-
-        :raises Exception: the exception of the task.
-        """
+        """Return the task's result after the stream has ended, or raise its exception; `None` if it was stopped."""
         return self._future.result()
 
     def batches(self) -> Iterator[list[T]]:

@@ -174,10 +174,7 @@ def _differences(before: list[tuple[Any, dict[str, Any]]]) -> Iterator[_Replaced
 
 
 def runs_a_loop(code: str, namespace: Mapping[str, Any]) -> bool:
-    """Whether a cell contains a call that runs a loop, or leads to one.
-
-    :param namespace: the person's variables.
-    """
+    """Whether a cell contains a call that runs a loop, or leads to one through the person's variables, the `namespace`."""
     # A prompt without expressions is only text.
     if _PROMPT.match(code) and "{{" not in code and "{%" not in code:
         return False

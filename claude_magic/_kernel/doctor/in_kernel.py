@@ -15,10 +15,7 @@ from claude_magic._kernel.state.kernel_state import KernelState
 
 
 def show_findings(state: KernelState, frontend: Frontend, *, with_turn: bool) -> None:
-    """Print the findings about this machine and kernel, and what to do.
-
-    :param with_turn: whether to try a turn, too, which costs money.
-    """
+    """Print the findings about this machine and kernel, and what to do; `with_turn` tries a turn, too, which costs money."""
     call, settings = state.client.background.call, state.settings
     versions, *others = call(look, settings.cli_path)
     findings = [versions, frontend_finding(frontend), *others]

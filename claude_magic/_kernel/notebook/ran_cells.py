@@ -105,11 +105,7 @@ class RanCells:
             self._publisher.unregister_hook(self._displayed)
 
     def begin(self, code: str = "", *, cell_id: str | None = None, is_counted: bool = True) -> None:
-        """Note that a cell begins.
-
-        :param cell_id: its ID in the notebook.
-        :param is_counted: whether it goes into the history.
-        """
+        """Note that a cell begins: `cell_id` is its ID in the notebook, and `is_counted` says that it goes into the history."""
         # Not the shell's `execution_count`: IPython 9.18 has already incremented it here, before the cell runs.
         self.number = len(self._codes())
         # Counted: the cell is in the history. Noted: its displays are kept, too; those of conversation cells are not.
@@ -152,10 +148,7 @@ class RanCells:
         return kept[2]
 
     def since(self, number: int, limit: int) -> Iterator[RanCell]:
-        """Yield the cells of `numbers_since`.
-
-        :param limit: the most characters of each output; a longer one has one character more, which shows that it was cut.
-        """
+        """Yield the cells of `numbers_since`. An output longer than `limit` has one character more, to show that it was cut."""
         for each in self.numbers_since(number):
             yield self._cell(each, self._codes()[each], limit)
 

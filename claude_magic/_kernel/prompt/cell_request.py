@@ -85,10 +85,7 @@ def schema_named(shell: InteractiveShell, name: str) -> Schema:
 
 
 def schema_of(kind: object) -> Schema:
-    """Return the schema of a type.
-
-    :raises ConfigError: a reply cannot have this type.
-    """
+    """Return the schema of a type, or raise a `ConfigError` if a reply cannot have this type."""
     from claude_magic.sdk.schema import Schema  # pydantic takes a while to import
 
     return Schema.of(kind)

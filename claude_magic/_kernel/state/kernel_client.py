@@ -56,10 +56,7 @@ class KernelClient:
         settings.observe(self._prepare_again, TURN_TRAITS)
 
     def get(self) -> ClaudeClient:
-        """Return the client; wait until it is open.
-
-        :raises ConfigError: in a forked child of the client's process.
-        """
+        """Return the client; wait until it is open. In a forked child of its process, raise a `ConfigError`."""
         self.background.check_process()
         return self._client.result()
 
@@ -98,10 +95,7 @@ class KernelClient:
         )
 
     def _check_model(self, model: str | None) -> None:
-        """Refuse a misspelt short name of a model, such as `sonet`. Full names, and those of gateways, are not checked.
-
-        :raises ConfigError: the name is misspelt.
-        """
+        """Refuse a misspelt short name of a model, such as `sonet`. Full names, and those of gateways, are not checked."""
         known = {*self.choices.models, *MODELS} if self.choices.models else ()
         if model and model.isalpha() and known and model not in known and (meant := near(model, known)):
             raise ConfigError(f"There is no model {model}{meant}.", next_step="Correct --model; nothing was sent.")

@@ -148,10 +148,7 @@ class Turns:
                 self._next = turn.number
 
     def find(self, number: int) -> Turn:
-        """Return the turn with this number.
-
-        :raises TurnNotFoundError: if there is none.
-        """
+        """Return the turn with this number, or raise a `TurnNotFoundError`."""
         turn = self._turns.get(number)
         if turn is None:
             known = f"the last one is {max(self._turns)}" if self._turns else "there are none yet"

@@ -75,10 +75,7 @@ class ReplacedFile:
         return f"Only line endings or invisible characters change: {', '.join(which) or 'their places'}."
 
     def diff(self, spelled: Callable[[str], str]) -> str | None:
-        """Return a unified diff, empty if the texts are equal; `None` if it would take too long.
-
-        :param spelled: spells out what cannot be seen in a line.
-        """
+        """Return a unified diff of lines that are `spelled` out, empty if the texts are equal; `None` if it takes too long."""
         before, after = _LINE.findall(self.before), _LINE.findall(self.after)
         start = max(0, _equal(before, after) - 2)
         before, after = before[start:], after[start:]

@@ -45,10 +45,7 @@ class RowProgress:
 
 
 class Lines(RowProgress):
-    """Prints a line from time to time. Rows that come from a checkpoint do not count for that.
-
-    :param clock: returns seconds, from any start.
-    """
+    """Prints a line from time to time, by a `clock` in seconds. Rows that come from a checkpoint do not count for that."""
 
     def __init__(self, total: int | None, *, with_table: bool, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(with_table=with_table)
