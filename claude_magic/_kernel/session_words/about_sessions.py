@@ -197,7 +197,10 @@ class SessionWords:
                 next_step=f"Give {_ID_LENGTH} characters of the ID, or its row in %claude_session list.",
             )
         session = self._state.find(meant)
-        say(f"To be deleted for good: {self._described(session)}.")
+        said = self._state.sessions.exchanges(session)
+        turns = f"{len(said)} {'turn' if len(said) == 1 else 'turns'}"
+        last = f", last prompt: {one_line(clean_line(said[-1].prompt), 60)}" if said else ""
+        say(f"To be deleted for good: {session.label}, {turns}{last}.")
         if self._frontend.can_answer() and input("Delete it? (y/n) ").strip().casefold() not in ("y", "yes"):
             say("Nothing was deleted.")
             return
@@ -251,12 +254,6 @@ class SessionWords:
         if not reply:
             raise SessionNotFoundError("No session was chosen.", next_step="%claude_session resume ID continues one.")
         return reply
-
-    def _described(self, session: Session) -> str:
-        said = self._state.sessions.exchanges(session)
-        turns = f"{len(said)} {'turn' if len(said) == 1 else 'turns'}"
-        last = f", last prompt: {one_line(clean_line(said[-1].prompt), 60)}" if said else ""
-        return f"{session.label}, {turns}{last}"
 
     def show_unloaded(self) -> None:
         """Print what `%claude_session trust` would load from the directory."""
