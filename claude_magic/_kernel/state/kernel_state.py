@@ -307,14 +307,12 @@ class KernelState:
 
     def _make_current(self, outcome: Outcome, *, is_left: bool) -> bool:
         """Let the next cell continue the session of a turn that has ended; return whether it will."""
-        session_id = outcome.response.session_id
-        if session_id is None or self.sessions.get(session_id) is None:
+        session = self.sessions.get(outcome.response.session_id or "")
+        if session is None:
             return False
-        if self.current is not None and outcome.was_refused:
-            return self.current.session_id == session_id
-        if not is_left:
-            self._move_to(self.sessions.get(session_id))
-        return self.current is not None and self.current.session_id == session_id
+        if not is_left and (self.current is None or not outcome.was_refused):
+            self._move_to(session)
+        return self.current is not None and self.current.session_id == session.session_id
 
     def _is_left(self, turn: Turn) -> bool:
         """Whether the person chose a new point for the next cell after this turn began at the default one."""
