@@ -21,8 +21,7 @@ def show_findings(state: KernelState, frontend: Frontend, *, with_turn: bool) ->
     findings = [versions, frontend_finding(frontend), *others]
     if settings.cassette and settings.cassette_mode != "off":
         findings.append(Finding("cassette", f"{settings.cassette}, mode {settings.cassette_mode}"))
-    tried = call(try_turn, settings.client_config(), turn_options(Options(), settings)) if with_turn else NOT_TRIED
-    findings.append(tried)
+    findings.append(call(try_turn, settings.client_config(), turn_options(Options(), settings)) if with_turn else NOT_TRIED)
     told = [replace(finding, next_step=STEPS.get(finding.next_step, finding.next_step)) for finding in findings]
     say(report(told, frontend.text_columns))
 

@@ -255,8 +255,7 @@ class Replies:
 
     def get(self, number: int) -> SessionAwareResponse | None:
         """Return the reply of a turn, if it is still kept."""
-        kept = self._kept.get(number)
-        return kept and kept[0]
+        return self._kept.get(number, (None, 0))[0]
 
 
 def _size(reply: SessionAwareResponse) -> int:

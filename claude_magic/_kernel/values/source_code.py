@@ -54,12 +54,8 @@ def is_cell(filename: str) -> bool:
     """Tell whether code with this file name was compiled from a cell."""
     # The entries of IPython have no modification time. Nor has generated code, but its file names are in angle brackets.
     entry = linecache.cache.get(filename)
-    return (
-        entry is not None
-        and len(entry) == 4
-        and entry[1] is None
-        and (filename.startswith("<ipython-input-") or not filename.startswith("<"))
-    )
+    is_generated = filename.startswith("<") and not filename.startswith("<ipython-input-")
+    return entry is not None and len(entry) == 4 and entry[1] is None and not is_generated
 
 
 def cell_label(filename: str) -> str:

@@ -93,18 +93,15 @@ def _disagreements(trial: Trial) -> Table:
     return Table(head, lines, f"{more:,} more rows where they differ" if more else "", _REPLY_WIDTH)
 
 
-def _extremes(row: Disagreement) -> tuple[str, str]:
+def _extremes(row: Disagreement) -> list[str]:
     """Return the replies with the highest and the lowest score, or without scores two that differ; each with its way."""
     if row.scores:
         ends = max(row.scores, key=row.scores.__getitem__), min(row.scores, key=row.scores.__getitem__)
     else:
         first = next(iter(row.replies))
         ends = first, next(label for label, reply in row.replies.items() if repr(reply) != repr(row.replies[first]))
-    scores = (f" ({_number(row.scores[label])})" if label in row.scores else "" for label in ends)
-    one, other = (
-        f"{_label(label)}{score}: {_short_cell(row.replies[label])}" for label, score in zip(ends, scores, strict=True)
-    )
-    return one, other
+    scores = [f" ({_number(row.scores[label])})" if label in row.scores else "" for label in ends]
+    return [f"{_label(label)}{score}: {_short_cell(row.replies[label])}" for label, score in zip(ends, scores, strict=True)]
 
 
 def _content(row: object) -> object:
