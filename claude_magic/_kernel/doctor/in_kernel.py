@@ -18,7 +18,7 @@ def show_findings(state: KernelState, frontend: Frontend, *, with_turn: bool) ->
     """Print the findings about this machine and kernel, and what to do; `with_turn` tries a turn, too, which costs money."""
     call, settings = state.client.background.call, state.settings
     versions, *others = call(look, settings.cli_path)
-    findings = [versions, frontend_finding(frontend), *others]
+    findings = [versions, Finding("frontend", _frontend_words(frontend)), *others]
     if settings.cassette and settings.cassette_mode != "off":
         findings.append(Finding("cassette", f"{settings.cassette}, mode {settings.cassette_mode}"))
     findings.append(call(try_turn, settings.client_config(), turn_options(Options(), settings)) if with_turn else NOT_TRIED)
@@ -26,27 +26,24 @@ def show_findings(state: KernelState, frontend: Frontend, *, with_turn: bool) ->
     say(report(told, frontend.text_columns))
 
 
-def frontend_finding(frontend: Frontend) -> Finding:
+def _frontend_words(frontend: Frontend) -> str:
     """Return which frontend the running cell has, as far as that is known, and what it can do."""
     kernel: Any = getattr(frontend.shell, "kernel", None)
     if kernel is None:
-        return Finding("frontend", "IPython in a terminal: text, and questions that are answered by typing")
+        return "IPython in a terminal: text, and questions that are answered by typing"
     if not frontend.can_answer():
-        return Finding(
-            "frontend", "nobody can answer (nbconvert, papermill): plain output, and every question is answered with no"
-        )
+        return "nobody can answer (nbconvert, papermill): plain output, and every question is answered with no"
     if frontend.is_text_only:
-        return Finding("frontend", "a console: text, and questions that are answered by typing")
+        return "a console: text, and questions that are answered by typing"
     version: tuple[Any, ...] = getattr(sys.modules.get("ipykernel"), "version_info", (0, 0))
     has_subshells = "kernel subshells" in kernel.kernel_info.get("supported_features", ())
     if version[:2] >= (7, 4):
         clicks = "yes"
     else:
         clicks = "where the frontend has subshells" if version[0] >= 7 else "no (they need ipykernel 7.4 or later)"
-    return Finding(
-        "frontend",
+    return (
         f"{_name_of(frontend)}; widgets {'can be shown' if frontend.has_widgets() else 'are not shown here'}; "
-        f"clicks work while a cell runs: {clicks}; subshells of the kernel: {'yes' if has_subshells else 'no'}",
+        f"clicks work while a cell runs: {clicks}; subshells of the kernel: {'yes' if has_subshells else 'no'}"
     )
 
 
