@@ -7,6 +7,7 @@ colours and layout.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
@@ -84,11 +85,9 @@ def last_number(response: SessionAwareResponse) -> int:
 
 def blocks_between(blocks: Sequence[Block], after: int, until: int | None = None) -> list[Block]:
     """Return the blocks after number `after`, up to number `until`. A remark goes with the block before it."""
-    numbers = accumulate((block.number for block in blocks), max, initial=BEGINNING)
-    next(numbers)
-    return [
-        block for block, number in zip(blocks, numbers, strict=True) if after < number and (until is None or number <= until)
-    ]
+    numbers = accumulate((block.number for block in blocks), max)
+    last = math.inf if until is None else until
+    return [block for block, number in zip(blocks, numbers, strict=True) if after < number <= last]
 
 
 def tool_name(call: ToolCall) -> str:
