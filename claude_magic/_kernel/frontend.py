@@ -218,12 +218,9 @@ class Frontend:
         from ipywidgets.widgets import widget as widgets
 
         # ipywidgets 7 has the widgets in a class attribute; in 8, reading that warns.
-        known = getattr(widgets, "_instances", None)
+        known = widgets._instances if hasattr(widgets, "_instances") else widgets.Widget.widgets
         shown_for = self._parent_header().get("msg_id")
-        return any(
-            isinstance(widget, Output) and widget.msg_id == shown_for
-            for widget in list((widgets.Widget.widgets if known is None else known).values())
-        )
+        return any(isinstance(widget, Output) and widget.msg_id == shown_for for widget in list(known.values()))
 
     @contextmanager
     def _where_it_shows(self) -> Iterator[None]:

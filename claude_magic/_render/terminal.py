@@ -235,9 +235,8 @@ def _known(tokens: Sequence[Token]) -> Iterator[Token]:
             case "formula_block":
                 yield Token("paragraph_open", "p", 1)
                 lines = [Token("text", "", 0, content=line) for line in token.content.split("\n")]
-                yield Token(
-                    "inline", "", 0, children=[part for line in lines for part in (line, Token("hardbreak", "br", 0))][:-1]
-                )
+                parts = [part for line in lines for part in (line, Token("hardbreak", "br", 0))]
+                yield Token("inline", "", 0, children=parts[:-1])
                 yield Token("paragraph_close", "p", -1)
             case "summary_open":
                 yield from (Token("paragraph_open", "p", 1), Token("strong_open", "strong", 1))
@@ -246,9 +245,9 @@ def _known(tokens: Sequence[Token]) -> Iterator[Token]:
             case "details_open" | "details_close":
                 pass
             case "inline" if token.children:
-                parts = plain_tokens(token.children)
+                plain = plain_tokens(token.children)
                 token.children = [
-                    Token("text", "", 0, content=part.content) if part.type == "formula" else part for part in parts
+                    Token("text", "", 0, content=part.content) if part.type == "formula" else part for part in plain
                 ]
                 yield token
             case _:

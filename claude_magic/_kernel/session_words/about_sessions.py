@@ -160,11 +160,8 @@ class SessionWords:
         session = sessions[last.session_id]
         self._state.continue_session(session)
         lost = sum(saved.session_id not in sessions for saved in turns)
-        missing = (
-            f"; {lost} more belong{'s' * (lost == 1)} to sessions that are not on this machine, or not in this directory"
-            if lost
-            else ""
-        )
+        elsewhere = "sessions that are not on this machine, or not in this directory"
+        missing = f"; {lost} more belong{'s' * (lost == 1)} to {elsewhere}" if lost else ""
         say(f"Restored {len(restored)} {'turn' if len(restored) == 1 else 'turns'}{missing}.")
         if anew := [f"{saved.number} is now {turn.number}" for saved, turn in restored if saved.number != turn.number]:
             say(f"Numbers that two kernels had used are changed: {', '.join(anew)}.")
