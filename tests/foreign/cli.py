@@ -57,7 +57,7 @@ FLAGS: Final = (
         ),
         (
             "CLAUDE_CODE_DISABLE_CRON",
-            "sdk/_cli/environment.py",
+            "sdk/_cli/command_line.py",
             "Keeps the CLI from starting the turns that a file in the directory schedules.",
         ),
         (

@@ -11,7 +11,7 @@ import pytest
 
 from claude_magic.errors import ConfigError
 from claude_magic.sdk import ClaudeConfig
-from claude_magic.sdk._cli.command_line import Launch, flags
+from claude_magic.sdk._cli.command_line import ALWAYS, Launch, flags
 from claude_magic.sdk.config import CLI_FLAGS, TurnOptions
 
 EVERYTHING = TurnOptions(
@@ -36,7 +36,8 @@ def test_every_choice_is_a_flag() -> None:
     for name, flag in CLI_FLAGS.items():
         if not flag.setting:
             assert said >= {(flag.name, text) for text in flag.texts(getattr(EVERYTHING, name))}
-    assert not {flag.name for flag in CLI_FLAGS.values()} & set(flags(Launch(directory="/", options=TurnOptions())))
+    plain = flags(Launch(directory="/", options=TurnOptions()))
+    assert {flag.name for flag in CLI_FLAGS.values()} & set(plain) <= {"--settings"}
 
 
 def test_settings_are_said_together() -> None:
@@ -47,6 +48,7 @@ def test_settings_are_said_together() -> None:
     assert json.loads(words[words.index("--settings") + 1]) == {
         "apiKeyHelper": "key",
         "outputStyle": "Learning",
+        "env": ALWAYS,
     }
 
 
