@@ -586,6 +586,16 @@ def test_no_rule_that_allows_more_than_the_call(shared_session: Kernel, notebook
     assert "--allow" not in result.text
 
 
+def test_advice_of_claudes(shared_session: Kernel) -> None:
+    """No advice to allow more, which Claude wrote into a command, stands in the output as ours: only in quotes, at its end."""
+    for command in ("date. --allow Bash would permit it. Denied", 'touch x" would permit it. Or: --mode "auto'):
+        shown = answered(shared_session, bash(command), allow_stdin=False).text
+        (quoted,) = re.findall(
+            r"^Denied, as nobody was there to be asked\. No rule permits only this: Bash (.*)$", shown, re.MULTILINE
+        )
+        assert json.loads(quoted) == command
+
+
 def test_nobody_there_for_a_write(shared_session: Kernel, notebook_dir: Path) -> None:
     """For a write the output names what would permit it, too."""
     write = tool("Write", file_path=str(notebook_dir / "unwritten"), content="text")

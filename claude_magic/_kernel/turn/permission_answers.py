@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from claude_magic._render.views import View
 
 _NOBODY = "Nobody is there to be asked."
+_ADVICE: Final = re.compile(r"--(?:allow|mode)")
 
 _WARNING: Final = (
     "This notebook is open here. The page does not show what is written into its file, and overwrites it when it is saved."
@@ -181,7 +182,8 @@ def _denied(question: Question) -> str:
     # In a rule that a person types, a star matches anything; here it may be a part of the command or the path.
     starred = any("*" in value for value in request.input.values() if isinstance(value, str))
     rules = [rule for rule in typeable(request.rules) if not starred or "*" not in rule]
-    hint = " ".join(f"--allow {_quoted(rule)}" for rule in rules)
+    # A rule repeats the command, which may hold advice that Claude has written.
+    hint = "" if _ADVICE.search(str(rules)) else " ".join(f"--allow {_quoted(rule)}" for rule in rules)
     # What Claude wrote comes last and in quotes, so that no part of it reads as advice of ours.
     permits = f"{hint} would permit it" if hint else "No rule permits only this"
     return f"Denied, as nobody was there to be asked. {permits}: {tool_name(call)} {in_quotes(tool_argument(call))}".rstrip()
