@@ -464,6 +464,32 @@ def test_pipes_in_the_place_of_files_of_git(name: str, workdir: Path) -> None:
     assert git_programs(str(workdir)).keys() == ({str(workdir / name)} if name != ".git" else set())
 
 
+@pytest.mark.parametrize(
+    ("source", "known"),
+    [
+        ({"source": "directory", "path": "./market"}, {}),
+        ({"source": "file", "path": "./market/.claude-plugin/marketplace.json"}, {}),
+        ({}, {"mk": {"source": {"source": "directory", "path": "{market}"}, "installLocation": "{market}"}}),
+    ],
+    ids=["folder", "file", "known to the CLI"],
+)
+def test_sources_of_plugins(
+    source: dict[str, str], known: dict[str, object], workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files of plugins that settings name are shown and trusted, whichever way their folder is named."""
+    for name in (".claude-plugin/marketplace.json", "worktrees/pl/hooks/hooks.json"):
+        (workdir / "market" / name).parent.mkdir(parents=True)
+        (workdir / "market" / name).write_text("{}")
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "cli"))
+    (tmp_path / "cli/plugins").mkdir(parents=True)
+    told = json.dumps(known).replace("{market}", str(workdir / "market"))
+    (tmp_path / "cli/plugins/known_marketplaces.json").write_text(told)
+    (workdir / ".claude").mkdir()
+    settings = {"enabledPlugins": {"pl@mk": True}} | ({"extraKnownMarketplaces": {"mk": {"source": source}}} if source else {})
+    (workdir / ".claude/settings.json").write_text(json.dumps(settings))
+    assert str(workdir / "market/worktrees/pl/hooks/hooks.json") in contents(str(workdir))
+
+
 def test_contents(workdir: Path, traces: Path) -> None:
     """Contents are all that would be loaded, and the folder's own files that it would run, by what they hold."""
     assert contents(str(workdir)) == {}

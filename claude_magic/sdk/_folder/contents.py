@@ -67,6 +67,7 @@ _NUMBERED: Final = re.compile(
 )
 """A character that YAML or a shell names by its number, or a line that goes on."""
 
+_MOST_MISSING: Final = 1_000
 _WRITTEN_TO: Final = re.compile(
     r"""(?<![<=])>>?[ \t]*(?:\\?"(?:[^"\\\n`$]|\$(?!\())*\\?"|'(?:[^'\n`$]|\$(?!\())*'|[^\s;&|<>()"'`\\]+)+"""
 )
@@ -100,6 +101,13 @@ def contents(directory: str) -> dict[str, str]:
         for path in files_named(place, programs) if os.path.basename(place) == "config" else ():
             found[path] = judged(path)[0]
     return found
+
+
+def missing(directory: str) -> list[str]:
+    """Return paths in a directory that a loaded file's commands name, where no file is: one that is put there may run."""
+    words = {word for _, path in _loaded_files(directory) for word in _hash_and_words(path)[1]}
+    paths = (os.path.normpath(os.path.join(directory, word)) for word in sorted(words)[:_MOST_MISSING])
+    return [path for path in paths if path.startswith(os.path.join(directory, "")) and not os.path.lexists(path)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +195,16 @@ def _plugins_of(settings: Path, directory: str) -> Iterator[str]:
     """Yield the files in folders that settings name as sources of plugins: the CLI (2.1.332) loads their hooks and skills."""
     known = object_in(settings)
     named = [_strings(value) for name, value in known.items() if "marketplace" in name.lower()]
-    for path in dict.fromkeys(os.path.join(directory, with_home(word)) for words in named for word in words):
-        yield from _files_of(path, ()) if os.path.isdir(path) else filter(os.path.isfile, [path])
+    # The folder of one that the CLI knows by its name already, from another folder.
+    home = cli_home({})
+    others = object_in(home / "plugins/known_marketplaces.json")
+    enabled = known.get("enabledPlugins")
+    named += [_strings(others.get(name.rpartition("@")[2])) for name in (enabled if isinstance(enabled, dict) else ())]
+    for path in dict.fromkeys(os.path.normpath(os.path.join(directory, with_home(word))) for words in named for word in words):
+        if os.path.isfile(path):  # it lists plugins by paths from its folder
+            path = os.path.dirname(path).removesuffix(f"{os.sep}.claude-plugin")
+        if os.path.isdir(path) and not Path(path).is_relative_to(home):
+            yield from _files_of(path, ())
 
 
 def _files_of(settings: str, left_out: Collection[str] = _NOT_LOADED) -> Iterator[str]:

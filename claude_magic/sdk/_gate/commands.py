@@ -63,6 +63,8 @@ _UNPACKERS: Final = frozenset(
 )
 """Programs that write files which their words do not name."""
 
+_MOST_BEFORE: Final = 8
+"""The most words before a program that another one starts."""
 _COPIERS: Final = frozenset({"cp", "mv", "ln", "install"})
 _WIDE_OPTION: Final = re.compile(r"-\w*[rRabS]|--(?:rec|arc|bac|suf|par)")
 """The starts of options with which a copier writes files that its words do not name."""
@@ -74,9 +76,9 @@ _MAKES_LINKS: Final = re.compile(
 )
 """The start of a command that may put a link into the folder, or go elsewhere."""
 
-_PRINTERS: Final = frozenset({"echo", "printf", "true", "false", "test", "date", "cd"})
+_PRINTERS: Final = frozenset({"echo", "true", "false", "test", "cd"})
 _INTERPRETERS: Final = frozenset({"sh", "bash", "zsh", "python", "python3", "node"})
-_RUNS_ANYTHING: Final = _INTERPRETERS | {"make", "pytest", "npm", "npx", "uv", "tox", "cargo", "go"}
+_RUNS_ANYTHING: Final = _INTERPRETERS | {"make", "pytest", "tox"}
 
 _WRITERS: Final = _UNPACKERS.union(
     {*EDITORS, "ln", "tee", "dd", "install", "sort", "truncate", "chmod", "unlink", "shred", "rename", "sponge"}
@@ -163,7 +165,7 @@ def writes(part: str) -> bool:
 
 
 def _is_writer(part: str) -> bool:
-    return called(part)[0] in _WRITERS and not _known_to_read(_simple_words(part))
+    return called(part)[0].rpartition("/")[2] in _WRITERS and not _known_to_read(_simple_words(part))
 
 
 def _known_to_read(words: list[str]) -> bool:
@@ -204,7 +206,8 @@ def only_prints(part: str) -> bool:
 
 def runs_anything(part: str) -> bool:
     """Whether the program of a part runs whatever code it is given, so that a rule for it allows everything."""
-    return called(part)[0] in _RUNS_ANYTHING
+    program, *words = called(part)
+    return program in _RUNS_ANYTHING and words[:1] != ["-m"]
 
 
 def acted_on(command: str, is_harmless: Callable[[str], bool]) -> str:
@@ -228,10 +231,15 @@ def _to_run(words: list[str]) -> int:
 def writes_anything(part: str) -> bool:
     """Whether a part may write files that its words do not name."""
     program, *words = called(part)
+    if only_prints(part) or program == "git":
+        return False
+    # Another program may start it, as in `env tar`.
+    for at, word in enumerate((program, *words[:_MOST_BEFORE])):
+        name = word.rpartition("/")[2]
+        if name in _UNPACKERS or (name in _COPIERS and any(map(_WIDE_OPTION.match, words[at:]))):
+            return True
     if not writes(part):
         return False
-    if program in _UNPACKERS or (program in _COPIERS and any(map(_WIDE_OPTION.match, words))):
-        return True
     if program == "sed" and not (words[:1] == ["-i"] and _SUBSTITUTES.fullmatch(" ".join(words[1:2]))):
         return any(word.startswith("-") or "w" in word or "e" in word for word in words)
     return re.search(r"[$`*?\[{]", LITERAL.sub("", part)) is not None
@@ -239,13 +247,16 @@ def writes_anything(part: str) -> bool:
 
 def only_reads(command: str, is_inside: Inside) -> bool:
     """Whether all programs of a command only read, and no word leads out of the folder."""
-    return len(command.split()) <= _MOST_WORDS and is_inside(".") and all(_reads(part, is_inside) for part in parts_of(command))
+    return len(command.split()) <= _MOST_WORDS and all(_reads(part, is_inside) for part in parts_of(command))
 
 
 def only_edits(command: str, is_inside: Inside) -> bool:
     """Whether a command is one program that the mode `acceptEdits` covers, and no word leads out of the folder."""
     program, *words = _plain_words(command) or [""]
-    return program in EDITORS and is_inside(".") and all(is_inside(word) for word in words if not word.startswith("-"))
+    named = [word for word in words if not word.startswith("-")]
+    # `cp` and `mv` may put a file into a folder, keeping its name.
+    into = [f"{folder}/{word.rstrip('/').rpartition('/')[2]}" for folder in named[-1:] + named[:1] for word in named]
+    return program in EDITORS and is_inside(".") and all(map(is_inside, (*named, *into)))
 
 
 def is_plain(command: str) -> bool:
@@ -273,7 +284,7 @@ def _reads(part: str, is_inside: Inside) -> bool:
     if program not in READERS:
         return False
     flags = re.compile(READERS[program])
-    return all(bool(flags.fullmatch(word)) if word.startswith("-") else is_inside(word) for word in words)
+    return is_inside(".") and all(bool(flags.fullmatch(word)) if word.startswith("-") else is_inside(word) for word in words)
 
 
 def _goes(part: str, is_inside: Inside) -> bool:

@@ -82,10 +82,12 @@ _CHOSEN: Final = re.compile(rf"[$`*?\[]|(?<!\S)~|{_BRACES}")
 class GitUse(NamedTuple):
     """How a command uses git. If it is not clear where, settings cannot be looked at beforehand.
 
-    `commands`: git's; `git` if unknown, empty if no call. `words`: the words of git's parts that may be paths.
+    `commands`: git's; `git` if unknown, empty if no call. `words`: the words of git's parts that may be paths. `waits`: whether
+    other programs run before git.
     """
 
     is_clear: bool
+    waits: bool
     commands: frozenset[str]
     words: tuple[str, ...]
 
@@ -131,7 +133,9 @@ def git_use(command: str) -> GitUse:
                 made = _MADE_WORDS if name in SIMPLE else _CHOSEN
                 is_clear = is_clear and not any(map(_FAR_OPTION.match, rest)) and not made.search(unquoted)
     # The folders that the words name are looked at one by one, but a second `cd` or `-C` starts where the first has led.
-    return GitUse(is_clear and goes <= 1, frozenset(commands), tuple(named))
+    first = next((at for at, part in enumerate(parts) if names_git(part)), 0)
+    waits = any(called(part)[0] not in ("cd", "echo", "true") for part in parts[:first])
+    return GitUse(is_clear and goes <= 1, waits, frozenset(commands), tuple(named))
 
 
 def _parts_of_word(word: str) -> Iterator[str]:
@@ -152,6 +156,6 @@ def is_plain_git(part: str) -> bool:
 def changes_work_tree(part: str) -> bool:
     """Whether a part of a command is git, and may change files beside the repository's own."""
     program, *rest = called(part)
-    while rest and rest[0].startswith("-"):
+    while rest and (rest[0] == "-C" or rest[0] in _HARMLESS_OPTIONS):
         rest = rest[2:] if rest[0] == "-C" else rest[1:]
     return program == "git" and not (SIMPLE | {"fetch", "push"}).issuperset(rest[:1])

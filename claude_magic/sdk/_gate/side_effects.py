@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from claude_magic.sdk._folder.contents import UNKNOWN, Below, contents, loaded_below
+from claude_magic.sdk._folder.contents import UNKNOWN, Below, contents, loaded_below, missing
 from claude_magic.sdk._folder.git_settings import (
     INSIDE,
     MOST_BELOW,
@@ -76,7 +76,7 @@ class SideEffects:
         self._is_trusted = trusted
         self._git_trusted = git_programs(directory, only_looks=False) if trusted else {}
         """What git would run in the folder when the process was started, if the person trusts it."""
-        self._trusted = [*contents(directory)] if trusted else []
+        self._trusted = [*contents(directory), *missing(directory)] if trusted else []
         """The files that the person trusts, such as a hook's script. The process would run them even after a change."""
         self._allowed: dict[str, str] | None = {} if asks_below else None
         """By path in a subfolder: the state in which a person allowed the CLI to load it; `None` allows all."""
@@ -173,6 +173,9 @@ class SideEffects:
         use = git_use(call.command)
         if names_git(call.command) and not use.is_clear:
             return "git may use settings or programs that cannot be looked at beforehand"
+        # What is looked at here may have changed when git begins.
+        if call.arguments.get("run_in_background") or (use.waits and not self._is_trusted):
+            return "git's settings may change until it runs"
         named_commands, only_looks = use.commands - {""}, use.commands <= LOOKS and not runs_skills
         if not self._is_trusted and not named_commands <= STORED:
             return "the folder is not trusted, and this may do more with git than a rule can tell"
