@@ -75,7 +75,7 @@ class ClaudeError(Exception):
         """Make it picklable, whatever arguments the `__init__` of its class takes."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
-    def leave_out(self, env: Mapping[str, str]) -> None:
+    def mask(self, env: Mapping[str, str]) -> None:
         """Mask the credentials of this environment in all that is shown. Those of `os.environ` are masked already."""
         self.message, self.next_step, self.stderr = (redact(text, env) for text in (self.message, self.next_step, self.stderr))
         self.args = (self.message,)

@@ -240,7 +240,7 @@ def test_no_key_in_what_to_do_next() -> None:
     assert key not in str(error)
     assert str(error).count("[credential]") == 2
     error = ClaudeError("Failed.", next_step="Send 9fK2mQ7xLp.")
-    error.leave_out({"MY_TOKEN": "9fK2mQ7xLp"})
+    error.mask({"MY_TOKEN": "9fK2mQ7xLp"})
     assert str(error) == "Failed.\nSend [MY_TOKEN]."
 
 

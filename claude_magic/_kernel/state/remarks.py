@@ -1,4 +1,4 @@
-"""What the person should know before a turn: what was not loaded or needs no permission, what happened, a new session."""
+"""Remarks for the person on a turn: what was not loaded, what the mode allows, what happened, a new session."""
 
 from __future__ import annotations
 

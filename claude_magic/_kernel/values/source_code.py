@@ -1,7 +1,7 @@
 """The source of functions and classes, also of those that were defined in cells; an error as text, with the cell that failed.
 
-IPython keeps the source of each compiled cell in `linecache`. Of a traceback, the person's own frames stay, unless they recurse
-endlessly. Many frames of libraries in a row are shortened.
+IPython keeps the source of each compiled cell in `linecache`. Long runs of frames in a traceback are shortened: those of
+libraries after 4 frames, the person's own after 100.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_CELL_LINES: Final = 200
 MAX_CELL_CHARACTERS: Final = 20_000
 
 _LIBRARY_FRAMES: Final = (4, 1, 2)
-"""How many frames of libraries in a row are all shown (4); of more, how many first (1) and last ones (2) are."""
+"""Up to 4 frames of libraries in a row are all shown; of more, the first 1 and the last 2."""
 
 _OWN_FRAMES: Final = (100, 10, 10)
 
@@ -52,7 +52,7 @@ def source_of(value: Callable[..., object] | type) -> str:
 
 def is_cell(filename: str) -> bool:
     """Tell whether code with this file name was compiled from a cell."""
-    # The entries of IPython have no modification time. Nor has generated code, but its file names are in angle brackets.
+    # Neither cells nor generated code have a modification time. In angle brackets, only `<ipython-input-` is a cell.
     entry = linecache.cache.get(filename)
     is_generated = filename.startswith("<") and not filename.startswith("<ipython-input-")
     return entry is not None and len(entry) == 4 and entry[1] is None and not is_generated

@@ -29,13 +29,13 @@ KEPT_S: Final = 2.0
 """The least time that an answered card stays. It is removed when no question is open and Claude writes text again."""
 
 BEHIND_S: Final = 4.0
-"""How much longer than the first of several open cards the others must be at their places before their buttons work."""
+"""How much longer than the first of several open cards the others must stand still before their buttons work."""
 
 SEEN_ROWS: Final = 8
 """The number of rows of a reply that probably fit on the screen together with a card below them."""
 
 PAINT_EVERY_S: Final = 0.2
-"""The least time between two paintings of a growing text. At every update, there would be four times as many messages."""
+"""The least time between two paintings of a growing text. Painting at every update would send four times the messages."""
 
 _ROW_LENGTH: Final = 90
 
@@ -116,7 +116,7 @@ class LiveReply:
         self._is_due = not self._cards  # with open cards, painting would move them
         self._cards[request.call_id] = card = card_of(request, on_answer)
         if not self.slot.children:
-            # The rules of cards, and an anchor for links.
+            # Styles of cards, and an anchor for links.
             rules = f'{added_style("card")}<i id="claude-{self.slot.model_id}"></i>'
             self.slot.children = (self._maker.make(HTML, rules, css_class="claude-here"),)
         self.slot.children = (*self.slot.children, card.box)
@@ -143,7 +143,7 @@ class LiveReply:
         card.end()
 
     def tick(self, elapsed_s: float) -> None:
-        """Enable the cards that have been at their place for a moment; all but the first when it is a longer one.
+        """Enable the cards that have been at their place for a moment; all but the first wait longer.
 
         A page that loads fonts late may move several cards just before a click, which would hit another one.
         """
@@ -160,7 +160,7 @@ class LiveReply:
         if self._waits is None:
             link = f'<a href="#claude-{self.slot.model_id}">Claude waits for your answer ↓</a>'
             self._waits = self._maker.make(HTML, link, css_class="claude-waits")
-            # After the card: the page rebuilds each widget that follows an added or removed one.
+            # Last in the order, but shown above: the page rebuilds each widget that follows an added or removed one.
             self.slot.children = (*self.slot.children, self._waits)
         self._waits.remove_class("claude-hidden")
 

@@ -274,9 +274,9 @@ def _with_replaced(request: PermissionRequest) -> tuple[PermissionRequest, Repla
 def _readable(
     request: PermissionRequest, replaced: ReplacedFile | None, *, on_page: bool
 ) -> tuple[PermissionRequest, _Spelled]:
-    """Spell out invisible characters: a person must see everything that would run. Elsewhere they are just removed.
+    """Spell out invisible characters: a person must see everything that would run. Other outputs just drop them.
 
-    On a page, many blanks are counted, too; rows of a terminal are divided there.
+    On a page, long runs of blanks are counted, too; a terminal wraps its rows.
 
     Also return a function that spells out one more text, given the name of the argument that holds it.
     """

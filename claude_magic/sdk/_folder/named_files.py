@@ -1,7 +1,7 @@
-"""The files of a folder that commands name, as far as their words tell.
+"""Files that commands name in a folder, as far as their words tell.
 
-A word may be a path from the folder, the end of one, as after a variable, or a name in a folder that another word names, as
-after `cd`. What a word gets from a wildcard is not found.
+A word, or its end (as after a variable), may be a path from the folder, or (as after `cd`) from a folder that another
+word names. Files behind a wildcard are not found.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 _WORDS: Final = (re.compile(r"[^\s\"'`;|&<>(),=:$!{}]+"), re.compile(r"[^ \t\n\"'`]+"))
-"""What may be a path: between all signs of a shell, or also with such signs in its name, as in `check(1).sh`."""
+"""What may be a path: text between shell signs, or text that may hold such signs, as `check(1).sh`."""
 _ESCAPES: Final = re.compile(r"[\"'\\]")
 
 _STARTED: Final = frozenset({"__main__.py", "index.js", "package.json"})
@@ -21,7 +21,7 @@ _STARTED: Final = frozenset({"__main__.py", "index.js", "package.json"})
 
 _FIRST_PARTS: Final = 3
 _LAST_PARTS: Final = 30
-"""How many parts of a word may begin a path: its first ones, before which variables may stand, and its last ones."""
+"""A path may begin at any of so many first parts of a word (after variables), or of its last parts."""
 
 _MOST_FOLDERS: Final = 100
 _MOST_UPWARDS: Final = 20
@@ -36,7 +36,7 @@ def words_of(command: str) -> set[str]:
 
 
 def named_files(words: Iterable[str], bases: Iterable[str], root: str) -> set[str]:
-    """Return the files below `root` that words name, as paths from one of the folders in `bases`."""
+    """Return the files below `root` that words name, if read as paths from a folder in `bases`."""
     below = os.path.join(root, ""), os.path.join(os.path.realpath(root), "")
     words = set(words)
     paths = {path for base in bases for path in _paths(words, base) if path.startswith(below)}
@@ -52,7 +52,7 @@ def named_files(words: Iterable[str], bases: Iterable[str], root: str) -> set[st
 
 
 def _paths(words: Iterable[str], base: str) -> Iterator[str]:
-    """Yield the paths from a folder that words may mean: a word or its end, if the folder holds what it begins with."""
+    """Yield the paths from a folder that words may mean: a word or its end whose first part is in the folder."""
     real = functools.cache(os.path.realpath)
     there = {".", "..", *(name.casefold() for name in _listed(base))}
     for word in words:

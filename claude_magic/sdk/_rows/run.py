@@ -197,7 +197,7 @@ class RowRun:
                     self._fail(unwritten)
         else:
             error = reply.error if isinstance(reply, Again) else reply
-            error.leave_out(self._config.env)
+            error.mask(self._config.env)
             if isinstance(error, APIError) and error.status == NOT_FOUND:  # every other row with this model would fail, too
                 self._unknown_models.setdefault(self._model_of(row.outcome), error)
             outcome = replace(row.outcome, error=error, cost_usd=error.cost_usd or 0.0)

@@ -88,7 +88,7 @@ class Trial(Results):
         return self._verdicts.scores() if self._verdicts else dict(self._scores)
 
     def judged_by_place(self) -> tuple[int, int]:
-        """Return in how many pairs the same place (first or second) won in both orders, of how many judged in both."""
+        """Count the pairs that the same place (first or second) won in both orders, and all pairs judged in both."""
         return self._verdicts.by_place() if self._verdicts else (0, 0)
 
     @property
@@ -147,9 +147,7 @@ class Trial(Results):
         """
         first = self.table[0]
         if first.mean is None:
-            raise ClaudeError(
-                "No reply has a score.", next_step="Give a score; with a checkpoint, no reply is asked for again."
-            )
+            raise ClaudeError("No reply has a score.", next_step="Set `score`; with a checkpoint, no reply is asked for again.")
         arm = next(arm for arm in self.arms if arm.label == first.label)
         return Best(
             arm.label,

@@ -232,7 +232,7 @@ class TurnRunner:
         except errors.ClaudeError as error:
             error.session_id = error.session_id or attempt.response.session_id
             error.content = attempt.response.arrived
-            error.leave_out(self._config.env)
+            error.mask(self._config.env)
             raise
         finally:
             if attempt.reached_cli:
