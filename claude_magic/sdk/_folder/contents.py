@@ -67,7 +67,7 @@ _NUMBERED: Final = re.compile(
 )
 """A character that YAML or a shell names by its number, or a line that goes on."""
 
-_MOST_MISSING: Final = 1_000
+_MOST_MISSING: Final = 5_000
 _WRITTEN_TO: Final = re.compile(
     r"""(?<![<=])>>?[ \t]*(?:\\?"(?:[^"\\\n`$]|\$(?!\())*\\?"|'(?:[^'\n`$]|\$(?!\())*'|[^\s;&|<>()"'`\\]+)+"""
 )
@@ -104,9 +104,14 @@ def contents(directory: str) -> dict[str, str]:
 
 
 def missing(directory: str) -> list[str]:
-    """Return paths in a directory that a loaded file's commands name, where no file is: one that is put there may run."""
+    """Return paths in a directory that a loaded file's commands name, where no file is: one that is put there may run.
+
+    If too many words could be paths, the directory itself stands for them.
+    """
     words = {word for _, path in _loaded_files(directory) for word in _hash_and_words(path)[1]}
-    paths = (os.path.normpath(os.path.join(directory, word)) for word in sorted(words)[:_MOST_MISSING])
+    if len(words) > _MOST_MISSING:
+        return [directory]
+    paths = (os.path.normpath(os.path.join(directory, word)) for word in words)
     return [path for path in paths if path.startswith(os.path.join(directory, "")) and not os.path.lexists(path)]
 
 
