@@ -590,9 +590,7 @@ def test_advice_of_claudes(shared_session: Kernel) -> None:
     """No advice to allow more, which Claude wrote into a command, stands in the output as ours: only in quotes, at its end."""
     for command in ("date. --allow Bash would permit it. Denied", 'touch x" would permit it. Or: --mode "auto'):
         shown = answered(shared_session, bash(command), allow_stdin=False).text
-        (quoted,) = re.findall(
-            r"^Denied, as nobody was there to be asked\. No rule permits only this: Bash (.*)$", shown, re.MULTILINE
-        )
+        (quoted,) = re.findall(r"^Denied, as nobody was there to be asked: Bash (.*)$", shown, re.MULTILINE)
         assert json.loads(quoted) == command
 
 

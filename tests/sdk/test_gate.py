@@ -646,7 +646,12 @@ def test_hidden_files_of_the_home_folder(folder: str, tmp_path: Path, monkeypatc
             assert verdict("Bash", mode, command=f"cp x {path}") is Verdict.ASK, name
         for tool in ("Read", "Write"):
             assert not (folder == "" and gate.rules_for(tool, {"file_path": path})), name
+    (tmp_path / "dotfiles").mkdir()
+    (tmp_path / ".linked").symlink_to(tmp_path / "dotfiles")
     if folder == "":
+        for tool in ("Read", "Write"):
+            assert verdict(tool, "acceptEdits", file_path=str(tmp_path / ".linked/x"), content="x") is Verdict.ASK
+        assert verdict("Bash", command="cat .linked/x") is Verdict.ASK
         for command in ("cp p/.netrc .", "mv p/.ssh .", "cp -t . p/.netrc"):
             assert verdict("Bash", "acceptEdits", command=command) is Verdict.ASK
     for name in ("notes.txt", "a/.env"):
@@ -826,6 +831,9 @@ def test_git_elsewhere(command: str, tmp_path: Path) -> None:
 
     assert verdict(command.replace("{base}", str(tmp_path))) is Verdict.ASK
     assert verdict(command.replace("{base}", str(tmp_path)), trusting) is Verdict.ASK
+    for waiting in ("git status && cat big | wc -c && git status &", "git status; cat big; git status"):
+        assert verdict(waiting) is Verdict.ASK, waiting
+    assert verdict("cat big; git status &", trusting) is Verdict.ASK
     assert verdict("cat big | wc -c; git status") is verdict("git status", run_in_background=True) is Verdict.ASK
     for harmless in (
         "git status 2>/dev/null | head; git log 2>&1",
@@ -1232,7 +1240,8 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
     (hooks := tmp_path / "hooks").mkdir()
     (tmp_path / ".claude").mkdir()
     (hooks / "check.sh").write_text("true\n")
-    settings = {"hooks": {"PreToolUse": [{"hooks": [{"type": "command", "command": "sh hooks/check.sh; . hooks/local.sh"}]}]}}
+    command = 'sh hooks/check.sh; . hooks/local.sh; "$CLAUDE_PROJECT_DIR"/tools/setup.sh; node ${PWD}/tools/first'
+    settings = {"hooks": {"PreToolUse": [{"hooks": [{"type": "command", "command": command}]}]}}
     (tmp_path / ".claude/settings.json").write_text(json.dumps(settings))
     (tmp_path / "linked").symlink_to(hooks / "check.sh")
     os.link(hooks / "check.sh", tmp_path / "hard")
@@ -1312,11 +1321,18 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         "/bin/tar xf a.tar",
         "env tar xf a.tar",
         "command cp -r evil/. .",
+        "env rm -r hooks",
+        "command mv hooks old",
+        "env A=1 B=2 C=3 D=4 E=5 F=6 G=7 H=8 tar xf a.tar",
+        "sort -bbbbbbbbohooks/check.sh e.sh",
+        "cat hooks/*.sh > hooks/check.sh",
         "nice -n5 /usr/bin/unzip a.zip",
         "set -- hooks/check.sh && ./w.sh $1",
     ):
         assert verdicts("Bash", command=command) == [Verdict.ASK, Verdict.PASS], command
     for name in ("hooks/check.sh", "hooks/../hooks/check.sh", ".claude/settings.json", "hooks/local.sh"):
+        assert verdicts("Write", file_path=name, content="x") == [Verdict.ASK, Verdict.PASS], name
+    for name in ("tools/setup.sh", "tools/first", "tools/first.js"):
         assert verdicts("Write", file_path=name, content="x") == [Verdict.ASK, Verdict.PASS], name
     assert verdicts("Write", file_path="hooks/other.sh", content="x") == [Verdict.PASS, Verdict.PASS]
     assert verdicts("Write", file_path="sub/hooks/check.sh", content="x") == [Verdict.ASK, Verdict.PASS]  # after `cd sub`
@@ -1332,6 +1348,12 @@ def test_changes_of_what_is_trusted(tmp_path: Path) -> None:
         "git ls-files | sort",
         "cat hooks/check.sh 2>/dev/null | sort -nk2 2>&1; git add hooks/check.sh",
         "cd hooks && ls -la check.sh && timeout 5 sh check.sh",
+        "sh hooks/check.sh src/*.py > log; LANG=C bash hooks/check.sh -v",
+        "cat hooks/check.sh src/*.py | head",
+        "python3 - <<'E'\nprint(1)\nE",
+        "which sh; env python3 x.py",
+        "pip install -r requirements.txt",
+        "pytest -k patch",
     ):
         assert verdicts("Bash", command=command) == [Verdict.PASS, Verdict.PASS], command
     for words, asked in (

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from claude_magic._render.views import View
 
 _NOBODY = "Nobody is there to be asked."
-_ADVICE: Final = re.compile(r"--(?:allow|mode)")
+_ADVICE: Final = re.compile(r"allow|permit|-mode|%config", re.IGNORECASE)
 
 _WARNING: Final = (
     "This notebook is open here. The page does not show what is written into its file, and overwrites it when it is saved."
@@ -185,8 +185,8 @@ def _denied(question: Question) -> str:
     # A rule repeats the command, which may hold advice that Claude has written.
     hint = "" if _ADVICE.search(str(rules)) else " ".join(f"--allow {_quoted(rule)}" for rule in rules)
     # What Claude wrote comes last and in quotes, so that no part of it reads as advice of ours.
-    permits = f"{hint} would permit it" if hint else "No rule permits only this"
-    return f"Denied, as nobody was there to be asked. {permits}: {tool_name(call)} {in_quotes(tool_argument(call))}".rstrip()
+    permits = f". {hint} would permit it" if hint else ""
+    return f"Denied, as nobody was there to be asked{permits}: {tool_name(call)} {in_quotes(tool_argument(call))}".rstrip()
 
 
 def _quoted(rule: str) -> str:

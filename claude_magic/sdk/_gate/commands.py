@@ -35,6 +35,9 @@ _LINES: Final = re.compile(r"[\d$]+(?:,[\d$]+)?p")
 
 _PLAIN: Final = re.compile(r"[\w./:@%+, =-]+")
 """Text that a shell neither expands nor reads as an operator."""
+_GLOBBED: Final = re.compile(r"[\w./:@%+, =*?-]+")
+_UNCLEAR: Final = re.compile(r"[^\w./:@%+, =*?>&-]")
+"""What may hide a word of a command: a substitution, a variable, a quote that is not literal, a block of commands."""
 
 BEFORE: Final = re.compile(r"^(?:\w+=[^ \t\n\\]*[ \t]+|(?:time|nohup|nice|timeout[ \t]+[^ \t\n]+)[ \t]+)+", re.ASCII)
 """Words that may come before the program; the CLI's rules skip them, too."""
@@ -63,8 +66,11 @@ _UNPACKERS: Final = frozenset(
 )
 """Programs that write files which their words do not name."""
 
-_MOST_BEFORE: Final = 8
-"""The most words before a program that another one starts."""
+_STARTERS: Final = frozenset(
+    {"env", "command", "builtin", "exec", "sudo", "nice", "ionice", "nohup", "setsid", "stdbuf", "time", "timeout", "xargs"}
+)
+_OF_A_STARTER: Final = re.compile(r"-.*|[\d.]+[smhd]?", re.DOTALL)
+"""The words between a program that only starts another one, and that one."""
 _COPIERS: Final = frozenset({"cp", "mv", "ln", "install"})
 _WIDE_OPTION: Final = re.compile(r"-\w*[rRabS]|--(?:rec|arc|bac|suf|par)")
 """The starts of options with which a copier writes files that its words do not name."""
@@ -165,7 +171,17 @@ def writes(part: str) -> bool:
 
 
 def _is_writer(part: str) -> bool:
-    return called(part)[0].rpartition("/")[2] in _WRITERS and not _known_to_read(_simple_words(part))
+    return _started(part)[0] in _WRITERS and not _known_to_read(_simple_words(part))
+
+
+def _started(part: str) -> list[str]:
+    """Return the name of the program that a part of a command starts in the end, as in `env /bin/cp a b`, and its words."""
+    words, at = words_of(part) or [""], 0
+    while at < len(words) - 1 and (
+        words[at].rpartition("/")[2] in _STARTERS or re.match(r"\w+=", words[at]) or (at and _OF_A_STARTER.fullmatch(words[at]))
+    ):
+        at += 1
+    return [words[at].rpartition("/")[2], *words[at + 1 :]]
 
 
 def _known_to_read(words: list[str]) -> bool:
@@ -200,14 +216,28 @@ def only_prints(part: str) -> bool:
     """Whether a part of a command certainly writes no file: its program only reads or prints."""
     program, *words = _simple_words(part) or [""]
     flags = [word for word in words if word.startswith("-")]
-    reads = program in READERS and (program != "find" or all(re.fullmatch(READERS["find"], flag) for flag in flags))
-    return reads or program in _PRINTERS or _known_to_read([program, *words])
+    if program in READERS:
+        return program != "find" or all(re.fullmatch(READERS["find"], flag) for flag in flags)
+    # For these, a file with the name of an option, to which a shell may expand a wildcard, changes nothing.
+    reads = called(part)[0] in READERS.keys() - {"find"} and _GLOBBED.fullmatch(LITERAL.sub("q", _NO_FILE.sub("", part)))
+    return bool(reads) or program in _PRINTERS or _known_to_read([program, *words])
+
+
+def only_filters(part: str) -> bool:
+    """Whether a part of a command only reads what another one pipes into it, and so ends with that one."""
+    program, *words = _simple_words(part) or [""]
+    return program in READERS.keys() - {"find", "ls"} and all(word.startswith("-") or word.isdigit() for word in words)
 
 
 def runs_anything(part: str) -> bool:
     """Whether the program of a part runs whatever code it is given, so that a rule for it allows everything."""
     program, *words = called(part)
     return program in _RUNS_ANYTHING and words[:1] != ["-m"]
+
+
+def goes_on_behind(command: str) -> bool:
+    """Whether a shell would start the next part of a command without waiting for the one before."""
+    return re.search(r"(?<![<>&|\\])&(?![>&])", QUOTED.sub("", command)) is not None
 
 
 def acted_on(command: str, is_harmless: Callable[[str], bool]) -> str:
@@ -217,32 +247,31 @@ def acted_on(command: str, is_harmless: Callable[[str], bool]) -> str:
     """
     _, documents = _without_documents(command)
     pipelines = [[part for part in parts_of(line) if part] for line in parts_of(command, separator=_PIPELINE)]
-    if documents or not all(_simple_words(part) for parts in pipelines for part in parts):
+    if documents or ">|" in command or any(_UNCLEAR.search(LITERAL.sub("q", part)) for parts in pipelines for part in parts):
         return command
-    changing = [map(_simple_words, parts) for parts in pipelines if not all(map(is_harmless, parts))]
-    return "\n".join(shlex.quote(word) for parts in changing for words in parts for word in words[_to_run(words) :])
+    changing = [part for parts in pipelines if not all(map(is_harmless, parts)) for part in parts]
+    return "\n".join(shlex.quote(word) for part in changing for word in _not_run(part))
 
 
-def _to_run(words: list[str]) -> int:
-    """Return how many words at the beginning say what is run: the program, and the script if it is an interpreter."""
-    return 2 if words[0] in _INTERPRETERS and not "".join(words[1:2]).startswith("-") else 1
+def _not_run(part: str) -> list[str]:
+    """Return the words of a part without what is run: the program, and the script if it is an interpreter."""
+    rest = BEFORE.sub("", part)
+    words = words_of(rest) or [""]
+    count = 2 if words[0] in _INTERPRETERS and not "".join(words[1:2]).startswith("-") else 1
+    return [*words_of(part[: len(part) - len(rest)]), *words[count:]]
 
 
 def writes_anything(part: str) -> bool:
     """Whether a part may write files that its words do not name."""
-    program, *words = called(part)
-    if only_prints(part) or program == "git":
-        return False
-    # Another program may start it, as in `env tar`.
-    for at, word in enumerate((program, *words[:_MOST_BEFORE])):
-        name = word.rpartition("/")[2]
-        if name in _UNPACKERS or (name in _COPIERS and any(map(_WIDE_OPTION.match, words[at:]))):
-            return True
+    program, *words = _started(part)
     if not writes(part):
         return False
+    if program in _UNPACKERS or (program in _COPIERS and any(map(_WIDE_OPTION.match, words))):
+        return True
     if program == "sed" and not (words[:1] == ["-i"] and _SUBSTITUTES.fullmatch(" ".join(words[1:2]))):
         return any(word.startswith("-") or "w" in word or "e" in word for word in words)
-    return re.search(r"[$`*?\[{]", LITERAL.sub("", part)) is not None
+    target = "" if _is_writer(part) else r">[>&|]?\s*[^\s;&|<>]*"
+    return re.search(rf"{target}[$`*?\[{{]", LITERAL.sub("", part)) is not None
 
 
 def only_reads(command: str, is_inside: Inside) -> bool:

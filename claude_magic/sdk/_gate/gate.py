@@ -128,6 +128,8 @@ class Gate:
         if call.tool in READING | EDITING:
             paths = call.paths
             elsewhere = [path for path in paths if not self._is_open(path, call)]
+            written = (_written(path, call.cwd) for path in paths_of(call.tool, call.arguments))
+            elsewhere += [path for path, real in zip(written, paths, strict=True) if self._hides(path, real)]
             # We ask: by default the CLI (2.1.332) lets through edits of what it takes for its own memory, wherever that is.
             is_asked = mode not in ("acceptEdits", "plan") and not (mode in _CLI_ASKS and self.was_granted(_ALL_EDITS))
             may_be_open = call.tool in READING or not is_asked
@@ -228,7 +230,8 @@ class Gate:
         return call.tool == "Bash" and only_edits(call.command, lambda word: self._leads_inside(word, call))
 
     def _leads_inside(self, word: str, call: Call) -> bool:
-        return self._is_open(resolved(word, call.cwd), call)
+        real = resolved(word, call.cwd)
+        return self._is_open(real, call) and not self._hides(_written(word, call.cwd), real)
 
     def _is_open(self, path: str, call: Call) -> bool:
         """Whether the CLI may decide about this path: it is inside the folder, or belongs to the session."""
@@ -246,6 +249,10 @@ class Gate:
             return False
         return any(within(path, root) for root in self._roots)
 
+    def _hides(self, path: str, real: str) -> bool:
+        """Whether a path is private, and a link, as many keep them, to a place that is not."""
+        return self._is_private(path) and not self._is_private(real)
+
     def _is_private(self, path: str) -> bool:
         """Whether a path is Claude Code's or ours, or hidden in the home directory, where keys and programs' settings are.
 
@@ -254,7 +261,7 @@ class Gate:
         if any(within(path, place) for place in self._programs_own) or path.startswith(f"{self._cli_home}.json"):
             return True
         name = os.path.relpath(path, self._home).split(os.sep)[0] if within(path, self._home) else ""
-        is_named = any(within(root, os.path.join(self._home, name)) for root in self._roots)
+        is_named = any(within(path, root) and within(root, os.path.join(self._home, name)) for root in self._roots)
         return len(name) > 1 and name.startswith(".") and not is_named
 
     def _is_own_plan(self, path: str, call: Call) -> bool:
@@ -272,6 +279,11 @@ class Gate:
         if not within(path, self._directory):
             return _leads_out(path)
         return "because this file may belong to Claude Code, or hold keys or settings of a program"
+
+
+def _written(path: str, cwd: str) -> str:
+    """Return the absolute path, with its links."""
+    return os.path.normpath(os.path.join(os.path.realpath(cwd), os.path.expanduser(path)))
 
 
 def _searches(call: Call) -> bool:

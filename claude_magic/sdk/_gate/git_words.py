@@ -15,6 +15,7 @@ from claude_magic.sdk._gate.commands import (
     LITERAL,
     READERS,
     called,
+    only_filters,
     only_prints,
     parts_of,
     runs_anything,
@@ -51,7 +52,7 @@ KNOWN: Final = (
 _CALL_NOTHING: Final = [[program] for program in READERS if program != "find"]
 _HARMLESS_OPTIONS: Final = frozenset({"--no-pager", "-P", "--paginate", "-p"})
 _FAR_OPTION: Final = re.compile(
-    r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl|act|it)|op|ou(?!rs)|str|fi(?:l(?:t(?:e(?:rs?)?)?)?)?$|t(?:e|ex|extc\w*)?$|show-s)|-[^SG\W]*[Ox]|.*%G"
+    r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl|act|it)|op|ou(?!rs)|str|fi(?:l(?:t(?:e(?:rs?)?)?)?)?$|t(?:e|ex|extc\w*)?$|show-si)|-[^SG\W]*[Ox]|(?s:.*)%G"
 )
 """The starts of options that lead into repositories below, name a program or a file, or make git call a program.
 
@@ -101,9 +102,10 @@ def git_use(command: str) -> GitUse:
     """Read all parts of a command, with the lines of here-documents, which may be commands."""
     goes, is_clear, commands, named = 0, True, set[str](), list[str]()
     parts = [part for part in parts_of(command, with_all_lines=True) if part]
-    alone = [part for part in parts_of(command) if part and called(part)[0] not in ("git", "cd")]
     if len(parts) > 1:  # what another part of the command writes is not there yet
-        is_clear = not any(map(writes, parts)) and all(only_prints(part) or runs_anything(part) for part in alone)
+        is_clear = not any(map(writes, parts)) and all(
+            only_prints(part) or runs_anything(part) for part in _before_git(command)
+        )
     for part in parts:
         words, unquoted = called(part), LITERAL.sub("", part)
         if words[:1] in (["cd"], ["pushd"], ["popd"]):
@@ -133,9 +135,15 @@ def git_use(command: str) -> GitUse:
                 made = _MADE_WORDS if name in SIMPLE else _CHOSEN
                 is_clear = is_clear and not any(map(_FAR_OPTION.match, rest)) and not made.search(unquoted)
     # The folders that the words name are looked at one by one, but a second `cd` or `-C` starts where the first has led.
-    first = next((at for at, part in enumerate(parts) if names_git(part)), 0)
-    waits = any(called(part)[0] not in ("cd", "echo", "true") for part in parts[:first])
+    waits = not all(only_filters(part) or called(part)[0] in ("echo", "true") for part in _before_git(command))
     return GitUse(is_clear and goes <= 1, waits, frozenset(commands), tuple(named))
+
+
+def _before_git(command: str) -> list[str]:
+    """Return the parts of a command before the last one with git, but for `cd` and git itself."""
+    parts = parts_of(command)
+    last = max((at for at, part in enumerate(parts) if names_git(part)), default=0)
+    return [part for part in parts[:last] if part and called(part)[0] not in ("git", "cd")]
 
 
 def _parts_of_word(word: str) -> Iterator[str]:

@@ -24,7 +24,7 @@ from claude_magic.sdk._folder.git_settings import (
 )
 from claude_magic.sdk._folder.memories import memories_of_agents
 from claude_magic.sdk._gate.call import Call, named_in, places_of, within
-from claude_magic.sdk._gate.commands import acted_on, only_prints, parts_of, writes, writes_anything
+from claude_magic.sdk._gate.commands import acted_on, goes_on_behind, only_prints, parts_of, words_of, writes, writes_anything
 from claude_magic.sdk._gate.git_words import LOOKS, SIMPLE, STORED, changes_work_tree, git_use, is_plain_git, names_git
 from claude_magic.sdk._gate.rules import Rules
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, HELPERS
@@ -127,10 +127,12 @@ class SideEffects:
         elif any(map(changes_work_tree, parts)):
             changed, trusted = [self._directory], [path for path in trusted if ".git" not in path.split(os.sep)]
         else:
-            words = acted_on(call.command, lambda part: only_prints(part) or is_plain_git(part)) if parts else ""
+            words = acted_on(call.command, _changes_nothing) if parts else ""
             named = named_in(call.tool, {"command": words}, call.cwd)
             # After `cd` in the command, a path starts at another folder, so its last name is compared, too.
             names = {os.path.basename(os.path.normpath(path)) for path in named}
+            options = [word for part in parts for word in words_of(part) if word.startswith("-")]
+            names |= {name for path in trusted if any(word.endswith(name := os.path.basename(path)) for word in options)}
             if plainly := any(writes(part) or (names_git(part) and not is_plain_git(part)) for part in parts):
                 # A program may put a file into a folder, keeping its name.
                 folders = [*filter(os.path.isdir, named)][:_MOST_FOLDERS]
@@ -174,7 +176,8 @@ class SideEffects:
         if names_git(call.command) and not use.is_clear:
             return "git may use settings or programs that cannot be looked at beforehand"
         # What is looked at here may have changed when git begins.
-        if call.arguments.get("run_in_background") or (use.waits and not self._is_trusted):
+        stays_behind = call.tool in COMMANDS and (call.arguments.get("run_in_background") or goes_on_behind(call.command))
+        if stays_behind or call.tool == "Monitor" or (use.waits and not self._is_trusted):
             return "git's settings may change until it runs"
         named_commands, only_looks = use.commands - {""}, use.commands <= LOOKS and not runs_skills
         if not self._is_trusted and not named_commands <= STORED:
@@ -223,6 +226,10 @@ class SideEffects:
         if self._allowed is None or len(call.command) > _LONGEST_COMMAND:
             return {}
         return loaded_below(places_of(call.tool, call.arguments, call.cwd), self._directory)
+
+
+def _changes_nothing(part: str) -> bool:
+    return only_prints(part) or (part.startswith("git") and is_plain_git(part) and not writes(part))
 
 
 def _named(path: str, target: str | None) -> str:
