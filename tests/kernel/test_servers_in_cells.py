@@ -33,7 +33,7 @@ def test_a_server_in_a_cell(shared_session: Kernel, api: MessagesAPI, configure:
     result = shared_session.run(code, answer=lambda prompt: asked.append(prompt) or "y")
     assert result.ok, result.outputs
     assert "Claude asks to use weather: forecast" in result.stdout
-    assert "[s] allow weather: forecast in this session: mcp__weather__forecast" in asked[0]
+    assert "[s] allow weather: forecast in this session: mcp__weather__forecast" in asked[0].replace("\n    … ", "")
     assert "rain in Bern" in json.dumps(api.requests[-1]["messages"])
     assert FAILED in result.text
     panel = shared_session.run("%claude_session").text
