@@ -68,9 +68,7 @@ _NUMBERED: Final = re.compile(
 """A character that YAML or a shell names by its number, or a line that goes on."""
 
 _MOST_MISSING: Final = 5_000
-_LIKE_A_PATH: Final = re.compile(r"/|\.[A-Za-z]\w{0,3}$")
-_VARIABLE: Final = re.compile(r"^[A-Z_]+(?=/)")
-"""A variable before a path, such as `$CLAUDE_PROJECT_DIR/`, of which the sign is not part of the word."""
+_LIKE_A_PATH: Final = re.compile(r"(?!/)(?!.*[*?\[])(?:.*/.*[^/]|\.?[^/]*\.[A-Za-z]\w{0,7})", re.DOTALL)
 _WRITTEN_TO: Final = re.compile(
     r"""(?<![<=])>>?[ \t]*(?:\\?"(?:[^"\\\n`$]|\$(?!\())*\\?"|'(?:[^'\n`$]|\$(?!\())*'|[^\s;&|<>()"'`\\]+)+"""
 )
@@ -112,11 +110,17 @@ def missing(directory: str) -> list[str]:
     If too many words could be paths, the directory itself stands for them.
     """
     words = {word for _, path in _loaded_files(directory) for word in _hash_and_words(path)[1]}
-    names = {_VARIABLE.sub("", word).lstrip("/") for word in words if _LIKE_A_PATH.search(word)}
+    names = {name for word in words for name in (word, _behind_variable(word, directory)) if _LIKE_A_PATH.fullmatch(name)}
     if len(names) > _MOST_MISSING:
         return [directory]
     paths = (os.path.normpath(os.path.join(directory, name)) for each in names for name in (each, f"{each}.js"))
     return [path for path in paths if path.startswith(os.path.join(directory, "")) and not os.path.exists(path)]
+
+
+def _behind_variable(word: str, directory: str) -> str:
+    """Return what may follow a variable in a word, whose sign is not part of it, as in `CLAUDE_PROJECT_DIR/hooks/check.sh`."""
+    first, _, rest = word.partition("/")
+    return "" if os.path.exists(os.path.join(directory, first)) or (not first and os.path.exists(word)) else rest
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
+from itertools import dropwhile
 from typing import Final
 
 Inside = Callable[[str], bool]
@@ -16,7 +17,7 @@ _BEFORE_A_COMMENT: Final = frozenset("\t\n ;&|()")
 _HERE_DOCUMENT: Final = re.compile(r"(?<!<)<<(?!<)-?[ \t]*(?P<quote>['\"]?)(?P<end>[A-Za-z_]\w*)(?P=quote)(?!\S)")
 
 _SEPARATOR: Final = re.compile(r"&&|\|\||[;|\n]|(?<![<>])&(?!>)")
-_PIPELINE: Final = re.compile(r"&&|\|\||[;\n]|(?<![<>|])&(?!>)")
+PIPELINE: Final = re.compile(r"&&|\|\||[;\n]|(?<![<>|])&(?!>)")
 _NO_FILE: Final = re.compile(r"(?<!\s)\s*(?:[12]?>&[12]|[12&]?>\s*/dev/null)(?!\S)")
 """A redirection into no file."""
 
@@ -67,10 +68,26 @@ _UNPACKERS: Final = frozenset(
 """Programs that write files which their words do not name."""
 
 _STARTERS: Final = frozenset(
-    {"env", "command", "builtin", "exec", "sudo", "nice", "ionice", "nohup", "setsid", "stdbuf", "time", "timeout", "xargs"}
+    {
+        "env",
+        "command",
+        "builtin",
+        "exec",
+        "sudo",
+        "nice",
+        "ionice",
+        "nohup",
+        "setsid",
+        "stdbuf",
+        "time",
+        "timeout",
+        "xargs",
+        "busybox",
+    }
 )
-_OF_A_STARTER: Final = re.compile(r"-.*|[\d.]+[smhd]?", re.DOTALL)
-"""The words between a program that only starts another one, and that one."""
+_BEFORE_A_PROGRAM: Final = re.compile(r"\w+=.*|[{(!]+|if|then|else|elif|do|while|until", re.DOTALL)
+_MOST_BEFORE: Final = 50
+"""The most words between a program that only starts another one, and that one."""
 _COPIERS: Final = frozenset({"cp", "mv", "ln", "install"})
 _WIDE_OPTION: Final = re.compile(r"-\w*[rRabS]|--(?:rec|arc|bac|suf|par)")
 """The starts of options with which a copier writes files that its words do not name."""
@@ -82,7 +99,7 @@ _MAKES_LINKS: Final = re.compile(
 )
 """The start of a command that may put a link into the folder, or go elsewhere."""
 
-_PRINTERS: Final = frozenset({"echo", "true", "false", "test", "cd"})
+_PRINTERS: Final = frozenset({"echo", "true", "false", "test", "cd", "cut", "tr"})
 _INTERPRETERS: Final = frozenset({"sh", "bash", "zsh", "python", "python3", "node"})
 _RUNS_ANYTHING: Final = _INTERPRETERS | {"make", "pytest", "tox"}
 
@@ -176,12 +193,10 @@ def _is_writer(part: str) -> bool:
 
 def _started(part: str) -> list[str]:
     """Return the name of the program that a part of a command starts in the end, as in `env /bin/cp a b`, and its words."""
-    words, at = words_of(part) or [""], 0
-    while at < len(words) - 1 and (
-        words[at].rpartition("/")[2] in _STARTERS or re.match(r"\w+=", words[at]) or (at and _OF_A_STARTER.fullmatch(words[at]))
-    ):
-        at += 1
-    return [words[at].rpartition("/")[2], *words[at + 1 :]]
+    words = [*dropwhile(_BEFORE_A_PROGRAM.fullmatch, words_of(part))] or [""]
+    names = [word.rpartition("/")[2] for word in words[:_MOST_BEFORE]]
+    at = next((at for at, name in enumerate(names) if name in _WRITERS), 0) if names[0] in _STARTERS else 0
+    return [names[at], *words[at + 1 :]]
 
 
 def _known_to_read(words: list[str]) -> bool:
@@ -189,6 +204,8 @@ def _known_to_read(words: list[str]) -> bool:
     match words:
         case ["sort", *rest]:
             return all(_SORTS.fullmatch(word) for word in rest if word.startswith("-"))
+        case ["uniq", *rest]:
+            return all(word.startswith("-") for word in rest)
         case ["sed", "-n" | "-nE", script, *rest]:
             return bool(_LINES.fullmatch(script)) and not any(word.startswith("-") for word in rest)
         case ["tar" | "unzip" as program, mode, *rest]:
@@ -226,7 +243,7 @@ def only_prints(part: str) -> bool:
 def only_filters(part: str) -> bool:
     """Whether a part of a command only reads what another one pipes into it, and so ends with that one."""
     program, *words = _simple_words(part) or [""]
-    return program in READERS.keys() - {"find", "ls"} and all(word.startswith("-") or word.isdigit() for word in words)
+    return program in READERS.keys() - {"find", "ls", "grep"} and all(word.startswith("-") for word in words)
 
 
 def runs_anything(part: str) -> bool:
@@ -237,7 +254,7 @@ def runs_anything(part: str) -> bool:
 
 def goes_on_behind(command: str) -> bool:
     """Whether a shell would start the next part of a command without waiting for the one before."""
-    return re.search(r"(?<![<>&|\\])&(?![>&])", QUOTED.sub("", command)) is not None
+    return re.search(r"(?<![<>&|\\])&(?![>&])", QUOTED.sub("q", command)) is not None
 
 
 def acted_on(command: str, is_harmless: Callable[[str], bool]) -> str:
@@ -246,7 +263,7 @@ def acted_on(command: str, is_harmless: Callable[[str], bool]) -> str:
     Left out are a program, a script that an interpreter runs, and pipelines whose parts are all harmless.
     """
     _, documents = _without_documents(command)
-    pipelines = [[part for part in parts_of(line) if part] for line in parts_of(command, separator=_PIPELINE)]
+    pipelines = [[part for part in parts_of(line) if part] for line in parts_of(command, separator=PIPELINE)]
     if documents or ">|" in command or any(_UNCLEAR.search(LITERAL.sub("q", part)) for parts in pipelines for part in parts):
         return command
     changing = [part for parts in pipelines if not all(map(is_harmless, parts)) for part in parts]

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from claude_magic.sdk._gate.commands import (
     LITERAL,
+    PIPELINE,
     READERS,
     called,
     only_filters,
@@ -102,10 +103,9 @@ def git_use(command: str) -> GitUse:
     """Read all parts of a command, with the lines of here-documents, which may be commands."""
     goes, is_clear, commands, named = 0, True, set[str](), list[str]()
     parts = [part for part in parts_of(command, with_all_lines=True) if part]
+    beside, waits = _beside_git(command)
     if len(parts) > 1:  # what another part of the command writes is not there yet
-        is_clear = not any(map(writes, parts)) and all(
-            only_prints(part) or runs_anything(part) for part in _before_git(command)
-        )
+        is_clear = not any(map(writes, parts)) and all(only_prints(part) or runs_anything(part) for part in beside)
     for part in parts:
         words, unquoted = called(part), LITERAL.sub("", part)
         if words[:1] in (["cd"], ["pushd"], ["popd"]):
@@ -135,15 +135,24 @@ def git_use(command: str) -> GitUse:
                 made = _MADE_WORDS if name in SIMPLE else _CHOSEN
                 is_clear = is_clear and not any(map(_FAR_OPTION.match, rest)) and not made.search(unquoted)
     # The folders that the words name are looked at one by one, but a second `cd` or `-C` starts where the first has led.
-    waits = not all(only_filters(part) or called(part)[0] in ("echo", "true") for part in _before_git(command))
     return GitUse(is_clear and goes <= 1, waits, frozenset(commands), tuple(named))
 
 
-def _before_git(command: str) -> list[str]:
-    """Return the parts of a command before the last one with git, but for `cd` and git itself."""
-    parts = parts_of(command)
-    last = max((at for at, part in enumerate(parts) if names_git(part)), default=0)
-    return [part for part in parts[:last] if part and called(part)[0] not in ("git", "cd")]
+def _beside_git(command: str) -> tuple[list[str], bool]:
+    """Return the parts that run before or with git, but for `cd` and git itself, and whether git waits for one of them."""
+    lines = [parts_of(line) for line in parts_of(command, separator=PIPELINE)]
+    last = max((at for at, parts in enumerate(lines) if any(map(names_git, parts))), default=-1)
+    beside, waits = list[str](), False
+    for at, parts in enumerate(lines[: last + 1]):
+        is_behind = False  # whether this pipeline has begun with git
+        for number, part in enumerate(parts):
+            program = called(part)[0]
+            if part and program not in ("git", "cd"):
+                beside.append(part)
+                is_quick = program in ("echo", "true") or (number and only_filters(part)) or (at == last and is_behind)
+                waits = waits or not is_quick
+            is_behind = is_behind or names_git(part)
+    return beside, waits
 
 
 def _parts_of_word(word: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from claude_magic.sdk._folder.contents import UNKNOWN, Below, contents, loaded_below, missing
@@ -131,7 +132,11 @@ class SideEffects:
             named = named_in(call.tool, {"command": words}, call.cwd)
             # After `cd` in the command, a path starts at another folder, so its last name is compared, too.
             names = {os.path.basename(os.path.normpath(path)) for path in named}
-            options = [word for part in parts for word in words_of(part) if word.startswith("-")]
+            changing = (part for part in parts if not _changes_nothing(part))
+            bundled = (
+                word for part in changing for word in words_of(part) if word.startswith("-") and not word.startswith("--")
+            )
+            options = [*islice(bundled, _MOST_FOLDERS)]
             names |= {name for path in trusted if any(word.endswith(name := os.path.basename(path)) for word in options)}
             if plainly := any(writes(part) or (names_git(part) and not is_plain_git(part)) for part in parts):
                 # A program may put a file into a folder, keeping its name.
