@@ -129,38 +129,13 @@ async def ask_each(
     With `vary` or `models` every row is sent once for each combination of them. With these or `score` the result is a `Trial`.
     Cancelling this stops the run; only a checkpoint keeps the answered rows then. `stream_each` yields each row as it comes.
 
-    :param template: the prompt, with `{{ column }}` for a value of the row, `{{ row }}` for the whole row, `{{ row["a b"] }}`
-        for a column with a space in its name, and the names of `vary`. It sees no other variables.
-    :param rows: a DataFrame of pandas or polars, a list of dicts or texts, or any iterable.
-    :param schema: what each reply must be: a dataclass, a TypedDict, a pydantic model, a list[...] of them, or a JSON schema.
+    Parameters that are not named here, and errors, are those of `claude_magic.ask_each`.
+
     :param model: the model for all rows; `None` for that of `config`. It excludes `models`.
-    :param system: text that is added to the system prompt; with `bare` it is the whole system prompt.
-    :param bare: send only the prompt and `system`, without Claude Code's own prompt, tools, settings and memory.
-    :param tools: rules for tools that rows may use, such as `WebSearch`. Rows cannot call functions of yours.
-    :param concurrency: how many rows run at once, each in a process of about 220 MB; memory and your account limit it.
-    :param executor: an executor of `concurrent.futures`, or a client of Dask, whose workers send the rows. `concurrency` then
-        counts for each worker process. Workers get the prompts, which hold values of the rows, and the config with its `env`.
-    :param checkpoint: an SQLite file that keeps the replies; a later run does not send these rows again. A row is known by its
-        filled-in prompt, the template, and what else the model gets (model, system, schema …). Its position does not count;
-        failed rows are sent again.
-    :param budget_usd: US dollars for this run, without earlier ones. A row begins only if the cost of the dearest row so far
-        still fits; the first row runs alone.
-    :param max_retries: how often a row is sent again when the API refuses it temporarily (all rows wait as long as it says), or
-        the CLI dies. After that the row is an error.
-    :param on_error: `return` returns the error as the outcome of its row, `raise` ends the run with it.
-    :param vary: values for names in the template, such as `{"tone": ["formal", "plain"]}`; several names give every
-        combination.
-    :param models: the models that answer each row.
-    :param score: a function of a row and its reply, which returns a number or a bool; or the prompt of a judge, a model that is
-        not told variant or model. It rates each `{{ reply }}`, or compares two, `{{ first }}` and `{{ second }}`, in both
-        orders.
     :param judge_model: the judge's model, if `score` is a prompt; `None` for `model` or, without it, that of `config`.
     :param config: the settings of the CLI and of all rows; `None` for the defaults. Its `default_timeout` limits each row; its
         `tools`, `max_retries` and `max_concurrent_processes` do not count.
     :param on_progress: called after each row, with the progress so far.
-    :raises ConfigError: an argument is invalid; nothing was sent.
-    :raises CheckpointError: the checkpoint is a file of something else, or cannot be written. This error is a `ClaudeError`.
-    :raises ClaudeError: the run could not go on; the error's `results` holds the rows that are answered.
     """
     request = RowsRequest(
         template=template,
