@@ -33,9 +33,7 @@ ALWAYS: Final = {"CLAUDE_CODE_DISABLE_CRON": "1", "CLAUDE_BASH_MAINTAIN_PROJECT_
 """Without the first, the CLI starts turns that a file of the directory schedules, even if its settings are not loaded.
 
 Without the second, a `cd` of Claude's lasts: then hooks, `@paths` and slash commands mean another folder than the one that was
-looked at.
-
-They also come as settings: the variables in the settings of a trusted folder replace those of the process.
+looked at. They are also passed as settings: variables in the settings of a trusted folder replace those of the process.
 """
 
 
@@ -148,7 +146,7 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
     rules = (*(launch.options.allowed_tools or ()), *launch.harmless)
     chosen["system"] = launch.system
     chosen["allowed_tools"] = () if launch.safe_mode else rules
-    settings: dict[str, Any] = json.loads(launch.login or "{}")
+    settings: dict[str, Any] = json.loads(launch.login or "{}") | ({} if typed else {"env": ALWAYS})
     for name, flag in CLI_FLAGS.items():
         if (value := chosen[name]) and flag.setting:
             settings[flag.setting] = value
@@ -164,8 +162,6 @@ def flags(launch: Launch, *, typed: bool = False) -> list[str]:
         arguments += ["--setting-sources", "" if launch.options.bare else "user"]
     if not launch.kept:
         arguments.append("--no-session-persistence")
-    if not typed:
-        settings["env"] = ALWAYS
     if settings:
         arguments += ["--settings", json.dumps(settings)]
     return arguments

@@ -105,10 +105,7 @@ def contents(directory: str) -> dict[str, str]:
 
 
 def missing(directory: str) -> list[str]:
-    """Return paths in a directory that a loaded file's commands name, where no file is: one that is put there may run.
-
-    If too many words could be paths, the directory itself stands for them.
-    """
+    """Return the missing files that commands of a directory name; the directory itself if they are too many."""
     words = {word for _, path in _loaded_files(directory) for word in _hash_and_words(path)[1]}
     names = {name for word in words for name in (word, _behind_variable(word, directory)) if _LIKE_A_PATH.fullmatch(name)}
     if len(names) > _MOST_MISSING:

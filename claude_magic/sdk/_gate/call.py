@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from claude_magic.sdk._gate.commands import parts_of, words_of
+from claude_magic.sdk._gate.commands import MOST_LETTERS, parts_of, words_of
 from claude_magic.sdk._gate.tool_list import COMMANDS, EDITING, READING
 
 _WORD: Final = re.compile(r"""[^\s"'`;|&<>()$=*?\[{]+""")
-_MOST_LETTERS: Final = 8
-"""The most letters of options that may stand right before a path in the same word."""
 _FILE_ADDRESS: Final = re.compile(r"^file://[^/]*")
 
 
@@ -85,7 +83,7 @@ def _words(command: str) -> Iterator[str]:
         yield from (words := words_of(part))
         yield from (word.partition("=")[2] for word in words if "=" in word)
         options = (word for word in words if word.startswith("-"))
-        yield from (word[at:] for word in options for at in range(2, min(len(word), _MOST_LETTERS)))
+        yield from (word[at:] for word in options for at in range(2, min(len(word), MOST_LETTERS)))
 
 
 def resolved(path: str, cwd: str) -> str:

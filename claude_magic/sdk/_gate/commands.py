@@ -21,6 +21,9 @@ PIPELINE: Final = re.compile(r"&&|\|\||[;\n]|(?<![<>|])&(?!>)")
 _NO_FILE: Final = re.compile(r"(?<!\s)\s*(?:[12]?>&[12]|[12&]?>\s*/dev/null)(?!\S)")
 """A redirection into no file."""
 
+MOST_LETTERS: Final = 8
+"""The most letters of options that may stand right before a path in the same word."""
+
 LITERAL: Final = re.compile(r"""'[^'\n]*'|"[^"$`\\!\n]*\"""")
 """Text that a shell does not change."""
 

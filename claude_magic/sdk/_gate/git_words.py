@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from claude_magic.sdk._gate.commands import (
     LITERAL,
+    MOST_LETTERS,
     PIPELINE,
     READERS,
     called,
@@ -55,14 +56,9 @@ _HARMLESS_OPTIONS: Final = frozenset({"--no-pager", "-P", "--paginate", "-p"})
 _FAR_OPTION: Final = re.compile(
     r"--(?:sub|rec|re?(?:=|$)|up|ex(?!cl|act|it)|op|ou(?!rs)|str|fi(?:l(?:t(?:e(?:rs?)?)?)?)?$|t(?:e|ex|extc\w*)?$|show-si)|-[^SG\W]*[Ox]|(?s:.*)%G"
 )
-"""The starts of options that lead into repositories below, name a program or a file, or make git call a program.
-
-git takes any abbreviation.
-"""
+"""The starts of options that lead into repositories below, name a program or file, or call one; git takes any abbreviation."""
 
 _VERBOSE: Final = re.compile(r"--v|-\w*v")
-_MOST_LETTERS: Final = 8
-"""The most letters of options that may stand right before a path in the same word."""
 
 _OF_BRANCH: Final = re.compile(r"[@^]\{[^}{,.]*\}")
 _READS_FILE: Final = re.compile(r"<|-[^-mSG\W]*[FtS]|--(?:fi|te|pathspec-f|cont|ig)")
@@ -161,7 +157,7 @@ def _parts_of_word(word: str) -> Iterator[str]:
     yield word.partition("=")[2]
     if word.startswith("-"):
         yield word.lstrip("-").lstrip(ascii_letters)
-        yield from (word[at:] for at in range(2, min(len(word), _MOST_LETTERS)))
+        yield from (word[at:] for at in range(2, min(len(word), MOST_LETTERS)))
 
 
 def is_plain_git(part: str) -> bool:
