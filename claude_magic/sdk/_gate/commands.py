@@ -31,7 +31,6 @@ _MOST_WORDS: Final = 200
 """The most words of a part of a command that are looked up in the file system."""
 
 _SUBSTITUTION: Final = re.compile(r"[$`]|[<>]\(")
-_PROGRAM: Final = re.compile(r"[\w./+-]*")
 _SORTS: Final = re.compile(r"-[bdfghinrRuVz]*(?:[kt]\S*)?")
 """Options with which `sort` only prints."""
 _LINES: Final = re.compile(r"[\d$]+(?:,[\d$]+)?p")
