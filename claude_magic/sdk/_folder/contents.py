@@ -205,11 +205,10 @@ def _plugins_of(settings: Path, directory: str) -> Iterator[str]:
     """Yield the files in folders that settings name as sources of plugins: the CLI (2.1.332) loads their hooks and skills."""
     known = object_in(settings)
     named = [_strings(value) for name, value in known.items() if "marketplace" in name.lower()]
-    # The folder of one that the CLI knows by its name already, from another folder.
     home = cli_home({})
-    others = object_in(home / "plugins/known_marketplaces.json")
-    enabled = known.get("enabledPlugins")
-    named += [_strings(others.get(name.rpartition("@")[2])) for name in (enabled if isinstance(enabled, dict) else ())]
+    if isinstance(enabled := known.get("enabledPlugins"), dict):  # the CLI may know their folder from another folder
+        others = object_in(home / "plugins/known_marketplaces.json")
+        named += [_strings(others.get(name.rpartition("@")[2])) for name in enabled]
     for path in dict.fromkeys(os.path.normpath(os.path.join(directory, with_home(word))) for words in named for word in words):
         if os.path.isfile(path):  # it lists plugins by paths from its folder
             path = os.path.dirname(path).removesuffix(f"{os.sep}.claude-plugin")
